@@ -1,0 +1,1 @@
+"""One module per checklist item: observe(clients), judge(history, now) -> Verdict | Pending."""

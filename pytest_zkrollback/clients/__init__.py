@@ -1,0 +1,1 @@
+"""Thin IO, no decisions: helm, kube, http, process, slack, clock."""

@@ -1,0 +1,1 @@
+"""What the words mean: model, environment, verdict, errors, ports. Imports nothing of ours."""

@@ -1,0 +1,133 @@
+"""An environment: where the release lives and what "restored" means there. Secrets are named, never held."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Argv = Annotated[tuple[str, ...], Field(min_length=1)]
+
+_WORKLOAD = re.compile(r"(deployment|statefulset|daemonset)/[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+class _Table(BaseModel):
+    """A table of the configuration: unknown keys are refused, nothing changes afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Identity(_Table):
+    """Pins the cluster: what the context points at must be this one, or helm does not run."""
+
+    kube_system_uid: str = Field(min_length=1, description="UID of the kube-system namespace")
+
+
+class Smoke(_Table):
+    """The runbook's smoke test: ``bash scripts/smoke-test.sh <deploy-url>``."""
+
+    command: Argv = Field(
+        default=("bash", "scripts/smoke-test.sh", "{url}"),
+        description="argv, no shell; {url} becomes the environment's url",
+    )
+    cwd: str = Field(default=".", description="working folder, relative to the configuration file")
+    timeout_s: Seconds = 120
+
+
+class Health(_Table):
+    """The runbook's ``/health``: which path, and which JSON members have to have which value."""
+
+    path: str = Field(default="/health", pattern=r"^/")
+    expect: dict[str, str | bool | int] = Field(
+        default={"database": "ok"}, description="member (dots for nesting) -> exact value"
+    )
+    passes: int = Field(default=3, ge=1, le=100, description="passes in a row")
+    interval_s: Seconds = 0.5
+    timeout_s: Seconds = Field(default=5, description="total for one request")
+    deadline_s: Seconds = 30
+
+
+class Logs(_Table):
+    """The runbook's ``kubectl logs -l app=zkprova-backend --tail=50``."""
+
+    selector: str = Field(default="app=zkprova-backend", min_length=1)
+    patterns: tuple[str, ...] = Field(
+        default=(
+            r"(?i)\bpanic(ked)?\b",
+            r"Traceback \(most recent call last\)",
+            r"(?i)\bfatal\b",
+            r"(?i)\bout of memory\b",
+        ),
+        description="regular expressions that make a log line bad",
+    )
+    tail: int = Field(default=50, ge=1, le=10000, description="lines kept as evidence per container")
+    timeout_s: Seconds = 15
+
+    @field_validator("patterns")
+    @classmethod
+    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return patterns
+
+
+class Slack(_Table):
+    """Where the team hears of it."""
+
+    webhook_env: str = Field(
+        min_length=1, description="name of the environment variable that holds the incoming webhook's URL"
+    )
+    timeout_s: Seconds = 10
+
+
+class Environment(_Table):
+    """One ``[environments.NAME]`` table, validated. Durations are seconds."""
+
+    name: str
+    context: str | None = Field(description="kubeconfig context; None: in-cluster service account")
+    kubeconfig: str | None = Field(default=None, description="file to use instead of $KUBECONFIG")
+    namespace: str = Field(default="default", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
+    release: str = Field(default="zkprova", pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=53)
+    protected: bool = Field(default=False, description="helm runs only with --rollback-confirm=NAME")
+    identity: Identity | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://", description="where users reach the service")
+    ca_file: str | None = Field(default=None, description="CA bundle to verify the url with")
+    proxy: str | None = Field(
+        default=None, description="proxy for the url; none from the environment is used"
+    )
+    workloads: dict[str, str] = Field(
+        min_length=1,
+        description="item name -> kind/name; item 'rollout-<item name>', in this order",
+    )
+    zero_replicas: tuple[str, ...] = Field(default=(), description="workloads meant to stand at zero")
+    rollout_timeout_s: Seconds = Field(default=120, description="the runbook's --timeout=120s")
+    helm: str | None = Field(default=None, description="helm binary; None: the one on PATH")
+    helm_timeout_s: Seconds = Field(default=120, description="helm's own --timeout")
+    preflight_budget_s: Seconds = Field(default=5, description="for all read-only preflight together")
+    smoke: Smoke = Smoke()
+    health: Health = Health()
+    logs: Logs = Logs()
+    events_grace_s: float = Field(
+        default=0, ge=0, le=3600, description="judge events from this long after helm"
+    )
+    slack: Slack | Literal[False] = Field(
+        default=Slack(webhook_env="SLACK_WEBHOOK_URL"), description="false: notify is WAIVED by configuration"
+    )
+    base_dir: str = Field(default=".", exclude=True, description="folder of the configuration file")
+
+    @field_validator("workloads")
+    @classmethod
+    def _workloads(cls, workloads: dict[str, str]) -> dict[str, str]:
+        for item, target in workloads.items():
+            if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", item):
+                raise ValueError(f"{item!r} is no item name: lower-case letters, digits and dashes")
+            if not _WORKLOAD.fullmatch(target):
+                raise ValueError(
+                    f"{target!r} is no workload: use deployment/NAME, statefulset/NAME or daemonset/NAME"
+                )
+        return workloads

@@ -1,0 +1,105 @@
+"""The one error tree. An exception means "could not do", never "is unhealthy".
+
+    ZkRollbackError
+    +-- UsageProblem          wrong options or configuration; nothing was contacted (exit 4)
+    +-- ClusterError          the API server could not be asked
+    |   +-- Unreachable       no connection, no answer in time, TLS or kubeconfig trouble
+    |   +-- Unauthorized      401
+    |   +-- Forbidden         403, with the verb and the resource
+    |   +-- NotFound          404
+    |   +-- BadAnswer         any other status, or an answer that is not what the API promises
+    +-- HelmProblem           helm could not be run, or its release store could not be read
+    +-- ProcessProblem        a local program could not be started
+    +-- HttpProblem           no usable answer over HTTP (refused, timed out, too large)
+    +-- NotifyProblem         the team could not be told
+    +-- DrillProblem          the drill's cluster could not be built or started
+
+Every message is a sentence for an operator: what was wrong, where, what is known, what to do next.
+"""
+
+from __future__ import annotations
+
+
+class ZkRollbackError(Exception):
+    """Root of the tree; ``str(error)`` is the operator's sentence."""
+
+
+class UsageProblem(ZkRollbackError):
+    """Wrong options or configuration. The edge turns it into pytest's exit 4."""
+
+
+class ClusterError(ZkRollbackError):
+    """The API server could not be asked; what was asked about stays unknown."""
+
+
+class Unreachable(ClusterError):
+    """No connection, no answer in time, or no usable kubeconfig context."""
+
+
+class Unauthorized(ClusterError):
+    """The API server answered 401: it does not know these credentials."""
+
+
+class Forbidden(ClusterError):
+    """The API server answered 403.
+
+    Attributes:
+        verb: ``get``, ``list``, ``watch``, ``patch`` ... as in RBAC.
+        resource: plural resource, with subresource, as in RBAC (``pods/log``).
+        namespace: where it was refused; empty for cluster scope.
+    """
+
+    def __init__(self, message: str, *, verb: str, resource: str, namespace: str = "") -> None:
+        """Keep what an RBAC rule would have to name."""
+        super().__init__(message)
+        self.verb = verb
+        self.resource = resource
+        self.namespace = namespace
+
+
+class NotFound(ClusterError):
+    """The API server answered 404."""
+
+
+class BadAnswer(ClusterError):
+    """Another status, or a body that is not what the API promises.
+
+    Attributes:
+        status: HTTP status; 0 if the body was the trouble.
+        retry_after_s: seconds the server asked to wait (``Retry-After``), or None.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, retry_after_s: float | None = None) -> None:
+        """Keep the status and the server's wish to be left alone."""
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class HelmProblem(ZkRollbackError):
+    """helm is missing, unsupported, or the release store could not be read."""
+
+
+class ProcessProblem(ZkRollbackError):
+    """A local program could not be started (missing, not executable, bad cwd)."""
+
+
+class HttpProblem(ZkRollbackError):
+    """No usable HTTP answer: refused, timed out, cut off, too large, redirected away."""
+
+
+class NotifyProblem(ZkRollbackError):
+    """The team could not be told.
+
+    Attributes:
+        maybe_sent: True if the message may have arrived all the same (a read timeout).
+    """
+
+    def __init__(self, message: str, *, maybe_sent: bool = False) -> None:
+        """Keep whether a retry could post twice."""
+        super().__init__(message)
+        self.maybe_sent = maybe_sent
+
+
+class DrillProblem(ZkRollbackError):
+    """The drill's cluster could not be built, started or found."""

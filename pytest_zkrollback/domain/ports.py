@@ -1,0 +1,175 @@
+"""The seams. Judges and the rollback reach the outside world only through these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from .observation import History, JsonObject
+from .verdict import Judgement
+
+
+class Stage(Enum):
+    """When an item's judging begins."""
+
+    AT_ONCE = "from helm's exit"
+    SETTLED = "once every rollout has a verdict"
+    LAST = "once every other item has a verdict"
+
+
+class Check(Protocol):
+    """One checklist item: how to observe it and how to judge what was observed.
+
+    ``observe`` does IO, is called in a thread of its own, may block up to its own deadlines and raises
+    only :class:`~.errors.ZkRollbackError`. ``judge`` is pure and may be called at any moment.
+    """
+
+    @property
+    def id(self) -> str:
+        """ASCII id of the item, e.g. ``rollout-backend``."""
+
+    @property
+    def title(self) -> str:
+        """The runbook's line in a person's words."""
+
+    @property
+    def expected(self) -> str:
+        """What has to be seen for PASS."""
+
+    @property
+    def command(self) -> str:
+        """The command that repeats this by hand."""
+
+    @property
+    def stage(self) -> Stage:
+        """When judging begins."""
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds from the beginning of judging until a Pending becomes final."""
+
+    @property
+    def interval_s(self) -> float | None:
+        """Seconds between observations; None: one observation, begun when judging begins."""
+
+    def observe(self) -> object:
+        """One observation; what it returns is the sample's value."""
+
+    def judge(self, history: History, now: datetime) -> Judgement:
+        """The judgement on what was seen so far."""
+
+
+class Clock(Protocol):
+    """Time. ``now`` is aware, UTC, and follows the API server's clock once it has been seen."""
+
+    def now(self) -> datetime:
+        """Server time, UTC."""
+
+    def monotonic_s(self) -> float:
+        """Seconds from an arbitrary start, never going back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait ``seconds``."""
+
+
+class Kube(Protocol):
+    """The API server, raw JSON in and out. Every method raises a ClusterError."""
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0) -> JsonObject:
+        """GET ``path`` (``/api/v1/...``)."""
+
+    def list(
+        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> tuple[JsonObject, ...]:
+        """All items of a list, page by page."""
+
+    def list_with_version(self, path: str, timeout_s: float = 5.0) -> tuple[tuple[JsonObject, ...], str]:
+        """All items and the resourceVersion to watch from."""
+
+    def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
+        """Watch events ``{type, object}`` until the server ends the stream or ``timeout_s`` passed."""
+
+    def text(
+        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0, limit_bytes: int = 0
+    ) -> str:
+        """GET of plain text (pod logs), decoded with replacement, cut at ``limit_bytes`` if above 0."""
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: JsonObject | str,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        timeout_s: float = 5.0,
+    ) -> JsonObject:
+        """POST, PUT or PATCH; access reviews and server-side dry runs are done with this."""
+
+    def resource_path(self, api_version: str, kind: str, namespace: str, name: str = "") -> str:
+        """The path of a kind's objects (by discovery): ``/apis/apps/v1/namespaces/n/deployments/name``."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A local program that ended, or that was ended.
+
+    ``output`` is stdout and stderr interleaved, ``stdout``/``stderr`` apart where asked for; all bounded
+    (head and tail) and decoded with replacement. ``exit_code`` is None if the deadline ended it.
+    """
+
+    argv: tuple[str, ...]
+    exit_code: int | None
+    output: str
+    stdout: str
+    stderr: str
+    duration_s: float
+    timed_out: bool = False
+    leftover_child: bool = False
+
+
+class Processes(Protocol):
+    """Starts local programs; the only one that does."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+        on_start: Callable[[int], None] | None = None,
+        limit_bytes: int = 256 * 1024,
+    ) -> Finished:
+        """Run to its end in a session of its own, standard input closed; raises ProcessProblem.
+
+        A child that outlives it and keeps the pipe open does not hang us. At ``timeout_s`` the whole
+        process group is ended (TERM, then KILL) and ``timed_out`` is set.
+        """
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """A complete HTTP answer: status, lower-case headers, body cut at the cap that was asked for."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    truncated: bool
+    duration_s: float
+
+
+class Http(Protocol):
+    """HTTP without surprises: no redirects, a total deadline, a size cap. Raises HttpProblem."""
+
+    def get(self, url: str, *, timeout_s: float, limit_bytes: int = 1 << 20) -> HttpAnswer:
+        """GET ``url``; ``timeout_s`` is the total."""
+
+    def post_json(
+        self, url: str, body: JsonObject, *, timeout_s: float, limit_bytes: int = 65536
+    ) -> HttpAnswer:
+        """POST JSON; ``timeout_s`` is the total."""

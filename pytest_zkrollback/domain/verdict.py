@@ -1,0 +1,95 @@
+"""The words of judgement."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EVIDENCE_LIMIT_BYTES = 64 * 1024
+
+
+class Word(StrEnum):
+    """What an item ends with. Only PASS and an audited WAIVED let a run exit 0."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    UNVERIFIED = "UNVERIFIED"
+    WAIVED = "WAIVED"
+
+
+class Evidence(BaseModel):
+    """One piece of raw evidence, already cut to a size that a report can carry.
+
+    Build it with :func:`evidence`, which keeps head and tail and states size and digest of the whole.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(description="What this is, in a few words, e.g. 'Pods of zkprova-backend'")
+    text: str = Field(description="The evidence itself; head and tail only if it was cut")
+    kind: Literal["text", "log", "json", "diff"] = Field(default="text", description="How to show it")
+    size_bytes: int = Field(description="Size of the whole, in bytes of UTF-8, before cutting")
+    sha256: str = Field(description="SHA-256 of the whole, before cutting and before redaction")
+
+
+def evidence(
+    title: str,
+    text: str,
+    kind: Literal["text", "log", "json", "diff"] = "text",
+    limit_bytes: int = EVIDENCE_LIMIT_BYTES,
+) -> Evidence:
+    """Evidence from a text of any size: more than ``limit_bytes`` is kept as head and tail.
+
+    Lone surrogates and NUL (from a broken log) are replaced, so that every rendering can encode it.
+    """
+    clean = text.encode("utf-8", errors="replace").decode("utf-8").replace("\0", "\N{SYMBOL FOR NULL}")
+    raw = clean.encode("utf-8")
+    shown = clean
+    if len(raw) > limit_bytes:
+        half = limit_bytes // 2
+        head = raw[:half].decode("utf-8", errors="ignore")
+        tail = raw[-half:].decode("utf-8", errors="ignore")
+        shown = f"{head}\n[... {len(raw) - 2 * half} of {len(raw)} bytes left out ...]\n{tail}"
+    return Evidence(
+        title=title, text=shown, kind=kind, size_bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest()
+    )
+
+
+class Verdict(BaseModel):
+    """A judge's final answer.
+
+    ``observed`` is one sentence that an operator can act on; the proof goes into ``evidence``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    word: Word
+    observed: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Pending(BaseModel):
+    """A judge's answer while the verdict may still change.
+
+    At the deadline the schedule makes it final: FAIL if the thing was ``seen`` (and not done),
+    UNVERIFIED if it was never seen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    observed: str
+    seen: bool
+    evidence: tuple[Evidence, ...] = ()
+
+    def at_deadline(self, deadline_s: float) -> Verdict:
+        """The verdict that this pending state becomes when ``deadline_s`` seconds are over."""
+        word = Word.FAIL if self.seen else Word.UNVERIFIED
+        return Verdict(
+            word=word, observed=f"{self.observed} (still so after {deadline_s:g} s)", evidence=self.evidence
+        )
+
+
+Judgement = Verdict | Pending

@@ -1,0 +1,1 @@
+"""The drill: a real control plane, a real Helm and a demo release on this machine."""

@@ -1,0 +1,1 @@
+"""The finished record, told to people: Slack."""

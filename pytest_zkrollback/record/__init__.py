@@ -1,0 +1,1 @@
+"""The record and its renderings: json, html, markdown, junit, terminal; redaction at the door."""

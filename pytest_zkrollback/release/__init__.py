@@ -1,0 +1,1 @@
+"""What a revision is: history, manifest, equivalence with the live objects."""
