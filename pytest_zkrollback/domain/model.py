@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from .verdict import Evidence, Word
 
@@ -26,7 +26,18 @@ def _rfc3339(value: datetime) -> str:
     return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Time = Annotated[datetime, AfterValidator(_utc), PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+Time = Annotated[
+    datetime,
+    AfterValidator(_utc),
+    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
+        }
+    ),
+]
 
 
 class _Part(BaseModel):
@@ -60,12 +71,12 @@ class Outcome(StrEnum):
 class Revision(_Part):
     """One revision of the release, from Helm's own history."""
 
-    revision: int
+    revision: int = Field(description="its number in the release's history")
     status: str = Field(description="Helm's word: deployed, superseded, failed, pending-rollback, ...")
     chart: str = Field(description="chart name and version, e.g. zkprova-1.6.0")
-    app_version: str = ""
-    deployed_at: Time
-    description: str = ""
+    app_version: str = Field(default="", description="the chart's appVersion")
+    deployed_at: Time = Field(description="when Helm deployed it")
+    description: str = Field(default="", description="Helm's own sentence, e.g. 'Rollback to 5'")
     rollback_of: int | None = Field(default=None, description="the revision that this one rolled back to")
     images: tuple[str, ...] = Field(default=(), description="container images of its manifest, sorted")
 
@@ -73,21 +84,21 @@ class Revision(_Part):
 class Item(_Part):
     """One item of the checklist (or preflight, rollback, release-equivalence) with its verdict."""
 
-    id: str
-    title: str
+    id: str = Field(description="ASCII id, also pytest's parameter, e.g. rollout-backend")
+    title: str = Field(description="the runbook's line in a person's words")
     verdict: Word | None = Field(default=None, description="None while it is still being judged")
-    expected: str = ""
-    observed: str = ""
+    expected: str = Field(default="", description="what has to be seen for PASS")
+    observed: str = Field(default="", description="what was seen, in one sentence")
     command: str = Field(default="", description="the command that repeats it by hand")
-    started_at: Time | None = None
-    finished_at: Time | None = None
-    evidence: tuple[Evidence, ...] = ()
+    started_at: Time | None = Field(default=None, description="when judging began")
+    finished_at: Time | None = Field(default=None, description="when the verdict was final")
+    evidence: tuple[Evidence, ...] = Field(default=(), description="the proof, cut to a size one can carry")
 
 
 class Guard(_Part):
     """One question asked before helm ran."""
 
-    id: str
+    id: str = Field(description="the guard's name, as --rollback-override takes it")
     state: str = Field(description="ok, warned, refused or overridden")
     evidence: str = Field(description="what was seen")
     consequence: str = Field(default="", description="what could happen if helm ran all the same")
@@ -97,26 +108,26 @@ class Guard(_Part):
 class Override(_Part):
     """A guard, item or decision that an operator set aside, with the reason given."""
 
-    id: str
+    id: str = Field(description="which guard, item or setting")
     kind: str = Field(description="guard, item or configuration")
-    reason: str
+    reason: str = Field(description="the operator's words")
 
 
 class Helm(_Part):
     """What became of helm: the one process that changes anything."""
 
-    ran: bool = False
+    ran: bool = Field(default=False, description="True from the moment before the process is started")
     running: bool = Field(
         default=False, description="True while the process lives, or if its end was not seen"
     )
-    pid: int | None = None
-    argv: tuple[str, ...] = ()
-    version: str = ""
-    exit_code: int | None = None
-    started_at: Time | None = None
-    finished_at: Time | None = None
-    stdout_tail: str = ""
-    stderr_tail: str = ""
+    pid: int | None = Field(default=None, description="its process id, while or after it ran")
+    argv: tuple[str, ...] = Field(default=(), description="the command as started, one element each")
+    version: str = Field(default="", description="what 'helm version' said")
+    exit_code: int | None = Field(default=None, description="None: not ended, or its end was not seen")
+    started_at: Time | None = Field(default=None, description="when the process was started")
+    finished_at: Time | None = Field(default=None, description="when its end was seen")
+    stdout_tail: str = Field(default="", description="the end of its standard output")
+    stderr_tail: str = Field(default="", description="the end of its standard error")
     skipped_reason: str = Field(
         default="", description="why it was not run although a rollback was asked for"
     )
@@ -125,15 +136,15 @@ class Helm(_Part):
 class TimelineEntry(_Part):
     """Something that happened, when, and who says so."""
 
-    at: Time
-    event: str
+    at: Time = Field(description="when it happened, by the source's clock")
+    event: str = Field(description="what happened, in one sentence")
     source: str = Field(description="helm, kubernetes, health, slack, zkrollback, operator ...")
 
 
 class SamplePoint(_Part):
     """A point of the recovery picture."""
 
-    at: Time
+    at: Time = Field(description="when it was seen")
     series: str = Field(description="'replicas/<workload>/<revision or image>' or 'health'")
     value: float = Field(description="ready replicas; health: 1 ok, 0 not")
 
@@ -141,55 +152,57 @@ class SamplePoint(_Part):
 class Delivery(_Part):
     """What a receiver answered, and in the drill what it received."""
 
-    to: str
-    ok: bool
-    answer: str = ""
+    to: str = Field(description="the receiver's kind, e.g. slack; never its address")
+    ok: bool = Field(description="True if the receiver said that it has it")
+    answer: str = Field(default="", description="what it answered: status and text")
     message: dict[str, Any] | None = Field(default=None, description="the message as sent")
 
 
 class Plan(_Part):
     """What was known before acting."""
 
-    target: Revision | None = None
+    target: Revision | None = Field(default=None, description="the revision to go back to")
     bad: Revision | None = Field(default=None, description="the revision that is rolled away from")
-    history: tuple[Revision, ...] = ()
+    history: tuple[Revision, ...] = Field(default=(), description="the release's history, oldest first")
     diff: str = Field(default="", description="manifest diff, from the bad revision to the target")
 
 
 class Record(_Part):
     """Everything about one run. The JSON file is this, the other files are rendered from it."""
 
-    schema_: str = Field(default=SCHEMA, alias="schema")
+    schema_: str = Field(default=SCHEMA, alias="schema", description="name and version of this schema")
     run_id: str = Field(description="8 hex digits, also in the files' names")
-    mode: Mode
-    outcome: Outcome = Outcome.RUNNING
+    mode: Mode = Field(description="what was asked for")
+    outcome: Outcome = Field(default=Outcome.RUNNING, description="how the run stands")
     summary: str = Field(default="", description="one sentence: what is true now")
-    environment: str
+    environment: str = Field(description="name from the configuration")
     cluster: str = Field(default="", description="context and server address")
-    namespace: str = ""
-    release: str = ""
-    revision_before: int | None = None
-    target_revision: int | None = None
-    revision_after: int | None = None
-    reason: str = "not given"
-    next_steps: str = "none given"
-    incident: str = ""
-    operator: str = ""
+    namespace: str = Field(default="", description="Kubernetes namespace of the release")
+    release: str = Field(default="", description="name of the Helm release")
+    revision_before: int | None = Field(
+        default=None, description="Helm's head before the run; None: not read"
+    )
+    target_revision: int | None = Field(default=None, description="what had to be live in the end")
+    revision_after: int | None = Field(default=None, description="Helm's head after the run; None: not read")
+    reason: str = Field(default="not given", description="why, in the operator's words")
+    next_steps: str = Field(default="none given", description="what the operator plans next")
+    incident: str = Field(default="", description="id or URL of the incident")
+    operator: str = Field(default="", description="who ran it")
     command_line: str = Field(default="", description="what the operator typed")
-    started_at: Time
-    finished_at: Time | None = None
-    impact_since: Time | None = None
+    started_at: Time = Field(description="when the run began")
+    finished_at: Time | None = Field(default=None, description="when it ended; None: not ended, or killed")
+    impact_since: Time | None = Field(default=None, description="since when users were affected, as was said")
     recovered_at: Time | None = Field(default=None, description="when every item had PASS or WAIVED")
-    plan: Plan = Plan()
+    plan: Plan = Field(default=Plan(), description="what was known before acting")
     decision: dict[str, Any] = Field(default={}, description="signals and recommendation")
-    guards: tuple[Guard, ...] = ()
-    overrides: tuple[Override, ...] = ()
-    helm: Helm = Helm()
-    items: tuple[Item, ...] = ()
-    timeline: tuple[TimelineEntry, ...] = ()
-    samples: tuple[SamplePoint, ...] = ()
-    deliveries: tuple[Delivery, ...] = ()
-    github: dict[str, Any] | None = None
+    guards: tuple[Guard, ...] = Field(default=(), description="questions asked before helm ran")
+    overrides: tuple[Override, ...] = Field(default=(), description="what an operator set aside")
+    helm: Helm = Field(default=Helm(), description="what became of helm")
+    items: tuple[Item, ...] = Field(default=(), description="all items in the runbook's order")
+    timeline: tuple[TimelineEntry, ...] = Field(default=(), description="what happened, oldest first")
+    samples: tuple[SamplePoint, ...] = Field(default=(), description="what the pictures are drawn from")
+    deliveries: tuple[Delivery, ...] = Field(default=(), description="who was told, and what they answered")
+    github: dict[str, Any] | None = Field(default=None, description="commit, pull request and runs")
     next_commands: tuple[str, ...] = Field(default=(), description="what to type next: undo or continue")
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, helm, Kubernetes, Python, ...")
