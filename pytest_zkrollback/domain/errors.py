@@ -85,7 +85,17 @@ class ProcessProblem(ZkRollbackError):
 
 
 class HttpProblem(ZkRollbackError):
-    """No usable HTTP answer: refused, timed out, cut off, too large, redirected away."""
+    """No usable HTTP answer: refused, timed out, cut off, too large, redirected away.
+
+    Attributes:
+        maybe_received: False only if the request cannot have reached the server (no address, refused,
+            TLS failed); a POST may then be sent again without doing it twice.
+    """
+
+    def __init__(self, message: str, *, maybe_received: bool = True) -> None:
+        """Keep whether sending again could do it twice."""
+        super().__init__(message)
+        self.maybe_received = maybe_received
 
 
 class NotifyProblem(ZkRollbackError):
