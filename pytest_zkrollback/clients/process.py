@@ -1,0 +1,404 @@
+"""Local programs: the one module that starts any.
+
+Programs are given as a list of arguments, never as a shell line, and run in a session of their own, so
+that Ctrl-C on the terminal reaches this program only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from ..domain.errors import ProcessProblem
+from ..domain.ports import Clock, Finished
+from .clock import SystemClock
+
+TERM_GRACE_S = 2.0
+_LOOK_S = 0.05  # how often it is looked whether the program ended although its pipes are still open
+_DRAIN_S = 0.2  # how long a pipe is read on after the program's end
+_LINE_LIMIT_BYTES = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
+_PR_SET_PDEATHSIG = 1
+
+
+class LocalProcesses:
+    """The :class:`~pytest_zkrollback.domain.ports.Processes` port on this machine.
+
+    ``end_on_error``: whether an exception out of a callback, or a KeyboardInterrupt, ends the program too.
+    It does not by default: half a rollback is worse than one that finishes unwatched.
+    """
+
+    def __init__(self, clock: Clock | None = None, *, end_on_error: bool = False) -> None:
+        """Keep the clock that deadlines are taken from."""
+        self._clock = clock if clock is not None else SystemClock()
+        self._end_on_error = end_on_error
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+        on_start: Callable[[int], None] | None = None,
+        limit_bytes: int = 256 * 1024,
+    ) -> Finished:
+        """Run to its end in a session of its own, standard input closed; raises ProcessProblem.
+
+        ``output`` (both streams as they came), ``stdout`` and ``stderr`` keep at most ``limit_bytes`` each,
+        head and tail. ``on_line`` gets each line of both streams; lines above 64 KB come in pieces.
+        A child that outlives the program and holds its pipes sets ``leftover_child`` and is left alone. At
+        ``timeout_s`` the process group gets SIGTERM, 2 s later SIGKILL; then ``exit_code`` is None.
+        """
+        begun = self._clock.monotonic_s()
+        popen = _popen(argv, env, cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        watch = _Watch(popen, self._clock, limit_bytes, on_line)
+        try:
+            if on_start is not None:
+                on_start(popen.pid)
+            timed_out = not watch.until(begun + timeout_s)
+            if timed_out:
+                self._end_group(popen, watch)
+            leftover = watch.drain()
+        except BaseException:
+            if self._end_on_error:
+                self._end_group(popen, None)
+            else:
+                # Its end will never be read; without this the interpreter warns of a running child.
+                popen.returncode = 0 if popen.poll() is None else popen.returncode
+            raise
+        finally:
+            watch.close()
+        return Finished(
+            argv=tuple(argv),
+            exit_code=None if timed_out else popen.returncode,
+            output=watch.output.text(),
+            stdout=watch.stdout.text(),
+            stderr=watch.stderr.text(),
+            duration_s=self._clock.monotonic_s() - begun,
+            timed_out=timed_out,
+            leftover_child=leftover and not timed_out,
+        )
+
+    def _end_group(self, popen: subprocess.Popen[bytes], watch: _Watch | None) -> None:
+        _signal_group(popen.pid, signal.SIGTERM)
+        if watch is not None:
+            watch.until(self._clock.monotonic_s() + TERM_GRACE_S)
+        else:
+            with suppress(subprocess.TimeoutExpired):
+                popen.wait(TERM_GRACE_S)
+        _signal_group(popen.pid, signal.SIGKILL)
+        popen.wait()
+
+
+class Server:
+    """A program that runs until it is ended, its output in a log file."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        """Keep the process."""
+        self._popen = popen
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    def exit_code(self) -> int | None:
+        """None while it runs; minus the signal's number if a signal ended it."""
+        return self._popen.poll()
+
+    def end(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._popen.kill()
+        self._popen.wait()
+
+
+def start_server(
+    argv: Sequence[str],
+    *,
+    log_path: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    die_with_parent: bool = False,
+) -> Server:
+    """Start a program that stays: standard input closed, both outputs appended to ``log_path``.
+
+    ``die_with_parent``: on Linux the kernel ends it when the calling *thread* ends; ask for it only from
+    the main thread of a program without other threads. Elsewhere it is ignored. Raises ProcessProblem.
+    """
+    in_child = _death_signal(os.getpid()) if die_with_parent and sys.platform == "linux" else None
+    with log_path.open("ab") as log:
+        popen = _popen(
+            argv,
+            env,
+            cwd,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            new_session=False,
+            in_child=in_child,
+        )
+    return Server(popen)
+
+
+class Daemon:
+    """A program that left our process tree, and the two pipes to talk to it by lines.
+
+    When this program ends, in whatever way, the daemon reads the end of its standard input.
+    """
+
+    def __init__(self, to: IO[bytes], answers: IO[bytes], clock: Clock) -> None:
+        """Keep the pipes."""
+        self._to = to
+        self._answers = answers
+        self._clock = clock
+        self._rest = b""
+
+    def ask(self, line: str, timeout_s: float) -> str:
+        """Send a line, return the answer's line; raises ProcessProblem if there is none in time."""
+        try:
+            self._to.write(line.encode() + b"\n")
+            self._to.flush()
+        except OSError:
+            raise ProcessProblem("the drill's supervisor is gone: it does not read any more.") from None
+        return self.answer(timeout_s)
+
+    def answer(self, timeout_s: float) -> str:
+        """The next line that the daemon wrote; raises ProcessProblem if there is none in time."""
+        deadline = self._clock.monotonic_s() + timeout_s
+        while b"\n" not in self._rest:
+            chunk = self._read(deadline - self._clock.monotonic_s())
+            if chunk is None:
+                raise ProcessProblem(f"the drill's supervisor did not answer within {timeout_s:g} s.")
+            if not chunk:
+                raise ProcessProblem("the drill's supervisor is gone: it closed its output.")
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.decode(errors="replace")
+
+    def close(self, timeout_s: float = 0) -> bool:
+        """Close its input; True if it closed its output (it ended) within ``timeout_s`` seconds."""
+        with suppress(OSError):
+            self._to.close()
+        deadline = self._clock.monotonic_s() + timeout_s
+        while not self._answers.closed:
+            chunk = self._read(deadline - self._clock.monotonic_s())
+            if chunk:
+                continue
+            self._answers.close()
+            return chunk is not None
+        return True
+
+    def _read(self, wait_s: float) -> bytes | None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            if not selector.select(max(wait_s, 0)):
+                return None
+        return os.read(self._answers.fileno(), _CHUNK_BYTES)
+
+
+def start_daemon(
+    argv: Sequence[str],
+    *,
+    log_path: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    clock: Clock | None = None,
+) -> Daemon:
+    """Start a program that calls :func:`detach` first thing; its stderr is appended to ``log_path``.
+
+    Raises ProcessProblem, also if it ended with an error before it detached.
+    """
+    with log_path.open("ab") as log:
+        popen = _popen(argv, env, cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+    if popen.stdin is None or popen.stdout is None:  # for the type checker: both were asked for
+        raise ProcessProblem(f"{argv[0]}: no pipes.")
+    daemon = Daemon(popen.stdin, popen.stdout, clock if clock is not None else SystemClock())
+    try:
+        code = popen.wait()
+    except BaseException:
+        daemon.close()
+        popen.wait()
+        raise
+    if code:
+        daemon.close()
+        raise ProcessProblem(f"{' '.join(argv[:3])} ended with exit code {code}; its log is {log_path}.")
+    return daemon
+
+
+def detach() -> None:
+    """Go on in a child that the caller's parent does not have to wait for."""
+    if os.fork():
+        os._exit(0)
+
+
+class _Bounded:
+    """Bytes of any amount, kept as head and tail."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._half = max(limit_bytes // 2, 1)
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._left_out = 0
+
+    def add(self, chunk: bytes) -> None:
+        room = self._half - len(self._head)
+        if room > 0:
+            self._head += chunk[:room]
+            chunk = chunk[room:]
+        self._tail += chunk
+        surplus = len(self._tail) - self._half
+        if surplus > 0:
+            del self._tail[:surplus]
+            self._left_out += surplus
+
+    def text(self) -> str:
+        if not self._left_out:
+            return (self._head + self._tail).decode(errors="replace")
+        head, tail = self._head.decode(errors="replace"), self._tail.decode(errors="replace")
+        return f"{head}\n[... {self._left_out} bytes left out ...]\n{tail}"
+
+
+class _Watch:
+    """Reads a program's two pipes until it ends."""
+
+    def __init__(
+        self,
+        popen: subprocess.Popen[bytes],
+        clock: Clock,
+        limit_bytes: int,
+        on_line: Callable[[str], None] | None,
+    ) -> None:
+        self.output, self.stdout, self.stderr = (_Bounded(limit_bytes) for _ in range(3))
+        self._popen = popen
+        self._clock = clock
+        self._on_line = on_line
+        self._selector = selectors.DefaultSelector()
+        self._pending: dict[int, bytes] = {}
+        for pipe, kept in ((popen.stdout, self.stdout), (popen.stderr, self.stderr)):
+            if pipe is not None:
+                self._selector.register(pipe, selectors.EVENT_READ, kept)
+
+    def until(self, deadline: float) -> bool:
+        """Read until the program ended (True) or the deadline came (False)."""
+        while True:
+            left = deadline - self._clock.monotonic_s()
+            if self._selector.get_map():
+                self._read(min(_LOOK_S, max(left, 0)))
+                ended = self._popen.poll() is not None
+            else:
+                with suppress(subprocess.TimeoutExpired):
+                    self._popen.wait(max(left, 0))
+                ended = self._popen.returncode is not None
+            if ended or left <= 0:
+                return ended
+
+    def drain(self) -> bool:
+        """Read what is left in the pipes after the end; True if somebody else still holds one."""
+        deadline = self._clock.monotonic_s() + _DRAIN_S
+        while self._selector.get_map() and self._clock.monotonic_s() < deadline:
+            self._read(max(deadline - self._clock.monotonic_s(), 0))
+        for rest in self._pending.values():
+            if rest and self._on_line is not None:
+                self._on_line(rest.decode(errors="replace"))
+        self._pending.clear()
+        return bool(self._selector.get_map())
+
+    def close(self) -> None:
+        self._selector.close()
+        for pipe in (self._popen.stdout, self._popen.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def _read(self, wait_s: float) -> None:
+        for key, _ in self._selector.select(wait_s):
+            chunk = os.read(key.fd, _CHUNK_BYTES)
+            if not chunk:
+                self._selector.unregister(key.fileobj)
+                continue
+            key.data.add(chunk)
+            self.output.add(chunk)
+            if self._on_line is not None:
+                self._hand_on(key.fd, chunk, self._on_line)
+
+    def _hand_on(self, fd: int, chunk: bytes, on_line: Callable[[str], None]) -> None:
+        *lines, rest = (self._pending.get(fd, b"") + chunk).split(b"\n")
+        if len(rest) > _LINE_LIMIT_BYTES:
+            lines.append(rest)
+            rest = b""
+        self._pending[fd] = rest
+        for line in lines:
+            on_line(line.decode(errors="replace").removesuffix("\r"))
+
+
+def _popen(
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    *,
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+    stdin: int = subprocess.DEVNULL,
+    new_session: bool = True,
+    in_child: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
+    if isinstance(argv, str) or not argv:
+        raise ProcessProblem(f"a program is a list of arguments, not {argv!r}.")
+    try:
+        return subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
+            list(argv),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            start_new_session=new_session,
+            preexec_fn=in_child,  # noqa: PLW1509 - only in a program without threads, see start_server
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise ProcessProblem(_reason(argv[0], cwd, error)) from None
+
+
+def _reason(program: str, cwd: Path | None, error: Exception) -> str:
+    if cwd is not None and not cwd.is_dir():
+        return f"{program} was not started: its working folder {cwd} does not exist or is no folder."
+    path = program if cwd is None or "/" not in program else str(cwd / program)
+    if isinstance(error, FileNotFoundError):
+        if "/" not in program:
+            return f"{program} was not started: no program of this name is on PATH."
+        if Path(path).exists():
+            return f"{program} was not started: the interpreter named in its first line does not exist."
+        return f"{program} was not started: there is no such file."
+    if isinstance(error, PermissionError):
+        return f"{program} was not started: it is not executable (or a folder on its way is not readable)."
+    if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
+        return (
+            f"{program} was not started: it is no program for this machine (a script without its #! line?)."
+        )
+    return f"{program} was not started: {error}."
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    # Gone already; macOS says EPERM for a group in which nobody is left but a zombie.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _death_signal(parent: int) -> Callable[[], None]:
+    prctl = ctypes.CDLL(None).prctl  # looked up before the fork
+
+    def in_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before the kernel was told
+            os._exit(1)
+
+    return in_child

@@ -1,0 +1,187 @@
+"""The servers' command lines, and the documents that they read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SERVICE_RANGE = "10.96.0.0/16"
+
+NODE: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {
+        "name": "drill-node",
+        "annotations": {"node.alpha.kubernetes.io/ttl": "0"},
+        "labels": {"kubernetes.io/hostname": "drill-node", "kubernetes.io/os": "linux"},
+    },
+}
+
+AUDIT_POLICY: dict[str, Any] = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Metadata", "resources": [{"group": "", "resources": ["secrets"]}]},
+        {"level": "Request", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
+        {"level": "Metadata"},
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What lies where in the data folder."""
+
+    data_dir: Path
+
+    @property
+    def certificates(self) -> Path:
+        """``--cert-dir``: the API server writes its own certificate there."""
+        return self.data_dir / "certificates"
+
+    @property
+    def ca_file(self) -> Path:
+        """Serving certificate and the authority that signed it: what clients verify with."""
+        return self.certificates / "apiserver.crt"
+
+    @property
+    def service_account_key(self) -> Path:
+        """Signs service account tokens."""
+        return self.data_dir / "service-account.key"
+
+    @property
+    def etcd_socket(self) -> Path:
+        """Where etcd listens: nobody but the owner of the data folder gets there."""
+        return self.data_dir / "etcd.sock"
+
+    @property
+    def tokens(self) -> Path:
+        """``--token-auth-file``."""
+        return self.data_dir / "tokens.csv"
+
+    @property
+    def kubeconfigs(self) -> tuple[Path, Path, Path, Path]:
+        """Administrator, controller manager, scheduler, kwok; in the order of ``credentials.USERS``."""
+        names = ("kubeconfig", "controller-manager.kubeconfig", "scheduler.kubeconfig", "kwok.kubeconfig")
+        admin, manager, scheduler, kwok = (self.data_dir / name for name in names)
+        return admin, manager, scheduler, kwok
+
+    @property
+    def audit_policy(self) -> Path:
+        """``--audit-policy-file``."""
+        return self.data_dir / "audit-policy.json"
+
+    @property
+    def audit_log(self) -> Path:
+        """``--audit-log-path``."""
+        return self.data_dir / "audit.log"
+
+    @property
+    def stages(self) -> Path:
+        """kwok's configuration."""
+        return self.data_dir / "stages.yaml"
+
+    @property
+    def pod_logs(self) -> Path:
+        """Log files that kwok serves."""
+        return self.data_dir / "podlogs"
+
+
+def server_argv(name: str, binary: Path, layout: Layout, port: int) -> list[str]:
+    """The command line of server ``name``; ``port`` is where the API server or kwok listens."""
+    flags = {
+        "etcd": _etcd,
+        "kube-apiserver": _apiserver,
+        "kube-controller-manager": _controller_manager,
+        "kube-scheduler": _scheduler,
+        "kwok": _kwok,
+    }[name]
+    return [str(binary), *flags(layout, port)]
+
+
+def _etcd(layout: Layout, _port: int) -> list[str]:
+    client = f"unix://{layout.etcd_socket}"
+    peer = "http://127.0.0.1:1"  # never dialled: a cluster of one; what it listens on is the socket below
+    return [
+        f"--data-dir={layout.data_dir}/etcd",
+        "--name=drill",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls=unix://{layout.data_dir}/etcd-peer.sock",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=drill={peer}",
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+    ]
+
+
+def _apiserver(layout: Layout, port: int) -> list[str]:
+    return [
+        f"--etcd-servers=unix://{layout.etcd_socket}",
+        "--bind-address=127.0.0.1",
+        # Left out, it is looked for on the default route's interface, which a laptop may not have.
+        "--advertise-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--cert-dir={layout.certificates}",
+        "--anonymous-auth=false",
+        f"--token-auth-file={layout.tokens}",
+        "--authorization-mode=RBAC",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={layout.service_account_key}",
+        f"--service-account-signing-key-file={layout.service_account_key}",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
+        # It would write an EndpointSlice with a loopback address, which it refuses itself.
+        "--endpoint-reconciler-type=none",
+        # kwok serves with the API server's own certificate, see _kwok.
+        f"--kubelet-certificate-authority={layout.ca_file}",
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--audit-policy-file={layout.audit_policy}",
+        f"--audit-log-path={layout.audit_log}",
+        "--profiling=false",
+    ]
+
+
+def _controller_manager(layout: Layout, _port: int) -> list[str]:
+    _, kubeconfig, _, _ = layout.kubeconfigs
+    return [
+        f"--kubeconfig={kubeconfig}",
+        "--secure-port=0",
+        "--leader-elect=false",
+        # How soon it sees that the new node is ready, and takes its taint away.
+        "--node-monitor-period=500ms",
+        "--use-service-account-credentials",
+        f"--service-account-private-key-file={layout.service_account_key}",
+        f"--root-ca-file={layout.ca_file}",
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
+    ]
+
+
+def _scheduler(layout: Layout, _port: int) -> list[str]:
+    _, _, kubeconfig, _ = layout.kubeconfigs
+    return [
+        f"--kubeconfig={kubeconfig}",
+        "--secure-port=0",
+        "--leader-elect=false",
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
+    ]
+
+
+def _kwok(layout: Layout, port: int) -> list[str]:
+    *_, kubeconfig = layout.kubeconfigs
+    return [
+        f"--kubeconfig={kubeconfig}",
+        f"--config={layout.stages}",
+        "--manage-all-nodes",
+        "--node-ip=127.0.0.1",
+        f"--node-port={port}",
+        f"--server-address=127.0.0.1:{port}",
+        # It is made for 127.0.0.1 and no other host, so it serves kwok as well.
+        f"--tls-cert-file={layout.ca_file}",
+        f"--tls-private-key-file={layout.certificates}/apiserver.key",
+        # Without a lease the node goes NotReady for about 5 s every minute.
+        "--node-lease-duration-seconds=40",
+    ]
