@@ -1,0 +1,125 @@
+"""The recovery picture: who served, when. Snapshots and health samples become the record's SamplePoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from threading import Lock
+from typing import Final
+
+from ..domain.model import SamplePoint
+from ..domain.observation import JsonObject, Snapshot
+
+LIMIT: Final = 500
+HEALTH: Final = "health"
+
+
+class Samples:
+    """Collects points for the given workloads (``kind/name``); may be fed from any thread.
+
+    Series: ``replicas/<workload's name>/<image tag>`` (ready pods, a point on every change only) and
+    ``health`` (1 ok, 0 not). At most about ``limit`` points are held: beyond that the unchanging stretches
+    are thinned first, then every other point; the first and last of each series stay.
+    """
+
+    def __init__(self, workloads: Iterable[str], limit: int = LIMIT) -> None:
+        """``workloads`` as configured, e.g. ``deployment/zkprova-zkprova-backend``."""
+        self._workloads = tuple(dict.fromkeys(workloads))
+        self._limit = limit
+        self._series: dict[str, list[SamplePoint]] = {}
+        self._lock = Lock()
+
+    def add_snapshot(self, snapshot: Snapshot) -> None:
+        """Note how many pods of each workload and image are ready; what could not be read is left out."""
+        pods = snapshot.objects.get("pods")
+        if pods is None:
+            return
+        for workload in self._workloads:
+            owners = _owners(snapshot, workload)
+            if owners is None:
+                continue
+            prefix = f"replicas/{workload.partition('/')[2]}/"
+            ready: dict[str, int] = {}
+            for pod in pods:
+                if _owned(pod, owners):
+                    series = prefix + image_tag(_image(pod))
+                    ready[series] = ready.get(series, 0) + _is_ready(pod)
+            with self._lock:
+                gone = {series: 0 for series in self._series if series.startswith(prefix)}
+                for series, count in (gone | ready).items():
+                    points = self._series.get(series)
+                    if points is None or points[-1].value != count:
+                        self._add(SamplePoint(at=snapshot.at, series=series, value=count))
+
+    def add_health(self, at: datetime, ok: bool) -> None:
+        """Note one answer of the health path."""
+        with self._lock:
+            self._add(SamplePoint(at=at, series=HEALTH, value=1 if ok else 0))
+
+    def points(self) -> tuple[SamplePoint, ...]:
+        """All points so far, by time."""
+        with self._lock:
+            every = [point for series in self._series.values() for point in series]
+        return tuple(sorted(every, key=lambda point: point.at))
+
+    def _add(self, point: SamplePoint) -> None:
+        self._series.setdefault(point.series, []).append(point)
+        if sum(map(len, self._series.values())) > self._limit:
+            longest = max(self._series, key=lambda series: len(self._series[series]))
+            if len(self._series[longest]) > 3:
+                self._series[longest] = _thinned(self._series[longest])
+
+
+def image_tag(image: str) -> str:
+    """The tag of an image reference: ``registry:5000/app:1.5.0@sha256:...`` -> ``1.5.0``.
+
+    Without a tag: the digest's first 12 digits, or ``latest``, which is what the kubelet takes it for.
+    """
+    name, _, digest = image.partition("@")
+    _, colon, tag = name.rpartition("/")[2].partition(":")
+    if colon:
+        return tag
+    return digest.rpartition(":")[2][:12] if digest else "latest"
+
+
+def _thinned(points: list[SamplePoint]) -> list[SamplePoint]:
+    kept = [
+        point
+        for before, point, after in zip(points, points[1:], points[2:], strict=False)
+        if not before.value == point.value == after.value
+    ]
+    if len(kept) > len(points) * 3 // 4:
+        kept = points[2:-1:2]
+    return [points[0], *kept, points[-1]]
+
+
+def _owners(snapshot: Snapshot, workload: str) -> set[str] | None:
+    """UIDs of what owns the workload's pods; None if that could not be read."""
+    kind, _, name = workload.partition("/")
+    named = snapshot.objects.get(f"{kind}s")
+    if named is None:
+        return None
+    owners = {item["metadata"].get("uid", "") for item in named if item["metadata"].get("name") == name}
+    if kind != "deployment":
+        return owners
+    replicasets = snapshot.objects.get("replicasets")
+    if replicasets is None:
+        return None
+    return {item["metadata"].get("uid", "") for item in replicasets if _owned(item, owners)}
+
+
+def _owned(item: JsonObject, owners: set[str]) -> bool:
+    references = item["metadata"].get("ownerReferences") or ()
+    return any(reference.get("uid") in owners for reference in references)
+
+
+def _image(pod: JsonObject) -> str:
+    containers = pod.get("spec", {}).get("containers") or [{}]
+    return str(containers[0].get("image", ""))
+
+
+def _is_ready(pod: JsonObject) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions
+    )

@@ -1,0 +1,267 @@
+"""The namespace's workloads and pods, watched: one list+watch per resource over raw JSON.
+
+Every resource has a thread that lists, watches for :data:`RESYNC_S` and lists again, so that a stream that
+died without a word is healed by the next list. A snapshot never holds what was not confirmed by a list
+within :data:`STALE_S`: such a resource is named in ``Snapshot.errors`` instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Condition, Event, Lock, Thread
+from types import MappingProxyType
+from typing import Final
+
+from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
+from ..domain.observation import JsonObject, Snapshot
+from ..domain.ports import Clock, Kube
+
+RESYNC_S: Final = 5.0
+LIST_TIMEOUT_S: Final = 4.0
+STALE_S: Final = 15.0
+# An API server that restarts answers 403 until its RBAC rules are loaded: once a resource has been read,
+# a refusal has to stand this long before it is believed.
+REFUSAL_GRACE_S: Final = 3.0
+
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 2.0
+_LONGEST_RETRY_AFTER_S: Final = 30.0
+
+RESOURCES: Final[MappingProxyType[str, str]] = MappingProxyType(
+    {
+        "deployments": "/apis/apps/v1/namespaces/{}/deployments",
+        "statefulsets": "/apis/apps/v1/namespaces/{}/statefulsets",
+        "daemonsets": "/apis/apps/v1/namespaces/{}/daemonsets",
+        "replicasets": "/apis/apps/v1/namespaces/{}/replicasets",
+        "pods": "/api/v1/namespaces/{}/pods",
+    }
+)
+
+
+@dataclass
+class _Feed:
+    """What is known of one resource.
+
+    ``epoch`` is the thread whose news count; ``asked`` the newest thread; data of an epoch below
+    ``wanted`` is from before the last refresh and is not shown.
+    """
+
+    path: str
+    epoch: int = 0
+    asked: int = 0
+    items: dict[str, JsonObject] = field(default_factory=dict)
+    shown: tuple[JsonObject, ...] | None = None
+    listed_s: float = 0.0
+    error: ClusterError | None = None
+    failing_since_s: float = 0.0
+
+
+class ClusterWatch:
+    """A live picture of a namespace's Deployments, StatefulSets, DaemonSets, ReplicaSets and Pods.
+
+    ``on_change`` is called, from a watch thread, after every change of the picture; it must be quick and
+    must not raise. Only the newest state of each object is held, without its managedFields.
+    """
+
+    def __init__(
+        self, kube: Kube, namespace: str, clock: Clock, on_change: Callable[[], None] | None = None
+    ) -> None:
+        """Nothing is contacted before :meth:`start`."""
+        self._kube = kube
+        self._clock = clock
+        self._on_change = on_change
+        self._namespace = namespace
+        self._feeds = {name: _Feed(path.format(namespace)) for name, path in RESOURCES.items()}
+        self._lock = Lock()
+        self._news = Condition(self._lock)
+        self._stopping = Event()
+        self._wanted = 0
+
+    def start(self) -> None:
+        """Begin to list and watch, in daemon threads."""
+        if self._wanted == 0:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """From now on show only what was read after this call; ask for it at once.
+
+        Called when helm has ended: a picture from before its changes must decide nothing. It starts the
+        watch if that is not running. Returns immediately; what has not answered yet stands in
+        ``Snapshot.errors``.
+        """
+        with self._lock:
+            self._wanted += 1
+            epoch = self._wanted
+            for feed in self._feeds.values():
+                feed.asked = epoch
+        for name, feed in self._feeds.items():
+            Thread(
+                target=self._follow, args=(name, feed, epoch), name=f"zkrollback-watch-{name}", daemon=True
+            ).start()
+
+    def stop(self) -> None:
+        """Tell the threads to end; does not wait for them."""
+        self._stopping.set()
+
+    def wait_first(self, timeout_s: float) -> bool:
+        """Wait until every resource has answered or failed once; False if ``timeout_s`` passed before."""
+        with self._news:
+            return self._news.wait_for(
+                lambda: all(
+                    feed.epoch >= self._wanted > 0 or feed.error is not None for feed in self._feeds.values()
+                ),
+                timeout_s,
+            )
+
+    def snapshot(self) -> Snapshot:
+        """The picture now. Cheap: objects are shared between snapshots and must not be changed."""
+        objects: dict[str, tuple[JsonObject, ...]] = {}
+        errors: dict[str, ClusterError] = {}
+        with self._lock:
+            now_s = self._clock.monotonic_s()
+            for name, feed in self._feeds.items():
+                error = self._trouble(name, feed, now_s)
+                if error is not None:
+                    errors[name] = error
+                    continue
+                if feed.shown is None:
+                    feed.shown = tuple(feed.items.values())
+                objects[name] = feed.shown
+        return Snapshot(
+            at=self._clock.now(), objects=MappingProxyType(objects), errors=MappingProxyType(errors)
+        )
+
+    def _trouble(self, name: str, feed: _Feed, now_s: float) -> ClusterError | None:
+        """Why this resource cannot be shown, or None."""
+        error = feed.error
+        if isinstance(error, (Forbidden, NotFound, Unauthorized)):
+            if feed.epoch == 0 or now_s - feed.failing_since_s >= REFUSAL_GRACE_S:
+                return error
+            error = None
+        if feed.epoch < self._wanted:
+            return error or Unreachable(
+                f"The {name} of namespace {self._namespace} have not been read yet; the API server has not"
+                " answered."
+            )
+        age_s = now_s - feed.listed_s
+        if age_s > STALE_S:
+            return error or Unreachable(
+                f"The {name} of namespace {self._namespace} were last read {age_s:.0f} s ago; the API server"
+                " has not answered since."
+            )
+        return None
+
+    def _follow(self, name: str, feed: _Feed, epoch: int) -> None:
+        """List, watch, list again, until stopped or until a newer thread was asked to."""
+        failures = 0
+        while not self._stopping.is_set() and feed.asked == epoch:
+            begun_s = self._clock.monotonic_s()
+            try:
+                items, version = self._kube.list_with_version(feed.path, timeout_s=LIST_TIMEOUT_S)
+                if not self._replace(feed, epoch, items, begun_s):
+                    return
+                failures = 0
+                for event in self._kube.watch(feed.path, version, timeout_s=RESYNC_S):
+                    if self._stopping.is_set() or not self._apply(name, feed, epoch, event):
+                        break
+                # A server that ends every stream at once must not be asked in a tight loop.
+                if self._clock.monotonic_s() - begun_s < RESYNC_S / 2:
+                    self._stopping.wait(_FIRST_PAUSE_S)
+            except ClusterError as error:
+                failures += 1
+                self._note(feed, epoch, error)
+                self._stopping.wait(_pause_s(error, failures))
+            except Exception as error:  # noqa: BLE001 - a thread that dies of a bug would leave its resource unread for the whole run
+                failures += 1
+                self._note(
+                    feed,
+                    epoch,
+                    BadAnswer(f"Reading the {name} failed unexpectedly: {type(error).__name__}: {error}"),
+                )
+                self._stopping.wait(_pause_s(None, failures))
+
+    def _replace(self, feed: _Feed, epoch: int, items: tuple[JsonObject, ...], begun_s: float) -> bool:
+        """Take a whole list over; False if a newer thread has already done so."""
+        fresh = {_key(item): _lean(item) for item in items}
+        with self._news:
+            if epoch < feed.epoch:
+                return False
+            changed = feed.epoch == 0 or _versions(fresh) != _versions(feed.items)
+            feed.epoch = epoch
+            feed.items = fresh
+            feed.shown = None
+            feed.listed_s = begun_s
+            feed.error = None
+            self._news.notify_all()
+        if changed:
+            self._changed()
+        return True
+
+    def _apply(self, name: str, feed: _Feed, epoch: int, event: JsonObject) -> bool:
+        """Apply one watch event; False if the stream is no use any more and the list has to be read again."""
+        kind = event.get("type")
+        if kind == "BOOKMARK":
+            return True
+        item = event.get("object")
+        if kind == "ERROR":
+            # 410 Gone is ordinary (the version has been compacted): read the list again, without a pause.
+            status = item if isinstance(item, dict) else {}
+            if status.get("code") == 410:
+                return False
+            raise BadAnswer(
+                f"The watch of {name} ended with an error: {status.get('message', 'no message')}.",
+                status=int(status.get("code") or 0),
+            )
+        if kind not in ("ADDED", "MODIFIED", "DELETED") or not isinstance(item, dict):
+            raise BadAnswer(f"The watch of {name} brought an event of the unknown type {kind!r}.")
+        key = _key(item)
+        with self._news:
+            if epoch != feed.epoch:
+                return False
+            if kind == "DELETED":
+                feed.items.pop(key, None)
+            else:
+                feed.items[key] = _lean(item)
+            feed.shown = None
+            self._news.notify_all()
+        self._changed()
+        return True
+
+    def _note(self, feed: _Feed, epoch: int, error: ClusterError) -> None:
+        with self._news:
+            if epoch < feed.asked:
+                return
+            if feed.error is None:
+                feed.failing_since_s = self._clock.monotonic_s()
+            feed.error = error
+            self._news.notify_all()
+
+    def _changed(self) -> None:
+        if self._on_change is not None:
+            self._on_change()
+
+
+def _key(item: JsonObject) -> str:
+    metadata = item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(name, str):
+        raise BadAnswer("The API server sent an object without a name.")
+    return name
+
+
+def _lean(item: JsonObject) -> JsonObject:
+    """The object without what no judge reads and what is often half of it."""
+    item["metadata"].pop("managedFields", None)
+    return item
+
+
+def _versions(items: dict[str, JsonObject]) -> dict[str, object]:
+    return {key: item["metadata"].get("resourceVersion") for key, item in items.items()}
+
+
+def _pause_s(error: ClusterError | None, failures: int) -> float:
+    """How long to wait before asking again: what the server asked for, or a short, growing pause."""
+    if isinstance(error, BadAnswer) and error.retry_after_s is not None:
+        return min(max(error.retry_after_s, _FIRST_PAUSE_S), _LONGEST_RETRY_AFTER_S)
+    return min(_FIRST_PAUSE_S * 2.0 ** min(failures - 1, 8), _LONGEST_PAUSE_S)
