@@ -1,0 +1,142 @@
+"""Builds the drill's programs with the ordinary go command, from the committed go.mod and go.sum."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..domain.errors import DrillProblem, ProcessProblem
+from ..domain.ports import Clock, Processes
+from .tools import MODULES, Tool
+
+_BUILD_S = 3600.0
+_PROGRESS_EVERY_S = 5.0
+_USUAL = "usually about 10 minutes on 2 cores, once"
+
+
+class Build:
+    """One build into one folder of the cache; a second one waits and then finds the work done."""
+
+    def __init__(
+        self,
+        cache: Path,
+        processes: Processes,
+        clock: Clock,
+        progress: Callable[[str], None],
+        environ: Mapping[str, str],
+    ) -> None:
+        """``cache`` is the folder that the programs are moved into, each complete or not at all."""
+        self._cache = cache
+        self._processes = processes
+        self._clock = clock
+        self._progress = progress
+        self._environ = environ
+
+    def run(self, missing: Sequence[Tool], unfit: Sequence[str]) -> dict[str, Path]:
+        """Build ``missing``; ``unfit`` says which programs were found and do not serve."""
+        go = shutil.which("go", path=self._environ.get("PATH"))
+        if go is None:
+            raise DrillProblem(_no_go(missing, unfit))
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with self._lock():
+                self._build(go, [tool for tool in missing if not (self._cache / tool.name).exists()])
+        except OSError as error:
+            raise DrillProblem(
+                f"The drill's programs cannot be built into {self._cache}: {error.strerror}. Set"
+                " XDG_CACHE_HOME to a folder with 1 GB of room."
+            ) from None
+        return {tool.name: self._cache / tool.name for tool in missing}
+
+    def _build(self, go: str, tools: Sequence[Tool]) -> None:
+        begun = self._clock.monotonic_s()
+        # Under the lock there is no other: what lies here was left by a build that was killed.
+        work = self._cache.with_name(f"{self._cache.name}.building")
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            for number, tool in enumerate(tools, 1):
+                folder = work / tool.folder
+                if not folder.exists():
+                    shutil.copytree(MODULES / tool.folder, folder)
+                what = f"Building {tool.name} {tool.version} ({number} of {len(tools)})"
+                self._go_build(go, tool, folder, _Progress(what, begun, self._clock, self._progress))
+                (folder / tool.name).replace(self._cache / tool.name)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _go_build(self, go: str, tool: Tool, folder: Path, progress: _Progress) -> None:
+        argv = [go, "build", "-v", *tool.build_flags, "-o", tool.name, tool.package]
+        try:
+            done = self._processes.run(
+                argv, timeout_s=_BUILD_S, env=_go_env(self._environ), cwd=folder, on_line=progress.line
+            )
+        except ProcessProblem as problem:
+            raise DrillProblem(f"The drill's {tool.name} could not be built: {problem}") from None
+        if done.exit_code != 0:
+            ended = "was ended after an hour" if done.timed_out else f"ended with exit code {done.exit_code}"
+            last = "\n".join(f"  {line}" for line in done.stderr.splitlines()[-12:])
+            raise DrillProblem(
+                f"The drill's {tool.name} could not be built: go build {ended}. Go 1.26 or newer, its module"
+                f" proxy and about 8 GB of room for its caches are needed. Its last words:\n{last}"
+            )
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with self._cache.with_name(f"{self._cache.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._progress("Another run is building the drill's programs; waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class _Progress:
+    """go's output, condensed to a line every few seconds."""
+
+    def __init__(self, what: str, begun: float, clock: Clock, progress: Callable[[str], None]) -> None:
+        self._what = what
+        self._begun = begun
+        self._clock = clock
+        self._progress = progress
+        self._packages = self._downloads = 0
+        self._next = clock.monotonic_s()
+        self._show()
+
+    def line(self, line: str) -> None:
+        if line.startswith("go: downloading "):
+            self._downloads += 1
+        else:
+            self._packages += 1
+        if self._clock.monotonic_s() >= self._next:
+            self._show()
+
+    def _show(self) -> None:
+        now = self._clock.monotonic_s()
+        self._next = now + _PROGRESS_EVERY_S
+        done = f"{self._packages} packages compiled" if self._packages else "begun"
+        if self._downloads and not self._packages:
+            done = f"{self._downloads} modules downloaded"
+        self._progress(f"{self._what}: {done}; {now - self._begun:.0f} s in all so far, {_USUAL}")
+
+
+def _go_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """The user's environment without what would build something else.
+
+    GOFLAGS is not empty, because an empty one lets a ``go env -w GOFLAGS=...`` through.
+    """
+    kept = {name: value for name, value in environ.items() if name not in ("GOOS", "GOARCH", "GOBIN")}
+    return {**kept, "GOWORK": "off", "GOFLAGS": "-mod=readonly", "CGO_ENABLED": "0", "GO111MODULE": "on"}
+
+
+def _no_go(missing: Sequence[Tool], unfit: Sequence[str]) -> str:
+    names = ", ".join(f"{tool.name} {tool.wanted}" for tool in missing)
+    found = f" (found, but it does not serve: {'; '.join(unfit)})" if unfit else ""
+    return (
+        f"The drill needs {names}{found}, and there is no go command to build what is missing: install Go"
+        f" 1.26 or newer (it is then built, {_USUAL}), or put these programs on PATH or into the folder that"
+        " KUBEBUILDER_ASSETS names."
+    )

@@ -1,0 +1,123 @@
+"""The drill's programs: names, versions that serve, and what each is built from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULES = Path(__file__).with_name("go")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One program.
+
+    ``names``: what it may be called on PATH; the first is ours. ``serves`` matches what it says of its
+    version if that one serves; ``wanted`` is the same in words. ``folder`` is its Go module's in
+    :data:`MODULES`, ``module`` the required module whose version it has, ``stamp`` the variable that holds
+    it (programs built from modules do not know their own version).
+    """
+
+    names: tuple[str, ...]
+    version_args: tuple[str, ...]
+    serves: str
+    wanted: str
+    folder: str
+    module: str
+    package: str
+    stamp: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the drill calls it, and the name of its file."""
+        return self.names[0]
+
+    @property
+    def version(self) -> str:
+        """The version that is built, from the committed go.mod."""
+        text = (MODULES / self.folder / "go.mod").read_text()
+        match = re.search(rf"^(?:require)?\s+{re.escape(self.module)} (v\S+)", text, re.MULTILINE)
+        if match is None:
+            raise LookupError(f"{self.folder}/go.mod does not require {self.module}")
+        return match[1]
+
+    @property
+    def build_flags(self) -> tuple[str, ...]:
+        """Flags for ``go build``: no paths of this machine, no debug tables, the version stamped."""
+        link = "-s -w"
+        if self.stamp:
+            link += f" -X {self.stamp}={self.version}"
+        if self.stamp.endswith(".gitVersion"):
+            major, minor, _ = self.version[1:].split(".")
+            package = self.stamp.removesuffix(".gitVersion")
+            link += f" -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+        return ("-trimpath", "-ldflags", link)
+
+
+def _kubernetes(name: str, *version_args: str) -> Tool:
+    return Tool(
+        names=(name,),
+        version_args=version_args or ("--version",),
+        serves=r"\bv1\.37\.\d+",
+        wanted="1.37",
+        folder="cluster",
+        module="k8s.io/kubernetes",
+        package=f"k8s.io/kubernetes/cmd/{name}",
+        stamp="k8s.io/component-base/version.gitVersion",
+    )
+
+
+def _helm(names: tuple[str, ...], major: int) -> Tool:
+    path = f"helm.sh/helm/v{major}"
+    return Tool(
+        names=names,
+        version_args=("version", "--template", "{{.Version}}"),
+        serves=rf"^v{major}\.",
+        wanted=f"{major}.x",
+        folder=f"helm{major}",
+        module=path,
+        package=f"{path}/cmd/helm",
+        stamp=f"{path}/internal/version.version",
+    )
+
+
+TOOLS = (
+    Tool(
+        names=("etcd",),
+        version_args=("--version",),
+        serves=r"etcd Version: 3\.([5-9]|\d\d)\.",
+        wanted="3.5 or newer",
+        folder="cluster",
+        module="go.etcd.io/etcd/server/v3",
+        package="go.etcd.io/etcd/server/v3",
+    ),
+    Tool(
+        names=("kwok",),
+        version_args=("--version",),
+        serves=r"\bv0\.8\.",
+        wanted="0.8",
+        folder="cluster",
+        module="sigs.k8s.io/kwok",
+        package="sigs.k8s.io/kwok/cmd/kwok",
+    ),
+    _kubernetes("kubectl", "version", "--client"),
+    _kubernetes("kube-scheduler"),
+    _kubernetes("kube-apiserver"),
+    _kubernetes("kube-controller-manager"),
+    _helm(("helm", "helm4"), 4),
+)
+HELM3 = _helm(("helm3", "helm"), 3)
+
+
+def build_digest() -> str:
+    """16 hex digits over all that goes into the programs, but for the go command's own version."""
+    digest = hashlib.sha256(f"{sys.platform} {platform.machine()}\n".encode())
+    for tool in (*TOOLS, HELM3):
+        for name in ("go.mod", "go.sum"):
+            digest.update((MODULES / tool.folder / name).read_bytes())
+        digest.update(" ".join((tool.package, *tool.build_flags)).encode())
+    return digest.hexdigest()[:16]
