@@ -1,0 +1,210 @@
+"""The API server over the Kubernetes client's ApiClient: raw JSON, explicit deadlines, our own errors.
+
+No typed models: one null in one event would fail a whole list (measured; field notes).
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from urllib.parse import quote
+
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from ..domain.errors import BadAnswer, NotFound
+from ..domain.observation import JsonObject
+from ..domain.ports import Processes
+from .clock import SystemClock
+from .kube_errors import watch_error
+from .kube_wire import Call, KubeWire
+from .kubeconfig import Access, read_access
+
+PAGE_SIZE = 500
+_JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+
+
+def connect(
+    context: str | None,
+    kubeconfig: str | None = None,
+    clock: SystemClock | None = None,
+    processes: Processes | None = None,
+) -> KubeClient:
+    """A client for ``context`` (None: the in-cluster service account). Nothing is asked of the server yet.
+
+    ``kubeconfig`` is one file; None: ``$KUBECONFIG`` (several files merged), else ``~/.kube/config``.
+    ``processes`` runs the context's credential plugin, if it has one. Raises Unreachable.
+    """
+
+    def read() -> Access:
+        return read_access(context, kubeconfig, processes=processes)
+
+    return KubeClient(read(), clock if clock is not None else SystemClock(), read)
+
+
+class KubeClient:
+    """The Kube port. One instance serves every thread: they share one pool of connections.
+
+    Every ``timeout_s`` is a total: connecting (at most 2 s of it), waiting, reading, pages and the server's
+    wish to be left alone (429 and 503 with Retry-After, reads only) included.
+    """
+
+    def __init__(self, access: Access, clock: SystemClock, renew: Callable[[], Access] | None = None) -> None:
+        """``renew`` reads the credentials again after a 401; None: they are what they are."""
+        self._clock = clock
+        self._wire = KubeWire(access, clock, renew)
+        self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
+
+    @property
+    def server(self) -> str:
+        """The API server's URL, for the record."""
+        return self._wire.access.server
+
+    def known_secrets(self) -> tuple[str, ...]:
+        """Token, password and client key of the context, for the redactor."""
+        return self._wire.access.secrets
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0) -> JsonObject:
+        """GET ``path`` (``/api/v1/...``)."""
+        return self._json(self._call("GET", path, query, timeout_s))
+
+    def list(
+        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> tuple[JsonObject, ...]:
+        """All items of a list, in pages of 500; a continue token that expired (410) starts it again."""
+        return self._pages(self._call("GET", path, query, timeout_s))[0]
+
+    def list_metadata(
+        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> tuple[JsonObject, ...]:
+        """The same with ``metadata`` only: the labels of Secrets without their megabytes of data."""
+        return self._pages(self._call("GET", path, query, timeout_s, accept=_METADATA))[0]
+
+    def list_with_version(self, path: str, timeout_s: float = 5.0) -> tuple[tuple[JsonObject, ...], str]:
+        """All items and the resourceVersion to watch from."""
+        return self._pages(self._call("GET", path, None, timeout_s))
+
+    def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
+        """Watch events ``{type, object}`` until the server ends the stream or ``timeout_s`` passed.
+
+        An expired ``resource_version`` is a BadAnswer with status 410: list again. A connection that broke
+        is Unreachable; one that fell silent looks like a quiet one, so keep ``timeout_s`` at some seconds.
+        """
+        query = {
+            "watch": "1",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(max(1, int(timeout_s))),
+        }
+        call = self._call("GET", path, query, timeout_s)
+        response = self._wire.open(call)
+        rest = b""
+        try:
+            while chunk := self._wire.chunk(response, call):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in filter(None, lines):
+                    yield _watch_event(line, path)
+        except (ReadTimeoutError, TimeoutError):
+            return
+        except (HTTPError, OSError) as error:
+            raise self._wire.broken(error, call) from None
+        finally:
+            response.close()
+
+    def text(
+        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0, limit_bytes: int = 0
+    ) -> str:
+        """GET of plain text (pod logs), decoded with replacement, cut at ``limit_bytes`` if above 0."""
+        call = self._call("GET", path, query, timeout_s, accept="*/*")
+        return self._wire.body(self._wire.open(call), call, limit_bytes).decode(errors="replace")
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: JsonObject | str,
+        content_type: str = _JSON,
+        query: Mapping[str, str] | None = None,
+        timeout_s: float = 5.0,
+    ) -> JsonObject:
+        """POST, PUT or PATCH; sent once (twice only after a 401, for which nothing was done)."""
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
+        return self._json(self._call(method, path, query, timeout_s, data=data, content_type=content_type))
+
+    def resource_path(self, api_version: str, kind: str, namespace: str, name: str = "") -> str:
+        """The path of a kind's objects, ``/apis/apps/v1/namespaces/n/deployments/name``, by discovery.
+
+        ``namespace`` is left out for kinds without one. Raises NotFound if the server has no such kind.
+        """
+        base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        if kind not in self._kinds.get(base, {}):
+            answer = self.get(base)
+            self._kinds[base] = {
+                str(item.get("kind")): (str(item.get("name")), bool(item.get("namespaced")))
+                for item in answer.get("resources") or ()
+                if "/" not in str(item.get("name"))  # no subresources
+            }
+        if kind not in self._kinds[base]:
+            raise NotFound(f"The API server knows no kind {kind} in {api_version}.")
+        plural, namespaced = self._kinds[base][kind]
+        place = f"/namespaces/{quote(namespace, safe='')}" if namespaced else ""
+        return f"{base}{place}/{plural}" + (f"/{quote(name, safe='')}" if name else "")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        timeout_s: float,
+        *,
+        accept: str = _JSON,
+        data: bytes | None = None,
+        content_type: str = _JSON,
+    ) -> Call:
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if data is not None else {})
+        end_s = self._clock.monotonic_s() + timeout_s
+        return Call(method, path, query or {}, timeout_s, end_s, headers, data)
+
+    def _pages(self, call: Call) -> tuple[tuple[JsonObject, ...], str]:
+        items: list[JsonObject] = []
+        query = {"limit": str(PAGE_SIZE), **call.query}
+        token = ""
+        while True:
+            page_query = query | ({"continue": token} if token else {})
+            try:
+                page = self._json(replace(call, query=page_query))
+            except BadAnswer as error:
+                if error.status != http.client.GONE or not token:
+                    raise
+                items, token = [], ""
+                continue
+            found, metadata = page.get("items"), page.get("metadata")
+            if not isinstance(metadata, dict) or not isinstance(found, list | None):
+                raise BadAnswer(f"The API server answered GET {call.path} with something that is no list.")
+            items += found or ()
+            token = str(metadata.get("continue") or "")
+            if not token:
+                return tuple(items), str(metadata.get("resourceVersion") or "")
+
+    def _json(self, call: Call) -> JsonObject:
+        raw = self._wire.body(self._wire.open(call), call)
+        try:
+            answer = json.loads(raw.decode(errors="replace"))
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise BadAnswer(f"The API server answered {call.method} {call.path} with no JSON object.")
+        return answer
+
+
+def _watch_event(line: bytes, path: str) -> JsonObject:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
+        raise BadAnswer(f"The watch of {path} brought a line that is no event.")
+    if event.get("type") == "ERROR":
+        raise watch_error(event["object"], path)
+    return event

@@ -1,0 +1,231 @@
+"""One request to the API server, within one deadline: connecting, waiting, credentials, errors."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, ProtocolError
+
+from ..domain.errors import BadAnswer, ClusterError, Unauthorized, Unreachable
+from .clock import SystemClock
+from .kube_errors import broken_connection, refusal
+from .kubeconfig import Access
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+CONNECT_TIMEOUT_S = 2.0
+_CHUNK_BYTES = 1 << 16
+_POOL_SIZE = 32
+_RENEW_PAUSE_S = 10.0
+_MIN_WAIT_S = 0.1
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request and the moment (monotonic) at which its answer is of no use any more."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    timeout_s: float
+    end_s: float
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Accept": "application/json"})
+    data: bytes | None = None
+
+    @property
+    def reads(self) -> bool:
+        """Whether it may be asked twice."""
+        return self.method == "GET"
+
+
+class KubeWire:
+    """Sends calls over one ApiClient, whose pool of connections every thread shares."""
+
+    def __init__(self, access: Access, clock: SystemClock, renew: Callable[[], Access] | None = None) -> None:
+        """``renew`` reads the credentials again after a 401; None: they are what they are."""
+        self._clock = clock
+        self._renew = renew
+        self._lock = threading.Lock()
+        self._access = access
+        self._client: ApiClient | None = None
+        self._renewed_s: float | None = None
+
+    @property
+    def access(self) -> Access:
+        """The access in use, which a 401 may have renewed."""
+        return self._access
+
+    def open(self, call: Call) -> urllib3.BaseHTTPResponse:
+        """The response, its body still unread, once its status is 2xx."""
+        asked_again = renewed = False
+        while True:
+            access, client = self._current()
+            try:
+                response = self._request(access, client, call)
+            except (HTTPError, OSError, ValueError) as error:
+                # A pooled connection that the server closed meanwhile: a read may simply be asked again.
+                if isinstance(error, ProtocolError) and call.reads and not asked_again:
+                    asked_again = True
+                    continue
+                raise self.broken(error, call) from None
+            if 200 <= response.status < 300:
+                return response
+            problem = refusal(
+                response.status,
+                response.headers,
+                self.body(response, call, limit_bytes=_CHUNK_BYTES),
+                label=access.label,
+                method=call.method,
+                path=call.path,
+                query=call.query,
+            )
+            if isinstance(problem, Unauthorized) and not renewed and self._renewed(access):
+                renewed = True
+            elif not (call.reads and self._waited(problem, call)):
+                raise problem
+
+    def _request(self, access: Access, client: ApiClient, call: Call) -> urllib3.BaseHTTPResponse:
+        _, url, headers, _, _ = client.param_serialize(
+            call.method,
+            call.path,
+            query_params=[*call.query.items()],
+            header_params=dict(call.headers),
+            auth_settings=["BearerToken"],
+        )
+        sent = urllib3.HTTPHeaderDict(headers)
+        if access.impersonate_user:
+            sent["Impersonate-User"] = access.impersonate_user
+            for group in access.impersonate_groups:
+                sent.add("Impersonate-Group", group)
+        begun_s = self._clock.monotonic_s()
+        left_s = max(0.001, call.end_s - begun_s)
+        response: urllib3.BaseHTTPResponse = client.rest_client.pool_manager.request(
+            call.method,
+            url,
+            body=call.data,
+            headers=sent,
+            timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, left_s), total=left_s),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        self._learn(response.headers.get("Date"), self._clock.monotonic_s() - begun_s)
+        return response
+
+    def body(self, response: urllib3.BaseHTTPResponse, call: Call, limit_bytes: int = 0) -> bytes:
+        """The body, cut at ``limit_bytes`` if above 0; raises Unreachable if it does not come whole."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while chunk := self.chunk(response, call):
+                parts.append(chunk)
+                size += len(chunk)
+                if 0 < limit_bytes <= size:
+                    break
+            else:
+                response.release_conn()
+                return b"".join(parts)
+        except (HTTPError, OSError) as error:
+            response.close()
+            raise self.broken(error, call) from None
+        response.close()
+        return b"".join(parts)[:limit_bytes]
+
+    def chunk(self, response: urllib3.BaseHTTPResponse, call: Call) -> bytes:
+        """What is there to read, or b"" at the end; waits no longer than the call has left."""
+        left_s = call.end_s - self._clock.monotonic_s()
+        if left_s <= 0:
+            raise TimeoutError
+        sock = getattr(response.connection, "sock", None)
+        if sock is not None:
+            sock.settimeout(left_s)
+        return response.read1(_CHUNK_BYTES)
+
+    def _current(self) -> tuple[Access, ApiClient]:
+        with self._lock:
+            if self._client is None:
+                self._client = _api_client(self._access)
+            return self._access, self._client
+
+    def _renewed(self, refused: Access) -> bool:
+        """Whether there are other credentials now than the ``refused`` ones."""
+        with self._lock:
+            if self._access is not refused:
+                return True  # another thread was here first
+            now_s = self._clock.monotonic_s()
+            too_soon = self._renewed_s is not None and now_s < self._renewed_s + _RENEW_PAUSE_S
+            if self._renew is None or too_soon:
+                return False
+            self._renewed_s = now_s
+            try:
+                self._access = self._renew()
+            except ClusterError:
+                return False  # the 401 is what has to be said
+            self._client = None
+            return True
+
+    def _waited(self, problem: ClusterError, call: Call) -> bool:
+        """Whether the server's Retry-After was obeyed and leaves time to ask again."""
+        if not isinstance(problem, BadAnswer) or problem.retry_after_s is None:
+            return False
+        wait_s = max(_MIN_WAIT_S, problem.retry_after_s)
+        busy = problem.status in (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
+        if not busy or self._clock.monotonic_s() + wait_s >= call.end_s:
+            return False
+        self._clock.sleep(wait_s)
+        return True
+
+    def _learn(self, date: str | None, elapsed_s: float) -> None:
+        try:
+            said = parsedate_to_datetime(date or "")
+        except ValueError:
+            return
+        self._clock.learn(said.replace(tzinfo=UTC) if said.tzinfo is None else said, elapsed_s)
+
+    def broken(self, error: Exception, call: Call) -> Unreachable:
+        """The error for a call that got no complete answer."""
+        return broken_connection(
+            error,
+            label=self._access.label,
+            server=self._access.server,
+            request=f"{call.method} {call.path}",
+            timeout_s=call.timeout_s,
+        )
+
+
+def _api_client(access: Access) -> ApiClient:
+    # Importing it costs half a second: paid by the thread that asks first, not by every import of ours.
+    from kubernetes.client import ApiClient, Configuration
+
+    configuration = Configuration(host=access.server)
+    configuration.verify_ssl = not access.insecure
+    configuration.tls_server_name = access.tls_server_name
+    configuration.retries = False
+    configuration.connection_pool_maxsize = _POOL_SIZE
+    if access.authorization is not None:
+        configuration.api_key["BearerToken"] = access.authorization
+    if access.proxy or _is_loopback(access.server):
+        configuration.proxy = access.proxy  # as in Go, a proxy of the environment is not for loopback
+    client = ApiClient(configuration)
+    client.user_agent = "pytest-zkrollback"
+    if access.server.startswith("https"):
+        client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = access.tls()
+    return client
+
+
+def _is_loopback(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
