@@ -1,0 +1,64 @@
+"""One real cluster for all drill tests of a session; every test works in a namespace of its own."""
+
+import itertools
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_zkrollback.drill.binaries import find_binaries
+from pytest_zkrollback.drill.cluster import Cluster, RunningCluster, start_cluster
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Writes past pytest's capture: a first build takes minutes and must not be silent."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def write(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(text, file=sys.stderr, flush=True)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def binaries(say: Callable[[str], None]) -> dict[str, Path]:
+    return find_binaries(progress=say)
+
+
+@pytest.fixture(scope="session")
+def helm3(say: Callable[[str], None]) -> Path:
+    return find_binaries(helm3=True, progress=say)["helm3"]
+
+
+@pytest.fixture(scope="session")
+def running_cluster(binaries: dict[str, Path]) -> Iterator[RunningCluster]:
+    running = start_cluster(binaries)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def cluster(running_cluster: RunningCluster) -> Cluster:
+    return running_cluster.cluster
+
+
+@pytest.fixture
+def namespace(running_cluster: RunningCluster, request: pytest.FixtureRequest) -> str:
+    """A fresh namespace in which pods can be made at once; it goes with the cluster."""
+    slug = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].rstrip("-")
+    name = f"t{next(_numbers)}-{slug}"
+    api = running_cluster.api
+    status, body = api.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    assert status == 201, body
+    deadline = time.monotonic() + 30
+    while api.get(f"/api/v1/namespaces/{name}/serviceaccounts/default")[0] != 200:
+        assert time.monotonic() < deadline, f"no default service account in {name}"
+        time.sleep(0.02)
+    return name
