@@ -25,17 +25,20 @@ _TICK_S: Final = 0.03
 _REJUDGE_S: Final = 0.2
 _KEPT_EARLY: Final = 50
 _KEPT_FIRST: Final = 10
-_KEPT_LAST: Final = 200
+_KEPT: Final = 250
 
 
 @dataclass
 class _Run:
-    """One check's run: its samples (bounded: the first ones and the last ones) and where it stands."""
+    """One check's run: where it stands, and its samples, bounded.
+
+    Of those that count, the first ones that hold a value and the last ones are kept: what judges compare
+    is the beginning and the present.
+    """
 
     check: Check
     early: deque[Sample] = field(default_factory=lambda: deque(maxlen=_KEPT_EARLY))
-    first: list[Sample] = field(default_factory=list)
-    last: deque[Sample] = field(default_factory=lambda: deque(maxlen=_KEPT_LAST))
+    counted: list[Sample] = field(default_factory=list)
     bug: str | None = None
     fresh: bool = False
     stopped: bool = False
@@ -57,11 +60,19 @@ class _Run:
     def keep(self, sample: Sample) -> None:
         if self.judged_from is None or sample.at < self.judged_from:
             self.early.append(sample)
-        elif len(self.first) < _KEPT_FIRST:
-            self.first.append(sample)
         else:
-            self.last.append(sample)
+            self.counted.append(sample)
+            if len(self.counted) > _KEPT:
+                self._drop_one()
         self.fresh = True
+
+    def _drop_one(self) -> None:
+        values = 0
+        for index, sample in enumerate(self.counted):
+            values += sample.error is None
+            if sample.error is not None or values > _KEPT_FIRST:
+                del self.counted[index]
+                return
 
 
 class Schedule:
@@ -184,9 +195,9 @@ class Schedule:
         with self._lock:
             run.fresh = False
             bug = run.bug
-            seen = bool(run.first)
+            seen = bool(run.counted)
             history = History(
-                samples=(*run.early, *run.first, *run.last),
+                samples=(*run.early, *run.counted),
                 since=self._since,
                 judged_from=run.judged_from,
                 rollouts_passed=self._rollouts_passed,

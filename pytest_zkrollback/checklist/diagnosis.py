@@ -1,0 +1,303 @@
+"""Why a rollout cannot succeed, seen in its own ReplicaSet and pods long before the deadline. Pure.
+
+A red finding is final for the run, so every rule here has its exception: pods from before the rollback
+need time to show that they are still bad, a registry's hiccup is waited on, an unschedulable pod may be
+waiting for a terminating one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ..domain.observation import JsonObject
+from .rollout_status import condition
+from .workload import Workload, is_ready, parse_time, uid
+
+CRASH_LOOP_RESTARTS = 2
+UNSCHEDULABLE_S = 15.0
+REPLICA_FAILURE_S = 5.0
+# A pod from before the rollback may still show what the rollback has just mended (a ConfigMap brought
+# back); the kubelet looks again within this time.
+OLD_POD_GRACE_S = 20.0
+
+# The kubelet forgets a container's crashes after ten minutes; a run this long, or twice as long as the run
+# that crashed before it, counts as recovered.
+_RECOVERED_S = (30.0, 600.0)
+_TEXT_LIMIT = 240
+
+_LOOPING = frozenset({"CrashLoopBackOff", "RunContainerError"})
+_PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
+_NEVER_PULLED = {
+    "InvalidImageName": "has an invalid image name",
+    "ErrImageNeverPull": "has an image that is not on the node and must not be pulled",
+}
+_NOT_FOUND = re.compile(
+    r"not found|NotFound|manifest unknown|name unknown|no such manifest|does not exist", re.IGNORECASE
+)
+_HICCUP = re.compile(
+    r"too ?many ?requests|rate.?limit|time[d]? ?out|deadline exceeded|connection (refused|reset)|no such host"
+    r"|server misbehaving|temporar|unavailable|\bEOF\b|TLS handshake|\b(429|50[0-4])\b",
+    re.IGNORECASE,
+)
+# The kubelet has not got the object yet: it has just been created, or the node was just told of the pod.
+_CACHE_SYNC = re.compile(r"failed to sync|timed out|no relationship found|deadline exceeded", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a workload's current revision that stands in its way.
+
+    ``red``: it will not mend itself. ``crash``: a container that is down right now, whether red or not.
+    ``problem`` is a predicate ("crash-loops"), ``detail`` its particulars; ``container`` and ``pod`` are
+    empty where the finding is not about one. ``weight`` orders the details of equal findings.
+    """
+
+    problem: str
+    detail: str = ""
+    container: str = ""
+    pod: str = ""
+    red: bool = False
+    crash: bool = False
+    weight: int = 0
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the rules compare with.
+
+    ``since``: when the rollback began; ``watched_from``: when judging began; ``now``: all server time.
+    ``restarts_before``: (pod UID, container) -> restarts when judging began; ``pull_errors``: the same
+    key -> the newest full message of a failed pull (later messages of old kubelets leave the cause out).
+    """
+
+    since: datetime
+    watched_from: datetime
+    now: datetime
+    restarts_before: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    pull_errors: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def after(self, moment: datetime | None) -> bool:
+        """Whether an API time (whole seconds) is not before the rollback."""
+        return moment is not None and moment >= self.since.replace(microsecond=0)
+
+    def stood_s(self, moment: datetime | None) -> float:
+        """Seconds since ``moment``, but no longer than since the rollback began."""
+        start = self.since if moment is None else max(moment, self.since)
+        return (self.now - start).total_seconds()
+
+
+def findings(workload: Workload, at: Circumstances) -> tuple[Finding, ...]:
+    """Everything that is wrong with the workload's current revision; empty if nothing is."""
+    found = list(_replica_failure(workload, at))
+    for pod in workload.current:
+        found += _scheduling(workload, pod, at)
+        found += _containers(pod, at)
+    return tuple(found)
+
+
+def sentence(found: Sequence[Finding], pods: int) -> str:
+    """The findings in one line: 'container app of 2 of 3 pods crash-loops: exit code 1, 4 restarts'."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in found:
+        groups.setdefault((finding.container, finding.problem), []).append(finding)
+    parts = []
+    for (container, problem), members in groups.items():
+        worst = max(members, key=lambda finding: finding.weight)
+        count = len({finding.pod for finding in members})
+        subject = f"{count} of {pods} pod{'' if pods == 1 else 's'}" if worst.pod else ""
+        if container:
+            subject = f"container {container} of {subject}"
+        text = f"{subject} {problem}".strip()
+        parts.append(f"{text}: {worst.detail}" if worst.detail else text)
+    return "; ".join(parts)
+
+
+def restart_counts(pods: Sequence[JsonObject]) -> dict[tuple[str, str], int]:
+    """(pod UID, container) -> restarts."""
+    return {
+        (uid(pod), str(status.get("name", ""))): int(status.get("restartCount") or 0)
+        for pod in pods
+        for status in _statuses(pod)
+    }
+
+
+def pull_errors(pods: Sequence[JsonObject]) -> dict[tuple[str, str], str]:
+    """(pod UID, container) -> message, of the pulls that failed with a cause."""
+    found = {}
+    for pod in pods:
+        for status in _statuses(pod):
+            waiting = (status.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") == "ErrImagePull" and waiting.get("message"):
+                found[uid(pod), str(status.get("name", ""))] = str(waiting["message"])
+    return found
+
+
+def is_missing_image(message: str, image: str) -> bool:
+    """Whether a failed pull's message says for certain that the image does not exist.
+
+    A registry that is busy, down or not reachable is not certain; the image's own name does not count.
+    """
+    plain = message.replace(image, "") if image else message
+    return bool(_NOT_FOUND.search(plain)) and not _HICCUP.search(plain)
+
+
+def _replica_failure(workload: Workload, at: Circumstances) -> tuple[Finding, ...]:
+    """The current ReplicaSet cannot create its pods: quota, admission, a missing ServiceAccount."""
+    failure = condition(workload.replicaset, "ReplicaFailure") if workload.replicaset else None
+    if failure is None or failure.get("status") != "True":
+        return ()
+    message = str(failure.get("message", ""))
+    stood_s = at.stood_s(parse_time(failure.get("lastTransitionTime")))
+    hiccup = bool(_HICCUP.search(message))
+    return (
+        Finding(
+            problem="pods of this revision cannot be created",
+            detail=_short(message),
+            # Terminating pods still hold their quota.
+            red=stood_s >= REPLICA_FAILURE_S and not workload.terminating and not hiccup,
+        ),
+    )
+
+
+def _scheduling(workload: Workload, pod: JsonObject, at: Circumstances) -> tuple[Finding, ...]:
+    scheduled = condition(pod, "PodScheduled") or {}
+    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
+        return ()
+    since = parse_time(scheduled.get("lastTransitionTime")) or parse_time(
+        pod["metadata"].get("creationTimestamp")
+    )
+    # Room is being made: by the pods that are on their way out, or by preemption.
+    room = workload.terminating > 0 or bool((pod.get("status") or {}).get("nominatedNodeName"))
+    return (
+        Finding(
+            problem="cannot be scheduled",
+            detail=_short(str(scheduled.get("message", ""))),
+            pod=_name(pod),
+            red=at.stood_s(since) > UNSCHEDULABLE_S and not room,
+        ),
+    )
+
+
+def _containers(pod: JsonObject, at: Circumstances) -> list[Finding]:
+    young = at.after(parse_time(pod["metadata"].get("creationTimestamp")))
+    found = []
+    for status in _statuses(pod):
+        key = (uid(pod), str(status.get("name", "")))
+        finding = _container(pod, status, key, young, at)
+        if finding is not None:
+            found.append(finding)
+    if not found and not is_ready(pod):
+        found += _unready(pod)
+    return found
+
+
+def _container(
+    pod: JsonObject, status: JsonObject, key: tuple[str, str], young: bool, at: Circumstances
+) -> Finding | None:
+    state = status.get("state") or {}
+    waiting = state.get("waiting") or {}
+    reason = str(waiting.get("reason", ""))
+    message = str(waiting.get("message", ""))
+    restarts = int(status.get("restartCount") or 0)
+    lately = restarts if young else restarts - at.restarts_before.get(key, restarts)
+    certain = young or (at.now - at.watched_from).total_seconds() >= OLD_POD_GRACE_S
+
+    def found(problem: str, detail: str = "", *, red: bool = False, crash: bool = False) -> Finding:
+        return Finding(
+            problem=problem,
+            detail=_short(detail),
+            container=key[1],
+            pod=_name(pod),
+            red=red,
+            crash=crash,
+            weight=restarts,
+        )
+
+    if reason in _LOOPING:
+        red = restarts >= CRASH_LOOP_RESTARTS and (young or _crashed_after(status, at))
+        return found("crash-loops" if red else "has crashed", _crash(status, waiting), red=red, crash=True)
+    if lately >= CRASH_LOOP_RESTARTS and not _has_recovered(status, at):
+        return found("crash-loops", _crash(status, waiting), red=True, crash=True)
+    if reason in _NEVER_PULLED:
+        return found(_NEVER_PULLED[reason], message or str(status.get("image", "")), red=certain, crash=True)
+    if reason in _PULLING:
+        if reason == "ImagePullBackOff" and "ErrImagePull" not in message:
+            message = at.pull_errors.get(key, message)
+        missing = is_missing_image(message, str(status.get("image", "")))
+        problem = "has an image that does not exist" if missing else "cannot pull its image"
+        return found(problem, message, red=missing and certain, crash=True)
+    if reason == "CreateContainerConfigError":
+        red = certain and not _CACHE_SYNC.search(message)
+        return found("cannot be configured", message, red=red, crash=True)
+    if reason not in ("", "ContainerCreating", "PodInitializing"):
+        return found(f"is waiting ({reason})", message, crash=True)
+    ended = state.get("terminated")
+    if ended and int(ended.get("exitCode") or 0) != 0:
+        return found("has crashed", _crash(status, ended), crash=True)
+    return None
+
+
+def _unready(pod: JsonObject) -> list[Finding]:
+    """What an unready pod without any trouble of its own is waiting for."""
+    for status in _statuses(pod):
+        state = status.get("state") or {}
+        waiting = state.get("waiting") or {}
+        name = str(status.get("name", ""))
+        if waiting.get("reason") == "ContainerCreating":
+            return [Finding(problem="is being created", container=name, pod=_name(pod))]
+        if state.get("running") and status.get("ready") is False:
+            return [Finding(problem="runs but is not ready", container=name, pod=_name(pod))]
+    return []
+
+
+def _crashed_after(status: JsonObject, at: Circumstances) -> bool:
+    """Whether the run that crashed last began after the rollback did."""
+    last = (status.get("lastState") or {}).get("terminated") or {}
+    return at.after(parse_time(last.get("startedAt")))
+
+
+def _has_recovered(status: JsonObject, at: Circumstances) -> bool:
+    """Whether a restarted container has run long enough to be taken for healthy."""
+    running = (status.get("state") or {}).get("running") or {}
+    begun = parse_time(running.get("startedAt"))
+    if begun is None or not status.get("ready"):
+        return False
+    last = (status.get("lastState") or {}).get("terminated") or {}
+    started, ended = parse_time(last.get("startedAt")), parse_time(last.get("finishedAt"))
+    lasted = ended - started if started and ended else timedelta(0)
+    shortest, longest = _RECOVERED_S
+    needed_s = max(shortest, min(2 * lasted.total_seconds(), longest))
+    return (at.now - begun).total_seconds() >= needed_s
+
+
+def _crash(status: JsonObject, state: JsonObject) -> str:
+    """'exit code 137 (OOMKilled), 4 restarts', as far as it is known."""
+    ended = (status.get("state") or {}).get("terminated") or (status.get("lastState") or {}).get("terminated")
+    restarts = int(status.get("restartCount") or 0)
+    parts = []
+    if ended:
+        reason = ended.get("reason")
+        parts.append(
+            f"exit code {ended.get('exitCode')}" + (f" ({reason})" if reason not in (None, "Error") else "")
+        )
+    elif state.get("message"):
+        parts.append(str(state["message"]))
+    parts.append(f"{restarts} restart{'' if restarts == 1 else 's'}")
+    return ", ".join(parts)
+
+
+def _statuses(pod: JsonObject) -> list[JsonObject]:
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
+def _name(pod: JsonObject) -> str:
+    return str(pod["metadata"].get("name", ""))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _TEXT_LIMIT else f"{line[: _TEXT_LIMIT - 1]}…"

@@ -1,0 +1,227 @@
+"""The runbook's ``kubectl rollout status deployment/NAME --timeout=120s``, judged from the shared snapshot.
+
+kubectl's algorithm decides what is done; on top of it come an early red where the pods of the current
+revision show that it cannot get done, and what kubectl overlooks: a left-over deadline, a paused or empty
+workload, a recreated object, pods that crash while the numbers still look good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ..domain.environment import Environment
+from ..domain.errors import Forbidden, ZkRollbackError
+from ..domain.observation import History, JsonObject, Snapshot
+from ..domain.ports import Stage
+from ..domain.verdict import Judgement, Pending, Verdict, Word
+from .commands import kubectl
+from .diagnosis import Circumstances, findings, pull_errors, restart_counts, sentence
+from .rollout_evidence import render_pods, render_state
+from .rollout_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
+from .workload import (
+    Workload,
+    find_object,
+    images,
+    is_ready,
+    needed_resources,
+    parse_time,
+    read_workload,
+    uid,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutCheck:
+    """One workload's rollout; ``workload`` is ``kind/name``, ``snapshot`` the shared watch's."""
+
+    env: Environment
+    item: str
+    workload: str
+    snapshot: Callable[[], Snapshot]
+    stage: Stage = field(default=Stage.AT_ONCE, init=False)
+    interval_s: float | None = field(default=0.1, init=False)
+
+    @property
+    def id(self) -> str:
+        """``rollout-<item>``."""
+        return f"rollout-{self.item}"
+
+    @property
+    def title(self) -> str:
+        """The runbook's line."""
+        return f"kubectl rollout status {self.workload} {self._timeout}"
+
+    @property
+    def expected(self) -> str:
+        """kubectl's meaning of done, and what it overlooks."""
+        return (
+            f"every replica of {self.workload}'s current revision is updated and available, and none"
+            f" crash-loops, within {self.env.rollout_timeout_s:g} s"
+        )
+
+    @property
+    def command(self) -> str:
+        """The runbook's line, pinned to cluster and namespace."""
+        return kubectl(self.env, "rollout", "status", self.workload, self._timeout)
+
+    @property
+    def deadline_s(self) -> float:
+        """The runbook's ``--timeout``."""
+        return self.env.rollout_timeout_s
+
+    @property
+    def _timeout(self) -> str:
+        return f"--timeout={self.env.rollout_timeout_s:g}s"
+
+    @property
+    def _kind(self) -> str:
+        return self.workload.partition("/")[0]
+
+    @property
+    def _name(self) -> str:
+        return self.workload.partition("/")[2]
+
+    def observe(self) -> Snapshot:
+        """The shared snapshot, without IO; raises the ClusterError of what it lacks for this kind."""
+        snapshot = self.snapshot()
+        for resource in needed_resources(self._kind):
+            if resource not in snapshot.objects:
+                # The same error is raised again and again: it must not gather a traceback each time.
+                raise snapshot.errors[resource].with_traceback(None)
+        return snapshot
+
+    def judge(self, history: History, now: datetime) -> Judgement:
+        """Pure; sees only samples taken since judging began."""
+        judged = history.judged
+        snapshots: list[Snapshot] = [sample.value for sample in judged if sample.error is None]
+        if not snapshots or judged[-1].error is not None:
+            return self._unread(judged[-1].error if judged else None)
+        item = find_object(snapshots[-1], self._kind, self._name)
+        before = next(filter(None, (find_object(each, self._kind, self._name) for each in snapshots)), None)
+        if item is None:
+            return self._missing(before)
+        if before is not None and uid(before) != uid(item):
+            return Verdict(
+                word=Word.FAIL,
+                observed=f"{self.workload} was deleted and created anew during the verification"
+                f" (UID {uid(before)}, now {uid(item)})",
+            )
+        return self._judge_item(item, snapshots, history, now)
+
+    def _judge_item(
+        self,
+        item: JsonObject,
+        snapshots: list[Snapshot],
+        history: History,
+        now: datetime,
+    ) -> Judgement:
+        workload = read_workload(snapshots[-1], self._kind, item)
+        status = rollout_status(self._kind, item, ignore_deadline=True)
+        proof = (render_state(workload), render_pods(workload))
+
+        def final(word: Word, observed: str) -> Verdict:
+            return Verdict(word=word, observed=f"{self.workload}: {observed}", evidence=proof)
+
+        def pending(observed: str, *, seen: bool = True) -> Pending:
+            return Pending(observed=f"{self.workload}: {observed}", seen=seen, evidence=proof)
+
+        if "deletionTimestamp" in item["metadata"]:
+            return final(Word.FAIL, "is being deleted")
+        unjudgeable = self._unjudgeable(item)
+        if unjudgeable:
+            return final(Word.UNVERIFIED, unjudgeable)
+        if status.error:
+            return final(Word.UNVERIFIED, status.message)
+        found = findings(
+            workload,
+            Circumstances(
+                since=history.since,
+                watched_from=history.judged_from or history.since,
+                now=now,
+                restarts_before=restart_counts(snapshots[0].objects["pods"]),
+                pull_errors=_earlier_pull_errors(workload, history),
+            ),
+        )
+        count = len(workload.current)
+        red = [finding for finding in found if finding.red]
+        if red:
+            return final(Word.FAIL, sentence(red, count))
+        exceeded = _deadline_exceeded(item, history.since)
+        if exceeded and not status.done:
+            return final(Word.FAIL, "; ".join(filter(None, (exceeded, sentence(found, count)))))
+        hint = sentence(found, count)
+        if not status.done:
+            return pending("; ".join(filter(None, (status.message.rstrip("."), hint))))
+        desired = desired_replicas(self._kind, item)
+        ready = sum(map(is_ready, workload.current))
+        if ready < desired or any(finding.crash for finding in found):
+            doubt = f"kubectl would call it done, but {ready} of {desired} pods of this revision are ready"
+            return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired)
+        if desired == 0:
+            return final(Word.PASS, "stands at zero replicas, as configured")
+        return final(Word.PASS, f"{ready} of {desired} pods ready, running {images(workload.current)}")
+
+    def _unread(self, error: ZkRollbackError | None) -> Judgement:
+        if isinstance(error, Forbidden):
+            return Verdict(word=Word.UNVERIFIED, observed=f"{self.workload} could not be read: {error}")
+        reason = f": {error}" if error is not None else ""
+        return Pending(observed=f"{self.workload} could not be read{reason}", seen=False)
+
+    def _missing(self, before: JsonObject | None) -> Verdict:
+        reason = "does not exist" if before is None else "was deleted during the verification"
+        return Verdict(word=Word.FAIL, observed=f"{self.workload} {reason} (namespace {self.env.namespace})")
+
+    def _unjudgeable(self, item: JsonObject) -> str:
+        """Why kubectl's answer would prove nothing; empty if it would."""
+        spec = item.get("spec") or {}
+        if self._kind == "deployment" and spec.get("paused"):
+            return f"is paused, so nothing rolls out; go on with: kubectl rollout resume {self.workload}"
+        if self.workload in self.env.zero_replicas:
+            return ""
+        if self._kind == "daemonset":
+            if is_observed(self._kind, item) and desired_replicas(self._kind, item) == 0:
+                return "no node wants a pod of it, so there is nothing that could be verified"
+        elif spec.get("replicas") == 0:
+            return (
+                "stands at 0 replicas, which the configuration does not expect, so there is nothing that"
+                " could be verified; name it in zero_replicas if that is meant"
+            )
+        return ""
+
+
+def _deadline_exceeded(item: JsonObject, since: datetime) -> str:
+    """The sentence on a progress deadline that this rollout itself has run out; empty if it has not.
+
+    The controller counts from the last progress and keeps the condition until the next, so one that came
+    sooner than ``progressDeadlineSeconds`` after the rollback speaks of the rollout before.
+    """
+    progressing = condition(item, "Progressing") or {}
+    at = parse_time(progressing.get("lastUpdateTime"))
+    allowed_s = int((item.get("spec") or {}).get("progressDeadlineSeconds") or 600)
+    if progressing.get("reason") != DEADLINE_EXCEEDED or at is None:
+        return ""
+    if not is_observed("deployment", item) or at < since + timedelta(seconds=allowed_s - 1):
+        return ""
+    return f"exceeded its progress deadline of {allowed_s} s at {at:%H:%M:%S} UTC"
+
+
+def _earlier_pull_errors(workload: Workload, history: History) -> dict[tuple[str, str], str]:
+    """Causes of failed pulls that newer states no longer name (kubelets before 1.30)."""
+    ours = {uid(pod) for pod in workload.current}
+    if not any(_is_backing_off(pod) for pod in workload.current):
+        return {}
+    causes: dict[tuple[str, str], str] = {}
+    for sample in history.samples:
+        if sample.error is None:
+            causes |= pull_errors([pod for pod in sample.value.objects["pods"] if uid(pod) in ours])
+    return causes
+
+
+def _is_backing_off(pod: JsonObject) -> bool:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return any(
+        ((status.get("state") or {}).get("waiting") or {}).get("reason") == "ImagePullBackOff"
+        for status in statuses
+    )

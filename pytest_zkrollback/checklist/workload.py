@@ -1,0 +1,164 @@
+"""A Deployment, StatefulSet or DaemonSet with its pods, read out of a raw snapshot. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..domain.observation import JsonObject, Snapshot
+from .rollout_status import is_observed, rollout_status
+
+PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
+
+_REVISION = "deployment.kubernetes.io/revision"
+_GENERATION = "deprecated.daemonset.template.generation"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A workload as one snapshot shows it.
+
+    ``pods`` are all pods that belong to it; ``current`` those of the revision that its spec now asks for,
+    without the terminating ones and those that were evicted or refused by their node (their controller
+    makes others); ``replicaset`` is that revision's ReplicaSet (Deployments only). While the controller has
+    not seen the spec, what is current is not known and both are empty.
+    """
+
+    kind: str
+    item: JsonObject
+    replicaset: JsonObject | None
+    pods: tuple[JsonObject, ...]
+    current: tuple[JsonObject, ...]
+
+    @property
+    def title(self) -> str:
+        """``kind/name``."""
+        return f"{self.kind}/{self.item['metadata'].get('name', '')}"
+
+    @property
+    def terminating(self) -> int:
+        """How many of its pods, of any revision, are on their way out."""
+        return sum("deletionTimestamp" in pod["metadata"] for pod in self.pods)
+
+
+def needed_resources(kind: str) -> tuple[str, ...]:
+    """The resources without which a workload of this kind cannot be judged."""
+    return (PLURALS[kind], "replicasets", "pods") if kind == "deployment" else (PLURALS[kind], "pods")
+
+
+def find_object(snapshot: Snapshot, kind: str, name: str) -> JsonObject | None:
+    """The raw object, or None if the snapshot holds none of that name."""
+    for item in snapshot.objects.get(PLURALS[kind], ()):
+        if item["metadata"].get("name") == name:
+            return item
+    return None
+
+
+def read_workload(snapshot: Snapshot, kind: str, item: JsonObject) -> Workload:
+    """The workload with its pods, from a snapshot that holds all of :func:`needed_resources`."""
+    every = snapshot.objects["pods"]
+    observed = is_observed(kind, item)
+    done = rollout_status(kind, item, ignore_deadline=True).done
+    replicaset: JsonObject | None = None
+    if kind == "deployment":
+        owned = [rs for rs in snapshot.objects["replicasets"] if _owner(rs) == uid(item)]
+        owners = {uid(rs) for rs in owned}
+        pods = tuple(pod for pod in every if _owner(pod) in owners)
+        replicaset = choose_replicaset(item, owned, done=done) if observed else None
+        current = tuple(pod for pod in pods if replicaset is not None and _owner(pod) == uid(replicaset))
+    else:
+        pods = tuple(pod for pod in every if _owner(pod) == uid(item))
+        current = tuple(pod for pod in pods if observed and _is_current(kind, item, pod, done))
+    return Workload(
+        kind=kind,
+        item=item,
+        replicaset=replicaset,
+        pods=pods,
+        current=tuple(pod for pod in current if _is_alive(pod)),
+    )
+
+
+def choose_replicaset(
+    deployment: JsonObject, owned: Sequence[JsonObject], *, done: bool
+) -> JsonObject | None:
+    """The ReplicaSet of the Deployment's current revision, or None while there is none.
+
+    As the controller chooses it: the oldest with the Deployment's pod template. The revision annotation
+    alone is not enough: while a change of replicas and template is half done it still names the revision
+    before. It serves only where the rollout is done and no template compares equal as JSON (the server
+    compares semantically: ``1000m`` is ``1`` to it).
+    """
+    template = _template(deployment)
+    same = [rs for rs in owned if _template(rs) == template]
+    if not same and done:
+        revision = _annotation(deployment, _REVISION)
+        same = [rs for rs in owned if revision and _annotation(rs, _REVISION) == revision]
+    return min(same, key=lambda rs: (str(rs["metadata"].get("creationTimestamp")), uid(rs)), default=None)
+
+
+def uid(item: JsonObject) -> str:
+    """An object's UID."""
+    return str(item["metadata"].get("uid", ""))
+
+
+def is_ready(pod: JsonObject) -> bool:
+    """Whether the pod's Ready condition holds."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
+
+
+def images(pods: Sequence[JsonObject]) -> str:
+    """The images that these pods ask for, sorted, joined by commas."""
+    found = {
+        str(container.get("image", ""))
+        for pod in pods
+        for container in (pod.get("spec") or {}).get("containers") or ()
+    }
+    return ", ".join(sorted(found))
+
+
+def parse_time(text: object) -> datetime | None:
+    """An API timestamp (RFC 3339, UTC, whole seconds) or None."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _is_alive(pod: JsonObject) -> bool:
+    ended = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+    return not ended and "deletionTimestamp" not in pod["metadata"]
+
+
+def _is_current(kind: str, item: JsonObject, pod: JsonObject, done: bool) -> bool:
+    labels = pod["metadata"].get("labels") or {}
+    if kind == "statefulset":
+        revision = (item.get("status") or {}).get("updateRevision")
+        return bool(revision) and labels.get("controller-revision-hash") == revision
+    # A DaemonSet's status names no revision; once it is done, all of its pods are of the current one.
+    return done or labels.get("pod-template-generation") == _annotation(item, _GENERATION)
+
+
+def _owner(item: JsonObject) -> str:
+    for reference in item["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return str(reference.get("uid", ""))
+    return ""
+
+
+def _annotation(item: JsonObject, key: str) -> str:
+    return str((item["metadata"].get("annotations") or {}).get(key, ""))
+
+
+def _template(item: JsonObject) -> JsonObject:
+    """The pod template without the label that the controller adds to a ReplicaSet's."""
+    template = dict((item.get("spec") or {}).get("template") or {})
+    metadata = dict(template.get("metadata") or {})
+    metadata["labels"] = {
+        key: value for key, value in (metadata.get("labels") or {}).items() if key != "pod-template-hash"
+    }
+    template["metadata"] = metadata
+    return template
