@@ -24,6 +24,7 @@ from ..domain.ports import Clock
 from . import credentials
 from .api import Api
 from .control_plane import AUDIT_POLICY, NODE, Layout, server_argv
+from .podlogs import podlogs_argv
 
 STAGES = Path(__file__).with_name("stages.yaml")
 PREFIX = "zkrollback-drill-"
@@ -37,7 +38,7 @@ class Cluster:
 
     ``binaries`` maps etcd, kube-apiserver, ..., kubectl, helm (and helm3 if asked for) to files.
     ``audit_log`` has one JSON event (audit.k8s.io/v1) a line: every request, writes with their bodies
-    (except those of Secrets). ``pod_logs`` is what ``{podlogs}`` in the Stages stands for.
+    (except those of Secrets).
     """
 
     kubeconfig: Path
@@ -47,7 +48,6 @@ class Cluster:
     data_dir: Path
     binaries: Mapping[str, Path]
     audit_log: Path
-    pod_logs: Path
 
     @property
     def logs(self) -> Path:
@@ -125,8 +125,7 @@ def start_cluster(
 ) -> RunningCluster:
     """Start a cluster with one ready node; takes about 5 s. Raises DrillProblem.
 
-    ``stages``: kwok's configuration (Stages, ClusterLogs), with ``{podlogs}`` for the folder of the log
-    files. Whatever interrupts the start, nothing of it stays.
+    ``stages`` is kwok's configuration. Whatever interrupts the start, nothing of it stays.
     """
     clock = clock if clock is not None else SystemClock()
     data_dir = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
@@ -151,7 +150,6 @@ def start_cluster(
         data_dir=data_dir,
         binaries=dict(binaries),
         audit_log=layout.audit_log,
-        pod_logs=layout.pod_logs,
     )
     running = RunningCluster(cluster, daemon, tokens["drill-admin"])
     try:
@@ -165,12 +163,11 @@ def start_cluster(
 
 def _prepare(data_dir: Path, stages: Path) -> Layout:
     layout = Layout(data_dir)
-    for folder in (data_dir / "logs", layout.pod_logs, layout.certificates):
+    for folder in (data_dir / "logs", layout.certificates):
         folder.mkdir()
     credentials.write_private(layout.service_account_key, credentials.new_service_account_key())
     layout.audit_policy.write_text(json.dumps(AUDIT_POLICY))
-    text = stages.read_text(encoding="utf-8").replace("{podlogs}", str(layout.pod_logs))
-    layout.stages.write_text(text, encoding="utf-8")
+    shutil.copyfile(stages, layout.stages)
     return layout
 
 
@@ -200,7 +197,12 @@ def _bring_up(
     progress("Starting controller manager, scheduler and kwok")
     start("kube-controller-manager")
     start("kube-scheduler")
-    start("kwok", _free_port())
+    node_port = _free_port()
+    logs = podlogs_argv(
+        layout.kubeconfigs[-1], credentials.CONTEXT, node_port, layout.ca_file, layout.serving_key
+    )
+    running.start_server("podlogs", logs)
+    start("kwok", node_port)
     status, body = running.api.send("POST", "/api/v1/nodes", NODE)
     if status != 201:
         raise DrillProblem(f"The drill's API server did not take the node (status {status}): {body}")

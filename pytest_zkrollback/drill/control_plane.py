@@ -47,6 +47,11 @@ class Layout:
         return self.certificates / "apiserver.crt"
 
     @property
+    def serving_key(self) -> Path:
+        """The private key of the API server's certificate."""
+        return self.certificates / "apiserver.key"
+
+    @property
     def service_account_key(self) -> Path:
         """Signs service account tokens."""
         return self.data_dir / "service-account.key"
@@ -83,14 +88,9 @@ class Layout:
         """kwok's configuration."""
         return self.data_dir / "stages.yaml"
 
-    @property
-    def pod_logs(self) -> Path:
-        """Log files that kwok serves."""
-        return self.data_dir / "podlogs"
-
 
 def server_argv(name: str, binary: Path, layout: Layout, port: int) -> list[str]:
-    """The command line of server ``name``; ``port`` is where the API server or kwok listens."""
+    """The command line of server ``name``; ``port``: the API server's, or (kwok) the node's."""
     flags = {
         "etcd": _etcd,
         "kube-apiserver": _apiserver,
@@ -134,7 +134,7 @@ def _apiserver(layout: Layout, port: int) -> list[str]:
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         # It would write an EndpointSlice with a loopback address, which it refuses itself.
         "--endpoint-reconciler-type=none",
-        # kwok serves with the API server's own certificate, see _kwok.
+        # The node's logs are served with the API server's own certificate, which is made for 127.0.0.1.
         f"--kubelet-certificate-authority={layout.ca_file}",
         "--kubelet-preferred-address-types=InternalIP",
         f"--audit-policy-file={layout.audit_policy}",
@@ -178,10 +178,8 @@ def _kwok(layout: Layout, port: int) -> list[str]:
         "--manage-all-nodes",
         "--node-ip=127.0.0.1",
         f"--node-port={port}",
-        f"--server-address=127.0.0.1:{port}",
-        # It is made for 127.0.0.1 and no other host, so it serves kwok as well.
-        f"--tls-cert-file={layout.ca_file}",
-        f"--tls-private-key-file={layout.certificates}/apiserver.key",
+        # Left out, kwok's own server, which nobody asks, would listen on every address of this machine.
+        "--server-address=127.0.0.1:0",
         # Without a lease the node goes NotReady for about 5 s every minute.
         "--node-lease-duration-seconds=40",
     ]
