@@ -1,0 +1,207 @@
+"""Events, ordered and grouped, and whose they are: pure, no IO."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..domain.observation import JsonObject
+
+# Kind of an object -> the plural under which snapshots hold it.
+PLURALS = {
+    "Pod": "pods",
+    "ReplicaSet": "replicasets",
+    "Deployment": "deployments",
+    "StatefulSet": "statefulsets",
+    "DaemonSet": "daemonsets",
+}
+# What controllers append to their owner's name (k8s.io/apimachinery/pkg/util/rand).
+_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
+_CHILDREN = {
+    ("Deployment", "ReplicaSet"): rf"-{_RANDOM}{{1,10}}",
+    ("Deployment", "Pod"): rf"-{_RANDOM}{{1,10}}-{_RANDOM}{{5}}",
+    ("ReplicaSet", "Pod"): rf"-{_RANDOM}{{5}}",
+    ("StatefulSet", "Pod"): r"-\d+",
+    ("DaemonSet", "Pod"): rf"-{_RANDOM}{{5}}",
+    ("Job", "Pod"): rf"-{_RANDOM}{{5}}",
+    ("CronJob", "Job"): r"-\d+",
+    ("CronJob", "Pod"): rf"-\d+-{_RANDOM}{{5}}",
+}
+
+
+@dataclass(frozen=True)
+class EventGroup:
+    """All events with one type and reason about one object."""
+
+    type: str
+    reason: str
+    kind: str
+    name: str
+    uid: str
+    count: int
+    first: datetime | None
+    last: datetime | None
+    message: str
+
+
+class LiveObjects:
+    """The namespace's objects by kind and name; knows whose they are and whether they are well.
+
+    ``objects`` maps plurals to raw items, as a Snapshot does; a plural that is missing was not read.
+    """
+
+    def __init__(self, objects: Mapping[str, tuple[JsonObject, ...]]) -> None:
+        """Index them."""
+        self._read = {kind for kind, plural in PLURALS.items() if plural in objects}
+        self._by_name = {
+            (kind, item["metadata"]["name"]): item
+            for kind, plural in PLURALS.items()
+            for item in objects.get(plural, ())
+        }
+
+    def belongs(self, kind: str, name: str, owned: frozenset[tuple[str, str]]) -> bool:
+        """Whether it is one of ``owned`` (kind, name), or was made by one of them."""
+        for _ in range(4):  # Pod, ReplicaSet, Deployment; more steps there are not
+            if (kind, name) in owned:
+                return True
+            item = self._by_name.get((kind, name))
+            if item is None:
+                # Gone, or of a kind that is not read: what is left is the name.
+                return any(
+                    name.startswith(owner) and re.fullmatch(pattern, name[len(owner) :])
+                    for (owner_kind, child), pattern in _CHILDREN.items()
+                    if child == kind
+                    for wanted, owner in owned
+                    if wanted == owner_kind
+                )
+            controller = next(
+                (one for one in item["metadata"].get("ownerReferences") or () if one.get("controller")), None
+            )
+            if controller is None:
+                return False
+            kind, name = controller["kind"], controller["name"]
+        return False
+
+    def recovered(self, group: EventGroup) -> str:
+        """Why the object of an event needs no more worry; empty if it does, or if it is not known."""
+        if group.kind not in self._read:
+            return ""
+        item = self._by_name.get((group.kind, group.name))
+        if item is None or (group.uid and item["metadata"].get("uid") not in (None, group.uid)):
+            return "gone"
+        return self._well(group.kind, item)
+
+    def _well(self, kind: str, item: JsonObject) -> str:
+        if item["metadata"].get("deletionTimestamp"):
+            return "being deleted"
+        spec, status = item.get("spec") or {}, item.get("status") or {}
+        if kind == "Pod":
+            return self._pod_well(item, status)
+        if status.get("observedGeneration", 0) < item["metadata"].get("generation", 0):
+            return ""
+        if kind == "DaemonSet":
+            wanted, ready = status.get("desiredNumberScheduled", 0), status.get("numberReady", 0)
+        else:
+            wanted, ready = spec.get("replicas", 1), status.get("readyReplicas", 0)
+            if kind == "Deployment":  # old pods that are ready say nothing
+                ready = min(ready, status.get("updatedReplicas", 0))
+        if wanted == 0:
+            return "scaled to 0"
+        return "all ready" if ready >= wanted else ""
+
+    def _pod_well(self, pod: JsonObject, status: JsonObject) -> str:
+        if status.get("phase") == "Succeeded":
+            return "completed"
+        if any(
+            c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ()
+        ):
+            return "ready now"
+        if status.get("phase") == "Failed":
+            # It never comes back (evicted, for example); its controller may have replaced it.
+            for owner in pod["metadata"].get("ownerReferences") or ():
+                controller = self._by_name.get((owner.get("kind", ""), owner.get("name", "")))
+                if controller is not None and self._well(owner["kind"], controller):
+                    return "replaced"
+        return ""
+
+
+def last_seen(event: JsonObject) -> datetime | None:
+    """When an event happened last: series, then lastTimestamp, eventTime, creationTimestamp (fault 50)."""
+    series = event.get("series") or {}
+    return _first_time(
+        series.get("lastObservedTime"),
+        event.get("lastTimestamp"),
+        event.get("eventTime"),
+        event["metadata"].get("creationTimestamp"),
+    )
+
+
+def by_time(events: Iterable[JsonObject]) -> list[JsonObject]:
+    """Events, oldest first; one without any time (no API server makes it) comes first."""
+    return sorted(events, key=lambda event: last_seen(event) or datetime.min.replace(tzinfo=UTC))
+
+
+def is_warning(event: JsonObject) -> bool:
+    """Warnings, and the BackOff of an image pull, which is a Normal event."""
+    return event.get("type") != "Normal" or event.get("reason") == "BackOff"
+
+
+def is_conflict(event: JsonObject) -> bool:
+    """Whether a controller only lost a race to write, which it repeats at once."""
+    return "the object has been modified" in (event.get("message") or "")
+
+
+def grouped(events: Iterable[JsonObject]) -> tuple[EventGroup, ...]:
+    """Events by type, reason and object, the newest group last."""
+    groups: dict[tuple[str, ...], EventGroup] = {}
+    for event in by_time(events):
+        about = event.get("involvedObject") or {}
+        key = (
+            event.get("type") or "",
+            event.get("reason") or "",
+            about.get("kind") or "",
+            about.get("name") or "",
+            about.get("uid") or "",
+        )
+        before = groups.pop(key, None)
+        series = event.get("series") or {}
+        count = series.get("count") or event.get("count") or 1
+        first = _first_time(
+            event.get("firstTimestamp"), event.get("eventTime"), event["metadata"].get("creationTimestamp")
+        )
+        firsts = [at for at in (first, before.first if before else None) if at is not None]
+        groups[key] = EventGroup(
+            *key,
+            count=count + (before.count if before else 0),
+            first=min(firsts, default=None),
+            last=last_seen(event),
+            message=" ".join((event.get("message") or "").split()),
+        )
+    return tuple(groups.values())
+
+
+def render_event(event: JsonObject) -> str:
+    """One event on one line: last time, type, reason, object, message."""
+    about = event.get("involvedObject") or {}
+    message = " ".join((event.get("message") or "").split())
+    return (
+        f"{clock_time(last_seen(event))}  {event.get('type')}  {event.get('reason')}  "
+        f"{str(about.get('kind')).lower()}/{about.get('name')}  {message[:300]}"
+    )
+
+
+def clock_time(at: datetime | None) -> str:
+    """Hours, minutes, seconds, UTC."""
+    return at.astimezone(UTC).strftime("%H:%M:%S") if at else "--:--:--"
+
+
+def _first_time(*texts: str | None) -> datetime | None:
+    for text in texts:
+        if text:
+            try:
+                return datetime.fromisoformat(text)
+            except ValueError:
+                continue
+    return None

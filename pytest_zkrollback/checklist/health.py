@@ -1,0 +1,232 @@
+"""``/health``: strict JSON that says that the database is ok, several times in a row."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ..domain.environment import Environment
+from ..domain.observation import History, JsonObject, Sample
+from ..domain.ports import Http, HttpAnswer, Stage
+from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+
+BODY_LIMIT_BYTES = 64 * 1024
+_SHOWN_ANSWERS = 20
+_SHOWN_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class HealthAnswer:
+    """One answer of ``/health``.
+
+    ``trouble`` is empty for a pass, else why it is none. ``body`` is the beginning of what came.
+    """
+
+    status: int
+    trouble: str
+    body: str
+    duration_s: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether this answer counts as a pass."""
+        return not self.trouble
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthCheck:
+    """The runbook's line: hit /health and confirm "database": "ok".
+
+    Observed from the beginning of the run (the early samples date the recovery), judged once the
+    rollouts settled: leftover pods of the good revision answer "ok" before that.
+    """
+
+    env: Environment
+    http: Http
+    id: str = field(default="health-database", init=False)
+    title: str = field(
+        default='Verify database connectivity: hit /health and confirm "database": "ok"', init=False
+    )
+    stage: Stage = field(default=Stage.SETTLED, init=False)
+
+    @property
+    def expected(self) -> str:
+        """Passes in a row, path and members."""
+        members = ", ".join(f'"{k}": {json.dumps(v)}' for k, v in self.env.health.expect.items())
+        return f"{self.env.health.passes} answers in a row of {self.env.health.path} are JSON with {members}"
+
+    @property
+    def command(self) -> str:
+        """curl with the same rules: no redirect, a total deadline, this CA and proxy only."""
+        if self._url is None:
+            return ""
+        argv = ["curl", "-sS", "-i", "--max-time", f"{self.env.health.timeout_s:g}"]
+        if self.env.ca_file:
+            argv += ["--cacert", self.env.ca_file]
+        argv += ["--proxy", self.env.proxy] if self.env.proxy else ["--noproxy", "*"]
+        return shlex.join([*argv, self._url])
+
+    @property
+    def deadline_s(self) -> float:
+        """From the configuration."""
+        return self.env.health.deadline_s
+
+    @property
+    def interval_s(self) -> float | None:
+        """From the configuration; without a url there is nothing to ask."""
+        return self.env.health.interval_s if self.env.url else None
+
+    @property
+    def _url(self) -> str | None:
+        return f"{self.env.url.rstrip('/')}{self.env.health.path}" if self.env.url else None
+
+    def observe(self) -> HealthAnswer | None:
+        """One GET; None if no url is configured. Raises HttpProblem if no answer came."""
+        if self._url is None:
+            return None
+        answer = self.http.get(self._url, timeout_s=self.env.health.timeout_s, limit_bytes=BODY_LIMIT_BYTES)
+        return parse_health(answer, self.env.health.expect)
+
+    def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the schedule owns the deadline
+        """PASS after N passes in a row; red at once only where the rollouts failed too."""
+        if self._url is None:
+            return Verdict(
+                word=Word.UNVERIFIED,
+                observed=f"No url is configured for environment {self.env.name}, so /health was not asked: "
+                f'set url = "https://..." in [environments.{self.env.name}].',
+            )
+        if history.judged_from is None:
+            return Pending(observed="Waiting for the rollouts to settle", seen=False)
+        judged = history.judged
+        if not judged:
+            return Pending(observed="No answer yet", seen=False)
+        wanted = self.env.health.passes
+        shown = _evidence(history)
+        run = _passes_in_a_row(judged)
+        if run >= wanted:
+            return Verdict(
+                word=Word.PASS,
+                observed=f"{wanted} passes in a row; the last took {_ms(judged[-1].value)}.",
+                evidence=shown,
+            )
+        recent = judged[-wanted:]
+        trouble = _trouble(judged[-1])
+        if (
+            history.rollouts_passed is False
+            and len(recent) == wanted
+            and not any(_passed(sample) for sample in recent)
+        ):
+            answered = any(sample.error is None for sample in recent)
+            return Verdict(
+                word=Word.FAIL if answered else Word.UNVERIFIED,
+                observed=f"{wanted} times in a row no pass, after rollouts that failed. Last: {trouble}",
+                evidence=shown,
+            )
+        if run:
+            said = f"{run} of {wanted} passes in a row"
+            if failed := [s for s in judged if not _passed(s)]:
+                said += f"; before: {_trouble(failed[-1])}"
+        else:
+            said = trouble
+        # Where no answer ever came, the service was not seen: a wrong url, DNS and a proxy look the same.
+        return Pending(observed=said, seen=any(sample.error is None for sample in judged), evidence=shown)
+
+
+def parse_health(answer: HttpAnswer, expect: dict[str, str | bool | int]) -> HealthAnswer:
+    """What one HTTP answer says, by strict rules; the source of the rules is faults 53, 54 and 57."""
+    text = answer.body.decode("utf-8", errors="replace")
+    return HealthAnswer(
+        status=answer.status,
+        trouble=_find_trouble(answer, expect),
+        body=text[:_SHOWN_CHARACTERS],
+        duration_s=answer.duration_s,
+    )
+
+
+def _find_trouble(answer: HttpAnswer, expect: dict[str, str | bool | int]) -> str:
+    if 300 <= answer.status < 400:
+        return f"HTTP {answer.status}: a redirect, which is not followed"
+    if answer.truncated:
+        return f"HTTP {answer.status}: the body is longer than {BODY_LIMIT_BYTES} bytes"
+    try:
+        parsed = json.loads(
+            answer.body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError) as error:
+        problem = f"the body is not strict JSON ({_short(str(error))})"
+        return problem if answer.status == 200 else f"HTTP {answer.status}, and {problem}"
+    if not isinstance(parsed, dict):
+        return f"HTTP {answer.status}: the body is JSON, but not an object"
+    wrong = [text for place, value in expect.items() if (text := _mismatch(parsed, place, value))]
+    if answer.status != 200:
+        return "; ".join([f"HTTP {answer.status}", *wrong])
+    return "; ".join(wrong)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
+    members: JsonObject = {}
+    for key, value in pairs:
+        if key in members:
+            raise ValueError(f"member {key!r} stands there twice")
+        members[key] = value
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _mismatch(parsed: JsonObject, place: str, value: str | bool | int) -> str:
+    found: Any = parsed
+    for name in place.split("."):
+        if not isinstance(found, dict) or name not in found:
+            return f'there is no member "{place}"'
+        found = found[name]
+    # 1 == True in Python, not in JSON.
+    if type(found) is type(value) and found == value:
+        return ""
+    return f'"{place}" is {_short(json.dumps(found, ensure_ascii=False))}, not {json.dumps(value)}'
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:119]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _passed(sample: Sample) -> bool:
+    return sample.error is None and isinstance(sample.value, HealthAnswer) and sample.value.ok
+
+
+def _passes_in_a_row(samples: tuple[Sample, ...]) -> int:
+    count = 0
+    for sample in reversed(samples):
+        if not _passed(sample):
+            break
+        count += 1
+    return count
+
+
+def _trouble(sample: Sample) -> str:
+    return f"no answer: {sample.error}" if sample.error is not None else str(sample.value.trouble)
+
+
+def _ms(answer: HealthAnswer) -> str:
+    return f"{answer.duration_s * 1000:.0f} ms"
+
+
+def _evidence(history: History) -> tuple[Evidence, ...]:
+    lines = []
+    for sample in history.samples[-_SHOWN_ANSWERS:]:
+        at = sample.at.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
+        if sample.error is not None:
+            lines.append(f"{at}  no answer: {sample.error}")
+        else:
+            value: HealthAnswer = sample.value
+            lines.append(f"{at}  HTTP {value.status}  {_ms(value)}  {value.trouble or 'pass'}")
+    found = [evidence(f"Last {len(lines)} answers (UTC)", "\n".join(lines))]
+    answered = [sample.value for sample in history.samples if sample.error is None]
+    if answered:
+        found.append(evidence("Body of the last answer", answered[-1].body))
+    return tuple(found)

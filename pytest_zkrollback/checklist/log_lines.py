@@ -1,0 +1,160 @@
+"""What is wanted of a pod's logs, and what stands in them: pure, no IO."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..domain.observation import JsonObject
+
+_KEPT_MATCHES = 50
+_KEPT_LINE_CHARACTERS = 2000
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d) ?")
+
+
+@dataclass(frozen=True)
+class ContainerLog:
+    """What was read of one container's log.
+
+    ``matches`` are bad lines since the rollback (the first 50), ``tail`` the last lines of all.
+    ``trouble`` is why it is not, or not wholly, known; empty if all of it was read.
+    """
+
+    pod: str
+    container: str
+    matches: tuple[str, ...] = ()
+    match_count: int = 0
+    line_count: int = 0
+    tail: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class LogsSeen:
+    """The containers' logs, and the pods that were left out because they are going or had gone."""
+
+    logs: tuple[ContainerLog, ...]
+    pods: int
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WantedLog:
+    """One container whose log is to be read, and which parts of it exist."""
+
+    pod: str
+    container: str
+    waiting: str  # reason, empty if the container runs or ran
+    current: bool
+    previous: bool
+    older_lines: bool  # it started before the rollback, so its last lines may be older
+
+
+class LogReading:
+    """Goes through lines; keeps what matches and the last ones."""
+
+    def __init__(self, since: datetime, patterns: tuple[str, ...], tail: int) -> None:
+        """Lines from ``since`` on count; ``tail`` of them are kept."""
+        self.since = since
+        self.patterns = [re.compile(pattern) for pattern in patterns]
+        self.matches: list[str] = []
+        self.match_count = 0
+        self.line_count = 0
+        self.tail: deque[str] = deque(maxlen=tail)
+
+    def take(self, text: str) -> None:
+        """Judge the lines of ``text``; each begins with its RFC 3339 time (``timestamps=true``)."""
+        for line in text.split("\n"):
+            at, rest = stamped(line)
+            # A line without a time is judged: better a false red than a false green.
+            if not line or (at is not None and at < self.since):
+                continue
+            self.line_count += 1
+            self.tail.append(shortened(line))
+            found = next((hit for pattern in self.patterns if (hit := pattern.search(rest))), None)
+            if found is not None:
+                self.match_count += 1
+                if len(self.matches) < _KEPT_MATCHES:
+                    offset = len(line) - len(rest)
+                    self.matches.append(shortened(line, offset + found.start()))
+
+
+def stamped(line: str) -> tuple[datetime | None, str]:
+    """The time at a line's beginning (None if there is none) and the rest of the line."""
+    stamp = _STAMP.match(line)
+    if stamp is None:
+        return None, line
+    try:
+        at = datetime.fromisoformat(stamp.group().strip())
+    except ValueError:
+        return None, line
+    return at, line[stamp.end() :]
+
+
+def shortened(line: str, around: int = 0) -> str:
+    """A line of bearable length, with the place ``around`` in it."""
+    if len(line) <= _KEPT_LINE_CHARACTERS:
+        return line
+    start = max(0, around - 200)
+    part = line[start : start + _KEPT_LINE_CHARACTERS]
+    before = "\N{HORIZONTAL ELLIPSIS}" if start else ""
+    return f"{before}{part}\N{HORIZONTAL ELLIPSIS} [line of {len(line)} characters]"
+
+
+def why_left_out(pod: JsonObject, since: datetime) -> str:
+    """Why a pod's log is not the rollback's business; empty if it is."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return "terminating"
+    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        times = [
+            status.get("state", {}).get("terminated", {}).get("finishedAt")
+            for status in pod["status"].get("containerStatuses") or []
+        ] or [pod["metadata"].get("creationTimestamp")]
+        ends = [_time(text) for text in times]
+        if all(end is not None and end < since.replace(microsecond=0) for end in ends):
+            return "ended before the rollback"
+    return ""
+
+
+def wanted_logs(pod: JsonObject, since: datetime) -> list[WantedLog]:
+    """Every container of a pod, init containers too (sources: spec, status.*ContainerStatuses)."""
+    spec, status = pod.get("spec", {}), pod.get("status", {})
+    statuses = {
+        one["name"]: one
+        for key in ("initContainerStatuses", "containerStatuses")
+        for one in status.get(key) or []
+    }
+    wanted = []
+    for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+        name = container["name"]
+        one = statuses.get(name, {})
+        state = one.get("state") or {}
+        waiting = ""
+        if "running" not in state and "terminated" not in state:
+            waiting = (state.get("waiting") or {}).get("reason") or "not created"
+        began = (state.get("running") or state.get("terminated") or {}).get("startedAt")
+        started = _time(began)
+        last = (one.get("lastState") or {}).get("terminated")
+        # API times are whole seconds. A restart that ended before the rollback is not its business.
+        ended = _time(last.get("finishedAt")) if last else None
+        previous = last is not None and (ended is None or ended >= since.replace(microsecond=0))
+        wanted.append(
+            WantedLog(
+                pod=pod["metadata"]["name"],
+                container=name,
+                waiting=waiting,
+                current=not waiting,
+                previous=previous,
+                older_lines=started is None or started < since,
+            )
+        )
+    return wanted
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

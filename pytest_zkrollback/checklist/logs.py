@@ -1,0 +1,236 @@
+"""Application logs: every container of every pod of the selector, since the rollback."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ..domain.environment import Environment
+from ..domain.errors import ClusterError
+from ..domain.observation import History
+from ..domain.ports import Kube, Stage
+from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from .commands import kubectl
+from .log_lines import (
+    ContainerLog,
+    LogReading,
+    LogsSeen,
+    WantedLog,
+    shortened,
+    stamped,
+    wanted_logs,
+    why_left_out,
+)
+
+# The kubelet keeps 10 Mi of a container's log by default before it rotates, so this is all there is.
+LIMIT_BYTES = 12 * 1024 * 1024
+PARALLEL = 4
+_EVIDENCE_BYTES = 8 * 1024
+_SHOWN_CONTAINERS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogsCheck:
+    """The runbook's line: kubectl logs -l <selector> --tail=50, but complete.
+
+    ``since`` is when the rollback began (verify-only: when the head was deployed), server time; only
+    lines after it are judged. Source: GET .../pods/NAME/log with timestamps, and ``previous`` where a
+    container restarted since.
+    """
+
+    env: Environment
+    kube: Kube
+    since: datetime
+    id: str = field(default="logs", init=False)
+    title: str = field(default="Check application logs", init=False)
+    stage: Stage = field(default=Stage.SETTLED, init=False)
+    interval_s: float | None = field(default=None, init=False)
+
+    @property
+    def expected(self) -> str:
+        """Which containers, since when, and what must not stand there."""
+        return (
+            f"every container of the pods {self.env.logs.selector} is readable, and no line since the "
+            f"rollback matches {' or '.join(self.env.logs.patterns) or '(no pattern)'}"
+        )
+
+    @property
+    def command(self) -> str:
+        """The runbook's command, with every container."""
+        words = ("logs", "-l", self.env.logs.selector, f"--tail={self.env.logs.tail}")
+        return kubectl(self.env, *words, "--all-containers", "--prefix")
+
+    @property
+    def deadline_s(self) -> float:
+        """Listing the pods and reading the logs have ``timeout_s`` each."""
+        return 2 * self.env.logs.timeout_s + 2
+
+    def observe(self) -> LogsSeen:
+        """Read all logs side by side; raises ClusterError if the pods cannot be listed."""
+        timeout_s = self.env.logs.timeout_s
+        pods = self.kube.list(
+            f"/api/v1/namespaces/{self.env.namespace}/pods",
+            {"labelSelector": self.env.logs.selector},
+            timeout_s=timeout_s,
+        )
+        left_out, taken = [], []
+        for pod in pods:
+            name, gone = pod["metadata"]["name"], why_left_out(pod, self.since)
+            if gone:
+                left_out.append(f"{name} ({gone})")
+            else:
+                taken.append(pod)
+        wanted = [one for pod in taken for one in wanted_logs(pod, self.since)]
+        return LogsSeen(self._read_all(wanted, timeout_s), len(taken), tuple(left_out))
+
+    def _read_all(self, wanted: list[WantedLog], timeout_s: float) -> tuple[ContainerLog, ...]:
+        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for index in range(len(wanted)):
+            todo.put(index)
+        logs: dict[int, ContainerLog] = {}
+        done = threading.Event()
+
+        def work() -> None:
+            while True:
+                try:
+                    index = todo.get_nowait()
+                except queue.Empty:
+                    return
+                logs[index] = self._read(wanted[index], timeout_s)
+                if len(logs) == len(wanted):
+                    done.set()
+
+        for number in range(min(PARALLEL, len(wanted))):
+            threading.Thread(target=work, name=f"zkrollback-logs-{number}", daemon=True).start()
+        if wanted:
+            done.wait(timeout_s)
+        late = f"not read within {timeout_s:g} s"
+        # A copy: a late thread may still add to it.
+        read = dict(logs)
+        return tuple(
+            read.get(i) or ContainerLog(one.pod, one.container, trouble=late) for i, one in enumerate(wanted)
+        )
+
+    def _read(self, one: WantedLog, timeout_s: float) -> ContainerLog:
+        reading = LogReading(self.since, self.env.logs.patterns, self.env.logs.tail)
+        troubles = [f"it is still waiting ({one.waiting})"] if one.waiting else []
+        since = {"sinceTime": self.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        for wanted, query, what in (
+            (one.previous, {**since, "previous": "true"}, "its log before the restart"),
+            (one.current, since, "its log"),
+        ):
+            if not wanted:
+                continue
+            try:
+                text = self._text(one, query, timeout_s)
+            except ClusterError as error:
+                troubles.append(f"{what} could not be read: {error}")
+                continue
+            if _size_bytes(text) >= LIMIT_BYTES:
+                troubles.append(f"{what} is longer than {LIMIT_BYTES} bytes and was read up to there only")
+            reading.take(text)
+        tail = tuple(reading.tail)
+        if one.current and one.older_lines and len(tail) < self.env.logs.tail:
+            # The runbook's last lines, whatever their age: only evidence, so failing here is no trouble.
+            try:
+                older = self._text(one, {"tailLines": str(self.env.logs.tail)}, timeout_s)
+                tail = tuple(shortened(line) for line in older.split("\n") if line)[-self.env.logs.tail :]
+            except ClusterError:
+                pass
+        return ContainerLog(
+            pod=one.pod,
+            container=one.container,
+            matches=tuple(reading.matches),
+            match_count=reading.match_count,
+            line_count=reading.line_count,
+            tail=tail,
+            trouble="; ".join(troubles),
+        )
+
+    def _text(self, one: WantedLog, query: dict[str, str], timeout_s: float) -> str:
+        return self.kube.text(
+            f"/api/v1/namespaces/{self.env.namespace}/pods/{one.pod}/log",
+            {**query, "container": one.container, "timestamps": "true", "limitBytes": str(LIMIT_BYTES)},
+            timeout_s=timeout_s,
+            limit_bytes=LIMIT_BYTES,
+        )
+
+    def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - one reading, no clock
+        """FAIL on a bad line, UNVERIFIED on anything unread, else PASS (also without any line)."""
+        sample = history.last
+        if sample is None:
+            return Pending(observed="The logs are being read", seen=False)
+        selector = self.env.logs.selector
+        if sample.error is not None:
+            return Verdict(
+                word=Word.UNVERIFIED, observed=f"The pods {selector} could not be listed: {sample.error}"
+            )
+        seen: LogsSeen = sample.value
+        return _judge_logs(seen, selector)
+
+
+def _size_bytes(text: str) -> int:
+    """About the size before decoding: a byte that was no UTF-8 became a character of three."""
+    return len(text.encode("utf-8", errors="replace")) - 2 * text.count("\N{REPLACEMENT CHARACTER}")
+
+
+def _judge_logs(seen: LogsSeen, selector: str) -> Verdict:
+    out = f" Left out: {', '.join(seen.left_out)}." if seen.left_out else ""
+    if not seen.pods:
+        return Verdict(
+            word=Word.UNVERIFIED,
+            observed=f"No pod matches {selector}, so no log was read. Is logs.selector right?{out}",
+        )
+    shown = _logs_evidence(seen)
+    bad = [log for log in seen.logs if log.match_count]
+    unread = [log for log in seen.logs if log.trouble]
+    if bad:
+        lines = sum(log.match_count for log in bad)
+        first = bad[0]
+        return Verdict(
+            word=Word.FAIL,
+            observed=f"{_count(lines, 'bad line')} since the rollback. {first.pod}/{first.container}: "
+            f"{stamped(first.matches[0])[1].strip()[:200]}{out}",
+            evidence=shown,
+        )
+    if unread:
+        first = unread[0]
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        return Verdict(
+            word=Word.UNVERIFIED,
+            observed=f"The log of {first.pod}/{first.container}{more} is not known: {first.trouble}.{out}",
+            evidence=shown,
+        )
+    lines = sum(log.line_count for log in seen.logs)
+    what = (
+        f"no bad one among {_count(lines, 'line')} since the rollback"
+        if lines
+        else "readable, and no line was written since the rollback"
+    )
+    where = f"{_count(len(seen.logs), 'container')} of {_count(seen.pods, 'pod')}"
+    return Verdict(word=Word.PASS, observed=f"{where}: {what}.{out}", evidence=shown)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _logs_evidence(seen: LogsSeen) -> tuple[Evidence, ...]:
+    matches = [f"{log.pod}/{log.container}: {line}" for log in seen.logs for line in log.matches]
+    found = [evidence("Bad lines since the rollback", "\n".join(matches), kind="log")] if matches else []
+    # Those with trouble first: with many pods only the first ones are shown.
+    ordered = sorted(seen.logs, key=lambda log: (not log.match_count, not log.trouble))
+    for log in ordered[:_SHOWN_CONTAINERS]:
+        text = "\n".join(log.tail) or "(no line)"
+        if log.trouble:
+            text = f"[{log.trouble}]\n{text}"
+        title = f"Last lines of {log.pod}/{log.container}"
+        found.append(evidence(title, text, kind="log", limit_bytes=_EVIDENCE_BYTES))
+    if len(ordered) > _SHOWN_CONTAINERS:
+        rest = "\n".join(
+            f"{log.pod}/{log.container}: {log.line_count} lines" for log in ordered[_SHOWN_CONTAINERS:]
+        )
+        found.append(evidence("Other containers", rest))
+    return tuple(found)

@@ -1,0 +1,79 @@
+"""Did a migration come with the bad deploy, and is it known what to do about it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..domain.environment import Environment
+from ..domain.migration import MigrationFinding
+from ..domain.observation import History
+from ..domain.ports import Stage
+from ..domain.verdict import Judgement, Pending, Verdict, Word
+from .commands import helm
+
+HOW_TO_RECORD = (
+    'Assess whether a reverse migration is needed, then record it: --rollback-migration-assessed "TEXT".'
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationCheck:
+    """The runbook's line: if a migration was part of the bad deploy, assess the reverse migration.
+
+    ``sources`` are asked one after another; ``assessed`` is the operator's recorded assessment, ``bad`` the
+    revision that was rolled away from (for the command to repeat it by hand).
+    """
+
+    env: Environment
+    sources: tuple[Callable[[], MigrationFinding], ...]
+    assessed: str | None = None
+    bad: int | None = None
+    id: str = field(default="migration", init=False)
+    title: str = field(
+        default="If a migration was part of the bad deploy, assess whether a reverse migration is needed",
+        init=False,
+    )
+    expected: str = field(
+        default="evidence that no migration ran since the target revision, or a recorded assessment",
+        init=False,
+    )
+    stage: Stage = field(default=Stage.AT_ONCE, init=False)
+    deadline_s: float = field(default=10.0, init=False)
+    interval_s: float | None = field(default=None, init=False)
+
+    @property
+    def command(self) -> str:
+        """Shows the bad revision's hooks."""
+        if self.bad is None:
+            return helm(self.env, "history", self.env.release)
+        return helm(self.env, "get", "hooks", self.env.release, "--revision", str(self.bad))
+
+    def observe(self) -> tuple[MigrationFinding, ...]:
+        """Ask every source."""
+        return tuple(source() for source in self.sources)
+
+    def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - asked once, no clock
+        """PASS on evidence that none ran or on an assessment; FAIL if one ran; else UNVERIFIED."""
+        sample = history.last
+        if sample is None:
+            return Pending(observed="The revisions are being compared", seen=False)
+        findings: tuple[MigrationFinding, ...] = () if sample.error is not None else sample.value
+        shown = tuple(piece for finding in findings for piece in finding.evidence)
+        said = " ".join(finding.observed for finding in findings)
+        if sample.error is not None:
+            said = f"It could not be found out whether a migration ran: {sample.error}"
+        elif not findings:
+            said = "It is not known whether a migration ran: no source is configured."
+        assessed = (self.assessed or "").strip()
+        if assessed:
+            return Verdict(
+                word=Word.PASS, observed=f"Assessed by the operator: {assessed}. Seen: {said}", evidence=shown
+            )
+        if any(finding.ran for finding in findings):
+            said = " ".join(finding.observed for finding in findings if finding.ran)
+            return Verdict(word=Word.FAIL, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
+        if findings and all(finding.ran is False for finding in findings):
+            return Verdict(word=Word.PASS, observed=said, evidence=shown)
+        return Verdict(word=Word.UNVERIFIED, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)

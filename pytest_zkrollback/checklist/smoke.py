@@ -1,0 +1,127 @@
+"""The runbook's smoke test: the configured argv, in a process group of its own, with a deadline."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from ..domain.environment import Environment
+from ..domain.observation import History
+from ..domain.ports import Finished, Processes, Stage
+from ..domain.verdict import Judgement, Pending, Verdict, Word, evidence
+
+# What a shell answers if there is nothing to run: not executable, not found.
+_NOT_RUN = (126, 127)
+_KILL_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeCheck:
+    """The runbook's line: bash scripts/smoke-test.sh <deploy-url>.
+
+    ``on_line`` hears each line of output while it runs (for the terminal's status).
+    """
+
+    env: Environment
+    processes: Processes
+    on_line: Callable[[str], None] | None = None
+    id: str = field(default="smoke", init=False)
+    title: str = field(default="Run smoke tests", init=False)
+    stage: Stage = field(default=Stage.SETTLED, init=False)
+    interval_s: float | None = field(default=None, init=False)
+
+    @property
+    def expected(self) -> str:
+        """Exit code and time limit."""
+        return f"the smoke test exits 0 within {self.env.smoke.timeout_s:g} s"
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command with ``{url}`` put in: each element stays one element, no shell reads it."""
+        return tuple(word.replace("{url}", self.env.url or "{url}") for word in self.env.smoke.command)
+
+    @property
+    def command(self) -> str:
+        """The same, quoted for a shell, from the configured folder."""
+        line = shlex.join(self.argv)
+        return line if self.env.smoke.cwd == "." else f"cd {shlex.quote(self.env.smoke.cwd)} && {line}"
+
+    @property
+    def deadline_s(self) -> float:
+        """The command's own time limit, and the time to end its process group."""
+        return self.env.smoke.timeout_s + _KILL_GRACE_S
+
+    @property
+    def _url_missing(self) -> bool:
+        return self.env.url is None and any("{url}" in word for word in self.env.smoke.command)
+
+    def observe(self) -> Finished | None:
+        """Run it; None if it needs a url and there is none. Raises ProcessProblem."""
+        if self._url_missing:
+            return None
+        return self.processes.run(
+            self.argv,
+            timeout_s=self.env.smoke.timeout_s,
+            cwd=Path(self.env.base_dir) / self.env.smoke.cwd,
+            on_line=self.on_line,
+        )
+
+    def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - one run, no clock
+        """PASS on exit 0; FAIL on another exit or the time limit; UNVERIFIED if it could not run."""
+        if self._url_missing:
+            return Verdict(
+                word=Word.UNVERIFIED,
+                observed=f"The smoke test was not run: its command needs {{url}}, and environment "
+                f'{self.env.name} has none. Set url = "https://..." in [environments.{self.env.name}].',
+            )
+        sample = history.last
+        if sample is None:
+            return Pending(observed="The smoke test has not ended", seen=False)
+        if sample.error is not None:
+            return Verdict(word=Word.UNVERIFIED, observed=f"The smoke test could not be run: {sample.error}")
+        return _judge_finished(sample.value, self.env.smoke.timeout_s)
+
+
+def _judge_finished(done: Finished, timeout_s: float) -> Verdict:
+    took = f"{done.duration_s:.1f} s"
+    shown = (
+        evidence(
+            "Output of the smoke test",
+            f"$ {shlex.join(done.argv)}\n{done.output}\n[exit code {done.exit_code}, {took}]",
+            kind="log",
+        ),
+    )
+    if done.timed_out or done.exit_code is None:
+        return Verdict(
+            word=Word.FAIL,
+            observed=f"The smoke test did not end within {timeout_s:g} s; it and its children were ended."
+            f"{_last_line(done)}",
+            evidence=shown,
+        )
+    if done.exit_code in _NOT_RUN:
+        return Verdict(
+            word=Word.UNVERIFIED,
+            observed=f"The smoke test could not be run: exit code {done.exit_code} says that a command "
+            f"was not found or is not executable.{_last_line(done)}",
+            evidence=shown,
+        )
+    if done.exit_code != 0:
+        return Verdict(
+            word=Word.FAIL,
+            observed=f"The smoke test ended with exit code {done.exit_code} after {took}.{_last_line(done)}",
+            evidence=shown,
+        )
+    leftover = " A child that it left behind still held its output; it was not waited for."
+    return Verdict(
+        word=Word.PASS,
+        observed=f"Exit code 0 after {took}.{leftover if done.leftover_child else ''}",
+        evidence=shown,
+    )
+
+
+def _last_line(done: Finished) -> str:
+    lines = [line.strip() for line in done.output.splitlines() if line.strip()]
+    return f" Last line: {lines[-1][:200]}" if lines else ""

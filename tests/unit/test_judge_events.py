@@ -1,0 +1,430 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_zkrollback.checklist.event_groups import by_time, last_seen
+from pytest_zkrollback.checklist.events import FAILURES, EventsCheck, EventsSeen, judge_events, parse_events
+from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.domain.errors import Forbidden
+from pytest_zkrollback.domain.observation import History, JsonObject, Sample, Snapshot
+from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
+
+RECORDINGS = Path(__file__).parent / "recordings_events"
+OWNED = frozenset({("Deployment", "web"), ("Service", "web")})
+SINCE = datetime(2026, 11, 23, 10, 0, 0, 400000, tzinfo=UTC)
+ENV = Environment(name="staging", context="ctx", namespace="ns", workloads={"web": "deployment/web"})
+
+# Moment of each recording -> the verdict on the revision that is live then.
+RECORDED = {
+    "crashloop-exit3--0-before": Word.PASS,
+    "crashloop-exit3--1-Error": Word.FAIL,
+    "crashloop-exit3--2-CrashLoopBackOff": Word.FAIL,
+    "crashloop-exit3--3-restarts2": Word.FAIL,
+    "crashloop-exit3--8-after-upgrade": Word.FAIL,
+    "crashloop-exit3--9-after-rollback": Word.PASS,
+    "createcontainerconfigerror--0-before": Word.PASS,
+    "createcontainerconfigerror--1-CreateContainerConfigError": Word.FAIL,
+    "createcontainerconfigerror--8-after-upgrade": Word.FAIL,
+    "createcontainerconfigerror--9-after-rollback": Word.PASS,
+    "errimagepull-notfound--0-before": Word.PASS,
+    "errimagepull-notfound--1-ErrImagePull": Word.FAIL,
+    "errimagepull-notfound--2-ImagePullBackOff": Word.FAIL,
+    "errimagepull-notfound--8-after-upgrade": Word.FAIL,
+    "errimagepull-notfound--9-after-rollback": Word.PASS,
+    "failedmount-secret--0-before": Word.PASS,
+    "failedmount-secret--1-NotReady10": Word.FAIL,
+    "failedmount-secret--8-after-upgrade": Word.FAIL,
+    "failedmount-secret--9-after-rollback": Word.PASS,
+    "oomkilled--0-before": Word.PASS,
+    "oomkilled--1-OOMKilled": Word.FAIL,
+    "oomkilled--2-CrashLoopBackOff": Word.FAIL,
+    "oomkilled--8-after-upgrade": Word.FAIL,
+    "oomkilled--9-after-rollback": Word.PASS,
+    # A healthy start: its first readiness probe failed, then the pod became ready.
+    "readiness-503--0-before": Word.PASS,
+    "readiness-503--1-NotReady10": Word.FAIL,
+    "readiness-503--8-after-upgrade": Word.FAIL,
+    "readiness-503--9-after-rollback": Word.PASS,
+    "rollout-ok--0-before": Word.PASS,
+    "rollout-ok--1-Ready": Word.PASS,
+    "rollout-ok--8-after-upgrade": Word.PASS,
+    "rollout-ok--9-after-rollback": Word.PASS,
+    "unschedulable--0-before": Word.PASS,
+    "unschedulable--1-Unschedulable": Word.FAIL,
+    "unschedulable--8-after-upgrade": Word.FAIL,
+    "unschedulable--9-after-rollback": Word.PASS,
+}
+
+
+def recorded(name: str) -> tuple[EventsSeen, JsonObject]:
+    data = json.loads((RECORDINGS / f"{name}.json").read_text())
+    return parse_events(by_time(data["events"]), data["objects"], datetime.fromisoformat(data["since"])), data
+
+
+def test_every_recording_has_an_expected_verdict() -> None:
+    assert {path.stem for path in RECORDINGS.glob("*.json")} == set(RECORDED)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_real_events_get_the_expected_verdict(name: str) -> None:
+    seen, _ = recorded(name)
+    assert judge_events(seen, OWNED).word is RECORDED[name]
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDED if name.endswith("9-after-rollback")])
+def test_the_bad_revisions_events_do_not_redden_once_its_pods_are_gone(name: str) -> None:
+    _, data = recorded(name)
+    # From the install on: every warning of the bad revision is looked at.
+    seen = parse_events(by_time(data["events"]), data["objects"], datetime(2026, 11, 23, tzinfo=UTC))
+    assert judge_events(seen, OWNED).word is Word.PASS
+
+
+def test_the_sentence_and_the_table_name_what_is_wrong() -> None:
+    seen, _ = recorded("crashloop-exit3--2-CrashLoopBackOff")
+    verdict = judge_events(seen, OWNED)
+    assert verdict.observed.startswith(
+        "Pod web-fb8cd47d8-h9p9m is in trouble: BackOff, 2 times, last 00:43:28 UTC: "
+        "Back-off restarting failed container web in pod web-fb8cd47d8-h9p9m_crashloop-exit3("
+    )
+    table, last = verdict.evidence
+    assert table.title == "Warnings about the release since the rollback (UTC)"
+    assert [line.split()[:5] for line in table.text.splitlines()] == [
+        ["now", "type", "reason", "object", "count"],
+        ["OPEN", "Warning", "Unhealthy", "pod/web-fb8cd47d8-h9p9m", "2"],
+        ["OPEN", "Warning", "BackOff", "pod/web-fb8cd47d8-h9p9m", "2"],
+    ]
+    assert last.title == "The last 14 of 14 events (UTC)"
+
+
+def event(  # one event about a pod unless told otherwise
+    reason: str = "BackOff",
+    name: str = "web-7849bc568d-wk76f",
+    *,
+    kind: str = "Pod",
+    after_s: float = 10,
+    type_: str = "Warning",
+    uid: str | None = None,
+    message: str = "because",
+) -> JsonObject:
+    at = (SINCE + timedelta(seconds=after_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    about = {"kind": kind, "name": name} | ({"uid": uid} if uid else {})
+    return {
+        "type": type_,
+        "reason": reason,
+        "message": message,
+        "involvedObject": about,
+        "count": 1,
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "metadata": {"creationTimestamp": at},
+    }
+
+
+def pod(
+    name: str = "web-7849bc568d-wk76f",
+    *,
+    ready: bool = False,
+    owner: str = "web-7849bc568d",
+    uid: str = "u1",
+    phase: str = "Running",
+    going: bool = False,
+) -> JsonObject:
+    meta: JsonObject = {
+        "name": name,
+        "uid": uid,
+        "ownerReferences": [{"kind": "ReplicaSet", "name": owner, "controller": True}],
+    }
+    if going:
+        meta["deletionTimestamp"] = "2026-11-23T10:00:05Z"
+    conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+    return {"metadata": meta, "spec": {}, "status": {"phase": phase, "conditions": conditions}}
+
+
+def replicaset(name: str = "web-7849bc568d", *, wanted: int = 1, ready: int = 1) -> JsonObject:
+    return {
+        "metadata": {
+            "name": name,
+            "generation": 1,
+            "ownerReferences": [{"kind": "Deployment", "name": "web", "controller": True}],
+        },
+        "spec": {"replicas": wanted},
+        "status": {"observedGeneration": 1, "readyReplicas": ready},
+    }
+
+
+def deployment(*, ready: int, updated: int) -> JsonObject:
+    return {
+        "metadata": {"name": "web", "generation": 2},
+        "spec": {"replicas": 2},
+        "status": {"observedGeneration": 2, "readyReplicas": ready, "updatedReplicas": updated},
+    }
+
+
+def seen(
+    *events: JsonObject,
+    pods: tuple[JsonObject, ...] = (),
+    replicasets: tuple[JsonObject, ...] = (replicaset(),),
+    deployments: tuple[JsonObject, ...] = (),
+) -> EventsSeen:
+    objects = {"pods": pods, "replicasets": replicasets, "deployments": deployments}
+    return parse_events(by_time(events), objects, SINCE)
+
+
+TABLE = {
+    "nothing at all": (seen(), Word.PASS),
+    "a pod that is there and not ready": (seen(event(), pods=(pod(),)), Word.FAIL),
+    "a pod that became ready": (seen(event(), pods=(pod(ready=True),)), Word.PASS),
+    "a pod that is going": (seen(event(), pods=(pod(going=True),)), Word.PASS),
+    "a pod that is gone": (seen(event()), Word.PASS),
+    "a pod of that name, but another one": (seen(event(uid="u0"), pods=(pod(uid="u1"),)), Word.PASS),
+    "an evicted pod that was replaced": (seen(event("Evicted"), pods=(pod(phase="Failed"),)), Word.PASS),
+    "an evicted pod that was not": (
+        seen(event("Evicted"), pods=(pod(phase="Failed"),), replicasets=(replicaset(ready=0),)),
+        Word.FAIL,
+    ),
+    "a completed pod": (seen(event(), pods=(pod(phase="Succeeded"),)), Word.PASS),
+    "before the rollback": (seen(event(after_s=-2), pods=(pod(),)), Word.PASS),
+    "in the second in which it began": (seen(event(after_s=-0.4), pods=(pod(),)), Word.FAIL),
+    "Normal BackOff of an image pull": (seen(event(type_="Normal"), pods=(pod(),)), Word.FAIL),
+    "another Normal event": (seen(event("Pulling", type_="Normal"), pods=(pod(),)), Word.PASS),
+    "an unknown reason": (seen(event("Martian"), pods=(pod(),)), Word.UNVERIFIED),
+    "an unknown reason on a pod that is well": (seen(event("Martian"), pods=(pod(ready=True),)), Word.PASS),
+    "an unknown and a known one": (seen(event("Martian"), event(after_s=2), pods=(pod(),)), Word.FAIL),
+    "a stranger's pod": (seen(event(name="db-0"), pods=(pod("db-0", owner="db"),)), Word.PASS),
+    "a stranger with our prefix": (
+        seen(event(name="web-admin-7849bc568d-wk76f"), pods=(pod("web-admin-7849bc568d-wk76f", owner="x"),)),
+        Word.PASS,
+    ),
+    "quota": (
+        seen(event("FailedCreate", "web-7849bc568d", kind="ReplicaSet"), replicasets=(replicaset(ready=0),)),
+        Word.FAIL,
+    ),
+    "quota, of a ReplicaSet that was scaled down": (
+        seen(
+            event("FailedCreate", "web-7849bc568d", kind="ReplicaSet"),
+            replicasets=(replicaset(wanted=0, ready=0),),
+        ),
+        Word.PASS,
+    ),
+    "a Deployment whose old pods are ready, the new ones not": (
+        seen(
+            event("ReplicaSetCreateError", "web", kind="Deployment"),
+            deployments=(deployment(ready=2, updated=0),),
+        ),
+        Word.FAIL,
+    ),
+    "a Deployment that is well": (
+        seen(
+            event("ReplicaSetCreateError", "web", kind="Deployment"),
+            deployments=(deployment(ready=2, updated=2),),
+        ),
+        Word.PASS,
+    ),
+    "a kind whose state is not read": (seen(event("Weird", "web", kind="Service")), Word.UNVERIFIED),
+    "a lost race to write": (
+        seen(
+            event(
+                "FailedToUpdateEndpoint",
+                "web",
+                kind="Service",
+                message="Operation cannot be fulfilled: the object has been modified",
+            )
+        ),
+        Word.PASS,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_by_reason_and_by_what_became_of_the_object(case: str) -> None:
+    given_, expected = TABLE[case]
+    assert judge_events(given_, OWNED).word is expected
+
+
+def test_pods_that_are_gone_are_found_by_their_name() -> None:
+    verdict = judge_events(seen(event(name="web-fb8cd47d8-h9p9m")), OWNED)
+    assert verdict.observed == (
+        "Warnings since the rollback: 1. Every object that they are about is well again or gone."
+    )
+    assert "gone  Warning  BackOff  pod/web-fb8cd47d8-h9p9m" in verdict.evidence[0].text
+
+
+def test_fault_50_null_times_and_series_are_ordered() -> None:
+    def made(name: str, **times: object) -> JsonObject:
+        return {"metadata": {"name": name, "creationTimestamp": "2026-11-23T10:00:01Z"}, **times}
+
+    nulls = {"lastTimestamp": None, "eventTime": None, "series": None}
+    events = [
+        made(
+            "series",
+            **nulls
+            | {
+                "eventTime": "2026-11-23T10:00:00.1Z",
+                "series": {"lastObservedTime": "2026-11-23T10:00:09.5Z"},
+            },
+        ),
+        made("last", **nulls | {"lastTimestamp": "2026-11-23T10:00:07Z"}),
+        made("eventtime", **nulls | {"eventTime": "2026-11-23T10:00:05.123456Z"}),
+        made("created", **nulls),
+        {"metadata": {"name": "none"}},
+    ]
+    assert [e["metadata"]["name"] for e in by_time(events)] == [
+        "none",
+        "created",
+        "eventtime",
+        "last",
+        "series",
+    ]
+
+
+def test_an_event_without_any_time_counts() -> None:
+    timeless = event() | {"lastTimestamp": None, "metadata": {}}
+    assert judge_events(seen(timeless, pods=(pod(),)), OWNED).word is Word.FAIL
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*sorted(FAILURES), "Martian"]),
+            st.sampled_from(["web-7849bc568d-wk76f", "web-7849bc568d-zzzzz", "db-0"]),
+            st.integers(-100, 100),
+            st.sampled_from(["Warning", "Normal"]),
+        ),
+        max_size=12,
+    ),
+    st.booleans(),
+)
+def test_never_green_while_a_pod_of_ours_is_in_trouble(
+    made: list[tuple[str, str, int, str]], ready: bool
+) -> None:
+    given_ = seen(
+        *(event(reason, name, after_s=at, type_=type_) for reason, name, at, type_ in made),
+        pods=(pod(ready=ready), pod("db-0", owner="db")),
+    )
+    ours = [
+        reason
+        for reason, name, at, type_ in made
+        if name == "web-7849bc568d-wk76f" and at >= 0 and (type_ == "Warning" or reason == "BackOff")
+    ]
+    expected = Word.PASS
+    if ours and not ready:
+        expected = Word.FAIL if set(ours) & FAILURES else Word.UNVERIFIED
+    assert judge_events(given_, OWNED).word is expected
+
+
+class FakeKube:
+    """Answers lists; fails on any other call."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def list(self, path: str, query: object = None, timeout_s: float = 5) -> tuple[JsonObject, ...]:
+        plural = path.rpartition("/")[2]
+        self.asked.append(path)
+        answer = self.answers[plural]
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[return-value]
+
+
+def check(kube: FakeKube, **more: object) -> EventsCheck:
+    return EventsCheck(env=ENV, kube=kube, since=SINCE, owned=OWNED, **more)  # type: ignore[arg-type]
+
+
+def judged(one: EventsCheck, *samples: Sample) -> Verdict | Pending:
+    return one.judge(History(samples=samples, since=SINCE, judged_from=SINCE), SINCE)
+
+
+def test_reads_events_and_objects_once_where_all_is_well() -> None:
+    kube = FakeKube(events=(), pods=(), replicasets=(), deployments=(), statefulsets=(), daemonsets=())
+    one = check(kube)
+    verdict = judged(one, Sample(SINCE, one.observe()))
+    assert verdict == Verdict(
+        word=Word.PASS,
+        observed="No warning about the release since the rollback (0 events in the namespace).",
+        evidence=verdict.evidence,
+    )
+    assert kube.asked == [
+        "/api/v1/namespaces/ns/events",
+        "/api/v1/namespaces/ns/pods",
+        "/apis/apps/v1/namespaces/ns/replicasets",
+        "/apis/apps/v1/namespaces/ns/deployments",
+        "/apis/apps/v1/namespaces/ns/statefulsets",
+        "/apis/apps/v1/namespaces/ns/daemonsets",
+    ]
+
+
+def test_looks_again_while_a_pod_is_still_settling() -> None:
+    kube = FakeKube(
+        events=(event(),),
+        pods=[(pod(),), (pod(ready=True),)],
+        replicasets=(replicaset(),),
+        deployments=(),
+        statefulsets=(),
+        daemonsets=(),
+    )
+    one = check(kube, settle_s=0.06)
+    assert judged(one, Sample(SINCE, one.observe())).word is Word.PASS
+
+
+def test_uses_the_shared_snapshot_instead_of_lists() -> None:
+    snapshot = Snapshot(at=SINCE, objects={"pods": (pod(),), "replicasets": (replicaset(),)})
+    kube = FakeKube(events=(event(),))
+    one = check(kube, snapshot=lambda: snapshot, settle_s=0)
+    assert judged(one, Sample(SINCE, one.observe())).word is Word.FAIL
+    assert kube.asked == ["/api/v1/namespaces/ns/events"]
+
+
+def test_fault_7_forbidden_is_unverified() -> None:
+    refused = Forbidden("May not list events in ns.", verb="list", resource="events", namespace="ns")
+    one = check(FakeKube(events=refused))
+    with pytest.raises(Forbidden):
+        one.observe()
+    assert judged(one, Sample(SINCE, error=refused)) == Verdict(
+        word=Word.UNVERIFIED, observed="The events could not be judged: May not list events in ns."
+    )
+
+
+def test_unreadable_pods_are_unverified_and_unreadable_others_leave_the_event_open() -> None:
+    refused = Forbidden("no", verb="list", resource="x")
+    lists = {"replicasets": (replicaset(),), "deployments": refused, "statefulsets": (), "daemonsets": ()}
+    with pytest.raises(Forbidden):
+        check(FakeKube(events=(), pods=refused, **lists)).observe()
+    with pytest.raises(Forbidden):
+        check(FakeKube(events=()), snapshot=lambda: Snapshot(SINCE, {}, {"pods": refused})).observe()
+    deployment_event = event("ReplicaSetCreateError", "web", kind="Deployment")
+    one = check(FakeKube(events=(deployment_event,), pods=(), **lists), settle_s=0)
+    assert judged(one, Sample(SINCE, one.observe())).word is Word.FAIL
+
+
+def test_events_before_the_grace_do_not_count() -> None:
+    kube = FakeKube(events=(event(after_s=10),), pods=(pod(),))
+    env = ENV.model_copy(update={"events_grace_s": 30})
+    one = EventsCheck(
+        env=env,
+        kube=kube,  # type: ignore[arg-type]
+        since=SINCE,
+        owned=lambda: OWNED,
+        snapshot=lambda: Snapshot(SINCE, {"pods": (pod(),), "replicasets": (replicaset(),)}),
+        settle_s=0,
+    )
+    assert judged(one, Sample(SINCE, one.observe())).word is Word.PASS
+
+
+def test_pending_before_the_first_reading_and_the_command() -> None:
+    one = check(FakeKube())
+    assert judged(one) == Pending(observed="The events are being read", seen=False)
+    assert one.command == ("kubectl get events --sort-by=.lastTimestamp -n ns --context ctx | tail -20")
+
+
+def test_last_seen_without_times_is_unknown() -> None:
+    assert last_seen({"metadata": {}}) is None
