@@ -1,0 +1,188 @@
+"""release-equivalence: the live objects, and the pods that run, are those of the target revision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import quote
+
+from ..domain.environment import Environment
+from ..domain.errors import Forbidden, Unauthorized, ZkRollbackError
+from ..domain.observation import History, JsonObject
+from ..domain.ports import Kube, Stage
+from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ..release.equivalence import Difference, Live, compare, fetch_live, render_differences
+from ..release.manifest import WORKLOAD_KINDS, container_images, identity, manifest_workloads, pod_template
+from .commands import helm, kubectl
+
+_OVER = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One look: the live objects in the manifest's order, and the namespaces' ReplicaSets and pods.
+
+    ``error`` is why there are no pods to look at.
+    """
+
+    live: tuple[Live, ...]
+    replicasets: tuple[JsonObject, ...] = ()
+    pods: tuple[JsonObject, ...] = ()
+    error: ZkRollbackError | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EquivalenceCheck:
+    """Compares, read-only, everything that ``target`` states with what is live.
+
+    ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``).
+    """
+
+    env: Environment
+    kube: Kube
+    revision: int
+    target: tuple[JsonObject, ...]
+    id: str = field(default="release-equivalence", init=False)
+    title: str = field(default="Live objects equal the target revision", init=False)
+    stage: Stage = field(default=Stage.SETTLED, init=False)
+    interval_s: float | None = field(default=0.5, init=False)
+    deadline_s: float = field(default=10.0, init=False)
+
+    @property
+    def expected(self) -> str:
+        """What has to be seen."""
+        return (
+            f"all {len(self.target)} objects of revision {self.revision} are live as stated, and every pod "
+            "of its workloads runs its images"
+        )
+
+    @property
+    def command(self) -> str:
+        """helm's manifest, compared by kubectl."""
+        manifest = helm(self.env, "get", "manifest", self.env.release, "--revision", str(self.revision))
+        return f"{manifest} | {kubectl(self.env, 'diff', '-f', '-')}"
+
+    def observe(self) -> Observed:
+        """Every object, then ReplicaSets and pods; what could not be read is in the answer."""
+        live = fetch_live(self.kube, self.target)
+        replicasets: list[JsonObject] = []
+        pods: list[JsonObject] = []
+        try:
+            for namespace in sorted({identity(item).namespace for item in manifest_workloads(self.target)}):
+                place = f"namespaces/{quote(namespace, safe='')}"
+                replicasets += self.kube.list(f"/apis/apps/v1/{place}/replicasets")
+                pods += self.kube.list(f"/api/v1/{place}/pods")
+        except ZkRollbackError as error:
+            return Observed(live, error=error)
+        return Observed(live, tuple(replicasets), tuple(pods))
+
+    def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the deadline is the schedule's
+        """PASS if all was read and equal; a difference is FAIL at once, an old pod only when it stays."""
+        if not self.target:
+            return Verdict(
+                word=Word.UNVERIFIED,
+                observed=f"The manifest of revision {self.revision} holds no object: nothing to compare.",
+            )
+        sample = history.judged[-1] if history.judged else None
+        if sample is None or history.rollouts_passed is None:
+            return Pending(observed="Not compared yet: the rollouts have not settled.", seen=False)
+        if not isinstance(sample.value, Observed):
+            return Pending(observed=f"The live objects could not be read: {sample.error}", seen=False)
+        return self._judged(sample.value, rollouts_passed=history.rollouts_passed)
+
+    def _judged(self, seen: Observed, *, rollouts_passed: bool) -> Judgement:
+        differences = compare(self.target, seen.live)
+        wrong = [one for one in differences if not one.unknown]
+        errors = [one.error for one in differences if one.error is not None]
+        if seen.error is not None:
+            errors.append(seen.error)
+        pods, strays = judge_pods(self.target, seen)
+        how = f"read-only comparison of {len(self.target)} objects and {pods} pods"
+        proof = _proof(differences, strays, seen.error)
+        if wrong:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            return Verdict(word=Word.FAIL, observed=f"{wrong[0]}{more}; {how}", evidence=proof)
+        if errors:
+            observed = f"{len(errors)} of these reads failed: {errors[0]} ({how})"
+            if all(isinstance(error, Forbidden | Unauthorized) for error in errors):
+                return Verdict(word=Word.UNVERIFIED, observed=observed, evidence=proof)
+            return Pending(observed=observed, seen=False, evidence=proof)
+        if strays:
+            more = f" (and {len(strays) - 1} more)" if len(strays) > 1 else ""
+            observed = f"{strays[0]}{more}; {how}"
+            if rollouts_passed:
+                return Pending(observed=observed, seen=True, evidence=proof)
+            return Verdict(word=Word.FAIL, observed=observed, evidence=proof)
+        return Verdict(word=Word.PASS, observed=f"No difference; {how}", evidence=proof)
+
+
+def judge_pods(target: Sequence[JsonObject], seen: Observed) -> tuple[int, list[str]]:
+    """How many pods the workloads of ``target`` run, and a sentence for each that is not the target's.
+
+    Terminating and finished pods do not count. A pod may have more containers than its template (a sidecar
+    that was injected), but each of the template's has to run the template's image.
+    """
+    owners = {
+        _uid(answer.item): item
+        for item, answer in zip(target, seen.live, strict=True)
+        if answer.item is not None and _is_workload(item)
+    }
+    for replicaset in seen.replicasets:
+        owner = owners.get(_controller(replicaset))
+        if owner is not None:
+            owners[_uid(replicaset)] = owner
+    count: dict[str, int] = {}
+    strays: list[str] = []
+    for pod in seen.pods:
+        item = owners.get(_controller(pod))
+        finished = (pod.get("status") or {}).get("phase") in _OVER
+        if item is None or finished or pod["metadata"].get("deletionTimestamp"):
+            continue
+        label = identity(item).label
+        count[label] = count.get(label, 0) + 1
+        running = container_images(pod)
+        for name, image in container_images(pod_template(item) or {}).items():
+            if running.get(name) != image:
+                strays.append(
+                    f"Pod {pod['metadata'].get('name')} of {label} runs {running.get(name, 'no container')} "
+                    f"as {name}, not {image}"
+                )
+    for item, answer in zip(target, seen.live, strict=True):
+        label = identity(item).label
+        if answer.item is not None and _pods_wanted(answer.item) and not count.get(label):
+            strays.append(f"{label} runs no pod, and wants {_pods_wanted(answer.item)}")
+    return sum(count.values()), strays
+
+
+def _pods_wanted(workload: JsonObject) -> int:
+    if workload.get("kind") == "DaemonSet":
+        return int((workload.get("status") or {}).get("desiredNumberScheduled") or 0)
+    return int((workload.get("spec") or {}).get("replicas") or 0) if _is_workload(workload) else 0
+
+
+def _is_workload(item: JsonObject) -> bool:
+    return item.get("kind") in WORKLOAD_KINDS
+
+
+def _uid(item: Mapping[str, JsonObject]) -> str:
+    return str(item["metadata"].get("uid"))
+
+
+def _controller(item: JsonObject) -> str:
+    """The UID of the owner that manages this object; empty if it has none."""
+    owners = item["metadata"].get("ownerReferences") or ()
+    return next((str(owner.get("uid")) for owner in owners if owner.get("controller")), "")
+
+
+def _proof(
+    differences: Sequence[Difference], strays: Sequence[str], error: ZkRollbackError | None
+) -> tuple[Evidence, ...]:
+    parts = []
+    if differences:
+        parts.append(evidence("Target revision (-) and live (+)", render_differences(differences), "diff"))
+    if strays:
+        parts.append(evidence("Pods that are not the target's", "\n".join(strays)))
+    if error is not None:
+        parts.append(evidence("Pods were not read", str(error)))
+    return tuple(parts)

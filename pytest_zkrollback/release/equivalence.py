@@ -1,0 +1,299 @@
+"""Is what a manifest states true of the live objects? Read-only, and never "equal" where nothing was read.
+
+Everything that the manifest states has to hold live; what the API server, its defaulting and controllers
+add is no difference. What they never add is one: an extra container, variable, volume, argument or
+selector changes what runs, whoever left it there (fault 44).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ..domain.errors import BadAnswer, HelmProblem, NotFound, ZkRollbackError
+from ..domain.observation import JsonObject
+from ..domain.ports import Kube
+from .manifest import SECRET_MEMBERS, identity
+from .parallel import fetch_each
+from .quantity import parse_quantity
+
+Path: TypeAlias = tuple[str, ...]
+
+
+class _Said(str):
+    """Our own words in the place of a value."""
+
+    __slots__ = ()
+
+
+_ABSENT = _Said("(absent)")
+_NOT_STATED = _Said("(not stated)")
+_SHOWN_CHARS = 200
+# The elements of these lists are known by this key and not by their place. (`ports` has two keys.)
+_LIST_KEYS = {
+    "containers": "name",
+    "initContainers": "name",
+    "env": "name",
+    "volumes": "name",
+    "volumeMounts": "mountPath",
+    "volumeDevices": "devicePath",
+    "imagePullSecrets": "name",
+    "ports": "",
+}
+# In a pod template neither server nor controller adds these: there and not stated is drift.
+_NEVER_ADDED = (
+    *("containers", "initContainers", "env", "envFrom", "valueFrom"),
+    *("command", "args", "volumes", "volumeMounts"),
+)
+# One more key in these selects something else.
+_EXACT_MAPS = ("selector", "matchLabels")
+# The server drops these if they are empty; any other {} is meant (emptyDir) and has to be there.
+_DROPPED_IF_EMPTY = (
+    *("labels", "annotations", "nodeSelector", "selector", "matchLabels"),
+    *("data", "binaryData", "limits", "requests"),
+)
+_QUANTITY_PARENTS = {"limits", "requests", "capacity", "hard", "overhead"}
+_QUANTITY_KEYS = {"sizeLimit", "divisor", "averageValue"}
+_INT_OR_STRING_KEYS = {"targetPort", "port", "maxSurge", "maxUnavailable", "minAvailable"}
+_NOT_COMPARED = {"apiVersion", "kind", "metadata", "status"}
+
+
+@dataclass(frozen=True)
+class Live:
+    """A live object; no object and no error: it does not exist; an error: unknown."""
+
+    item: JsonObject | None = None
+    error: ZkRollbackError | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One statement of the manifest that does not hold live, or (``error``) that could not be looked at."""
+
+    label: str
+    path: str
+    expected: str
+    live: str
+    error: ZkRollbackError | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether this is no difference but something that was not read."""
+        return self.error is not None
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        if self.error is not None:
+            return f"{self.label}: not read. {self.error}"
+        where = f"{self.label} {self.path}".strip()
+        return f"{where}: expected {self.expected}, live {self.live}"
+
+
+def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0) -> tuple[Live, ...]:
+    """The live object of each, in their order; what could not be read carries the error."""
+
+    def fetch(item: JsonObject) -> Live:
+        key = identity(item)
+        path = kube.resource_path(key.api_version, key.kind, key.namespace, key.name)
+        try:
+            found = kube.get(path, timeout_s=timeout_s)
+        except NotFound:
+            return Live()
+        if (found.get("metadata") or {}).get("name") != key.name:
+            raise BadAnswer(f"The API server answered GET {path} with something else.")
+        return Live(found)
+
+    results = fetch_each(fetch, objects)
+    return tuple(result if isinstance(result, Live) else Live(error=result) for result in results)
+
+
+def compare(expected: Sequence[JsonObject], live: Sequence[Live]) -> tuple[Difference, ...]:
+    """Every difference, and one for every object that is unknown: none at all means proven equal.
+
+    ``expected`` are the objects of a manifest, ``live`` the answers of :func:`fetch_live` in their order.
+    Values of Secrets do not appear in it. ``spec.replicas`` is not compared where a
+    HorizontalPodAutoscaler (of the manifest, or by the object's managedFields) owns it.
+    """
+    scaled = {
+        (target.get("kind"), target.get("name"))
+        for item in expected
+        if item["kind"] == "HorizontalPodAutoscaler"
+        and isinstance(target := (item.get("spec") or {}).get("scaleTargetRef"), dict)
+    }
+    found: list[Difference] = []
+    if not expected:
+        problem = HelmProblem("The manifest holds no object, so nothing can be compared.")
+        found.append(Difference("The manifest", "", "", "", problem))
+    for item, answer in zip(expected, live, strict=True):
+        key = identity(item)
+        if answer.error is not None:
+            found.append(Difference(key.label, "", "", "", answer.error))
+        elif answer.item is None:
+            found.append(Difference(key.label, "", "to exist", _ABSENT))
+        else:
+            autoscaled = (key.kind, key.name) in scaled or _scaled_by_controller(answer.item)
+            found += _Comparison(key.label, autoscaled).differences(item, answer.item)
+    return tuple(found)
+
+
+def render_differences(differences: Sequence[Difference]) -> str:
+    """Differences as a diff: ``-`` what the manifest states, ``+`` what is live, ``!`` what was not read."""
+    lines: list[str] = []
+    for one in differences:
+        if one.error is not None:
+            lines.append(f"! {one}")
+        else:
+            lines += [f"@@ {one.label} {one.path}".rstrip(), f"- {one.expected}", f"+ {one.live}"]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    label: str
+    autoscaled: bool
+
+    def differences(self, expected: JsonObject, live: JsonObject) -> Iterator[Difference]:
+        metadata, live_metadata = expected["metadata"], live.get("metadata") or {}
+        if live_metadata.get("deletionTimestamp"):
+            yield self._differs(("metadata", "deletionTimestamp"), _NOT_STATED, _Said("being deleted"))
+        for member in ("labels", "annotations"):
+            yield from self._member(("metadata",), member, metadata.get(member), live_metadata)
+        if expected["kind"] == "Secret":
+            yield from self._secret(expected, live)
+        for key, value in expected.items():
+            if key not in _NOT_COMPARED and not (expected["kind"] == "Secret" and key in SECRET_MEMBERS):
+                yield from self._member((), key, value, live)
+
+    def _differs(self, path: Path, expected: object, live: object) -> Difference:
+        return Difference(self.label, _shown_path(path), _shown(expected), _shown(live))
+
+    def _member(self, path: Path, key: str, value: object, live: JsonObject) -> Iterator[Difference]:
+        here = (*path, key)
+        if self.autoscaled and here == ("spec", "replicas"):
+            return
+        if key in live:
+            yield from self._value(here, value, live[key])
+        elif not _is_dropped(key, value):
+            yield self._differs(here, value, _ABSENT)
+
+    def _value(self, path: Path, expected: object, live: object) -> Iterator[Difference]:
+        if expected is None:
+            return  # null states nothing: the server's default holds
+        if isinstance(expected, dict) and isinstance(live, dict):
+            yield from self._map(path, expected, live)
+        elif isinstance(expected, list) and isinstance(live, list):
+            yield from self._list(path, expected, live)
+        elif not (_same(path, expected, live) or (live is None and _is_dropped(path[-1], expected))):
+            yield self._differs(path, expected, live)
+
+    def _map(self, path: Path, expected: JsonObject, live: JsonObject) -> Iterator[Difference]:
+        for key, value in expected.items():
+            yield from self._member(path, key, value, live)
+        unstated: tuple[str, ...] = _NEVER_ADDED if "template" in path else ()
+        if path[-1] in _EXACT_MAPS:
+            unstated = tuple(live)
+        for key in unstated:
+            if live.get(key) and expected.get(key) is None:
+                yield self._differs((*path, key), _NOT_STATED, live[key])
+
+    def _list(self, path: Path, expected: list[Any], live: list[Any]) -> Iterator[Difference]:
+        keyed, live_keyed = _keyed(path[-1], expected), _keyed(path[-1], live)
+        if keyed is None or live_keyed is None:
+            if len(expected) != len(live):
+                yield self._differs(path, expected, live)
+                return
+            for number, (one, other) in enumerate(zip(expected, live, strict=True)):
+                yield from self._value((*path, f"[{number}]"), one, other)
+            return
+        for key, one in keyed.items():
+            here = (*path, f"[{key}]")
+            if key in live_keyed:
+                yield from self._value(here, one, live_keyed[key])
+            else:
+                yield self._differs(here, one, _ABSENT)
+        if "template" in path or path == ("spec", "ports"):
+            for key in live_keyed.keys() - keyed.keys():
+                yield self._differs((*path, f"[{key}]"), _NOT_STATED, live_keyed[key])
+
+    def _secret(self, expected: JsonObject, live: JsonObject) -> Iterator[Difference]:
+        """Values by their bytes, stringData over data; only that they differ is said."""
+        stated = {key: _bytes(value) for key, value in (expected.get("data") or {}).items()}
+        stated |= {key: str(value).encode() for key, value in (expected.get("stringData") or {}).items()}
+        there = live.get("data") or {}
+        for key, value in stated.items():
+            if key not in there:
+                yield self._differs(("data", key), _Said("(hidden)"), _ABSENT)
+            elif value != _bytes(there[key]):
+                yield self._differs(("data", key), _Said("(hidden)"), _Said("(hidden: another value)"))
+
+
+def _keyed(name: str, elements: list[Any]) -> dict[str, Any] | None:
+    """The elements by their key; None if the list has no key, or not everywhere, or not uniquely."""
+    key_name = _LIST_KEYS.get(name)
+    if key_name is None or not all(isinstance(element, dict) for element in elements):
+        return None
+    keyed = {}
+    for element in elements:
+        if name == "ports":
+            port = element.get("containerPort", element.get("port"))
+            key = None if port is None else f"{port}/{element.get('protocol') or 'TCP'}"
+        else:
+            key = element.get(key_name)
+        if key is None or str(key) in keyed:
+            return None
+        keyed[str(key)] = element
+    return keyed
+
+
+def _is_dropped(key: str, value: object) -> bool:
+    """Whether the server may leave a stated value out because it says nothing."""
+    if isinstance(value, dict):
+        return all(_is_dropped(*member) for member in value.items()) if value else key in _DROPPED_IF_EMPTY
+    return value is None or value in ("", 0, False) or value == []
+
+
+def _same(path: Path, expected: object, live: object) -> bool:
+    if isinstance(expected, bool) or isinstance(live, bool):
+        return expected is live
+    if isinstance(expected, int | float) and isinstance(live, int | float):
+        return expected == live
+    if type(expected) is type(live) and expected == live:
+        return True
+    if path[0] != "spec":
+        return False
+    if path[-1] in _QUANTITY_KEYS or not _QUANTITY_PARENTS.isdisjoint(path[:-1]):
+        value = parse_quantity(expected)
+        return value is not None and value == parse_quantity(live)
+    scalars = isinstance(expected, int | str) and isinstance(live, int | str)
+    return scalars and path[-1] in _INT_OR_STRING_KEYS and str(expected) == str(live)
+
+
+def _scaled_by_controller(live: JsonObject) -> bool:
+    for entry in (live.get("metadata") or {}).get("managedFields") or ():
+        fields = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        owner = (entry.get("manager"), entry.get("subresource"))
+        if owner == ("kube-controller-manager", "scale") and "f:replicas" in fields:
+            return True
+    return False
+
+
+def _bytes(value: object) -> bytes:
+    try:
+        return base64.b64decode(str(value), validate=False)
+    except (binascii.Error, ValueError):
+        return str(value).encode()
+
+
+def _shown_path(path: Path) -> str:
+    return ".".join(path).replace(".[", "[")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, _Said):
+        return value
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}... ({len(text)} characters)"

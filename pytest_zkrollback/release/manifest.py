@@ -1,0 +1,218 @@
+"""A release's manifest: the objects that helm applied, their images and workloads, and how two differ."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import yaml
+
+from ..domain.errors import HelmProblem
+from ..domain.observation import JsonObject
+
+WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+_TEMPLATE_PATHS: dict[str, tuple[str, ...]] = {
+    "Pod": (),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    **dict.fromkeys((*WORKLOAD_KINDS, "ReplicaSet", "ReplicationController", "Job"), ("spec", "template")),
+}
+# Far above what a release Secret can hold; only aliases of aliases are larger, and those are an attack.
+_NODE_LIMIT = 300_000
+_DEPTH_LIMIT = 100
+SECRET_MEMBERS = ("data", "stringData")
+
+
+class Identity(NamedTuple):
+    """What makes an object this one."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def label(self) -> str:
+        """``Deployment/zkprova-backend``."""
+        return f"{self.kind}/{self.name}"
+
+
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """Scalars as Go's YAML reads them for helm: no dates, no base 60, and ``y`` is true."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
+    bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
+
+
+for _tag, _pattern, _first in (
+    (
+        "bool",
+        r"(?:y|yes|true|on|n|no|false|off|Y|Yes|YES|True|TRUE|On|ON|N|No|NO|False|FALSE|Off|OFF)",
+        "yYnNtTfFoO",
+    ),
+    ("int", r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
+    ("null", r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+def parse_manifest(text: str, namespace: str) -> tuple[JsonObject, ...]:
+    """The objects of a multi-document manifest, in its order, Lists flattened.
+
+    ``namespace`` becomes the ``metadata.namespace`` of those that name none, as helm does it. Raises
+    HelmProblem if it is no YAML, holds something that is no object, or is built to explode.
+    """
+    try:
+        documents = [_plain(document, [0], 0) for document in yaml.load_all(text, _Loader)]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f" in line {mark.line + 1}" if mark is not None else ""
+        raise HelmProblem(
+            f"The manifest is no YAML{at}: {getattr(error, 'problem', None) or 'unreadable'}."
+        ) from None
+    except (RecursionError, ValueError, TypeError):
+        raise HelmProblem(
+            "The manifest is nested too deep, or holds a value that YAML does not allow."
+        ) from None
+    return tuple(_placed(item, namespace) for document in documents for item in _flattened(document))
+
+
+def identity(item: JsonObject) -> Identity:
+    """The identity of an object of :func:`parse_manifest`."""
+    metadata = item["metadata"]
+    return Identity(item["apiVersion"], item["kind"], metadata["namespace"], metadata["name"])
+
+
+def pod_template(item: JsonObject) -> JsonObject | None:
+    """The pod template of a workload, a Job, a CronJob or (itself) a Pod; None for other kinds."""
+    path = _TEMPLATE_PATHS.get(str(item.get("kind")))
+    if path is None:
+        return None
+    node: Any = item
+    for key in path:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node if isinstance(node, dict) else None
+
+
+def container_images(template: JsonObject) -> dict[str, str]:
+    """Container name -> image of a pod template or a pod, init containers included."""
+    spec = template.get("spec") or {}
+    found = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    return {
+        str(one.get("name")): str(one["image"]) for one in found if isinstance(one, dict) and one.get("image")
+    }
+
+
+def manifest_images(objects: Sequence[JsonObject]) -> tuple[str, ...]:
+    """The images of all pod templates, sorted, each once."""
+    templates = (pod_template(item) for item in objects)
+    return tuple(sorted({image for one in templates if one for image in container_images(one).values()}))
+
+
+def manifest_workloads(objects: Sequence[JsonObject]) -> tuple[JsonObject, ...]:
+    """The Deployments, StatefulSets and DaemonSets."""
+    return tuple(item for item in objects if item["kind"] in WORKLOAD_KINDS)
+
+
+def render_manifest_diff(bad: Sequence[JsonObject], target: Sequence[JsonObject]) -> str:
+    """A unified diff per object, from ``bad`` to ``target``; empty if nothing differs.
+
+    Of a Secret's values only whether they differ is shown.
+    """
+    before = {identity(item): item for item in bad}
+    after = {identity(item): item for item in target}
+    parts: list[str] = []
+    for key in sorted({*before, *after}, key=lambda one: (one.kind, one.name, one)):
+        old, new = _without_secrets(before.get(key), after.get(key))
+        parts += difflib.unified_diff(
+            _dumped(old),
+            _dumped(new),
+            fromfile=f"{key.label} (live before)" if old else "/dev/null",
+            tofile=f"{key.label} (target)" if new else "/dev/null",
+            lineterm="",
+        )
+    return "\n".join(parts)
+
+
+def _plain(node: object, count: list[int], depth: int) -> Any:
+    """A copy without shared parts, keys as JSON has them."""
+    count[0] += 1
+    if count[0] > _NODE_LIMIT or depth > _DEPTH_LIMIT:
+        raise ValueError
+    if isinstance(node, dict):
+        return {_key(key): _plain(value, count, depth + 1) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value, count, depth + 1) for value in node]
+    if isinstance(node, bytes):
+        return node.decode(errors="replace")
+    if node is None or isinstance(node, str | int | float):
+        return node
+    raise ValueError
+
+
+def _key(key: object) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
+
+
+def _flattened(document: object) -> Iterator[JsonObject]:
+    if document is None:
+        return
+    if not isinstance(document, dict):
+        raise HelmProblem(f"The manifest holds a {type(document).__name__} where an object has to be.")
+    items = document.get("items")
+    if str(document.get("kind", "")).endswith("List") and isinstance(items, list):
+        for item in items:
+            yield from _flattened(item)
+    else:
+        yield document
+
+
+def _placed(item: JsonObject, namespace: str) -> JsonObject:
+    metadata = item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not (isinstance(metadata, dict) and name and item.get("apiVersion") and item.get("kind")):
+        raise HelmProblem(
+            "The manifest holds an object without apiVersion, kind or name "
+            f"(its kind is {item.get('kind')}, its name {name})."
+        )
+    placed = {**metadata, "name": str(name), "namespace": str(metadata.get("namespace") or namespace)}
+    return {**item, "apiVersion": str(item["apiVersion"]), "kind": str(item["kind"]), "metadata": placed}
+
+
+def _without_secrets(
+    old: JsonObject | None, new: JsonObject | None
+) -> tuple[JsonObject | None, JsonObject | None]:
+    if "Secret" not in {item["kind"] for item in (old, new) if item}:
+        return old, new
+    masked: list[JsonObject | None] = []
+    for item, other, word in ((old, new, "the value before"), (new, old, "another value")):
+        masked.append(item and {**item, **_masked(item, other or {}, word)})
+    return masked[0], masked[1]
+
+
+def _masked(item: JsonObject, other: JsonObject, word: str) -> JsonObject:
+    hidden: JsonObject = {}
+    for member in SECRET_MEMBERS:
+        values, others = item.get(member), other.get(member)
+        if isinstance(values, Mapping):
+            same = others if isinstance(others, Mapping) else {}
+            hidden[member] = {
+                key: "(hidden)" if key not in same or same[key] == value else f"(hidden: {word})"
+                for key, value in values.items()
+            }
+        elif values is not None:
+            hidden[member] = "(hidden)"
+    return hidden
+
+
+def _dumped(item: JsonObject | None) -> list[str]:
+    if item is None:
+        return []
+    return str(yaml.safe_dump(item, sort_keys=True, allow_unicode=True, width=200)).splitlines()
