@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock, Processes
+from .locks import exclusive
 from .tools import MODULES, Tool
 
 _BUILD_S = 3600.0
@@ -42,7 +41,10 @@ class Build:
             raise DrillProblem(_no_go(missing, unfit))
         try:
             self._cache.mkdir(parents=True, exist_ok=True)
-            with self._lock():
+            with exclusive(
+                self._cache.with_name(f"{self._cache.name}.lock"),
+                lambda: self._progress("Another run is building the drill's programs; waiting for it"),
+            ):
                 self._build(go, [tool for tool in missing if not (self._cache / tool.name).exists()])
         except OSError as error:
             raise DrillProblem(
@@ -82,16 +84,6 @@ class Build:
                 f"The drill's {tool.name} could not be built: go build {ended}. Go 1.26 or newer, its module"
                 f" proxy and about 8 GB of room for its caches are needed. Its last words:\n{last}"
             )
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with self._cache.with_name(f"{self._cache.name}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._progress("Another run is building the drill's programs; waiting for it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 class _Progress:

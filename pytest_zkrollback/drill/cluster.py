@@ -89,6 +89,17 @@ class RunningCluster:
         """Programs that ended by themselves, with their exit codes."""
         return dict(self._ask({"ended": True})["ended"])
 
+    def last_words(self, name: str, count: int = 12) -> str:
+        """The end of a program's log, indented."""
+        log = self.cluster.logs / f"{name}.log"
+        try:
+            with log.open("rb") as file:
+                file.seek(max(log.stat().st_size - 8192, 0))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError as error:
+            return f"  (no log: {error.strerror})"
+        return "\n".join(f"  {line}" for line in lines[-count:])
+
     def keep(self) -> None:
         """From now on it stays after this process; only its own death or SIGTERM ends it."""
         self._ask({"keep": True})
@@ -128,7 +139,7 @@ def start_cluster(
     ``stages`` is kwok's configuration. Whatever interrupts the start, nothing of it stays.
     """
     clock = clock if clock is not None else SystemClock()
-    data_dir = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    data_dir = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_short_folder())).resolve()
     try:
         layout = _prepare(data_dir, stages)
         daemon = start_daemon(
@@ -224,12 +235,12 @@ class _Wait:
             for name, code in ended.items():
                 raise DrillProblem(
                     f"The drill's {name} ended with exit code {code} while waiting for {what}."
-                    f" Its last words:\n{_last_lines(self._running.cluster.logs / f'{name}.log')}"
+                    f" Its last words:\n{self._running.last_words(name)}"
                 )
             if self._clock.monotonic_s() > self._deadline:
                 raise DrillProblem(
                     f"The drill waited {_READY_S:g} s for {what} in vain; is the machine overloaded? The API"
-                    " server's last words:\n" + _last_lines(self._running.cluster.logs / "kube-apiserver.log")
+                    f" server's last words:\n{self._running.last_words('kube-apiserver')}"
                 )
             self._clock.sleep(0.05)
 
@@ -242,14 +253,9 @@ def _node_is_ready(api: Api) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _last_lines(log: Path, count: int = 12) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(log.stat().st_size - 8192, 0))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError as error:
-        return f"(no log: {error.strerror})"
-    return "\n".join(f"  {line}" for line in lines[-count:])
+def _short_folder() -> str | None:
+    """Where the data folder goes; None: the usual place. A Unix socket's path has 104 bytes on macOS."""
+    return None if len(tempfile.gettempdir()) <= 60 else "/tmp"  # noqa: S108 - mkdtemp makes it ours
 
 
 def _free_port() -> int:

@@ -1,0 +1,100 @@
+"""A drill that was kept for the next run: where it is remembered, whether it lives, how it ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..domain.errors import DrillProblem, ProcessProblem
+from ..domain.ports import Clock, Processes
+from .cluster import PREFIX, Cluster
+from .credentials import write_private
+from .locks import is_locked
+from .supervisor import ALIVE
+
+_END_S = 10.0
+_ANSWER_S = 5.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the next run has to know. ``url`` is the demo application's, ``webhook`` the Slack sink's."""
+
+    cluster: Cluster
+    story: str
+    url: str
+    webhook: str
+
+
+_FORMAT = TypeAdapter(Kept)
+
+
+def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """``$XDG_STATE_HOME`` (``~/.local/state``) and our folder in it, made if need be. Raises OSError."""
+    base = Path(environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():
+        base = Path(environ.get("HOME") or Path.home()) / ".local" / "state"
+    folder = base / "pytest-zkrollback" / "drill"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def remember(folder: Path, kept: Kept) -> None:
+    """Write the state file, readable by its owner only. Raises OSError."""
+    new = folder / "state.json.new"
+    write_private(new, _FORMAT.dump_json(kept, indent=2).decode())
+    new.replace(folder / "state.json")
+
+
+def recall(folder: Path) -> Kept | None:
+    """What the state file says; None if there is none, or none that can be read."""
+    try:
+        return _FORMAT.validate_json((folder / "state.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def forget(folder: Path) -> None:
+    """Remove the state file."""
+    (folder / "state.json").unlink(missing_ok=True)
+
+
+def is_alive(kept: Kept) -> bool:
+    """Whether its supervisor lives: it holds a lock, which no other process that got its number could."""
+    return is_locked(kept.cluster.data_dir / ALIVE)
+
+
+def answers(kept: Kept, processes: Processes) -> bool:
+    """Whether its API server is ready."""
+    cluster = kept.cluster
+    argv = [str(cluster.binaries["kubectl"]), f"--kubeconfig={cluster.kubeconfig}", "get", "--raw", "/readyz"]
+    try:
+        return processes.run(argv, timeout_s=_ANSWER_S).exit_code == 0
+    except ProcessProblem:
+        return False
+
+
+def end(kept: Kept, clock: Clock) -> None:
+    """End its programs, if there are any, and remove its data folder. Raises DrillProblem."""
+    data_dir = kept.cluster.data_dir
+    if is_alive(kept):
+        pid = int((data_dir / ALIVE).read_text())
+        os.kill(pid, signal.SIGTERM)
+        deadline = clock.monotonic_s() + _END_S
+        while is_alive(kept):
+            if clock.monotonic_s() > deadline:
+                raise DrillProblem(
+                    f"The kept drill's supervisor (process {pid}) did not end within {_END_S:g} s of SIGTERM."
+                    f" End it with: kill -9 {pid}; its data folder is {data_dir}."
+                )
+            clock.sleep(0.02)
+    if data_dir.name.startswith(PREFIX):  # whatever a damaged state file says, nothing else is removed
+        with suppress(OSError):
+            shutil.rmtree(data_dir)
