@@ -198,9 +198,10 @@ def _judge_logs(seen: LogsSeen, selector: str) -> Verdict:
     if unread:
         first = unread[0]
         more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        why = first.trouble.rstrip(".")
         return Verdict(
             word=Word.UNVERIFIED,
-            observed=f"The log of {first.pod}/{first.container}{more} is not known: {first.trouble}.{out}",
+            observed=f"The log of {first.pod}/{first.container}{more} is not known: {why}.{out}",
             evidence=shown,
         )
     lines = sum(log.line_count for log in seen.logs)

@@ -69,7 +69,9 @@ class MigrationCheck:
         assessed = (self.assessed or "").strip()
         if assessed:
             return Verdict(
-                word=Word.PASS, observed=f"Assessed by the operator: {assessed}. Seen: {said}", evidence=shown
+                word=Word.PASS,
+                observed=f"Assessed by the operator: {assessed.rstrip('.')}. Seen: {said}",
+                evidence=shown,
             )
         if any(finding.ran for finding in findings):
             said = " ".join(finding.observed for finding in findings if finding.ran)

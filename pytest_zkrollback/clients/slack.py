@@ -105,7 +105,7 @@ class SlackWebhook:
 
     def _without_url(self, text: str) -> str:
         path = self._url.partition("://")[2].partition("/")[2]
-        for secret in (self._url, path):
+        for secret in (self._url, path, path.rpartition("/")[2]):
             if secret:
                 text = text.replace(secret, "[webhook]")
         return text

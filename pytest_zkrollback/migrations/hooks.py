@@ -89,7 +89,8 @@ def judge_hooks(target: RevisionContent, later: Sequence[RevisionContent]) -> Mi
     where = f"revision{'' if len(later) == 1 else 's'} {numbers}"
     if ran := [thing for thing in things if thing.ran]:
         more = f" (and {len(ran) - 1} more)" if len(ran) > 1 else ""
-        return MigrationFinding(SOURCE, True, f"{ran[0].said}{more}.", shown)
+        said = f"{ran[0].said[0].upper()}{ran[0].said[1:]}"
+        return MigrationFinding(SOURCE, True, f"{said}{more}.", shown)
     if unknown := [thing for thing in things if thing.ran is None]:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         return MigrationFinding(

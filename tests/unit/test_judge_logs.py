@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_zkrollback.checklist.logs import LIMIT_BYTES, LogsCheck, LogsSeen
+from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, NotFound
+from pytest_zkrollback.domain.observation import History, JsonObject, Sample
+from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
+
+SINCE = datetime(2026, 11, 23, 10, 0, 0, 400000, tzinfo=UTC)
+NEW = "2026-11-23T10:00:01.123456789Z"
+OLD = "2026-11-23T09:59:00.5Z"
+TAG = "2026-11-23T10:00:00.1Z"  # the rollback's second, but before it
+LIST = "/api/v1/namespaces/ns/pods"
+
+
+def environment(**logs: Any) -> Environment:
+    return Environment.model_validate(
+        {
+            "name": "staging",
+            "context": "ctx",
+            "namespace": "ns",
+            "workloads": {"web": "deployment/web"},
+            "logs": logs,
+        }
+    )
+
+
+class FakeKube:
+    """Lists pods, gives logs by (pod, container, which); fails on a log that it was not told of."""
+
+    def __init__(self, *pods: JsonObject, **logs: str | ClusterError) -> None:
+        self.pods = pods
+        self.logs = logs
+        self.queries: list[dict[str, str]] = []
+
+    def list(self, path: str, query: dict[str, str], timeout_s: float) -> tuple[JsonObject, ...]:
+        assert (path, query) == (LIST, {"labelSelector": "app=zkprova-backend"})
+        return self.pods
+
+    def text(self, path: str, query: dict[str, str], timeout_s: float, limit_bytes: int) -> str:
+        assert limit_bytes == LIMIT_BYTES
+        assert query["timestamps"] == "true"
+        pod = path.removeprefix(f"{LIST}/").removesuffix("/log")
+        which = "previous" if "previous" in query else "tail" if "tailLines" in query else "current"
+        self.queries.append({"which": which, **query})
+        answer = self.logs[f"{pod}_{query['container']}_{which}"]
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
+
+
+def status(name: str, restarts: int = 0, **states: Any) -> JsonObject:
+    return {"name": name, "restartCount": restarts, **states}
+
+
+def running(since: str = "2026-11-23T10:00:01Z") -> JsonObject:
+    return {"running": {"startedAt": since}}
+
+
+def terminated(at: str) -> JsonObject:
+    return {"terminated": {"finishedAt": at, "exitCode": 1, "startedAt": at}}
+
+
+def pod(
+    name: str, *statuses: JsonObject, init: tuple[JsonObject, ...] = (), phase: str = "Running", **meta: str
+) -> JsonObject:
+    return {
+        "metadata": {"name": name, "creationTimestamp": "2026-11-23T09:00:00Z", **meta},
+        "spec": {
+            "containers": [{"name": one["name"]} for one in statuses],
+            "initContainers": [{"name": one["name"]} for one in init],
+        },
+        "status": {
+            "phase": phase,
+            "containerStatuses": [one for one in statuses if len(one) > 2],
+            "initContainerStatuses": list(init),
+        },
+    }
+
+
+def judged(kube: FakeKube, env: Environment | None = None) -> Verdict:
+    one = LogsCheck(env=env or environment(), kube=kube, since=SINCE)  # type: ignore[arg-type]
+    judgement = one.judge(History((Sample(SINCE, one.observe()),), SINCE, judged_from=SINCE), SINCE)
+    assert isinstance(judgement, Verdict)
+    return judgement
+
+
+APP = status("app", state=running())
+
+
+def test_a_readable_log_without_a_bad_line_passes() -> None:
+    kube = FakeKube(pod("a", APP), a_app_current=f"{NEW} started\n{NEW} ready\n")
+    verdict = judged(kube)
+    assert (verdict.word, verdict.observed) == (
+        Word.PASS,
+        "1 container of 1 pod: no bad one among 2 lines since the rollback.",
+    )
+    assert verdict.evidence[0].title == "Last lines of a/app"
+    assert verdict.evidence[0].text == f"{NEW} started\n{NEW} ready"
+    assert kube.queries == [
+        {
+            "which": "current",
+            "sinceTime": "2026-11-23T10:00:00Z",
+            "container": "app",
+            "timestamps": "true",
+            "limitBytes": str(LIMIT_BYTES),
+        }
+    ]
+
+
+def test_fault_45_a_readable_log_without_any_line_passes_and_says_so() -> None:
+    verdict = judged(FakeKube(pod("a", APP), a_app_current=""))
+    assert verdict.word is Word.PASS
+    assert verdict.observed == ("1 container of 1 pod: readable, and no line was written since the rollback.")
+
+
+def test_fault_45_no_pod_is_unverified() -> None:
+    assert judged(FakeKube()) == Verdict(
+        word=Word.UNVERIFIED,
+        observed="No pod matches app=zkprova-backend, so no log was read. Is logs.selector right?",
+    )
+    going = pod("old", APP, deletionTimestamp="2026-11-23T10:00:01Z")
+    assert judged(FakeKube(going)).observed == (
+        "No pod matches app=zkprova-backend, so no log was read. Is logs.selector right? "
+        "Left out: old (terminating)."
+    )
+
+
+BAD_LINES = [
+    "panic: runtime error",
+    "thread 'main' panicked at src/main.rs:3",
+    "Traceback (most recent call last):",
+    "FATAL: password authentication failed",
+    '{"level":"fatal","msg":"no database"}',
+    "java.lang.OutOfMemoryError: Out of memory",
+]
+GOOD_LINES = ["GET /health 200", "fatalities: none", "panicking is not needed", "ERROR but handled"]
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_bad_lines_are_evidence(line: str) -> None:
+    verdict = judged(FakeKube(pod("a", APP), a_app_current=f"{NEW} start\n{NEW} {line}\n"))
+    assert (verdict.word, verdict.observed) == (Word.FAIL, f"1 bad line since the rollback. a/app: {line}")
+    assert verdict.evidence[0].title == "Bad lines since the rollback"
+    assert verdict.evidence[0].text == f"a/app: {NEW} {line}"
+
+
+@pytest.mark.parametrize("line", GOOD_LINES)
+def test_other_lines_are_not(line: str) -> None:
+    assert judged(FakeKube(pod("a", APP), a_app_current=f"{NEW} {line}\n")).word is Word.PASS
+
+
+@pytest.mark.parametrize(("stamp", "word"), [(NEW, Word.FAIL), (OLD, Word.PASS), (TAG, Word.PASS)])
+def test_only_lines_after_the_rollback_count(stamp: str, word: Word) -> None:
+    assert judged(FakeKube(pod("a", APP), a_app_current=f"{stamp} panic: x\n")).word is word
+
+
+def test_a_line_without_a_time_counts() -> None:
+    assert judged(FakeKube(pod("a", APP), a_app_current="panic: x\n")).word is Word.FAIL
+
+
+def test_a_container_older_than_the_rollback_shows_its_last_lines_too() -> None:
+    old = pod("a", status("app", state=running("2026-11-23T08:00:00Z")))
+    kube = FakeKube(old, a_app_current="", a_app_tail=f"{OLD} panic: long ago\n{OLD} fine since\n")
+    verdict = judged(kube)
+    assert verdict.word is Word.PASS
+    assert verdict.evidence[0].text == f"{OLD} panic: long ago\n{OLD} fine since"
+    assert kube.queries[1]["tailLines"] == "50"
+
+
+def test_every_container_of_every_pod_is_read() -> None:
+    init = status("init", state=terminated("2026-11-23T10:00:02Z"))
+    kube = FakeKube(
+        *(
+            pod(f"p{n}", status("app", state=running()), status("side", state=running()), init=(init,))
+            for n in range(9)
+        ),
+        **{f"p{n}_{c}_current": f"{NEW} fine" for n in range(9) for c in ("app", "side", "init")},
+    )
+    assert judged(kube).observed == ("27 containers of 9 pods: no bad one among 27 lines since the rollback.")
+    assert len(kube.queries) == 27
+
+
+def restarted(at: str, **state: Any) -> JsonObject:
+    return pod("a", status("app", 3, lastState=terminated(at), state=state or running()))
+
+
+def test_the_log_before_a_restart_is_read_and_judged() -> None:
+    kube = FakeKube(
+        restarted("2026-11-23T10:00:05Z"),
+        a_app_previous=f"{NEW} fatal: TOKEN is not set\n",
+        a_app_current=f"{NEW} started\n",
+    )
+    verdict = judged(kube)
+    assert verdict.observed == "1 bad line since the rollback. a/app: fatal: TOKEN is not set"
+
+
+def test_a_restart_before_the_rollback_is_not_its_business() -> None:
+    kube = FakeKube(restarted("2026-11-23T09:00:00Z"), a_app_current=f"{NEW} started\n")
+    assert judged(kube).word is Word.PASS  # previous is not even asked for
+
+
+def test_a_previous_log_that_is_lost_is_unverified() -> None:
+    kube = FakeKube(
+        restarted("2026-11-23T10:00:00Z"),
+        a_app_previous=BadAnswer("previous terminated container not found", status=400),
+        a_app_current=f"{NEW} started\n",
+    )
+    assert judged(kube).observed == (
+        "The log of a/app is not known: its log before the restart could not be read: "
+        "previous terminated container not found."
+    )
+
+
+def test_fault_48_a_waiting_container_is_unverified_and_shows_its_previous_log() -> None:
+    crash = restarted("2026-11-23T10:00:05Z", waiting={"reason": "CrashLoopBackOff"})
+    verdict = judged(FakeKube(crash, a_app_previous=f"{NEW} last words\n"))
+    assert (verdict.word, verdict.observed) == (
+        Word.UNVERIFIED,
+        "The log of a/app is not known: it is still waiting (CrashLoopBackOff).",
+    )
+    assert verdict.evidence[0].text == f"[it is still waiting (CrashLoopBackOff)]\n{NEW} last words"
+    never = pod("a", status("app", state={"waiting": {"reason": "ImagePullBackOff"}}))
+    assert judged(FakeKube(never)).word is Word.UNVERIFIED
+    unscheduled = pod("a", {"name": "app", "x": 0}, phase="Pending")
+    assert judged(FakeKube(unscheduled)).observed == (
+        "The log of a/app is not known: it is still waiting (not created)."
+    )
+
+
+def test_a_bad_line_outweighs_what_is_unread() -> None:
+    crash = restarted("2026-11-23T10:00:05Z", waiting={"reason": "CrashLoopBackOff"})
+    assert judged(FakeKube(crash, a_app_previous=f"{NEW} panic: x\n")).word is Word.FAIL
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Forbidden("May not get pods/log in ns.", verb="get", resource="pods/log", namespace="ns"),
+        NotFound("The pod a is gone."),
+        BadAnswer("HTTP 500.", status=500),
+    ],
+)
+def test_fault_7_an_unreadable_log_is_unverified(error: ClusterError) -> None:
+    kube = FakeKube(pod("a", APP), pod("b", APP), a_app_current=error, b_app_current=f"{NEW} fine\n")
+    verdict = judged(kube)
+    assert (verdict.word, verdict.observed) == (
+        Word.UNVERIFIED,
+        f"The log of a/app is not known: its log could not be read: {error}",
+    )
+
+
+def test_pods_that_cannot_be_listed_are_unverified() -> None:
+    one = LogsCheck(env=environment(), kube=FakeKube(), since=SINCE)  # type: ignore[arg-type]
+    refused = Forbidden("May not list pods in ns.", verb="list", resource="pods", namespace="ns")
+    assert one.judge(History((Sample(SINCE, error=refused),), SINCE, judged_from=SINCE), SINCE) == Verdict(
+        word=Word.UNVERIFIED,
+        observed="The pods app=zkprova-backend could not be listed: May not list pods in ns.",
+    )
+    assert one.judge(History((), SINCE), SINCE) == Pending(observed="The logs are being read", seen=False)
+
+
+def test_pods_that_ended_before_the_rollback_are_left_out() -> None:
+    evicted = pod("old", status("app", state=terminated("2026-11-23T08:00:00Z")), phase="Failed")
+    verdict = judged(FakeKube(evicted, pod("a", APP), a_app_current=f"{NEW} fine\n"))
+    assert verdict.observed == (
+        "1 container of 1 pod: no bad one among 1 line since the rollback. "
+        "Left out: old (ended before the rollback)."
+    )
+    failed = pod("job", status("app", state=terminated("2026-11-23T10:00:09Z")), phase="Failed")
+    assert judged(FakeKube(failed, job_app_current=f"{NEW} panic: x")).word is Word.FAIL
+
+
+def test_a_log_longer_than_the_limit_is_not_green() -> None:
+    verdict = judged(FakeKube(pod("a", APP), a_app_current="x" * LIMIT_BYTES))
+    assert verdict.word is Word.UNVERIFIED
+    assert "is longer than 12582912 bytes and was read up to there only" in verdict.observed
+
+
+def test_fault_46_a_huge_line_and_broken_bytes_are_shortened_and_shown() -> None:
+    huge = "x" * 10_000_000 + " panic: here " + "\ufffd" * 500 + "\0"
+    verdict = judged(FakeKube(pod("a", APP), a_app_current=f"{NEW} {huge}\n"))
+    assert verdict.word is Word.FAIL
+    shown = verdict.evidence[0].text
+    assert "panic: here" in shown
+    assert len(shown) < 3000
+    assert shown.endswith("\N{HORIZONTAL ELLIPSIS} [line of 10000545 characters]")
+
+
+def test_a_slow_log_does_not_hold_the_others_up() -> None:
+    import threading
+
+    release = threading.Event()
+
+    class Slow(FakeKube):
+        def text(self, path: str, query: dict[str, str], timeout_s: float, limit_bytes: int) -> str:
+            if "/slow/" in path:
+                release.wait(5)
+            return f"{NEW} fine"
+
+    verdict = judged(Slow(pod("slow", APP), pod("a", APP)), environment(timeout_s=0.1))
+    release.set()
+    assert (verdict.word, verdict.observed) == (
+        Word.UNVERIFIED,
+        "The log of slow/app is not known: not read within 0.1 s.",
+    )
+
+
+def test_the_words_around_it() -> None:
+    one = LogsCheck(env=environment(patterns=["boom"]), kube=FakeKube(), since=SINCE)  # type: ignore[arg-type]
+    assert one.command == (
+        "kubectl logs -l app=zkprova-backend --tail=50 --all-containers --prefix -n ns --context ctx"
+    )
+    assert one.expected == (
+        "every container of the pods app=zkprova-backend is readable, "
+        "and no line since the rollback matches boom"
+    )
+    assert (one.id, one.interval_s, one.deadline_s) == ("logs", None, 32)
+
+
+def test_many_containers_show_the_worst_first() -> None:
+    kube = FakeKube(
+        *(pod(f"p{n:02}", APP) for n in range(30)),
+        **{f"p{n:02}_app_current": f"{NEW} {'panic: x' if n == 29 else 'fine'}" for n in range(30)},
+    )
+    verdict = judged(kube)
+    assert verdict.evidence[1].title == "Last lines of p29/app"
+    assert verdict.evidence[-1].title == "Other containers"
+    assert len(verdict.evidence) == 22
+
+
+@given(st.lists(st.tuples(st.integers(-50, 50), st.sampled_from([*BAD_LINES, *GOOD_LINES])), max_size=30))
+def test_red_if_and_only_if_a_bad_line_came_after_the_rollback(lines: list[tuple[int, str]]) -> None:
+    def at(seconds: int) -> str:
+        return (SINCE + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    kube = FakeKube(pod("a", APP), a_app_current="".join(f"{at(s)} {line}\n" for s, line in lines))
+    bad = any(seconds >= 0 and line in BAD_LINES for seconds, line in lines)
+    assert judged(kube).word is (Word.FAIL if bad else Word.PASS)
+
+
+def test_the_value_names_how_many_pods_were_read() -> None:
+    one = LogsCheck(
+        env=environment(),
+        kube=FakeKube(pod("a", APP), a_app_current=""),  # type: ignore[arg-type]
+        since=SINCE,
+    )
+    seen = one.observe()
+    assert isinstance(seen, LogsSeen)
+    assert (seen.pods, seen.left_out) == (1, ())

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pytest_zkrollback.checklist.smoke import SmokeCheck
+from pytest_zkrollback.clients.process import LocalProcesses
+from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.domain.errors import ProcessProblem
+from pytest_zkrollback.domain.observation import History, Sample
+from pytest_zkrollback.domain.ports import Finished
+from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
+
+T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+def environment(url: str | None = "https://zk.example", **smoke: object) -> Environment:
+    return Environment.model_validate(
+        {
+            "name": "staging",
+            "context": "ctx",
+            "workloads": {"web": "deployment/web"},
+            "url": url,
+            "smoke": smoke,
+        }
+    )
+
+
+class NoProcesses:
+    """Fails on any call."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"processes.{name} was called")
+
+
+def check(env: Environment) -> SmokeCheck:
+    return SmokeCheck(env=env, processes=NoProcesses())  # type: ignore[arg-type]
+
+
+def judged(one: SmokeCheck, *samples: Sample) -> Judgement:
+    return one.judge(History(samples, since=T0, judged_from=T0, rollouts_passed=True), T0)
+
+
+def finished(exit_code: int | None, output: str = "GET / 200\nlast words\n", **more: bool) -> Finished:
+    return Finished(("bash", "smoke.sh"), exit_code, output, output, "", 1.23, **more)
+
+
+TABLE = [
+    (finished(0), Word.PASS, "Exit code 0 after 1.2 s."),
+    (
+        finished(0, leftover_child=True),
+        Word.PASS,
+        "Exit code 0 after 1.2 s. A child that it left behind still held its output; it was not waited for.",
+    ),
+    (finished(1), Word.FAIL, "The smoke test ended with exit code 1 after 1.2 s. Last line: last words"),
+    (finished(-9, ""), Word.FAIL, "The smoke test ended with exit code -9 after 1.2 s."),
+    (
+        finished(None, timed_out=True),
+        Word.FAIL,
+        "The smoke test did not end within 120 s; it and its children were ended. Last line: last words",
+    ),
+    (
+        finished(127, "bash: scripts/smoke-test.sh: No such file or directory\n"),
+        Word.UNVERIFIED,
+        "The smoke test could not be run: exit code 127 says that a command was not found or is not "
+        "executable. Last line: bash: scripts/smoke-test.sh: No such file or directory",
+    ),
+]
+
+
+@pytest.mark.parametrize(("done", "word", "observed"), TABLE)
+def test_by_exit_code(done: Finished, word: Word, observed: str) -> None:
+    verdict = judged(check(environment()), Sample(T0, done))
+    assert isinstance(verdict, Verdict)
+    assert (verdict.word, verdict.observed) == (word, observed)
+    assert verdict.evidence[0].text.startswith("$ bash smoke.sh\n")
+
+
+def test_fault_61_what_cannot_be_started_is_unverified() -> None:
+    problem = ProcessProblem("bash cannot be started: no such program on PATH.")
+    assert judged(check(environment()), Sample(T0, error=problem)) == Verdict(
+        word=Word.UNVERIFIED,
+        observed="The smoke test could not be run: bash cannot be started: no such program on PATH.",
+    )
+
+
+def test_pending_while_it_runs() -> None:
+    assert judged(check(environment())) == Pending(observed="The smoke test has not ended", seen=False)
+
+
+def test_without_the_url_that_it_needs_it_is_not_run() -> None:
+    one = check(environment(url=None))
+    assert one.observe() is None
+    assert judged(one, Sample(T0)) == Verdict(
+        word=Word.UNVERIFIED,
+        observed="The smoke test was not run: its command needs {url}, and environment staging has none. "
+        'Set url = "https://..." in [environments.staging].',
+    )
+
+
+def test_the_words_around_it() -> None:
+    one = check(environment())
+    assert one.command == "bash scripts/smoke-test.sh https://zk.example"
+    assert one.expected == "the smoke test exits 0 within 120 s"
+    assert (one.id, one.interval_s, one.deadline_s) == ("smoke", None, 130)
+    assert check(environment(cwd="deploy kit")).command.startswith("cd 'deploy kit' && bash ")
+
+
+def script(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "smoke.sh"
+    path.write_text(text)
+    return path
+
+
+def run(tmp_path: Path, text: str, **more: object) -> tuple[Verdict, list[str]]:
+    script(tmp_path, text)
+    lines: list[str] = []
+    env = environment("http://x/$(touch pwned);`id`", command=["bash", "smoke.sh", "{url}"], **more)
+    env = env.model_copy(update={"base_dir": str(tmp_path)})
+    one = SmokeCheck(env=env, processes=LocalProcesses(), on_line=lines.append)
+    verdict = judged(one, Sample(T0, one.observe()))
+    assert isinstance(verdict, Verdict)
+    return verdict, lines
+
+
+def test_fault_62_a_url_is_one_argv_element_and_no_shell_reads_it(tmp_path: Path) -> None:
+    verdict, lines = run(tmp_path, 'echo "$#:$1"\n')
+    assert verdict.word is Word.PASS
+    assert lines == ["1:http://x/$(touch pwned);`id`"]
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_fault_59_a_hanging_script_is_ended_and_its_output_kept(tmp_path: Path) -> None:
+    verdict, _ = run(tmp_path, "echo before\nexec sleep 60\n", timeout_s=0.15)
+    assert verdict.word is Word.FAIL
+    assert "before" in verdict.evidence[0].text
+
+
+def test_fault_60_a_child_that_keeps_stdout_open_is_not_waited_for(tmp_path: Path) -> None:
+    verdict, _ = run(tmp_path, "sleep 3 &\nexit 0\n")
+    assert verdict.word is Word.PASS
+    assert "A child that it left behind" in verdict.observed
+
+
+def test_fault_61_a_missing_script_and_a_missing_folder(tmp_path: Path) -> None:
+    env = environment().model_copy(update={"base_dir": str(tmp_path)})
+    one = SmokeCheck(env=env, processes=LocalProcesses())
+    verdict = judged(one, Sample(T0, one.observe()))
+    assert isinstance(verdict, Verdict)
+    assert verdict.word is Word.UNVERIFIED
+    gone = environment(command=[sys.executable], cwd="gone").model_copy(update={"base_dir": str(tmp_path)})
+    with pytest.raises(ProcessProblem):
+        SmokeCheck(env=gone, processes=LocalProcesses()).observe()

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from pytest_zkrollback.clients.http import HttpClient
+from pytest_zkrollback.clients.slack import SlackWebhook, choose_webhook
+from pytest_zkrollback.domain.environment import Slack
+from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
+
+PATH = "/services/T000/B000/verysecret"
+MESSAGE = {"text": "hello"}
+
+
+@contextmanager
+def slack(*answers: tuple[int, str, dict[str, str]] | None) -> Iterator[tuple[str, list[bytes]]]:
+    """A local webhook that gives ``answers`` in order, the last one again; None: it never answers."""
+    received: list[bytes] = []
+    release = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = answers[min(len(received), len(answers)) - 1]
+            if answer is None:
+                release.wait(5)
+                return
+            status, body, headers = answer
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}{PATH}", received
+    finally:
+        release.set()
+        server.shutdown()
+        server.server_close()
+
+
+def send(url: str, pauses: list[float] | None = None, timeout_s: float = 5) -> str:
+    slept = pauses if pauses is not None else []
+    return SlackWebhook(url, HttpClient(), timeout_s, sleep=slept.append).send(MESSAGE)
+
+
+def test_ok_is_returned_and_the_message_sent_once() -> None:
+    with slack((200, "ok", {})) as (url, received):
+        assert send(url) == "ok"
+    assert [json.loads(body) for body in received] == [MESSAGE]
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (400, "invalid_payload"),
+        (403, "action_prohibited"),
+        (404, "channel_not_found"),
+        (410, "channel_is_archived"),
+        (302, ""),
+    ],
+)
+def test_a_refusal_is_said_in_slacks_words_and_not_repeated(status: int, text: str) -> None:
+    with (
+        slack((status, text, {"Location": "http://127.0.0.1:1/"})) as (url, received),
+        pytest.raises(NotifyProblem) as raised,
+    ):
+        send(url)
+    assert str(raised.value) == f"Slack refused the message: HTTP {status} {text}".rstrip()
+    assert raised.value.maybe_sent is False
+    assert len(received) == 1
+
+
+def test_fault_63_429_waits_as_long_as_slack_says() -> None:
+    pauses: list[float] = []
+    with slack((429, "rate_limited", {"Retry-After": "3"}), (200, "ok", {})) as (url, received):
+        assert send(url, pauses) == "ok"
+    assert pauses == [3.0]
+    assert len(received) == 2
+
+
+def test_fault_63_429_that_asks_for_too_long_gives_up_at_once() -> None:
+    pauses: list[float] = []
+    with (
+        slack((429, "rate_limited", {"Retry-After": "30"})) as (url, received),
+        pytest.raises(NotifyProblem) as raised,
+    ):
+        send(url, pauses)
+    assert str(raised.value) == "Slack is limiting the rate and would not take it: HTTP 429 rate_limited"
+    assert (pauses, len(received)) == ([], 1)
+
+
+def test_fault_63_500_is_tried_again_within_a_bound() -> None:
+    pauses: list[float] = []
+    with slack((500, "rollup_error", {})) as (url, received), pytest.raises(NotifyProblem) as raised:
+        send(url, pauses)
+    assert str(raised.value) == "Slack failed: HTTP 500 rollup_error"
+    assert raised.value.maybe_sent is False
+    assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
+    assert max(pauses) < 15
+    assert len(received) == len(pauses) + 1
+
+
+def test_fault_63_500_and_then_ok() -> None:
+    with slack((500, "rollup_error", {}), (503, "", {}), (200, "ok", {})) as (url, received):
+        assert send(url) == "ok"
+    assert len(received) == 3
+
+
+def test_fault_63_a_timeout_after_sending_may_have_posted_and_is_not_repeated() -> None:
+    with slack(None) as (url, received), pytest.raises(NotifyProblem) as raised:
+        send(url, timeout_s=0.1)
+    assert raised.value.maybe_sent is True
+    assert str(raised.value).startswith(
+        "Slack did not answer, so the message may have been posted, or not: http://"
+    )
+    assert str(raised.value).endswith("Look into the channel before sending it again.")
+    assert len(received) == 1
+
+
+def test_a_refused_connection_is_tried_again_and_posted_nothing() -> None:
+    with slack((200, "ok", {})) as (url, _):
+        pass
+    pauses: list[float] = []
+    with pytest.raises(NotifyProblem) as raised:
+        send(url, pauses)
+    assert raised.value.maybe_sent is False
+    assert str(raised.value).startswith("Slack could not be reached: ")
+    assert len(pauses) >= 3
+
+
+@pytest.mark.parametrize("answer", [None, (404, f"no such hook: {PATH} verysecret", {}), (500, PATH, {})])
+def test_the_url_stands_in_no_message(answer: tuple[int, str, dict[str, str]] | None) -> None:
+    with slack(answer) as (url, _), pytest.raises(NotifyProblem) as raised:
+        send(url, timeout_s=0.1)
+    assert url not in str(raised.value)
+    assert PATH not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None or raised.value.__suppress_context__
+    assert "verysecret" not in str(raised.value)
+
+
+def test_the_variable_is_named_and_its_value_never() -> None:
+    settings = Slack(webhook_env="ZK_HOOK")
+    assert choose_webhook(settings, {"ZK_HOOK": " http://x/y \n"}) == "http://x/y"
+    for environ in ({}, {"ZK_HOOK": ""}):
+        with pytest.raises(UsageProblem) as raised:
+            choose_webhook(settings, environ)
+        assert str(raised.value) == (
+            "the environment variable ZK_HOOK is not set, so Slack was not told; set it to the incoming "
+            "webhook's URL, or switch it off by slack = false in the configuration."
+        )
