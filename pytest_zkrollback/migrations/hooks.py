@@ -66,7 +66,10 @@ def judge_hooks(target: RevisionContent, later: Sequence[RevisionContent]) -> Mi
     """
     if not later:
         return MigrationFinding(
-            SOURCE, None, f"No revision after {target.revision} is known, so there is nothing to compare."
+            SOURCE,
+            None,
+            f"No revision after {target.revision} was rolled away from, so it is not known what the bad deploy "
+            "brought.",
         )
     looked: list[str] = []
     things: list[_Thing] = []

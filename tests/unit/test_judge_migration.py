@@ -174,7 +174,7 @@ TABLE: dict[str, tuple[RevisionContent, list[RevisionContent], bool | None, str]
         content(5),
         [],
         None,
-        "No revision after 5 is known, so there is nothing to compare.",
+        "No revision after 5 was rolled away from, so it is not known what the bad deploy brought.",
     ),
     "the rollback's own hook": (
         content(5, hook("undo", events=("post-rollback",), phase="")),
