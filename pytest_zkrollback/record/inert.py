@@ -1,0 +1,40 @@
+"""Strings from outside, made harmless to look at: no terminal commands, no reordering, all encodable."""
+
+from __future__ import annotations
+
+import re
+
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_ODD = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # reorder or break lines
+    "\ud800-\udfff\ufffe\uffff\U000e0000-\U000e007f]"
+)
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\N{SYMBOL FOR DELETE}"
+    if 0xD800 <= code <= 0xDFFF or code in (0xFFFE, 0xFFFF):
+        return "\N{REPLACEMENT CHARACTER}"
+    return f"[U+{code:04X}]"
+
+
+def inert(text: str) -> str:
+    """``text`` with colours dropped and every other control made visible; new lines and tabs stay.
+
+    What is left can be encoded in UTF-8, stands in XML 1.0, and shows in the order in which it was written.
+    """
+    plain = _COLOUR.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _ODD.sub(_visible, plain)
+
+
+def inert_line(text: str, limit: int = 0) -> str:
+    """The same on one line, cut at ``limit`` characters with an ellipsis if that is above 0."""
+    line = " ".join(inert(text).split())
+    if limit and len(line) > limit:
+        return line[: limit - 3].rstrip() + "..."
+    return line

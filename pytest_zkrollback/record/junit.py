@@ -1,0 +1,91 @@
+"""The record as JUnit XML: one test case per item, with our titles and verdicts."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET  # written here, never read from outside
+
+from ..domain.model import Item, Outcome, Record
+from ..domain.verdict import Word
+from .facts import GREEN, answer, headline, helm_line, live_now, title, word_of
+from .inert import inert, inert_line
+
+_OUTPUT_LIMIT = 4000
+
+
+def render_junit(record: Record) -> str:
+    """JUnit XML. FAIL and UNVERIFIED are failures, WAIVED is skipped, an item without verdict is an error.
+
+    A last case ``outcome`` is red whenever the run is, so that no file of green items can hide a refusal.
+    """
+    suites = ET.Element("testsuites")
+    suite = ET.SubElement(suites, "testsuite", name=_attribute(title(record)))
+    counts = {"failures": 0, "errors": 0, "skipped": 0}
+    properties = ET.SubElement(suite, "properties")
+    for name, value in (
+        ("schema", record.schema_),
+        ("run_id", record.run_id),
+        ("outcome", str(record.outcome)),
+        ("environment", record.environment),
+        ("release", record.release),
+        ("reason", record.reason),
+        ("operator", record.operator),
+        ("helm", helm_line(record)),
+        ("live_now", live_now(record)),
+    ):
+        ET.SubElement(properties, "property", name=name, value=_attribute(value))
+    for item in record.items:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=_attribute(f"zkrollback.{record.environment}"),
+            name=_attribute(f"{item.id}: {item.title}"),
+            time=f"{_seconds(item):.3f}",
+        )
+        _add_verdict(case, item, record, counts)
+    case = ET.SubElement(
+        suite, "testcase", classname=_attribute(f"zkrollback.{record.environment}"), name="outcome", time="0"
+    )
+    if record.outcome not in GREEN:
+        kind = "error" if record.outcome is Outcome.RUNNING else "failure"
+        counts[f"{kind}s"] += 1
+        message = record.summary or answer(record)
+        ET.SubElement(case, kind, type=headline(record), message=_attribute(message)).text = _text(message)
+    suite.set("tests", str(len(record.items) + 1))
+    for name, count in counts.items():
+        suite.set(name, str(count))
+    span = (record.finished_at or record.started_at) - record.started_at
+    suite.set("time", f"{max(0.0, span.total_seconds()):.3f}")
+    suite.set("timestamp", record.started_at.isoformat(timespec="milliseconds"))
+    ET.indent(suites)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def _add_verdict(case: ET.Element, item: Item, record: Record, counts: dict[str, int]) -> None:
+    message = _attribute(item.observed or "nothing was seen")
+    if item.verdict in (Word.FAIL, Word.UNVERIFIED):
+        counts["failures"] += 1
+        failure = ET.SubElement(case, "failure", type=str(item.verdict), message=message)
+        failure.text = _text(f"Expected: {item.expected}\nObserved: {item.observed}\nCommand: {item.command}")
+    elif item.verdict is Word.WAIVED:
+        counts["skipped"] += 1
+        ET.SubElement(case, "skipped", type="WAIVED", message=message)
+    elif item.verdict is None:
+        counts["errors"] += 1
+        ET.SubElement(case, "error", type=word_of(item, record), message="The run had not judged this item.")
+    if item.evidence:
+        pieces = (f"== {piece.title}\n{piece.text[:_OUTPUT_LIMIT]}" for piece in item.evidence)
+        ET.SubElement(case, "system-out").text = _text("\n".join(pieces))
+
+
+def _seconds(item: Item) -> float:
+    if item.started_at is None or item.finished_at is None:
+        return 0.0
+    return max(0.0, (item.finished_at - item.started_at).total_seconds())
+
+
+def _attribute(value: str) -> str:
+    return inert_line(value)
+
+
+def _text(value: str) -> str:
+    return inert(value)

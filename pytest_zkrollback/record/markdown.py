@@ -1,0 +1,182 @@
+"""The record as Markdown, for a ticket's comment, a pull request or a job's summary."""
+
+from __future__ import annotations
+
+import re
+
+from ..domain.model import Item, Record
+from .facts import (
+    answer,
+    clock_time,
+    elapsed,
+    headline,
+    helm_line,
+    live_now,
+    moment,
+    red_items,
+    tally,
+    unknowns,
+    users_affected,
+    what,
+    word_of,
+)
+from .inert import inert, inert_line
+
+# GitHub refuses a comment above 65,536 characters, and Jira one above 32,767.
+LIMIT = 32_000
+_CELL_LIMIT = 300
+_EVIDENCE_LIMIT = 2_000
+_DIFF_LIMIT = 6_000
+
+_SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
+_LINK = re.compile(r"https?://[\w./?=%:+~-]+")
+_GLYPHS = {
+    "PASS": "✅",
+    "FAIL": "❌",
+    "UNVERIFIED": "❓",
+    "WAIVED": "⚪",
+    "WAITING": "⏳",
+    "NO VERDICT": "❓",
+}
+
+
+def render_markdown(record: Record, limit: int = LIMIT) -> str:
+    """Markdown of at most ``limit`` characters: the verdict, the checklist, what is red, what comes next."""
+    parts = [_head(record), _checklist(record)]
+    optional = [*_guards(record), *_timeline(record), *_red_evidence(record), *_diff(record)]
+    foot = f"\n---\nRun {code(record.run_id)}, {code(record.schema_)}" + (
+        f", {record.redactions} places blanked (known or likely secrets)" if record.redactions else ""
+    )
+    left = limit - sum(map(len, parts)) - len(foot) - 100
+    omitted = 0
+    for part in optional:
+        if len(part) <= left:
+            parts.append(part)
+            left -= len(part)
+        else:
+            omitted += 1
+    if omitted:
+        parts.append(f"\n_{omitted} more parts are in the HTML and JSON files._\n")
+    return _cut("".join(parts), limit - len(foot) - 2) + foot + "\n"
+
+
+def escaped(text: str, limit: int = 0) -> str:
+    """``text`` on one line: nothing that Markdown or HTML acts on, no mention, no link, no reference."""
+    line = inert_line(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _SPECIAL.sub(lambda found: "\\" + found.group(), line)
+    return re.sub(r"@(?=\w)|#(?=\d)|:(?=//)", lambda found: found.group() + "&#8203;", line)
+
+
+def code(text: str, limit: int = 0) -> str:
+    """``text`` as a code span that its own backticks cannot end."""
+    line = inert_line(text, limit)
+    if not line:
+        return ""
+    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def _cell(text: str, limit: int = 0) -> str:
+    return code(text, limit).replace("|", "\\|")
+
+
+def block(text: str, language: str, limit: int) -> str:
+    """``text`` as a fenced block that its own backticks cannot end, cut in the middle."""
+    shown = inert(text)
+    if len(shown) > limit:
+        half = limit // 2
+        shown = f"{shown[:half]}\n[... {len(shown) - 2 * half} characters left out ...]\n{shown[-half:]}"
+    fence = "`" * max(3, max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
+    return f"{fence}{language}\n{shown.rstrip()}\n{fence}\n"
+
+
+def _head(record: Record) -> str:
+    facts = [
+        (
+            "Environment",
+            _cell(record.environment) + (f" ({_cell(record.cluster, 120)})" if record.cluster else ""),
+        ),
+        ("Helm", escaped(helm_line(record))),
+        ("Live now", escaped(live_now(record), 400)),
+        ("Users affected", escaped(users_affected(record), 400)),
+        ("Checked", escaped(tally(record))),
+        ("Not checked", escaped(unknowns(record)) or "nothing was left out"),
+        ("Reason", escaped(record.reason, 1000)),
+        ("Incident", record.incident if _LINK.fullmatch(record.incident) else escaped(record.incident, 300)),
+        ("Operator", escaped(record.operator, 100)),
+        ("Time", escaped(_when(record))),
+        ("Next steps", escaped(record.next_steps, 1000)),
+    ]
+    lines = [
+        f"## {headline(record)}: {escaped(what(record), 200)}",
+        "",
+    ]
+    lines += [f"**{escaped(record.summary or answer(record), 600)}**", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in facts if value]
+    if record.next_commands:
+        lines += ["", "What to type next:", "", block("\n".join(record.next_commands), "sh", 3000)]
+    return "\n".join(lines) + "\n"
+
+
+def _when(record: Record) -> str:
+    if record.finished_at is None:
+        return f"since {moment(record.started_at)}, not finished"
+    return f"{moment(record.started_at)}, took {elapsed(record.started_at, record.finished_at)}"
+
+
+def _checklist(record: Record) -> str:
+    lines = ["", "### Checklist", "", "| Verdict | Item | Observed | At (UTC) |", "|---|---|---|---|"]
+    for item in record.items:
+        word = word_of(item, record)
+        name = f"{escaped(item.title, 120)}<br>{_cell(item.id, 60)}"
+        observed = escaped(item.observed, _CELL_LIMIT)
+        lines.append(f"| {_GLYPHS[word]} {word} | {name} | {observed} | {clock_time(item.finished_at)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _guards(record: Record) -> list[str]:
+    shown = [guard for guard in record.guards if guard.state != "ok"]
+    lines = [f"- {guard.state.upper()} {code(guard.id)}: {escaped(guard.evidence, 600)}" for guard in shown]
+    lines += [
+        f"- SET ASIDE {code(each.id)} ({each.kind}): {escaped(each.reason, 600)}" for each in record.overrides
+    ]
+    return ["\n### Guards and overrides\n\n" + "\n".join(lines) + "\n"] if lines else []
+
+
+def _timeline(record: Record) -> list[str]:
+    rows = [
+        f"| {moment(each.at)} | {escaped(each.event, _CELL_LIMIT)} | {escaped(each.source, 60)} |"
+        for each in sorted(record.timeline, key=lambda each: each.at)[-60:]
+    ]
+    if not rows:
+        return []
+    return ["\n### Timeline\n\n| When | What | Source |\n|---|---|---|\n" + "\n".join(rows) + "\n"]
+
+
+def _red_evidence(record: Record) -> list[str]:
+    return [
+        f"\n<details><summary>{word_of(item, record)} {escaped(item.id)}: evidence</summary>\n\n"
+        f"{_item(item)}\n</details>\n"
+        for item in red_items(record)
+        if item.evidence
+    ]
+
+
+def _item(item: Item) -> str:
+    lines = [f"Expected: {escaped(item.expected, 500)}\n", f"Repeat by hand: {code(item.command, 500)}\n"]
+    for piece in item.evidence:
+        language = "diff" if piece.kind == "diff" else ""
+        lines += [f"{escaped(piece.title, 120)}\n", block(piece.text, language, _EVIDENCE_LIMIT)]
+    return "\n".join(lines)
+
+
+def _diff(record: Record) -> list[str]:
+    if not record.plan.diff:
+        return []
+    diff = block(record.plan.diff, "diff", _DIFF_LIMIT)
+    return [f"\n<details><summary>Manifest diff</summary>\n\n{diff}\n</details>\n"]
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 40] + "\n\n_cut: see the HTML file_\n"

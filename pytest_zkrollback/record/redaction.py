@@ -1,0 +1,229 @@
+"""Takes secrets out of everything that leaves the process.
+
+Two kinds are known: values that were named (in every encoding in which they are likely to turn up), and the
+shapes of common tokens. What stands instead, ``[redacted NAME]``, is left alone by a second pass.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from ..domain.model import Record
+from .shapes import MARK, SECRET_KEY, SHAPES
+
+# Shorter values, and plain words or numbers, cannot be told from the report's own text. They are blanked only
+# where they stand as the value of something called a password, token or secret (the shapes below).
+SHORTEST = 6
+_PLAIN_SHORTER_THAN = 12
+_PLAIN = re.compile(r"[A-Z]?[a-z]+([-_. ][a-z]+)*|[A-Z]+|[0-9]{1,7}|[0-9]+(\.[0-9]+){1,3}(:[0-9]+)?")
+
+
+def encodings_of(value: str) -> tuple[str, ...]:
+    """The forms in which ``value`` may turn up: as is, base64 at any offset, URL-, JSON- and HTML-escaped."""
+    raw = value.encode("utf-8", errors="replace")
+    forms = {value, html.escape(value), html.escape(value, quote=False)}
+    for quoted in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
+        forms |= {quoted, re.sub(r"%[0-9A-F]{2}", lambda found: found.group().lower(), quoted)}
+    for ensure_ascii in (True, False):
+        once = json.dumps(value, ensure_ascii=ensure_ascii)[1:-1]
+        forms |= {once, json.dumps(once, ensure_ascii=False)[1:-1]}
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = encode(raw).decode()
+        forms |= {whole, whole.rstrip("=")}
+        for offset in (
+            0,
+            1,
+            2,
+        ):  # inside something longer: only the characters that share no bits with others
+            shifted = encode(b"\0" * offset + raw).decode()
+            forms.add(shifted[(0, 2, 3)[offset] : (offset + len(raw)) * 8 // 6])
+    return tuple(form for form in forms if len(form) >= SHORTEST)
+
+
+class Redactor:
+    """Takes known and likely secrets out of texts, JSON-like values and records. Safe to share by threads."""
+
+    def __init__(self, secrets: Mapping[str, str] | Iterable[str] = (), plain: Iterable[str] = ()) -> None:
+        """Know ``secrets`` (name to value, or only values), but never blank the words in ``plain``.
+
+        ``plain`` is what the report itself says: environment, namespace, release.
+        """
+        self._lock = threading.Lock()
+        self._plain = frozenset(plain)
+        self._known: tuple[tuple[str, str], ...] = ()
+        self._cache: dict[str, tuple[str, int]] = {}
+        self._count = 0
+        pairs = secrets.items() if isinstance(secrets, Mapping) else (("", value) for value in secrets)
+        for name, value in pairs:
+            self.add(value, name)
+
+    @property
+    def count(self) -> int:
+        """How many places :meth:`text` and :meth:`value` have blanked so far."""
+        return self._count
+
+    def add(self, value: str, name: str = "") -> None:
+        """Know one more secret from now on; ``name`` (of its variable, say) then stands in its place.
+
+        A value of several lines is known line by line too, because logs prefix lines.
+        """
+        label = re.sub(r"[^\w .-]", "", name)[:60].strip()
+        mark = f"[redacted {label}]" if label else "[redacted]"
+        values = {value, value.strip()} | {
+            line.strip() for line in value.splitlines() if len(line.strip()) >= 16
+        }
+        forms = [
+            (form, mark)
+            for part in values
+            if len(part) >= SHORTEST
+            and part not in self._plain
+            and not (len(part) < _PLAIN_SHORTER_THAN and _PLAIN.fullmatch(part))
+            for form in encodings_of(part)
+        ]
+        with self._lock:
+            self._known = tuple(sorted({*self._known, *forms}, key=lambda pair: (-len(pair[0]), pair)))
+            self._cache = {}
+
+    def text(self, text: str) -> str:
+        """``text`` without secrets."""
+        clean, blanked = self._redacted(text)
+        if blanked:
+            with self._lock:
+                self._count += blanked
+        return clean
+
+    def value(self, value: Any) -> Any:
+        """A JSON-like value without secrets: strings, keys, and all of a member that is called a secret.
+
+        Times and enumerations stay; what is not JSON-like becomes its text.
+        """
+        match value:
+            case Enum() | None | bool() | int() | float() | datetime():
+                return value
+            case str():
+                return self.text(value)
+            case Mapping():
+                return {
+                    self.text(str(key)): (
+                        self.text(item) if not _names_secret(key, item) else _kept_mark(self.text(item))
+                    )
+                    if isinstance(item, str) and not isinstance(item, Enum)
+                    else self.value(item)
+                    for key, item in value.items()
+                }
+            case list() | tuple() | set() | frozenset():
+                return [self.value(item) for item in value]
+        return self.text(str(value))
+
+    def record(self, record: Record) -> Record:
+        """``record`` without secrets, encodable in UTF-8, with ``redactions`` counted."""
+        clean = self.value(record.model_dump(by_alias=True))
+        clean["redactions"] = _marks(clean)
+        return Record.model_validate(clean)
+
+    def _redacted(self, text: str) -> tuple[str, int]:
+        cache = self._cache
+        if (found := cache.get(text)) is None:
+            clean, known = _without_known(text.encode("utf-8", errors="replace").decode(), self._known)
+            clean, shaped = _without_shapes(clean)
+            found = (clean, known + shaped)
+            if len(cache) < 4096:
+                cache[text] = found
+        return found
+
+
+class RedactingFilter(logging.Filter):
+    """A log filter: what passes has no secrets left in message, traceback or stack."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        """Filter with ``redactor``, which may learn more secrets later."""
+        super().__init__()
+        self._redactor = redactor
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite ``record`` in place; it always passes."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # a call with wrong arguments is logging's own trouble
+            message = f"{record.msg} {record.args}"
+        record.msg, record.args = self._redactor.text(message), ()
+        if record.exc_info:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+            record.exc_info = None
+        if record.exc_text:
+            record.exc_text = self._redactor.text(record.exc_text)
+        if record.stack_info:
+            record.stack_info = self._redactor.text(record.stack_info)
+        return True
+
+
+def _names_secret(key: object, item: str) -> bool:
+    return bool(item) and SECRET_KEY.fullmatch(str(key)) is not None
+
+
+def _kept_mark(text: str) -> str:
+    return text if MARK.search(text) else "[redacted secret member]"
+
+
+def _without_known(text: str, known: tuple[tuple[str, str], ...]) -> tuple[str, int]:
+    spans: list[tuple[int, int, str]] = []
+    for form, mark in known:
+        at = text.find(form)
+        while at >= 0:
+            spans.append((at, at + len(form), mark))
+            at = text.find(form, at + 1)
+    if not spans:
+        return text, 0
+    marks = [found.span() for found in MARK.finditer(text)]
+    parts: list[str] = []
+    done = 0
+    blanked = 0
+    for start, end, mark in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if any(start < mark_end and mark_start < end for mark_start, mark_end in marks):
+            continue
+        if start >= done:
+            parts += [text[done:start], mark]
+            blanked += 1
+        done = max(done, end)
+    return "".join(parts) + text[done:], blanked
+
+
+def _without_shapes(text: str) -> tuple[str, int]:
+    blanked = 0
+    lower = text.lower()
+    for name, words, pattern in SHAPES:
+        if not any(word in lower for word in words):
+            continue
+
+        def blank(found: re.Match[str], name: str = name) -> str:
+            nonlocal blanked
+            group = "secret" if "secret" in found.re.groupindex else 0
+            if found[group].lstrip("\"' \t\n\\").startswith("[redacted"):
+                return found[0]
+            blanked += 1
+            start, end = found.start(group) - found.start(), found.end(group) - found.start()
+            return f"{found[0][:start]}[redacted {name}]{found[0][end:]}"
+
+        text = pattern.sub(blank, text)
+    return text, blanked
+
+
+def _marks(value: Any) -> int:
+    match value:
+        case str():
+            return len(MARK.findall(value))
+        case dict():
+            return sum(_marks(key) + _marks(item) for key, item in value.items())
+        case list():
+            return sum(_marks(item) for item in value)
+    return 0

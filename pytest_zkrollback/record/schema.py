@@ -1,0 +1,49 @@
+"""The record's published JSON Schema, generated from the model: ``python -m pytest_zkrollback.record.schema``.
+
+Two equal files hold it: ``record.schema.json`` beside this module (in the wheel) and ``docs/``. Within
+``zkrollback.record/1`` fields are only added: readers have to ignore fields that they do not know.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..domain.model import SCHEMA, Record
+
+PACKAGED = Path(__file__).with_name("record.schema.json")
+
+
+def record_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a record's JSON."""
+    schema = Record.model_json_schema(by_alias=True, mode="serialization")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["$id"] = f"urn:{SCHEMA.replace('/', ':')}"
+    schema["title"] = f"pytest-zkrollback record, {SCHEMA}"
+    schema["properties"]["schema"]["const"] = SCHEMA
+    _open(schema)
+    return schema
+
+
+def render_schema() -> str:
+    """The file's text."""
+    return json.dumps(record_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _open(node: Any) -> None:
+    """Let readers of this version read records with fields that a later one adds."""
+    if isinstance(node, dict):
+        if node.get("additionalProperties") is False:
+            del node["additionalProperties"]
+        for each in node.values():
+            _open(each)
+    elif isinstance(node, list):
+        for each in node:
+            _open(each)
+
+
+if __name__ == "__main__":
+    for path in (PACKAGED, *map(Path, sys.argv[1:])):
+        path.write_text(render_schema(), encoding="utf-8")

@@ -1,0 +1,71 @@
+"""What secrets look like when nobody named them: common tokens, and settings that hold secrets."""
+
+from __future__ import annotations
+
+import re
+
+MARK = re.compile(r"\[redacted(?: [^\[\]\n]{1,60})?\]")
+_SECRET = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|access[_-]?key)"  # noqa: S105 - a pattern
+SECRET_KEY = re.compile(rf"(?i)[\w.-]{{0,40}}{_SECRET}")
+
+# (name, words of which one must occur, pattern). The group "secret" is taken out, or else the whole match.
+SHAPES = tuple(
+    (name, tuple(words.split()), re.compile(pattern))
+    for name, words, pattern in (
+        (
+            "private key",
+            "private",
+            r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+        ),
+        ("Slack webhook", "hooks.slack", r"https?://hooks\.slack(?:-gov)?\.com/[^\s\"'<>\\]+"),
+        ("Slack token", "xox xapp- xwfp-", r"\b(?:xox[a-z]|xapp|xwfp)-[A-Za-z0-9-]{10,}"),
+        (
+            "GitHub token",
+            "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
+            r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})",
+        ),
+        ("GitLab token", "glpat-", r"\bglpat-[A-Za-z0-9_-]{16,}"),
+        ("AWS key", "akia asia", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
+        ("JWT", "eyj", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+        (
+            "authorization",
+            "authorization",
+            r"(?i)\bauthorization[\"']?\s*[:=]\s*[\"']?"
+            r"(?P<secret>(?:basic|bearer|token|digest|apikey)\s+(?!\[redacted)[^\s\"',]+)",
+        ),
+        ("bearer token", "bearer", r"(?i)\bbearer\s+(?P<secret>(?=\S*[0-9])[A-Za-z0-9._~+/=-]{8,})"),
+        (
+            "password in URL",
+            "://",
+            r"\b[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s/:@\"']{0,256}:(?P<secret>[^\s/@\"']{1,512})@",
+        ),
+        (
+            "assigned secret",
+            "=",
+            rf"(?i)\b[\w-]{{0,40}}{_SECRET}=(?P<secret>\"[^\"\n]+\"|'[^'\n]+'|[^\s&;,\"'\\]+)",
+        ),
+        (
+            "signed URL",
+            "sig= signature= key= code=",
+            r"(?i)[?&](?:sig|signature|x-amz-signature|key|code)=(?P<secret>[^\s&\"'#<>]{8,})",
+        ),
+        (
+            "secret member",
+            ":",
+            rf"(?i)[\"'][\w.-]{{0,40}}{_SECRET}\\?[\"']\s*:\s*\\?[\"'](?P<secret>[^\"'\\\n]+)",
+        ),
+        (
+            "secret setting",
+            "pass key: key_ token:",
+            r"(?im)^[ \t+-]*[\w.-]{0,40}"
+            r"(?:password|passwd|passphrase|api[_-]?key|secret[_-]?key|access[_-]?token)"
+            r":[ \t]+(?P<secret>(?![{\[&*|>])\S[^\n]*)$",
+        ),
+        (
+            "secret variable",
+            "value",
+            rf"(?i)\bname\\?[\"']?\s*:\s*\\?[\"']?[\w.-]{{0,60}}{_SECRET}[\w.-]{{0,20}}\\?[\"']?,?[\s+-]*"
+            r"\\?[\"']?value\\?[\"']?\s*:\s*\\?[\"']?(?P<secret>(?!\[redacted)[^\"'\\\n]+)",
+        ),
+    )
+)

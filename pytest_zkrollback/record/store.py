@@ -1,0 +1,271 @@
+"""The run's files: written whole or not at all, after every change of state, and never a reason to fail.
+
+Per run ``<stem>.json|.html|.md|.xml``, and copies as ``latest.*``. The JSON is the record; while the run goes
+on the others say that it is not finished, so that an older green cannot be attached by mistake. Files get the
+permissions that the umask leaves (usually 0644): they are redacted, and meant to be picked up by others, as
+a CI's artifact collector is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ..domain.model import Record
+from .html import render_page
+from .junit import render_junit
+from .markdown import render_markdown
+from .redaction import Redactor
+from .terminal import render_last_lines
+
+_RENDERINGS: tuple[tuple[str, Callable[[Record], str]], ...] = (
+    (".md", render_markdown),
+    (".xml", render_junit),
+    (".html", render_page),
+)
+
+_COUNTER = itertools.count()
+
+
+def file_stem(record: Record) -> str:
+    """``20261123T115039Z-drill-1a2b3c4d``: sorts by time and is a file name on every system."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{record.environment[:40]}-{record.run_id[:16]}")
+    return f"{record.started_at:%Y%m%dT%H%M%SZ}-{name}"
+
+
+def render_json(record: Record) -> str:
+    """The record as its JSON, with a final new line."""
+    return record.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+class Store:
+    """Writes one run's files. No method raises for want of a disk; :attr:`problems` says what happened."""
+
+    def __init__(
+        self,
+        report_dir: Path,
+        stem: str,
+        redactor: Redactor | None = None,
+        say: Callable[[str], object] | None = None,
+    ) -> None:
+        """Files ``stem.*`` in ``report_dir``, or in a folder for temporary files if that cannot be written.
+
+        ``say`` gets the summary if no file could be written at all; None: standard output.
+        """
+        self.stem = stem
+        self._redactor = redactor or Redactor()
+        self._say = say or _print
+        self._lock = threading.RLock()
+        self._problems: list[str] = []
+        self._before: dict[str, bytes | None] | None = None
+        self._ours: dict[str, bytes] = {}
+        self._last_json = ""
+        self._asked = self.folder = report_dir
+        problem = _probe(report_dir)
+        if problem:
+            self._fall_back(problem)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What went wrong with files, in sentences, oldest first."""
+        return tuple(self._problems)
+
+    @property
+    def html_path(self) -> Path:
+        """Where this run's page is, or will be; pytest-html is pointed here."""
+        return self.path(".html")
+
+    @property
+    def json_path(self) -> Path:
+        """Where this run's record is."""
+        return self.path(".json")
+
+    def path(self, suffix: str) -> Path:
+        """This run's file with ``suffix`` (``.json``, ``.html``, ``.md``, ``.xml``)."""
+        return self.folder / f"{self.stem}{suffix}"
+
+    def note(self, problem: str) -> None:
+        """Remember a problem with files that somebody else had."""
+        with self._lock:
+            if problem not in self._problems:
+                self._problems.append(self._redactor.text(problem))
+
+    def write(self, record: Record) -> None:
+        """Write the record as it stands; the first time also say in every ``latest.*`` that a run goes on."""
+        with self._lock:
+            clean = self._clean(record)
+            if clean is None:
+                return
+            if self._before is None:
+                self._take_latest(clean)
+            text = render_json(clean)
+            if text != self._last_json:
+                self._last_json = text
+                self._put(".json", text)
+
+    def finish(
+        self, record: Record, complete: Callable[[Path, Record, Redactor], None] | None = None
+    ) -> Path:
+        """Write all files of the finished record and return the path of the one to look at.
+
+        ``complete`` turns the page that pytest-html wrote to :attr:`html_path` into ours; where there is no
+        such page, or it fails, the standalone page is written.
+        """
+        with self._lock:
+            self.write(record)
+            clean = self._clean(record)
+            if clean is None:
+                return self.json_path
+            page = "" if complete is None else self._completed(complete, clean)
+            for suffix, render in _RENDERINGS:
+                if suffix == ".html" and page:
+                    self._put(suffix, page, own=False)
+                else:
+                    self._put(suffix, self._rendered(render, clean))
+            written = [path for path in (self.html_path, self.json_path) if path.exists()]
+            if not written:
+                self._say("\n".join([render_last_lines(clean, "none could be written"), *self._problems]))
+                return self.html_path
+            return written[0]
+
+    def give_back_latest(self) -> None:
+        """Put ``latest.*`` back as they were before this run, where nobody else replaced them since.
+
+        For a run that the lock refused: the other run, which goes on, owns them.
+        """
+        with self._lock:
+            for name, before in (self._before or {}).items():
+                path = self.folder / name
+                try:
+                    if path.exists() and path.read_bytes() != self._ours.get(name):
+                        continue
+                    if before is None:
+                        path.unlink(missing_ok=True)
+                    else:
+                        replace_file(path, before)
+                except OSError as error:
+                    self.note(f"{path} could not be put back: {_reason(error)}.")
+            self._before = {}
+            self._ours = {}
+
+    def _clean(self, record: Record) -> Record | None:
+        try:
+            return self._redactor.record(record)
+        except Exception as error:  # noqa: BLE001 - a defect here must not end the run; nothing unredacted is written
+            self.note(f"The record could not be redacted ({type(error).__name__}), so it was not written.")
+            return None
+
+    def _rendered(self, render: Callable[[Record], str], record: Record) -> str:
+        try:
+            return render(record)
+        except Exception as error:  # noqa: BLE001 - a defect in a rendering must not cost the other files
+            self.note(f"{render.__name__} failed ({type(error).__name__}: {error}); the JSON is complete.")
+            return render_last_lines(record, str(self.json_path)) + "\n"
+
+    def _completed(self, complete: Callable[[Path, Record, Redactor], None], record: Record) -> str:
+        if not self.html_path.exists():
+            return ""
+        try:
+            complete(self.html_path, record, self._redactor)
+            return self.html_path.read_text(encoding="utf-8")
+        except Exception as error:  # noqa: BLE001 - pytest-html's page is an addition, the record is not
+            self.note(f"pytest-html's page could not be completed ({type(error).__name__}: {error}).")
+            return ""
+
+    def _take_latest(self, record: Record) -> None:
+        self._before = {}
+        if self.folder != self._asked:
+            self._drop_latest(self._asked)
+        for suffix, render in ((".json", render_json), *_RENDERINGS):
+            try:
+                self._before[f"latest{suffix}"] = (self.folder / f"latest{suffix}").read_bytes()
+            except OSError:
+                self._before[f"latest{suffix}"] = None
+            if suffix != ".json":
+                self._put(suffix, self._rendered(render, record), own=False)
+
+    def _put(self, suffix: str, text: str, own: bool = True) -> None:
+        """Replace ``stem.suffix`` (if ``own``) and ``latest.suffix``; on trouble, again in the fall-back."""
+        content = text.encode("utf-8", errors="replace")
+        for attempt in ("asked", "fall-back"):
+            try:
+                if own:
+                    replace_file(self.path(suffix), content)
+                if self._before:
+                    self._ours[f"latest{suffix}"] = content
+                    replace_file(self.folder / f"latest{suffix}", content)
+            except OSError as error:
+                if attempt == "asked":
+                    self._fall_back(_reason(error))
+                    own = True
+                else:
+                    self.note(f"{self.path(suffix)} could not be written: {_reason(error)}.")
+            else:
+                return
+
+    def _fall_back(self, reason: str) -> None:
+        """Use a fresh folder for temporary files from now on."""
+        asked = self.folder
+        if self._before:
+            self._drop_latest(asked)
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="zkrollback-"))
+        except OSError as error:
+            self.note(
+                f"{asked} could not be written ({reason}), nor could a temporary folder: {_reason(error)}."
+            )
+            return
+        self.note(f"{asked} could not be written ({reason}); this run's files are in {self.folder}.")
+        self._last_json = ""
+
+    @staticmethod
+    def _drop_latest(folder: Path) -> None:
+        # Removing works on a full disk: better no latest.* than an older run's green.
+        for suffix in (".json", ".md", ".xml", ".html"):
+            with suppress(OSError):
+                (folder / f"latest{suffix}").unlink(missing_ok=True)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put ``content`` at ``path``: whole or not at all, and on the disk when this returns. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_COUNTER)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _probe(folder: Path) -> str:
+    """Why files cannot be written to ``folder``; empty if they can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"zkrollback")
+    except OSError as error:
+        return _reason(error)
+    return ""
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
