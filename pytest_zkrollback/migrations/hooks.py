@@ -68,8 +68,8 @@ def judge_hooks(target: RevisionContent, later: Sequence[RevisionContent]) -> Mi
         return MigrationFinding(
             SOURCE,
             None,
-            f"No revision after {target.revision} was rolled away from, so it is not known what the bad deploy "
-            "brought.",
+            f"No revision after {target.revision} was rolled away from, so it is not known what the "
+            "bad deploy brought.",
         )
     looked: list[str] = []
     things: list[_Thing] = []
