@@ -1,1 +1,92 @@
-"""x"""
+"""The entry point. It loads in every pytest run of an installation: nothing heavy until it is wanted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .fixtures import rollback
+from .options import add_options, is_wanted
+
+if TYPE_CHECKING:
+    from .hooks import Session
+
+__all__ = ["rollback"]
+
+ITEMS_MODULE = "pytest_zkrollback.items"
+DEFAULT_ITEMS = (
+    "rollout-backend",
+    "rollout-frontend",
+    "smoke",
+    "logs",
+    "health-database",
+    "events",
+    "migration",
+    "notify",
+)
+# Under a live run pytest's capture makes isatty(0) False, so it is asked at load time (field notes).
+STDIN_IS_TTY = sys.stdin is not None and sys.stdin.isatty()
+
+_SESSION: pytest.StashKey[Session] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Our options; not ``--env``, which is for a repository's own conftest."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """``--drill-stop`` is all that such a command does."""
+    if config.option.drill_stop:
+        from .hooks import stop_kept_drill
+
+        return stop_kept_drill(config)
+    return None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_cmdline_main")
+def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, object, object]:
+    """With an environment: validate, switch off what runs things twice, register the hooks of the run.
+
+    A wrapper, because xdist reads its options in a ``tryfirst`` implementation of the same hook.
+    """
+    if is_wanted(config.option) and not config.option.drill_stop and not hasattr(config, "workerinput"):
+        from .hooks import Session
+
+        session = Session(config)
+        config.stash[_SESSION] = session
+        config.pluginmanager.register(session, "zkrollback-session")
+    return (yield)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The checklist's items are the parameters of one test, in the runbook's order."""
+    if metafunc.function.__module__ == ITEMS_MODULE and "checklist_item" in metafunc.fixturenames:
+        session = metafunc.config.stash.get(_SESSION, None)
+        ids = session.checklist_ids if session is not None else DEFAULT_ITEMS
+        metafunc.parametrize("checklist_item", ids, ids=ids)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without an environment our items are left out; if nothing else was asked for, that is a usage error."""
+    if config.stash.get(_SESSION, None) is not None or config.option.collectonly:
+        return
+    ours = [item for item in items if is_ours(item)]
+    if not ours:
+        return
+    if len(ours) == len(items):
+        from .hooks import sentence_without_environment
+
+        raise pytest.UsageError(sentence_without_environment(config))
+    items[:] = [item for item in items if not is_ours(item)]
+    config.hook.pytest_deselected(items=ours)
+
+
+def is_ours(item: pytest.Item) -> bool:
+    """Whether the item is one of the checklist's, from whichever file it was collected."""
+    return getattr(getattr(item, "function", None), "__module__", None) == ITEMS_MODULE

@@ -89,7 +89,8 @@ class Environment(_Table):
     """One ``[environments.NAME]`` table, validated. Durations are seconds."""
 
     name: str
-    context: str | None = Field(description="kubeconfig context; None: in-cluster service account")
+    context: str = Field(min_length=1, description="kubeconfig context; default: the environment's name")
+    in_cluster: bool = Field(default=False, description="use the pod's own service account, no kubeconfig")
     kubeconfig: str | None = Field(default=None, description="file to use instead of $KUBECONFIG")
     namespace: str = Field(default="default", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
     release: str = Field(default="zkprova", pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=53)

@@ -1,0 +1,67 @@
+# `make` lists the targets. Both main ones, drill and test, make and use .venv here.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# The first Python 3.11 or newer that really runs (a pyenv shim may not).
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(READY): requirements/uv.txt requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found: install one, or say make PYTHON=/path/to/python3."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: venv
+venv: $(READY) ## make .venv with everything, at the locked versions
+
+.PHONY: drill
+drill: $(READY) ## rehearse a rollback on a real cluster on this machine, from nothing to a report
+	$(BIN)/pytest --env=drill --rollback-to=5
+
+.PHONY: drill-stop
+drill-stop: $(READY) ## end a drill that was kept with --drill-keep
+	$(BIN)/pytest --drill-stop
+
+.PHONY: test
+test: lint browser other-pythons ## everything that CI runs; the last lines are pytest's own counts
+	$(BIN)/pytest tests
+
+.PHONY: lint
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: browser
+browser: ## a Chromium for the tests of the report, from Debian's packages where it is missing
+	@tools/need-browser.sh
+
+.PHONY: other-pythons
+other-pythons: $(READY) ## unit and plugin tests on every other Python >= 3.11 found
+	$(BIN)/python tools/other_pythons.py
+
+.PHONY: campaign
+campaign: $(READY) ## what is long; results go to benchmarks/
+	$(BIN)/python benchmarks/plugin_load.py
+
+.PHONY: lock
+lock: $(READY) ## lock the newest versions, with hashes and without a registry's name
+	$(BIN)/$(LOCK) --upgrade --group dev pyproject.toml --output-file requirements/dev.txt
+	grep '^uv==' requirements/uv.txt | cut -d' ' -f1 | $(BIN)/$(LOCK) - --output-file requirements/uv.txt
+
+.PHONY: clean
+clean: ## remove what the targets made here (the drill's binaries stay in the user's cache)
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,121 @@
+"""The operator's own helm binary, as argv; it decides nothing. Helm 3 and 4 differ in one table here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..domain.errors import HelmProblem
+from ..domain.ports import Finished, Processes
+
+VERSION_TIMEOUT_S = 4
+# helm rounds --timeout to what Go's ParseDuration reads, and its own end comes before ours.
+DEADLINE_GRACE_S = 15
+DESCRIPTION_LIMIT = 256  # characters; Helm 4 refuses 257 (helm-measured.md, 7)
+
+
+@dataclass(frozen=True)
+class Major:
+    """What differs between the supported majors."""
+
+    description: bool  # `helm rollback --description` exists
+
+
+MAJORS = {3: Major(description=False), 4: Major(description=True)}
+
+
+@dataclass(frozen=True)
+class HelmVersion:
+    """``text`` as helm prints it, e.g. ``v4.3.1``."""
+
+    text: str
+    major: int
+
+
+def find_helm(configured: str | None, path: str | None) -> str:
+    """The binary: the configured one, else the first on ``path`` ($PATH). Raises HelmProblem."""
+    found = shutil.which(configured or "helm", path=path)
+    if found is None:
+        where = f"'{configured}' of the configuration" if configured else "helm on PATH"
+        raise HelmProblem(
+            f"There is no {where}, or it is not executable: install Helm 3 or 4, or name the binary "
+            "with the key 'helm' of the environment."
+        )
+    return found
+
+
+def parse_version(text: str) -> HelmVersion:
+    """``v4.3.1`` or ``v3.22+g1234`` -> HelmVersion; raises HelmProblem for an unsupported major or no version."""
+    match = re.match(r"v(\d+)\.\d+", text.strip())
+    if match is None:
+        raise HelmProblem(f"helm answered {text.strip()[:60]!r} instead of a version: is this binary helm?")
+    major = int(match.group(1))
+    if major not in MAJORS:
+        raise HelmProblem(f"helm {text.strip()} is not supported: install Helm 3 or Helm 4.")
+    return HelmVersion(text=text.strip(), major=major)
+
+
+class HelmCli:
+    """Helm bound to one context, namespace and kubeconfig, given explicitly with every call."""
+
+    def __init__(
+        self,
+        binary: str,
+        processes: Processes,
+        *,
+        context: str | None,
+        kubeconfig: str | None,
+        namespace: str,
+        environ: Mapping[str, str],
+    ) -> None:
+        """``environ`` is the operator's; HELM_KUBE* and what else redirects helm is scrubbed from it."""
+        self.binary = binary
+        self._processes = processes
+        self._scope = ["--namespace", namespace]
+        if context is not None:
+            self._scope += ["--kube-context", context]
+        if kubeconfig is not None:
+            self._scope += ["--kubeconfig", kubeconfig]
+        self._environ = {
+            key: value
+            for key, value in environ.items()
+            if not key.startswith("HELM_KUBE")
+            and key not in ("HELM_NAMESPACE", "HELM_MAX_HISTORY", "HELM_DEBUG")
+        }
+
+    def fetch_version(self) -> HelmVersion:
+        """``helm version``; raises HelmProblem."""
+        done = self._processes.run(
+            [self.binary, "version", "--template", "{{.Version}}"],
+            timeout_s=VERSION_TIMEOUT_S,
+            env=self._environ,
+        )
+        if done.exit_code != 0:
+            raise HelmProblem(
+                f"`{self.binary} version` failed (exit code {done.exit_code}): {done.output.strip()[:200]}"
+            )
+        return parse_version(done.stdout)
+
+    def rollback_argv(
+        self, release: str, revision: int, *, timeout_s: float, description: str, version: HelmVersion
+    ) -> list[str]:
+        """``helm rollback RELEASE N``: never pruning (--history-max 0), never waiting (we judge)."""
+        argv = [self.binary, "rollback", release, str(revision), *self._scope]
+        argv += ["--timeout", f"{int(timeout_s)}s", "--history-max", "0"]
+        if MAJORS[version.major].description:
+            argv += ["--description", shorten(description)]
+        return argv
+
+    def run_rollback(self, argv: list[str], *, timeout_s: float, on_start: Callable[[int], None]) -> Finished:
+        """The one call that changes anything. Helm's own --timeout ends it before our deadline does."""
+        return self._processes.run(
+            argv, timeout_s=timeout_s + DEADLINE_GRACE_S, env=self._environ, on_start=on_start
+        )
+
+
+def shorten(text: str) -> str:
+    """One line of at most 256 characters, as Helm 4 wants its description."""
+    line = " ".join(text.split())
+    return line if len(line) <= DESCRIPTION_LIMIT else line[: DESCRIPTION_LIMIT - 3] + "..."

@@ -1,0 +1,144 @@
+"""Parses the configuration into environments; messages name the key, its table and the nearest known key."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from .domain.environment import Environment
+from .domain.errors import UsageProblem
+
+SHIPPED = Path(__file__).with_name("zkrollback.toml")
+DRILL = "drill"
+
+
+def find_config(rootpath: Path, given: str | None) -> Path:
+    """The file to read: the one given, else ``zkrollback.toml``, else ``pyproject.toml`` if it has our table,
+    else the shipped one. Raises UsageProblem if the given file is missing."""
+    if given is not None:
+        path = Path(given)
+        if not path.is_file():
+            raise UsageProblem(f"--zkrollback-config={given}: there is no such file; helm did not run.")
+        return path
+    own = rootpath / "zkrollback.toml"
+    if own.is_file():
+        return own
+    project = rootpath / "pyproject.toml"
+    if project.is_file() and "zkrollback" in _load(project).get("tool", {}):
+        return project
+    return SHIPPED
+
+
+def known_environments(path: Path) -> list[str]:
+    """The names that ``--env`` takes with this file, ``drill`` first. Raises UsageProblem."""
+    return [DRILL, *sorted(_environments(path))]
+
+
+def load_environment(path: Path, name: str) -> Environment:
+    """The environment ``name`` of the file. ``drill`` is not in any file: the drill makes it.
+
+    Raises UsageProblem: unknown environment, unknown key, wrong value, broken TOML.
+    """
+    tables = _environments(path)
+    if name not in tables:
+        known = ", ".join([DRILL, *sorted(tables)])
+        raise UsageProblem(
+            f"--env={name} is not known in {path.name}: known environments are {known}; helm did not run."
+        )
+    table = tables[name]
+    try:
+        return Environment(**{"context": name, **table, "name": name, "base_dir": str(path.parent)})
+    except ValidationError as error:
+        raise UsageProblem(_sentence(error, path, f"environments.{name}")) from None
+
+
+def _environments(path: Path) -> dict[str, dict[str, Any]]:
+    """All environment tables, each laid over ``[defaults]``."""
+    document = _load(path)
+    if path.name == "pyproject.toml":
+        document = document.get("tool", {}).get("zkrollback", {})
+    unknown = sorted(set(document) - {"defaults", "environments"})
+    if unknown:
+        raise UsageProblem(
+            f"{path.name}: unknown table [{unknown[0]}]"
+            f"{_nearest(unknown[0], ['defaults', 'environments'])}; helm did not run."
+        )
+    defaults = document.get("defaults", {})
+    tables = document.get("environments", {})
+    for place, table in [("defaults", defaults), ("environments", tables), *_named(tables)]:
+        if not isinstance(table, dict):
+            raise UsageProblem(f"{path.name}: [{place}] has to be a table; helm did not run.")
+    if DRILL in tables:
+        raise UsageProblem(
+            f"{path.name}: [environments.{DRILL}]: this name is built in; choose another; helm did not run."
+        )
+    return {name: _laid_over(defaults, table) for name, table in tables.items()}
+
+
+def _named(tables: object) -> list[tuple[str, object]]:
+    return (
+        [(f"environments.{name}", table) for name, table in tables.items()]
+        if isinstance(tables, dict)
+        else []
+    )
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """``above`` over ``below``: tables are merged key by key, anything else is replaced.
+
+    ``workloads`` is replaced as a whole: its order is the order of the items.
+    """
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict) and key != "workloads"
+        merged[key] = _laid_over(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"{path}: this is no valid TOML: {error}; helm did not run.") from None
+    except OSError as error:
+        raise UsageProblem(f"{path}: it cannot be read: {error.strerror}; helm did not run.") from None
+
+
+def _sentence(error: ValidationError, path: Path, table: str) -> str:
+    """The first thing that is wrong, as one sentence."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"] if part not in ("Slack", "literal[False]")]
+    key = location[-1] if location else ""
+    place = ".".join([table, *location[:-1]])
+    if first["type"] == "extra_forbidden":
+        near = _nearest(key, _keys(location))
+        return f"{path.name}: unknown key '{key}' in [{place}]{near}; helm did not run."
+    if first["type"] == "missing":
+        return f"{path.name}: [{place}] needs the key '{key}'; helm did not run."
+    message = first["msg"].removeprefix("Value error, ")
+    shown = repr(first["input"])
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    return f"{path.name}: '{key}' in [{place}] is {shown}: {message}; helm did not run."
+
+
+def _keys(location: list[str]) -> list[str]:
+    """The known keys of the table that holds the last part of ``location``."""
+    schema = Environment.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in location[:-1]:
+        node = node.get("properties", {}).get(part, {})
+        for option in [node, *node.get("anyOf", []), *node.get("allOf", [])]:
+            if "$ref" in option:
+                node = schema["$defs"][option["$ref"].rsplit("/", 1)[-1]]
+                break
+    return [key for key in node.get("properties", {}) if key not in ("name", "base_dir")]
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f" (did you mean '{near[0]}'?)" if near else f" (known: {', '.join(known)})" if known else ""

@@ -1,0 +1,84 @@
+"""What the operator sees while the run waits: a live table on a terminal, one line per change elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from .domain.model import Record
+from .domain.ports import Clock
+from .record.terminal import render_live, render_progress_line
+
+_REFRESH_PER_S = 8
+
+
+class Display:
+    """Draws the record that ``fetch`` gives; every text has passed the redactor before."""
+
+    def __init__(self, fetch: Callable[[], Record], clock: Clock, stream: IO[str]) -> None:
+        """``stream`` is the real terminal (pytest's capture is off in the runtestloop wrapper)."""
+        self._fetch = fetch
+        self._clock = clock
+        self._stream = stream
+        self._status = ""
+        self._last_change = ""
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+        if stream.isatty():
+            console = Console(file=stream, highlight=False)
+            if not console.is_dumb_terminal:
+                self._live = Live(
+                    get_renderable=self._render,
+                    console=console,
+                    refresh_per_second=_REFRESH_PER_S,
+                    transient=True,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                )
+
+    def __enter__(self) -> Self:
+        """Begin on a line of its own."""
+        self._write("\n")
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was."""
+        if self._live is not None:
+            self._live.stop()
+
+    def status(self, text: str) -> None:
+        """One line about what is going on now (redacted by the caller)."""
+        self._status = text
+        if self._live is None:
+            self._line(text)
+
+    def changed(self) -> None:
+        """The record changed: a terminal redraws by itself, elsewhere a line says what is new."""
+        if self._live is None:
+            text = render_progress_line(self._fetch(), self._clock.now())
+            what = text.partition("  ")[2] or text
+            if what != self._last_change:
+                self._last_change = what
+                self._line(text)
+
+    def _line(self, text: str) -> None:
+        with self._lock:
+            self._write(text + "\n")
+
+    def _render(self) -> RenderableType:
+        table = render_live(self._fetch(), self._clock.now())
+        return Group(table, Text("  " + self._status, style="dim", no_wrap=True, overflow="ellipsis"))
+
+    def _write(self, text: str) -> None:
+        # A closed terminal must not end the run (design: nothing about telling stops it).
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+            self._stream.flush()

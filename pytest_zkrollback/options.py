@@ -1,0 +1,251 @@
+"""The command line: every option of the contract, parsed before anything is contacted.
+
+Imported in every pytest run of the installation, so it imports nothing but the standard library and pytest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+_GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
+
+# What a later issue brings; asking for it today is a usage error, never silently nothing.
+NOT_YET = {
+    "rollback_to_commit": "--rollback-to-commit",
+    "rollback_redeploy_main": "--rollback-redeploy-main",
+    "rollback_no_merge": "--rollback-no-merge",
+    "rollback_plan": "--rollback-plan",
+    "rollback_recover": "--rollback-recover",
+    "rollback_signal": "--rollback-signal",
+    "rollback_override": "--rollback-override",
+    "rollback_break_glass": "--rollback-break-glass",
+    "rollback_soak": "--rollback-soak",
+    "zkrollback_bundle": "--zkrollback-bundle",
+    "drill_context": "--drill-context",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the operator asked for, validated as far as it can be without the configuration.
+
+    ``target`` is the Helm revision to roll back to; None verifies only.
+    """
+
+    environment: str
+    target: int | None = None
+    reason: str = "not given"
+    next_steps: str = "none given"
+    incident: str = ""
+    impact_since: datetime | None = None
+    confirm: str | None = None
+    migration_assessed: str | None = None
+    waivers: dict[str, str] = field(default_factory=dict)
+    config_file: str | None = None
+    report_dir: str = "reports"
+    drill_keep: bool = False
+    drill_story: str | None = None
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register everything but ``--env``, the commonest private option of test suites."""
+    group = parser.getgroup("zkrollback", _GROUP)
+    add = group.addoption
+    add(
+        "--zkrollback-env",
+        dest="zkrollback_env",
+        metavar="NAME",
+        help="environment to work on; 'drill' is built in",
+    )
+    add(
+        "--rollback-to",
+        metavar="TARGET",
+        help="roll back to this Helm revision N (previous, last-verified: not yet)",
+    )
+    add("--rollback-to-commit", metavar="SHA", help="roll back through GitHub Actions (not yet)")
+    add(
+        "--rollback-redeploy-main",
+        action="store_true",
+        help="redeploy main's tip through GitHub Actions (not yet)",
+    )
+    add("--rollback-no-merge", action="store_true", help="stop at the pull request (not yet)")
+    add("--rollback-plan", action="store_true", help="rehearse: change and tell nothing, anywhere (not yet)")
+    add("--rollback-recover", action="store_true", help="recover a stranded release (not yet)")
+    add("--rollback-reason", metavar="TEXT", help="why, for the record and Slack")
+    add("--rollback-next-steps", metavar="TEXT", help="what happens next, for the record and Slack")
+    add("--rollback-incident", metavar="ID-or-URL", help="the incident's ticket")
+    add(
+        "--rollback-impact-since",
+        metavar="TIME",
+        help="since when users are affected, e.g. 2026-11-23T02:11:00Z",
+    )
+    add("--rollback-confirm", metavar="NAME", help="the environment's name again, where it is protected")
+    add(
+        "--rollback-signal",
+        action="append",
+        metavar="NAME=yes|no",
+        help="your word on a decision signal (not yet)",
+    )
+    add("--rollback-migration-assessed", metavar="TEXT", help="the migration assessment, recorded")
+    add(
+        "--rollback-override",
+        action="append",
+        metavar="GUARD=REASON",
+        help="pass one guard, audited (not yet)",
+    )
+    add("--rollback-break-glass", metavar="REASON", help="pass every guard that can be passed (not yet)")
+    add(
+        "--rollback-waive",
+        action="append",
+        metavar="ITEM=REASON",
+        help="leave one checklist item out, audited: WAIVED, never passed; repeatable",
+    )
+    add("--rollback-soak", metavar="SECONDS", help="keep watching after the first green (not yet)")
+    add(
+        "--zkrollback-config",
+        metavar="FILE",
+        help="configuration; default: zkrollback.toml, else [tool.zkrollback] in pyproject.toml",
+    )
+    add("--zkrollback-report-dir", metavar="DIR", help="where the reports go; default: reports")
+    add("--zkrollback-bundle", action="store_true", help="one zip for the ticket (not yet)")
+    add("--drill-keep", action="store_true", help="keep the drill's cluster for the next run")
+    add("--drill-stop", action="store_true", help="end a kept drill, and nothing else")
+    add("--drill-context", metavar="NAME", help="run the drill on an existing kind or k3d context (not yet)")
+    add("--drill-story", metavar="NAME", help="what went wrong in revision 6; default: crash-loop")
+
+
+def add_env_option(parser: pytest.Parser) -> None:
+    """For a repository's own ``conftest.py``: ``--env`` as a short name of ``--zkrollback-env``.
+
+    If another plugin or conftest already owns ``--env`` it stays theirs, and ``--zkrollback-env`` serves.
+    """
+    try:
+        parser.getgroup("zkrollback", _GROUP).addoption(
+            "--env", dest="zkrollback_env", metavar="NAME", help="short for --zkrollback-env"
+        )
+    except (ValueError, argparse.ArgumentError):
+        # pytest's and argparse's words for "already added": it stays theirs, the longer name serves.
+        return
+
+
+def refuse_without_plugin(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """For a repository's own ``conftest.py``: where the plugin is not loaded, say so."""
+    if not pluginmanager.hasplugin("zkrollback") and not pluginmanager.hasplugin("pytest_zkrollback.plugin"):
+        add_options(parser)
+        pluginmanager.register(_NotLoaded(), "zkrollback-not-loaded")
+
+
+class _NotLoaded:
+    """Stands in for the plugin where autoload is off, so that an option of ours is never ignored."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> None:
+        """Exit 4 if anything of ours was asked for."""
+        if is_wanted(config.option):
+            raise pytest.UsageError(
+                "pytest-zkrollback is installed but its plugin is not loaded "
+                "(PYTEST_DISABLE_PLUGIN_AUTOLOAD or -p no:zkrollback): add -p pytest_zkrollback.plugin; "
+                "nothing was contacted and helm did not run."
+            )
+
+
+def is_wanted(option: Any) -> bool:
+    """Whether any of our options was given, so that the plugin has something to do or to refuse."""
+    return option.zkrollback_env is not None or option.drill_stop or bool(_given_without_env(option))
+
+
+def parse_request(option: Any) -> Request:
+    """The request behind ``config.option``; raises pytest.UsageError with one sentence (exit 4)."""
+    if option.zkrollback_env is None:
+        given = ", ".join(_given_without_env(option))
+        raise pytest.UsageError(
+            f"{given} needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs to "
+            "another plugin); helm did not run."
+        )
+    for dest, flag in NOT_YET.items():
+        if getattr(option, dest):
+            raise pytest.UsageError(f"{flag} is not built yet; nothing was contacted and helm did not run.")
+    if option.zkrollback_env != "drill":
+        for dest, flag in (("drill_keep", "--drill-keep"), ("drill_story", "--drill-story")):
+            if getattr(option, dest):
+                raise pytest.UsageError(
+                    f"{flag} goes with --env=drill, not with --env={option.zkrollback_env}."
+                )
+    return Request(
+        environment=option.zkrollback_env,
+        target=None if option.rollback_to is None else parse_target(option.rollback_to),
+        reason=_text(option.rollback_reason, "not given"),
+        next_steps=_text(option.rollback_next_steps, "none given"),
+        incident=_text(option.rollback_incident, ""),
+        impact_since=None
+        if option.rollback_impact_since is None
+        else parse_time(option.rollback_impact_since),
+        confirm=option.rollback_confirm,
+        migration_assessed=_text(option.rollback_migration_assessed, "") or None,
+        waivers=parse_waivers(option.rollback_waive or []),
+        config_file=option.zkrollback_config,
+        report_dir=option.zkrollback_report_dir or "reports",
+        drill_keep=option.drill_keep,
+        drill_story=option.drill_story,
+    )
+
+
+def parse_target(text: str) -> int:
+    """A Helm revision from 1 up. Helm itself takes 0 as "one before" and "01" as 1; we take neither."""
+    if text in ("previous", "last-verified"):
+        raise pytest.UsageError(
+            f"--rollback-to={text} is not built yet: give the revision's number, "
+            "from `helm history RELEASE`; helm did not run."
+        )
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text, flags=re.ASCII):
+        raise pytest.UsageError(
+            f"--rollback-to={text} is no Helm revision: give a whole number from 1, "
+            "as in `helm history RELEASE`; helm did not run."
+        )
+    return int(text)
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time with its zone."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise pytest.UsageError(
+            f"--rollback-impact-since={text} is no time with a zone: write it like 2026-11-23T02:11:00Z; "
+            "helm did not run."
+        )
+    return time
+
+
+def parse_waivers(pairs: list[str]) -> dict[str, str]:
+    """``ITEM=REASON`` pairs; a waiver without a reason would not be audited, so it is refused."""
+    waivers: dict[str, str] = {}
+    for pair in pairs:
+        item, _, reason = pair.partition("=")
+        if not item.strip() or not reason.strip():
+            raise pytest.UsageError(
+                f"--rollback-waive={pair} needs an item and a reason, as in "
+                "--rollback-waive=smoke='no smoke test for this service'; helm did not run."
+            )
+        waivers[item.strip()] = reason.strip()
+    return waivers
+
+
+def _text(value: str | None, default: str) -> str:
+    return value.strip() or default if value is not None else default
+
+
+def _given_without_env(option: Any) -> list[str]:
+    """Options that make no sense without an environment."""
+    names = [*NOT_YET, "rollback_to", "rollback_waive", "rollback_confirm", "rollback_migration_assessed"]
+    names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
+    names += ["drill_keep", "drill_story"]
+    return ["--" + name.replace("_", "-") for name in names if getattr(option, name)]

@@ -1,0 +1,66 @@
+"""Keeps the run's record: every change of state is on disk before the next thing happens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from ..domain.model import Item, Record, SamplePoint, TimelineEntry
+from ..domain.ports import Clock
+
+
+class Scribe:
+    """The one owner of the record. Threads may write; readers get a frozen model."""
+
+    def __init__(self, record: Record, clock: Clock, write: Callable[[Record], None]) -> None:
+        """``write`` puts a record on disk (redacted, atomically) and never raises."""
+        self._record = record
+        self._clock = clock
+        self._write = write
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Put the record on disk for the first time."""
+        with self._lock:
+            self._write(self._record)
+
+    @property
+    def record(self) -> Record:
+        """The record as it stands."""
+        return self._record
+
+    def update(self, **changes: Any) -> None:
+        """Replace fields of the record and write it."""
+        with self._lock:
+            self._record = self._record.model_copy(update=changes)
+            self._write(self._record)
+
+    def item(self, item_id: str, **changes: Any) -> None:
+        """Replace fields of one item and write. An unknown id is a bug (KeyError)."""
+        with self._lock:
+            items = list(self._record.items)
+            index = next((i for i, item in enumerate(items) if item.id == item_id), None)
+            if index is None:
+                raise KeyError(item_id)
+            items[index] = items[index].model_copy(update=changes)
+            self._record = self._record.model_copy(update={"items": tuple(items)})
+            self._write(self._record)
+
+    def find(self, item_id: str) -> Item:
+        """The item; an unknown id is a bug (StopIteration)."""
+        return next(item for item in self._record.items if item.id == item_id)
+
+    def event(self, text: str, source: str, at: datetime | None = None) -> None:
+        """Add a line to the timeline; ``source`` says whose word it is."""
+        entry = TimelineEntry(at=at or self._clock.now(), event=text, source=source)
+        with self._lock:
+            timeline = (*self._record.timeline, entry)
+            self._record = self._record.model_copy(update={"timeline": timeline})
+            self._write(self._record)
+
+    def samples(self, points: tuple[SamplePoint, ...]) -> None:
+        """Replace the points of the pictures; on disk with the next change of state."""
+        with self._lock:
+            self._record = self._record.model_copy(update={"samples": points})

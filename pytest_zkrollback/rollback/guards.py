@@ -1,0 +1,216 @@
+"""The questions before helm: pure judgement on what the preflight found.
+
+A guard refuses on evidence of harm, or when the cluster's identity, the release's pending state or the right
+to write is unknown; every other unknown warns and is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ..domain.errors import ZkRollbackError
+from ..domain.model import Guard
+
+if TYPE_CHECKING:
+    from ..clients.helm import HelmVersion
+    from ..domain.environment import Environment
+    from ..release.history import ReleaseHistory
+
+T = TypeVar("T")
+
+OK, WARNED, REFUSED = "ok", "warned", "refused"
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What one preflight question brought: a value, or why it is unknown."""
+
+    value: T | None = None
+    error: ZkRollbackError | None = None
+
+    @property
+    def why(self) -> str:
+        """Why the value is unknown, as a sentence."""
+        return str(self.error) if self.error is not None else "no answer within the preflight's budget"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All answers of the preflight. ``denied`` lists rights that are missing, e.g. ``create secrets``."""
+
+    history: Answer[ReleaseHistory]
+    identity: Answer[str]
+    helm: Answer[HelmVersion]
+    denied: Answer[Sequence[str]]
+
+
+def judge_guards(facts: Facts, env: Environment, target: int, confirm: str | None) -> tuple[Guard, ...]:
+    """Every guard of a rollback, in the order in which they are shown."""
+    return (
+        _identity(facts.identity, env),
+        _protected(env, confirm),
+        _release(facts.history),
+        _pending(facts.history),
+        _target(facts.history, target),
+        _helm(facts.helm),
+        _permissions(facts.denied),
+    )
+
+
+def judge_verify_guards(facts: Facts, env: Environment) -> tuple[Guard, ...]:
+    """Verify-only changes nothing, but it has to be the right cluster and a known release."""
+    identity = _identity(facts.identity, env)
+    if env.identity is None:
+        identity = identity.model_copy(update={"state": WARNED})
+    return (identity, _release(facts.history))
+
+
+def refusals(guards: Sequence[Guard]) -> list[Guard]:
+    """Those that stand between the operator and helm."""
+    return [guard for guard in guards if guard.state == REFUSED]
+
+
+def _identity(answer: Answer[str], env: Environment) -> Guard:
+    consequence = "The rollback could hit another cluster than the one that you mean."
+    pin = env.identity.kube_system_uid if env.identity else None
+    if pin is None:
+        if env.protected:
+            return Guard(
+                id="identity",
+                state=REFUSED,
+                evidence=f"environment '{env.name}' is protected but its cluster is not pinned"
+                + (f"; this cluster is {answer.value}" if answer.value else "")
+                + f": add kube_system_uid to [environments.{env.name}.identity]",
+                consequence=consequence,
+            )
+        hint = f'; to pin it: kube_system_uid = "{answer.value}"' if answer.value else ""
+        return Guard(id="identity", state=WARNED, evidence=f"the cluster is not pinned{hint}")
+    if answer.value is None:
+        return Guard(
+            id="identity",
+            state=REFUSED,
+            evidence=f"whether this is the pinned cluster is unknown: {answer.why}",
+            consequence=consequence,
+        )
+    if answer.value != pin:
+        return Guard(
+            id="identity",
+            state=REFUSED,
+            evidence=f"context '{env.context}' points at cluster {answer.value}, but {pin} is pinned",
+            consequence=consequence,
+        )
+    return Guard(id="identity", state=OK, evidence=f"the cluster is the pinned one ({pin})")
+
+
+def _protected(env: Environment, confirm: str | None) -> Guard:
+    option = f"--rollback-confirm={env.name}"
+    if confirm is not None and confirm != env.name:
+        return Guard(
+            id="protected",
+            state=REFUSED,
+            evidence=f"--rollback-confirm={confirm} names another environment than --env={env.name}",
+            consequence="One of the two is a slip; it decides who is affected.",
+            override=option,
+        )
+    if env.protected and confirm is None:
+        return Guard(
+            id="protected",
+            state=REFUSED,
+            evidence=f"environment '{env.name}' is protected",
+            consequence="Users of a protected environment are affected at once.",
+            override=option,
+        )
+    said = "confirmed by name" if confirm is not None else "not protected"
+    return Guard(id="protected", state=OK, evidence=f"environment '{env.name}' is {said}")
+
+
+def _release(answer: Answer[ReleaseHistory]) -> Guard:
+    if answer.value is None:
+        return Guard(
+            id="release",
+            state=REFUSED,
+            evidence=answer.why,
+            consequence="Without the release's history nobody knows what a rollback would do.",
+        )
+    head = answer.value.head.revision
+    return Guard(
+        id="release",
+        state=OK,
+        evidence=f"revision {head.revision} is {head.status} ({head.chart}), "
+        f"{len(answer.value.revisions)} revisions kept",
+    )
+
+
+def _pending(answer: Answer[ReleaseHistory]) -> Guard:
+    if answer.value is None:
+        return Guard(id="pending", state=REFUSED, evidence="whether another operation runs is unknown")
+    head = answer.value.head.revision
+    if head.status.startswith("pending"):
+        return Guard(
+            id="pending",
+            state=REFUSED,
+            evidence=f"revision {head.revision} is {head.status} "
+            f"since {head.deployed_at:%Y-%m-%d %H:%M:%S} UTC",
+            consequence="Somebody's helm may still be at work: both could end as `deployed`, "
+            "and which one runs would be chance.",
+        )
+    return Guard(id="pending", state=OK, evidence=f"no operation is under way (head is {head.status})")
+
+
+def _target(answer: Answer[ReleaseHistory], target: int) -> Guard:
+    if answer.value is None:
+        return Guard(id="target", state=REFUSED, evidence="which revisions exist is unknown")
+    found = answer.value.get(target)
+    if found is None:
+        exist = ", ".join(str(revision.revision) for revision in answer.value.revisions)
+        return Guard(
+            id="target",
+            state=REFUSED,
+            evidence=f"there is no revision {target}; revisions that exist: {exist}",
+            consequence="helm cannot roll back to what it does not have.",
+        )
+    revision = found.revision
+    if revision.status in ("deployed", "superseded"):
+        return Guard(
+            id="target",
+            state=OK,
+            evidence=f"revision {target} is {revision.status}: {revision.chart}, "
+            f"{', '.join(revision.images) or 'no images'}",
+        )
+    return Guard(
+        id="target",
+        state=REFUSED,
+        evidence=f"revision {target} is {revision.status}: {revision.description}",
+        consequence="helm would roll back to it all the same and report success.",
+    )
+
+
+def _helm(answer: Answer[HelmVersion]) -> Guard:
+    if answer.value is None:
+        return Guard(
+            id="helm-version",
+            state=REFUSED,
+            evidence=answer.why,
+            consequence="Without helm nothing rolls back.",
+        )
+    return Guard(id="helm-version", state=OK, evidence=f"helm {answer.value.text}")
+
+
+def _permissions(answer: Answer[Sequence[str]]) -> Guard:
+    if answer.value is None:
+        return Guard(
+            id="permissions",
+            state=REFUSED,
+            evidence=f"whether you may write is unknown: {answer.why}",
+            consequence="helm could stop halfway.",
+        )
+    if answer.value:
+        return Guard(
+            id="permissions",
+            state=REFUSED,
+            evidence=f"you may not: {', '.join(answer.value)}",
+            consequence="helm would stop halfway and leave no revision deployed.",
+        )
+    return Guard(id="permissions", state=OK, evidence="every right that helm needs is there")

@@ -1,0 +1,226 @@
+"""The session's one run, from options to the finished record. No pytest here."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from .clients.clock import SystemClock
+from .clients.kube import connect
+from .clients.process import LocalProcesses
+from .config import DRILL, find_config, load_environment
+from .display import Display
+from .domain.environment import Environment, Slack
+from .domain.errors import ZkRollbackError
+from .domain.model import Guard, Item, Mode, Outcome, Override, Record
+from .domain.verdict import Word
+from .drill.session import DRILL_WORKLOADS, Drill, start_drill
+from .drill.stories import DEFAULT_STORY, choose_story
+from .engine.watch import ClusterWatch
+from .options import Request
+from .record.outcome import choose_outcome, next_commands, render_summary
+from .record.redaction import Redactor
+from .record.scribe import Scribe
+from .record.store import Store, file_stem
+from .run_preflight import run_preflight
+from .run_rollback import run_rollback
+from .run_verify import run_verify
+from .scene import Scene, variables
+from .signals import Signals
+
+_FIRST = {
+    "preflight": "Preflight: what has to be known before helm runs",
+    "rollback": "helm rollback, once",
+    "release-equivalence": "The live objects equal the target revision",
+}
+_AFTER_ROLLOUTS = ("smoke", "logs", "health-database", "events", "migration", "notify")
+_FINAL = (Outcome.REFUSED, Outcome.INTERRUPTED, Outcome.SUPERSEDED)
+
+
+class Run:
+    """One run. Making it contacts nothing; :meth:`execute` does everything, once."""
+
+    def __init__(
+        self, request: Request, env: Environment | None, workloads: Sequence[str], command_line: str
+    ) -> None:
+        """``env`` is None for the drill, which makes its own; ``workloads`` are the rollouts' names."""
+        self.request = request
+        self.checklist_ids = (*(f"rollout-{name}" for name in workloads), *_AFTER_ROLLOUTS)
+        self.hints: tuple[str, ...] = ()
+        self._env = env
+        self._drill: Drill | None = None
+        self._clock = SystemClock()
+        self._processes = LocalProcesses()
+        self._signals = Signals()
+        self._redactor = Redactor()
+        self._watch: ClusterWatch | None = None
+        record = self._blank(command_line)
+        self.item_ids = tuple(item.id for item in record.items)
+        self.store = Store(Path(request.report_dir), file_stem(record), self._redactor)
+        self._scribe = Scribe(record, self._clock, self.store.write)
+        self._display = Display(lambda: self.redacted, self._clock, sys.stdout)
+
+    @classmethod
+    def create(cls, request: Request, rootpath: Path, command_line: str) -> Run:
+        """Read the configuration; raises UsageProblem."""
+        path = find_config(rootpath, request.config_file)
+        if request.environment == DRILL:
+            choose_story(request.drill_story or DEFAULT_STORY)
+            return cls(request, None, tuple(DRILL_WORKLOADS), command_line)
+        env = load_environment(path, request.environment)
+        return cls(request, env, tuple(env.workloads), command_line)
+
+    @property
+    def redacted(self) -> Record:
+        """The record as it stands, without secrets: what everything outside of a run sees."""
+        return self._redactor.record(self._scribe.record)
+
+    def execute(self, selected: frozenset[str]) -> None:
+        """All of it, once; nothing that an operator, a cluster or a signal can cause is raised.
+
+        ``selected`` are the items that pytest will report; the others are left out and said so.
+        """
+        self._signals.install()
+        self._scribe.begin()
+        note = ""
+        try:
+            with self._display:
+                self._steps(selected)
+        except KeyboardInterrupt:
+            note = f"interrupted by {self._signals.name or 'SIGINT'}"
+            self._scribe.update(outcome=Outcome.INTERRUPTED)
+        except ZkRollbackError as error:
+            note = f"not run: {error}"
+            self._refuse(error)
+        finally:
+            self._conclude(selected, note)
+            if self._watch is not None:
+                self._watch.stop()
+            if self._drill is not None:
+                self._drill.close()
+            self._signals.restore()
+
+    def _steps(self, selected: frozenset[str]) -> None:
+        with self._signals.raising():
+            scene = self._open(selected)
+            facts = run_preflight(scene)
+        if facts is None or facts.history.value is None:
+            return
+        history, target = facts.history.value, self.request.target
+        self._watch = ClusterWatch(scene.kube, scene.env.namespace, self._clock)
+        self._watch.start()
+        since = self._clock.now()
+        ran = False
+        if target is not None and facts.helm.value is not None:
+            ran = run_rollback(scene, history, target, facts.helm.value)
+        if self._signals.count:
+            raise KeyboardInterrupt
+        run_verify(scene, history, self._watch, since if ran else history.head.revision.deployed_at)
+        if self._signals.count:
+            raise KeyboardInterrupt
+
+    def _open(self, selected: frozenset[str]) -> Scene:
+        """The environment and its API server; the redactor knows their secrets before anything is shown."""
+        if self._env is None:
+            self._drill = start_drill(
+                keep=self.request.drill_keep,
+                story=self.request.drill_story,
+                progress=lambda text: self._display.status(self._redactor.text(text)),
+            )
+            self.hints = self._drill.hints
+            self._env = self._drill.environment
+        env = self._env
+        if isinstance(env.slack, Slack):
+            self._redactor.add(variables(self._drill).get(env.slack.webhook_env, ""), env.slack.webhook_env)
+        self._scribe.update(namespace=env.namespace, release=env.release, cluster=f"context {env.context}")
+        kube = connect(
+            None if env.in_cluster else env.context, env.kubeconfig, self._clock, processes=self._processes
+        )
+        for secret in kube.known_secrets():
+            self._redactor.add(secret)
+        self._scribe.update(cluster=f"context {env.context}, {kube.server}")
+        return Scene(
+            request=self.request,
+            env=env,
+            kube=kube,
+            scribe=self._scribe,
+            display=self._display,
+            redactor=self._redactor,
+            clock=self._clock,
+            processes=self._processes,
+            signals=self._signals,
+            selected=selected,
+            drill=self._drill,
+        )
+
+    def _refuse(self, error: ZkRollbackError) -> None:
+        """Something that has to be known could not be: nothing was changed, helm did not run."""
+        now = self._clock.now()
+        guard = Guard(id="cluster", state="refused", evidence=str(error))
+        self._scribe.update(outcome=Outcome.REFUSED, guards=(*self._scribe.record.guards, guard))
+        if self._scribe.find("preflight").verdict is None:
+            self._scribe.item("preflight", verdict=Word.FAIL, observed=str(error), finished_at=now)
+        self._scribe.event(f"refused: {error}", "zkrollback")
+
+    def _conclude(self, selected: frozenset[str], note: str) -> None:
+        """Every item gets a verdict, the run an outcome, the record its end."""
+        scribe, now = self._scribe, self._clock.now()
+        refused = scribe.record.outcome is Outcome.REFUSED
+        for item in scribe.record.items:
+            if item.verdict is None:
+                why = note or ("not run: refused at preflight" if refused else "it was not judged")
+                if item.id not in selected:
+                    why = "left out on the command line (-k, -m, --deselect, --lf or a path)"
+                scribe.item(item.id, verdict=Word.UNVERIFIED, observed=why, finished_at=now)
+        record = scribe.record
+        if record.outcome not in _FINAL:
+            scribe.update(outcome=choose_outcome(record.items))
+        elif record.outcome is Outcome.REFUSED and record.mode is Mode.VERIFY:
+            scribe.update(outcome=Outcome.UNVERIFIED)
+        if scribe.record.outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
+            ends = [item.finished_at for item in scribe.record.items if item.finished_at is not None]
+            scribe.update(recovered_at=max(ends))
+        scribe.event(f"run ended: {scribe.record.outcome}", "zkrollback", now)
+        scribe.update(
+            finished_at=now,
+            summary=render_summary(scribe.record),
+            next_commands=next_commands(scribe.record, self._env),
+            redactions=self._redactor.count,
+        )
+
+    def _blank(self, command_line: str) -> Record:
+        request = self.request
+        rolls_back = request.target is not None
+        first = [
+            Item(id=key, title=title) for key, title in _FIRST.items() if key != "rollback" or rolls_back
+        ]
+        return Record(
+            run_id=secrets.token_hex(4),
+            mode=Mode.ROLLBACK if rolls_back else Mode.VERIFY,
+            environment=request.environment,
+            target_revision=request.target,
+            reason=request.reason,
+            next_steps=request.next_steps,
+            incident=request.incident,
+            operator=f"{_user()}@{platform.node()}",
+            command_line=command_line,
+            started_at=self._clock.now(),
+            impact_since=request.impact_since,
+            items=(*first, *(Item(id=key, title=key) for key in self.checklist_ids)),
+            overrides=tuple(
+                Override(id=key, kind="item", reason=reason) for key, reason in request.waivers.items()
+            ),
+            versions={"pytest-zkrollback": __version__, "Python": platform.python_version()},
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,104 @@
+"""First step: ask everything read-only, judge the guards, write the plan down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .domain.model import Guard, Helm, Outcome, Plan
+from .domain.observation import JsonObject
+from .domain.verdict import Word
+from .release.history import Release, ReleaseHistory, fetch_history
+from .release.manifest import parse_manifest, render_manifest_diff
+from .rollback.guards import Facts, judge_guards, judge_verify_guards, refusals
+from .rollback.preflight import fetch_facts
+from .scene import Scene, target_release
+
+
+def run_preflight(scene: Scene) -> Facts | None:
+    """The facts, or None where a guard refused: then nothing was changed and nothing more happens."""
+    env, scribe, request = scene.env, scene.scribe, scene.request
+    began = scene.clock.now()
+    scene.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
+
+    def objects_to_write(history: ReleaseHistory) -> Iterable[JsonObject]:
+        wanted = history.get(target_release(scene, history))
+        return parse_manifest(wanted.manifest, env.namespace) if wanted else ()
+
+    def history() -> ReleaseHistory:
+        return fetch_history(scene.kube, env.namespace, env.release, also=[request.target or 0])
+
+    facts = fetch_facts(
+        env,
+        scene.kube,
+        scene.helm,
+        history,
+        objects_to_write,
+        scene.clock,
+        writes=request.target is not None,
+    )
+    if request.target is None:
+        guards = judge_verify_guards(facts, env)
+    else:
+        guards = judge_guards(facts, env, request.target, request.confirm)
+    scribe.update(guards=guards)
+    if facts.history.value is not None:
+        scribe.update(**_plan(scene, facts.history.value))
+    if facts.helm.value is not None:
+        scribe.update(
+            helm=Helm(version=facts.helm.value.text),
+            versions={**scribe.record.versions, "Helm": facts.helm.value.text},
+        )
+    refused = refusals(guards)
+    scribe.item(
+        "preflight",
+        verdict=Word.FAIL if refused else Word.PASS,
+        observed=_observed(refused or guards),
+        started_at=began,
+        finished_at=scene.clock.now(),
+    )
+    if refused:
+        refuse(scene, refused)
+        return None
+    scribe.event("preflight passed", "zkrollback")
+    scene.display.changed()
+    return facts
+
+
+def refuse(scene: Scene, refused: Iterable[Guard]) -> None:
+    """Record that the run ends before helm."""
+    scene.scribe.update(outcome=Outcome.REFUSED)
+    scene.scribe.event(f"refused by {', '.join(guard.id for guard in refused)}", "zkrollback")
+
+
+def _observed(guards: Iterable[Guard]) -> str:
+    return "; ".join(f"{guard.id}: {guard.evidence}" for guard in guards)
+
+
+def _plan(scene: Scene, history: ReleaseHistory) -> dict[str, object]:
+    """What the history says before anything is done.
+
+    The bad revision is the head, or, where the head already is the target, the last one before that differs.
+    """
+    head = history.head.revision
+    target = target_release(scene, history)
+    wanted = history.get(target)
+    live = history.origin(head.revision) == target or head.revision == target
+    bad = history.bad_before(head.revision) if live else history.head
+    return {
+        "revision_before": head.revision,
+        "revision_after": head.revision,
+        "target_revision": target,
+        "plan": Plan(
+            target=wanted.revision if wanted else None,
+            bad=bad.revision if bad else None,
+            history=history.revisions,
+            diff=_diff(scene, bad, wanted) if bad and wanted else "",
+        ),
+    }
+
+
+def _diff(scene: Scene, bad: Release, wanted: Release) -> str:
+    namespace = scene.env.namespace
+    return render_manifest_diff(
+        parse_manifest(bad.manifest, namespace), parse_manifest(wanted.manifest, namespace)
+    )

@@ -1,0 +1,82 @@
+"""Third step: observe and judge the checklist, all items side by side, and tell the team."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from .compose import build_checks
+from .domain.errors import ZkRollbackError
+from .domain.model import Outcome
+from .domain.observation import Sample
+from .domain.verdict import Judgement, Verdict, Word
+from .engine.samples import Samples
+from .engine.schedule import ROLLOUT_PREFIX, Schedule
+from .engine.watch import ClusterWatch
+from .release.history import ReleaseHistory, fetch_history
+from .scene import Scene
+
+
+def run_verify(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since: datetime) -> None:
+    """Judge every item until its verdict is final; each is in the record before the next one.
+
+    ``history`` is as it was before helm; ``since`` when the rollback began, by the server's clock.
+    """
+    scribe, waivers = scene.scribe, scene.request.waivers
+    samples = Samples(scene.env.workloads.values())
+    checks = build_checks(scene, history, watch, since)
+    wanted = []
+    for check in checks:
+        scribe.item(check.id, title=check.title, expected=check.expected, command=check.command)
+        if check.id in waivers:
+            now = scene.clock.now()
+            text = f"waived by the operator: {waivers[check.id]}"
+            scribe.item(check.id, verdict=Word.WAIVED, observed=text, finished_at=now)
+        elif check.id in scene.selected or check.id.startswith(ROLLOUT_PREFIX):
+            wanted.append(check)  # a rollout is needed even if left out: others wait until it has settled
+
+    def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
+        if item_id not in scene.selected:
+            return
+        scribe.samples(samples.points())
+        if isinstance(judgement, Verdict):
+            scribe.item(
+                item_id,
+                verdict=judgement.word,
+                observed=judgement.observed,
+                evidence=judgement.evidence,
+                started_at=started_at,
+                finished_at=finished_at,
+            )
+            scribe.event(f"{item_id}: {judgement.word}", "zkrollback", finished_at)
+        else:
+            scribe.item(item_id, observed=judgement.observed, started_at=started_at)
+        scene.display.changed()
+
+    def picture(item_id: str, sample: Sample) -> None:
+        if item_id.startswith(ROLLOUT_PREFIX):
+            samples.add_snapshot(watch.snapshot())
+        elif item_id == "health-database":
+            samples.add_health(sample.at, sample.error is None and not sample.value.trouble)
+
+    scene.display.status("verifying the checklist")
+    schedule = Schedule(wanted, scene.clock, since, note, on_begin=watch.refresh, on_sample=picture)
+    schedule.run(lambda: scene.signals.count > 0)
+    scribe.samples(samples.points())
+    if not scene.signals.count:
+        _look_for_newer(scene)
+
+
+def _look_for_newer(scene: Scene) -> None:
+    """A revision that somebody made while we looked: what we verified is not what runs."""
+    expected = scene.scribe.record.revision_after
+    try:
+        head = fetch_history(scene.kube, scene.env.namespace, scene.env.release).head.revision
+    except ZkRollbackError as error:
+        scene.scribe.event(f"whether a newer revision appeared is unknown: {error}", "zkrollback")
+        return
+    if expected is not None and head.revision != expected:
+        scene.scribe.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision)
+        scene.scribe.event(
+            f"superseded: revision {head.revision} ({head.description}) appeared during verification",
+            "helm history",
+        )

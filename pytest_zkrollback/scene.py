@@ -1,0 +1,65 @@
+"""What the steps of a run share."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from .clients.clock import SystemClock
+from .clients.helm import HelmCli, find_helm
+from .clients.kube import KubeClient
+from .clients.process import LocalProcesses
+from .display import Display
+from .domain.environment import Environment
+from .drill.session import Drill
+from .options import Request
+from .record.redaction import Redactor
+from .record.scribe import Scribe
+from .release.history import ReleaseHistory
+from .signals import Signals
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One run's environment and the hands it works with. ``selected``: the items that pytest will report."""
+
+    request: Request
+    env: Environment
+    kube: KubeClient
+    scribe: Scribe
+    display: Display
+    redactor: Redactor
+    clock: SystemClock
+    processes: LocalProcesses
+    signals: Signals
+    selected: frozenset[str]
+    drill: Drill | None = field(default=None)
+
+    def helm(self) -> HelmCli:
+        """The operator's helm, bound to exactly this context; raises HelmProblem."""
+        env = self.env
+        return HelmCli(
+            find_helm(env.helm, os.environ.get("PATH")),
+            self.processes,
+            context=None if env.in_cluster else env.context,
+            kubeconfig=env.kubeconfig,
+            namespace=env.namespace,
+            environ=os.environ,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables that may hold secrets, the drill's own included."""
+        return variables(self.drill)
+
+
+def variables(drill: Drill | None) -> dict[str, str]:
+    """The operator's environment variables; the drill's are laid over them."""
+    return {**os.environ, **(drill.secrets if drill is not None else {})}
+
+
+def target_release(scene: Scene, history: ReleaseHistory) -> int:
+    """The revision that has to be live at the end: the one asked for, else the head's origin."""
+    if scene.request.target is not None:
+        return scene.request.target
+    return history.origin(history.head.revision.revision)

@@ -1,0 +1,211 @@
+"""Whatever is asked for wrongly ends with exit 4 and one clear sentence; helm does not run, nothing is written."""
+
+import pytest
+
+
+@pytest.fixture
+def run(repository, capfd):
+    """Runs pytest in this process (quicker by a second each); returns exit code and everything printed."""
+
+    def run_pytest(*args):
+        result = repository.runpytest(*args)
+        return result.ret, "\n".join(capfd.readouterr())
+
+    return run_pytest
+
+
+def errors(output):
+    return [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
+
+
+def left_files(repository, run):
+    return sorted(str(path.relative_to(repository.path)) for path in (repository.path / "reports").rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (
+            [],
+            "No environment was given: add --env=NAME (--zkrollback-env=NAME where --env is another plugin's), "
+            "where NAME is one of drill, production, staging; nothing was contacted and helm did not run.",
+        ),
+        (
+            ["--env=nope"],
+            "--env=nope is not known in zkrollback.toml: known environments are drill, production, staging; "
+            "helm did not run.",
+        ),
+        (
+            ["--rollback-to=5"],
+            "--rollback-to needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs to "
+            "another plugin); helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-to=abc"],
+            "--rollback-to=abc is no Helm revision: give a whole number from 1, as in `helm history RELEASE`; "
+            "helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-to=0"],
+            "--rollback-to=0 is no Helm revision: give a whole number from 1, as in `helm history RELEASE`; "
+            "helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-to=-3"],
+            "--rollback-to=-3 is no Helm revision: give a whole number from 1, as in `helm history RELEASE`; "
+            "helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-to=5", "--rollback-plan"],
+            "--rollback-plan is not built yet; nothing was contacted and helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-to-commit=abc"],
+            "--rollback-to-commit is not built yet; nothing was contacted and helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-soak=0"],
+            "--rollback-soak is not built yet; nothing was contacted and helm did not run.",
+        ),
+        (
+            ["--env=staging", "--drill-keep"],
+            "--drill-keep goes with --env=drill, not with --env=staging.",
+        ),
+        (
+            ["--env=drill", "--drill-story=flood"],
+            "There is no drill story 'flood'. Known stories: crash-loop, bad-image, failing-readiness.",
+        ),
+        (
+            ["--env=staging", "--rollback-waive=smokes=x"],
+            "--rollback-waive=smokes=...: there is no such checklist item; known items are rollout-backend, "
+            "rollout-frontend, smoke, logs, health-database, events, migration, notify; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--zkrollback-config=absent.toml"],
+            "--zkrollback-config=absent.toml: there is no such file; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--setup-only"],
+            "--setup-only does not go with an environment; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--setup-plan"],
+            "--setup-plan does not go with an environment; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--setup-show"],
+            "--setup-show does not go with an environment; helm did not run.",
+        ),
+        (["--env=staging", "-f"], "-f (--looponfail) does not go with an environment; helm did not run."),
+        (
+            ["--env=staging", "--rollback-to=5", "-k", "smoke"],
+            "A rollback needs the complete checklist, and preflight, rollback, release-equivalence, "
+            "rollout-backend, rollout-frontend, logs, health-database, events, migration, notify are left out "
+            "(-k, -m, --deselect, --lf or a path); helm did not run.",
+        ),
+        (
+            [
+                "--env=staging",
+                "--rollback-to=5",
+                "--deselect",
+                "checks/test_runbook.py::test_checklist[notify]",
+            ],
+            "A rollback needs the complete checklist, and notify is left out "
+            "(-k, -m, --deselect, --lf or a path); helm did not run.",
+        ),
+        (
+            ["--drill-stop", "--env=drill"],
+            "--drill-stop ends the kept drill and does nothing else: give it alone.",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_exit_4_and_one_sentence(repository, run, args, sentence):
+    code, output = run(*args)
+    assert (code, errors(output)) == (4, [sentence])
+    assert "Traceback" not in output
+    assert [name for name in left_files(repository) if not name.endswith(".tmp")] == []
+
+
+def test_fault_67_another_path_is_exit_4_and_its_tests_do_not_run(repository, run):
+    other = repository.mkdir("other")
+    (other / "test_other.py").write_text("def test_other():\n    raise SystemExit('was run')\n")
+    code, output = run("other", "--env=staging", "--rollback-to=5")
+    assert (code, errors(output)) == (
+        4,
+        [
+            "The checklist was not collected: run pytest on checks/, or give a file with "
+            "`from pytest_zkrollback.items import *`; helm did not run."
+        ],
+    )
+    assert "was run" not in output
+
+
+def test_fault_67_last_failed_is_an_incomplete_checklist(repository, run):
+    assert run("--env=staging", "--rollback-to=5")[0] == 1
+    code, output = run("--env=staging", "--rollback-to=5", "--deselect", "checks", "--lf")
+    assert code == 4
+    assert "helm did not run" in errors(output)[0]
+
+
+def test_an_error_while_collecting_is_exit_4(repository, run):
+    (repository.path / "checks" / "test_broken.py").write_text("import no_such_module\n")
+    code, output = run("--env=staging", "--rollback-to=5", "--continue-on-collection-errors")
+    assert (code, errors(output)[-1]) == (
+        4,
+        "1 errors while collecting: the checklist may be incomplete; helm did not run.",
+    )
+
+
+def test_collect_only_lists_the_items_and_contacts_nothing(repository, run):
+    code, output = run("--env=staging", "--rollback-to=5", "--collect-only", "-q")
+    assert code == 0
+    listed = [line.rpartition("::")[2] for line in output.splitlines() if "::" in line]
+    assert listed == [
+        "test_preflight",
+        "test_rollback",
+        "test_release_equivalence",
+        "test_checklist[rollout-backend]",
+        "test_checklist[rollout-frontend]",
+        "test_checklist[smoke]",
+        "test_checklist[logs]",
+        "test_checklist[health-database]",
+        "test_checklist[events]",
+        "test_checklist[migration]",
+        "test_checklist[notify]",
+    ]
+    assert left_files(repository) == []
+
+
+def test_fault_66_without_autoload_it_says_so(repository, run, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    for args in (["--env=drill"], ["--env=drill", "--rollback-to=5"], ["--zkrollback-env=drill"]):
+        code, output = run(*args)
+        assert code == 4
+        assert errors(output) == [
+            "pytest-zkrollback is installed but its plugin is not loaded (PYTEST_DISABLE_PLUGIN_AUTOLOAD or "
+            "-p no:zkrollback): add -p pytest_zkrollback.plugin; nothing was contacted and helm did not run."
+        ]
+
+
+def test_fault_66_loaded_by_name_it_works(repository, run, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    code, output = run("-p", "pytest_zkrollback.plugin", "--env=nope")
+    assert code == 4
+    assert "known environments are drill" in errors(output)[0]
+
+
+def test_fault_66_where_another_plugin_owns_env_the_long_name_serves(repository, run):
+    repository.makepyfile(
+        other_plugin="def pytest_addoption(parser):\n    parser.addoption('--env', default='theirs')\n"
+    )
+    repository.syspathinsert()
+    code, output = run("-p", "other_plugin", "--env=drill", "--rollback-to=5")
+    assert code == 4
+    assert errors(output) == [
+        "--rollback-to needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs to "
+        "another plugin); helm did not run."
+    ]
+    code, output = run("-p", "other_plugin", "--zkrollback-env=nope")
+    assert code == 4
+    assert "--env=nope is not known" in errors(output)[0]

@@ -1,0 +1,55 @@
+"""Runs the unit and plugin tests on every other CPython >= 3.11 that is found (PATH, pyenv)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+UV = Path(sys.executable).with_name("uv")
+ASK = "import sys; print('%d.%d' % sys.version_info[:2], sys.implementation.name, sys.executable)"
+
+
+def found() -> dict[str, str]:
+    """Version ('3.12') -> interpreter, without the one that runs this."""
+    names = [f"python3.{minor}" for minor in range(11, 20)]
+    candidates = [path for name in names if (path := shutil.which(name))]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates += [str(path) for name in names for path in sorted(pyenv.glob(f"*/bin/{name}"))]
+    interpreters: dict[str, str] = {}
+    for candidate in candidates:
+        # A pyenv shim may exist and still not run.
+        answer = subprocess.run([candidate, "-c", ASK], capture_output=True, text=True, check=False)
+        if answer.returncode == 0:
+            version, implementation, executable = answer.stdout.split(maxsplit=2)
+            if implementation == "cpython":
+                interpreters.setdefault(version, executable.strip())
+    interpreters.pop(f"{sys.version_info.major}.{sys.version_info.minor}", None)
+    return interpreters
+
+
+def main() -> int:
+    """0 if all are green; each interpreter gets a .venv-3.N of its own."""
+    interpreters = found()
+    if not interpreters:
+        print("No other Python >= 3.11 was found: the tests run on this one only.")
+    for version, interpreter in sorted(interpreters.items()):
+        print(f"--- unit and plugin tests on Python {version}", flush=True)
+        venv = ROOT / f".venv-{version}"
+        if not (venv / "bin" / "python").exists():
+            subprocess.run([UV, "venv", "--quiet", "--python", interpreter, venv], check=True)
+        python = str(venv / "bin" / "python")
+        install = [UV, "pip", "install", "--quiet", "--python", python]
+        subprocess.run([*install, "--require-hashes", "-r", ROOT / "requirements" / "dev.txt"], check=True)
+        subprocess.run([*install, "--no-deps", "--no-build-isolation", "--editable", ROOT], check=True)
+        tests = subprocess.run([python, "-m", "pytest", "-q", "tests/unit", "tests/plugin"], cwd=ROOT, check=False)
+        if tests.returncode != 0:
+            return tests.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
