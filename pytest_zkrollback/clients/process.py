@@ -21,6 +21,8 @@ from typing import IO
 from ..domain.errors import ProcessProblem
 from ..domain.ports import Clock, Finished
 from .clock import SystemClock
+from .daemon import Daemon
+from .output import Bounded
 
 TERM_GRACE_S = 2.0
 _LOOK_S = 0.05  # how often it is looked whether the program ended although its pipes are still open
@@ -150,62 +152,6 @@ def start_server(
     return Server(popen)
 
 
-class Daemon:
-    """A program that left our process tree, and the two pipes to talk to it by lines.
-
-    When this program ends, in whatever way, the daemon reads the end of its standard input.
-    """
-
-    def __init__(self, to: IO[bytes], answers: IO[bytes], clock: Clock) -> None:
-        """Keep the pipes."""
-        self._to = to
-        self._answers = answers
-        self._clock = clock
-        self._rest = b""
-
-    def ask(self, line: str, timeout_s: float) -> str:
-        """Send a line, return the answer's line; raises ProcessProblem if there is none in time."""
-        try:
-            self._to.write(line.encode() + b"\n")
-            self._to.flush()
-        except OSError:
-            raise ProcessProblem("the drill's supervisor is gone: it does not read any more.") from None
-        return self.answer(timeout_s)
-
-    def answer(self, timeout_s: float) -> str:
-        """The next line that the daemon wrote; raises ProcessProblem if there is none in time."""
-        deadline = self._clock.monotonic_s() + timeout_s
-        while b"\n" not in self._rest:
-            chunk = self._read(deadline - self._clock.monotonic_s())
-            if chunk is None:
-                raise ProcessProblem(f"the drill's supervisor did not answer within {timeout_s:g} s.")
-            if not chunk:
-                raise ProcessProblem("the drill's supervisor is gone: it closed its output.")
-            self._rest += chunk
-        line, _, self._rest = self._rest.partition(b"\n")
-        return line.decode(errors="replace")
-
-    def close(self, timeout_s: float = 0) -> bool:
-        """Close its input; True if it closed its output (it ended) within ``timeout_s`` seconds."""
-        with suppress(OSError):
-            self._to.close()
-        deadline = self._clock.monotonic_s() + timeout_s
-        while not self._answers.closed:
-            chunk = self._read(deadline - self._clock.monotonic_s())
-            if chunk:
-                continue
-            self._answers.close()
-            return chunk is not None
-        return True
-
-    def _read(self, wait_s: float) -> bytes | None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._answers, selectors.EVENT_READ)
-            if not selector.select(max(wait_s, 0)):
-                return None
-        return os.read(self._answers.fileno(), _CHUNK_BYTES)
-
-
 def start_daemon(
     argv: Sequence[str],
     *,
@@ -241,33 +187,6 @@ def detach() -> None:
         os._exit(0)
 
 
-class _Bounded:
-    """Bytes of any amount, kept as head and tail."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._half = max(limit_bytes // 2, 1)
-        self._head = bytearray()
-        self._tail = bytearray()
-        self._left_out = 0
-
-    def add(self, chunk: bytes) -> None:
-        room = self._half - len(self._head)
-        if room > 0:
-            self._head += chunk[:room]
-            chunk = chunk[room:]
-        self._tail += chunk
-        surplus = len(self._tail) - self._half
-        if surplus > 0:
-            del self._tail[:surplus]
-            self._left_out += surplus
-
-    def text(self) -> str:
-        if not self._left_out:
-            return (self._head + self._tail).decode(errors="replace")
-        head, tail = self._head.decode(errors="replace"), self._tail.decode(errors="replace")
-        return f"{head}\n[... {self._left_out} bytes left out ...]\n{tail}"
-
-
 class _Watch:
     """Reads a program's two pipes until it ends."""
 
@@ -278,7 +197,7 @@ class _Watch:
         limit_bytes: int,
         on_line: Callable[[str], None] | None,
     ) -> None:
-        self.output, self.stdout, self.stderr = (_Bounded(limit_bytes) for _ in range(3))
+        self.output, self.stdout, self.stderr = (Bounded(limit_bytes) for _ in range(3))
         self._popen = popen
         self._clock = clock
         self._on_line = on_line
@@ -356,6 +275,7 @@ def _popen(
     try:
         return subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
             list(argv),
+            bufsize=0,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

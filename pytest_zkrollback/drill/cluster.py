@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ..clients.clock import SystemClock
-from ..clients.process import Daemon, start_daemon
+from ..clients.daemon import Daemon
+from ..clients.process import start_daemon
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock
 from . import credentials

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from ..domain.ports import Clock, Processes
 from .cluster import PREFIX, Cluster
 from .credentials import write_private
 from .locks import is_locked
-from .supervisor import ALIVE
+from .supervisor import ALIVE, end_supervisor
 
 _END_S = 10.0
 _ANSWER_S = 5.0
@@ -85,8 +84,7 @@ def end(kept: Kept, clock: Clock) -> None:
     """End its programs, if there are any, and remove its data folder. Raises DrillProblem."""
     data_dir = kept.cluster.data_dir
     if is_alive(kept):
-        pid = int((data_dir / ALIVE).read_text())
-        os.kill(pid, signal.SIGTERM)
+        pid = end_supervisor(data_dir)
         deadline = clock.monotonic_s() + _END_S
         while is_alive(kept):
             if clock.monotonic_s() > deadline:
