@@ -7,8 +7,16 @@ import time
 import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
+from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.clients.kube import KubeClient, connect
-from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound, Unauthorized, Unreachable
+from pytest_zkrollback.domain.errors import (
+    BadAnswer,
+    Forbidden,
+    HttpProblem,
+    NotFound,
+    Unauthorized,
+    Unreachable,
+)
 from pytest_zkrollback.drill.cluster import Cluster
 
 
@@ -153,3 +161,12 @@ def test_a_server_that_is_not_trusted_is_said(cluster, tmp_path):
         connect(cluster.context, str(untrusting), SystemClock()).get("/version")
     assert str(caught.value).startswith(f"The API server {cluster.server} (context 'drill') is not trusted: ")
     assert str(caught.value).endswith(". Check the kubeconfig's certificate-authority.")
+
+
+def test_http_client_trusts_its_ca_file_only(cluster):
+    with pytest.raises(HttpProblem) as caught:
+        HttpClient().get(f"{cluster.server}/livez", timeout_s=5)
+    assert str(caught.value).startswith(f"{cluster.server} is not trusted: ")
+    assert not caught.value.maybe_received
+    trusting = HttpClient(ca_file=str(cluster.ca_file))
+    assert trusting.get(f"{cluster.server}/livez", timeout_s=5).status in (200, 401)

@@ -231,7 +231,7 @@ def test_a_dripping_body_ends_with_the_deadline():
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
     with LocalServer(dripping(head)) as server:
         kube = client(server.url)
-        with pytest.raises(Unreachable, match="within 0.15 s"):
+        with pytest.raises(Unreachable, match=r"within 0\.15 s"):
             kube.get("/api/v1/pods", timeout_s=0.15)
 
 
