@@ -1,0 +1,257 @@
+"""What happened to the demo release before the run: six revisions, made by the real helm.
+
+:data:`STORIES` is the one place where a story is added: what its revision 6 does differently, and how the
+pods look once that is visible. How pods behave is decided by their own spec (stages.yaml), not here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ..clients.clock import SystemClock
+from ..domain.errors import ClusterError, DrillProblem, UsageProblem
+from ..domain.observation import JsonObject
+from ..domain.ports import Clock, Processes
+from .live import BACKEND, FRONTEND, LivePods, serving
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+
+RELEASE = "zkprova"
+DEFAULT_STORY = "crash-loop"
+HEALTHY_REVISION = 5
+BAD_REVISION = 6
+CHART = Path(__file__).with_name("chart") / "zkprova"
+
+_HELM_TIMEOUT_S = 60.0
+_SETTLE_TIMEOUT_S = 60.0
+_LOOK_EVERY_S = 0.1
+
+Pods = Sequence[JsonObject]
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One ``helm install`` or ``helm upgrade``.
+
+    ``tag`` is version and commit, of the chart's appVersion and the images; ``description`` is what the
+    deploy pipeline says; ``values`` is what it passes; ``fails`` if the API server refuses it.
+    """
+
+    tag: str
+    description: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    fails: bool = False
+
+
+@dataclass(frozen=True)
+class Story:
+    """What goes wrong with revision 6, and ``visible``: whether these backend pods of its show it."""
+
+    description: str
+    bad: Revision
+    visible: Callable[[Pods], bool]
+
+
+_EXPORT = {"config": {"ORDER_EXPORT": "on"}}
+
+GOOD_REVISIONS = (
+    Revision("1.5.0-8c1d2f0", "8c1d2f0 first release on Kubernetes", {"config": {"SCHEMA_VERSION": "5"}}),
+    Revision("1.6.0-b27e914", "b27e914 order search", {"config": {"SCHEMA_VERSION": "6"}}),
+    # "Mib" is no unit: the API server refuses the Deployment, and the upgrade fails.
+    Revision(
+        "1.7.0-5d90aa3", "5d90aa3 more memory for the backend", {"backend": {"memory": "512Mib"}}, fails=True
+    ),
+    Revision("1.7.0-6e13c4b", "6e13c4b more memory for the backend, again", {"backend": {"memory": "512Mi"}}),
+    Revision("1.8.0-3f9c2e1", "3f9c2e1 export of orders", {"backend": {"memory": "512Mi"}, **_EXPORT}),
+)
+
+
+def _restarting(pods: Pods) -> bool:
+    return all(_status(pod).get("restartCount", 0) >= 2 for pod in pods)
+
+
+def _not_pulled(pods: Pods) -> bool:
+    return all(_waiting(pod) in ("ErrImagePull", "ImagePullBackOff") for pod in pods)
+
+
+def _probed_in_vain(pods: Pods) -> bool:
+    return all("running" in _status(pod).get("state", {}) for pod in pods) and not serving(
+        tuple(pods), BACKEND
+    )
+
+
+def _bad(description: str, **backend: Any) -> Revision:
+    return Revision("1.9.0-a7d20c4", description, {"backend": {"memory": "512Mi", **backend}, **_EXPORT})
+
+
+STORIES: Mapping[str, Story] = {
+    "crash-loop": Story(
+        "revision 6 looks for the database where no volume is: ready for a second, then a crash loop",
+        _bad("a7d20c4 move the data folder", databasePath="/var/lib/zkprova-data/zkprova.db"),
+        _restarting,
+    ),
+    "bad-image": Story(
+        "revision 6 names an image tag that lost its last character: it cannot be pulled, the old pods serve",
+        _bad("a7d20c4 faster export of orders", tag="1.9.0-a7d20c"),
+        _not_pulled,
+    ),
+    "failing-readiness": Story(
+        "revision 6 is probed at a wrong path: its pods run and never get ready, the old pods serve",
+        _bad("a7d20c4 rename the health endpoint", readinessPath="/healthz"),
+        _probed_in_vain,
+    ),
+}
+
+
+def choose_story(name: str) -> Story:
+    """The story of that name. Raises UsageProblem that names the known ones."""
+    try:
+        return STORIES[name]
+    except KeyError:
+        raise UsageProblem(
+            f"There is no drill story '{name}'. Known stories: {', '.join(STORIES)}."
+        ) from None
+
+
+def tell_story(
+    cluster: Cluster,
+    *,
+    namespace: str,
+    story: str,
+    helm: Path,
+    processes: Processes,
+    progress: Callable[[str], None],
+    clock: Clock | None = None,
+) -> None:
+    """Install and upgrade the release in ``namespace`` (made if missing) until revision 6 is visibly bad.
+
+    ``helm`` is a Helm 3 or 4 binary. Takes about 7 s. Raises UsageProblem for an unknown story and
+    DrillProblem if helm or the cluster does not play along.
+    """
+    chosen = choose_story(story)
+    teller = _Teller(cluster, namespace, helm, processes, clock if clock is not None else SystemClock())
+    revisions = (*GOOD_REVISIONS, chosen.bad)
+    for number, revision in enumerate(revisions, start=1):
+        if number == BAD_REVISION:
+            teller.wait_for("the pods of revision 5 to be ready", _all_serve(revisions[HEALTHY_REVISION - 1]))
+        progress(f"helm: revision {number} of {len(revisions)}, {revision.description}")
+        teller.deploy(number, revision)
+    progress(f"Waiting until it shows: {chosen.description}")
+    teller.wait_for(f"revision 6 to show what is wrong with it ({chosen.description})", _shows(chosen))
+
+
+def _all_serve(revision: Revision) -> Callable[[Pods], bool]:
+    """Whether exactly the pods of this revision are there, all ready."""
+
+    def look(pods: Pods) -> bool:
+        live = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        ready = serving(tuple(pods), BACKEND) + serving(tuple(pods), FRONTEND)
+        apps = {pod["metadata"]["labels"]["app"] for pod in ready}
+        return len(apps) == 2 and len(ready) == len(live) and all(_tag(pod) == revision.tag for pod in live)
+
+    return look
+
+
+def _shows(story: Story) -> Callable[[Pods], bool]:
+    tag = story.bad.values["backend"].get("tag", story.bad.tag)
+
+    def look(pods: Pods) -> bool:
+        bad = [pod for pod in pods if pod["metadata"]["labels"]["app"] == BACKEND and _tag(pod) == tag]
+        return bool(bad) and story.visible(bad)
+
+    return look
+
+
+class _Teller:
+    """Runs helm and looks at the pods."""
+
+    def __init__(
+        self, cluster: Cluster, namespace: str, helm: Path, processes: Processes, clock: Clock
+    ) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._helm = helm
+        self._processes = processes
+        self._clock = clock
+        self._folder = cluster.data_dir / "stories" / namespace
+        self._pods = LivePods(cluster.kubeconfig, cluster.context)
+
+    def deploy(self, number: int, revision: Revision) -> None:
+        """One helm install or upgrade, with the chart that this revision was released with."""
+        chart = self._folder / f"{number}" / "zkprova"
+        shutil.copytree(CHART, chart)
+        version = revision.tag.partition("-")[0]
+        text = {"apiVersion": "v2", "name": "zkprova", "version": version, "appVersion": revision.tag}
+        (chart / "Chart.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
+        values = chart.with_name("values.json")
+        values.write_text(json.dumps(revision.values), encoding="utf-8")
+        argv = [
+            *(str(self._helm), "install" if number == 1 else "upgrade", RELEASE, str(chart)),
+            *("--kubeconfig", str(self._cluster.kubeconfig), "--kube-context", self._cluster.context),
+            *("--namespace", self._namespace, "--values", str(values), "--description", revision.description),
+            # The API server validates as well; asking it for its schema costs half a second of CPU each time.
+            "--disable-openapi-validation",
+            *(["--create-namespace"] if number == 1 else []),
+        ]
+        ended = self._processes.run(argv, timeout_s=_HELM_TIMEOUT_S, env=self._environ())
+        if (ended.exit_code != 0) != revision.fails:
+            outcome = "succeeded, and should have failed" if revision.fails else "failed"
+            raise DrillProblem(
+                f"The drill's helm {argv[1]} of revision {number} {outcome} (exit code {ended.exit_code}): "
+                f"{ended.output.strip() or 'it said nothing'}"
+            )
+
+    def wait_for(self, what: str, done: Callable[[Pods], bool]) -> None:
+        """Look until ``done``; raises DrillProblem after 60 s."""
+        deadline_s = self._clock.monotonic_s() + _SETTLE_TIMEOUT_S
+        while True:
+            seen = "no answer"
+            try:
+                pods = self._pods.fetch(self._namespace)
+                if done(pods):
+                    return
+                seen = (
+                    ", ".join(f"{pod['metadata']['name']} {_tag(pod)} {_state(pod)}" for pod in pods)
+                    or "no pod"
+                )
+            except ClusterError as problem:
+                seen = str(problem)
+            if self._clock.monotonic_s() > deadline_s:
+                raise DrillProblem(
+                    f"The drill waited {_SETTLE_TIMEOUT_S:g} s for {what} in vain. Last seen: {seen}"
+                )
+            self._clock.sleep(_LOOK_EVERY_S)
+
+    def _environ(self) -> dict[str, str]:
+        """Ours without what would steer helm elsewhere; its caches go into the drill's folder."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HELM_", "KUBE"))}
+        folders = {
+            f"HELM_{kind}_HOME": str(self._folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")
+        }
+        return {**kept, **folders}
+
+
+def _status(pod: JsonObject) -> JsonObject:
+    statuses = pod["status"].get("containerStatuses")
+    return dict(statuses[0]) if statuses else {}
+
+
+def _waiting(pod: JsonObject) -> str:
+    return str(_status(pod).get("state", {}).get("waiting", {}).get("reason", ""))
+
+
+def _state(pod: JsonObject) -> str:
+    return _waiting(pod) or next(iter(_status(pod).get("state", {})), "") or str(pod["status"].get("phase"))
+
+
+def _tag(pod: JsonObject) -> str:
+    return str(pod["spec"]["containers"][0]["image"].rpartition(":")[2])
