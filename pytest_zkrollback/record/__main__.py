@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 where the file cannot be read, is no record, or the output cannot be written."""
     parser = argparse.ArgumentParser(
         prog="python -m pytest_zkrollback.record",
-        description="Render a record again. Nothing is contacted; the page is the one without pytest-html's table.",
+        description="Render a record again, offline; the page is the one without pytest-html's table.",
     )
     parser.add_argument("file", type=Path, help="a record, e.g. reports/latest.json")
     parser.add_argument("--format", choices=FORMATS, default="html", help="default: html")

@@ -215,7 +215,7 @@ def _svg(
         h=height + _AXIS,
         n=name,
         title=title,
-        words=words,
+        words=inert_line(words),
         body=Markup("").join([*under, *parts, *over]),
     )
 

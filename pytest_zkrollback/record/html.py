@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ SCRIPT = (_TEMPLATES / "record.js").read_text(encoding="utf-8")
 
 # The page stays below 2 MB whatever the evidence: what is over the budget keeps this much head and tail.
 _EVIDENCE_BUDGET = 1_000_000
-_EVIDENCE_OVER_BUDGET = 2_000
-_DIFF_LIMIT = 200_000
+_EVIDENCE_OVER_BUDGET = 600
+_DIFF_LIMIT = 100_000
 
 
 def render_page(record: Record) -> str:
@@ -99,12 +100,15 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _diff_lines(diff: str) -> Iterator[tuple[str, str]]:
-    """Class and text of each line of a unified diff."""
-    for line in diff.splitlines():
-        mark = {"+": "add", "-": "del", "@": "hunk"}.get(line[:1], "same")
-        if line.startswith(("+++", "---")):
-            mark = "hunk"
-        yield mark, line
+    """Class and text of each stretch of alike lines in a unified diff."""
+    for mark, lines in groupby(diff.splitlines(), key=_diff_mark):
+        yield mark, "\n".join(lines)
+
+
+def _diff_mark(line: str) -> str:
+    if line.startswith(("+++ ", "--- ")):
+        return "hunk"
+    return {"+": "add", "-": "del", "@": "hunk"}.get(line[:1], "same")
 
 
 def _message_lines(message: dict[str, Any]) -> list[tuple[str, str]]:

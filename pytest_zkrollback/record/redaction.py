@@ -127,7 +127,7 @@ class Redactor:
 
     def record(self, record: Record) -> Record:
         """``record`` without secrets, encodable in UTF-8, with ``redactions`` counted."""
-        clean = self.value(record.model_dump(by_alias=True))
+        clean = self.value(record.model_dump(by_alias=True, warnings=False))
         clean["redactions"] = _marks(clean)
         return Record.model_validate(clean)
 

@@ -1,4 +1,4 @@
-"""The record's published JSON Schema, generated from the model: ``python -m pytest_zkrollback.record.schema``.
+"""The record's published JSON Schema, from the model: ``python -m pytest_zkrollback.record.schema docs/...``.
 
 Two equal files hold it: ``record.schema.json`` beside this module (in the wheel) and ``docs/``. Within
 ``zkrollback.record/1`` fields are only added: readers have to ignore fields that they do not know.
@@ -23,7 +23,7 @@ def record_schema() -> dict[str, Any]:
     schema["$id"] = f"urn:{SCHEMA.replace('/', ':')}"
     schema["title"] = f"pytest-zkrollback record, {SCHEMA}"
     schema["properties"]["schema"]["const"] = SCHEMA
-    _open(schema)
+    _published(schema)
     return schema
 
 
@@ -32,16 +32,18 @@ def render_schema() -> str:
     return json.dumps(record_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _open(node: Any) -> None:
-    """Let readers of this version read records with fields that a later one adds."""
+def _published(node: Any) -> None:
+    """Let readers of this version read records with fields that a later one adds; first lines only."""
     if isinstance(node, dict):
+        if isinstance(node.get("description"), str):
+            node["description"] = node["description"].partition("\n")[0]
         if node.get("additionalProperties") is False:
             del node["additionalProperties"]
         for each in node.values():
-            _open(each)
+            _published(each)
     elif isinstance(node, list):
         for each in node:
-            _open(each)
+            _published(each)
 
 
 if __name__ == "__main__":

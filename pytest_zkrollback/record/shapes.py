@@ -65,7 +65,7 @@ SHAPES = tuple(
             "secret variable",
             "value",
             rf"(?i)\bname\\?[\"']?\s*:\s*\\?[\"']?[\w.-]{{0,60}}{_SECRET}[\w.-]{{0,20}}\\?[\"']?,?[\s+-]*"
-            r"\\?[\"']?value\\?[\"']?\s*:\s*\\?[\"']?(?P<secret>(?!\[redacted)[^\"'\\\n]+)",
+            r"\\?[\"']?value\\?[\"']?\s*:\s*\\?[\"']?(?P<secret>(?!\[redacted)[^\s\"'\\][^\"'\\\n]*)",
         ),
     )
 )

@@ -60,7 +60,7 @@ def render_last_lines(record: Record, report_path: str) -> str:
             lines.append(f"  {guard.state.upper()} {guard.id}: {guard.evidence}{ahead}")
     lines += [f"Next: {command}" for command in record.next_commands]
     lines.append(f"Report: {report_path}")
-    return "\n".join(lines[:1] + [_indented(line) for line in lines[1:]])
+    return "\n".join(map(_indented, lines))
 
 
 def render_text(record: Record) -> str:

@@ -1,0 +1,358 @@
+"""The page: all facts in the DOM, nothing executable from outside, no request to anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import re
+from html.parser import HTMLParser
+
+import pytest
+from example_records import ALL, SLACK_MESSAGE, at, failed, items, refused, running, verified
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_zkrollback.domain.model import Delivery, Helm, Record, SamplePoint
+from pytest_zkrollback.domain.verdict import evidence
+from pytest_zkrollback.record.html import render_page, render_record
+from pytest_zkrollback.record.redaction import Redactor
+
+VOID = {"meta", "br", "hr", "input", "img"}
+
+
+class Page(HTMLParser):
+    """A page as tags, attributes and text; fails on tags that do not nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.headings: list[tuple[int, str]] = []
+        self.texts: list[str] = []
+        self.raw: dict[str, str] = {}
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append((int(tag[1]), ""))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        inside = self.open[-1] if self.open else ""
+        if inside in ("style", "script"):
+            self.raw[inside] = self.raw.get(inside, "") + data
+            return
+        self.texts.append(data)
+        for each in self.open:
+            if re.fullmatch("h[1-6]", each):
+                level, text = self.headings[-1]
+                self.headings[-1] = (level, text + data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def first_screen(self) -> str:
+        return self.text.partition(" Checklist ")[0]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_fact_is_in_the_page(name: str) -> None:
+    record = ALL[name]()
+    page = Page(render_page(record))
+    assert page.headings[0][0] == 1
+    for item in record.items:
+        for fact in (item.title, item.id, item.observed, item.expected, item.command):
+            assert " ".join(fact.split()) in page.text
+        for piece in item.evidence:
+            assert " ".join(piece.text.split()) in page.text
+            assert piece.sha256 in page.text
+    for guard in record.guards:
+        assert guard.evidence in page.text
+        if guard.state == "refused":
+            assert guard.override in page.text
+    for entry in record.timeline:
+        assert entry.event in page.text
+    for command in record.next_commands:
+        assert command in page.first_screen()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_headings_are_in_order_and_ids_unique(name: str) -> None:
+    page = Page(render_page(ALL[name]()))
+    levels = [level for level, _ in page.headings]
+    assert levels.count(1) == 1
+    assert all(following - level <= 1 for level, following in itertools.pairwise(levels))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    links = [
+        attrs["href"]
+        for tag, attrs in page.tags
+        if tag in ("a", "use") and (attrs["href"] or "").startswith("#")
+    ]
+    assert [link for link in links if link is not None and link[1:] not in ids] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "verified",
+            [
+                "VERIFIED",
+                "zkprova in drill is restored: revision 7 (back to 5) is live, every item verified.",
+                "Live now Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC)",
+                "12 min 08 s, from 2026-11-23 11:38:39 UTC to 2026-11-23 11:50:46 UTC.",
+                "HELM RAN: once, exit code 0, after 0.4 s",
+                "11 items: 11 PASS. Nothing was left out.",
+                "fix POOL_SIZE, then deploy 2026.11.6",
+                "before 6, target 5, after 7",
+                "backend crash-loops since 2026.11.5",
+                "ada@workstation",
+                "all times UTC (+00:00)",
+                "To undo this",
+            ],
+        ),
+        (
+            "failed",
+            ["FAILED", "3 of 11 items failed", "At least 12 min 41 s", "Not known: smoke (unverified)."],
+        ),
+        (
+            "unverified",
+            [
+                "UNVERIFIED",
+                "Not known exactly",
+                "Not known: logs and events (unverified).",
+                "pods/log is forbidden",
+            ],
+        ),
+        (
+            "refused",
+            [
+                "REFUSED",
+                "pending-release : Revision 6 is pending-upgrade since 11:48:02 UTC",
+                "HELM DID NOT RUN: refused (pending-release)",
+                "Revision 6 (zkprova-1.6.0, deployed 2026-11-23 11:37:59 UTC), not changed by this run",
+            ],
+        ),
+        (
+            "interrupted",
+            [
+                "INTERRUPTED",
+                "HELM RAN: its end was not seen (process 41712)",
+                "Live now Not known",
+                "after not known",
+            ],
+        ),
+        ("running", ["NOT FINISHED", "Do not attach this as a result", "(waiting)"]),
+        ("waived", ["VERIFIED WITH WAIVERS", "smoke (waived)"]),
+        ("checked-only", ["VERIFIED", "HELM DID NOT RUN: this run verifies only", "(checked only)"]),
+    ],
+)
+def test_the_first_screen_answers(name: str, said: list[str]) -> None:
+    first = Page(render_page(ALL[name]())).first_screen()
+    for each in said:
+        assert each in first
+
+
+def test_no_green_word_for_a_red_run() -> None:
+    for name in ("failed", "unverified", "refused", "interrupted", "running"):
+        page = render_page(ALL[name]())
+        assert "<h1>VERIFIED" not in page
+        assert "is restored" not in Page(page).first_screen()
+
+
+def test_the_policy_allows_our_style_and_script_and_nothing_else() -> None:
+    html = render_page(verified())
+    page = Page(html)
+    policy = next(attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv"))
+    hashes = {kind: _hash(page.raw[kind]) for kind in ("style", "script")}
+    assert policy == (
+        f"default-src 'none'; style-src {hashes['style']}; script-src {hashes['script']}; "
+        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+    )
+    assert html.index("Content-Security-Policy") < html.index("<style>")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_request_and_no_inline_style_or_handler(name: str) -> None:
+    page = Page(render_page(ALL[name]()))
+    for tag, attrs in page.tags:
+        assert tag not in ("link", "iframe", "img", "object", "embed", "form", "base")
+        assert not [
+            attribute for attribute in attrs if attribute.startswith("on") or attribute in ("style", "src")
+        ]
+        if tag != "a":
+            assert (attrs.get("href") or "#").startswith("#")
+    assert "url(" not in page.raw["style"]
+    assert "@import" not in page.raw["style"]
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</style></title></textarea></pre><svg onload=alert(1)>",
+    "{{ 7*7 }}{% raw %}",
+    "javascript:alert(1)",
+    "]]>",
+    "\x1b[31mred\x1b[0m \x1b]8;;http://x\x07link",
+    "a\u202egnp.exe\u2066b",
+    "nul\x00 bell\x07 c1\x9b",
+    "lone \ud800",
+]
+
+
+def hostile(text: str) -> Record:
+    """Every string from outside is ``text``."""
+    item = failed().items[3]
+    return failed().model_copy(
+        update={
+            "environment": text,
+            "release": text,
+            "cluster": text,
+            "namespace": text,
+            "summary": text,
+            "reason": text,
+            "next_steps": text,
+            "incident": text,
+            "operator": text,
+            "command_line": text,
+            "decision": {text: [text, {text: text}]},
+            "helm": Helm(ran=True, argv=("helm", text), stdout_tail=text, stderr_tail=text, version=text),
+            "items": (
+                item.model_copy(
+                    update={
+                        "id": text,
+                        "title": text,
+                        "expected": text,
+                        "observed": text,
+                        "command": text,
+                        "evidence": (
+                            evidence(text, text),
+                            item.evidence[0].model_copy(update={"text": text}),
+                        ),
+                    }
+                ),
+            ),
+            "samples": tuple(
+                SamplePoint(at=at(second), series="replicas/deployment/x/y", value=1).model_copy(
+                    update={"series": f"replicas/deployment/{text}/{text}"}
+                )
+                for second in (0, 5)
+            ),
+            "deliveries": (
+                Delivery(to="slack", ok=False).model_copy(update={"answer": text, "message": {"text": text}}),
+            ),
+            "github": {"title": text},
+            "next_commands": (text,),
+            "versions": {text: text},
+            "timeline": (failed().timeline[0].model_copy(update={"event": text, "source": text}),),
+        }
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_fault_47_hostile_strings_are_inert(text: str) -> None:
+    html = render_page(Redactor().record(hostile(text)))
+    page = Page(html.encode().decode())
+    plain = Page(render_page(Redactor().record(hostile("plain"))))
+    tags = [[tag for tag, _ in each.tags if tag != "title"] for each in (page, plain)]  # of a cut label
+    assert tags[0] == tags[1]
+    assert page.raw == plain.raw
+    for _, attrs in page.tags:
+        assert not [attribute for attribute in attrs if attribute.startswith("on")]
+        assert not (attrs.get("href") or "").startswith("javascript")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(st.characters(exclude_categories=()), max_size=60))
+def test_fault_47_any_string_leaves_the_page_whole(text: str) -> None:
+    page = Page(render_page(Redactor().record(hostile(text))))
+    assert page.headings[0] == (1, "FAILED")
+
+
+def test_what_is_in_words_is_in_the_picture_and_the_other_way_round() -> None:
+    html = render_record(verified())
+    assert html.count('<svg class="chart"') == 2
+    text = Page(html).text
+    assert (
+        "deployment/zkprova-zkprova-backend, revision 5: ready replicas 0 from 11:50:39, 1 from 11:50:41"
+        in text
+    )
+    assert "Health: 13 of 32 probes ok, ok from 11:50:43 to the end." in text
+    assert "rollout-backend: PASS, 4.2 s." in text
+
+
+def test_without_samples_it_says_so_and_without_items_there_is_no_chart() -> None:
+    assert "The cluster was not sampled in this run." in render_record(refused())
+    assert 'class="chart"' not in render_record(verified(items=(), samples=()))
+
+
+def test_a_waiting_item_is_drawn_as_open() -> None:
+    begun = running().items[5].model_copy(update={"started_at": at(5)})
+    record = running().model_copy(update={"items": (*running().items[:5], begun)})
+    assert "smoke: WAITING, not ended." in render_record(record)
+
+
+def test_slack_message_is_shown_as_received() -> None:
+    text = Page(render_record(verified())).text
+    assert (
+        "slack: received Its answer: 200 ok VERIFIED: zkprova rolled back in drill Environment drill" in text
+    )
+    odd = verified(deliveries=(Delivery(to="slack", ok=False, message={"blocks": ["x", {"type": 1}, {}]}),))
+    assert '"blocks"' in Page(render_record(odd)).text
+    bare = verified(
+        deliveries=(Delivery(to="slack", ok=True, message={"text": SLACK_MESSAGE["text"] + " &lt;b&gt;"}),)
+    )
+    assert "in drill <b>" in Page(render_record(bare)).text
+
+
+def test_only_web_addresses_become_links() -> None:
+    for incident, linked in (
+        ("https://t.example/1", 1),
+        ("INC-1", 0),
+        ("javascript:alert(1)", 0),
+        ("https://a b", 0),
+    ):
+        html = render_record(verified(incident=incident))
+        assert html.count("noreferrer") == linked
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_usual_page_is_below_300_kb(name: str) -> None:
+    assert len(render_page(ALL[name]()).encode()) < 300_000
+
+
+def test_fault_46_the_worst_page_is_below_2_mb() -> None:
+    wall = evidence("a 10 MB line", "<&>" * 3_500_000, kind="log")
+    worst = tuple(item.model_copy(update={"evidence": (wall,) * 6}) for item in items())
+    samples = tuple(
+        SamplePoint(
+            at=at(index / 10),
+            series=f"replicas/deployment/d{index % 10}/revision {index % 2}",
+            value=index % 3,
+        )
+        for index in range(5000)
+    )
+    record = verified(
+        items=worst, samples=samples, plan=verified().plan.model_copy(update={"diff": "+<\n" * 200_000})
+    )
+    html = render_page(record)
+    assert len(html.encode()) < 2_000_000
+    assert "characters left out here; they are in the JSON file" in html

@@ -1,0 +1,217 @@
+"""Redaction: what was a secret is in no output, and what is no secret stays readable."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+from urllib.parse import quote, quote_plus
+
+import pytest
+from example_records import ALL, verified
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_zkrollback.domain.model import Delivery, Helm
+from pytest_zkrollback.domain.verdict import Word, evidence
+from pytest_zkrollback.record.html import render_page
+from pytest_zkrollback.record.junit import render_junit
+from pytest_zkrollback.record.markdown import render_markdown
+from pytest_zkrollback.record.redaction import RedactingFilter, Redactor
+from pytest_zkrollback.record.store import render_json
+from pytest_zkrollback.record.terminal import render_text
+
+HOOK = "https://hooks.slack.com/services/" + "T000/B000/" + "XXXXXXXXXXXXXXXX"
+JWT = "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiJhZGEifQ" + ".c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"POST {HOOK} failed", "POST [redacted Slack webhook] failed"),
+        ("xoxb-" + "1234567890-abcdefghij", "[redacted Slack token]"),
+        ("Authorization: Bearer abc.def-123", "Authorization: [redacted authorization]"),
+        ("sent bearer a1b2c3d4e5", "sent bearer [redacted bearer token]"),
+        (f"token is {JWT}.", "token is [redacted JWT]."),
+        ("ghp_" + "a1" * 18, "[redacted GitHub token]"),
+        ("github_pat_" + "a1" * 20, "[redacted GitHub token]"),
+        ("glpat-" + "a1" * 10, "[redacted GitLab token]"),
+        ("id AKIA" + "ABCDEFGHIJKLMNOP!", "id [redacted AWS key]!"),
+        ("postgres://zk:pw@db:5432/zk", "postgres://zk:[redacted password in URL]@db:5432/zk"),
+        ("host=db password=pw user=zk", "host=db password=[redacted assigned secret] user=zk"),
+        ("PGPASSWORD='a b' psql", "PGPASSWORD=[redacted assigned secret] psql"),
+        ("/x?sig=0123456789&a=1", "/x?sig=[redacted signed URL]&a=1"),
+        ('{"db_password": "pw", "a": 1}', '{"db_password": "[redacted secret member]", "a": 1}'),
+        (r"{\"password\": \"pw\"}", r"{\"password\": \"[redacted secret member]\"}"),
+        ("a: 1\n  password: pw\nb: 2", "a: 1\n  password: [redacted secret setting]\nb: 2"),
+        (
+            "+        - name: DB_PASSWORD\n+          value: pw",
+            "+        - name: DB_PASSWORD\n+          value: [redacted secret variable]",
+        ),
+        (
+            '{"name": "API_TOKEN", "value": "pw"}',
+            '{"name": "API_TOKEN", "value": "[redacted secret variable]"}',
+        ),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMII\nx\n-----END RSA PRIVATE KEY-----\nz",
+            "[redacted private key]\nz",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\ncut off", "[redacted private key]"),
+    ],
+)
+def test_fault_49_token_shapes(text: str, clean: str) -> None:
+    redactor = Redactor()
+    assert redactor.text(text) == clean
+    assert redactor.text(clean) == clean
+    assert redactor.count == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "continue=true; revision 5 of zkprova on 127.0.0.1:5432 is deployed",
+        "Authorization failed: the server has asked for the client to provide credentials",
+        "a bearer of bad news; the token expired; basic authentication is off",
+        'secrets is forbidden: User "narrow" cannot list resource "secrets" in API group ""',
+        "secret: {secretName: zkprova-db}",
+        "image: registry.example/zkprova/backend:2026.11.4@sha256:" + "0" * 64,
+        "http://127.0.0.1:18080/health?x=1",
+        "sh.helm.release.v1.zkprova.v6",
+        "valueFrom:\n  secretKeyRef:\n    name: db\n    key: password",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
+def test_short_and_common_values_do_not_blank_the_report() -> None:
+    common = {
+        "A": "true",
+        "B": "zkprova",
+        "C": "5432",
+        "D": "drill",
+        "E": "production",
+        "F": "",
+        "G": "127.0.0.1",
+    }
+    assert Redactor(common).record(verified(redactions=0)) == verified(redactions=0)
+    # ... but where they stand as a secret's value they go.
+    assert (
+        Redactor(common).text("POSTGRES_PASSWORD=zkprova") == "POSTGRES_PASSWORD=[redacted assigned secret]"
+    )
+
+
+def test_the_reports_own_words_are_never_blanked() -> None:
+    assert (
+        Redactor(["zkprova-2026"], plain=["zkprova-2026"]).text("zkprova-2026 is up") == "zkprova-2026 is up"
+    )
+
+
+def test_names_stand_where_values_stood() -> None:
+    redactor = Redactor({"DB_PASS": "s3cr3t-value"})
+    redactor.add("another-s3cr3t", "odd [name]\n!")
+    assert redactor.text("s3cr3t-value, another-s3cr3t") == "[redacted DB_PASS], [redacted odd name]"
+    assert redactor.count == 2
+
+
+def test_overlapping_values_leave_nothing_over() -> None:
+    assert Redactor(["abc123def", "123def456"]).text("<abc123def456>") == "<[redacted]>"
+
+
+def test_lines_of_a_value_are_known_because_logs_prefix_lines() -> None:
+    redactor = Redactor({"KEY": "first line of the value 1\nsecond line of the value 2\n"})
+    text = "I0101 first line of the value 1\nI0101 second line of the value 2"
+    assert redactor.text(text) == "I0101 [redacted KEY]\nI0101 [redacted KEY]"
+
+
+SECRET = st.text(
+    st.characters(min_codepoint=33, max_codepoint=0x17F, exclude_characters="[]"), min_size=8, max_size=40
+).filter(lambda text: any(letter.isdigit() for letter in text) and any(not c.isalnum() for c in text))
+
+
+@given(SECRET, st.binary(max_size=5), st.binary(max_size=5))
+def test_fault_49_every_encoding_of_a_known_value_is_found(secret: str, before: bytes, after: bytes) -> None:
+    redactor = Redactor({"S": secret})
+    raw = secret.encode()
+    for form in (
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        json.dumps(json.dumps(secret)),
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(raw).decode(),
+    ):
+        assert form not in redactor.text(f"a {form} b")
+    inside = base64.b64encode(before + raw + after).decode()
+    left = re.sub(r"\[redacted[^\]]*\]", "", redactor.text(inside))
+    assert len(left) <= len(inside) - (len(raw) * 8 // 6 - 3)
+
+
+@given(st.text(max_size=300))
+def test_a_second_pass_changes_nothing(text: str) -> None:
+    redactor = Redactor({"A": "password=1x", "B": "redacted A1"})
+    once = redactor.text(f"{text} password=1x {text} token={text} Bearer 12345678{text}")
+    assert redactor.text(once) == once
+
+
+def test_fault_49_planted_in_every_field_and_in_no_output() -> None:
+    secret = 'p"l&a<n>ted/S3cr3t+value'
+    planted = verified(
+        summary=f"sum {secret}",
+        reason=f"because {secret}",
+        next_steps=base64.b64encode(f"x{secret}y".encode()).decode(),
+        incident=f"https://tracker.example/?q={quote(secret)}",
+        operator=secret,
+        command_line=f"pytest --rollback-reason={secret}",
+        helm=Helm(ran=True, argv=("helm", secret), stderr_tail=json.dumps(secret), stdout_tail=secret),
+        decision={"note": secret, secret: {"deep": [secret]}, "api_token": "short"},
+        deliveries=(Delivery(to="slack", ok=True, answer=secret, message={"text": secret}),),
+        versions={"helm": secret},
+    )
+    item = planted.items[0].model_copy(
+        update={"observed": secret, "verdict": Word.FAIL, "evidence": (evidence(secret, f"log\n{secret}"),)}
+    )
+    planted = planted.model_copy(update={"items": (item, *planted.items[1:])})
+    clean = Redactor({"PLANTED": secret}).record(planted)
+    assert clean.redactions >= 15
+    assert clean.decision["api_token"] == "[redacted secret member]"
+    forms = {secret, quote(secret), json.dumps(secret)[1:-1], base64.b64encode(secret.encode()).decode()[:-4]}
+    for render in (render_json, render_page, render_markdown, render_junit, render_text):
+        text = render(clean)
+        assert not [form for form in forms if form in text], render
+        assert "S3cr3t" not in text
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_redacting_a_redacted_record_changes_nothing(name: str) -> None:
+    redactor = Redactor({"A": "CrashLoopBackOff", "B": "scripts/smoke-test.sh"})
+    once = redactor.record(ALL[name]())
+    assert redactor.record(once) == once
+
+
+def test_a_record_is_encodable_afterwards() -> None:
+    broken = verified().model_copy(update={"reason": "lone \ud800 surrogate", "decision": {"when": object}})
+    clean = Redactor().record(broken)
+    assert clean.reason == "lone ? surrogate"
+    assert render_json(clean).encode()
+
+
+def test_the_log_filter_cleans_messages_and_tracebacks(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("zkrollback.test")
+    redactor = Redactor({"A": "s3cr3t-value"})
+    handler_filter = RedactingFilter(redactor)
+    logger.addFilter(handler_filter)
+    try:
+        try:
+            raise ValueError("inner s3cr3t-value")
+        except ValueError:
+            logger.exception("got %s", "s3cr3t-value")
+        redactor.add("later-s3cr3t")
+        logger.warning("%d later-s3cr3t", "no number")
+    finally:
+        logger.removeFilter(handler_filter)
+    assert "s3cr3t" not in caplog.text
+    assert "got [redacted A]" in caplog.text
+    assert "ValueError: inner [redacted A]" in caplog.text
