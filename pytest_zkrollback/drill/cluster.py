@@ -30,7 +30,7 @@ from .podlogs import podlogs_argv
 STAGES = Path(__file__).with_name("stages.yaml")
 PREFIX = "zkrollback-drill-"
 _READY_S = 120.0
-_ANSWER_S = 10.0
+_ANSWER_S = 30.0
 
 
 @dataclass(frozen=True)

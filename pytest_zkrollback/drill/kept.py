@@ -15,11 +15,11 @@ from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock, Processes
 from .cluster import PREFIX, Cluster
 from .credentials import write_private
-from .locks import is_locked
+from .locks import is_held, is_locked
 from .supervisor import ALIVE, end_supervisor
 
 _END_S = 10.0
-_ANSWER_S = 5.0
+_ANSWER_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,17 @@ def answers(kept: Kept, processes: Processes) -> bool:
 def end(kept: Kept, clock: Clock) -> None:
     """End its programs, if there are any, and remove its data folder. Raises DrillProblem."""
     data_dir = kept.cluster.data_dir
-    if is_alive(kept):
-        pid = end_supervisor(data_dir)
-        deadline = clock.monotonic_s() + _END_S
-        while is_alive(kept):
-            if clock.monotonic_s() > deadline:
-                raise DrillProblem(
-                    f"The kept drill's supervisor (process {pid}) did not end within {_END_S:g} s of SIGTERM."
-                    f" End it with: kill -9 {pid}; its data folder is {data_dir}."
-                )
-            clock.sleep(0.02)
+    with suppress(FileNotFoundError, NotADirectoryError), (data_dir / ALIVE).open() as alive:
+        if is_held(alive):
+            pid = end_supervisor(data_dir)
+            deadline = clock.monotonic_s() + _END_S
+            while is_held(alive):
+                if clock.monotonic_s() > deadline:
+                    raise DrillProblem(
+                        f"The kept drill's supervisor (process {pid}) did not end within {_END_S:g} s of"
+                        f" SIGTERM. End it with: kill -9 {pid}; its data folder is {data_dir}."
+                    )
+                clock.sleep(0.02)
     if data_dir.name.startswith(PREFIX):  # whatever a damaged state file says, nothing else is removed
         with suppress(OSError):
             shutil.rmtree(data_dir)

@@ -6,6 +6,7 @@ import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 @contextmanager
@@ -20,13 +21,20 @@ def exclusive(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+def is_held(file: IO[str]) -> bool:
+    """Whether some process holds the lock on this file, which may have been removed since it was opened."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False
+
+
 def is_locked(path: Path) -> bool:
     """Whether some process holds the lock on ``path``; False if there is no such file."""
     try:
-        with path.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        with path.open() as file:
+            return is_held(file)
     except OSError:
         return False
-    return False

@@ -40,16 +40,16 @@ _STDIN, _STDOUT = 0, 1
 def main(data_dir: Path) -> None:
     """Detach, serve until the end, remove the data folder."""
     detach()
-    with (data_dir / ALIVE).open("w") as alive:
-        fcntl.flock(alive, fcntl.LOCK_EX)
-        alive.write(str(os.getpid()))
-        alive.flush()
-        supervisor = _Supervisor(data_dir)
-        try:
-            supervisor.serve()
-        finally:
-            supervisor.end_all()
-            shutil.rmtree(data_dir, ignore_errors=True)
+    # Never closed: the lock is free when this process is gone, not a moment before.
+    alive = os.open(data_dir / ALIVE, os.O_WRONLY | os.O_CREAT, 0o600)
+    fcntl.flock(alive, fcntl.LOCK_EX)
+    os.write(alive, str(os.getpid()).encode())
+    supervisor = _Supervisor(data_dir)
+    try:
+        supervisor.serve()
+    finally:
+        supervisor.end_all()
+        shutil.rmtree(data_dir, ignore_errors=True)
 
 
 def end_supervisor(data_dir: Path) -> int:
