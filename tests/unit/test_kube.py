@@ -1,6 +1,7 @@
 """KubeClient against real sockets on loopback."""
 
 import json
+import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -364,3 +365,19 @@ def test_garbage_instead_of_http_is_a_sentence():
     garbage = closing(b"garbage\r\n\r\n")
     with LocalServer(garbage, garbage) as server, pytest.raises(Unreachable, match="cut the connection"):
         client(server.url).get("/p")
+
+
+def test_a_server_that_accepts_nothing_ends_with_the_connect_timeout_fault_1(monkeypatch):
+    monkeypatch.setattr("pytest_zkrollback.clients.kube_wire.CONNECT_TIMEOUT_S", 0.15)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        begun = time.monotonic()
+        with pytest.raises(Unreachable) as caught:
+            client(f"http://127.0.0.1:{full.getsockname()[1]}").get("/p", timeout_s=5)
+        assert time.monotonic() - begun < 1
+        for filler in fillers:
+            filler.close()
+    assert str(caught.value).endswith("does not answer at all. Check the VPN and the network.")

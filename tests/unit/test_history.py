@@ -1,0 +1,244 @@
+import base64
+import gzip
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, NotFound, Unreachable
+from pytest_zkrollback.release.history import ReleaseHistory, decode_release, fetch_history
+
+SECRETS = "/api/v1/namespaces/n/secrets"
+MANIFEST = (
+    "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: v}\n"
+    "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n"
+    "spec: {template: {spec: {containers: [{name: a, image: 'IMAGE'}]}}}\n"
+)
+
+
+def content(number: int, **info) -> dict:
+    details = {
+        "last_deployed": f"2026-11-23T07:{number:02}:11.123456789+01:00",
+        "status": "superseded",
+        **info,
+    }
+    image = info.pop("image", f"backend:{number}")
+    return {
+        "name": "web",
+        "version": number,
+        "info": details,
+        "chart": {"metadata": {"name": "zkprova", "version": f"1.{number}.0", "appVersion": "7"}},
+        "config": {"password": "hunter2"},
+        "manifest": MANIFEST.replace("IMAGE", image),
+        "hooks": [{"name": "h", "events": ["pre-rollback"]}],
+    }
+
+
+def packed(release: object, *, zipped: bool = True) -> str:
+    raw = json.dumps(release).encode()
+    inner = base64.b64encode(gzip.compress(raw) if zipped else raw)
+    return base64.b64encode(inner).decode()
+
+
+def secret(number: int, data: str | None = None, name: str = "web", **info) -> dict:
+    return {
+        "metadata": {
+            "name": f"sh.helm.release.v1.{name}.v{number}",
+            "labels": {"owner": "helm", "name": name, "version": str(number), "status": "superseded"},
+            "creationTimestamp": "2026-11-23T06:00:00Z",
+        },
+        "data": {"release": packed(content(number, **info)) if data is None else data},
+    }
+
+
+class FakeKube:
+    """Knows release Secrets and a namespace; fails on anything else."""
+
+    def __init__(self, *secrets: dict, namespace: Exception | None = None, get: dict | None = None) -> None:
+        self.secrets = {one["metadata"]["name"]: one for one in secrets}
+        self.namespace = namespace
+        self.problems = get or {}
+        self.fetched: list[str] = []
+
+    def list_metadata(self, path, query=None, timeout_s=5.0):
+        assert path == SECRETS
+        wanted = dict(pair.split("=") for pair in query["labelSelector"].split(","))
+        return tuple(
+            {"metadata": one["metadata"]}
+            for one in self.secrets.values()
+            if wanted.items() <= one["metadata"]["labels"].items()
+        )
+
+    def get(self, path, query=None, timeout_s=5.0):
+        if path == "/api/v1/namespaces/n":
+            if self.namespace is not None:
+                raise self.namespace
+            return {}
+        folder, _, name = path.rpartition("/")
+        assert folder == SECRETS
+        self.fetched.append(name)
+        if name in self.problems:
+            raise self.problems[name]
+        return self.secrets[name]
+
+
+def fetch(*secrets: dict, **kwargs) -> ReleaseHistory:
+    return fetch_history(FakeKube(*secrets, **kwargs), "n", "web")
+
+
+def test_revisions_as_helm_stored_them():
+    history = fetch(
+        secret(2, status="deployed", description="Upgrade complete"),
+        secret(1, description="Install complete"),
+        secret(9, name="other"),
+    )
+    head = history.head.revision
+    assert head.model_dump() == {
+        "revision": 2,
+        "status": "deployed",
+        "chart": "zkprova-1.2.0",
+        "app_version": "7",
+        "deployed_at": datetime(2026, 11, 23, 6, 2, 11, 123456, UTC),
+        "description": "Upgrade complete",
+        "rollback_of": None,
+        "images": ("backend:2",),
+    }
+    assert [one.revision for one in history.revisions] == [1, 2]
+    assert history.head.values == {"password": "hunter2"}
+    assert history.head.hooks == ({"name": "h", "events": ["pre-rollback"]},)
+    assert history.deployed is history.head
+    assert "hunter2" not in repr(history)
+
+
+def test_helm_4_and_3_say_differently_what_was_rolled_back_to():
+    history = fetch(
+        secret(1),
+        secret(2),
+        secret(3, description="Rollback to 1"),
+        secret(4, description="INC-42 by bot", rollback_revision=3),
+        secret(5, description='Rollback "web" failed: boom'),
+        secret(6, description="Rollback to 99"),
+    )
+    assert [one.rollback_of for one in history.revisions] == [None, None, 1, 3, None, 99]
+    assert [history.origin(number) for number in range(1, 8)] == [1, 2, 1, 1, 5, 6, 7]
+
+
+def test_origin_may_be_pruned_and_its_content_is_still_known():
+    history = fetch(secret(5), secret(6, description="Rollback to 2", image="backend:2"))
+    assert history.origin(6) == 2
+    assert history.get(2) is None
+    content_of_two = history.content_of(2)
+    assert content_of_two is not None and content_of_two.revision.revision == 6
+    assert history.content_of(3) is None
+
+
+def test_bad_is_the_last_one_before_that_differs():
+    history = fetch(
+        secret(5, image="backend:5"),
+        secret(6, image="backend:6"),
+        secret(7, description="Rollback to 5", image="backend:5"),
+        secret(8, description="Rollback to 5", image="backend:5"),
+    )
+    bad = history.bad_before(8)
+    assert bad is not None and bad.revision.revision == 6
+    assert history.bad_before(5) is None
+    assert history.bad_before(99) is None
+
+
+def test_two_deployed_revisions_the_newest_counts_fault_17():
+    history = fetch(secret(3, status="deployed"), secret(4, status="deployed"))
+    assert history.deployed is history.head
+    assert fetch(secret(1, status="failed")).deployed is None
+
+
+def test_only_the_newest_thirty_and_those_asked_for_are_read():
+    kube = FakeKube(*(secret(number) for number in range(1, 41)))
+    history = fetch_history(kube, "n", "web", also=[3, 99])
+    assert [one.revision for one in history.revisions] == [3, *range(11, 41)]
+    assert history.older == (1, 2, *range(4, 11))
+    assert len(kube.fetched) == 31
+
+
+def test_an_uncompressed_release_is_read_as_helm_does():
+    assert fetch(secret(1, packed(content(1), zipped=False))).head.revision.revision == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "%%%",
+        "",
+        packed([]),
+        packed({"info": None}),
+        packed("x"),
+        base64.b64encode(base64.b64encode(b"\x1f\x8b\x08broken")).decode(),
+        base64.b64encode(base64.b64encode(gzip.compress(b"{}")[:-4])).decode(),
+        packed(content(1))[:40],
+    ],
+)
+def test_a_secret_that_holds_no_release(data):
+    with pytest.raises(HelmProblem, match=r"The Secret sh\.helm\.release\.v1\.web\.v1 holds no release"):
+        decode_release(secret(1, data))
+    history = fetch(secret(1, data), secret(2))
+    assert history.get(1) is None and list(history.unreadable) == [1]
+    with pytest.raises(HelmProblem, match="The head of release web in namespace n cannot be read"):
+        fetch(secret(1), secret(2, data))
+
+
+def test_a_packed_bomb_is_not_unpacked():
+    bomb = base64.b64encode(base64.b64encode(gzip.compress(b" " * (65 << 20), 1))).decode()
+    with pytest.raises(HelmProblem):
+        decode_release(secret(1, bomb))
+
+
+def test_a_manifest_that_is_no_yaml_has_no_images_and_does_not_hide_the_history():
+    broken = content(1)
+    broken["manifest"] = "image: a: b"
+    assert fetch(secret(1, packed(broken))).head.revision.images == ()
+
+
+def test_pruned_while_it_was_read_fault_14():
+    gone = {"sh.helm.release.v1.web.v1": NotFound("gone")}
+    assert [one.revision for one in fetch(secret(1), secret(2), get=gone).revisions] == [2]
+    gone["sh.helm.release.v1.web.v2"] = NotFound("gone")
+    with pytest.raises(HelmProblem, match="its Secrets vanished"):
+        fetch(secret(1), secret(2), get=gone)
+
+
+def test_what_cannot_be_read_is_not_left_out_fault_7():
+    problem = Forbidden("no", verb="get", resource="secrets", namespace="n")
+    with pytest.raises(Forbidden):
+        fetch(secret(1), secret(2), get={"sh.helm.release.v1.web.v1": problem})
+
+
+def test_release_missing_lists_near_names_fault_11():
+    others = [secret(1, name=name) for name in ("wob", "webb", "database")]
+    with pytest.raises(HelmProblem) as caught:
+        fetch(*others)
+    assert str(caught.value) == (
+        "There is no release web in namespace n; releases there: webb, wob. Only releases that helm stores "
+        "in Secrets (its default) are seen."
+    )
+    with pytest.raises(HelmProblem, match="there is no release at all"):
+        fetch()
+
+
+def test_namespace_missing_fault_10():
+    with pytest.raises(NotFound) as caught:
+        fetch(namespace=NotFound("x"))
+    assert str(caught.value) == (
+        "There is no namespace n in this cluster. Check `namespace` and `context` of the environment."
+    )
+
+
+def test_a_namespace_that_may_not_be_read_is_not_called_missing_fault_10():
+    forbidden = Forbidden("no", verb="get", resource="namespaces")
+    with pytest.raises(HelmProblem, match="There is no release web in namespace n"):
+        fetch(namespace=forbidden)
+    with pytest.raises(Unreachable):
+        fetch(namespace=Unreachable("down"))
+
+
+def test_head_that_helm_half_wrote_still_has_a_time():
+    history = fetch(secret(1, last_deployed="", status="pending-rollback"))
+    assert history.head.revision.deployed_at == datetime(2026, 11, 23, 6, tzinfo=UTC)
