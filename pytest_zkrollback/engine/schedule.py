@@ -131,15 +131,12 @@ class Schedule:
         if self._on_begin is not None:
             self._on_begin()
         try:
-            while not interrupted():
+            while not interrupted() and not all(run.verdict for run in self._runs):
                 self._begin_stages()
                 self._wake.clear()
-                if self._judge_all():
-                    # A verdict may begin the next stage: look again before waiting.
-                    if all(run.verdict for run in self._runs):
-                        break
-                    continue
-                self._wake.wait(_TICK_S)
+                # A verdict may begin the next stage: look again before waiting.
+                if not self._judge_all():
+                    self._wake.wait(_TICK_S)
         finally:
             self.stop()
         return {run.check.id: run.verdict for run in self._runs if run.verdict is not None}

@@ -1,0 +1,334 @@
+"""Stages, deadlines and finality; observations that hang, fail or come too early."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pytest_zkrollback.domain.errors import Unreachable
+from pytest_zkrollback.domain.observation import History, Sample
+from pytest_zkrollback.domain.ports import Stage
+from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
+from pytest_zkrollback.engine.schedule import _KEPT, _KEPT_EARLY, _KEPT_FIRST, Schedule, _Run
+
+SINCE = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class RealClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("the schedule does not sleep by the clock")
+
+
+def _word(word: Word, observed: str = "seen") -> Verdict:
+    return Verdict(word=word, observed=observed)
+
+
+PASS, FAIL = _word(Word.PASS), _word(Word.FAIL)
+PENDING = Pending(observed="not yet", seen=True)
+
+
+@dataclass
+class FakeCheck:
+    """Observes and judges as told; keeps what it was given to judge."""
+
+    id: str
+    observing: Callable[[], object] = lambda: "value"
+    judging: Callable[[History], Judgement] = lambda history: PASS
+    stage: Stage = Stage.AT_ONCE
+    deadline_s: float = 5.0
+    interval_s: float | None = 0.01
+    title: str = "title"
+    expected: str = "expected"
+    command: str = "kubectl get it"
+    histories: list[History] = field(default_factory=list)
+
+    def observe(self) -> object:
+        return self.observing()
+
+    def judge(self, history: History, now: datetime) -> Judgement:
+        assert now.tzinfo is not None
+        self.histories.append(history)
+        return self.judging(history)
+
+
+@dataclass
+class Heard:
+    """What on_judgement was told, in order."""
+
+    calls: list[tuple[str, Judgement, datetime, datetime | None]] = field(default_factory=list)
+
+    def __call__(self, item: str, judgement: Judgement, begun: datetime, ended: datetime | None) -> None:
+        self.calls.append((item, judgement, begun, ended))
+
+    @property
+    def finals(self) -> list[str]:
+        return [item for item, _, _, ended in self.calls if ended is not None]
+
+
+def _run(*checks: FakeCheck, heard: Heard | None = None, **options: Any) -> dict[str, Verdict]:
+    schedule = Schedule(checks, RealClock(), SINCE, heard or Heard(), **options)
+    return schedule.run(lambda: False)
+
+
+@pytest.fixture
+def hang() -> Iterator[Callable[[], object]]:
+    """An observation that does not come back before the test ends."""
+    over = threading.Event()
+    yield lambda: over.wait(10)
+    over.set()
+
+
+def test_verdicts_in_the_checks_order() -> None:
+    slow = FakeCheck("a", interval_s=None, observing=lambda: time.sleep(0.05))
+    verdicts = _run(slow, FakeCheck("b", judging=lambda _: FAIL))
+    assert list(verdicts.items()) == [("a", PASS), ("b", FAIL)]
+
+
+def test_no_checks_no_verdicts() -> None:
+    assert _run() == {}
+
+
+def test_judged_until_it_is_no_longer_pending_and_told_of_every_change() -> None:
+    heard = Heard()
+    check = FakeCheck("a", judging=lambda history: PASS if len(history.judged) >= 4 else PENDING)
+    assert _run(check, heard=heard) == {"a": PASS}
+    assert [(item, judgement) for item, judgement, _, _ in heard.calls] == [("a", PENDING), ("a", PASS)]
+    (_, _, begun, nothing), (_, _, begun_still, ended) = heard.calls
+    assert nothing is None
+    assert begun == begun_still
+    assert ended is not None
+    assert begun <= ended
+    assert check.histories[-1].since == SINCE
+
+
+def test_a_verdict_follows_its_sample_within_a_tenth_of_a_second() -> None:
+    decided: list[float] = []
+
+    def observing() -> object:
+        decided.append(time.monotonic())
+        return None
+
+    _run(FakeCheck("a", observing=observing, interval_s=None))
+    assert time.monotonic() - decided[0] < 0.1
+
+
+def test_an_early_red_is_final() -> None:
+    words = iter([FAIL])
+    check = FakeCheck("a", judging=lambda _: next(words))
+    slow = FakeCheck("b", interval_s=None, observing=lambda: time.sleep(0.1))
+    assert _run(check, slow)["a"] == FAIL
+    assert len(check.histories) == 1
+
+
+@pytest.mark.parametrize(
+    ("pending", "expected"),
+    [
+        (Pending(observed="3 of 4", seen=True), _word(Word.FAIL, "3 of 4 (still so after 0.1 s)")),
+        (Pending(observed="?", seen=False), _word(Word.UNVERIFIED, "? (still so after 0.1 s)")),
+    ],
+)
+def test_pending_becomes_final_at_the_deadline(pending: Pending, expected: Verdict) -> None:
+    assert _run(FakeCheck("a", judging=lambda _: pending, deadline_s=0.1)) == {"a": expected}
+
+
+def test_an_observation_that_hangs_holds_nobody_up(hang: Callable[[], object]) -> None:
+    begun = time.monotonic()
+    verdicts = _run(FakeCheck("a", observing=hang, deadline_s=0.1), FakeCheck("b"))
+    assert time.monotonic() - begun < 0.6
+    assert verdicts == {
+        "a": _word(Word.UNVERIFIED, "no observation of a came back (still so after 0.1 s)"),
+        "b": PASS,
+    }
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("zkrollback"))
+
+
+def test_an_error_is_a_sample_and_the_judge_decides() -> None:
+    def observing() -> object:
+        raise Unreachable("no answer")
+
+    def judging(history: History) -> Judgement:
+        assert history.last is not None
+        return Verdict(word=Word.UNVERIFIED, observed=str(history.last.error))
+
+    assert _run(FakeCheck("a", observing, judging)) == {"a": _word(Word.UNVERIFIED, "no answer")}
+
+
+def test_a_bug_in_observing_is_unverified() -> None:
+    def observing() -> object:
+        raise KeyError("status")
+
+    expected = "observing a failed inside this tool: KeyError: 'status'; check it by hand: kubectl get it"
+    assert _run(FakeCheck("a", observing), FakeCheck("b")) == {
+        "a": _word(Word.UNVERIFIED, expected),
+        "b": PASS,
+    }
+
+
+def test_a_bug_in_judging_is_unverified() -> None:
+    def judging(history: History) -> Judgement:
+        raise ZeroDivisionError("division by zero")
+
+    expected = (
+        "judging a failed inside this tool: ZeroDivisionError: division by zero; check it by hand:"
+        " kubectl get it"
+    )
+    assert _run(FakeCheck("a", judging=judging)) == {"a": _word(Word.UNVERIFIED, expected)}
+
+
+@pytest.mark.parametrize(
+    ("rollouts", "passed"),
+    [([PASS, PASS], True), ([PASS, FAIL], False), ([], True)],
+)
+def test_settled_checks_are_judged_once_every_rollout_has_a_verdict(
+    rollouts: list[Verdict], passed: bool
+) -> None:
+    begun = time.monotonic()
+
+    def after(seconds: float, verdict: Verdict) -> Callable[[History], Judgement]:
+        return lambda _: verdict if time.monotonic() - begun >= seconds else PENDING
+
+    checks = [
+        FakeCheck(f"rollout-{number}", judging=after(0.05 * number, verdict))
+        for number, verdict in enumerate(rollouts)
+    ]
+    health = FakeCheck("health", stage=Stage.SETTLED)
+    heard = Heard()
+    _run(health, *checks, heard=heard)
+    assert heard.finals[-1] == "health"
+    history = health.histories[0]
+    assert history.rollouts_passed is passed
+    assert history.judged_from is not None
+    assert all(sample.at >= history.judged_from for sample in history.judged)
+    if rollouts:
+        assert len(history.samples) > len(history.judged) >= 1
+
+
+def test_what_is_observed_once_is_observed_when_judging_begins() -> None:
+    seen: list[str] = []
+    rollout = FakeCheck("rollout-a", judging=lambda h: (seen.append("rollout"), PASS)[1])
+    smoke = FakeCheck("smoke", observing=lambda: seen.append("smoke"), stage=Stage.SETTLED, interval_s=None)
+    _run(smoke, rollout)
+    assert seen == ["rollout", "smoke"]
+    assert len(smoke.histories[-1].samples) == 1
+
+
+def test_the_last_ones_wait_for_all_others_and_those_have_been_told() -> None:
+    heard = Heard()
+    told: list[list[str]] = []
+    notify = FakeCheck(
+        "notify", observing=lambda: told.append(heard.finals), stage=Stage.LAST, interval_s=None
+    )
+    smoke = FakeCheck("smoke", observing=lambda: time.sleep(0.05), stage=Stage.SETTLED, interval_s=None)
+    _run(notify, FakeCheck("rollout-a"), smoke, heard=heard)
+    assert told == [["rollout-a", "smoke"]]
+    assert heard.finals == ["rollout-a", "smoke", "notify"]
+
+
+def test_interrupted_leaves_the_missing_verdicts_missing(hang: Callable[[], object]) -> None:
+    heard = Heard()
+    schedule = Schedule([FakeCheck("a"), FakeCheck("b", hang)], RealClock(), SINCE, heard)
+    assert schedule.run(lambda: heard.finals == ["a"]) == {"a": PASS}
+
+
+def test_observed_from_start_but_judged_only_from_run() -> None:
+    observed: list[Sample] = []
+    begun: list[int] = []
+    check = FakeCheck("health")
+    schedule = Schedule(
+        [check],
+        RealClock(),
+        SINCE,
+        Heard(),
+        on_begin=lambda: begun.append(len(observed)),
+        on_sample=lambda item, sample: observed.append(sample),
+    )
+    schedule.start()
+    while len(observed) < 3:
+        time.sleep(0.002)
+    assert check.histories == []
+    schedule.run(lambda: False)
+    assert begun[0] >= 3
+    first = check.histories[0]
+    assert first.judged_from is not None
+    assert [sample.at < first.judged_from for sample in first.samples[:3]] == [True] * 3
+    assert len(first.judged) >= 1
+
+
+def test_an_observation_begun_before_judging_does_not_count() -> None:
+    release = threading.Event()
+    answers = iter(["stale", "fresh"])
+
+    def observing() -> object:
+        answer = next(answers, "later")
+        if answer == "stale":
+            release.wait(5)
+        return answer
+
+    check = FakeCheck("health", observing)
+    schedule = Schedule([check], RealClock(), SINCE, Heard(), on_begin=lambda: None)
+    schedule.start()
+    threading.Timer(0.05, release.set).start()
+    schedule.run(lambda: False)
+    assert check.histories[0].judged[0].value == "fresh"
+
+
+def test_a_clock_set_back_does_not_make_an_early_sample_count() -> None:
+    class JumpingClock(RealClock):
+        offset = timedelta(0)
+
+        def now(self) -> datetime:
+            return super().now() + self.offset
+
+    clock = JumpingClock()
+    samples: list[Sample] = []
+    check = FakeCheck("health", observing=lambda: len(samples))
+    schedule = Schedule(
+        [check],
+        clock,
+        SINCE,
+        Heard(),
+        on_sample=lambda _, sample: samples.append(sample),
+        on_begin=lambda: setattr(clock, "offset", timedelta(hours=-1)),
+    )
+    schedule.start()
+    while len(samples) < 2:
+        time.sleep(0.002)
+    schedule.run(lambda: False)
+    history = check.histories[0]
+    assert samples[0] not in history.judged
+    assert samples[1] not in history.judged
+
+
+def test_observing_ends_with_the_verdict() -> None:
+    check = FakeCheck("a", interval_s=0.005)
+    _run(check)
+    time.sleep(0.03)
+    assert not [thread for thread in threading.enumerate() if thread.name == "zkrollback-a"]
+
+
+def test_a_long_history_keeps_its_beginning_and_its_end() -> None:
+    check: Any = FakeCheck("a")
+    run = _Run(check)
+    for number in range(1000):
+        run.keep(Sample(at=SINCE + timedelta(seconds=number), value=number))
+    assert [sample.value for sample in run.early] == list(range(1000 - _KEPT_EARLY, 1000))
+    run.judged_from = SINCE + timedelta(seconds=1000)
+    lost = Unreachable("no answer")
+    for number in range(1000, 3000):
+        at = SINCE + timedelta(seconds=number)
+        run.keep(Sample(at=at, error=lost) if number < 1500 else Sample(at=at, value=number))
+    values = [sample.value for sample in run.counted]
+    assert values[:_KEPT_FIRST] == list(range(1500, 1500 + _KEPT_FIRST))
+    assert values[_KEPT_FIRST:] == list(range(3000 - _KEPT + _KEPT_FIRST, 3000))

@@ -1,0 +1,301 @@
+"""The list+watch: what it holds, what it admits not to know, and how it heals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from threading import Event, Lock
+from typing import Any
+
+import pytest
+
+from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, Unreachable
+from pytest_zkrollback.domain.observation import Snapshot
+from pytest_zkrollback.engine.watch import REFUSAL_GRACE_S, RESOURCES, STALE_S, ClusterWatch, _pause_s
+
+FORBIDDEN = Forbidden("not allowed to list daemonsets", verb="list", resource="daemonsets", namespace="n")
+
+
+class FakeClock:
+    """Stands still but for what a test adds."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=self.passed_s)
+
+    def monotonic_s(self) -> float:
+        return self.passed_s
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("the watch does not sleep by the clock")
+
+
+class FakeKube:
+    """Lists what a test put in, and streams what it sends. Everything else fails."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in RESOURCES}
+        self.failures: dict[str, Exception] = {}
+        self.lists: list[str] = []
+        self.gate = Event()
+        self.gate.set()
+        self._streams: dict[str, SimpleQueue[Any]] = {name: SimpleQueue() for name in RESOURCES}
+        self._lock = Lock()
+
+    def put(self, resource: str, name: str, version: int = 1, **more: Any) -> dict[str, Any]:
+        item = {"metadata": {"name": name, "resourceVersion": str(version), "managedFields": [{}]}, **more}
+        self.items[resource][name] = item
+        return item
+
+    def send(self, resource: str, event: Any) -> None:
+        """To the open stream; an exception breaks it, None ends it."""
+        self._streams[resource].put(event)
+
+    def close(self) -> None:
+        self.gate.set()
+        for stream in self._streams.values():
+            for _ in range(20):
+                stream.put(None)
+
+    def list_with_version(self, path: str, timeout_s: float = 5.0) -> tuple[tuple[dict[str, Any], ...], str]:
+        resource = self._resource(path)
+        self.gate.wait(5)
+        with self._lock:
+            self.lists.append(resource)
+        if resource in self.failures:
+            raise self.failures[resource]
+        return tuple(self.items[resource].values()), "7"
+
+    def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[dict[str, Any]]:
+        assert resource_version == "7"
+        stream = self._streams[self._resource(path)]
+        while (event := stream.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    def _resource(self, path: str) -> str:
+        resource = path.rpartition("/")[2]
+        assert path == RESOURCES[resource].format("shop")
+        return resource
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"not expected: {name}")
+
+
+class Bench:
+    """A watch on a fake cluster, with a way to wait for what it should come to know."""
+
+    def __init__(self) -> None:
+        self.kube = FakeKube()
+        self.clock = FakeClock()
+        self.changes = 0
+        self.watch = ClusterWatch(self.kube, "shop", self.clock, self._changed)  # type: ignore[arg-type]
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def start(self) -> None:
+        self.watch.start()
+        assert self.watch.wait_first(2)
+
+    def names(self, resource: str = "pods") -> list[str]:
+        return [item["metadata"]["name"] for item in self.watch.snapshot().objects.get(resource, ())]
+
+    def until(self, met: Callable[[Snapshot], object]) -> Snapshot:
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            snapshot = self.watch.snapshot()
+            if met(snapshot):
+                return snapshot
+            time.sleep(0.002)
+        raise AssertionError(f"did not come about; last: {self.watch.snapshot()}")
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.watch.stop()
+    bench.kube.close()
+
+
+def _event(kind: str, item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": kind, "object": item}
+
+
+def test_lists_then_follows(bench: Bench) -> None:
+    bench.kube.put("pods", "a")
+    bench.start()
+    assert bench.names() == ["a"]
+    bench.kube.send("pods", _event("ADDED", bench.kube.put("pods", "b")))
+    bench.until(lambda _: bench.names() == ["a", "b"])
+    bench.kube.send("pods", _event("MODIFIED", bench.kube.put("pods", "b", 2, status={"phase": "Running"})))
+    snapshot = bench.until(lambda shot: "status" in shot.objects["pods"][1])
+    assert snapshot.objects["pods"][1] == {
+        "metadata": {"name": "b", "resourceVersion": "2"},
+        "status": {"phase": "Running"},
+    }
+    bench.kube.send("pods", _event("BOOKMARK", {"metadata": {"resourceVersion": "9"}}))
+    bench.kube.send("pods", _event("DELETED", bench.kube.items["pods"].pop("a")))
+    bench.until(lambda _: bench.names() == ["b"])
+    assert bench.kube.lists.count("pods") == 1
+
+
+def test_snapshots_are_cheap_and_cannot_be_changed(bench: Bench) -> None:
+    bench.kube.put("deployments", "web")
+    bench.start()
+    first, second = bench.watch.snapshot(), bench.watch.snapshot()
+    assert first.objects["deployments"] is second.objects["deployments"]
+    assert set(first.objects) == set(RESOURCES)
+    assert first.errors == {}
+    with pytest.raises(TypeError):
+        first.objects["deployments"] = ()  # type: ignore[index]
+
+
+def test_changes_are_told_and_only_changes(bench: Bench) -> None:
+    bench.kube.put("pods", "a")
+    bench.start()
+    assert bench.changes == 5
+    bench.kube.send("pods", None)
+    bench.until(lambda _: bench.kube.lists.count("pods") == 2)
+    bench.kube.send("pods", _event("ADDED", bench.kube.put("pods", "b")))
+    bench.until(lambda _: bench.changes > 5)
+    assert bench.changes == 6
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(_event("ERROR", {"code": 410, "message": "too old"}), id="fault_4_gone"),
+        pytest.param(BadAnswer("410", status=410), id="fault_4_gone_by_status"),
+        pytest.param(_event("ERROR", {"code": 500, "message": "etcdserver: no leader"}), id="server_error"),
+        pytest.param(_event("NEWS", {}), id="unknown_event"),
+        pytest.param(_event("ADDED", {"metadata": {}}), id="object_without_name"),
+        pytest.param({"type": "ADDED"}, id="event_without_object"),
+        pytest.param(Unreachable("connection reset"), id="fault_2_server_restarts"),
+        pytest.param(ValueError("a bug in a client"), id="a_bug_does_not_end_the_watch"),
+        pytest.param(None, id="fault_3_silent_stream_ends"),
+    ],
+)
+def test_a_broken_stream_is_followed_by_a_list(bench: Bench, broken: Any) -> None:
+    bench.start()
+    bench.kube.put("pods", "unheard-of")
+    bench.kube.send("pods", broken)
+    bench.until(lambda _: bench.names() == ["unheard-of"])
+
+
+def test_fault_7_one_resource_is_forbidden_and_the_others_are_not(bench: Bench) -> None:
+    bench.kube.failures["daemonsets"] = FORBIDDEN
+    bench.kube.put("pods", "a")
+    bench.start()
+    snapshot = bench.watch.snapshot()
+    assert dict(snapshot.errors) == {"daemonsets": FORBIDDEN}
+    assert "daemonsets" not in snapshot.objects
+    assert bench.names() == ["a"]
+
+
+def test_fault_2_a_restarting_servers_refusal_is_not_believed_at_once(bench: Bench) -> None:
+    bench.kube.put("daemonsets", "agent")
+    bench.start()
+    bench.kube.failures["daemonsets"] = FORBIDDEN
+    bench.kube.send("daemonsets", None)
+    bench.until(lambda _: bench.kube.lists.count("daemonsets") >= 2)
+    assert bench.names("daemonsets") == ["agent"]
+    bench.clock.passed_s = REFUSAL_GRACE_S
+    bench.until(lambda shot: shot.errors == {"daemonsets": FORBIDDEN})
+    del bench.kube.failures["daemonsets"]
+    bench.until(lambda _: bench.names("daemonsets") == ["agent"])
+
+
+def test_fault_3_what_is_too_old_is_an_error(bench: Bench) -> None:
+    bench.kube.put("pods", "a")
+    bench.start()
+    bench.clock.passed_s = STALE_S
+    assert bench.names() == ["a"]
+    bench.clock.passed_s = STALE_S + 1
+    snapshot = bench.watch.snapshot()
+    assert dict(snapshot.objects) == {}
+    assert str(snapshot.errors["pods"]) == (
+        "The pods of namespace shop were last read 16 s ago; the API server has not answered since."
+    )
+    assert isinstance(snapshot.errors["pods"], Unreachable)
+
+
+def test_an_event_does_not_make_an_old_list_fresh(bench: Bench) -> None:
+    bench.start()
+    bench.clock.passed_s = STALE_S + 1
+    bench.kube.send("pods", _event("ADDED", bench.kube.put("pods", "b")))
+    bench.until(lambda _: bench.changes > 5)
+    assert "pods" in bench.watch.snapshot().errors
+
+
+def test_before_the_first_answer_nothing_is_known(bench: Bench) -> None:
+    assert not bench.watch.wait_first(0)
+    bench.kube.gate.clear()
+    bench.watch.start()
+    assert not bench.watch.wait_first(0.02)
+    snapshot = bench.watch.snapshot()
+    assert dict(snapshot.objects) == {}
+    assert str(snapshot.errors["pods"]) == (
+        "The pods of namespace shop have not been read yet; the API server has not answered."
+    )
+    bench.kube.gate.set()
+    assert bench.watch.wait_first(2)
+    assert dict(bench.watch.snapshot().errors) == {}
+
+
+def test_after_a_refresh_only_what_was_read_since_is_shown(bench: Bench) -> None:
+    bench.kube.put("deployments", "web", 1)
+    bench.start()
+    bench.kube.gate.clear()
+    bench.watch.refresh()
+    # The old stream may still bring news, but they prove nothing about now.
+    bench.kube.send("deployments", _event("MODIFIED", bench.kube.put("deployments", "web", 2)))
+    bench.until(lambda _: bench.changes > 5)
+    assert "deployments" in bench.watch.snapshot().errors
+    bench.kube.put("deployments", "web", 3)
+    bench.kube.gate.set()
+    snapshot = bench.until(lambda shot: "deployments" in shot.objects)
+    assert snapshot.objects["deployments"][0]["metadata"]["resourceVersion"] == "3"
+
+
+def test_the_stream_from_before_a_refresh_no_longer_counts(bench: Bench) -> None:
+    bench.kube.put("pods", "a")
+    bench.start()
+    bench.watch.refresh()
+    bench.until(lambda shot: not shot.errors)
+    # Two threads read the fake's one queue: whichever takes it, an outdated event must not be applied twice.
+    for name in ("b", "c"):
+        bench.kube.send("pods", _event("ADDED", bench.kube.put("pods", name)))
+    bench.kube.send("pods", None)
+    bench.until(lambda _: set(bench.names()) == {"a", "b", "c"})
+
+
+def test_starting_twice_is_starting_once(bench: Bench) -> None:
+    bench.start()
+    bench.watch.start()
+    assert bench.watch.wait_first(2)
+    assert sorted(bench.kube.lists) == sorted(RESOURCES)
+
+
+@pytest.mark.parametrize(
+    ("error", "failures", "pause_s"),
+    [
+        (None, 1, 0.2),
+        (Unreachable("gone"), 2, 0.4),
+        (Unreachable("gone"), 3, 0.8),
+        (Unreachable("gone"), 4, 1.6),
+        (Unreachable("gone"), 5, 2.0),
+        (Unreachable("gone"), 500, 2.0),
+        (BadAnswer("busy", status=429, retry_after_s=5), 1, 5),
+        (BadAnswer("busy", status=503, retry_after_s=0), 1, 0.2),
+        (BadAnswer("busy", status=503, retry_after_s=9000), 1, 30),
+    ],
+)
+def test_fault_5_pause(error: ClusterError | None, failures: int, pause_s: float) -> None:
+    assert _pause_s(error, failures) == pytest.approx(pause_s)
