@@ -1,5 +1,6 @@
 import base64
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from pytest_zkrollback.clients.kubeconfig import Access, read_access
+from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import ProcessProblem, Unreachable
 from pytest_zkrollback.domain.ports import Finished
 
@@ -224,3 +226,23 @@ def test_in_cluster(tmp_path):
     assert access.secrets == ("sa-token",)
     with pytest.raises(Unreachable, match="This is not a pod"):
         read_access(None, None, environ={}, service_account=tmp_path)
+
+
+def script(tmp_path: Path, body: str) -> dict[str, Any]:
+    path = tmp_path / "login"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "./login"}}
+
+
+def test_a_real_plugin_that_hangs_is_ended_and_one_that_asks_reads_nothing_fault_65(tmp_path, monkeypatch):
+    monkeypatch.setattr("pytest_zkrollback.clients.kubeconfig.PLUGIN_TIMEOUT_S", 0.2)
+    user = script(tmp_path, "sleep 60")
+    begun = time.monotonic()
+    with pytest.raises(Unreachable, match=r"did not end in 0\.2 s"):
+        read_access("staging", config(tmp_path, user), processes=LocalProcesses())
+    assert time.monotonic() - begun < 5
+    monkeypatch.setattr("pytest_zkrollback.clients.kubeconfig.PLUGIN_TIMEOUT_S", 10)
+    user = script(tmp_path, 'read answer; echo "{\\"status\\": {\\"token\\": \\"got:$answer\\"}}"')
+    access = read_access("staging", config(tmp_path, user), processes=LocalProcesses())
+    assert access.authorization == "Bearer got:"
