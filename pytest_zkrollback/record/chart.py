@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup, escape
 
-from ..domain.model import Record, SamplePoint
+from ..domain.model import Record, Revision, SamplePoint
 from .facts import clock_time, duration, word_of
 from .inert import inert_line
 
@@ -70,7 +70,8 @@ class _Run:
     value: float
 
 
-def _runs(points: Iterable[SamplePoint]) -> list[_Run]:
+def _runs(points: Iterable[SamplePoint], until: datetime) -> list[_Run]:
+    """Stretches of one value each; the last one lasts ``until`` the watch ended."""
     ordered = sorted(points, key=lambda point: point.at)
     runs: list[_Run] = []
     for point in ordered:
@@ -80,7 +81,13 @@ def _runs(points: Iterable[SamplePoint]) -> list[_Run]:
             if runs:
                 runs[-1] = _Run(runs[-1].start, point.at, runs[-1].value)
             runs.append(_Run(point.at, point.at, point.value))
+    if runs:
+        runs[-1] = _Run(runs[-1].start, max(until, runs[-1].end), runs[-1].value)
     return runs
+
+
+def _seen_until(record: Record) -> datetime:
+    return max((point.at for point in record.samples), default=record.started_at)
 
 
 def _replicas(record: Record) -> dict[str, dict[str, list[_Run]]]:
@@ -93,7 +100,7 @@ def _replicas(record: Record) -> dict[str, dict[str, list[_Run]]]:
         if name.startswith("replicas/"):
             parts = name.removeprefix("replicas/").split("/")
             named = 2 if parts[0] in _KINDS else 1  # an image may hold slashes itself
-            lanes["/".join(parts[:named])]["/".join(parts[named:])] = _runs(points)
+            lanes["/".join(parts[:named])]["/".join(parts[named:])] = _runs(points, _seen_until(record))
     return lanes
 
 
@@ -104,11 +111,12 @@ def recovery_words(record: Record) -> tuple[str, ...]:
         for version, runs in versions.items():
             course = [f"{run.value:g} from {clock_time(run.start)}" for run in runs[:6]]
             more = f" and {len(runs) - 6} more changes" if len(runs) > 6 else ""
-            said.append(inert_line(f"{workload}, {version}: ready replicas {', '.join(course)}{more}."))
+            name = _version_name(version, _side(version, record), record)
+            said.append(inert_line(f"{workload}, {name}: ready replicas {', '.join(course)}{more}."))
     health = [point for point in record.samples if point.series == "health"]
     if health:
         good = [point.at for point in health if point.value >= 1]
-        runs = _runs(health)
+        runs = _runs(health, health[-1].at)
         if not good:
             said.append(f"Health: none of {len(health)} probes was ok.")
         else:
@@ -132,9 +140,9 @@ def render_recovery(record: Record) -> Markup:
     y = 6
     for workload, versions in lanes.items():
         parts.append(_lane(axis, y, workload, versions, record))
-        y += _LANE + 14
+        y += _LANE + 20
     if health:
-        parts.append(_health(axis, y, _runs(health)))
+        parts.append(_health(axis, y, _runs(health, health[-1].at)))
         y += _ROW + 8
     return _svg("recovery", "Recovery", " ".join(recovery_words(record)), axis, record, parts, y)
 
@@ -155,7 +163,7 @@ def render_gantt(record: Record) -> Markup:
         left, right = axis.x(start), axis.x(end)
         took = duration(end - start) if item.finished_at else "not ended"
         said.append(f"{item.id}: {word}, {took}.")
-        label_left = right + 16 < WIDTH - 150
+        room = right + 16 < WIDTH - 70
         parts.append(
             Markup(
                 '<text class="lbl" x="{}" y="{}">{}</text>'
@@ -174,9 +182,9 @@ def render_gantt(record: Record) -> Markup:
                 _class(word),
                 round(min(right - 1, WIDTH - 15), 1),
                 y + 4,
-                right + 18 if label_left else left - 6,
+                right + 18 if room else left - 6,
                 y + 15,
-                "" if label_left else Markup(' text-anchor="end"'),
+                "" if room else Markup(' text-anchor="end"'),
                 took,
             )
         )
@@ -240,28 +248,45 @@ def _lane(axis: _Axis, top: int, workload: str, versions: dict[str, list[_Run]],
             _LEFT, WIDTH - _RIGHT, y=top + _LANE
         ),
     ]
-    for index, (version, runs) in enumerate(versions.items()):
-        style = _line_style(version, index, record)
+    for version, runs in versions.items():
+        style = _side(version, record)
         path, labelled = _steps(axis, top, runs, most)
         parts.append(Markup('<path class="step {}" d="{}"/>').format(style, path))
         x, y = labelled
         anchor = Markup(' text-anchor="end"') if x > WIDTH - 160 else ""
         parts.append(
             Markup('<text class="sub {}" x="{}" y="{}"{}>{}</text>').format(
-                style, min(x + 5, WIDTH - _RIGHT), y + (12 if y < top + 20 else -5), anchor, _cut(version, 34)
+                style,
+                min(x + 5, WIDTH - _RIGHT),
+                y + (12 if y < top + 20 else -5),
+                anchor,
+                _cut(_version_name(version, style, record), 34),
             )
         )
     return Markup("").join(parts)
 
 
-def _line_style(version: str, index: int, record: Record) -> str:
-    bad, target = record.plan.bad, record.plan.target
-    words = version.split()
-    if bad and (str(bad.revision) in words or version in bad.images):
-        return "old"
-    if target and (str(target.revision) in words or version in target.images):
+def _side(version: str, record: Record) -> str:
+    """``old`` for the bad revision's images, ``new`` for the target's, ``other`` where that is not known."""
+    if _has(record.plan.target, version):
         return "new"
-    return "new" if index == 0 else "old"
+    return "old" if _has(record.plan.bad, version) else "other"
+
+
+def _has(revision: Revision | None, version: str) -> bool:
+    """True if ``version`` (a tag, an image, or ``revision N``) is one of the revision's."""
+    if revision is None:
+        return False
+    return version == f"revision {revision.revision}" or any(
+        image == version or image.endswith(f":{version}") for image in revision.images
+    )
+
+
+def _version_name(version: str, side: str, record: Record) -> str:
+    revision = {"old": record.plan.bad, "new": record.plan.target}.get(side)
+    if revision is None or version.startswith("revision "):
+        return version
+    return f"{version} (revision {revision.revision})"
 
 
 def _steps(axis: _Axis, top: int, runs: Sequence[_Run], most: float) -> tuple[str, tuple[float, float]]:

@@ -205,30 +205,29 @@ def items(**verdicts: tuple[Word | None, str]) -> tuple[Item, ...]:
 
 
 def samples(recovers: bool = True, until: float = 8.0) -> tuple[SamplePoint, ...]:
-    points = []
-    tick = 0.25
-    for index in range(int(until / tick)):
-        second = index * tick
-        good = 0 if second < 2.2 else 1 if second < 4.6 else 2
-        bad = 0 if second > 3.0 else 1
-        if not recovers:
-            good, bad = (0, 1)
-        backend = "replicas/deployment/zkprova-zkprova-backend"
-        frontend = "replicas/deployment/zkprova-zkprova-frontend"
-        points += [
-            SamplePoint(at=at(second), series=f"{backend}/revision 6", value=bad),
-            SamplePoint(at=at(second), series=f"{backend}/revision 5", value=good),
-            SamplePoint(
-                at=at(second),
-                series=f"{frontend}/revision 6",
-                value=max(0, 2 - int(second > 2) - int(second > 3)),
-            ),
-            SamplePoint(
-                at=at(second), series=f"{frontend}/revision 5", value=int(second > 1.9) + int(second > 3.9)
-            ),
-            SamplePoint(at=at(second), series="health", value=1.0 if recovers and second > 4.7 else 0.0),
+    """As engine/samples.py gives them: replicas on every change, health on every probe."""
+    backend, frontend = "replicas/zkprova-zkprova-backend", "replicas/zkprova-zkprova-frontend"
+    changes = [
+        (0.0, f"{backend}/2026.11.5", 1),
+        (0.0, f"{frontend}/2026.11.5", 2),
+        (1.9, f"{backend}/2026.11.4", 0),
+        (1.9, f"{frontend}/2026.11.4", 1),
+        (2.2, f"{frontend}/2026.11.5", 1),
+        (3.2, f"{frontend}/2026.11.5", 0),
+        (3.9, f"{frontend}/2026.11.4", 2),
+    ]
+    if recovers:
+        changes += [
+            (2.4, f"{backend}/2026.11.4", 1),
+            (3.1, f"{backend}/2026.11.5", 0),
+            (4.6, f"{backend}/2026.11.4", 2),
         ]
-    return tuple(points)
+    changes += [(index / 4, "health", int(recovers and index / 4 > 4.7)) for index in range(int(until * 4))]
+    return tuple(
+        SamplePoint(at=at(second), series=series, value=value)
+        for second, series, value in sorted(changes, key=lambda change: change[0])
+        if second < until
+    )
 
 
 SLACK_MESSAGE = {

@@ -292,7 +292,7 @@ def test_what_is_in_words_is_in_the_picture_and_the_other_way_round() -> None:
     assert html.count('<svg class="chart"') == 2
     text = Page(html).text
     assert (
-        "deployment/zkprova-zkprova-backend, revision 5: ready replicas 0 from 11:50:39, 1 from 11:50:41"
+        "zkprova-zkprova-backend, 2026.11.4 (revision 5): ready replicas 0 from 11:50:40, 1 from 11:50:41"
         in text
     )
     assert "Health: 13 of 32 probes ok, ok from 11:50:43 to the end." in text

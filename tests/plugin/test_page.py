@@ -1,0 +1,183 @@
+"""The file that pytest-html 4.2.0 wrote, completed: record first, policy in the head, its table still usable."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from example_records import failed, verified
+
+from pytest_zkrollback.page import UnexpectedPage, complete_page, completed_page
+from pytest_zkrollback.record.redaction import Redactor
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("name", ["alpha", "<img src=x onerror=document.title='owned'>"])
+def test_it(name):
+    print("the secret is hunter22secret")
+    assert name != "alpha"
+
+def test_out():
+    pytest.skip("left out")
+"""
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What pytest-html writes for a small file of tests."""
+    folder = tmp_path_factory.mktemp("pytest_html")
+    (folder / "test_small.py").write_text(TESTS, encoding="utf-8")
+    (folder / "mine.css").write_text("#results-table { outline: 3px solid teal }", encoding="utf-8")
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:zkrollback",
+        "-p",
+        "no:cacheprovider",
+        "--html=r.html",
+    ]
+    argv += ["--self-contained-html", "--css=mine.css"]
+    subprocess.run(argv, cwd=folder, check=False, capture_output=True, timeout=60)
+    return (folder / "r.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def completed(written: str) -> str:
+    return completed_page(written, failed(), Redactor({"A": "hunter22secret"}))
+
+
+def test_the_record_comes_first_and_the_title_is_the_verdict(completed: str) -> None:
+    assert completed.startswith('<!DOCTYPE html>\n<html lang="en">')
+    assert "<title>FAILED: zkprova rolled back from 6 to 5 in drill</title>" in completed
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in completed
+    record, table = completed.index("<h1>FAILED</h1>"), completed.index('<section id="pytest-html">')
+    assert record < completed.index(">Checklist</h2>") < table < completed.index('id="results-table"')
+    assert completed.count("<h1") == 1
+    assert "Report generated on" not in completed
+
+
+def test_the_policy_allows_exactly_what_is_there(completed: str) -> None:
+    found = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', completed)
+    assert found is not None
+    policy = html.unescape(found[1])
+    scripts = re.findall(r"<script>(.*?)</script>", completed, re.DOTALL)
+    styles = re.findall(r"<style>(.*?)</style>", completed, re.DOTALL)
+    assert (len(scripts), len(styles)) == (2, 1)
+    for text in (*scripts, *styles, "location.reload()"):
+        assert f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "'unsafe-inline'" not in policy
+    assert policy.count("sha256-") == 4
+
+
+def test_what_pytest_html_collected_is_kept_and_redacted(completed: str) -> None:
+    blob = re.search(r'data-jsonblob="([^"]*)"', completed)
+    assert blob is not None
+    data = json.loads(html.unescape(blob[1]))
+    assert [len(data["tests"]), data["environment"]["Packages"][:7]] == [3, "pytest "]
+    assert "hunter22secret" not in completed
+    assert "the secret is [redacted A]" in json.dumps(data)
+
+
+def test_css_of_the_user_is_honoured_and_pytest_htmls_own_stays_in_its_part(completed: str) -> None:
+    style = completed[completed.index("<style>") : completed.index("</style>")]
+    assert style.index("#pytest-html {\nbody {") < style.index("#results-table { outline: 3px solid teal }")
+    assert "CUSTOM CSS" in style[style.rindex("\n}") :]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html><body>something else</body></html>",
+        "<style>x</style><body><div data-jsonblob='{}'></div><script>1</script></body>",
+        '<style>x</style><body><div data-jsonblob="{"></div><script>1</script></body>',
+        '<style>x</style><body><div data-jsonblob="[]"></div><script>1</script></body>',
+        '<style>x</style><body><script src="x"></script><div data-jsonblob="{}"></div><script>1</script></body>',
+    ],
+)
+def test_an_unexpected_shape_falls_back_to_the_standalone_page(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UnexpectedPage):
+        completed_page(text, verified(), Redactor())
+    path = tmp_path / "r.html"
+    path.write_text(text, encoding="utf-8")
+    complete_page(path, verified())
+    page = path.read_text(encoding="utf-8")
+    assert "<h1>VERIFIED</h1>" in page
+    assert "pytest-html" not in page.partition("<body")[2].partition("About this record")[0]
+    assert [each.name for each in tmp_path.iterdir()] == ["r.html"]
+
+
+def dom_of(page: str, folder: Path) -> str:
+    """The DOM that a real browser makes of the page, with its console's complaints in ``folder/log``."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        sentence = "This test looks at the page in a real browser: install Debian's package 'chromium'."
+        pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    argv = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic"]
+    argv += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    argv += [
+        "--enable-logging=stderr",
+        "--v=0",
+        f"--user-data-dir={folder / 'profile'}",
+        "--virtual-time-budget=3000",
+    ]
+    argv += ["--dump-dom", (folder / "page.html").as_uri()]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+    (folder / "log").write_text(done.stderr, encoding="utf-8")
+    return done.stdout
+
+
+def test_in_a_browser_the_table_works_under_the_policy_and_markup_from_outside_does_not(
+    completed: str, tmp_path: Path
+) -> None:
+    probe = (
+        "document.getElementById('show_all_details').click();"
+        "document.querySelector('[data-test-result=skipped]').click();"
+        "document.querySelector('th[data-column-type=duration]').click();"
+    )
+    # The probe needs a hash of its own; nothing else of the page changes.
+    digest = base64.b64encode(hashlib.sha256(probe.encode()).digest()).decode()
+    page = completed.replace("script-src ", f"script-src &#39;sha256-{digest}&#39; ", 1)
+    page = page.replace("</body>", f"<script>{probe}</script></body>")
+    dom = dom_of(page, tmp_path)
+    rows = re.findall(r'<tbody class="results-table-row (\w+)"', dom)
+    assert sorted(rows) == ["failed", "passed"]  # skipped was filtered out by the click
+    assert re.search(r'<th class="sortable (asc|desc)" data-column-type="duration"', dom)
+    assert "<title>FAILED: zkprova rolled back from 6 to 5 in drill</title>" in dom  # not "owned"
+    assert dom.count(">Copy</button>") > 10
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    blocked = {
+        line.partition("CONSOLE")[2].partition('"')[2][:24]
+        for line in log.splitlines()
+        if "Security Policy" in line
+    }
+    assert blocked == {
+        "Executing inline event h",
+        "Loading the image 'file:",
+    }  # the hostile ones, none of ours
+
+
+def test_in_a_browser_without_scripts_the_record_is_whole(completed: str, tmp_path: Path) -> None:
+    dom = dom_of(re.sub("script-src [^;]*;", "script-src &#39;none&#39;;", completed, count=1), tmp_path)
+    assert ">Copy</button>" not in dom
+    assert '<tbody class="results-table-row failed"' not in dom  # pytest-html's part is empty, as it says
+    for item in failed().items:
+        assert f'<code class="id">{item.id}</code>' in dom
+        assert html.escape(item.observed, quote=False) in dom
