@@ -64,9 +64,8 @@ class Display:
         """The record changed: a terminal redraws by itself, elsewhere a line says what is new."""
         if self._live is None:
             text = render_progress_line(self._fetch(), self._clock.now())
-            what = text.partition("  ")[2] or text
-            if what != self._last_change:
-                self._last_change = what
+            if text != self._last_change:
+                self._last_change = text
                 self._line(text)
 
     def _line(self, text: str) -> None:

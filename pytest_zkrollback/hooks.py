@@ -89,7 +89,7 @@ class Session:
             item_id = _item_id(item)
             if item_id in self.expected_ids:
                 chosen.setdefault(item_id, item)
-        left_out = [item for item in items if item not in chosen.values()]
+        left_out = [item for item in items if not is_ours(item)]
         items[:] = [chosen[item_id] for item_id in self.expected_ids if item_id in chosen]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
@@ -134,7 +134,7 @@ class Session:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, item: pytest.Item
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """An item's report carries the record's word, title and duration."""
         report = yield
@@ -143,6 +143,8 @@ class Session:
             vars(report).update(
                 zkrollback_word=str(found.verdict or "UNVERIFIED"), zkrollback_title=found.title
             )
+            if report.outcome == "failed" and call.excinfo is not None:
+                report.longrepr = str(call.excinfo.value)  # the text alone: no crash line, no "Failed:"
             if found.started_at and found.finished_at:
                 report.start, report.stop = found.started_at.timestamp(), found.finished_at.timestamp()
                 report.duration = max(0.0, report.stop - report.start)

@@ -15,6 +15,8 @@ import pytest
 
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
 
+NOT_GIVEN = "not given"
+
 # What a later issue brings; asking for it today is a usage error, never silently nothing.
 NOT_YET = {
     "rollback_to_commit": "--rollback-to-commit",
@@ -40,7 +42,7 @@ class Request:
 
     environment: str
     target: int | None = None
-    reason: str = "not given"
+    reason: str = NOT_GIVEN
     next_steps: str = "none given"
     incident: str = ""
     impact_since: datetime | None = None
@@ -51,6 +53,11 @@ class Request:
     report_dir: str = "reports"
     drill_keep: bool = False
     drill_story: str | None = None
+
+    @property
+    def given_reason(self) -> str:
+        """The reason if one was given, else empty."""
+        return "" if self.reason == NOT_GIVEN else self.reason
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -180,7 +187,7 @@ def parse_request(option: Any) -> Request:
     return Request(
         environment=option.zkrollback_env,
         target=None if option.rollback_to is None else parse_target(option.rollback_to),
-        reason=_text(option.rollback_reason, "not given"),
+        reason=_text(option.rollback_reason, NOT_GIVEN),
         next_steps=_text(option.rollback_next_steps, "none given"),
         incident=_text(option.rollback_incident, ""),
         impact_since=None

@@ -34,9 +34,9 @@ from .scene import Scene, variables
 from .signals import Signals
 
 _FIRST = {
-    "preflight": "Preflight: what has to be known before helm runs",
-    "rollback": "helm rollback, once",
-    "release-equivalence": "The live objects equal the target revision",
+    "preflight": ("Preflight: what has to be known before helm runs", "no guard refuses"),
+    "rollback": ("helm rollback, once", "one new revision, deployed, that rolls back to the target"),
+    "release-equivalence": ("Live objects equal the target revision", ""),
 }
 _AFTER_ROLLOUTS = ("smoke", "logs", "health-database", "events", "migration", "notify")
 _FINAL = (Outcome.REFUSED, Outcome.INTERRUPTED, Outcome.SUPERSEDED)
@@ -86,7 +86,7 @@ class Run:
         ``selected`` are the items that pytest will report; the others are left out and said so.
         """
         self._signals.install()
-        self._scribe.begin()
+        self._scribe.event("run started", "zkrollback")
         note = ""
         try:
             with self._display:
@@ -95,7 +95,7 @@ class Run:
             note = f"interrupted by {self._signals.name or 'SIGINT'}"
             self._scribe.update(outcome=Outcome.INTERRUPTED)
         except ZkRollbackError as error:
-            note = f"not run: {error}"
+            note = "not run: refused before helm, see preflight"
             self._refuse(error)
         finally:
             self._conclude(selected, note)
@@ -144,6 +144,8 @@ class Run:
         for secret in kube.known_secrets():
             self._redactor.add(secret)
         self._scribe.update(cluster=f"context {env.context}, {kube.server}")
+        if self._drill is not None:
+            self._scribe.event("the drill is ready: its story has been told", "drill")
         return Scene(
             request=self.request,
             env=env,
@@ -173,7 +175,9 @@ class Run:
         refused = scribe.record.outcome is Outcome.REFUSED
         for item in scribe.record.items:
             if item.verdict is None:
-                why = note or ("not run: refused at preflight" if refused else "it was not judged")
+                why = note or (
+                    "not run: refused before helm, see preflight" if refused else "it was not judged"
+                )
                 if item.id not in selected:
                     why = "left out on the command line (-k, -m, --deselect, --lf or a path)"
                 scribe.item(item.id, verdict=Word.UNVERIFIED, observed=why, finished_at=now)
@@ -197,7 +201,9 @@ class Run:
         request = self.request
         rolls_back = request.target is not None
         first = [
-            Item(id=key, title=title) for key, title in _FIRST.items() if key != "rollback" or rolls_back
+            Item(id=key, title=title, expected=expected)
+            for key, (title, expected) in _FIRST.items()
+            if key != "rollback" or rolls_back
         ]
         return Record(
             run_id=secrets.token_hex(4),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from .domain.model import Guard, Helm, Outcome, Plan
 from .domain.observation import JsonObject
@@ -52,7 +52,7 @@ def run_preflight(scene: Scene) -> Facts | None:
     scribe.item(
         "preflight",
         verdict=Word.FAIL if refused else Word.PASS,
-        observed=_observed(refused or guards),
+        observed=_observed(guards),
         started_at=began,
         finished_at=scene.clock.now(),
     )
@@ -70,8 +70,12 @@ def refuse(scene: Scene, refused: Iterable[Guard]) -> None:
     scene.scribe.event(f"refused by {', '.join(guard.id for guard in refused)}", "zkrollback")
 
 
-def _observed(guards: Iterable[Guard]) -> str:
-    return "; ".join(f"{guard.id}: {guard.evidence}" for guard in guards)
+def _observed(guards: Sequence[Guard]) -> str:
+    refused = [f"{guard.id}: {guard.evidence}" for guard in guards if guard.state == "refused"]
+    if refused:
+        return f"refused by {'; '.join(refused)}"
+    warned = [f"{guard.id}: {guard.evidence}" for guard in guards if guard.state == "warned"]
+    return "; ".join([f"{len(guards)} guards asked, none refuses", *warned])
 
 
 def _plan(scene: Scene, history: ReleaseHistory) -> dict[str, object]:

@@ -35,7 +35,8 @@ def run_rollback(scene: Scene, history: ReleaseHistory, target: int, version: He
         )
         scribe.event(f"helm not run: {reason}", "zkrollback")
         return False
-    text = f"Rollback to {target}: {scene.request.reason} {scene.request.incident}"
+    why = " ".join(text for text in (scene.request.given_reason, scene.request.incident) if text)
+    text = f"Rollback to {target}: {why}" if why else f"Rollback to {target}"
     helm = scene.helm()
     argv = helm.rollback_argv(
         env.release,

@@ -21,11 +21,6 @@ class Scribe:
         self._write = write
         self._lock = threading.Lock()
 
-    def begin(self) -> None:
-        """Put the record on disk for the first time."""
-        with self._lock:
-            self._write(self._record)
-
     @property
     def record(self) -> Record:
         """The record as it stands."""

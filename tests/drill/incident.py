@@ -1,0 +1,163 @@
+"""A bad release in a namespace of the shared cluster, and the operator's command run against it."""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_zkrollback.clients.process import LocalProcesses
+from pytest_zkrollback.drill.app import app_argv
+from pytest_zkrollback.drill.cluster import RunningCluster
+from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
+from pytest_zkrollback.drill.stories import tell_story
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "pytest_zkrollback" / "drill"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    output: str
+    record: dict | None
+
+    def verdicts(self):
+        return {item["id"]: item["verdict"] for item in self.record["items"]}
+
+    def item(self, name):
+        return next(item for item in self.record["items"] if item["id"] == name)
+
+    def guard(self, name):
+        return next(guard for guard in self.record["guards"] if guard["id"] == name)
+
+
+class Incident:
+    """``run(...)`` is the operator's pytest, in a folder with this repository's checks/ and conftest.py."""
+
+    def __init__(self, running: RunningCluster, folder: Path, helm: Path, story: str = "crash-loop"):
+        self.running, self.cluster, self.folder, self.helm_path = running, running.cluster, folder, helm
+        self.namespace = f"incident-{next(_numbers)}"
+        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "conftest.py", folder)
+        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+        self._servers = []
+        self.url = self._serve("app", lambda data, port: app_argv(self.cluster, self.namespace, data, port))
+        self.slack = self._serve("slack", slack_sink_argv)
+        self.webhook = f"{self.slack}{WEBHOOK_PATH}tokenoftheincident"
+        tell_story(
+            self.cluster,
+            namespace=self.namespace,
+            story=story,
+            helm=helm,
+            processes=LocalProcesses(),
+            progress=lambda text: None,
+        )
+        self.configure()
+
+    def _serve(self, name, argv):
+        port_file = self.folder / f"{name}.port"
+        server = f"{self.namespace}-{name}"
+        self.running.start_server(server, argv(self.folder / name, port_file))
+        self._servers.append(server)
+        deadline = time.monotonic() + 20
+        while not port_file.exists():
+            assert time.monotonic() < deadline, self.running.last_words(server)
+            time.sleep(0.02)
+        return f"http://127.0.0.1:{port_file.read_text().strip()}"
+
+    def close(self):
+        for server in self._servers:
+            self.running.stop_server(server)
+
+    def configure(self, tables="", **keys):
+        """Write the configuration; ``keys`` are laid over the usual ones, ``tables`` is appended."""
+        usual = {
+            "context": self.cluster.context,
+            "kubeconfig": str(self.cluster.kubeconfig),
+            "namespace": self.namespace,
+            "url": self.url,
+            "helm": str(self.helm_path),
+            "rollout_timeout_s": 30,
+        }
+        lines = [f"{key} = {json.dumps(value)}" for key, value in {**usual, **keys}.items()]
+        scripts = json.dumps(str(SCRIPTS))
+        (self.folder / "zkrollback.toml").write_text(
+            "[defaults]\n"
+            'workloads = { backend = "deployment/zkprova-zkprova-backend", '
+            'frontend = "deployment/zkprova-zkprova-frontend" }\n'
+            f"[defaults.smoke]\ncwd = {scripts}\n"
+            "[environments.test]\n" + "\n".join(lines) + "\n" + tables
+        )
+
+    def environ(self, **more):
+        env = {**os.environ, "SLACK_WEBHOOK_URL": self.webhook, **more}
+        env.pop("KUBECONFIG", None)
+        return {key: value for key, value in env.items() if value is not None}
+
+    def argv(self, *args):
+        return [sys.executable, "-m", "pytest", "--env=test", *args]
+
+    def start(self, *args, **env):
+        return subprocess.Popen(
+            self.argv(*args),
+            cwd=self.folder,
+            env=self.environ(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *args, timeout=120, **env):
+        done = subprocess.run(
+            self.argv(*args),
+            cwd=self.folder,
+            env=self.environ(**env),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout + done.stderr, self.latest())
+
+    def latest(self):
+        path = self.folder / "reports" / "latest.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def helm(self, *args):
+        scope = ["-n", self.namespace, "--kube-context", self.cluster.context]
+        argv = [str(self.helm_path), *args, *scope, "--kubeconfig", str(self.cluster.kubeconfig)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def kubectl(self, *args):
+        scope = ["-n", self.namespace, "--context", self.cluster.context]
+        argv = [
+            str(self.cluster.binaries["kubectl"]),
+            *args,
+            *scope,
+            "--kubeconfig",
+            str(self.cluster.kubeconfig),
+        ]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def revisions(self):
+        """[(revision, status, description)] as the real helm tells it."""
+        rows = json.loads(self.helm("history", "zkprova", "-o", "json"))
+        return [(row["revision"], row["status"], row["description"]) for row in rows]
+
+    def head(self):
+        return self.revisions()[-1][0]
+
+    def messages(self):
+        with urllib.request.urlopen(f"{self.slack}/messages", timeout=5) as answer:
+            return json.load(answer)

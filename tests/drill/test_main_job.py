@@ -1,0 +1,454 @@
+"""The command of half past two, on a real cluster with a real helm: outcomes, exit codes, files, revisions."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from incident import Incident
+
+CHECKLIST = [
+    "rollout-backend",
+    "rollout-frontend",
+    "smoke",
+    "logs",
+    "health-database",
+    "events",
+    "migration",
+    "notify",
+]
+BEFORE = ["preflight", "rollback", "release-equivalence"]
+
+
+@pytest.fixture
+def incident(running_cluster, binaries, tmp_path):
+    found = Incident(running_cluster, tmp_path, binaries["helm"])
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def bad(running_cluster, binaries, tmp_path_factory):
+    """Revision 6 is live and bad; tests that use this leave it so."""
+    found = Incident(running_cluster, tmp_path_factory.mktemp("bad"), binaries["helm"])
+    yield found
+    assert found.head() == 6, "a test that must not roll back did"
+    found.close()
+
+
+def slow_helm(incident, seconds):
+    """The real helm, which takes its time before it begins: the window in which signals arrive."""
+    path = incident.folder / "slow-helm"
+    path.write_text(
+        f'#!/bin/sh\ncase "$1" in rollback) sleep {seconds};; esac\nexec {incident.helm_path} "$@"\n'
+    )
+    path.chmod(0o755)
+    incident.configure(helm=str(path))
+
+
+def wait_for(condition, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("major", ["helm", "helm3"])
+def test_the_main_job(running_cluster, binaries, helm3, tmp_path, major):
+    incident = Incident(running_cluster, tmp_path, {**binaries, "helm3": helm3}[major])
+    result = incident.run(
+        "--rollback-to=5",
+        "--rollback-reason=backend cannot open its database",
+        "--rollback-incident=INC-42",
+        "--rollback-next-steps=revert a7d20c4",
+    )
+    assert result.code == 0, result.output
+    record = result.record
+    assert record["outcome"] == "verified"
+    assert (record["revision_before"], record["target_revision"], record["revision_after"]) == (6, 5, 7)
+    assert result.verdicts() == dict.fromkeys(BEFORE + CHECKLIST, "PASS")
+    assert [item["id"] for item in record["items"]] == BEFORE + CHECKLIST
+    assert record["helm"]["ran"] is True
+    assert record["helm"]["exit_code"] == 0
+
+    revisions = incident.revisions()
+    assert [revision for revision, _, _ in revisions] == [1, 2, 3, 4, 5, 6, 7]
+    assert [status for _, status, _ in revisions if status == "deployed"] == ["deployed"]
+    said = "Rollback to 5: backend cannot open its database INC-42" if major == "helm" else "Rollback to 5"
+    assert revisions[-1] == (7, "deployed", said)
+
+    [message] = incident.messages()
+    told = json.dumps(message)
+    for fact in (
+        "test",
+        "from 6",
+        "to 5",
+        "now 7",
+        "backend cannot open its database",
+        "revert a7d20c4",
+        "INC-42",
+    ):
+        assert fact in told, fact
+
+    files = sorted(path.name for path in (incident.folder / "reports").iterdir())
+    stem = next(name for name in files if name[0].isdigit()).partition(".")[0]
+    assert files == sorted(
+        [f"{stem}{suffix}" for suffix in (".html", ".json", ".md", ".xml")]
+        + [f"latest{suffix}" for suffix in (".html", ".json", ".md", ".xml")]
+    )
+    page = (incident.folder / "reports" / "latest.html").read_text()
+    for fact in ("VERIFIED", "INC-42", "revert a7d20c4", *CHECKLIST):
+        assert fact in page, fact
+    everything = result.output + page + json.dumps(record)
+    assert "tokenoftheincident" not in everything
+
+    last = result.output.strip().splitlines()
+    assert any(line.startswith("HELM RAN: once, exit code 0") for line in last)
+    assert any(line.startswith("Live now: Revision 7") for line in last)
+    assert last[-1] == f"Report: reports/{stem}.html"
+
+    # fault 16: the same command again verifies and adds no revision
+    again = incident.run("--rollback-to=5")
+    assert (again.code, again.record["outcome"]) == (0, "verified")
+    assert again.record["helm"]["ran"] is False
+    assert again.item("rollback")["observed"] == (
+        "helm was not run: revision 7 already is revision 5, in history and in the live objects"
+    )
+    assert "HELM DID NOT RUN" in again.output
+    assert incident.head() == 7
+    incident.close()
+
+
+def test_verifying_after_a_rollback_by_hand(incident):
+    incident.helm("rollback", "zkprova", "5")
+    result = incident.run()
+    assert result.code == 0, result.output
+    assert result.record["mode"] == "verify"
+    assert result.record["target_revision"] == 5
+    assert result.verdicts() == dict.fromkeys(["preflight", "release-equivalence", *CHECKLIST], "PASS")
+    assert result.record["plan"]["bad"]["revision"] == 6
+    assert incident.head() == 7
+
+
+def test_verifying_while_the_bad_revision_is_live(bad):
+    result = bad.run()
+    assert result.code == 1
+    assert result.record["outcome"] == "failed"
+    assert result.verdicts() == {
+        "preflight": "PASS",
+        "release-equivalence": "PASS",
+        "rollout-backend": "FAIL",
+        "rollout-frontend": "PASS",
+        "smoke": "FAIL",
+        "logs": "FAIL",
+        "health-database": "FAIL",
+        "events": "FAIL",
+        "migration": "UNVERIFIED",
+        "notify": "PASS",
+    }
+    assert "HELM DID NOT RUN" in result.output
+
+
+def test_rolling_back_to_the_bad_revision_is_red(bad):
+    result = bad.run("--rollback-to=6")
+    assert result.code == 1
+    assert result.verdicts()["rollout-backend"] == result.verdicts()["health-database"] == "FAIL"
+
+
+def test_fault_67_a_checklist_with_items_left_out_is_not_green(incident):
+    incident.helm("rollback", "zkprova", "5")
+    result = incident.run("-k", "smoke")
+    assert (result.code, result.record["outcome"]) == (1, "unverified")
+    assert result.verdicts()["smoke"] == "PASS"
+    left_out = "release-equivalence, rollout-backend, rollout-frontend, logs, health-database, events, migration, notify"
+    assert f"UNVERIFIED {left_out}: left out on the command line" in result.output
+
+
+def test_fault_67_x_does_not_stop_the_report_early(bad):
+    result = bad.run("-x", "--maxfail=1")
+    assert result.code == 1
+    assert "6 failed, 4 passed" in result.output
+
+
+def test_xdist_and_reruns_make_one_rollback_and_a_red_item_stays_red(incident):
+    result = incident.run("-n", "4", "--reruns", "2", "--rollback-to=5", SLACK_WEBHOOK_URL=None)
+    assert result.code == 1
+    assert incident.head() == 7
+    assert result.verdicts() == {**dict.fromkeys(BEFORE + CHECKLIST, "PASS"), "notify": "UNVERIFIED"}
+    assert "SLACK_WEBHOOK_URL" in result.item("notify")["observed"]
+
+
+def test_a_waiver_is_audited_and_waiving_everything_is_not_green(incident):
+    incident.helm("rollback", "zkprova", "5")
+    result = incident.run("--rollback-waive=notify=the team sits beside me")
+    assert (result.code, result.record["outcome"]) == (0, "verified-with-waivers")
+    assert result.verdicts()["notify"] == "WAIVED"
+    assert result.record["overrides"] == [
+        {"id": "notify", "kind": "item", "reason": "the team sits beside me"}
+    ]
+    assert incident.messages() == []
+    everything = incident.run(*(f"--rollback-waive={item}=no" for item in CHECKLIST))
+    assert (everything.code, everything.record["outcome"]) == (1, "unverified")
+
+
+@pytest.mark.parametrize(
+    ("args", "keys", "tables", "guard", "evidence"),
+    [
+        pytest.param(
+            ["--rollback-to=99"],
+            {},
+            "",
+            "target",
+            "there is no revision 99; revisions that exist: 1, 2, 3, 4, 5, 6",
+            id="fault-12-revision-missing",
+        ),
+        pytest.param(
+            ["--rollback-to=3"],
+            {},
+            "",
+            "target",
+            "revision 3 is failed: Upgrade",
+            id="fault-15-target-failed",
+        ),
+        pytest.param(
+            ["--rollback-to=5"],
+            {"release": "zkprov"},
+            "",
+            "release",
+            "There is no release zkprov in namespace",
+            id="fault-11-release-missing",
+        ),
+        pytest.param(
+            ["--rollback-to=5"],
+            {"namespace": "no-such-namespace"},
+            "",
+            "release",
+            "There is no namespace no-such-namespace in this cluster.",
+            id="fault-10-namespace-missing",
+        ),
+        pytest.param(
+            ["--rollback-to=5"],
+            {},
+            '[environments.test.identity]\nkube_system_uid = "another"\n',
+            "identity",
+            "but another is pinned",
+            id="fault-9-another-server",
+        ),
+        pytest.param(
+            ["--rollback-to=5"],
+            {"protected": True},
+            "",
+            "protected",
+            "environment 'test' is protected",
+            id="protected-unconfirmed",
+        ),
+        pytest.param(
+            ["--rollback-to=5", "--rollback-confirm=production"],
+            {},
+            "",
+            "protected",
+            "--rollback-confirm=production names another environment than --env=test",
+            id="confirmed-another",
+        ),
+        pytest.param(
+            ["--rollback-to=5"],
+            {"helm": "no-such-helm"},
+            "",
+            "helm-version",
+            "There is no 'no-such-helm' of the configuration",
+            id="fault-32-helm-missing",
+        ),
+    ],
+)
+def test_refused_before_helm_runs(bad, args, keys, tables, guard, evidence):
+    bad.configure(tables, **keys)
+    told = len(bad.messages())
+    result = bad.run(*args)
+    bad.configure()
+    assert (result.code, result.record["outcome"]) == (1, "refused"), result.output
+    assert result.guard(guard)["state"] == "refused"
+    assert evidence in result.guard(guard)["evidence"]
+    verdicts = result.verdicts()
+    assert verdicts.pop("preflight") == "FAIL"
+    assert set(verdicts.values()) == {"UNVERIFIED"}
+    assert "HELM DID NOT RUN" in result.output
+    assert f"helm rollback {keys.get('release', 'zkprova')} {args[0].partition('=')[2]} -n" in result.output
+    assert len(bad.messages()) == told
+    assert "Traceback" not in result.output
+
+
+def test_fault_17_a_pending_release_is_refused(bad):
+    bad.helm("rollback", "zkprova", "6", "--dry-run=client")  # proves that helm itself answers
+    secret = "sh.helm.release.v1.zkprova.v6"
+    release = json.loads(bad.kubectl("get", "secret", secret, "-o", "json"))
+    bad.kubectl("label", "secret", secret, "status=pending-upgrade", "--overwrite")
+    import base64
+    import gzip
+
+    content = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(release["data"]["release"]))))
+    content["info"]["status"] = "pending-upgrade"
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(content).encode()))).decode()
+    bad.kubectl("patch", "secret", secret, "-p", json.dumps({"data": {"release": packed}}))
+    try:
+        result = bad.run("--rollback-to=5")
+    finally:
+        bad.kubectl("patch", "secret", secret, "-p", json.dumps({"data": release["data"]}))
+        bad.kubectl("label", "secret", secret, "status=deployed", "--overwrite")
+    assert (result.code, result.record["outcome"]) == (1, "refused")
+    assert "revision 6 is pending-upgrade since" in result.guard("pending")["evidence"]
+
+
+def test_fault_1_an_unreachable_server_is_refused_within_5_s_of_the_runs_start(bad):
+    kubeconfig = bad.folder / "elsewhere"
+    text = bad.cluster.kubeconfig.read_text().replace(bad.cluster.server, "https://127.0.0.1:9")
+    kubeconfig.write_text(text)
+    bad.configure(kubeconfig=str(kubeconfig))
+    result = bad.run("--rollback-to=5")
+    bad.configure()
+    assert (result.code, result.record["outcome"]) == (1, "refused")
+    assert "helm rollback zkprova 5" in result.output
+    entries = result.record["timeline"]
+    assert next(entry["event"] for entry in entries) == "run started"
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
+def test_fault_23_a_signal_while_helm_runs(incident, number):
+    slow_helm(incident, 3)
+    process = incident.start("--rollback-to=5")
+    wait_for(lambda: (incident.latest() or {}).get("helm", {}).get("running"))
+    time.sleep(0.3)
+    process.send_signal(number)
+    began = time.monotonic()
+    wait_for(lambda: incident.latest()["outcome"] == "interrupted", 2)
+    assert time.monotonic() - began < 2
+    record = incident.latest()
+    assert record["helm"]["running"] is True
+    assert Path(f"/proc/{record['helm']['pid']}").exists()
+    output, _ = process.communicate(timeout=60)
+    record = incident.latest()
+    assert process.returncode == 2, output
+    assert record["outcome"] == "interrupted"
+    assert (record["helm"]["running"], record["helm"]["exit_code"]) == (False, 0)
+    assert record["revision_after"] == 7
+    assert incident.head() == 7
+    assert "HELM RAN: once" in output
+    again = incident.run("--rollback-to=5")
+    assert (again.code, incident.head()) == (0, 7)
+
+
+def test_fault_24_a_second_signal_ends_the_waiting(incident):
+    slow_helm(incident, 6)
+    process = incident.start("--rollback-to=5")
+    wait_for(
+        lambda: (
+            (incident.latest() or {}).get("helm", {}).get("pid")
+            or (incident.latest()
+            and incident.latest()["helm"]["running"])
+        )
+    )
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: incident.latest()["outcome"] == "interrupted", 2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=4)
+    record = incident.latest()
+    assert process.returncode == 2, output
+    assert (record["outcome"], record["helm"]["running"]) == ("interrupted", True)
+    assert record["revision_after"] is None
+    assert result_of(record, "rollback")["verdict"] == "UNVERIFIED"
+    assert f"pid {record['helm']['pid']}" in result_of(record, "rollback")["observed"]
+    wait_for(lambda: incident.head() == 7, 30)  # helm itself was left to finish
+    wait_for(lambda: incident.revisions()[-1][1] == "deployed", 30)
+
+
+def result_of(record, item):
+    return next(entry for entry in record["items"] if entry["id"] == item)
+
+
+def test_fault_25_killed_while_helm_runs_the_next_run_does_not_roll_back_twice(incident):
+    slow_helm(incident, 2)
+    process = incident.start("--rollback-to=5")
+    wait_for(lambda: (incident.latest() or {}).get("helm", {}).get("running"))
+    process.kill()
+    process.communicate(timeout=10)
+    record = incident.latest()
+    assert (record["outcome"], record["helm"]["ran"]) == ("running", True)
+    page = (incident.folder / "reports" / "latest.html").read_text()
+    assert "VERIFIED" not in page.replace("UNVERIFIED", "").replace("NOT VERIFIED", "")
+    wait_for(lambda: incident.head() == 7 and incident.revisions()[-1][1] == "deployed", 30)
+    result = incident.run("--rollback-to=5")
+    assert (result.code, result.record["outcome"], result.record["helm"]["ran"]) == (0, "verified", False)
+    assert incident.head() == 7
+
+
+@pytest.mark.parametrize(
+    ("story", "red"),
+    [
+        ("bad-image", {"release-equivalence", "rollout-backend", "events", "migration"}),
+        ("failing-readiness", {"release-equivalence", "rollout-backend", "events", "migration"}),
+    ],
+)
+def test_other_stories_are_red_while_bad_and_green_after(running_cluster, binaries, tmp_path, story, red):
+    incident = Incident(running_cluster, tmp_path, binaries["helm"], story)
+    incident.configure(rollout_timeout_s=5)
+    result = incident.run()
+    assert result.code == 1
+    verdicts = result.verdicts()
+    assert verdicts["rollout-backend"] == "FAIL"
+    assert {name for name, verdict in verdicts.items() if verdict != "PASS"} >= red - {"release-equivalence"}
+    incident.configure()
+    result = incident.run("--rollback-to=5")
+    assert (result.code, result.record["outcome"]) == (0, "verified"), result.output
+    incident.close()
+
+
+def drill_processes():
+    listed = subprocess.run(["ps", "-eo", "args", "-ww"], capture_output=True, text=True, check=True)
+    return {line for line in listed.stdout.splitlines() if "zkrollback-drill-" in line}
+
+
+def test_pytest_env_drill_does_all_of_it_and_leaves_nothing_running(tmp_path, running_cluster):
+    before = drill_processes()
+    root = Path(__file__).parents[2]
+    argv = [str(root / ".venv" / "bin" / "pytest"), "--env=drill", "--rollback-to=5"]
+    argv.append(f"--zkrollback-report-dir={tmp_path / 'reports'}")
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+    done = subprocess.run(argv, cwd=root, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout
+    record = json.loads((tmp_path / "reports" / "latest.json").read_text())
+    assert (record["outcome"], record["target_revision"], record["revision_after"]) == ("verified", 5, 7)
+    assert {item["verdict"] for item in record["items"]} == {"PASS"}
+    assert record["deliveries"][0]["ok"] is True
+    migration = next(item for item in record["items"] if item["id"] == "migration")
+    assert "No hook, Job or init container ran in revision 6." in migration["observed"]
+    wait_for(lambda: drill_processes() - before == set(), 10)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name
+)
+def test_a_drill_that_is_ended_leaves_nothing_running(tmp_path, running_cluster, number):
+    before = drill_processes()
+    root = Path(__file__).parents[2]
+    argv = [str(root / ".venv" / "bin" / "pytest"), "--env=drill", "--rollback-to=5"]
+    argv.append(f"--zkrollback-report-dir={tmp_path / 'reports'}")
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+    process = subprocess.Popen(
+        argv, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    wait_for(lambda: any("kube-scheduler" in line for line in drill_processes() - before), 120)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 2), output
+    wait_for(lambda: drill_processes() - before == set(), 10)
+    record = json.loads((tmp_path / "reports" / "latest.json").read_text())
+    assert record["helm"]["ran"] is False
+    if number != signal.SIGKILL:
+        assert record["outcome"] == "interrupted"
+        assert "HELM DID NOT RUN" in output
