@@ -54,6 +54,12 @@ def elapsed(start: datetime | None, end: datetime | None) -> str:
     return "" if start is None or end is None else duration(end - start)
 
 
+def offset(record: Record, at: datetime) -> str:
+    """``+1.2 s`` or ``-12 min 40 s``: the distance from the run's beginning."""
+    span = (at - record.started_at).total_seconds()
+    return f"{'-' if span < 0 else '+'}{duration(abs(span))}"
+
+
 def headline(record: Record) -> str:
     """The verdict of the whole run, in capitals."""
     return HEADLINES[record.outcome]
@@ -227,7 +233,7 @@ def revision_of(record: Record, number: int | None) -> Revision | None:
 def users_affected(record: Record) -> str:
     """How long, from when to when; what is not known is said."""
     since, until = record.impact_since, record.recovered_at
-    bad = record.plan.bad
+    bad = _blamed(record)
     if since is None and bad is None:
         return f"Not known: since when was not said.{_recovery(until)}"
     if since is None and bad is not None:
@@ -240,6 +246,13 @@ def users_affected(record: Record) -> str:
         least = f"At least {elapsed(since, ends)}, since" if ends else "Since"
         return f"{least} {moment(since)}; no recovery was seen."
     return f"{elapsed(since, until)}, from {moment(since)} to {moment(until)}."
+
+
+def _blamed(record: Record) -> Revision | None:
+    """The bad revision, if users met it after the target's own deploy."""
+    bad, target = record.plan.bad, record.plan.target
+    origin = target and (revision_of(record, target.rollback_of) or target)
+    return None if bad is None or (origin and origin.deployed_at > bad.deployed_at) else bad
 
 
 def _recovery(until: datetime | None) -> str:
@@ -264,8 +277,9 @@ def unknowns(record: Record, most: int = 4) -> str:
 
 
 def refusals(record: Record) -> tuple[Guard, ...]:
-    """The guards that refused."""
-    return tuple(guard for guard in record.guards if guard.state == "refused")
+    """The guards that refused and whose evidence no red item repeats."""
+    said = [item.observed for item in red_items(record)]
+    return tuple(each for each in record.guards if each.state == "refused" and each.evidence not in said)
 
 
 def listed(words: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from .facts import (
     helm_line,
     live_now,
     red_items,
+    refusals,
     tally,
     title,
     what,
@@ -54,8 +55,9 @@ def render_last_lines(record: Record, report_path: str) -> str:
         for group in grouped(red_items(record))
     ]
     lines += [f"  WAIVED {each.id}: {each.reason}" for each in record.overrides if each.kind != "guard"]
+    unsaid = refusals(record)
     for guard in record.guards:
-        if guard.state in ("refused", "overridden"):
+        if guard in unsaid or guard.state == "overridden" or (guard.state == "refused" and guard.override):
             ahead = f" (to go ahead: {guard.override})" if guard.state == "refused" and guard.override else ""
             lines.append(f"  {guard.state.upper()} {guard.id}: {guard.evidence}{ahead}")
     lines += [f"Next: {command}" for command in record.next_commands]

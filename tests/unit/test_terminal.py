@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from example_records import (
     ALL,
+    HISTORY,
     at,
     failed,
     interrupted,
@@ -17,9 +18,9 @@ from example_records import (
 )
 from rich.console import Console
 
-from pytest_zkrollback.domain.model import Helm, Mode, Outcome
+from pytest_zkrollback.domain.model import Guard, Helm, Mode, Outcome, Plan
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.record.facts import duration, helm_line, live_now, users_affected
+from pytest_zkrollback.record.facts import duration, helm_line, live_now, offset, refusals, users_affected
 from pytest_zkrollback.record.terminal import (
     phase,
     render_last_lines,
@@ -241,3 +242,30 @@ def test_users_affected_when_unknown() -> None:
 def test_phases() -> None:
     assert phase(verified()) == "verified"
     assert phase(running()) == "verifying"
+
+
+def test_a_refusal_is_said_once() -> None:
+    sentence = "There is no kubeconfig."
+    record = refused().model_copy(
+        update={
+            "guards": (Guard(id="cluster", state="refused", evidence=sentence),),
+            "items": (refused().items[0].model_copy(update={"observed": sentence}),),
+        }
+    )
+    assert refusals(record) == ()
+    assert render_last_lines(record, "r.html").count(sentence) == 1
+
+
+def test_a_revision_older_than_the_target_is_not_blamed() -> None:
+    plan = Plan(target=HISTORY[3], bad=HISTORY[2], history=HISTORY)
+    assert users_affected(verified(plan=plan, impact_since=None, recovered_at=None)) == (
+        "Not known: since when was not said."
+    )
+
+
+def test_offsets() -> None:
+    assert [offset(verified(), at(second)) for second in (0, 1.24, -760)] == [
+        "+0.0 s",
+        "+1.2 s",
+        "-12 min 40 s",
+    ]
