@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from .checklist.equivalence import EquivalenceCheck
@@ -16,7 +17,7 @@ from .clients.http import HttpClient
 from .clients.slack import SlackWebhook, choose_webhook
 from .domain.environment import Slack
 from .domain.errors import HelmProblem, UsageProblem
-from .domain.model import Delivery
+from .domain.model import Delivery, Item
 from .domain.ports import Check
 from .engine.watch import ClusterWatch
 from .migrations.hooks import RevisionContent, judge_hooks
@@ -27,6 +28,23 @@ from .release.manifest import identity, parse_manifest
 from .scene import Scene, target_release
 
 NOTIFY = "notify"
+_TITLES = {
+    "smoke": SmokeCheck.title,
+    "logs": LogsCheck.title,
+    "health-database": HealthCheck.title,
+    "events": EventsCheck.title,
+    "migration": MigrationCheck.title,
+    NOTIFY: NotifyCheck.title,
+}
+
+
+def blank_checklist(workloads: Mapping[str, str]) -> tuple[Item, ...]:
+    """The runbook's eight items (or as many as there are workloads) before anything is known of them."""
+    rollouts = [
+        Item(id=f"rollout-{name}", title=f"kubectl rollout status {workload}")
+        for name, workload in workloads.items()
+    ]
+    return (*rollouts, *(Item(id=key, title=title) for key, title in _TITLES.items()))
 
 
 def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since: datetime) -> list[Check]:
@@ -35,10 +53,11 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
     ``history`` is as it was at preflight. Raises HelmProblem if the target's manifest cannot be parsed.
     """
     env, kube = scene.env, scene.kube
-    target = history.get(target_release(scene, history))
+    wanted = target_release(scene, history)
+    target = history.content_of(wanted)
     if target is None:
         raise HelmProblem(
-            f"Revision {target_release(scene, history)}, which is meant to be live, is no longer in the "
+            f"Revision {wanted}, which is meant to be live, is no longer in the "
             f"history of {env.release}: what it holds cannot be compared."
         )
     expected = parse_manifest(target.manifest, env.namespace)
@@ -46,10 +65,10 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
     later = [
         _content(release, env.namespace)
         for release in history.releases
-        if bad is not None and target.revision.revision < release.revision.revision <= bad.revision
+        if bad is not None and wanted < release.revision.revision <= bad.revision
     ]
     return [
-        EquivalenceCheck(env=env, kube=kube, revision=target.revision.revision, target=expected),
+        EquivalenceCheck(env=env, kube=kube, revision=wanted, target=expected),
         *(
             RolloutCheck(env=env, item=item, workload=workload, snapshot=watch.snapshot)
             for item, workload in env.workloads.items()

@@ -37,7 +37,6 @@ class Display:
                     get_renderable=self._render,
                     console=console,
                     refresh_per_second=_REFRESH_PER_S,
-                    transient=True,
                     redirect_stdout=False,
                     redirect_stderr=False,
                 )
@@ -50,7 +49,7 @@ class Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the terminal as it was."""
+        """Draw the last state, which stays on the screen."""
         if self._live is not None:
             self._live.stop()
 

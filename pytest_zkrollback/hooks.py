@@ -18,6 +18,7 @@ from .fixtures import RECORD_KEY
 from .options import Request, parse_request
 from .page import complete_page
 from .plugin import is_ours
+from .record.redaction import RedactingFilter
 from .record.terminal import render_last_lines
 from .run import Run
 
@@ -138,12 +139,15 @@ class Session:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """An item's report carries the record's word, title and duration."""
         report = yield
+        report.sections = [(name, self.run.redactor.text(text)) for name, text in report.sections]
+        if report.failed:
+            report.longrepr = self.run.redactor.text(report.longreprtext)
         found = next((entry for entry in self.run.redacted.items if entry.id == _item_id(item)), None)
         if found is not None and report.when == "call":
             vars(report).update(
                 zkrollback_word=str(found.verdict or "UNVERIFIED"), zkrollback_title=found.title
             )
-            if report.outcome == "failed" and call.excinfo is not None:
+            if report.failed and call.excinfo is not None:
                 report.longrepr = str(call.excinfo.value)  # the text alone: no crash line, no "Failed:"
             if found.started_at and found.finished_at:
                 report.start, report.stop = found.started_at.timestamp(), found.finished_at.timestamp()
@@ -160,7 +164,12 @@ class Session:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """pytest-html inserts the environment table's values as raw HTML: escape them before it does."""
+        """Redact what anybody logs; escape the environment table, which pytest-html inserts as raw HTML."""
+        logging_plugin = session.config.pluginmanager.get_plugin("logging-plugin")
+        for name in ("caplog_handler", "report_handler", "log_cli_handler", "log_file_handler"):
+            handler = getattr(logging_plugin, name, None)
+            if handler is not None:
+                handler.addFilter(RedactingFilter(self.run.redactor))
         try:
             from pytest_metadata.plugin import metadata_key
         except ImportError:

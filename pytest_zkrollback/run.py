@@ -13,6 +13,7 @@ from . import __version__
 from .clients.clock import SystemClock
 from .clients.kube import connect
 from .clients.process import LocalProcesses
+from .compose import blank_checklist
 from .config import DRILL, find_config, load_environment
 from .display import Display
 from .domain.environment import Environment, Slack
@@ -20,7 +21,7 @@ from .domain.errors import ZkRollbackError
 from .domain.model import Guard, Item, Mode, Outcome, Override, Record
 from .domain.verdict import Word
 from .drill.session import DRILL_WORKLOADS, Drill, start_drill
-from .drill.stories import DEFAULT_STORY, choose_story
+from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
 from .engine.watch import ClusterWatch
 from .options import Request
 from .record.outcome import choose_outcome, next_commands, render_summary
@@ -38,7 +39,6 @@ _FIRST = {
     "rollback": ("helm rollback, once", "one new revision, deployed, that rolls back to the target"),
     "release-equivalence": ("Live objects equal the target revision", ""),
 }
-_AFTER_ROLLOUTS = ("smoke", "logs", "health-database", "events", "migration", "notify")
 _FINAL = (Outcome.REFUSED, Outcome.INTERRUPTED, Outcome.SUPERSEDED)
 
 
@@ -46,22 +46,29 @@ class Run:
     """One run. Making it contacts nothing; :meth:`execute` does everything, once."""
 
     def __init__(
-        self, request: Request, env: Environment | None, workloads: Sequence[str], command_line: str
+        self,
+        request: Request,
+        env: Environment | None,
+        release: str,
+        checklist: Sequence[Item],
+        command_line: str,
     ) -> None:
-        """``env`` is None for the drill, which makes its own; ``workloads`` are the rollouts' names."""
+        """``env`` is None for the drill, which makes its own; ``checklist`` are the blank items."""
         self.request = request
-        self.checklist_ids = (*(f"rollout-{name}" for name in workloads), *_AFTER_ROLLOUTS)
+        self.checklist_ids = tuple(item.id for item in checklist)
         self.hints: tuple[str, ...] = ()
         self._env = env
         self._drill: Drill | None = None
         self._clock = SystemClock()
         self._processes = LocalProcesses()
         self._signals = Signals()
-        self._redactor = Redactor()
+        # The report's own words stay readable even where a Secret of the release holds the same text.
+        names = [request.environment, release, *((env.context, env.namespace) if env is not None else ())]
+        self.redactor = Redactor(plain=names)
         self._watch: ClusterWatch | None = None
-        record = self._blank(command_line)
+        record = self._blank(release, checklist, command_line)
         self.item_ids = tuple(item.id for item in record.items)
-        self.store = Store(Path(request.report_dir), file_stem(record), self._redactor)
+        self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
         self._scribe = Scribe(record, self._clock, self.store.write)
         self._display = Display(lambda: self.redacted, self._clock, sys.stdout)
 
@@ -71,14 +78,14 @@ class Run:
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
             choose_story(request.drill_story or DEFAULT_STORY)
-            return cls(request, None, tuple(DRILL_WORKLOADS), command_line)
+            return cls(request, None, RELEASE, blank_checklist(DRILL_WORKLOADS), command_line)
         env = load_environment(path, request.environment)
-        return cls(request, env, tuple(env.workloads), command_line)
+        return cls(request, env, env.release, blank_checklist(env.workloads), command_line)
 
     @property
     def redacted(self) -> Record:
         """The record as it stands, without secrets: what everything outside of a run sees."""
-        return self._redactor.record(self._scribe.record)
+        return self.redactor.record(self._scribe.record)
 
     def execute(self, selected: frozenset[str]) -> None:
         """All of it, once; nothing that an operator, a cluster or a signal can cause is raised.
@@ -130,19 +137,19 @@ class Run:
             self._drill = start_drill(
                 keep=self.request.drill_keep,
                 story=self.request.drill_story,
-                progress=lambda text: self._display.status(self._redactor.text(text)),
+                progress=lambda text: self._display.status(self.redactor.text(text)),
             )
             self.hints = self._drill.hints
             self._env = self._drill.environment
         env = self._env
         if isinstance(env.slack, Slack):
-            self._redactor.add(variables(self._drill).get(env.slack.webhook_env, ""), env.slack.webhook_env)
+            self.redactor.add(variables(self._drill).get(env.slack.webhook_env, ""), env.slack.webhook_env)
         self._scribe.update(namespace=env.namespace, release=env.release, cluster=f"context {env.context}")
         kube = connect(
             None if env.in_cluster else env.context, env.kubeconfig, self._clock, processes=self._processes
         )
         for secret in kube.known_secrets():
-            self._redactor.add(secret)
+            self.redactor.add(secret)
         self._scribe.update(cluster=f"context {env.context}, {kube.server}")
         if self._drill is not None:
             self._scribe.event("the drill is ready: its story has been told", "drill")
@@ -152,7 +159,7 @@ class Run:
             kube=kube,
             scribe=self._scribe,
             display=self._display,
-            redactor=self._redactor,
+            redactor=self.redactor,
             clock=self._clock,
             processes=self._processes,
             signals=self._signals,
@@ -194,10 +201,9 @@ class Run:
             finished_at=now,
             summary=render_summary(scribe.record),
             next_commands=next_commands(scribe.record, self._env),
-            redactions=self._redactor.count,
         )
 
-    def _blank(self, command_line: str) -> Record:
+    def _blank(self, release: str, checklist: Sequence[Item], command_line: str) -> Record:
         request = self.request
         rolls_back = request.target is not None
         first = [
@@ -209,6 +215,7 @@ class Run:
             run_id=secrets.token_hex(4),
             mode=Mode.ROLLBACK if rolls_back else Mode.VERIFY,
             environment=request.environment,
+            release=release,
             target_revision=request.target,
             reason=request.reason,
             next_steps=request.next_steps,
@@ -217,7 +224,7 @@ class Run:
             command_line=command_line,
             started_at=self._clock.now(),
             impact_since=request.impact_since,
-            items=(*first, *(Item(id=key, title=key) for key in self.checklist_ids)),
+            items=(*first, *checklist),
             overrides=tuple(
                 Override(id=key, kind="item", reason=reason) for key, reason in request.waivers.items()
             ),

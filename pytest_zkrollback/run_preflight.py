@@ -21,7 +21,7 @@ def run_preflight(scene: Scene) -> Facts | None:
     scene.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
 
     def objects_to_write(history: ReleaseHistory) -> Iterable[JsonObject]:
-        wanted = history.get(target_release(scene, history))
+        wanted = history.content_of(target_release(scene, history))
         return parse_manifest(wanted.manifest, env.namespace) if wanted else ()
 
     def history() -> ReleaseHistory:
@@ -43,6 +43,8 @@ def run_preflight(scene: Scene) -> Facts | None:
     scribe.update(guards=guards)
     if facts.history.value is not None:
         scribe.update(**_plan(scene, facts.history.value))
+    if facts.server.value is not None:
+        scribe.update(versions={**scribe.record.versions, "Kubernetes": facts.server.value})
     if facts.helm.value is not None:
         scribe.update(
             helm=Helm(version=facts.helm.value.text),
@@ -85,8 +87,8 @@ def _plan(scene: Scene, history: ReleaseHistory) -> dict[str, object]:
     """
     head = history.head.revision
     target = target_release(scene, history)
-    wanted = history.get(target)
-    live = history.origin(head.revision) == target or head.revision == target
+    wanted = history.content_of(target)
+    live = history.origin(head.revision) == history.origin(target)
     bad = history.bad_before(head.revision) if live else history.head
     return {
         "revision_before": head.revision,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from .clients.helm import HelmVersion
 from .domain.model import Outcome
 from .domain.verdict import Word
@@ -51,7 +53,7 @@ def run_rollback(scene: Scene, history: ReleaseHistory, target: int, version: He
             update={"ran": True, "running": True, "argv": tuple(argv), "started_at": began}
         )
     )
-    scribe.item("rollback", started_at=began, observed="helm is running")
+    scribe.item("rollback", started_at=began, observed="helm is running", command=shlex.join(argv))
     scribe.event(f"helm rollback {env.release} {target} started", "zkrollback", began)
     scene.display.status(f"helm rollback {env.release} {target}")
     helm_run.start()
@@ -77,12 +79,9 @@ def run_rollback(scene: Scene, history: ReleaseHistory, target: int, version: He
 def _live_already(scene: Scene, history: ReleaseHistory, target: int) -> str:
     """Why helm need not run: history and live objects both say that the target runs. Empty: it has to."""
     head = history.head.revision
-    wanted = history.get(target)
-    if (
-        wanted is None
-        or head.status != "deployed"
-        or target not in (head.revision, history.origin(head.revision))
-    ):
+    wanted = history.content_of(target)
+    same = history.origin(head.revision) == history.origin(target)
+    if wanted is None or head.status != "deployed" or not same:
         return ""
     expected = parse_manifest(wanted.manifest, scene.env.namespace)
     if compare(expected, fetch_live(scene.kube, expected)):

@@ -47,7 +47,7 @@ def find_helm(configured: str | None, path: str | None) -> str:
 
 
 def parse_version(text: str) -> HelmVersion:
-    """``v4.3.1`` or ``v3.22+g1234`` -> HelmVersion; raises HelmProblem for an unsupported major or no version."""
+    """``v4.3.1`` or ``v3.22+g1234`` -> HelmVersion; raises HelmProblem for any other answer."""
     match = re.match(r"v(\d+)\.\d+", text.strip())
     if match is None:
         raise HelmProblem(f"helm answered {text.strip()[:60]!r} instead of a version: is this binary helm?")

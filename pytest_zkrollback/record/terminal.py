@@ -12,6 +12,7 @@ from rich.text import Text
 from ..domain.model import Item, Mode, Outcome, Record
 from ..domain.verdict import Word
 from .facts import (
+    GREEN,
     answer,
     duration,
     elapsed,
@@ -60,7 +61,8 @@ def render_last_lines(record: Record, report_path: str) -> str:
         if guard in unsaid or guard.state == "overridden" or (guard.state == "refused" and guard.override):
             ahead = f" (to go ahead: {guard.override})" if guard.state == "refused" and guard.override else ""
             lines.append(f"  {guard.state.upper()} {guard.id}: {guard.evidence}{ahead}")
-    lines += [f"Next: {command}" for command in record.next_commands]
+    verb = "To undo" if record.outcome in GREEN else "Next"
+    lines += [f"{verb}: {command}" for command in record.next_commands]
     lines.append(f"Report: {report_path}")
     return "\n".join(map(_indented, lines))
 

@@ -76,9 +76,8 @@ def judge_rollback(
             None,
         )
     head = history.head.revision
-    rolled_back = (
-        head.revision > before and head.status == "deployed" and history.origin(head.revision) == target
-    )
+    same = history.origin(head.revision) == history.origin(target)
+    rolled_back = head.revision > before and head.status == "deployed" and same
     if rolled_back and run.finished is not None and run.finished.exit_code == 0:
         word, text = Word.PASS, f"revision {head.revision} is deployed and rolls back to {target}"
     elif rolled_back:

@@ -38,10 +38,14 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True)
 class Facts:
-    """All answers of the preflight. ``denied`` lists rights that are missing, e.g. ``create secrets``."""
+    """All answers of the preflight.
+
+    ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version.
+    """
 
     history: Answer[ReleaseHistory]
     identity: Answer[str]
+    server: Answer[str]
     helm: Answer[HelmVersion]
     denied: Answer[Sequence[str]]
 

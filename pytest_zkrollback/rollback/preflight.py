@@ -78,6 +78,7 @@ def fetch_facts(
     questions: dict[str, Callable[[], object]] = {
         "history": history,
         "identity": lambda: fetch_identity(kube),
+        "server": lambda: str(kube.get("/version")["gitVersion"]),
     }
     if writes:
         questions |= {"helm": lambda: helm().fetch_version(), "denied": denied}

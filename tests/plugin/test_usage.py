@@ -18,7 +18,7 @@ def errors(output):
     return [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
 
 
-def left_files(repository, run):
+def left_files(repository):
     return sorted(str(path.relative_to(repository.path)) for path in (repository.path / "reports").rglob("*"))
 
 

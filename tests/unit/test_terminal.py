@@ -37,7 +37,7 @@ def test_last_lines_verified() -> None:
         "HELM RAN: once, exit code 0, after 0.4 s.\n"
         "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC)\n"
         "Checked: 11 items: 11 PASS\n"
-        "Next: helm rollback zkprova 6 --kube-context drill --namespace zkprova\n"
+        "To undo: helm rollback zkprova 6 --kube-context drill --namespace zkprova\n"
         "Report: reports/latest.html"
     )
 
