@@ -11,19 +11,24 @@ fail() {
 }
 
 # request METHOD PATH [JSON]: sets $status and $body; status 000 if there was no answer.
+request() {
+  local answer
+  answer=$(ask "$@")
+  status="${answer##*$'\n'}"
+  body="${answer%$'\n'*}"
+  body="${body%$'\n'}"
+}
+
+# ask METHOD PATH [JSON]: prints the body, and in a last line of its own the status.
 if command -v curl >/dev/null 2>&1; then
-  request() {
-    local answer
-    answer=$(curl --silent --show-error --noproxy '*' --max-time 10 --request "$1" --write-out '\n%{http_code}' \
-      ${3+--header 'Content-Type: application/json' --data "$3"} "$url$2" 2>&1)
-    status="${answer##*$'\n'}"
-    body="${answer%$'\n'*}"
+  ask() {
+    curl --silent --show-error --noproxy '*' --max-time 10 --request "$1" --write-out '\n%{http_code}' \
+      ${3+--header 'Content-Type: application/json' --data "$3"} "$url$2" 2>&1
   }
 else
   python=$(command -v python3 || command -v python) || fail "neither curl nor python3 is here to ask with"
-  request() {
-    local answer
-    answer=$("$python" - "$1" "$url$2" "${3-}" <<'PY'
+  ask() {
+    "$python" - "$1" "$url$2" "${3-}" <<'PY'
 import sys, urllib.error, urllib.request
 
 method, url, data = sys.argv[1:]
@@ -36,11 +41,8 @@ except urllib.error.HTTPError as error:
     status, body = error.code, error.read()
 except OSError as error:
     status, body = "000", str(error).encode()
-print(body.decode(errors="replace").rstrip("\n"), status, sep="\n")
+print(body.decode(errors="replace"), status, sep="\n")
 PY
-    )
-    status="${answer##*$'\n'}"
-    body="${answer%$'\n'*}"
   }
 fi
 
