@@ -1,7 +1,8 @@
 """What the installed plugin costs a project that does not use it: `pytest --collect-only`, paired.
 
-Prints, and writes to benchmarks/results/plugin_load.json, the time of `pytest --collect-only -q` in an unrelated
-project with the plugin and with `-p no:zkrollback`, run in turn. The claim: at most 30 ms more, in the median.
+Prints, and writes to benchmarks/results/plugin_load.json, the time of `pytest --collect-only -q` in an
+unrelated project with the plugin and with `-p no:zkrollback`, run in turn. The claim: at most 30 ms more,
+in the median.
 """
 
 from __future__ import annotations

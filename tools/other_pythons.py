@@ -45,7 +45,8 @@ def main() -> int:
         install = [UV, "pip", "install", "--quiet", "--python", python]
         subprocess.run([*install, "--require-hashes", "-r", ROOT / "requirements" / "dev.txt"], check=True)
         subprocess.run([*install, "--no-deps", "--no-build-isolation", "--editable", ROOT], check=True)
-        tests = subprocess.run([python, "-m", "pytest", "-q", "tests/unit", "tests/plugin"], cwd=ROOT, check=False)
+        argv = [python, "-m", "pytest", "-q", "tests/unit", "tests/plugin"]
+        tests = subprocess.run(argv, cwd=ROOT, check=False)
         if tests.returncode != 0:
             return tests.returncode
     return 0

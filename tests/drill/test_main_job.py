@@ -348,8 +348,7 @@ def test_fault_24_a_second_signal_ends_the_waiting(incident):
     wait_for(
         lambda: (
             (incident.latest() or {}).get("helm", {}).get("pid")
-            or (incident.latest()
-            and incident.latest()["helm"]["running"])
+            or (incident.latest() and incident.latest()["helm"]["running"])
         )
     )
     time.sleep(0.3)

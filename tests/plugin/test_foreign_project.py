@@ -56,7 +56,9 @@ def test_loading_imports_nothing_heavy(pytester):
         "ours = sorted(name for name in sys.modules if name.startswith('pytest_zkrollback'));"
         "print('HEAVY', sorted(heavy)); print('OURS', ours)"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=pytester.path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=pytester.path
+    )
     assert "HEAVY []" in done.stdout
     assert (
         "OURS ['pytest_zkrollback', 'pytest_zkrollback.fixtures', 'pytest_zkrollback.options', "

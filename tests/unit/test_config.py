@@ -137,7 +137,9 @@ def test_each_mistake_has_a_sentence(toml, text, name, sentence):
 
 
 def test_broken_toml_says_where(toml):
-    with pytest.raises(UsageProblem, match=r"this is no valid TOML: Expected .]. at the end of a table declaration"):
+    with pytest.raises(
+        UsageProblem, match=r"this is no valid TOML: Expected .]. at the end of a table declaration"
+    ):
         load_environment(toml("[environments"), "x")
 
 

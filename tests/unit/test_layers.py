@@ -53,7 +53,11 @@ def breaches(path, source=None):
         return []
     allowed = {here[0], "__version__"} | MAY[here[0]]
     names = [name.split(".") for name in imported(path, source)]
-    return [".".join(name) for name in names if name[0] == "pytest_zkrollback" and name[1:2] and name[1] not in allowed]
+    return [
+        ".".join(name)
+        for name in names
+        if name[0] == "pytest_zkrollback" and name[1:2] and name[1] not in allowed
+    ]
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -14,7 +14,21 @@ def test_a_revision_is_a_whole_number_from_1(text, revision):
 
 @pytest.mark.parametrize(
     "text",
-    ["abc", "0", "-3", "", " ", "01", "1.5", "1 2", "5;helm uninstall", "1e3", "٥", "99999999999999999999", "+5"],
+    [
+        "abc",
+        "0",
+        "-3",
+        "",
+        " ",
+        "01",
+        "1.5",
+        "1 2",
+        "5;helm uninstall",
+        "1e3",
+        "٥",
+        "99999999999999999999",
+        "+5",
+    ],
 )
 def test_fault_13_anything_else_is_a_usage_error(text):
     with pytest.raises(pytest.UsageError) as caught:
