@@ -33,6 +33,8 @@ _WORDS = {
     "UNVERIFIED": ("failed", "U", ("UNVERIFIED", {"red": True})),
     "WAIVED": ("skipped", "w", ("WAIVED", {"yellow": True})),
 }
+_DEFAULT_REPORTCHARS = "fE"
+_NOT_JUDGED = ("refused", "interrupted")
 _EXIT = {"verified": 0, "verified-with-waivers": 0, "planned": 0, "interrupted": 2}
 
 
@@ -102,6 +104,8 @@ class Session:
             self._check_collection(session)
             self._ran = True
             self.run.execute(frozenset(_item_id(item) for item in session.items))
+            if self.run.redacted.outcome in _NOT_JUDGED:
+                session.config.option.tbstyle = "no"  # eleven times "not run" would hide the one reason
         return (yield)
 
     def _check_collection(self, session: pytest.Session) -> None:
@@ -201,7 +205,8 @@ class Session:
         record = self.run.redacted
         path = self.run.store.finish(record, complete_page)
         self._copy_for_user(path)
-        _write_last(session.config, render_last_lines(record, str(path)), self.run.hints)
+        lines = [*self.run.store.problems, render_last_lines(record, str(path)), *self.run.hints]
+        _write_last(session.config, "\n".join(lines))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = _EXIT.get(str(record.outcome), 1)
         return result
@@ -255,7 +260,7 @@ def _refuse_unknown_waivers(request: Request, known: Iterable[str]) -> None:
 
 
 def _neutralise(option: Any) -> None:
-    """What would run things twice or stop before the last verdict: xdist, -x, maxfail, stepwise."""
+    """What would run things twice, stop before the last verdict, or say everything twice."""
     for dest, value in (
         ("numprocesses", 0),
         ("dist", "no"),
@@ -267,6 +272,8 @@ def _neutralise(option: Any) -> None:
     ):
         if hasattr(option, dest):
             setattr(option, dest, value)
+    if getattr(option, "reportchars", "") == _DEFAULT_REPORTCHARS:
+        option.reportchars = ""  # our last lines say it better; a -r of the user's stays
 
 
 def _escaped(value: Any) -> Any:
@@ -277,15 +284,14 @@ def _escaped(value: Any) -> Any:
     return html.escape(str(value))
 
 
-def _write_last(config: pytest.Config, text: str, hints: Iterable[str]) -> None:
+def _write_last(config: pytest.Config, text: str) -> None:
     """The last lines on the terminal, whatever reporter is loaded."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    lines = "\n".join([text, *hints])
     if reporter is not None:
         reporter.ensure_newline()
-        reporter.write_line(lines)
+        reporter.write_line(text)
     else:
-        sys.stdout.write(lines + "\n")
+        sys.stdout.write(text + "\n")
 
 
 def _command_line(config: pytest.Config) -> str:

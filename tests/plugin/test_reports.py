@@ -1,0 +1,152 @@
+"""What a run leaves behind, seen on a refused one (no cluster is needed): files, copies, the last lines."""
+
+import json
+import os
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+REFUSED = [
+    "REFUSED: rollback of zkprova to revision 5 in staging",
+    "Refused before helm ran (cluster): nothing was changed.",
+    "HELM DID NOT RUN: refused (cluster).",
+    "Live now: Not known: the release's history was not read.",
+    "Checked: 11 items: 1 FAIL, 10 UNVERIFIED",
+    "  FAIL preflight: There is no kubeconfig: KUBECONFIG does not exist. Set KUBECONFIG, or name the file as "
+    "`kubeconfig` in the environment's table.",
+    "  UNVERIFIED rollback, release-equivalence, rollout-backend, rollout-frontend, smoke, logs, health-database, "
+    "events, migration, notify: not run: refused before helm, see preflight",
+    "Next: helm history zkprova -n default --kube-context staging",
+    "Next: helm rollback zkprova 5 -n default --kube-context staging",
+    "Next: kubectl get pods -n default --context staging",
+    "Next: pytest --env=staging",
+    "Report: reports/STEM.html",
+]
+
+
+def run(repository, *args):
+    return repository.runpytest_subprocess("--env=staging", "--rollback-to=5", *args)
+
+
+def record(repository, name="latest.json"):
+    return json.loads((repository.path / "reports" / name).read_text())
+
+
+def test_the_last_lines_of_a_refusal(repository):
+    result = run(repository)
+    assert result.ret == 1
+    text = result.stdout.str().replace(str(repository.path / "no-kubeconfig"), "KUBECONFIG")
+    text = re.sub(r"\d{8}T\d{6}Z-staging-[0-9a-f]{8}", "STEM", text)
+    lines = text.rstrip().splitlines()
+    assert lines[-len(REFUSED) :] == REFUSED
+
+
+def test_every_rendering_is_there_and_parses(repository):
+    run(repository)
+    names = sorted(path.name for path in (repository.path / "reports").iterdir())
+    [stem] = {name.rpartition(".")[0] for name in names if not name.startswith("latest")}
+    assert re.fullmatch(r"\d{8}T\d{6}Z-staging-[0-9a-f]{8}", stem)
+    assert names == sorted(
+        f"{each}.{kind}" for each in (stem, "latest") for kind in ("html", "json", "md", "xml")
+    )
+    found = record(repository)
+    assert (found["schema"], found["outcome"], found["helm"]["ran"]) == (
+        "zkrollback.record/1",
+        "refused",
+        False,
+    )
+    assert [item["verdict"] for item in found["items"]] == ["FAIL"] + ["UNVERIFIED"] * 10
+    assert found["next_commands"][1] == "helm rollback zkprova 5 -n default --kube-context staging"
+    cases = ET.parse(repository.path / "reports" / "latest.xml").getroot().iter("testcase")
+    assert len(list(cases)) == 12  # the run itself, and its items
+    assert "REFUSED" in (repository.path / "reports" / "latest.md").read_text()
+
+
+def test_an_older_green_is_not_left_as_latest(repository):
+    reports = repository.mkdir("reports")
+    for kind in ("html", "json", "md", "xml"):
+        (reports / f"latest.{kind}").write_text("VERIFIED, yesterday")
+    run(repository)
+    for kind in ("html", "json", "md", "xml"):
+        assert "yesterday" not in (reports / f"latest.{kind}").read_text()
+
+
+def test_the_users_own_html_css_and_junit_are_honoured_beside_ours(repository):
+    (repository.path / "mine.css").write_text(".users-own-rule { color: teal }")
+    run(
+        repository,
+        "--html=out/mine.html",
+        "--self-contained-html",
+        "--css=mine.css",
+        "--junitxml=out/junit.xml",
+    )
+    mine = (repository.path / "out" / "mine.html").read_text()
+    assert mine == (repository.path / "reports" / "latest.html").read_text()
+    assert "REFUSED" in mine
+    assert ".users-own-rule" in mine
+    suite = ET.parse(repository.path / "out" / "junit.xml").getroot().find("testsuite")
+    assert (suite.get("tests"), suite.get("failures")) == ("11", "11")
+
+
+def test_the_pages_table_has_our_titles_words_and_order(repository):
+    run(repository)
+    page = (repository.path / "reports" / "latest.html").read_text()
+    table = page[page.index("data-jsonblob") :]
+    words = [
+        table.index(f"({name})") for name in ("test_preflight", "test_rollback", "test_checklist[smoke]")
+    ]
+    assert words == sorted(words)
+    assert "UNVERIFIED" in table
+    assert "Run smoke tests (test_checklist[smoke])" in table
+
+
+@pytest.mark.parametrize("plugin", ["html", "terminal", "logging", "xdist", "rerunfailures", "cacheprovider"])
+def test_it_works_without_a_plugin(repository, plugin):
+    result = run(repository, "-p", f"no:{plugin}")
+    assert result.ret == 1
+    assert record(repository)["outcome"] == "refused"
+    assert "REFUSED" in (repository.path / "reports" / "latest.html").read_text()
+    assert "HELM DID NOT RUN" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_fault_64_a_report_folder_that_cannot_be_written(repository, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(repository.mkdir("elsewhere")))
+    (repository.path / "reports").write_text("a file is in the way")
+    result = run(repository)
+    assert result.ret == 1
+    [folder] = [path for path in Path(os.environ["TMPDIR"]).iterdir() if path.name.startswith("zkrollback-")]
+    assert json.loads((folder / "latest.json").read_text())["outcome"] == "refused"
+    assert f"this run's files are in {folder}" in result.stdout.str()
+    assert str(folder) in result.stdout.str().rstrip().splitlines()[-1]
+
+
+def test_a_hostile_reason_breaks_nothing(repository):
+    reason = "<script>alert(1)</script> \x1b[31m ]]> {{7*7}} <!channel> \u202e"
+    result = run(repository, f"--rollback-reason={reason}")
+    assert result.ret == 1
+    page = (repository.path / "reports" / "latest.html").read_text()
+    assert "<script>alert(1)" not in page
+    assert "\x1b" not in page + result.stdout.str()
+    ET.parse(repository.path / "reports" / "latest.xml")
+    assert record(repository)["outcome"] == "refused"
+
+
+def test_a_conftest_cannot_turn_the_run_green(repository):
+    conftest = repository.path / "checks" / "conftest.py"
+    conftest.write_text(
+        "import pytest\n"
+        "def pytest_collection_modifyitems(items):\n"
+        "    for item in items:\n"
+        "        item.add_marker(pytest.mark.xfail(strict=False))\n"
+        "@pytest.hookimpl(wrapper=True)\n"
+        "def pytest_runtest_makereport(item, call):\n"
+        "    report = yield\n"
+        "    report.outcome = 'passed'\n"
+        "    return report\n"
+    )
+    result = run(repository)
+    assert result.ret == 1
+    assert record(repository)["outcome"] == "refused"
