@@ -153,7 +153,7 @@ class RolloutCheck:
             return final(Word.FAIL, "; ".join(filter(None, (exceeded, sentence(found, count)))))
         hint = sentence(found, count)
         if not status.done:
-            return pending("; ".join(filter(None, (status.message.rstrip("."), hint))))
+            return pending("; ".join(filter(None, (status.message.rstrip("."), hint, _blockade(workload)))))
         desired = desired_replicas(self._kind, item)
         ready = sum(map(is_ready, workload.current))
         if ready < desired or any(finding.crash for finding in found):
@@ -189,6 +189,29 @@ class RolloutCheck:
                 " could be verified; name it in zero_replicas if that is meant"
             )
         return ""
+
+
+def _blockade(workload: Workload) -> str:
+    """What keeps a StatefulSet from replacing its pods (kubernetes.io: StatefulSets, "Forced rollback")."""
+    spec = workload.item.get("spec") or {}
+    if workload.kind != "statefulset" or spec.get("podManagementPolicy") == "Parallel":
+        return ""
+    current = {uid(pod) for pod in workload.current}
+    names = [
+        str(pod["metadata"].get("name", ""))
+        for pod in workload.pods
+        if uid(pod) not in current and "deletionTimestamp" not in pod["metadata"] and not is_ready(pod)
+    ]
+    if not names or not is_observed(workload.kind, workload.item):
+        return ""
+    subject = (
+        "1 pod of an older revision is" if len(names) == 1 else f"{len(names)} pods of older revisions are"
+    )
+    them = "it" if len(names) == 1 else "them"
+    return (
+        f"{subject} not ready, and a StatefulSet waits for {them} for ever; delete {them} to go on:"
+        f" kubectl delete pod {' '.join(sorted(names))}"
+    )
 
 
 def _deadline_exceeded(item: JsonObject, since: datetime) -> str:

@@ -426,7 +426,11 @@ def _member(name: str, revision: str, *containers: dict[str, Any]) -> dict[str, 
         pytest.param(
             _statefulset(1, 0),
             [_member("db-0", "db-1"), _member("db-1", "db-1", CRASH_LOOP)],
-            ("pending", "statefulset/db: Waiting for 1 pods to be ready"),
+            (
+                "pending",
+                "statefulset/db: Waiting for 1 pods to be ready; 1 pod of an older revision is not ready, and"
+                " a StatefulSet waits for it for ever; delete it to go on: kubectl delete pod db-1",
+            ),
             id="fault_36",
         ),
         pytest.param(

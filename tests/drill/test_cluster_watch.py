@@ -1,0 +1,367 @@
+"""The watch, the schedule and the rollout's judge on a real API server with real controllers."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_zkrollback.checklist.rollout import RolloutCheck
+from pytest_zkrollback.clients.clock import SystemClock
+from pytest_zkrollback.clients.kube import KubeClient, connect
+from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.domain.errors import Forbidden
+from pytest_zkrollback.domain.observation import Snapshot
+from pytest_zkrollback.domain.verdict import Verdict, Word
+from pytest_zkrollback.drill.cluster import Cluster
+from pytest_zkrollback.engine.samples import Samples
+from pytest_zkrollback.engine.schedule import Schedule
+from pytest_zkrollback.engine.watch import ClusterWatch
+
+GOOD, BETTER, MISSING = "zkprova/web:1.0.0-abcdef0", "zkprova/web:1.1.0-abcdef1", "zkprova/web:nope"
+# kwok's containers crash where their database lies in no volume (drill/stages.yaml).
+CRASHES = [{"name": "DATABASE_PATH", "value": "/nowhere/db"}]
+
+
+def _template(image: str, env: list[dict[str, str]] | None = None) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{"name": "app", "image": image, "env": env or []}],
+        },
+    }
+
+
+def _object(kind: str, template: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template, **spec},
+    }
+
+
+class Scene:
+    """A namespace, a client, a watch on it."""
+
+    def __init__(self, cluster: Cluster, namespace: str, kubeconfig: Path | None = None) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.clock = SystemClock()
+        self.kube: KubeClient = connect(cluster.context, str(kubeconfig or cluster.kubeconfig), self.clock)
+        self.watch = ClusterWatch(self.kube, namespace, self.clock)
+
+    def path(self, kind: str, name: str = "") -> str:
+        return self.kube.resource_path("apps/v1", kind, self.namespace, name)
+
+    def create(self, body: dict[str, Any]) -> None:
+        self.kube.send("POST", self.path(body["kind"]), body)
+
+    def patch(self, kind: str, template: dict[str, Any]) -> None:
+        self.kube.send(
+            "PATCH",
+            self.path(kind, "web"),
+            {"spec": {"template": template}},
+            "application/merge-patch+json",
+        )
+
+    def judge(self, workload: str = "deployment/web", timeout_s: float = 30) -> Verdict:
+        env = Environment(
+            name="drill",
+            context=self.cluster.context,
+            namespace=self.namespace,
+            workloads={"web": workload},
+            rollout_timeout_s=timeout_s,
+        )
+        check = RolloutCheck(env=env, item="web", workload=workload, snapshot=self.watch.snapshot)
+        schedule = Schedule(
+            [check], self.clock, datetime.now(UTC), lambda *_: None, on_begin=self.watch.refresh
+        )
+        return schedule.run(lambda: False)["rollout-web"]
+
+    def kubectl(self, workload: str = "deployment/web", timeout: str = "1s") -> int:
+        argv = [str(self.cluster.binaries["kubectl"]), "--kubeconfig", str(self.cluster.kubeconfig)]
+        argv += ["-n", self.namespace, "rollout", "status", workload, f"--timeout={timeout}"]
+        return subprocess.run(argv, check=False, capture_output=True, timeout=30).returncode
+
+    def until(self, met: Callable[[Snapshot], object], within_s: float) -> float:
+        begun = time.monotonic()
+        while not met(self.watch.snapshot()):
+            assert time.monotonic() - begun < within_s, self.watch.snapshot()
+            time.sleep(0.02)
+        return time.monotonic() - begun
+
+
+@pytest.fixture
+def scene(cluster: Cluster, namespace: str) -> Iterator[Scene]:
+    scene = Scene(cluster, namespace)
+    yield scene
+    scene.watch.stop()
+
+
+def test_a_healthy_rollout_passes_and_kubectl_agrees(scene: Scene) -> None:
+    scene.create(_object("Deployment", _template(GOOD), replicas=3))
+    verdict = scene.judge()
+    assert (verdict.word, verdict.observed) == (
+        Word.PASS,
+        f"deployment/web: 3 of 3 pods ready, running {GOOD}",
+    )
+    assert scene.kubectl() == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [("Deployment", {"replicas": 2}), ("StatefulSet", {"replicas": 1}), ("DaemonSet", {})],
+)
+def test_fault_35_and_36_a_crash_loop_is_red_and_its_replacement_green(
+    scene: Scene, kind: str, spec: dict[str, Any]
+) -> None:
+    workload = f"{kind.lower()}/web"
+    scene.create(_object(kind, _template(BETTER, CRASHES), **spec))
+    # The containers are ready for 1.5 s before they crash; only a later look can see that.
+    scene.watch.start()
+    scene.until(_restarted_twice, 30)
+    red = scene.judge(workload)
+    assert red.word is Word.FAIL
+    assert "crash-loops: exit code 1" in red.observed
+    scene.patch(kind, _template(GOOD))
+    if kind == "StatefulSet":
+        blocked = scene.judge(workload, timeout_s=1)
+        assert blocked.word is Word.FAIL
+        assert blocked.observed.endswith(
+            "; 1 pod of an older revision is not ready, and a StatefulSet waits for it for ever; delete it to"
+            " go on: kubectl delete pod web-0 (still so after 1 s)"
+        )
+        scene.kube.send("DELETE", f"/api/v1/namespaces/{scene.namespace}/pods/web-0", {})
+    green = scene.judge(workload)
+    assert green.word is Word.PASS, green
+    assert scene.kubectl(workload) == 0
+
+
+def _restarted_twice(snapshot: Snapshot) -> bool:
+    return any(
+        status["restartCount"] >= 2
+        for pod in snapshot.objects.get("pods", ())
+        for status in pod["status"].get("containerStatuses", ())
+    )
+
+
+def test_fault_37_a_missing_image_is_red_and_the_old_pods_stay_ignored(scene: Scene) -> None:
+    scene.create(_object("Deployment", _template(GOOD), replicas=2))
+    assert scene.judge().word is Word.PASS
+    scene.patch("Deployment", _template(MISSING))
+    begun = time.monotonic()
+    red = scene.judge()
+    assert time.monotonic() - begun < 5
+    assert red.word is Word.FAIL
+    assert red.observed.startswith(
+        "deployment/web: container app of 1 of 1 pod has an image that does not exist: "
+    )
+    scene.patch("Deployment", _template(GOOD))
+    green = scene.judge()
+    assert green.word is Word.PASS, green
+    assert "2 of 2 pods ready" in green.observed
+
+
+def test_fault_42_a_deleted_workload_is_red(scene: Scene) -> None:
+    scene.create(_object("Deployment", _template(GOOD), replicas=1, paused=False))
+    assert scene.judge().word is Word.PASS
+    scene.kube.send("DELETE", scene.path("Deployment", "web"), {})
+    assert scene.judge().word is Word.FAIL
+
+
+def test_the_verdict_follows_the_last_pod_within_half_a_second(scene: Scene) -> None:
+    scene.create(_object("Deployment", _template(GOOD), replicas=1))
+    scene.judge()
+    scene.patch("Deployment", _template(BETTER))
+    done: list[float] = []
+
+    def look() -> None:
+        path = scene.path("Deployment", "web")
+        while not done:
+            status = scene.kube.get(path)["status"]
+            if status.get("availableReplicas") == status.get("replicas") == 1 and _runs(scene, BETTER):
+                done.append(time.monotonic())
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    verdict = scene.judge()
+    ended = time.monotonic()
+    thread.join(10)
+    assert BETTER in verdict.observed
+    assert ended - done[0] < 0.5
+
+
+def _runs(scene: Scene, image: str) -> bool:
+    pods = scene.kube.list(f"/api/v1/namespaces/{scene.namespace}/pods")
+    return [pod["spec"]["containers"][0]["image"] for pod in pods] == [image]
+
+
+def test_samples_show_one_image_taking_over_from_the_other(scene: Scene) -> None:
+    samples = Samples(["deployment/web"])
+    scene.watch = ClusterWatch(
+        scene.kube, scene.namespace, scene.clock, lambda: samples.add_snapshot(scene.watch.snapshot())
+    )
+    scene.create(_object("Deployment", _template(GOOD), replicas=1))
+    scene.judge()
+    scene.patch("Deployment", _template(BETTER))
+    scene.judge()
+    scene.until(lambda _: samples.points()[-1].value == 0, 5)
+    shown = [(point.series.removeprefix("replicas/web/"), point.value) for point in samples.points()]
+    assert shown[-2:] == [("1.1.0-abcdef1", 1), ("1.0.0-abcdef0", 0)]
+
+
+def test_fault_7_what_is_forbidden_is_said_and_the_rest_is_watched(
+    scene: Scene, cluster: Cluster, tmp_path: Path
+) -> None:
+    narrow = _narrow_kubeconfig(scene, cluster, tmp_path, ["deployments", "replicasets", "pods"])
+    scene.create(_object("Deployment", _template(GOOD), replicas=1))
+    guest = Scene(cluster, scene.namespace, narrow)
+    # Reading roles reach the API server's authorizer a moment after they were written.
+    guest.watch.start()
+    guest.until(lambda shot: {"deployments", "replicasets", "pods"} <= set(shot.objects), 10)
+    assert {type(error) for error in guest.watch.snapshot().errors.values()} == {Forbidden}
+    assert set(guest.watch.snapshot().errors) == {"statefulsets", "daemonsets"}
+    assert guest.judge().word is Word.PASS
+    forbidden = guest.judge("statefulset/web")
+    guest.watch.stop()
+    assert forbidden.word is Word.UNVERIFIED
+    assert "statefulsets" in forbidden.observed
+
+
+def _narrow_kubeconfig(scene: Scene, cluster: Cluster, folder: Path, resources: list[str]) -> Path:
+    rbac = "rbac.authorization.k8s.io"
+    role = {
+        "metadata": {"name": "reader"},
+        "rules": [{"apiGroups": ["apps", ""], "resources": resources, "verbs": ["list", "watch"]}],
+    }
+    binding = {
+        "metadata": {"name": "reader"},
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": scene.namespace}],
+    }
+    base = f"/apis/{rbac}/v1/namespaces/{scene.namespace}"
+    scene.kube.send("POST", f"{base}/roles", role)
+    scene.kube.send("POST", f"{base}/rolebindings", binding)
+    token = scene.kube.send(
+        "POST",
+        f"/api/v1/namespaces/{scene.namespace}/serviceaccounts/default/token",
+        {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
+    )["status"]["token"]
+    (secret,) = scene.kube.known_secrets()
+    narrow = folder / "narrow"
+    narrow.write_text(cluster.kubeconfig.read_text().replace(secret, token))
+    return narrow
+
+
+# --- network faults, through a proxy of plain TCP -----------------------------------------------------
+
+
+class Proxy:
+    """Passes connections on to the API server; ``mute`` lets those that are open fall silent, without an
+    end; ``down`` ends them and refuses new ones."""
+
+    def __init__(self, server: str) -> None:
+        host, _, port = server.removeprefix("https://").partition(":")
+        self._target = (host, int(port))
+        self._open: list[tuple[socket.socket, socket.socket]] = []
+        self._muted: set[int] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._down = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def mute(self) -> None:
+        self._muted |= {id(pair) for pair in self._open}
+
+    def down(self, down: bool) -> None:
+        self._down = down
+        if down:
+            for pair in self._open:
+                _close(*pair)
+
+    def close(self) -> None:
+        self.down(True)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._down:
+                client.close()
+                continue
+            pair = (client, socket.create_connection(self._target))
+            self._open.append(pair)
+            for source, sink in (pair, pair[::-1]):
+                threading.Thread(target=self._pump, args=(pair, source, sink), daemon=True).start()
+
+    def _pump(
+        self, pair: tuple[socket.socket, socket.socket], source: socket.socket, sink: socket.socket
+    ) -> None:
+        try:
+            while data := source.recv(65536):
+                if id(pair) not in self._muted:
+                    sink.sendall(data)
+        except OSError:
+            pass
+        if id(pair) not in self._muted:
+            _close(source, sink)
+
+
+def _close(*sockets: socket.socket) -> None:
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
+@pytest.fixture
+def proxied(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[tuple[Scene, Proxy]]:
+    proxy = Proxy(cluster.server)
+    kubeconfig = tmp_path / "proxied"
+    kubeconfig.write_text(
+        cluster.kubeconfig.read_text().replace(cluster.server, f"https://127.0.0.1:{proxy.port}")
+    )
+    scene = Scene(cluster, namespace, kubeconfig)
+    yield scene, proxy
+    scene.watch.stop()
+    proxy.close()
+
+
+def test_fault_3_a_half_open_socket_heals_within_10_s(proxied: tuple[Scene, Proxy], cluster: Cluster) -> None:
+    scene, proxy = proxied
+    direct = Scene(cluster, scene.namespace)
+    scene.watch.start()
+    assert scene.watch.wait_first(5)
+    proxy.mute()
+    direct.create(_object("Deployment", _template(GOOD), replicas=1))
+    took_s = scene.until(lambda shot: shot.objects.get("deployments") and shot.objects.get("pods"), 12)
+    assert took_s < 10
+
+
+def test_fault_2_a_server_that_was_away_is_followed_again(
+    proxied: tuple[Scene, Proxy], cluster: Cluster
+) -> None:
+    scene, proxy = proxied
+    direct = Scene(cluster, scene.namespace)
+    scene.watch.start()
+    assert scene.watch.wait_first(5)
+    proxy.down(True)
+    direct.create(_object("Deployment", _template(GOOD), replicas=1))
+    time.sleep(1)
+    assert scene.watch.snapshot().objects["deployments"] == ()
+    proxy.down(False)
+    assert scene.until(lambda shot: shot.objects.get("deployments"), 12) < 10
