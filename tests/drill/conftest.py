@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,10 @@ from pytest_zkrollback.drill.binaries import find_binaries
 from pytest_zkrollback.drill.cluster import Cluster, RunningCluster, start_cluster
 
 _numbers = itertools.count(1)
+
+# A CI or a shell may start us in the background, with these ignored; the programs under test would inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
