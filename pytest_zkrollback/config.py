@@ -47,7 +47,7 @@ def load_environment(path: Path, name: str) -> Environment:
     if name not in tables:
         known = ", ".join([DRILL, *sorted(tables)])
         raise UsageProblem(
-            f"--env={name} is not known in {path.name}: known environments are {known}; helm did not run."
+            f"--env={name} is not known in {_shown(path)}: known environments are {known}; helm did not run."
         )
     table = tables[name]
     try:
@@ -111,7 +111,8 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _sentence(error: ValidationError, path: Path, table: str) -> str:
     """The first thing that is wrong, as one sentence."""
-    first = error.errors()[0]
+    # An unknown key explains a missing one: `workload` instead of `workloads`.
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     location = [str(part) for part in first["loc"] if part not in ("Slack", "literal[False]")]
     key = location[-1] if location else ""
     place = ".".join([table, *location[:-1]])
@@ -137,6 +138,10 @@ def _keys(location: list[str]) -> list[str]:
                 node = schema["$defs"][option["$ref"].rsplit("/", 1)[-1]]
                 break
     return [key for key in node.get("properties", {}) if key not in ("name", "base_dir")]
+
+
+def _shown(path: Path) -> str:
+    return "the shipped configuration (there is no zkrollback.toml here)" if path == SHIPPED else path.name
 
 
 def _nearest(key: str, known: list[str]) -> str:

@@ -55,8 +55,8 @@ def sentence_without_environment(config: pytest.Config) -> str:
     except UsageProblem as problem:
         return f"No environment was given: add --env=NAME. The configuration cannot be read: {problem}"
     return (
-        "No environment was given: add --env=NAME (--zkrollback-env=NAME where --env is another plugin's), "
-        f"where NAME is one of {', '.join(known)}; nothing was contacted and helm did not run."
+        f"No environment was given: add --env=NAME, where NAME is one of {', '.join(known)} "
+        "(--zkrollback-env=NAME where another plugin owns --env); nothing was contacted and helm did not run."
     )
 
 
@@ -205,7 +205,7 @@ class Session:
         record = self.run.redacted
         path = self.run.store.finish(record, complete_page)
         self._copy_for_user(path)
-        lines = [*self.run.store.problems, render_last_lines(record, str(path)), *self.run.hints]
+        lines = [*self.run.hints, *self.run.store.problems, render_last_lines(record, str(path))]
         _write_last(session.config, "\n".join(lines))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = _EXIT.get(str(record.outcome), 1)

@@ -20,7 +20,7 @@ from .domain.environment import Environment, Slack
 from .domain.errors import ZkRollbackError
 from .domain.model import Guard, Item, Mode, Outcome, Override, Record
 from .domain.verdict import Word
-from .drill.session import DRILL_WORKLOADS, Drill, start_drill
+from .drill.session import DRILL_WORKLOADS, Drill, refuse_another_story, start_drill
 from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
 from .engine.watch import ClusterWatch
 from .options import Request
@@ -28,6 +28,7 @@ from .record.outcome import choose_outcome, next_commands, render_summary
 from .record.redaction import Redactor
 from .record.scribe import Scribe
 from .record.store import Store, file_stem
+from .rollback.guards import judge_without_contact, refusals
 from .run_preflight import run_preflight
 from .run_rollback import run_rollback
 from .run_verify import run_verify
@@ -78,6 +79,7 @@ class Run:
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
             choose_story(request.drill_story or DEFAULT_STORY)
+            refuse_another_story(request.drill_story)
             return cls(request, None, RELEASE, blank_checklist(DRILL_WORKLOADS), command_line)
         env = load_environment(path, request.environment)
         return cls(request, env, env.release, blank_checklist(env.workloads), command_line)
@@ -99,10 +101,10 @@ class Run:
             with self._display:
                 self._steps(selected)
         except KeyboardInterrupt:
-            note = f"interrupted by {self._signals.name or 'SIGINT'}"
+            note = f"interrupted ({_spoken(self._signals.name)})"
             self._scribe.update(outcome=Outcome.INTERRUPTED)
         except ZkRollbackError as error:
-            note = "not run: refused before helm, see preflight"
+            note = self._not_run
             self._refuse(error)
         finally:
             self._conclude(selected, note)
@@ -139,7 +141,7 @@ class Run:
                 story=self.request.drill_story,
                 progress=lambda text: self._display.status(self.redactor.text(text)),
             )
-            self.hints = self._drill.hints
+            self.hints = self._drill_hints(self._drill)
             self._env = self._drill.environment
         env = self._env
         if isinstance(env.slack, Slack):
@@ -167,11 +169,27 @@ class Run:
             drill=self._drill,
         )
 
+    def _drill_hints(self, drill: Drill) -> tuple[str, ...]:
+        """What to know of a drill that stays."""
+        if not drill.kept:
+            return ()
+        if not self.request.drill_keep:
+            return ("The kept drill was used; pytest --drill-stop ends it.",)
+        return ("The drill is kept; pytest --drill-stop ends it. To use it in this shell:", *drill.hints)
+
+    @property
+    def _not_run(self) -> str:
+        if self.request.target is None:
+            return "not run: see preflight"
+        return "not run: refused before helm, see preflight"
+
     def _refuse(self, error: ZkRollbackError) -> None:
         """Something that has to be known could not be: nothing was changed, helm did not run."""
         now = self._clock.now()
-        guard = Guard(id="cluster", state="refused", evidence=str(error))
-        self._scribe.update(outcome=Outcome.REFUSED, guards=(*self._scribe.record.guards, guard))
+        guards = [Guard(id="cluster", state="refused", evidence=str(error))]
+        if self._env is not None and self.request.target is not None:
+            guards += refusals(judge_without_contact(self._env, self.request.confirm))
+        self._scribe.update(outcome=Outcome.REFUSED, guards=(*self._scribe.record.guards, *guards))
         if self._scribe.find("preflight").verdict is None:
             self._scribe.item("preflight", verdict=Word.FAIL, observed=str(error), finished_at=now)
         self._scribe.event(f"refused: {error}", "zkrollback")
@@ -182,9 +200,7 @@ class Run:
         refused = scribe.record.outcome is Outcome.REFUSED
         for item in scribe.record.items:
             if item.verdict is None:
-                why = note or (
-                    "not run: refused before helm, see preflight" if refused else "it was not judged"
-                )
+                why = note or (self._not_run if refused else "it was not judged")
                 if item.id not in selected:
                     why = "left out on the command line (-k, -m, --deselect, --lf or a path)"
                 scribe.item(item.id, verdict=Word.UNVERIFIED, observed=why, finished_at=now)
@@ -230,6 +246,10 @@ class Run:
             ),
             versions={"pytest-zkrollback": __version__, "Python": platform.python_version()},
         )
+
+
+def _spoken(signal_name: str) -> str:
+    return "Ctrl-C" if signal_name in ("SIGINT", "") else signal_name
 
 
 def _user() -> str:

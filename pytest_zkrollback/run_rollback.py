@@ -93,11 +93,12 @@ def _wait(scene: Scene, helm_run: HelmRun) -> None:
     """Until helm ends. The first signal is recorded at once; the second one ends the waiting."""
     recorded = False
     while not helm_run.wait(_TICK_S):
+        if helm_run.pid is not None and scene.scribe.record.helm.pid is None:
+            scene.scribe.update(helm=scene.scribe.record.helm.model_copy(update={"pid": helm_run.pid}))
         if scene.signals.count and not recorded:
             recorded = True
             what = f"interrupted by {scene.signals.name}, helm still running (pid {helm_run.pid})"
-            helm = scene.scribe.record.helm.model_copy(update={"pid": helm_run.pid})
-            scene.scribe.update(outcome=Outcome.INTERRUPTED, helm=helm, summary=what)
+            scene.scribe.update(outcome=Outcome.INTERRUPTED, summary=what)
             scene.scribe.event(what, "operator")
             scene.display.status(f"{what}; waiting for it to finish")
         if scene.signals.count > 1:

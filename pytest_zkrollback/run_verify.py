@@ -49,14 +49,14 @@ def run_verify(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since
             )
             scribe.event(f"{item_id}: {judgement.word}", "zkrollback", finished_at)
         else:
-            scribe.item(item_id, observed=judgement.observed, started_at=started_at)
+            scribe.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
         scene.display.changed()
 
     def picture(item_id: str, sample: Sample) -> None:
         if item_id.startswith(ROLLOUT_PREFIX):
             samples.add_snapshot(watch.snapshot())
-        elif item_id == "health-database":
-            samples.add_health(sample.at, sample.error is None and not sample.value.trouble)
+        elif item_id == "health-database" and (sample.error, sample.value) != (None, None):
+            samples.add_health(sample.at, sample.value is not None and not sample.value.trouble)
 
     scene.display.status("verifying the checklist")
     schedule = Schedule(wanted, scene.clock, since, note, on_begin=watch.refresh, on_sample=picture)

@@ -121,6 +121,13 @@ class Environment(_Table):
     )
     base_dir: str = Field(default=".", exclude=True, description="folder of the configuration file")
 
+    @field_validator("workloads", mode="before")
+    @classmethod
+    def _no_auto_yet(cls, workloads: object) -> object:
+        if workloads == "auto":
+            raise ValueError('not built yet; name them: workloads = { api = "deployment/NAME" }')
+        return workloads
+
     @field_validator("workloads")
     @classmethod
     def _workloads(cls, workloads: dict[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from ..clients.clock import SystemClock
 from ..clients.process import LocalProcesses
 from ..domain.environment import Environment, Slack, Smoke
-from ..domain.errors import DrillProblem, HttpProblem
+from ..domain.errors import DrillProblem, HttpProblem, UsageProblem
 from ..domain.ports import Clock, Processes
 from . import kept as kept_drill
 from .app import app_argv
@@ -100,17 +100,29 @@ def start_drill(
     with _state(progress, needed=keep) as folder:
         found = _find_kept(folder, processes, clock, progress) if folder is not None else None
         if found is not None:
-            if story is not None and story != found.story:
-                raise DrillProblem(
-                    f"A kept drill tells the story {found.story!r}, not {story!r}. End it first, with"
-                    f" `pytest --drill-stop`, or leave --drill-story away."
-                )
+            _same_story(found, story)
             progress("Using the kept drill")
             return Drill(found, None, stays=True)
         if keep:
             return _start(folder, story or DEFAULT_STORY, progress, processes, clock)
     # Without --drill-keep there is nothing to remember, so others need not wait for this start.
     return _start(None, story or DEFAULT_STORY, progress, processes, clock)
+
+
+def refuse_another_story(story: str | None) -> None:
+    """Raises UsageProblem if a kept drill tells another story than the one asked for."""
+    with _state(lambda _: None, needed=False) as folder:
+        found = kept_drill.recall(folder) if folder is not None else None
+        if found is not None and kept_drill.is_alive(found):
+            _same_story(found, story)
+
+
+def _same_story(found: Kept, story: str | None) -> None:
+    if story is not None and story != found.story:
+        raise UsageProblem(
+            f"The kept drill tells the story {found.story!r}, not {story!r}: end it first, with"
+            " `pytest --drill-stop`, or leave --drill-story away; helm did not run."
+        )
 
 
 def stop_drill() -> str:

@@ -48,6 +48,11 @@ class _Run:
     begun_s: float = 0.0
     judged_s: float = 0.0
     judgement: Judgement | None = None
+    final: bool = False
+
+    @property
+    def is_rollout(self) -> bool:
+        return self.check.id.startswith(ROLLOUT_PREFIX)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -80,7 +85,8 @@ class Schedule:
 
     ``since`` is when the rollback began (verify-only: when the head was deployed), server time.
     ``on_judgement(check id, judgement, started_at, finished_at or None)`` is called in the thread of
-    :meth:`run` whenever a judgement changed; all verdicts have been told before a LAST check begins.
+    :meth:`run` whenever a judgement changed. A rollout's PASS may still change, until every other item is
+    judged; all verdicts are final and have been told before a LAST check begins.
     ``on_begin`` is called once when judging begins, before the first sample that counts is taken: the
     place for :meth:`~.watch.ClusterWatch.refresh`. ``on_sample(check id, sample)`` is called in the
     observing thread for every sample (for the recovery clock); neither may raise.
@@ -109,6 +115,7 @@ class Schedule:
         self._wake = Event()
         self._latest = datetime.min.replace(tzinfo=since.tzinfo)
         self._rollouts_passed: bool | None = None
+        self._closing = False
 
     def start(self) -> None:
         """Begin to observe what is observed again and again; judging begins with :meth:`run`."""
@@ -131,7 +138,7 @@ class Schedule:
         if self._on_begin is not None:
             self._on_begin()
         try:
-            while not interrupted() and not all(run.verdict for run in self._runs):
+            while not interrupted() and not all(run.final for run in self._runs):
                 self._begin_stages()
                 self._wake.clear()
                 # A verdict may begin the next stage: look again before waiting.
@@ -139,20 +146,20 @@ class Schedule:
                     self._wake.wait(_TICK_S)
         finally:
             self.stop()
-        return {run.check.id: run.verdict for run in self._runs if run.verdict is not None}
+        return {run.check.id: run.verdict for run in self._runs if run.final and run.verdict is not None}
 
     def _begin_stages(self) -> None:
-        rollouts = [run.verdict for run in self._runs if run.check.id.startswith(ROLLOUT_PREFIX)]
-        settled = all(rollouts)
-        if settled:
+        rollouts = [run.verdict for run in self._runs if run.is_rollout]
+        if all(rollouts):
             self._rollouts_passed = all(
                 verdict is not None and verdict.word is Word.PASS for verdict in rollouts
             )
-        others_done = all(run.verdict for run in self._runs if run.check.stage is not Stage.LAST)
+        before_last = [run for run in self._runs if run.check.stage is not Stage.LAST]
+        self._closing = all(run.final for run in before_last if not run.is_rollout)
         open_stages = {
             Stage.AT_ONCE: True,
-            Stage.SETTLED: settled,
-            Stage.LAST: others_done,
+            Stage.SETTLED: self._rollouts_passed is not None,
+            Stage.LAST: all(run.final for run in before_last),
         }
         for run in self._runs:
             if run.judged_from is None and open_stages[run.check.stage]:
@@ -166,26 +173,30 @@ class Schedule:
         """Judge what is due; True if a verdict became final."""
         decided = False
         for run in self._runs:
-            if run.judged_from is None or run.verdict is not None:
+            if run.judged_from is None or run.final:
                 continue
             now_s = self._clock.monotonic_s()
             over = now_s - run.begun_s >= run.check.deadline_s
-            if not (run.fresh or over or now_s - run.judged_s >= _REJUDGE_S):
+            closes = self._closing and run.verdict is not None
+            if not (run.fresh or over or closes or now_s - run.judged_s >= _REJUDGE_S):
                 continue
             judgement = self._judge(run)
             if over and not isinstance(judgement, Verdict):
                 judgement = self._at_deadline(run, judgement)
             run.judged_s = now_s
-            if judgement is None or judgement == run.judgement:
+            if isinstance(judgement, Verdict) and self._is_final(run, judgement):
+                run.final = decided = True
+                run.stop()
+            if judgement is None or _says_nothing_new(judgement, run.judgement):
                 continue
             run.judgement = judgement
-            final = isinstance(judgement, Verdict)
-            if final:
-                run.stop()
-                decided = True
-            finished_at = self._clock.now() if final else None
+            finished_at = self._clock.now() if isinstance(judgement, Verdict) else None
             self._on_judgement(run.check.id, judgement, run.judged_from, finished_at)
         return decided
+
+    def _is_final(self, run: _Run, verdict: Verdict) -> bool:
+        """Every verdict is, but a rollout's PASS: pods that crash while the others are judged overturn it."""
+        return not run.is_rollout or verdict.word is not Word.PASS or self._closing
 
     def _judge(self, run: _Run) -> Judgement | None:
         """The judgement on what was seen since judging began; None if nothing was."""
@@ -252,6 +263,12 @@ class Schedule:
         """
         self._latest = max(self._clock.now(), self._latest + timedelta(microseconds=1))
         return self._latest
+
+
+def _says_nothing_new(judgement: Judgement, before: Judgement | None) -> bool:
+    if isinstance(judgement, Verdict) and isinstance(before, Verdict):
+        return judgement.word is before.word
+    return judgement == before
 
 
 def _bug(doing: str, check: Check, error: Exception) -> str:

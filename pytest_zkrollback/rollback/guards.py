@@ -63,6 +63,11 @@ def judge_guards(facts: Facts, env: Environment, target: int, confirm: str | Non
     )
 
 
+def judge_without_contact(env: Environment, confirm: str | None) -> tuple[Guard, ...]:
+    """The guards that need no cluster, so that a refusal for want of one names them too."""
+    return (_protected(env, confirm),)
+
+
 def judge_verify_guards(facts: Facts, env: Environment) -> tuple[Guard, ...]:
     """Verify-only changes nothing, but it has to be the right cluster and a known release."""
     identity = _identity(facts.identity, env)

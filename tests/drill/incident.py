@@ -46,7 +46,10 @@ class Incident:
         self.namespace = f"incident-{next(_numbers)}"
         shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "conftest.py", folder)
-        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+        (folder / "pytest.ini").write_text(
+            "[pytest]\ntestpaths = checks\n"
+            "filterwarnings = error::pytest.PytestUnhandledThreadExceptionWarning\n"
+        )
         self._servers = []
         self.url = self._serve("app", lambda data, port: app_argv(self.cluster, self.namespace, data, port))
         self.slack = self._serve("slack", slack_sink_argv)
@@ -82,11 +85,13 @@ class Incident:
             "context": self.cluster.context,
             "kubeconfig": str(self.cluster.kubeconfig),
             "namespace": self.namespace,
-            "url": self.url,
+            "url": self.url,  # None leaves it out
             "helm": str(self.helm_path),
             "rollout_timeout_s": 30,
         }
-        lines = [f"{key} = {json.dumps(value)}" for key, value in {**usual, **keys}.items()]
+        lines = [
+            f"{key} = {json.dumps(value)}" for key, value in {**usual, **keys}.items() if value is not None
+        ]
         scripts = json.dumps(str(SCRIPTS))
         (self.folder / "zkrollback.toml").write_text(
             "[defaults]\n"

@@ -158,6 +158,34 @@ def test_rolling_back_to_the_bad_revision_is_red(bad):
     assert result.verdicts()["rollout-backend"] == result.verdicts()["health-database"] == "FAIL"
 
 
+def test_pods_that_crash_after_they_were_ready_overturn_the_rollouts_pass(incident):
+    incident.helm("rollback", "zkprova", "5")
+    result = incident.run("--rollback-to=6")
+    assert (result.code, result.record["outcome"], incident.head()) == (1, "failed", 8)
+    assert result.verdicts()["rollout-backend"] == "FAIL"
+    assert "crash-loops" in result.item("rollout-backend")["observed"]
+
+
+def test_without_a_url_health_and_smoke_are_unverified_and_the_rest_is_judged(bad):
+    bad.configure(url=None)
+    result = bad.run()
+    bad.configure()
+    assert result.code == 1
+    assert result.verdicts()["health-database"] == result.verdicts()["smoke"] == "UNVERIFIED"
+    assert result.verdicts()["rollout-frontend"] == "PASS"
+    assert "Exception in thread" not in result.output
+
+
+def test_all_refusals_are_shown_at_once_even_without_a_cluster(bad):
+    bad.configure(kubeconfig="no-such-file", protected=True)
+    result = bad.run("--rollback-to=5")
+    bad.configure()
+    assert [guard["id"] for guard in result.record["guards"] if guard["state"] == "refused"] == [
+        "cluster",
+        "protected",
+    ]
+
+
 def test_fault_67_a_checklist_with_items_left_out_is_not_green(incident):
     incident.helm("rollback", "zkprova", "5")
     result = incident.run("-k", "smoke")
@@ -321,7 +349,7 @@ def test_fault_1_an_unreachable_server_is_refused_within_5_s_of_the_runs_start(b
 def test_fault_23_a_signal_while_helm_runs(incident, number):
     slow_helm(incident, 3)
     process = incident.start("--rollback-to=5")
-    wait_for(lambda: (incident.latest() or {}).get("helm", {}).get("running"))
+    wait_for(lambda: (incident.latest() or {}).get("helm", {}).get("pid"))
     time.sleep(0.3)
     process.send_signal(number)
     began = time.monotonic()
@@ -345,12 +373,7 @@ def test_fault_23_a_signal_while_helm_runs(incident, number):
 def test_fault_24_a_second_signal_ends_the_waiting(incident):
     slow_helm(incident, 6)
     process = incident.start("--rollback-to=5")
-    wait_for(
-        lambda: (
-            (incident.latest() or {}).get("helm", {}).get("pid")
-            or (incident.latest() and incident.latest()["helm"]["running"])
-        )
-    )
+    wait_for(lambda: (incident.latest() or {}).get("helm", {}).get("pid"))
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     wait_for(lambda: incident.latest()["outcome"] == "interrupted", 2)
@@ -373,7 +396,7 @@ def result_of(record, item):
 def test_fault_25_killed_while_helm_runs_the_next_run_does_not_roll_back_twice(incident):
     slow_helm(incident, 2)
     process = incident.start("--rollback-to=5")
-    wait_for(lambda: (incident.latest() or {}).get("helm", {}).get("running"))
+    wait_for(lambda: (incident.latest() or {}).get("helm", {}).get("pid"))
     process.kill()
     process.communicate(timeout=10)
     record = incident.latest()

@@ -27,13 +27,13 @@ def left_files(repository):
     [
         (
             [],
-            "No environment was given: add --env=NAME (--zkrollback-env=NAME where --env is another plugin's), "
-            "where NAME is one of drill, production, staging; nothing was contacted and helm did not run.",
+            "No environment was given: add --env=NAME, where NAME is one of drill, production, staging "
+            "(--zkrollback-env=NAME where another plugin owns --env); nothing was contacted and helm did not run.",
         ),
         (
             ["--env=nope"],
-            "--env=nope is not known in zkrollback.toml: known environments are drill, production, staging; "
-            "helm did not run.",
+            "--env=nope is not known in the shipped configuration (there is no zkrollback.toml here): known "
+            "environments are drill, production, staging; helm did not run.",
         ),
         (
             ["--rollback-to=5"],
@@ -192,7 +192,7 @@ def test_fault_66_loaded_by_name_it_works(repository, run, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     code, output = run("-p", "pytest_zkrollback.plugin", "--env=nope")
     assert code == 4
-    assert "known environments are drill" in errors(output)[0]
+    assert "environments are drill, production, staging" in errors(output)[0]
 
 
 def test_fault_66_where_another_plugin_owns_env_the_long_name_serves(repository, run):

@@ -101,6 +101,18 @@ def test_where_the_configuration_is_looked_for(tmp_path, toml):
             "helm did not run.",
         ),
         (
+            '[environments.bad]\nworkload = { api = "deployment/api" }\n',
+            "bad",
+            "zkrollback.toml: unknown key 'workload' in [environments.bad] (did you mean 'workloads'?); "
+            "helm did not run.",
+        ),
+        (
+            '[environments.bad]\nworkloads = "auto"\n',
+            "bad",
+            "zkrollback.toml: 'workloads' in [environments.bad] is 'auto': not built yet; name them: "
+            'workloads = { api = "deployment/NAME" }; helm did not run.',
+        ),
+        (
             "[environments.bad]\n",
             "bad",
             "zkrollback.toml: [environments.bad] needs the key 'workloads'; helm did not run.",

@@ -220,7 +220,8 @@ def test_what_is_observed_once_is_observed_when_judging_begins() -> None:
     rollout = FakeCheck("rollout-a", judging=lambda h: (seen.append("rollout"), PASS)[1])
     smoke = FakeCheck("smoke", observing=lambda: seen.append("smoke"), stage=Stage.SETTLED, interval_s=None)
     _run(smoke, rollout)
-    assert seen == ["rollout", "smoke"]
+    assert seen[:2] == ["rollout", "smoke"]
+    assert seen.count("smoke") == 1
     assert len(smoke.histories[-1].samples) == 1
 
 
@@ -332,3 +333,35 @@ def test_a_long_history_keeps_its_beginning_and_its_end() -> None:
     values = [sample.value for sample in run.counted]
     assert values[:_KEPT_FIRST] == list(range(1500, 1500 + _KEPT_FIRST))
     assert values[_KEPT_FIRST:] == list(range(3000 - _KEPT + _KEPT_FIRST, 3000))
+
+
+def test_a_rollouts_pass_stays_open_until_the_others_are_judged() -> None:
+    heard = Heard()
+    crashed = threading.Event()
+    rollout = FakeCheck("rollout-a", judging=lambda _: FAIL if crashed.is_set() else PASS)
+
+    def health(history: History) -> Judgement:
+        crashed.set()
+        return _word(Word.FAIL, f"passed: {history.rollouts_passed}") if len(history.judged) > 3 else PENDING
+
+    verdicts = _run(rollout, FakeCheck("health", judging=health, stage=Stage.SETTLED), heard=heard)
+    assert verdicts["rollout-a"] == FAIL
+    assert verdicts["health"].observed == "passed: False"
+    assert [item for item in heard.finals if item == "rollout-a"] == ["rollout-a", "rollout-a"]
+
+
+def test_a_rollout_that_is_pending_again_is_told_so_and_waited_for() -> None:
+    heard = Heard()
+    answers = iter([PASS, PENDING, PASS])
+    last: list[Judgement] = []
+
+    def judging(history: History) -> Judgement:
+        last[:] = [next(answers, PASS)]
+        return last[0]
+
+    smoke = FakeCheck("smoke", stage=Stage.SETTLED, judging=lambda h: PASS if len(h.judged) > 8 else PENDING)
+    told = FakeCheck("notify", stage=Stage.LAST)
+    assert _run(FakeCheck("rollout-a", judging=judging), smoke, told, heard=heard)["rollout-a"] == PASS
+    words = [judgement for item, judgement, _, _ in heard.calls if item == "rollout-a"]
+    assert words == [PASS, PENDING, PASS]
+    assert heard.finals[-1] == "notify"
