@@ -33,26 +33,26 @@ class Smoke(_Table):
         description="argv, no shell; {url} becomes the environment's url",
     )
     cwd: str = Field(default=".", description="working folder, relative to the configuration file")
-    timeout_s: Seconds = 120
+    timeout_s: Seconds = Field(default=120, description="then its process group is ended, and it is red")
 
 
 class Health(_Table):
     """The runbook's ``/health``: which path, and which JSON members have to have which value."""
 
-    path: str = Field(default="/health", pattern=r"^/")
+    path: str = Field(default="/health", pattern=r"^/", description="appended to the url")
     expect: dict[str, str | bool | int] = Field(
         default={"database": "ok"}, description="member (dots for nesting) -> exact value"
     )
     passes: int = Field(default=3, ge=1, le=100, description="passes in a row")
-    interval_s: Seconds = 0.5
+    interval_s: Seconds = Field(default=0.5, description="between two requests")
     timeout_s: Seconds = Field(default=5, description="total for one request")
-    deadline_s: Seconds = 30
+    deadline_s: Seconds = Field(default=30, description="once the rollouts have settled")
 
 
 class Logs(_Table):
     """The runbook's ``kubectl logs -l app=zkprova-backend --tail=50``."""
 
-    selector: str = Field(default="app=zkprova-backend", min_length=1)
+    selector: str = Field(default="app=zkprova-backend", min_length=1, description="of the pods to read")
     patterns: tuple[str, ...] = Field(
         default=(
             r"(?i)\bpanic(ked)?\b",
@@ -63,7 +63,7 @@ class Logs(_Table):
         description="regular expressions that make a log line bad",
     )
     tail: int = Field(default=50, ge=1, le=10000, description="lines kept as evidence per container")
-    timeout_s: Seconds = 15
+    timeout_s: Seconds = Field(default=15, description="for all logs together")
 
     @field_validator("patterns")
     @classmethod
@@ -82,20 +82,30 @@ class Slack(_Table):
     webhook_env: str = Field(
         min_length=1, description="name of the environment variable that holds the incoming webhook's URL"
     )
-    timeout_s: Seconds = 10
+    timeout_s: Seconds = Field(default=10, description="for one try")
 
 
 class Environment(_Table):
     """One ``[environments.NAME]`` table, validated. Durations are seconds."""
 
     name: str
-    context: str = Field(min_length=1, description="kubeconfig context; default: the environment's name")
+    context: str = Field(min_length=1, description="kubeconfig context")
     in_cluster: bool = Field(default=False, description="use the pod's own service account, no kubeconfig")
     kubeconfig: str | None = Field(default=None, description="file to use instead of $KUBECONFIG")
-    namespace: str = Field(default="default", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)
-    release: str = Field(default="zkprova", pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=53)
+    namespace: str = Field(
+        default="default",
+        description="where the release lives",
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63,
+    )
+    release: str = Field(
+        default="zkprova",
+        description="name of the Helm release",
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        max_length=53,
+    )
     protected: bool = Field(default=False, description="helm runs only with --rollback-confirm=NAME")
-    identity: Identity | None = None
+    identity: Identity | None = Field(default=None, description="pins the cluster; required where protected")
     url: str | None = Field(default=None, pattern=r"^https?://", description="where users reach the service")
     ca_file: str | None = Field(default=None, description="CA bundle to verify the url with")
     proxy: str | None = Field(
@@ -107,12 +117,12 @@ class Environment(_Table):
     )
     zero_replicas: tuple[str, ...] = Field(default=(), description="workloads meant to stand at zero")
     rollout_timeout_s: Seconds = Field(default=120, description="the runbook's --timeout=120s")
-    helm: str | None = Field(default=None, description="helm binary; None: the one on PATH")
+    helm: str | None = Field(default=None, description="helm binary; by default the one on PATH")
     helm_timeout_s: Seconds = Field(default=120, description="helm's own --timeout")
     preflight_budget_s: Seconds = Field(default=5, description="for all read-only preflight together")
-    smoke: Smoke = Smoke()
-    health: Health = Health()
-    logs: Logs = Logs()
+    smoke: Smoke = Field(default=Smoke(), description="the runbook's smoke test")
+    health: Health = Field(default=Health(), description="the runbook's /health")
+    logs: Logs = Field(default=Logs(), description="the runbook's look at the logs")
     events_grace_s: float = Field(
         default=0, ge=0, le=3600, description="judge events from this long after helm"
     )

@@ -177,7 +177,7 @@ def _target(answer: Answer[ReleaseHistory], target: int) -> Guard:
         return Guard(
             id="target",
             state=REFUSED,
-            evidence=f"there is no revision {target}; revisions that exist: {exist}",
+            evidence=f"revision {target} does not exist; there are {exist}",
             consequence="helm cannot roll back to what it does not have.",
         )
     revision = found.revision

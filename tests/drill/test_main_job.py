@@ -230,7 +230,7 @@ def test_a_waiver_is_audited_and_waiving_everything_is_not_green(incident):
             {},
             "",
             "target",
-            "there is no revision 99; revisions that exist: 1, 2, 3, 4, 5, 6",
+            "revision 99 does not exist; there are 1, 2, 3, 4, 5, 6",
             id="fault-12-revision-missing",
         ),
         pytest.param(

@@ -1,0 +1,72 @@
+"""Writes docs/configuration.md from the model that validates the configuration: it cannot lag behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pytest_zkrollback.domain.environment import Environment
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
+HEAD = """# Configuration
+
+`zkrollback.toml` at the repository's root, else `[tool.zkrollback]` in `pyproject.toml`, else the
+[shipped file](../pytest_zkrollback/zkrollback.toml); or the file given with `--zkrollback-config`. A file of
+your own replaces the shipped one; keys that it leaves out have the defaults below. `[defaults]` holds keys for
+all environments; `[environments.NAME]` is laid over it. `drill` is built in.
+
+Durations are seconds. Secrets are named, never held. This page is made by `tools/configuration_page.py`.
+"""
+
+
+def render_page() -> str:
+    """The whole page, from the JSON Schema of Environment."""
+    schema = Environment.model_json_schema()
+    parts = [HEAD, *_table("[environments.NAME]", schema, schema)]
+    for key, definition in (("identity", "Identity"), ("smoke", "Smoke"), ("health", "Health")):
+        parts += _table(f"[environments.NAME.{key}]", schema["$defs"][definition], schema)
+    parts += _table("[environments.NAME.logs]", schema["$defs"]["Logs"], schema)
+    parts += _table("[environments.NAME.slack]", schema["$defs"]["Slack"], schema)
+    parts.append(
+        "`slack = false` switches the message off: the item `notify` is then WAIVED by configuration.\n"
+    )
+    return "\n".join(parts)
+
+
+def _table(title: str, table: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    rows = [f"## `{title}`", "", "| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, field in table["properties"].items():
+        if key in ("name", "base_dir"):
+            continue
+        kind = _kind(field, schema)
+        default = "**required**" if key in table.get("required", ()) else _default(field, kind)
+        if key == "context":
+            default = "the environment's name"
+        rows.append(f"| `{key}` | {kind} | {default} | {field.get('description', '')} |")
+    return [*rows, ""]
+
+
+def _kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
+    if "$ref" in field:
+        return "table"
+    options = [_kind(option, schema) for option in field.get("anyOf", ()) if option.get("type") != "null"]
+    if options:
+        return " or ".join(dict.fromkeys(options))
+    if "const" in field:
+        return f"`{json.dumps(field['const'])}`"
+    return {"object": "table", "array": "list", "number": "number"}.get(
+        field.get("type", ""), field.get("type", "")
+    )
+
+
+def _default(field: dict[str, Any], kind: str) -> str:
+    if "table" in kind and "expect" not in field.get("title", "").lower():
+        return "see below" if field.get("default") is not None else "none"
+    value = field.get("default")
+    return "none" if value is None else f"`{json.dumps(value)}`".replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.exit(PAGE.write_text(render_page(), encoding="utf-8") and 0)
