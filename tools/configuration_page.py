@@ -14,8 +14,8 @@ HEAD = """# Configuration
 
 `zkrollback.toml` at the repository's root, else `[tool.zkrollback]` in `pyproject.toml`, else the
 [shipped file](../pytest_zkrollback/zkrollback.toml); or the file given with `--zkrollback-config`. A file of
-your own replaces the shipped one; keys that it leaves out have the defaults below. `[defaults]` holds keys for
-all environments; `[environments.NAME]` is laid over it. `drill` is built in.
+your own replaces the shipped one; keys that it leaves out have the defaults below. `[defaults]` holds keys
+for all environments; `[environments.NAME]` is laid over it. `drill` is built in.
 
 Durations are seconds. Secrets are named, never held. This page is made by `tools/configuration_page.py`.
 """
