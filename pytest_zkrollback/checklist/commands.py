@@ -13,8 +13,8 @@ def kubectl(env: Environment, *words: str) -> str:
 
 
 def helm(env: Environment, *words: str) -> str:
-    """A helm command line against exactly this environment's cluster and namespace."""
-    return _line(env.helm or "helm", "--kube-context", env, words)
+    """A helm command line against exactly this environment's cluster and namespace; helm from PATH."""
+    return _line("helm", "--kube-context", env, words)
 
 
 def _line(program: str, context_flag: str, env: Environment, words: tuple[str, ...]) -> str:

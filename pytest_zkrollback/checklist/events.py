@@ -1,4 +1,7 @@
-"""Failed Kubernetes events: those since the rollback that concern the release and were not overcome."""
+"""Failed Kubernetes events: those since the rollback that concern the release and were not overcome.
+
+Where nothing was rolled back (verify-only), since the head was deployed.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from .event_groups import (
     last_seen,
     render_event,
 )
+from .workload import moment
 
 SHOWN_LAST = 20  # the runbook's tail -20
 SETTLE_S = 3.0
@@ -66,10 +70,11 @@ FAILURES = frozenset(
 class EventsSeen:
     """Events and the objects that they are about, raw.
 
-    ``warnings`` are warnings since the rollback (and the BackOff of image pulls), ``last`` the last 20
+    ``warnings`` are warnings from ``since`` on (and the BackOff of image pulls), ``last`` the last 20
     events of all kinds and objects, ``total`` how many there are. ``objects`` is keyed by plural.
     """
 
+    since: datetime
     warnings: tuple[JsonObject, ...]
     last: tuple[JsonObject, ...]
     total: int
@@ -80,9 +85,10 @@ class EventsSeen:
 class EventsCheck:
     """The runbook's line: kubectl get events --sort-by=.lastTimestamp | tail -20.
 
-    ``since`` is when the rollback began, server time. ``owned`` names the release's own objects as
-    (kind, name), or gives them when asked; pods and ReplicaSets are found through their owners.
-    ``snapshot`` gives the namespace's objects (the engine's, shared); without it they are listed.
+    ``since`` is when the rollback began (verify-only: when the head was deployed), server time. ``owned``
+    names the release's own objects as (kind, name), or gives them when asked; pods and ReplicaSets are
+    found through their owners. ``snapshot`` gives the namespace's objects (the engine's, shared); without
+    it they are listed.
     """
 
     env: Environment
@@ -93,13 +99,15 @@ class EventsCheck:
     settle_s: float = SETTLE_S
     id: str = field(default="events", init=False)
     title: str = field(default="Check for failed Kubernetes events", init=False)
-    expected: str = field(
-        default="no warning since the rollback about an object of the release that is still in trouble",
-        init=False,
-    )
     stage: Stage = field(default=Stage.SETTLED, init=False)
     deadline_s: float = field(default=30.0, init=False)
     interval_s: float | None = field(default=None, init=False)
+
+    @property
+    def expected(self) -> str:
+        """Since when, and about what."""
+        since = moment(self._from)
+        return f"no warning since {since} about an object of the release that is still in trouble"
 
     @property
     def command(self) -> str:
@@ -123,7 +131,11 @@ class EventsCheck:
         events = by_time(
             self.kube.list(f"/api/v1/namespaces/{self.env.namespace}/events", timeout_s=_READ_TIMEOUT_S)
         )
-        return parse_events(events, self._objects(), self.since + timedelta(seconds=self.env.events_grace_s))
+        return parse_events(events, self._objects(), self._from)
+
+    @property
+    def _from(self) -> datetime:
+        return self.since + timedelta(seconds=self.env.events_grace_s)
 
     def _owned(self) -> frozenset[tuple[str, str]]:
         return self.owned() if callable(self.owned) else self.owned
@@ -163,6 +175,7 @@ def parse_events(
     """What is kept of all events (oldest first); API times are often whole seconds, so ``since`` is too."""
     start = since.replace(microsecond=0)
     return EventsSeen(
+        since=start,
         warnings=tuple(
             event
             for event in events
@@ -180,7 +193,7 @@ def judge_events(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> Verdict
     groups = _concerning(seen, live, owned)
     still_open = [group for group in groups if not live.recovered(group)]
     failures = [group for group in still_open if group.reason in FAILURES]
-    shown = _events_evidence(seen, groups, live)
+    shown, since = _events_evidence(seen, groups, live), moment(seen.since)
     if failures:
         return Verdict(word=Word.FAIL, observed=_said(failures, "in trouble"), evidence=shown)
     if still_open:
@@ -188,11 +201,11 @@ def judge_events(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> Verdict
         return Verdict(word=Word.UNVERIFIED, observed=said, evidence=shown)
     if groups:
         said = (
-            f"Warnings since the rollback: {sum(group.count for group in groups)}. Every object that they "
+            f"Warnings since {since}: {sum(group.count for group in groups)}. Every object that they "
             "are about is well again or gone."
         )
     else:
-        said = f"No warning about the release since the rollback ({seen.total} events in the namespace)."
+        said = f"No warning about the release since {since} ({seen.total} events in the namespace)."
     return Verdict(word=Word.PASS, observed=said, evidence=shown)
 
 
@@ -240,6 +253,6 @@ def _events_evidence(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[7]])
         for row in rows
     )
-    found = [evidence("Warnings about the release since the rollback (UTC)", table)] if groups else []
+    found = [evidence(f"Warnings about the release since {moment(seen.since)}", table)] if groups else []
     last = "\n".join(render_event(event) for event in seen.last) or "(none)"
     return (*found, evidence(f"The last {len(seen.last)} of {seen.total} events (UTC)", last))

@@ -23,6 +23,7 @@ from .log_lines import (
     wanted_logs,
     why_left_out,
 )
+from .workload import moment
 
 # The kubelet keeps 10 Mi of a container's log by default before it rotates, so this is all there is.
 LIMIT_BYTES = 12 * 1024 * 1024
@@ -52,8 +53,8 @@ class LogsCheck:
     def expected(self) -> str:
         """Which containers, since when, and what must not stand there."""
         return (
-            f"every container of the pods {self.env.logs.selector} is readable, and no line since the "
-            f"rollback matches {' or '.join(self.env.logs.patterns) or '(no pattern)'}"
+            f"every container of the pods {self.env.logs.selector} is readable, and no line since "
+            f"{moment(self.since)} matches {' or '.join(self.env.logs.patterns) or '(no pattern)'}"
         )
 
     @property
@@ -168,7 +169,7 @@ class LogsCheck:
                 word=Word.UNVERIFIED, observed=f"The pods {selector} could not be listed: {sample.error}"
             )
         seen: LogsSeen = sample.value
-        return _judge_logs(seen, selector)
+        return _judge_logs(seen, selector, moment(self.since))
 
 
 def _size_bytes(text: str) -> int:
@@ -176,14 +177,14 @@ def _size_bytes(text: str) -> int:
     return len(text.encode("utf-8", errors="replace")) - 2 * text.count("\N{REPLACEMENT CHARACTER}")
 
 
-def _judge_logs(seen: LogsSeen, selector: str) -> Verdict:
+def _judge_logs(seen: LogsSeen, selector: str, since: str) -> Verdict:
     out = f" Left out: {', '.join(seen.left_out)}." if seen.left_out else ""
     if not seen.pods:
         return Verdict(
             word=Word.UNVERIFIED,
             observed=f"No pod matches {selector}, so no log was read. Is logs.selector right?{out}",
         )
-    shown = _logs_evidence(seen)
+    shown = _logs_evidence(seen, since)
     bad = [log for log in seen.logs if log.match_count]
     unread = [log for log in seen.logs if log.trouble]
     if bad:
@@ -191,7 +192,7 @@ def _judge_logs(seen: LogsSeen, selector: str) -> Verdict:
         first = bad[0]
         return Verdict(
             word=Word.FAIL,
-            observed=f"{_count(lines, 'bad line')} since the rollback. {first.pod}/{first.container}: "
+            observed=f"{_count(lines, 'bad line')} since {since}. {first.pod}/{first.container}: "
             f"{stamped(first.matches[0])[1].strip()[:200]}{out}",
             evidence=shown,
         )
@@ -206,9 +207,9 @@ def _judge_logs(seen: LogsSeen, selector: str) -> Verdict:
         )
     lines = sum(log.line_count for log in seen.logs)
     what = (
-        f"no bad one among {_count(lines, 'line')} since the rollback"
+        f"no bad one among {_count(lines, 'line')} since {since}"
         if lines
-        else "readable, and no line was written since the rollback"
+        else f"readable, and no line was written since {since}"
     )
     where = f"{_count(len(seen.logs), 'container')} of {_count(seen.pods, 'pod')}"
     return Verdict(word=Word.PASS, observed=f"{where}: {what}.{out}", evidence=shown)
@@ -218,9 +219,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _logs_evidence(seen: LogsSeen) -> tuple[Evidence, ...]:
+def _logs_evidence(seen: LogsSeen, since: str) -> tuple[Evidence, ...]:
     matches = [f"{log.pod}/{log.container}: {line}" for log in seen.logs for line in log.matches]
-    found = [evidence("Bad lines since the rollback", "\n".join(matches), kind="log")] if matches else []
+    found = [evidence(f"Bad lines since {since}", "\n".join(matches), kind="log")] if matches else []
     # Those with trouble first: with many pods only the first ones are shown.
     ordered = sorted(seen.logs, key=lambda log: (not log.match_count, not log.trouble))
     for log in ordered[:_SHOWN_CONTAINERS]:

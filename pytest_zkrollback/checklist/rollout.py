@@ -122,18 +122,21 @@ class RolloutCheck:
         proof = (render_state(workload), render_pods(workload))
 
         def final(word: Word, observed: str) -> Verdict:
-            return Verdict(word=word, observed=f"{self.workload}: {observed}", evidence=proof)
+            return Verdict(word=word, observed=observed, evidence=proof)
+
+        def named(word: Word, observed: str) -> Verdict:
+            return final(word, f"{self.workload}: {observed}")
 
         def pending(observed: str, *, seen: bool = True) -> Pending:
-            return Pending(observed=f"{self.workload}: {observed}", seen=seen, evidence=proof)
+            return Pending(observed=observed, seen=seen, evidence=proof)
 
         if "deletionTimestamp" in item["metadata"]:
-            return final(Word.FAIL, "is being deleted")
+            return named(Word.FAIL, "is being deleted")
         unjudgeable = self._unjudgeable(item)
         if unjudgeable:
-            return final(Word.UNVERIFIED, unjudgeable)
+            return named(Word.UNVERIFIED, unjudgeable)
         if status.error:
-            return final(Word.UNVERIFIED, status.message)
+            return named(Word.UNVERIFIED, status.message)
         found = findings(
             workload,
             Circumstances(
@@ -150,17 +153,17 @@ class RolloutCheck:
             return final(Word.FAIL, sentence(red, count))
         exceeded = _deadline_exceeded(item, history.since)
         if exceeded and not status.done:
-            return final(Word.FAIL, "; ".join(filter(None, (exceeded, sentence(found, count)))))
+            return named(Word.FAIL, "; ".join(filter(None, (exceeded, sentence(found, count)))))
         hint = sentence(found, count)
         if not status.done:
-            return pending("; ".join(filter(None, (status.message.rstrip("."), hint, _blockade(workload)))))
+            return pending("; ".join(filter(None, (_news(status.message), hint, _blockade(workload)))))
         desired = desired_replicas(self._kind, item)
         ready = sum(map(is_ready, workload.current))
         if ready < desired or any(finding.crash for finding in found):
             doubt = f"kubectl would call it done, but {ready} of {desired} pods of this revision are ready"
             return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired)
         if desired == 0:
-            return final(Word.PASS, "stands at zero replicas, as configured")
+            return named(Word.PASS, "stands at zero replicas, as configured")
         return final(Word.PASS, f"{ready} of {desired} pods ready, running {images(workload.current)}")
 
     def _unread(self, error: ZkRollbackError | None) -> Judgement:
@@ -189,6 +192,12 @@ class RolloutCheck:
                 " could be verified; name it in zero_replicas if that is meant"
             )
         return ""
+
+
+def _news(message: str) -> str:
+    """kubectl's message without what the item's own name says: ``1 of 3 updated replicas are available``."""
+    head, _, news = message.rpartition(" rollout to finish: ")
+    return (news if head.startswith("Waiting for ") else message).rstrip(".")
 
 
 def _blockade(workload: Workload) -> str:

@@ -45,9 +45,15 @@ class SmokeCheck:
 
     @property
     def command(self) -> str:
-        """The same, quoted for a shell, from the configured folder."""
-        line = shlex.join(self.argv)
-        return line if self.env.smoke.cwd == "." else f"cd {shlex.quote(self.env.smoke.cwd)} && {line}"
+        """The same, quoted for a shell, from the configured folder; empty if it lacks its url."""
+        if self._url_missing:
+            return ""
+        line, folder = shlex.join(self.argv), self._folder.resolve()
+        return line if folder == Path.cwd() else f"(cd {shlex.quote(str(folder))} && {line})"
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.env.base_dir) / self.env.smoke.cwd
 
     @property
     def deadline_s(self) -> float:
@@ -65,7 +71,7 @@ class SmokeCheck:
         return self.processes.run(
             self.argv,
             timeout_s=self.env.smoke.timeout_s,
-            cwd=Path(self.env.base_dir) / self.env.smoke.cwd,
+            cwd=self._folder,
             on_line=self.on_line,
         )
 

@@ -118,6 +118,11 @@ def images(pods: Sequence[JsonObject]) -> str:
     return ", ".join(sorted(found))
 
 
+def moment(at: datetime) -> str:
+    """``2026-11-23 11:50:39 UTC``: from when on something was judged, which may be days ago."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
 def parse_time(text: object) -> datetime | None:
     """An API timestamp (RFC 3339, UTC, whole seconds) or None."""
     if not isinstance(text, str):

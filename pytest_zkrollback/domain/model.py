@@ -203,6 +203,9 @@ class Record(_Part):
     samples: tuple[SamplePoint, ...] = Field(default=(), description="what the pictures are drawn from")
     deliveries: tuple[Delivery, ...] = Field(default=(), description="who was told, and what they answered")
     github: dict[str, Any] | None = Field(default=None, description="commit, pull request and runs")
+    drill: str = Field(
+        default="", description="the drill's cluster: 'ended' with the run or 'kept'; empty: no drill"
+    )
     next_commands: tuple[str, ...] = Field(default=(), description="what to type next: undo or continue")
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, helm, Kubernetes, Python, ...")

@@ -68,8 +68,8 @@ def judge_hooks(target: RevisionContent, later: Sequence[RevisionContent]) -> Mi
         return MigrationFinding(
             SOURCE,
             None,
-            f"No revision after {target.revision} was rolled away from, so it is not known what the "
-            "bad deploy brought.",
+            "Nothing has been rolled back yet, so there is no bad deploy to look for migrations in. "
+            "After a rollback this is judged by itself.",
         )
     looked: list[str] = []
     things: list[_Thing] = []

@@ -113,7 +113,7 @@ def test_a_healthy_rollout_passes_and_kubectl_agrees(scene: Scene) -> None:
     verdict = scene.judge()
     assert (verdict.word, verdict.observed) == (
         Word.PASS,
-        f"deployment/web: 3 of 3 pods ready, running {GOOD}",
+        f"3 of 3 pods ready, running {GOOD}",
     )
     assert scene.kubectl() == 0
 
@@ -163,9 +163,7 @@ def test_fault_37_a_missing_image_is_red_and_the_old_pods_stay_ignored(scene: Sc
     red = scene.judge()
     assert time.monotonic() - begun < 5
     assert red.word is Word.FAIL
-    assert red.observed.startswith(
-        "deployment/web: container app of 1 of 1 pod has an image that does not exist: "
-    )
+    assert red.observed.startswith("container app of 1 of 1 pod has an image that does not exist: ")
     scene.patch("Deployment", _template(GOOD))
     green = scene.judge()
     assert green.word is Word.PASS, green

@@ -93,7 +93,7 @@ def test_the_sentence_and_the_table_name_what_is_wrong() -> None:
         "Back-off restarting failed container web in pod web-fb8cd47d8-h9p9m_crashloop-exit3("
     )
     table, last = verdict.evidence
-    assert table.title == "Warnings about the release since the rollback (UTC)"
+    assert table.title == "Warnings about the release since 2026-11-23 00:43:24 UTC"
     assert [line.split()[:5] for line in table.text.splitlines()] == [
         ["now", "type", "reason", "object", "count"],
         ["OPEN", "Warning", "Unhealthy", "pod/web-fb8cd47d8-h9p9m", "2"],
@@ -250,7 +250,7 @@ def test_by_reason_and_by_what_became_of_the_object(case: str) -> None:
 def test_pods_that_are_gone_are_found_by_their_name() -> None:
     verdict = judge_events(seen(event(name="web-fb8cd47d8-h9p9m")), OWNED)
     assert verdict.observed == (
-        "Warnings since the rollback: 1. Every object that they are about is well again or gone."
+        "Warnings since 2026-11-23 10:00:00 UTC: 1. Every object that they are about is well again or gone."
     )
     assert "gone  Warning  BackOff  pod/web-fb8cd47d8-h9p9m" in verdict.evidence[0].text
 
@@ -350,7 +350,7 @@ def test_reads_events_and_objects_once_where_all_is_well() -> None:
     verdict = judged(one, Sample(SINCE, one.observe()))
     assert verdict == Verdict(
         word=Word.PASS,
-        observed="No warning about the release since the rollback (0 events in the namespace).",
+        observed="No warning about the release since 2026-11-23 10:00:00 UTC (0 events in the namespace).",
         evidence=verdict.evidence,
     )
     assert kube.asked == [

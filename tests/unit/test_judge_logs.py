@@ -100,7 +100,7 @@ def test_a_readable_log_without_a_bad_line_passes() -> None:
     verdict = judged(kube)
     assert (verdict.word, verdict.observed) == (
         Word.PASS,
-        "1 container of 1 pod: no bad one among 2 lines since the rollback.",
+        "1 container of 1 pod: no bad one among 2 lines since 2026-11-23 10:00:00 UTC.",
     )
     assert verdict.evidence[0].title == "Last lines of a/app"
     assert verdict.evidence[0].text == f"{NEW} started\n{NEW} ready"
@@ -118,7 +118,9 @@ def test_a_readable_log_without_a_bad_line_passes() -> None:
 def test_fault_45_a_readable_log_without_any_line_passes_and_says_so() -> None:
     verdict = judged(FakeKube(pod("a", APP), a_app_current=""))
     assert verdict.word is Word.PASS
-    assert verdict.observed == ("1 container of 1 pod: readable, and no line was written since the rollback.")
+    assert verdict.observed == (
+        "1 container of 1 pod: readable, and no line was written since 2026-11-23 10:00:00 UTC."
+    )
 
 
 def test_fault_45_no_pod_is_unverified() -> None:
@@ -147,8 +149,11 @@ GOOD_LINES = ["GET /health 200", "fatalities: none", "panicking is not needed", 
 @pytest.mark.parametrize("line", BAD_LINES)
 def test_bad_lines_are_evidence(line: str) -> None:
     verdict = judged(FakeKube(pod("a", APP), a_app_current=f"{NEW} start\n{NEW} {line}\n"))
-    assert (verdict.word, verdict.observed) == (Word.FAIL, f"1 bad line since the rollback. a/app: {line}")
-    assert verdict.evidence[0].title == "Bad lines since the rollback"
+    assert (verdict.word, verdict.observed) == (
+        Word.FAIL,
+        f"1 bad line since 2026-11-23 10:00:00 UTC. a/app: {line}",
+    )
+    assert verdict.evidence[0].title == "Bad lines since 2026-11-23 10:00:00 UTC"
     assert verdict.evidence[0].text == f"a/app: {NEW} {line}"
 
 
@@ -184,7 +189,9 @@ def test_every_container_of_every_pod_is_read() -> None:
         ),
         **{f"p{n}_{c}_current": f"{NEW} fine" for n in range(9) for c in ("app", "side", "init")},
     )
-    assert judged(kube).observed == ("27 containers of 9 pods: no bad one among 27 lines since the rollback.")
+    assert judged(kube).observed == (
+        "27 containers of 9 pods: no bad one among 27 lines since 2026-11-23 10:00:00 UTC."
+    )
     assert len(kube.queries) == 27
 
 
@@ -199,7 +206,7 @@ def test_the_log_before_a_restart_is_read_and_judged() -> None:
         a_app_current=f"{NEW} started\n",
     )
     verdict = judged(kube)
-    assert verdict.observed == "1 bad line since the rollback. a/app: fatal: TOKEN is not set"
+    assert verdict.observed == "1 bad line since 2026-11-23 10:00:00 UTC. a/app: fatal: TOKEN is not set"
 
 
 def test_a_restart_before_the_rollback_is_not_its_business() -> None:
@@ -271,7 +278,7 @@ def test_pods_that_ended_before_the_rollback_are_left_out() -> None:
     evicted = pod("old", status("app", state=terminated("2026-11-23T08:00:00Z")), phase="Failed")
     verdict = judged(FakeKube(evicted, pod("a", APP), a_app_current=f"{NEW} fine\n"))
     assert verdict.observed == (
-        "1 container of 1 pod: no bad one among 1 line since the rollback. "
+        "1 container of 1 pod: no bad one among 1 line since 2026-11-23 10:00:00 UTC. "
         "Left out: old (ended before the rollback)."
     )
     failed = pod("job", status("app", state=terminated("2026-11-23T10:00:09Z")), phase="Failed")
@@ -320,7 +327,7 @@ def test_the_words_around_it() -> None:
     )
     assert one.expected == (
         "every container of the pods app=zkprova-backend is readable, "
-        "and no line since the rollback matches boom"
+        "and no line since 2026-11-23 10:00:00 UTC matches boom"
     )
     assert (one.id, one.interval_s, one.deadline_s) == ("logs", None, 32)
 

@@ -174,7 +174,8 @@ TABLE: dict[str, tuple[RevisionContent, list[RevisionContent], bool | None, str]
         content(5),
         [],
         None,
-        "No revision after 5 was rolled away from, so it is not known what the bad deploy brought.",
+        "Nothing has been rolled back yet, so there is no bad deploy to look for migrations in. "
+        "After a rollback this is judged by itself.",
     ),
     "the rollback's own hook": (
         content(5, hook("undo", events=("post-rollback",), phase="")),
@@ -263,7 +264,7 @@ def test_the_words_around_it() -> None:
     assert MigrationCheck(env=inside, sources=()).command == "helm history zkprova -n ns"
     pinned = ENV.model_copy(update={"kubeconfig": "/k c", "helm": "/opt/helm4"})
     assert MigrationCheck(env=pinned, sources=()).command == (
-        "/opt/helm4 history zkprova -n ns --kube-context ctx --kubeconfig '/k c'"
+        "helm history zkprova -n ns --kube-context ctx --kubeconfig '/k c'"
     )
     assert one.judge(History((), since=T0), T0) == Pending(
         observed="The revisions are being compared", seen=False

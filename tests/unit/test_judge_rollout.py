@@ -95,7 +95,7 @@ def test_describes_itself() -> None:
 def test_done_is_pass() -> None:
     assert _said(_judge(snapshot(*_pair()))) == (
         "PASS",
-        "deployment/web: 2 of 2 pods ready, running app:5",
+        "2 of 2 pods ready, running app:5",
     )
 
 
@@ -134,13 +134,13 @@ def test_a_table_of_many_pods_is_cut() -> None:
         pytest.param(
             deployment(observed=6),
             _pair(),
-            ("pending", "deployment/web: Waiting for deployment spec update to be observed"),
+            ("pending", "Waiting for deployment spec update to be observed"),
             id="spec_not_observed",
         ),
         pytest.param(
             deployment(observed=6),
             [pod("web-a", CRASH_LOOP)],
-            ("pending", "deployment/web: Waiting for deployment spec update to be observed"),
+            ("pending", "Waiting for deployment spec update to be observed"),
             id="fault_36_nothing_is_red_before_the_spec_is_observed",
         ),
         pytest.param(
@@ -148,8 +148,7 @@ def test_a_table_of_many_pods_is_cut() -> None:
             [pod("web-a")],
             (
                 "pending",
-                'deployment/web: Waiting for deployment "web" rollout to finish: 1 out of 2 new replicas have'
-                " been updated",
+                "1 out of 2 new replicas have been updated",
             ),
             id="updating",
         ),
@@ -158,21 +157,20 @@ def test_a_table_of_many_pods_is_cut() -> None:
             [pod("web-a"), pod("web-b", container(waiting("ContainerCreating")))],
             (
                 "pending",
-                'deployment/web: Waiting for deployment "web" rollout to finish: 1 of 2 updated replicas are'
-                " available; container app of 1 of 2 pods is being created",
+                "1 of 2 updated replicas are available; container app of 1 of 2 pods is being created",
             ),
             id="starting",
         ),
         pytest.param(
             deployment(available=0),
             [pod("web-a", CRASH_LOOP), pod("web-b", CRASH_LOOP)],
-            ("FAIL", "deployment/web: container app of 2 of 2 pods crash-loops: exit code 1, 4 restarts"),
+            ("FAIL", "container app of 2 of 2 pods crash-loops: exit code 1, 4 restarts"),
             id="fault_35",
         ),
         pytest.param(
             deployment(),
             [pod("web-a"), pod("web-b", CRASH_LOOP)],
-            ("FAIL", "deployment/web: container app of 1 of 2 pods crash-loops: exit code 1, 4 restarts"),
+            ("FAIL", "container app of 1 of 2 pods crash-loops: exit code 1, 4 restarts"),
             id="done_for_kubectl_but_crash_looping",
         ),
         pytest.param(
@@ -180,7 +178,7 @@ def test_a_table_of_many_pods_is_cut() -> None:
             [pod("web-a"), pod("web-b", container(ended(1, "Error", 28, 29)))],
             (
                 "pending",
-                "deployment/web: kubectl would call it done, but 1 of 2 pods of this revision are ready;"
+                "kubectl would call it done, but 1 of 2 pods of this revision are ready;"
                 " container app of 1 of 2 pods has crashed: exit code 1, 0 restarts",
             ),
             id="done_for_kubectl_but_just_crashed",
@@ -188,7 +186,7 @@ def test_a_table_of_many_pods_is_cut() -> None:
         pytest.param(
             deployment(),
             [pod("web-a"), pod("web-b", container(running(28), restarts=1, last=ended()))],
-            ("PASS", "deployment/web: 2 of 2 pods ready, running app:5"),
+            ("PASS", "2 of 2 pods ready, running app:5"),
             id="one_restart_that_recovered",
         ),
         pytest.param(
@@ -196,7 +194,7 @@ def test_a_table_of_many_pods_is_cut() -> None:
             [pod("web-a")],
             (
                 "unseen",
-                "deployment/web: kubectl would call it done, but 1 of 2 pods of this revision are ready",
+                "kubectl would call it done, but 1 of 2 pods of this revision are ready",
             ),
             id="done_for_kubectl_but_a_pod_was_not_seen",
         ),
@@ -225,8 +223,7 @@ def test_a_table_of_many_pods_is_cut() -> None:
             [pod(f"web-{name}") for name in "abc"],
             (
                 "pending",
-                'deployment/web: Waiting for deployment "web" rollout to finish: 3 of 5 updated replicas are'
-                " available",
+                "3 of 5 updated replicas are available",
             ),
             id="fault_43_the_autoscaler_wants_more",
         ),
@@ -356,7 +353,7 @@ def test_the_cause_of_a_back_off_is_remembered() -> None:
     history = History(samples=(early, late), since=at(0), judged_from=at(3))
     assert _said(_check().judge(history, at(5))) == (
         "FAIL",
-        f"deployment/web: container app of 1 of 1 pod has an image that does not exist: {message}",
+        f"container app of 1 of 1 pod has an image that does not exist: {message}",
     )
 
 
@@ -414,13 +411,13 @@ def _member(name: str, revision: str, *containers: dict[str, Any]) -> dict[str, 
         pytest.param(
             _statefulset(2, 2),
             [_member("db-0", "db-2"), _member("db-1", "db-2")],
-            ("PASS", "statefulset/db: 2 of 2 pods ready, running app:5"),
+            ("PASS", "2 of 2 pods ready, running app:5"),
             id="done",
         ),
         pytest.param(
             _statefulset(1, 1),
             [_member("db-0", "db-1"), _member("db-1", "db-2", CRASH_LOOP)],
-            ("FAIL", "statefulset/db: container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts"),
+            ("FAIL", "container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts"),
             id="fault_35",
         ),
         pytest.param(
@@ -428,7 +425,7 @@ def _member(name: str, revision: str, *containers: dict[str, Any]) -> dict[str, 
             [_member("db-0", "db-1"), _member("db-1", "db-1", CRASH_LOOP)],
             (
                 "pending",
-                "statefulset/db: Waiting for 1 pods to be ready; 1 pod of an older revision is not ready, and"
+                "Waiting for 1 pods to be ready; 1 pod of an older revision is not ready, and"
                 " a StatefulSet waits for it for ever; delete it to go on: kubectl delete pod db-1",
             ),
             id="fault_36",
@@ -478,13 +475,13 @@ def _agent(name: str, generation: str, *containers: dict[str, Any]) -> dict[str,
             _daemonset(2, 2, 2),
             # A pod whose template is equal to the current one is not restarted: its generation is older.
             [_agent("agent-a", "3"), _agent("agent-b", "1")],
-            ("PASS", "daemonset/agent: 2 of 2 pods ready, running app:5"),
+            ("PASS", "2 of 2 pods ready, running app:5"),
             id="done",
         ),
         pytest.param(
             _daemonset(2, 1, 1),
             [_agent("agent-a", "2"), _agent("agent-b", "3", CRASH_LOOP)],
-            ("FAIL", "daemonset/agent: container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts"),
+            ("FAIL", "container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts"),
             id="fault_35",
         ),
         pytest.param(
@@ -492,8 +489,7 @@ def _agent(name: str, generation: str, *containers: dict[str, Any]) -> dict[str,
             [_agent("agent-a", "2"), _agent("agent-b", "2", CRASH_LOOP)],
             (
                 "pending",
-                'daemonset/agent: Waiting for daemon set "agent" rollout to finish: 0 out of 2 new pods have'
-                " been updated",
+                "0 out of 2 new pods have been updated",
             ),
             id="fault_36",
         ),
@@ -519,10 +515,8 @@ NOT_FOUND = (
     'rpc error: code = NotFound desc = failed to pull and unpack image "127.0.0.1:28500/app:9.9": failed to'
     " resolve image: 127.0.0.1:28500/app:9.9: not found"
 )
-PASS = ("PASS", "deployment/web: 1 of 1 pods ready, running drill.local/app:1.0")
-NOT_AVAILABLE = (
-    'deployment/web: Waiting for deployment "web" rollout to finish: 1 old replicas are pending termination'
-)
+PASS = ("PASS", "1 of 1 pods ready, running drill.local/app:1.0")
+NOT_AVAILABLE = "1 old replicas are pending termination"
 
 
 def _time(text: str) -> datetime:
@@ -557,13 +551,13 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             "crashloop-exit3",
             "3-restarts2",
             16.1,
-            ("FAIL", "deployment/web: container web of 1 of 1 pod crash-loops: exit code 3, 2 restarts"),
+            ("FAIL", "container web of 1 of 1 pod crash-loops: exit code 3, 2 restarts"),
         ),
         (
             "crashloop-exit3",
             "8-after-upgrade",
             18,
-            ("FAIL", "deployment/web: container web of 1 of 1 pod crash-loops: exit code 3, 2 restarts"),
+            ("FAIL", "container web of 1 of 1 pod crash-loops: exit code 3, 2 restarts"),
         ),
         ("crashloop-exit3", "9-after-rollback", 3, PASS),
         ("createcontainerconfigerror", "0-before", 1, PASS),
@@ -573,8 +567,7 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             2.2,
             (
                 "FAIL",
-                'deployment/web: container web of 1 of 1 pod cannot be configured: configmap "missing"'
-                " not found",
+                'container web of 1 of 1 pod cannot be configured: configmap "missing" not found',
             ),
         ),
         ("createcontainerconfigerror", "9-after-rollback", 2, PASS),
@@ -584,7 +577,7 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             2.3,
             (
                 "FAIL",
-                f"deployment/web: container web of 1 of 1 pod has an image that does not exist: {NOT_FOUND}",
+                f"container web of 1 of 1 pod has an image that does not exist: {NOT_FOUND}",
             ),
         ),
         (
@@ -593,7 +586,7 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             15.3,
             (
                 "FAIL",
-                "deployment/web: container web of 1 of 1 pod has an image that does not exist: Back-off"
+                "container web of 1 of 1 pod has an image that does not exist: Back-off"
                 f' pulling image "127.0.0.1:28500/app:9.9": ErrImagePull: {NOT_FOUND}',
             ),
         ),
@@ -637,8 +630,7 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             17,
             (
                 "FAIL",
-                "deployment/web: container web of 1 of 1 pod crash-loops: exit code 137 (OOMKilled),"
-                " 2 restarts",
+                "container web of 1 of 1 pod crash-loops: exit code 137 (OOMKilled), 2 restarts",
             ),
         ),
         ("oomkilled", "9-after-rollback", 2, PASS),
@@ -663,13 +655,13 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             "rollout-ok",
             "1-Ready",
             2.3,
-            ("PASS", "deployment/web: 1 of 1 pods ready, running drill.local/app:2.0"),
+            ("PASS", "1 of 1 pods ready, running drill.local/app:2.0"),
         ),
         (
             "rollout-ok",
             "8-after-upgrade",
             5,
-            ("PASS", "deployment/web: 1 of 1 pods ready, running drill.local/app:2.0"),
+            ("PASS", "1 of 1 pods ready, running drill.local/app:2.0"),
         ),
         ("rollout-ok", "9-after-rollback", 2, PASS),
         (
@@ -690,7 +682,7 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             16,
             (
                 "FAIL",
-                "deployment/web: 1 of 1 pod cannot be scheduled: 0/3 nodes are available: 1 node(s) didn't"
+                "1 of 1 pod cannot be scheduled: 0/3 nodes are available: 1 node(s) didn't"
                 " have free ports for the requested pod ports, 2 Insufficient memory. preemption: 0/3 nodes"
                 " are available: 1 No preemption victims found for incoming pod, 2 Preemption is not helpful"
                 " for scheduling.",
@@ -733,7 +725,7 @@ def test_fault_35_recorded_watch_turns_red_at_the_second_restart_and_not_before(
     assert said[-1] == (
         2,
         "FAIL",
-        f"deployment/web: container web of 1 of 1 pod crash-loops: exit code {exit_text}, 2 restarts",
+        f"container web of 1 of 1 pod crash-loops: exit code {exit_text}, 2 restarts",
     )
 
 

@@ -106,7 +106,14 @@ def test_the_words_around_it() -> None:
     assert one.command == "bash scripts/smoke-test.sh https://zk.example"
     assert one.expected == "the smoke test exits 0 within 120 s"
     assert (one.id, one.interval_s, one.deadline_s) == ("smoke", None, 130)
-    assert check(environment(cwd="deploy kit")).command.startswith("cd 'deploy kit' && bash ")
+
+
+def test_the_command_goes_to_its_folder_and_is_not_there_without_its_url(tmp_path: Path) -> None:
+    env = environment(cwd="deploy kit").model_copy(update={"base_dir": str(tmp_path)})
+    assert (
+        check(env).command == f"(cd '{tmp_path}/deploy kit' && bash scripts/smoke-test.sh https://zk.example)"
+    )
+    assert check(environment(url=None)).command == ""
 
 
 def script(tmp_path: Path, text: str) -> Path:
