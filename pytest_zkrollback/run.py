@@ -30,7 +30,7 @@ from .record.scribe import Scribe
 from .record.store import Store, file_stem
 from .rollback.guards import judge_without_contact, refusals
 from .run_preflight import run_preflight
-from .run_rollback import run_rollback
+from .run_rollback import Step, run_rollback
 from .run_verify import run_verify
 from .scene import Scene, variables
 from .signals import Signals
@@ -124,12 +124,18 @@ class Run:
         self._watch = ClusterWatch(scene.kube, scene.env.namespace, self._clock)
         self._watch.start()
         since = self._clock.now()
-        ran = False
+        step = Step.SKIPPED
         if target is not None and facts.helm.value is not None:
-            ran = run_rollback(scene, history, target, facts.helm.value)
+            step = run_rollback(scene, history, target, facts.helm.value)
+        if step is Step.LOCKED:
+            self.store.give_back_latest()  # they belong to the run that goes on
+        if step in (Step.LOCKED, Step.REFUSED):
+            return
         if self._signals.count:
             raise KeyboardInterrupt
-        run_verify(scene, history, self._watch, since if ran else history.head.revision.deployed_at)
+        run_verify(
+            scene, history, self._watch, since if step is Step.RAN else history.head.revision.deployed_at
+        )
         if self._signals.count:
             raise KeyboardInterrupt
 

@@ -3,40 +3,134 @@
 from __future__ import annotations
 
 import shlex
+from enum import Enum
 
-from .clients.helm import HelmVersion
-from .domain.model import Outcome
+from .clients.helm import DEADLINE_GRACE_S, HelmVersion
+from .domain.errors import ZkRollbackError
+from .domain.model import Guard, Outcome
+from .domain.observation import JsonObject
 from .domain.verdict import Word
 from .release.equivalence import compare, fetch_live
 from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import parse_manifest
 from .rollback.execute import HelmRun, judge_rollback
+from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock, judge_lock
 from .scene import Scene
 
 _TICK_S = 0.05
 
 
-def run_rollback(scene: Scene, history: ReleaseHistory, target: int, version: HelmVersion) -> bool:
-    """Roll back unless the target is live already; True if helm was started.
+class Step(Enum):
+    """How the step ended."""
+
+    RAN = "helm was started"
+    SKIPPED = "the target is live already"
+    LOCKED = "somebody else holds the lock"
+    REFUSED = "the release changed since the plan"
+
+
+def run_rollback(scene: Scene, history: ReleaseHistory, target: int, version: HelmVersion) -> Step:
+    """Roll back unless the target is live already, holding the release's lock while helm runs.
 
     Raises KeyboardInterrupt if a signal came before helm was started.
     """
-    scribe, env = scene.scribe, scene.env
-    began = scene.clock.now()
-    before = history.head.revision.revision
     with scene.signals.raising():
         reason = _live_already(scene, history, target)
     if reason:
-        scribe.update(helm=scribe.record.helm.model_copy(update={"skipped_reason": reason}))
-        scribe.item(
+        _note_skipped(scene, reason)
+        return Step.SKIPPED
+    lock = ReleaseLock(
+        scene.kube,
+        scene.clock,
+        scene.env.namespace,
+        scene.env.release,
+        lease_s=scene.env.helm_timeout_s + DEADLINE_GRACE_S + EXPIRY_MARGIN_S,
+    )
+    before = history.head.revision.revision
+    refusal = _take(scene, lock, before, target)
+    if refusal is None and scene.signals.count:
+        _give_back(scene, lock, {"outcome": "interrupted before helm"})
+        raise KeyboardInterrupt
+    if refusal is not None:
+        guards = (*scene.scribe.record.guards, refusal)
+        scene.scribe.update(guards=guards, outcome=Outcome.REFUSED)
+        scene.scribe.item(
             "rollback",
-            verdict=Word.PASS,
-            observed=f"helm was not run: {reason}",
-            started_at=began,
+            verdict=Word.UNVERIFIED,
+            observed=f"helm was not run: {refusal.evidence}",
             finished_at=scene.clock.now(),
         )
-        scribe.event(f"helm not run: {reason}", "zkrollback")
-        return False
+        scene.scribe.event(f"refused by {refusal.id}: {refusal.evidence}", "zkrollback")
+        return Step.LOCKED if refusal.id == "lock" else Step.REFUSED
+    _run_helm(scene, target, before, version)
+    helm = scene.scribe.record.helm
+    if not helm.running:  # else the lock expires by itself, after helm's own timeout
+        outcome = {
+            "outcome": "done",
+            "exit_code": helm.exit_code,
+            "head_after": scene.scribe.record.revision_after,
+        }
+        _give_back(scene, lock, outcome)
+    return Step.RAN
+
+
+def _take(scene: Scene, lock: ReleaseLock, before: int, target: int) -> Guard | None:
+    """Take the lock; the refusal if somebody has it, nobody knows, or the head moved since the plan."""
+    record = scene.scribe.record
+    intent: JsonObject = {
+        "release": record.release,
+        "cluster": record.cluster,
+        "head_before": before,
+        "target": target,
+        "reason": scene.redactor.text(record.reason)[:200],
+    }
+    try:
+        taken = lock.take(record.run_id, record.operator, intent)
+    except ZkRollbackError as error:
+        return judge_lock(error)
+    if taken.expired is not None:
+        who = f"{taken.expired.operator} (run {taken.expired.run_id})"
+        scene.scribe.event(f"lock taken over from {who}: it had expired", "zkrollback")
+    try:
+        head = fetch_history(scene.kube, scene.env.namespace, scene.env.release).head.revision
+    except ZkRollbackError as error:
+        evidence = f"whether the release changed since the plan is unknown: {error}"
+    else:
+        if head.revision == before:
+            return None
+        evidence = f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
+    _give_back(scene, lock, {"outcome": "refused"})
+    return Guard(
+        id="head",
+        state="refused",
+        evidence=evidence,
+        consequence="Somebody else is changing the release; what you meant to undo may be gone.",
+    )
+
+
+def _give_back(scene: Scene, lock: ReleaseLock, outcome: JsonObject) -> None:
+    """Release the lock as soon as helm's result is known; a failure is said and expires by itself."""
+    try:
+        lock.release_with(
+            scene.scribe.record.run_id, {**outcome, "finished_at": scene.clock.now().isoformat()}
+        )
+    except ZkRollbackError as error:
+        scene.scribe.event(f"the lock could not be given back and will expire: {error}", "zkrollback")
+
+
+def _note_skipped(scene: Scene, reason: str) -> None:
+    scribe = scene.scribe
+    scribe.update(helm=scribe.record.helm.model_copy(update={"skipped_reason": reason}))
+    now = scene.clock.now()
+    text = f"helm was not run: {reason}"
+    scribe.item("rollback", verdict=Word.PASS, observed=text, started_at=now, finished_at=now)
+    scribe.event(text, "zkrollback")
+
+
+def _run_helm(scene: Scene, target: int, before: int, version: HelmVersion) -> None:
+    """Start helm, wait for its end, read the release again."""
+    scribe, env = scene.scribe, scene.env
+    began = scene.clock.now()
     why = " ".join(text for text in (scene.request.given_reason, scene.request.incident) if text)
     text = f"Rollback to {target}: {why}" if why else f"Rollback to {target}"
     helm = scene.helm()
@@ -48,11 +142,8 @@ def run_rollback(scene: Scene, history: ReleaseHistory, target: int, version: He
         version=version,
     )
     helm_run = HelmRun(helm, argv, timeout_s=env.helm_timeout_s)
-    scribe.update(
-        helm=scribe.record.helm.model_copy(
-            update={"ran": True, "running": True, "argv": tuple(argv), "started_at": began}
-        )
-    )
+    changes = {"ran": True, "running": True, "argv": tuple(argv), "started_at": began}
+    scribe.update(helm=scribe.record.helm.model_copy(update=changes))
     scribe.item("rollback", started_at=began, observed="helm is running", command=shlex.join(argv))
     scribe.event(f"helm rollback {env.release} {target} started", "zkrollback", began)
     scene.display.status(f"helm rollback {env.release} {target}")
@@ -73,7 +164,6 @@ def run_rollback(scene: Scene, history: ReleaseHistory, target: int, version: He
         )
         scribe.event(verdict.observed, "helm history")
     scene.display.changed()
-    return True
 
 
 def _live_already(scene: Scene, history: ReleaseHistory, target: int) -> str:

@@ -8,6 +8,7 @@
     |   +-- Forbidden         403, with the verb and the resource
     |   +-- NotFound          404
     |   +-- BadAnswer         any other status, or an answer that is not what the API promises
+    +-- LockHeld              another run holds the release's lock
     +-- HelmProblem           helm could not be run, or its release store could not be read
     +-- ProcessProblem        a local program could not be started
     +-- HttpProblem           no usable answer over HTTP (refused, timed out, too large)
@@ -74,6 +75,10 @@ class BadAnswer(ClusterError):
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+class LockHeld(ZkRollbackError):
+    """Another run holds the release's lock; the message says who, since when and until when."""
 
 
 class HelmProblem(ZkRollbackError):

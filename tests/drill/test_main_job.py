@@ -1,10 +1,12 @@
 """The command of half past two, on a real cluster with a real helm: outcomes, exit codes, files, revisions."""
 
+import base64
 import json
 import os
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -313,7 +315,6 @@ def test_fault_17_a_pending_release_is_refused(bad):
     secret = "sh.helm.release.v1.zkprova.v6"
     release = json.loads(bad.kubectl("get", "secret", secret, "-o", "json"))
     bad.kubectl("label", "secret", secret, "status=pending-upgrade", "--overwrite")
-    import base64
     import gzip
 
     content = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(release["data"]["release"]))))
@@ -407,6 +408,90 @@ def test_fault_25_killed_while_helm_runs_the_next_run_does_not_roll_back_twice(i
     result = incident.run("--rollback-to=5")
     assert (result.code, result.record["outcome"], result.record["helm"]["ran"]) == (0, "verified", False)
     assert incident.head() == 7
+
+
+def journal(incident):
+    secret = json.loads(incident.kubectl("get", "secret", "zkrollback.v1.zkprova", "-o", "json"))
+    return json.loads(base64.b64decode(secret["data"]["state"]))
+
+
+def test_fault_19_two_operators_at_the_same_instant_make_one_rollback(incident):
+    slow_helm(incident, 1)
+    processes = [
+        incident.start("--rollback-to=5", f"--zkrollback-report-dir=reports-{name}") for name in "ab"
+    ]
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert incident.head() == 7
+    assert sorted(process.returncode for process in processes) == [0, 1], outputs
+    records = [
+        json.loads((incident.folder / f"reports-{name}" / f"{stem}.json").read_text())
+        for name, stem in (
+            (name, next(path.stem for path in (incident.folder / f"reports-{name}").glob("2*.json")))
+            for name in "ab"
+        )
+    ]
+    [refused] = [record for record in records if record["outcome"] == "refused"]
+    [verified] = [record for record in records if record["outcome"] == "verified"]
+    guard = next(guard for guard in refused["guards"] if guard["state"] == "refused")
+    assert guard["id"] in ("lock", "pending", "head")
+    if guard["id"] == "lock":
+        assert verified["operator"] in guard["evidence"]
+        assert verified["run_id"] in guard["evidence"]
+    assert refused["helm"]["ran"] is False
+    state = journal(incident)
+    assert state["lock"] is None
+    done = next(entry for entry in state["entries"] if entry["run_id"] == verified["run_id"])
+    assert (done["outcome"], done["head_before"], done["head_after"], done["target"]) == ("done", 6, 7, 5)
+
+
+def test_fault_20_a_live_lock_refuses_and_an_expired_one_is_taken_over(incident):
+    def hold(expires_in_s):
+        now = datetime.now(UTC)
+        lock = {
+            "run_id": "0badcafe",
+            "operator": "ann@laptop",
+            "taken_at": (now - timedelta(seconds=40)).isoformat(),
+            "expires_at": (now + timedelta(seconds=expires_in_s)).isoformat(),
+        }
+        state = json.dumps({"schema": "zkrollback.journal/1", "lock": lock, "entries": []})
+        incident.kubectl("delete", "secret", "zkrollback.v1.zkprova", "--ignore-not-found")
+        incident.kubectl(
+            "create", "secret", "generic", "zkrollback.v1.zkprova", f"--from-literal=state={state}"
+        )
+
+    hold(100)
+    (incident.folder / "reports").mkdir()
+    (incident.folder / "reports" / "latest.html").write_text("of the run that goes on")
+    result = incident.run("--rollback-to=5")
+    assert result.code == 1
+    assert "ann@laptop holds the lock for 4" in result.output
+    assert "HELM DID NOT RUN" in result.output
+    assert incident.head() == 6
+    assert (incident.folder / "reports" / "latest.html").read_text() == "of the run that goes on"
+
+    hold(-1)
+    result = incident.run("--rollback-to=5")
+    assert (result.code, result.record["outcome"], incident.head()) == (0, "verified", 7)
+    events = [entry["event"] for entry in result.record["timeline"]]
+    assert "lock taken over from ann@laptop (run 0badcafe): it had expired" in events
+
+
+def test_fault_21_the_head_moved_between_plan_and_run(incident):
+    path = incident.folder / "helm-that-is-late"
+    path.write_text(
+        "#!/bin/sh\n"  # a colleague's upgrade lands while our preflight asks for helm's version
+        f'case "$1" in version) sleep 1; {incident.helm_path} rollback zkprova 4 -n {incident.namespace} --kube-context '
+        f"{incident.cluster.context} --kubeconfig {incident.cluster.kubeconfig} >/dev/null;; esac\n"
+        f'exec {incident.helm_path} "$@"\n'
+    )
+    path.chmod(0o755)
+    incident.configure(helm=str(path))
+    result = incident.run("--rollback-to=5")
+    assert (result.code, result.record["outcome"]) == (1, "refused"), result.output
+    guard = result.guard("head")
+    assert guard["evidence"] == "revision 7 (Rollback to 4) appeared since the plan, made at 6"
+    assert incident.head() == 7
+    assert journal(incident)["lock"] is None
 
 
 @pytest.mark.parametrize(

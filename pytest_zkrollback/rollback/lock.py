@@ -1,0 +1,209 @@
+"""The lock and the journal: one Secret beside the release, changed only by compare-and-swap.
+
+helm takes no lock (helm-measured.md, 6), so two operators make two rollbacks. The Secret needs no right that
+helm does not have. Its name is ``zkrollback.v1.RELEASE``; its one key ``state`` holds JSON:
+``{"schema", "lock": {run_id, operator, taken_at, expires_at} or null, "entries": [...]}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from ..domain.errors import BadAnswer, LockHeld, NotFound, ZkRollbackError
+from ..domain.model import Guard
+from ..domain.observation import JsonObject
+from ..domain.ports import Clock, Kube
+
+SCHEMA = "zkrollback.journal/1"
+KEPT_ENTRIES = 20
+# Beyond helm's own --timeout and the grace in which we end it: only a holder that died is ever expired.
+EXPIRY_MARGIN_S = 60
+_TRIES = 5
+_CONFLICT = 409
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the lock. ``expires_at`` by the API server's clock."""
+
+    run_id: str
+    operator: str
+    taken_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class LockState:
+    """What the Secret says. ``version`` is its resourceVersion; empty: there is none yet."""
+
+    holder: Holder | None = None
+    entries: tuple[JsonObject, ...] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A lock that is ours. ``expired`` is the dead holder that it was taken over from, if any."""
+
+    run_id: str
+    expired: Holder | None = None
+
+
+@dataclass(frozen=True)
+class ReleaseLock:
+    """The lock of one release. All methods raise ClusterError."""
+
+    kube: Kube
+    clock: Clock
+    namespace: str
+    release: str
+    lease_s: float
+    _path: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        """Where the Secret is."""
+        path = f"/api/v1/namespaces/{quote(self.namespace, safe='')}/secrets"
+        object.__setattr__(self, "_path", path)
+
+    @property
+    def name(self) -> str:
+        """The Secret's name."""
+        return f"zkrollback.v1.{self.release}"
+
+    def fetch(self) -> LockState:
+        """The state now."""
+        try:
+            secret = self.kube.get(f"{self._path}/{self.name}")
+        except NotFound:
+            return LockState()
+        return parse_state(secret)
+
+    def take(self, run_id: str, operator: str, intent: JsonObject) -> Taken:
+        """Take the lock and write the intent down, in one step; an expired holder is taken over.
+
+        Raises LockHeld if a live holder has it.
+        """
+        for _ in range(_TRIES):
+            state = self.fetch()
+            now = self.clock.now()
+            if state.holder is not None and state.holder.run_id == run_id:
+                return Taken(run_id)  # a write of ours whose answer was lost
+            if state.holder is not None and state.holder.expires_at > now:
+                raise LockHeld(_held(state.holder, now))
+            holder = Holder(run_id, operator, now, now + timedelta(seconds=self.lease_s))
+            entry = {"run_id": run_id, "operator": operator, "at": _text(now), "outcome": "started", **intent}
+            if self._write(LockState(holder, (*state.entries, entry), state.version)):
+                return Taken(run_id, state.holder)
+        raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was taken.")
+
+    def release_with(self, run_id: str, outcome: JsonObject) -> None:
+        """Give the lock back and close the journal's entry with ``outcome``; another's lock is left alone."""
+        for _ in range(_TRIES):
+            state = self.fetch()
+            entries = tuple(
+                {**entry, **outcome} if entry.get("run_id") == run_id else entry for entry in state.entries
+            )
+            ours = state.holder is not None and state.holder.run_id == run_id
+            if self._write(LockState(None if ours else state.holder, entries, state.version)):
+                return
+        raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was given back.")
+
+    def _write(self, state: LockState) -> bool:
+        """Whether the state could be written over the version that it was made from."""
+        body: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": self.name,
+                "namespace": self.namespace,
+                "labels": {"app.kubernetes.io/managed-by": "pytest-zkrollback"},
+            },
+            "type": "Opaque",
+            "data": {"state": render_state(state)},
+        }
+        try:
+            if state.version:
+                body["metadata"]["resourceVersion"] = state.version
+                self.kube.send("PUT", f"{self._path}/{self.name}", body)
+            else:
+                self.kube.send("POST", self._path, body)
+        except BadAnswer as error:
+            if error.status == _CONFLICT:
+                return False
+            raise
+        except NotFound:
+            return False  # deleted meanwhile: read again and create it
+        return True
+
+
+def judge_lock(error: ZkRollbackError) -> Guard:
+    """The refusal behind a lock that could not be taken."""
+    unknown = "" if isinstance(error, LockHeld) else "whether somebody else is rolling back is unknown: "
+    return Guard(
+        id="lock",
+        state="refused",
+        evidence=f"{unknown}{error}",
+        consequence="Two rollbacks at once make two revisions, and chance decides which one runs.",
+    )
+
+
+def parse_state(secret: JsonObject) -> LockState:
+    """The state in a Secret. Raises BadAnswer if it is not ours or cannot be read."""
+    version = str(secret.get("metadata", {}).get("resourceVersion", ""))
+    try:
+        state = json.loads(base64.b64decode(secret["data"]["state"]))
+        if state["schema"] != SCHEMA:
+            raise ValueError(state["schema"])
+        lock = state["lock"]
+        holder = lock and Holder(
+            str(lock["run_id"]),
+            str(lock["operator"]),
+            _parse_time(lock["taken_at"]),
+            _parse_time(lock["expires_at"]),
+        )
+        return LockState(holder, tuple(dict(entry) for entry in state["entries"]), version)
+    except (KeyError, TypeError, ValueError, binascii.Error):
+        name = secret.get("metadata", {}).get("name", "")
+        raise BadAnswer(
+            f"The Secret {name} holds no lock that can be read: look at it, "
+            "and delete it if no rollback runs."
+        ) from None
+
+
+def render_state(state: LockState) -> str:
+    """The Secret's value, base64; the oldest entries go beyond 20."""
+    lock = state.holder and {
+        "run_id": state.holder.run_id,
+        "operator": state.holder.operator,
+        "taken_at": _text(state.holder.taken_at),
+        "expires_at": _text(state.holder.expires_at),
+    }
+    entries = list(state.entries[-KEPT_ENTRIES:])
+    text = json.dumps({"schema": SCHEMA, "lock": lock, "entries": entries})
+    return base64.b64encode(text.encode()).decode()
+
+
+def _held(holder: Holder, now: datetime) -> str:
+    age_s = (now - holder.taken_at).total_seconds()
+    left_s = (holder.expires_at - now).total_seconds()
+    return (
+        f"{holder.operator} holds the lock for {age_s:.0f} s (run {holder.run_id}); "
+        f"it expires in {left_s:.0f} s at the latest"
+    )
+
+
+def _parse_time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(text)
+    return at
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds")

@@ -1,0 +1,198 @@
+"""The release's lock: compare-and-swap on one Secret, against a store that behaves as the API server does."""
+
+import copy
+import json
+import threading
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, LockHeld, NotFound
+from pytest_zkrollback.rollback.lock import ReleaseLock, judge_lock
+
+PATH = "/api/v1/namespaces/shop/secrets"
+START = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
+
+
+class Store:
+    """Secrets with resourceVersions; fails on any call that it was not told of."""
+
+    def __init__(self):
+        self.secret = None
+        self.version = 0
+        self.lock = threading.Lock()
+        self.before_write = []
+
+    def get(self, path, query=None, timeout_s=5.0):
+        assert path == f"{PATH}/zkrollback.v1.zkprova"
+        with self.lock:
+            if self.secret is None:
+                raise NotFound("not there")
+            return copy.deepcopy(self.secret)
+
+    def send(self, method, path, body, content_type="application/json", query=None, timeout_s=5.0):
+        if self.before_write:
+            self.before_write.pop(0)()
+        with self.lock:
+            version = body["metadata"].get("resourceVersion")
+            match method:
+                case "POST":
+                    assert path == PATH
+                    if self.secret is not None:
+                        raise BadAnswer("exists", status=409)
+                case "PUT":
+                    if self.secret is None:
+                        raise NotFound("gone")
+                    if version != self.secret["metadata"]["resourceVersion"]:
+                        raise BadAnswer("conflict", status=409)
+                case _:
+                    raise AssertionError(method)
+            self.version += 1
+            self.secret = copy.deepcopy(body)
+            self.secret["metadata"]["resourceVersion"] = str(self.version)
+            return self.secret
+
+    def state(self):
+        return json.loads(b64decode(self.secret["data"]["state"]))
+
+
+class Clock:
+    def __init__(self):
+        self.at = START
+
+    def now(self):
+        return self.at
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def lock(store, clock):
+    return ReleaseLock(store, clock, "shop", "zkprova", lease_s=195)
+
+
+def test_taking_writes_lock_and_intent_in_one_step(lock, store):
+    taken = lock.take("run1", "ann@host", {"target": 5})
+    assert taken.expired is None
+    assert store.state() == {
+        "schema": "zkrollback.journal/1",
+        "lock": {
+            "run_id": "run1",
+            "operator": "ann@host",
+            "taken_at": "2026-11-23T02:30:00.000+00:00",
+            "expires_at": "2026-11-23T02:33:15.000+00:00",
+        },
+        "entries": [
+            {
+                "run_id": "run1",
+                "operator": "ann@host",
+                "at": "2026-11-23T02:30:00.000+00:00",
+                "outcome": "started",
+                "target": 5,
+            }
+        ],
+    }
+
+
+def test_fault_19_a_live_holder_refuses_with_name_and_age(lock, clock):
+    lock.take("run1", "ann@host", {})
+    clock.at += timedelta(seconds=12)
+    with pytest.raises(LockHeld) as caught:
+        lock.take("run2", "bob@host", {})
+    guard = judge_lock(caught.value)
+    assert (guard.id, guard.state) == ("lock", "refused")
+    assert guard.evidence == "ann@host holds the lock for 12 s (run run1); it expires in 183 s at the latest"
+
+
+def test_fault_20_an_expired_holder_is_taken_over(lock, clock, store):
+    lock.take("run1", "ann@host", {})
+    clock.at += timedelta(seconds=196)
+    taken = lock.take("run2", "bob@host", {})
+    assert taken.expired.operator == "ann@host"
+    assert store.state()["lock"]["run_id"] == "run2"
+    assert [entry["outcome"] for entry in store.state()["entries"]] == ["started", "started"]
+
+
+def test_giving_back_closes_the_entry_and_leaves_anothers_lock_alone(lock, store, clock):
+    lock.take("run1", "ann@host", {})
+    lock.release_with("run1", {"outcome": "done", "head_after": 7})
+    assert store.state()["lock"] is None
+    assert store.state()["entries"][0]["head_after"] == 7
+    lock.take("run2", "bob@host", {})
+    lock.release_with("run1", {"outcome": "late"})
+    assert store.state()["lock"]["run_id"] == "run2"
+
+
+def test_a_write_whose_answer_was_lost_is_recognised(lock):
+    lock.take("run1", "ann@host", {})
+    assert lock.take("run1", "ann@host", {}).expired is None
+
+
+def test_a_change_between_read_and_write_is_seen(lock, store, clock):
+    other = ReleaseLock(store, clock, "shop", "zkprova", lease_s=195)
+    store.before_write.append(lambda: other.take("run2", "bob@host", {}))
+    with pytest.raises(LockHeld):
+        lock.take("run1", "ann@host", {})
+    assert store.state()["lock"]["run_id"] == "run2"
+
+
+def test_deleted_meanwhile_it_is_made_anew(lock, store):
+    lock.take("run1", "ann@host", {})
+    store.before_write.append(lambda: setattr(store, "secret", None))
+    lock.release_with("run1", {"outcome": "done"})
+    assert store.state()["lock"] is None
+
+
+def test_many_at_once_one_has_it(store, clock):
+    outcomes = []
+
+    def take(number):
+        try:
+            ReleaseLock(store, clock, "shop", "zkprova", lease_s=195).take(f"run{number}", "op", {})
+            outcomes.append("taken")
+        except LockHeld:
+            outcomes.append("held")
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["held"] * 15 + ["taken"]
+
+
+def test_the_journal_is_bounded(lock, store):
+    for number in range(30):
+        lock.take(f"run{number}", "op", {})
+        lock.release_with(f"run{number}", {"outcome": "done"})
+    runs = [entry["run_id"] for entry in store.state()["entries"]]
+    assert runs == [f"run{number}" for number in range(10, 30)]
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"state": "####"}, {"state": "e30="}, {"state": "eyJzY2hlbWEiOiAieCJ9"}]
+)
+def test_a_secret_that_is_not_ours_is_not_taken_for_free(lock, store, data):
+    store.secret = {"metadata": {"name": lock.name, "resourceVersion": "1"}, "data": data}
+    with pytest.raises(BadAnswer) as caught:
+        lock.take("run1", "ann@host", {})
+    assert str(caught.value) == (
+        "The Secret zkrollback.v1.zkprova holds no lock that can be read: look at it, and delete it if no "
+        "rollback runs."
+    )
+
+
+def test_unknown_is_a_refusal_too():
+    error = Forbidden("you may not create secrets", verb="create", resource="secrets", namespace="shop")
+    guard = judge_lock(error)
+    assert guard.state == "refused"
+    assert guard.evidence == "whether somebody else is rolling back is unknown: you may not create secrets"
