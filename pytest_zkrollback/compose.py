@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from .checklist.equivalence import EquivalenceCheck
@@ -17,17 +17,30 @@ from .clients.http import HttpClient
 from .clients.slack import SlackWebhook, choose_webhook
 from .domain.environment import Slack
 from .domain.errors import HelmProblem, UsageProblem
-from .domain.model import Delivery, Item
+from .domain.model import Delivery, Item, Outcome, Revision
+from .domain.observation import JsonObject
 from .domain.ports import Check
 from .engine.watch import ClusterWatch
 from .migrations.hooks import RevisionContent, judge_hooks
 from .notify.slack import deliver_to_slack
 from .record.outcome import choose_outcome
-from .release.history import Release, ReleaseHistory
+from .release.history import Release, ReleaseHistory, fetch_history
 from .release.manifest import identity, parse_manifest
 from .scene import Scene, target_release
 
 NOTIFY = "notify"
+EQUIVALENCE = "release-equivalence"
+_SERVING_KINDS = (
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "Pod",
+    "Job",
+    "CronJob",
+    "Service",
+    "Ingress",
+)
 _TITLES = {
     "smoke": SmokeCheck.title,
     "logs": LogsCheck.title,
@@ -63,12 +76,22 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
     expected = parse_manifest(target.manifest, env.namespace)
     bad = scene.scribe.record.plan.bad
     later = [
-        _content(release, env.namespace)
+        content
         for release in history.releases
         if bad is not None and wanted < release.revision.revision <= bad.revision
+        if (content := _content(release, env.namespace)) is not None
     ]
+    leftovers = find_leftovers(expected, later)
     return [
-        EquivalenceCheck(env=env, kube=kube, revision=wanted, target=expected),
+        EquivalenceCheck(
+            env=env,
+            kube=kube,
+            revision=wanted,
+            target=expected,
+            leftovers=leftovers,
+            head=lambda: _fetch_head(scene),
+            expected_head=scene.scribe.record.revision_after,
+        ),
         *(
             RolloutCheck(env=env, item=item, workload=workload, snapshot=watch.snapshot)
             for item, workload in env.workloads.items()
@@ -80,12 +103,12 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             env=env,
             kube=kube,
             since=since,
-            owned=frozenset((found.kind, found.name) for found in map(identity, expected)),
+            owned=frozenset((each.kind, each.name) for each in map(identity, (*expected, *leftovers))),
             snapshot=watch.snapshot,
         ),
         MigrationCheck(
             env=env,
-            sources=(lambda: judge_hooks(_content(target, env.namespace), later),),
+            sources=(lambda: judge_hooks(RevisionContent(wanted, expected, target.hooks), later),),
             assessed=scene.request.migration_assessed,
             bad=bad.revision if bad is not None else None,
         ),
@@ -97,12 +120,42 @@ def _show(scene: Scene, line: str) -> None:
     scene.display.status(f"smoke: {scene.redactor.text(line)}")
 
 
-def _content(release: Release, namespace: str) -> RevisionContent:
-    return RevisionContent(
-        revision=release.revision.revision,
-        objects=parse_manifest(release.manifest, namespace),
-        hooks=release.hooks,
-    )
+def find_leftovers(
+    expected: Sequence[JsonObject], later: Sequence[RevisionContent]
+) -> tuple[JsonObject, ...]:
+    """What only the rolled-away revisions have: helm deletes it, if it may and if no policy keeps it.
+
+    What a policy keeps on purpose (data, say) is left out, unless it runs pods or serves them.
+    """
+    known = {identity(item) for item in expected}
+    found = {identity(item): item for content in later for item in content.objects}
+    return tuple(item for key, item in found.items() if key not in known and not _is_kept_on_purpose(item))
+
+
+def _is_kept_on_purpose(item: JsonObject) -> bool:
+    annotations = item["metadata"].get("annotations") or {}
+    return annotations.get("helm.sh/resource-policy") == "keep" and item["kind"] not in _SERVING_KINDS
+
+
+def _fetch_head(scene: Scene) -> Revision:
+    """The newest revision now; one that is not ours is in the record before anything else is said."""
+    env, record = scene.env, scene.scribe.record
+    history = fetch_history(scene.kube, env.namespace, env.release)
+    head = history.head.revision
+    if record.revision_after is not None and head.revision != record.revision_after:
+        plan = record.plan.model_copy(update={"history": history.revisions})
+        scene.scribe.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
+        scene.scribe.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
+    return head
+
+
+def _content(release: Release, namespace: str) -> RevisionContent | None:
+    """What a revision holds; None if its manifest cannot be parsed, which counts as missing."""
+    try:
+        objects = parse_manifest(release.manifest, namespace)
+    except HelmProblem:
+        return None
+    return RevisionContent(revision=release.revision.revision, objects=objects, hooks=release.hooks)
 
 
 def _deliver(scene: Scene) -> Delivery:
@@ -118,9 +171,8 @@ def _deliver(scene: Scene) -> Delivery:
     )
     record = scene.redactor.record(scene.scribe.record)
     items = tuple(item for item in record.items if item.id != NOTIFY)
-    record = record.model_copy(
-        update={"items": items, "outcome": choose_outcome(items), "finished_at": scene.clock.now()}
-    )
+    outcome = record.outcome if record.outcome is Outcome.SUPERSEDED else choose_outcome(items)
+    record = record.model_copy(update={"items": items, "outcome": outcome, "finished_at": scene.clock.now()})
     delivery = deliver_to_slack(record, webhook.send, protected=env.protected)
     scene.scribe.update(deliveries=(delivery,))
     return delivery

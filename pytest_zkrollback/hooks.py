@@ -201,6 +201,8 @@ class Session:
             self.run.store.note(f"pytest-html could not write its page: {error}")
             result = None
         if not self._ran:
+            if not self._collect_only and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED  # somebody ended the session: nothing ran
             return result
         record = self.run.redacted
         path = self.run.store.finish(record, complete_page)

@@ -56,7 +56,9 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
     """
     if is_wanted(config.option) and not config.option.drill_stop and not hasattr(config, "workerinput"):
         from .hooks import Session
+        from .terminal_stream import guard_stdout
 
+        guard_stdout()
         session = Session(config)
         config.stash[_SESSION] = session
         config.pluginmanager.register(session, "zkrollback-session")

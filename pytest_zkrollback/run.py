@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import platform
+import re
 import secrets
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ _FIRST = {
     "rollback": ("helm rollback, once", "one new revision, deployed, that rolls back to the target"),
     "release-equivalence": ("Live objects equal the target revision", ""),
 }
+# The operator's variables that a script may print.
+_SECRET_NAME = re.compile(r"(?i)passw|token|secret|credential|api_?key|private_?key|webhook|_pwd$")
 _FINAL = (Outcome.REFUSED, Outcome.INTERRUPTED, Outcome.SUPERSEDED)
 
 
@@ -104,10 +107,15 @@ class Run:
             note = f"interrupted ({_spoken(self._signals.name)})"
             self._scribe.update(outcome=Outcome.INTERRUPTED)
         except ZkRollbackError as error:
-            note = self._not_run
-            self._refuse(error)
+            if self._scribe.record.helm.ran:
+                note = f"not verified: {error}"
+                self._scribe.event(note, "zkrollback")
+            else:
+                note = self._not_run
+                self._refuse(error)
         finally:
             self._conclude(selected, note)
+            self._processes.end_all()  # a smoke test that still runs; never helm
             if self._watch is not None:
                 self._watch.stop()
             if self._drill is not None:
@@ -150,8 +158,10 @@ class Run:
             self.hints = self._drill_hints(self._drill)
             self._env = self._drill.environment
         env = self._env
-        if isinstance(env.slack, Slack):
-            self.redactor.add(variables(self._drill).get(env.slack.webhook_env, ""), env.slack.webhook_env)
+        named = {env.slack.webhook_env} if isinstance(env.slack, Slack) else set()
+        for name, value in variables(self._drill).items():
+            if name in named or _SECRET_NAME.search(name):
+                self.redactor.add(value, name)
         self._scribe.update(namespace=env.namespace, release=env.release, cluster=f"context {env.context}")
         kube = connect(
             None if env.in_cluster else env.context, env.kubeconfig, self._clock, processes=self._processes

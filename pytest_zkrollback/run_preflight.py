@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .domain.errors import HelmProblem
 from .domain.model import Guard, Helm, Outcome, Plan
 from .domain.observation import JsonObject
 from .domain.verdict import Word
+from .release.equivalence import Live, fetch_live
 from .release.history import Release, ReleaseHistory, fetch_history
-from .release.manifest import parse_manifest, render_manifest_diff
+from .release.manifest import identity, parse_manifest, render_manifest_diff, secret_values
 from .rollback.guards import Facts, judge_guards, judge_verify_guards, refusals
 from .rollback.preflight import fetch_facts
 from .scene import Scene, target_release
@@ -20,9 +22,18 @@ def run_preflight(scene: Scene) -> Facts | None:
     began = scene.clock.now()
     scene.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
 
-    def objects_to_write(history: ReleaseHistory) -> Iterable[JsonObject]:
+    def plan_writes(history: ReleaseHistory) -> dict[tuple[str, ...], list[JsonObject]]:
+        """helm patches what exists, creates what does not, and deletes what only the head has."""
         wanted = history.content_of(target_release(scene, history))
-        return parse_manifest(wanted.manifest, env.namespace) if wanted else ()
+        target = _objects(wanted, env.namespace) if wanted else ()
+        live = fetch_live(scene.kube, target)
+        kept = {identity(item) for item in target}
+        head = _objects(history.head, env.namespace)
+        return {
+            ("get", "patch"): list(target),
+            ("create",): [item for item, answer in zip(target, live, strict=True) if answer == Live()],
+            ("get", "delete"): [item for item in head if identity(item) not in kept],
+        }
 
     def history() -> ReleaseHistory:
         return fetch_history(scene.kube, env.namespace, env.release, also=[request.target or 0])
@@ -32,7 +43,7 @@ def run_preflight(scene: Scene) -> Facts | None:
         scene.kube,
         scene.helm,
         history,
-        objects_to_write,
+        plan_writes,
         scene.clock,
         writes=request.target is not None,
     )
@@ -42,6 +53,7 @@ def run_preflight(scene: Scene) -> Facts | None:
         guards = judge_guards(facts, env, request.target, request.confirm)
     scribe.update(guards=guards)
     if facts.history.value is not None:
+        _know_secrets(scene, facts.history.value)
         scribe.update(**_plan(scene, facts.history.value))
     if facts.server.value is not None:
         scribe.update(versions={**scribe.record.versions, "Kubernetes": facts.server.value})
@@ -105,6 +117,25 @@ def _plan(scene: Scene, history: ReleaseHistory) -> dict[str, object]:
 
 def _diff(scene: Scene, bad: Release, wanted: Release) -> str:
     namespace = scene.env.namespace
-    return render_manifest_diff(
-        parse_manifest(bad.manifest, namespace), parse_manifest(wanted.manifest, namespace)
-    )
+    try:
+        return render_manifest_diff(
+            parse_manifest(bad.manifest, namespace), parse_manifest(wanted.manifest, namespace)
+        )
+    except HelmProblem as problem:
+        return f"There is no diff: {problem}"  # no reason to stand between the operator and the rollback
+
+
+def _objects(release: Release, namespace: str) -> tuple[JsonObject, ...]:
+    try:
+        return parse_manifest(release.manifest, namespace)
+    except HelmProblem:
+        return ()
+
+
+def _know_secrets(scene: Scene, history: ReleaseHistory) -> None:
+    """The values of the release's own Secrets are blanked from here on."""
+    for release in history.releases:
+        for item in _objects(release, scene.env.namespace):
+            if item.get("kind") == "Secret":
+                for value in secret_values(item):
+                    scene.redactor.add(value)

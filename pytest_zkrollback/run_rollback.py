@@ -6,7 +6,7 @@ import shlex
 from enum import Enum
 
 from .clients.helm import DEADLINE_GRACE_S, HelmVersion
-from .domain.errors import ZkRollbackError
+from .domain.errors import HelmProblem, ZkRollbackError
 from .domain.model import Guard, Outcome
 from .domain.observation import JsonObject
 from .domain.verdict import Word
@@ -173,7 +173,10 @@ def _live_already(scene: Scene, history: ReleaseHistory, target: int) -> str:
     same = history.origin(head.revision) == history.origin(target)
     if wanted is None or head.status != "deployed" or not same:
         return ""
-    expected = parse_manifest(wanted.manifest, scene.env.namespace)
+    try:
+        expected = parse_manifest(wanted.manifest, scene.env.namespace)
+    except HelmProblem:
+        return ""
     if compare(expected, fetch_live(scene.kube, expected)):
         return ""
     return f"revision {head.revision} already is revision {target}, in history and in the live objects"

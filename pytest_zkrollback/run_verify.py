@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .compose import build_checks
-from .domain.errors import ZkRollbackError
-from .domain.model import Outcome
+from .compose import EQUIVALENCE, build_checks
 from .domain.observation import Sample
 from .domain.verdict import Judgement, Verdict, Word
 from .engine.samples import Samples
 from .engine.schedule import ROLLOUT_PREFIX, Schedule
 from .engine.watch import ClusterWatch
-from .release.history import ReleaseHistory, fetch_history
+from .release.history import ReleaseHistory
 from .scene import Scene
 
 
@@ -59,24 +57,14 @@ def run_verify(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since
             samples.add_health(sample.at, sample.value is not None and not sample.value.trouble)
 
     scene.display.status("verifying the checklist")
-    schedule = Schedule(wanted, scene.clock, since, note, on_begin=watch.refresh, on_sample=picture)
+    schedule = Schedule(
+        wanted,
+        scene.clock,
+        since,
+        note,
+        on_begin=watch.refresh,
+        on_sample=picture,
+        stays_open=lambda item_id: item_id == EQUIVALENCE or item_id.startswith(ROLLOUT_PREFIX),
+    )
     schedule.run(lambda: scene.signals.count > 0)
     scribe.samples(samples.points())
-    if not scene.signals.count:
-        _look_for_newer(scene)
-
-
-def _look_for_newer(scene: Scene) -> None:
-    """A revision that somebody made while we looked: what we verified is not what runs."""
-    expected = scene.scribe.record.revision_after
-    try:
-        head = fetch_history(scene.kube, scene.env.namespace, scene.env.release).head.revision
-    except ZkRollbackError as error:
-        scene.scribe.event(f"whether a newer revision appeared is unknown: {error}", "zkrollback")
-        return
-    if expected is not None and head.revision != expected:
-        scene.scribe.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision)
-        scene.scribe.event(
-            f"superseded: revision {head.revision} ({head.description}) appeared during verification",
-            "helm history",
-        )

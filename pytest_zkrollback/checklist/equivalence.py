@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
 from ..domain.environment import Environment
 from ..domain.errors import Forbidden, Unauthorized, ZkRollbackError
+from ..domain.model import Revision
 from ..domain.observation import History, JsonObject
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
@@ -23,26 +24,34 @@ _OVER = ("Succeeded", "Failed")
 class Observed:
     """One look: the live objects in the manifest's order, and the namespaces' ReplicaSets and pods.
 
-    ``error`` is why there are no pods to look at.
+    ``error`` is why there are no pods to look at. ``leftovers`` answers the check's; ``head`` is the
+    release's newest revision at that moment.
     """
 
     live: tuple[Live, ...]
     replicasets: tuple[JsonObject, ...] = ()
     pods: tuple[JsonObject, ...] = ()
     error: ZkRollbackError | None = None
+    leftovers: tuple[Live, ...] = ()
+    head: Revision | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class EquivalenceCheck:
     """Compares, read-only, everything that ``target`` states with what is live.
 
-    ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``).
+    ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``); ``leftovers``
+    those that only rolled-away revisions have, which have to be gone; ``head`` reads the release's newest
+    revision, which has to be ``expected_head`` (None: not known) and deployed.
     """
 
     env: Environment
     kube: Kube
     revision: int
     target: tuple[JsonObject, ...]
+    leftovers: tuple[JsonObject, ...] = ()
+    head: Callable[[], Revision] | None = None
+    expected_head: int | None = None
     id: str = field(default="release-equivalence", init=False)
     title: str = field(default="Live objects equal the target revision", init=False)
     stage: Stage = field(default=Stage.SETTLED, init=False)
@@ -53,8 +62,9 @@ class EquivalenceCheck:
     def expected(self) -> str:
         """What has to be seen."""
         return (
-            f"all {len(self.target)} objects of revision {self.revision} are live as stated, and every pod "
-            "of its workloads runs its images"
+            f"all {len(self.target)} objects of revision {self.revision} are live as stated, every pod of "
+            "its workloads runs its images, nothing of the rolled-away revisions is left, and helm calls "
+            "the release deployed"
         )
 
     @property
@@ -65,7 +75,9 @@ class EquivalenceCheck:
 
     def observe(self) -> Observed:
         """Every object, then ReplicaSets and pods; what could not be read is in the answer."""
+        head = self.head() if self.head is not None else None
         live = fetch_live(self.kube, self.target)
+        leftovers = fetch_live(self.kube, self.leftovers)
         replicasets: list[JsonObject] = []
         pods: list[JsonObject] = []
         try:
@@ -74,8 +86,8 @@ class EquivalenceCheck:
                 replicasets += self.kube.list(f"/apis/apps/v1/{place}/replicasets")
                 pods += self.kube.list(f"/api/v1/{place}/pods")
         except ZkRollbackError as error:
-            return Observed(live, error=error)
-        return Observed(live, tuple(replicasets), tuple(pods))
+            return Observed(live, error=error, leftovers=leftovers, head=head)
+        return Observed(live, tuple(replicasets), tuple(pods), leftovers=leftovers, head=head)
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the deadline is the schedule's
         """PASS if all was read and equal; a difference is FAIL at once, an old pod only when it stays."""
@@ -92,17 +104,29 @@ class EquivalenceCheck:
         return self._judged(sample.value, rollouts_passed=history.rollouts_passed)
 
     def _judged(self, seen: Observed, *, rollouts_passed: bool) -> Judgement:
+        trouble = self._head_trouble(seen.head)
+        if trouble is not None:
+            return trouble
         differences = compare(self.target, seen.live)
         wrong = [one for one in differences if not one.unknown]
         errors = [one.error for one in differences if one.error is not None]
         if seen.error is not None:
             errors.append(seen.error)
+        errors += [answer.error for answer in seen.leftovers if answer.error is not None]
+        left = [
+            f"{identity(item).label}, which revision {self.revision} does not have, is still live"
+            for item, answer in zip(self.leftovers, seen.leftovers, strict=True)
+            if answer.item is not None and not answer.item["metadata"].get("deletionTimestamp")
+        ]
         pods, strays = judge_pods(self.target, seen)
         how = f"read-only comparison of {len(self.target)} objects and {pods} pods"
-        proof = _proof(differences, strays, seen.error)
+        proof = _proof(differences, [*left, *strays], seen.error)
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             return Verdict(word=Word.FAIL, observed=f"{wrong[0]}{more}; {how}", evidence=proof)
+        if left:
+            more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+            return Verdict(word=Word.FAIL, observed=f"{left[0]}{more}; {how}", evidence=proof)
         if errors:
             observed = f"{len(errors)} of these reads failed: {errors[0]} ({how})"
             if all(isinstance(error, Forbidden | Unauthorized) for error in errors):
@@ -115,6 +139,21 @@ class EquivalenceCheck:
                 return Pending(observed=observed, seen=True, evidence=proof)
             return Verdict(word=Word.FAIL, observed=observed, evidence=proof)
         return Verdict(word=Word.PASS, observed=f"No difference; {how}", evidence=proof)
+
+    def _head_trouble(self, head: Revision | None) -> Verdict | None:
+        """A newer revision than ours, or one that helm does not call deployed."""
+        if head is None:
+            return None
+        if self.expected_head is not None and head.revision != self.expected_head:
+            text = f"superseded: revision {head.revision} ({head.description}) appeared meanwhile"
+            return Verdict(word=Word.FAIL, observed=text)
+        if head.status != "deployed":
+            word = Word.FAIL if head.status == "failed" else Word.UNVERIFIED
+            text = (
+                f"helm calls revision {head.revision} {head.status}: {head.description or 'no description'}"
+            )
+            return Verdict(word=word, observed=text)
+        return None
 
 
 def judge_pods(target: Sequence[JsonObject], seen: Observed) -> tuple[int, list[str]]:
@@ -182,7 +221,7 @@ def _proof(
     if differences:
         parts.append(evidence("Target revision (-) and live (+)", render_differences(differences), "diff"))
     if strays:
-        parts.append(evidence("Pods that are not the target's", "\n".join(strays)))
+        parts.append(evidence("What is not the target's", "\n".join(strays)))
     if error is not None:
         parts.append(evidence("Pods were not read", str(error)))
     return tuple(parts)

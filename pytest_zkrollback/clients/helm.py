@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..domain.errors import HelmProblem
 from ..domain.ports import Finished, Processes
@@ -13,6 +15,7 @@ from ..domain.ports import Finished, Processes
 VERSION_TIMEOUT_S = 4
 # helm rounds --timeout to what Go's ParseDuration reads, and its own end comes before ours.
 DEADLINE_GRACE_S = 15
+_REDIRECTS = ("HELM_NAMESPACE", "HELM_MAX_HISTORY", "HELM_DEBUG")
 DESCRIPTION_LIMIT = 256  # characters; Helm 4 refuses 257 (helm-measured.md, 7)
 
 
@@ -77,13 +80,15 @@ class HelmCli:
         if context is not None:
             self._scope += ["--kube-context", context]
         if kubeconfig is not None:
-            self._scope += ["--kubeconfig", kubeconfig]
+            self._scope += ["--kubeconfig", str(Path(kubeconfig).expanduser())]  # as our own reader does
         self._environ = {
             key: value
             for key, value in environ.items()
-            if not key.startswith("HELM_KUBE")
-            and key not in ("HELM_NAMESPACE", "HELM_MAX_HISTORY", "HELM_DEBUG")
+            if not key.startswith("HELM_KUBE") and key not in _REDIRECTS
         }
+        if context is None:
+            # In the cluster helm has to use the service account too, whatever kubeconfig lies around.
+            self._environ["KUBECONFIG"] = os.devnull
 
     def fetch_version(self) -> HelmVersion:
         """``helm version``; raises HelmProblem."""
@@ -111,7 +116,7 @@ class HelmCli:
     def run_rollback(self, argv: list[str], *, timeout_s: float, on_start: Callable[[int], None]) -> Finished:
         """The one call that changes anything. Helm's own --timeout ends it before our deadline does."""
         return self._processes.run(
-            argv, timeout_s=timeout_s + DEADLINE_GRACE_S, env=self._environ, on_start=on_start
+            argv, timeout_s=timeout_s + DEADLINE_GRACE_S, env=self._environ, on_start=on_start, survives=True
         )
 
 

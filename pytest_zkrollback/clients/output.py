@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import suppress
+from typing import IO
+
+_CHUNK_BYTES = 1 << 20
+
 
 class Bounded:
     """Bytes of any amount, kept as head and tail."""
@@ -31,3 +37,36 @@ class Bounded:
             return (self._head + self._tail).decode(errors="replace")
         head, tail = self._head.decode(errors="replace"), self._tail.decode(errors="replace")
         return f"{head}\n[... {self._left_out} bytes left out ...]\n{tail}"
+
+
+class OutputFiles:
+    """Two nameless temporary files for a program's outputs; without a disk, nothing is kept."""
+
+    def __init__(self) -> None:
+        """Open both."""
+        self._files: tuple[IO[bytes], ...] = ()
+        with suppress(OSError):
+            self._files = (tempfile.TemporaryFile(), tempfile.TemporaryFile())  # noqa: SIM115 - closed by close()
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """The file for standard output, or None."""
+        return self._files[0] if self._files else None
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """The file for standard error, or None."""
+        return self._files[1] if self._files else None
+
+    def read_into(self, both: Bounded, *each: Bounded) -> None:
+        """Hand on what was written, standard output first."""
+        for file, kept in zip(self._files, each, strict=False):
+            file.seek(0)
+            while chunk := file.read(_CHUNK_BYTES):
+                kept.add(chunk)
+                both.add(chunk)
+
+    def close(self) -> None:
+        """Forget both."""
+        for file in self._files:
+            file.close()

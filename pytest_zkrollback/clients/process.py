@@ -22,7 +22,7 @@ from ..domain.errors import ProcessProblem
 from ..domain.ports import Clock, Finished
 from .clock import SystemClock
 from .daemon import Daemon
-from .output import Bounded
+from .output import Bounded, OutputFiles
 
 TERM_GRACE_S = 2.0
 _LOOK_S = 0.05  # how often it is looked whether the program ended although its pipes are still open
@@ -43,6 +43,12 @@ class LocalProcesses:
         """Keep the clock that deadlines are taken from."""
         self._clock = clock if clock is not None else SystemClock()
         self._end_on_error = end_on_error
+        self._live: set[int] = set()
+
+    def end_all(self) -> None:
+        """SIGKILL the group of everything that still runs, but for what was started to survive us."""
+        for pid in tuple(self._live):
+            _signal_group(pid, signal.SIGKILL)
 
     def run(
         self,
@@ -54,6 +60,7 @@ class LocalProcesses:
         on_line: Callable[[str], None] | None = None,
         on_start: Callable[[int], None] | None = None,
         limit_bytes: int = 256 * 1024,
+        survives: bool = False,
     ) -> Finished:
         """Run to its end in a session of its own, standard input closed; raises ProcessProblem.
 
@@ -63,8 +70,13 @@ class LocalProcesses:
         ``timeout_s`` the process group gets SIGTERM, 2 s later SIGKILL; then ``exit_code`` is None.
         """
         begun = self._clock.monotonic_s()
-        popen = _popen(argv, env, cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        files = OutputFiles() if survives else None
+        stdout: IO[bytes] | int = subprocess.PIPE if files is None else files.stdout or subprocess.DEVNULL
+        stderr: IO[bytes] | int = subprocess.PIPE if files is None else files.stderr or subprocess.DEVNULL
+        popen = _popen(argv, env, cwd, stdout=stdout, stderr=stderr)
         watch = _Watch(popen, self._clock, limit_bytes, on_line)
+        if not survives:
+            self._live.add(popen.pid)
         try:
             if on_start is not None:
                 on_start(popen.pid)
@@ -72,6 +84,8 @@ class LocalProcesses:
             if timed_out:
                 self._end_group(popen, watch)
             leftover = watch.drain()
+            if files is not None:
+                files.read_into(watch.output, watch.stdout, watch.stderr)
         except BaseException:
             if self._end_on_error:
                 self._end_group(popen, None)
@@ -80,7 +94,10 @@ class LocalProcesses:
                 popen.returncode = 0 if popen.poll() is None else popen.returncode
             raise
         finally:
+            self._live.discard(popen.pid)
             watch.close()
+            if files is not None:
+                files.close()
         return Finished(
             argv=tuple(argv),
             exit_code=None if timed_out else popen.returncode,

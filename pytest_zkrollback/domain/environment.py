@@ -41,7 +41,7 @@ class Health(_Table):
 
     path: str = Field(default="/health", pattern=r"^/", description="appended to the url")
     expect: dict[str, str | bool | int] = Field(
-        default={"database": "ok"}, description="member (dots for nesting) -> exact value"
+        default={"database": "ok"}, min_length=1, description="member (dots for nesting) -> exact value"
     )
     passes: int = Field(default=3, ge=1, le=100, description="passes in a row")
     interval_s: Seconds = Field(default=0.5, description="between two requests")

@@ -151,8 +151,12 @@ class Processes(Protocol):
         on_line: Callable[[str], None] | None = None,
         on_start: Callable[[int], None] | None = None,
         limit_bytes: int = 256 * 1024,
+        survives: bool = False,
     ) -> Finished:
         """Run to its end in a session of its own, standard input closed; raises ProcessProblem.
+
+        ``survives``: it has to finish even if we end (helm), so it writes to files and not to our pipes,
+        where its next word would kill it; ``on_line`` is not called then.
 
         A child that outlives it and keeps the pipe open does not hang us. At ``timeout_s`` the whole
         process group is ended (TERM, then KILL) and ``timed_out`` is set.

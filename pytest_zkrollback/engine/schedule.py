@@ -23,6 +23,8 @@ ROLLOUT_PREFIX: Final = "rollout-"
 _TICK_S: Final = 0.03
 # Without a new sample a judgement changes only by the passing of time; no judge needs that finer.
 _REJUDGE_S: Final = 0.2
+# For the last look at what stays open, even where its deadline is over by then.
+_CLOSING_S: Final = 10.0
 _KEPT_EARLY: Final = 50
 _KEPT_FIRST: Final = 10
 _KEPT: Final = 250
@@ -49,6 +51,7 @@ class _Run:
     judged_s: float = 0.0
     judgement: Judgement | None = None
     final: bool = False
+    newest: datetime | None = None  # when the newest sample that was judged began
 
     @property
     def is_rollout(self) -> bool:
@@ -85,8 +88,8 @@ class Schedule:
 
     ``since`` is when the rollback began (verify-only: when the head was deployed), server time.
     ``on_judgement(check id, judgement, started_at, finished_at or None)`` is called in the thread of
-    :meth:`run` whenever a judgement changed. A rollout's PASS may still change, until every other item is
-    judged; all verdicts are final and have been told before a LAST check begins.
+    :meth:`run` whenever a judgement changed. A PASS that stays open may still change, until every other item
+    is judged; all verdicts are final and have been told before a LAST check begins.
     ``on_begin`` is called once when judging begins, before the first sample that counts is taken: the
     place for :meth:`~.watch.ClusterWatch.refresh`. ``on_sample(check id, sample)`` is called in the
     observing thread for every sample (for the recovery clock); neither may raise.
@@ -103,8 +106,12 @@ class Schedule:
         *,
         on_begin: Callable[[], None] | None = None,
         on_sample: Callable[[str, Sample], None] | None = None,
+        stays_open: Callable[[str], bool] = lambda item_id: item_id.startswith(ROLLOUT_PREFIX),
     ) -> None:
-        """Nothing is observed before :meth:`start` or :meth:`run`."""
+        """Nothing is observed before :meth:`start` or :meth:`run`.
+
+        ``stays_open``: the ids whose PASS is looked at once more when every other item is judged.
+        """
         self._runs = [_Run(check) for check in checks]
         self._clock = clock
         self._since = since
@@ -115,7 +122,8 @@ class Schedule:
         self._wake = Event()
         self._latest = datetime.min.replace(tzinfo=since.tzinfo)
         self._rollouts_passed: bool | None = None
-        self._closing = False
+        self._stays_open = stays_open
+        self._closing_from: datetime | None = None
 
     def start(self) -> None:
         """Begin to observe what is observed again and again; judging begins with :meth:`run`."""
@@ -155,7 +163,10 @@ class Schedule:
                 verdict is not None and verdict.word is Word.PASS for verdict in rollouts
             )
         before_last = [run for run in self._runs if run.check.stage is not Stage.LAST]
-        self._closing = all(run.final for run in before_last if not run.is_rollout)
+        if self._closing_from is None and all(
+            run.final for run in before_last if not self._stays_open(run.check.id)
+        ):
+            self._begin_closing([run for run in before_last if run.verdict and not run.final])
         open_stages = {
             Stage.AT_ONCE: True,
             Stage.SETTLED: self._rollouts_passed is not None,
@@ -169,6 +180,14 @@ class Schedule:
                 run.due.set()
                 self._observe(run)
 
+    def _begin_closing(self, still_open: Sequence[_Run]) -> None:
+        """From here on a sample decides for good; it has to be taken from here on, too."""
+        with self._lock:
+            self._closing_from = self._tick()
+        for run in still_open:
+            run.begun_s = max(run.begun_s, self._clock.monotonic_s() + _CLOSING_S - run.check.deadline_s)
+            run.due.set()
+
     def _judge_all(self) -> bool:
         """Judge what is due; True if a verdict became final."""
         decided = False
@@ -177,8 +196,7 @@ class Schedule:
                 continue
             now_s = self._clock.monotonic_s()
             over = now_s - run.begun_s >= run.check.deadline_s
-            closes = self._closing and run.verdict is not None
-            if not (run.fresh or over or closes or now_s - run.judged_s >= _REJUDGE_S):
+            if not (run.fresh or over or now_s - run.judged_s >= _REJUDGE_S):
                 continue
             judgement = self._judge(run)
             if over and not isinstance(judgement, Verdict):
@@ -195,8 +213,12 @@ class Schedule:
         return decided
 
     def _is_final(self, run: _Run, verdict: Verdict) -> bool:
-        """Every verdict is, but a rollout's PASS: pods that crash while the others are judged overturn it."""
-        return not run.is_rollout or verdict.word is not Word.PASS or self._closing
+        """Every verdict is, but a PASS that stays open: what goes wrong meanwhile overturns it."""
+        if verdict.word is not Word.PASS or not self._stays_open(run.check.id):
+            return True
+        if self._closing_from is None or run.newest is None:
+            return False
+        return run.newest >= self._closing_from
 
     def _judge(self, run: _Run) -> Judgement | None:
         """The judgement on what was seen since judging began; None if nothing was."""
@@ -204,6 +226,7 @@ class Schedule:
             run.fresh = False
             bug = run.bug
             seen = bool(run.counted)
+            run.newest = run.counted[-1].at if run.counted else None
             history = History(
                 samples=(*run.early, *run.counted),
                 since=self._since,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple
 
 import yaml
@@ -61,6 +63,18 @@ for _tag, _pattern, _first in (
     ("merge", r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+def _untagged(loader: Any, _suffix: str, node: Any) -> Any:
+    """A local tag (``!foo bar``) says nothing to Go's YAML: the plain value counts."""
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_scalar(node)
+
+
+_Loader.add_multi_constructor("!", _untagged)
 
 
 def parse_manifest(text: str, namespace: str) -> tuple[JsonObject, ...]:
@@ -216,3 +230,12 @@ def _dumped(item: JsonObject | None) -> list[str]:
     if item is None:
         return []
     return str(yaml.safe_dump(item, sort_keys=True, allow_unicode=True, width=200)).splitlines()
+
+
+def secret_values(item: JsonObject) -> tuple[str, ...]:
+    """The values of a Secret's ``data`` (decoded) and ``stringData``; what is no text is left out."""
+    found = [str(value) for value in (item.get("stringData") or {}).values() if value is not None]
+    for value in (item.get("data") or {}).values():
+        with suppress(ValueError, UnicodeDecodeError):
+            found.append(base64.b64decode(str(value), validate=True).decode())
+    return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..domain.errors import ZkRollbackError
@@ -51,12 +51,12 @@ def fetch_facts(
     kube: Kube,
     helm: Callable[[], HelmCli],
     fetch_history: Callable[[], ReleaseHistory],
-    manifest_objects: Callable[[ReleaseHistory], Iterable[JsonObject]],
+    plan_writes: Callable[[ReleaseHistory], Mapping[tuple[str, ...], Sequence[JsonObject]]],
     clock: Clock,
     *,
     writes: bool,
 ) -> Facts:
-    """Everything that the guards judge. ``manifest_objects``: what helm would write.
+    """Everything that the guards judge. ``plan_writes``: the verbs that helm will need, with their objects.
 
     Without ``writes`` (verify-only) only what verifying needs is asked.
     """
@@ -72,8 +72,7 @@ def fetch_facts(
 
     def denied() -> Sequence[str]:
         history_known.wait(env.preflight_budget_s)
-        objects = list(manifest_objects(found[0])) if found else []
-        return fetch_denied(kube, env.namespace, objects)
+        return fetch_denied(kube, env.namespace, plan_writes(found[0]) if found else {})
 
     questions: dict[str, Callable[[], object]] = {
         "history": history,
@@ -91,18 +90,21 @@ def fetch_identity(kube: Kube) -> str:
     return str(kube.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
 
 
-def fetch_denied(kube: Kube, namespace: str, objects: Sequence[JsonObject]) -> tuple[str, ...]:
+def fetch_denied(
+    kube: Kube, namespace: str, writes: Mapping[tuple[str, ...], Sequence[JsonObject]]
+) -> tuple[str, ...]:
     """The rights that helm needs and that the API server says are missing, by SelfSubjectAccessReview.
 
-    ``objects`` are those of the target's manifest: helm patches what exists and creates what does not.
-    Raises ClusterError where a review got no answer.
+    ``writes`` maps verbs to the objects that helm will need them for. Raises ClusterError where a review
+    got no answer.
     """
     wanted = {(verb, "", "secrets") for verb in _STORE_VERBS}
-    for entry in objects:
-        api_version, kind = str(entry.get("apiVersion", "")), str(entry.get("kind", ""))
-        group = api_version.rpartition("/")[0]
-        resource = kube.resource_path(api_version, kind, namespace).rstrip("/").rsplit("/", 1)[-1]
-        wanted |= {(verb, group, resource) for verb in ("get", "patch", "create")}
+    for verbs, entries in writes.items():
+        for entry in entries:
+            api_version, kind = str(entry.get("apiVersion", "")), str(entry.get("kind", ""))
+            group = api_version.rpartition("/")[0]
+            resource = kube.resource_path(api_version, kind, namespace).rstrip("/").rsplit("/", 1)[-1]
+            wanted |= {(verb, group, resource) for verb in verbs}
     lock = threading.Lock()
     missing: list[str] = []
     errors: list[ZkRollbackError] = []

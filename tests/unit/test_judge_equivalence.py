@@ -79,7 +79,8 @@ def test_it_is_a_check():
         10,
     )
     assert check.expected == (
-        "all 2 objects of revision 5 are live as stated, and every pod of its workloads runs its images"
+        "all 2 objects of revision 5 are live as stated, every pod of its workloads runs its images, nothing of "
+        "the rolled-away revisions is left, and helm calls the release deployed"
     )
     assert check.command == (
         "helm get manifest web --revision 5 -n n --kube-context ctx | kubectl diff -f - -n n --context ctx"

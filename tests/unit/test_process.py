@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -270,6 +272,7 @@ def test_a_server_that_cannot_start_is_said(tmp_path: Path) -> None:
 
 DAEMON = """
 import sys
+import threading
 from pytest_zkrollback.clients.process import detach
 detach()
 for line in sys.stdin:
@@ -310,3 +313,46 @@ def test_a_daemon_that_fails_before_it_detaches_is_said(tmp_path: Path) -> None:
         f"/bin/sh -c echo no >&2; exit 3 ended with exit code 3; its log is {tmp_path}/log."
     )
     assert (tmp_path / "log").read_text() == "no\n"
+
+
+def test_fault_25_what_survives_us_is_not_killed_by_its_next_word(tmp_path: Path) -> None:
+    """The starter is killed while its program still has to write, as helm does in mid-rollback."""
+    starter = (
+        "import sys; from pytest_zkrollback.clients.process import LocalProcesses;"
+        "LocalProcesses().run(['sh', '-c', 'sleep 0.5; echo late; echo late >&2; touch done'],"
+        " timeout_s=30, on_start=lambda pid: print(pid, flush=True), survives=True)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", starter], cwd=tmp_path, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert int(process.stdout.readline()) > 0
+    process.kill()
+    process.communicate(timeout=10)
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "done").exists():
+        assert time.monotonic() < deadline, "it died with its starter"
+        time.sleep(0.02)
+
+
+def test_what_survives_us_is_read_after_its_end_and_stays_bounded() -> None:
+    script = "import sys; print('o' * 3_000_000); print('e', file=sys.stderr); sys.exit(3)"
+    done = LocalProcesses().run([sys.executable, "-c", script], timeout_s=30, limit_bytes=1000, survives=True)
+    assert (done.exit_code, done.stderr) == (3, "e\n")
+    assert "bytes left out" in done.stdout
+    assert len(done.output) < 2000
+
+
+def test_everything_else_can_be_ended_at_once() -> None:
+    processes = LocalProcesses()
+    finished: list[object] = []
+    started = threading.Event()
+
+    def run() -> None:
+        script = ["sh", "-c", "sleep 60 & sleep 60"]
+        finished.append(processes.run(script, timeout_s=90, on_start=lambda pid: started.set()))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(5)
+    processes.end_all()
+    thread.join(5)
+    assert len(finished) == 1
