@@ -11,8 +11,10 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from .domain.model import Record
+from .domain.model import Mode, Outcome, Record
 from .domain.ports import Clock
+from .record.inert import inert_line
+from .record.outcome import choose_outcome
 from .record.terminal import render_live, render_progress_line
 
 _REFRESH_PER_S = 8
@@ -30,6 +32,8 @@ class Display:
         self._last_change = ""
         self._lock = threading.Lock()
         self._live: Live | None = None
+        self._ended = False
+        self._error: type[BaseException] | None = None
         if stream.isatty():
             console = Console(file=stream, highlight=False)
             if not console.is_dumb_terminal:
@@ -48,13 +52,16 @@ class Display:
             self._live.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Draw the last state, which stays on the screen."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Draw the last state, which stays on the screen; an exception of ``kind`` ended the run."""
+        self._ended = True
+        self._error = kind
         if self._live is not None:
             self._live.stop()
 
     def status(self, text: str) -> None:
         """One line about what is going on now (redacted by the caller)."""
+        text = inert_line(text)  # a script's own words: no escape sequence reaches the terminal
         self._status = text
         if self._live is None:
             self._line(text)
@@ -72,8 +79,20 @@ class Display:
             self._write(text + "\n")
 
     def _render(self) -> RenderableType:
-        table = render_live(self._fetch(), self._clock.now())
-        return Group(table, Text("  " + self._status, style="dim", no_wrap=True, overflow="ellipsis"))
+        record, now = self._fetch(), self._clock.now()
+        if not self._ended:
+            status = Text("  " + self._status, style="dim", no_wrap=True, overflow="ellipsis")
+            return Group(render_live(record, now), status)
+        if record.outcome is Outcome.RUNNING:  # the run puts its outcome into the record only after this
+            record = record.model_copy(update={"outcome": self._outcome(record)})
+        return render_live(record, now)
+
+    def _outcome(self, record: Record) -> Outcome:
+        if self._error is not None and issubclass(self._error, KeyboardInterrupt):
+            return Outcome.INTERRUPTED
+        if self._error is not None and record.mode is Mode.ROLLBACK:
+            return Outcome.REFUSED
+        return choose_outcome(record.items)
 
     def _write(self, text: str) -> None:
         # A closed terminal must not end the run (design: nothing about telling stops it).

@@ -145,8 +145,10 @@ class SamplePoint(_Part):
     """A point of the recovery picture."""
 
     at: Time = Field(description="when it was seen")
-    series: str = Field(description="'replicas/<workload>/<revision or image>' or 'health'")
-    value: float = Field(description="ready replicas; health: 1 ok, 0 not")
+    series: str = Field(
+        description="'replicas/<workload>/<revision or image>', 'wanted/<workload>' or 'health'"
+    )
+    value: float = Field(description="ready or wanted replicas; health: 1 ok, 0 not")
 
 
 class Delivery(_Part):
@@ -206,6 +208,9 @@ class Record(_Part):
     drill: str = Field(
         default="", description="the drill's cluster: 'ended' with the run or 'kept'; empty: no drill"
     )
-    next_commands: tuple[str, ...] = Field(default=(), description="what to type next: undo or continue")
+    next_commands: tuple[str, ...] = Field(
+        default=(),
+        description="shell lines, what to type next; one that begins with '# ' says what the one below is for",
+    )
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, helm, Kubernetes, Python, ...")

@@ -17,8 +17,8 @@ HEALTH: Final = "health"
 class Samples:
     """Collects points for the given workloads (``kind/name``); may be fed from any thread.
 
-    Series: ``replicas/<workload's name>/<image tag>`` (ready pods, a point on every change only) and
-    ``health`` (1 ok, 0 not). At most about ``limit`` points are held: beyond that the unchanging stretches
+    Series: ``replicas/<workload's name>/<image tag>`` (ready pods) and ``wanted/<workload's name>``, both a
+    point on every change only, and ``health`` (1 ok, 0 not). At most about ``limit`` points are held: beyond that the unchanging stretches
     are thinned first, then every other point; the first and last of each series stay.
     """
 
@@ -44,9 +44,10 @@ class Samples:
                 if _owned(pod, owners):
                     series = prefix + image_tag(_image(pod))
                     ready[series] = ready.get(series, 0) + _is_ready(pod)
+            counts = _wanted(snapshot, workload)
             with self._lock:
                 gone = {series: 0 for series in self._series if series.startswith(prefix)}
-                for series, count in (gone | ready).items():
+                for series, count in (gone | ready | counts).items():
                     points = self._series.get(series)
                     if points is None or points[-1].value != count:
                         self._add(SamplePoint(at=snapshot.at, series=series, value=count))
@@ -68,6 +69,19 @@ class Samples:
             longest = max(self._series, key=lambda series: len(self._series[series]))
             if len(self._series[longest]) > 3:
                 self._series[longest] = _thinned(self._series[longest])
+
+
+def _wanted(snapshot: Snapshot, workload: str) -> dict[str, int]:
+    """Series and number of the replicas that the workload asks for; empty where it is not there."""
+    kind, _, name = workload.partition("/")
+    for item in snapshot.objects.get(f"{kind}s") or ():
+        if item["metadata"].get("name") == name:
+            if kind == "daemonset":
+                count = (item.get("status") or {}).get("desiredNumberScheduled")
+            else:
+                count = (item.get("spec") or {}).get("replicas")
+            return {} if count is None else {f"wanted/{name}": int(count)}
+    return {}
 
 
 def image_tag(image: str) -> str:

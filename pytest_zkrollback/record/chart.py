@@ -14,8 +14,11 @@ from datetime import datetime, timedelta
 from markupsafe import Markup, escape
 
 from ..domain.model import Record, Revision, SamplePoint
-from .facts import clock_time, duration, word_of
 from .inert import inert_line
+from .red import (
+    word_of,
+)
+from .times import clock_time, duration
 
 WIDTH = 960
 _LEFT = 190
@@ -53,11 +56,11 @@ def _short(seconds: float) -> str:
 
 
 def _axis(record: Record) -> _Axis:
-    times = [record.started_at]
-    times += [each.at for each in record.samples]
+    """From the first look on: what comes before (a drill's start) would only squeeze it."""
+    times = [each.at for each in record.samples]
     times += [each for item in record.items for each in (item.started_at, item.finished_at) if each]
     times += [each for each in (record.helm.started_at, record.helm.finished_at, record.recovered_at) if each]
-    start, end = min(times), max(times)
+    start, end = min(times, default=record.started_at), max(times, default=record.started_at)
     return _Axis(start, max(end, start + timedelta(seconds=1)) + (end - start) * 0.02)
 
 
@@ -104,6 +107,16 @@ def _replicas(record: Record) -> dict[str, dict[str, list[_Run]]]:
     return lanes
 
 
+def charts_begin(record: Record) -> datetime:
+    """The moment that both pictures call 0."""
+    return _axis(record).start
+
+
+def _wanted(record: Record, workload: str) -> float:
+    """How many replicas were wanted at most; 0 where that was not noted."""
+    return max((point.value for point in record.samples if point.series == f"wanted/{workload}"), default=0)
+
+
 def recovery_words(record: Record) -> tuple[str, ...]:
     """The recovery picture in sentences, one per lane; empty without samples."""
     said = []
@@ -112,7 +125,9 @@ def recovery_words(record: Record) -> tuple[str, ...]:
             course = [f"{run.value:g} from {clock_time(run.start)}" for run in runs[:6]]
             more = f" and {len(runs) - 6} more changes" if len(runs) > 6 else ""
             name = _version_name(version, _side(version, record), record)
-            said.append(inert_line(f"{workload}, {name}: ready replicas {', '.join(course)}{more}."))
+            wanted = _wanted(record, workload)
+            of = f" ({wanted:g} wanted)" if wanted else ""
+            said.append(inert_line(f"{workload}, {name}: ready replicas{of} {', '.join(course)}{more}."))
     health = [point for point in record.samples if point.series == "health"]
     if health:
         good = [point.at for point in health if point.value >= 1]
@@ -229,7 +244,8 @@ def _svg(
 
 
 def _lane(axis: _Axis, top: int, workload: str, versions: dict[str, list[_Run]], record: Record) -> Markup:
-    most = max((run.value for runs in versions.values() for run in runs), default=1) or 1
+    ready = max((run.value for runs in versions.values() for run in runs), default=0)
+    most = max(ready, _wanted(record, workload)) or 1
     kind, _, name = workload.partition("/")
     parts = [
         Markup('<text class="lbl" x="0" y="{}">{}</text><text class="sub" x="0" y="{}">{}</text>').format(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from datetime import datetime
 
-from ..domain.model import Guard, Item, Mode, Outcome, Record, Revision
+from ..domain.model import Mode, Outcome, Record, Revision
 from ..domain.verdict import Word
+from .inert import inert_line
+from .red import by_verdict, refused, word_of
+from .times import clock_time, duration, elapsed, moment
+
+NONE_GIVEN = Record.model_fields["next_steps"].default
+_SEEN_LIMIT = 160
 
 GREEN = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS, Outcome.PLANNED)
+
+DONE = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
 
 HEADLINES = {
     Outcome.RUNNING: "NOT FINISHED",
@@ -22,36 +28,6 @@ HEADLINES = {
     Outcome.REFUSED: "REFUSED",
     Outcome.INTERRUPTED: "INTERRUPTED",
 }
-
-
-def moment(at: datetime | None) -> str:
-    """``2026-11-23 11:50:39 UTC``; empty for None."""
-    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def clock_time(at: datetime | None) -> str:
-    """``11:50:39`` (UTC); empty for None."""
-    return "" if at is None else at.astimezone(UTC).strftime("%H:%M:%S")
-
-
-def duration(span: timedelta | float | None) -> str:
-    """``0.4 s``, ``12.0 s``, ``3 min 05 s``, ``2 h 04 min``, ``3 d 02 h``; empty for None."""
-    if span is None:
-        return ""
-    seconds = max(0.0, span.total_seconds() if isinstance(span, timedelta) else span)
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
-
-
-def elapsed(start: datetime | None, end: datetime | None) -> str:
-    """The :func:`duration` between two times; empty if one is not known."""
-    return "" if start is None or end is None else duration(end - start)
 
 
 def offset(record: Record, at: datetime) -> str:
@@ -78,46 +54,29 @@ def what(record: Record) -> str:
     origin = "" if before is None or target is None or before == target else f" from {before} to {target}"
     match record.mode:
         case Mode.VERIFY:
-            return (
-                f"{release} in {env}" + ("" if target is None else f", revision {target}") + " (checked only)"
-            )
+            number = head(record)
+            revision = "" if number is None else f", revision {number}"
+            return f"release {record.release}, environment {env}{revision} (checked only)"
         case Mode.PLAN:
             return f"rollback of {release}{goal} in {env} (rehearsal)"
         case Mode.GITHUB:
             return f"{release} in {env} through GitHub Actions"
         case Mode.RECOVER:
             return f"recovery of {release}{goal} in {env}"
+    if record.helm.skipped_reason and target is not None:
+        return f"{release} already back at {target} in {env}"
     if record.helm.exit_code == 0 and origin:
         return f"{release} rolled back{origin} in {env}"
     return f"rollback of {release}{origin or goal} in {env}"
 
 
-def by_verdict(record: Record, verdict: Word | None) -> tuple[Item, ...]:
-    """The items with this verdict (None: still without one), in the record's order."""
-    return tuple(item for item in record.items if item.verdict is verdict)
-
-
-def red_items(record: Record) -> tuple[Item, ...]:
-    """What is not PASS or WAIVED, failures first; an item without verdict counts once the run is over."""
-    unfinished = () if record.outcome is Outcome.RUNNING else by_verdict(record, None)
-    return by_verdict(record, Word.FAIL) + by_verdict(record, Word.UNVERIFIED) + unfinished
-
-
-def grouped(items: Iterable[Item]) -> list[tuple[Item, ...]]:
-    """Neighbours with the same verdict and the same observation together, so that a refusal is one line."""
-    return [tuple(group) for _, group in groupby(items, key=lambda item: (item.verdict, item.observed))]
-
-
-def word_of(item: Item, record: Record) -> str:
-    """The item's verdict; ``WAITING`` while the run goes on and ``NO VERDICT`` afterwards."""
-    if item.verdict is not None:
-        return str(item.verdict)
-    return "WAITING" if record.outcome is Outcome.RUNNING else "NO VERDICT"
-
-
 def tally(record: Record) -> str:
-    """``11 items: 9 PASS, 1 FAIL, 1 WAIVED``."""
+    """``11 items: 9 PASS, 1 FAIL, 1 WAIVED``; after a refusal, how little was looked at."""
     total = len(record.items)
+    if refused(record):
+        rest = [item for item in record.items if item.id != "preflight"]
+        judged = [item for item in rest if item.verdict in (Word.PASS, Word.FAIL)]
+        return f"{len(judged)} of {_some(len(rest), 'checklist item')} checked"
     counts = [(str(word), len(by_verdict(record, word))) for word in Word]
     counts.append(("without a verdict", len(by_verdict(record, None))))
     shown = ", ".join(f"{count} {word}" for word, count in counts if count)
@@ -148,7 +107,7 @@ def answer(record: Record) -> str:
         case Outcome.SUPERSEDED:
             return "Somebody else changed the release meanwhile: these verdicts do not describe what is live."
         case Outcome.REFUSED if not record.helm.ran:
-            return "Nothing was changed: the rollback was refused before helm ran."
+            return "Refused before helm ran: nothing was changed."
         case Outcome.INTERRUPTED:
             return "The run was interrupted: what had no verdict by then is not known."
     return "Service is not shown to be restored."
@@ -170,10 +129,10 @@ def helm_line(record: Record) -> str:
 def _why_helm_did_not_run(record: Record) -> str:
     if record.helm.skipped_reason:
         return record.helm.skipped_reason.rstrip(".")
-    refused = [guard.id for guard in record.guards if guard.state == "refused"]
+    guards = ", ".join(guard.id for guard in refused(record))
     match record.outcome:
         case Outcome.REFUSED:
-            return f"refused ({', '.join(refused)})" if refused else "refused"
+            return f"refused ({guards})" if guards else "refused"
         case Outcome.RUNNING if record.mode is Mode.ROLLBACK:
             return "not so far"
     match record.mode:
@@ -188,15 +147,27 @@ def _why_helm_did_not_run(record: Record) -> str:
 
 def live_now(record: Record) -> str:
     """What is live, since when, and how well that is known."""
-    helm = record.helm
+    helm, number = record.helm, head(record)
     if helm.running:
         return "Not known: helm's end was not seen. Read the history before anything else."
     if record.revision_after is None and helm.ran:
         return "Not known: helm ran, and the release was not read again."
-    number = record.revision_before if record.revision_after is None else record.revision_after
+    if number is None and record.outcome is Outcome.INTERRUPTED and not record.guards:
+        return "Not known: nothing was reached."
     if number is None:
         return "Not known: the release's history was not read."
-    return f"Revision {number}{_details_of(record, number)}"
+    known = f"{number}{_details_of(record, number)}"
+    equal = next((item for item in record.items if item.id == "release-equivalence"), None)
+    if equal is None or equal.verdict is Word.PASS or record.outcome is Outcome.RUNNING or refused(record):
+        return f"Revision {known}"
+    if equal.verdict is Word.FAIL:
+        return f"Helm's head is revision {known}; {equal.id}: {inert_line(equal.observed, _SEEN_LIMIT)}"
+    return f"Revision {known}; that the live objects match it was not shown ({word_of(equal, record)})"
+
+
+def head(record: Record) -> int | None:
+    """Helm's head, as it was last read."""
+    return record.revision_before if record.revision_after is None else record.revision_after
 
 
 def _details_of(record: Record, number: int) -> str:
@@ -215,13 +186,24 @@ def _details_of(record: Record, number: int) -> str:
     if deployed_at:
         parts.append(f"deployed {moment(deployed_at)}")
     details = f" ({', '.join(parts)})" if parts else ""
-    if not record.helm.ran:
-        details += ", not changed by this run"
-    equal = next((item for item in record.items if item.id == "release-equivalence"), None)
-    asked = record.outcome not in (Outcome.REFUSED, Outcome.RUNNING)
-    if asked and equal and equal.verdict is not Word.PASS:
-        details += f"; that the live objects match it was not shown ({word_of(equal, record)})"
-    return details
+    return details if record.helm.ran else f"{details}, not changed by this run"
+
+
+def revisions(record: Record) -> str:
+    """``before 6, target 5, after 7``; one number where none was asked for."""
+    before, target, after = record.revision_before, record.target_revision, record.revision_after
+    if record.mode is Mode.VERIFY:
+        number = head(record)
+        back = f", a rollback to {target}" if target not in (None, number) else ""
+        return "not known" if number is None else f"{number}{back}"
+    ended = "not changed" if not record.helm.ran else "after not known" if after is None else f"after {after}"
+    return ", ".join(
+        (
+            "before not known" if before is None else f"before {before}",
+            "target not known" if target is None else f"target {target}",
+            ended,
+        )
+    )
 
 
 def revision_of(record: Record, number: int | None) -> Revision | None:
@@ -259,33 +241,13 @@ def _recovery(until: datetime | None) -> str:
     return f" Recovered {moment(until)}." if until else ""
 
 
-def not_checked(record: Record) -> tuple[Item, ...]:
-    """Items about which this run does not know: unverified, waived or without a verdict."""
-    return tuple(item for item in record.items if item.verdict not in (Word.PASS, Word.FAIL))
-
-
-def unknowns(record: Record, most: int = 4) -> str:
-    """``smoke (waived); logs, events, notify, migration and 2 more (unverified)``; empty if all is known."""
-    said = []
-    for word in ("WAIVED", "UNVERIFIED", "NO VERDICT", "WAITING"):
-        ids = [item.id for item in not_checked(record) if word_of(item, record) == word]
-        if len(ids) > most + 1:
-            ids = [", ".join(ids[:most]), f"{len(ids) - most} more"]
-        if ids:
-            said.append(f"{listed(ids)} ({word.lower()})")
-    return "; ".join(said)
-
-
-def refusals(record: Record) -> tuple[Guard, ...]:
-    """The guards that refused and whose evidence no red item repeats."""
-    said = [item.observed for item in red_items(record)]
-    return tuple(each for each in record.guards if each.state == "refused" and each.evidence not in said)
-
-
-def listed(words: Iterable[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+def looked(record: Record) -> str:
+    """How short the look was: ``Verified at 08:22:58 UTC, 2.0 s after helm; not watched since``; or empty."""
+    at, helm_at = record.recovered_at, record.helm.finished_at
+    if at is None or record.outcome not in DONE:
+        return ""
+    after = f", {elapsed(helm_at, at)} after helm" if helm_at else ""
+    return f"Verified at {clock_time(at)} UTC{after}; not watched since"
 
 
 def _some(count: int, noun: str) -> str:

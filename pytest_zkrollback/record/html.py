@@ -16,8 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ..domain.model import Record
-from . import facts
-from .chart import recovery_words, render_gantt, render_recovery
+from . import facts, red, times
+from .chart import charts_begin, recovery_words, render_gantt, render_recovery
 from .inert import inert
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -53,6 +53,7 @@ def render_record(record: Record) -> str:
         recovery=render_recovery(record),
         recovery_words=recovery_words(record),
         gantt=render_gantt(record),
+        charts_begin=charts_begin(record),
         shown=dict(_shown_evidence(record)),
         diff=list(_diff_lines(_cut(record.plan.diff, _DIFF_LIMIT))),
     )
@@ -204,5 +205,5 @@ def template(name: str) -> Template:
         "size": _size,
     }
     environment.tests |= {"link": _is_link}
-    environment.globals |= {"facts": facts, "evidence_id": id}
+    environment.globals |= {"facts": facts, "red": red, "times": times, "evidence_id": id}
     return environment.get_template(name)

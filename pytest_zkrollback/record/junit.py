@@ -6,8 +6,18 @@ from xml.etree import ElementTree as ET  # written here, never read from outside
 
 from ..domain.model import Item, Outcome, Record
 from ..domain.verdict import Word
-from .facts import GREEN, answer, headline, helm_line, live_now, title, word_of
+from .facts import (
+    GREEN,
+    answer,
+    headline,
+    helm_line,
+    live_now,
+    title,
+)
 from .inert import inert, inert_line
+from .red import (
+    word_of,
+)
 
 _OUTPUT_LIMIT = 4000
 

@@ -6,21 +6,26 @@ import re
 
 from ..domain.model import Item, Record
 from .facts import (
+    DONE,
+    NONE_GIVEN,
     answer,
-    clock_time,
-    elapsed,
     headline,
     helm_line,
     live_now,
-    moment,
-    red_items,
+    looked,
     tally,
-    unknowns,
     users_affected,
     what,
-    word_of,
 )
 from .inert import inert, inert_line
+from .red import (
+    not_looked_into,
+    red_items,
+    refused,
+    unknowns,
+    word_of,
+)
+from .times import clock_time, elapsed, moment
 
 # GitHub refuses a comment above 65,536 characters, and Jira one above 32,767.
 LIMIT = 32_000
@@ -100,13 +105,16 @@ def _head(record: Record) -> str:
         ("Helm", escaped(helm_line(record))),
         ("Live now", escaped(live_now(record), 400)),
         ("Users affected", escaped(users_affected(record), 400)),
-        ("Checked", escaped(tally(record))),
-        ("Not checked", escaped(unknowns(record)) or "nothing was left out"),
+        ("Checked", escaped(". ".join(filter(None, (tally(record), looked(record)))))),
+        ("Not checked", escaped("; ".join(_left_out(record)), 600)),
         ("Reason", escaped(record.reason, 1000)),
         ("Incident", record.incident if _LINK.fullmatch(record.incident) else escaped(record.incident, 300)),
         ("Operator", escaped(record.operator, 100)),
         ("Time", escaped(_when(record))),
-        ("Next steps", escaped(record.next_steps, 1000)),
+        (
+            "Operator's next steps",
+            "" if record.next_steps == NONE_GIVEN else escaped(record.next_steps, 1000),
+        ),
     ]
     lines = [
         f"## {headline(record)}: {escaped(what(record), 200)}",
@@ -114,9 +122,18 @@ def _head(record: Record) -> str:
     ]
     lines += [f"**{escaped(record.summary or answer(record), 600)}**", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in facts if value]
+    if record.outcome in DONE:
+        lines += ["", "Next: nothing to do."]
+    elif record.next_commands:
+        lines += ["", "Next:"]
     if record.next_commands:
-        lines += ["", "What to type next:", "", block("\n".join(record.next_commands), "sh", 3000)]
+        lines += ["", block("\n".join(record.next_commands), "sh", 3000)]
     return "\n".join(lines) + "\n"
+
+
+def _left_out(record: Record) -> list[str]:
+    """What nobody looked at; after a refusal that is everything, and said elsewhere."""
+    return [] if refused(record) else [*filter(None, (unknowns(record),)), *not_looked_into(record)]
 
 
 def _when(record: Record) -> str:

@@ -1,86 +1,101 @@
-"""What a run ends with, computed from its record: outcome, summary, next commands. Pure."""
+"""What a run ends with, computed from its record: outcome and summary. Pure."""
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Sequence
 
 from ..domain.environment import Environment
-from ..domain.model import Item, Mode, Outcome, Record
+from ..domain.model import Guard, Item, Mode, Outcome, Record
 from ..domain.verdict import Word
+from . import following
 
-_BEFORE_THE_CHECKLIST = ("preflight", "rollback", "release-equivalence")
+# A PASS of these alone says nothing about users being served.
+_NO_PROOF_OF_SERVICE = ("preflight", "rollback", "release-equivalence", "migration", "notify")
 
 
 def choose_outcome(items: Sequence[Item]) -> Outcome:
-    """The outcome that these items add up to. Green needs every item, and one that was not waived."""
+    """The outcome that these items add up to. Green needs every item, and not all that matter waived."""
     words = [item.verdict for item in items]
-    checklist = [item.verdict for item in items if item.id not in _BEFORE_THE_CHECKLIST]
+    service = [item.verdict for item in items if item.id not in _NO_PROOF_OF_SERVICE]
     if Word.FAIL in words:
         return Outcome.FAILED
-    if any(word not in (Word.PASS, Word.WAIVED) for word in words) or Word.PASS not in checklist:
+    if any(word not in (Word.PASS, Word.WAIVED) for word in words) or Word.PASS not in service:
         return Outcome.UNVERIFIED
     return Outcome.VERIFIED_WITH_WAIVERS if Word.WAIVED in words else Outcome.VERIFIED
 
 
+def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
+    """What to type next: see :func:`following.next_commands`."""
+    return following.next_commands(record, env)
+
+
 def render_summary(record: Record) -> str:
     """One sentence: what is true now."""
+    refused = [guard for guard in record.guards if guard.state == "refused"]
+    where = f"release {record.release}, environment {record.environment},"
     red = [item.id for item in record.items if item.verdict in (Word.FAIL, Word.UNVERIFIED, None)]
-    live = f"revision {record.revision_after}" if record.revision_after is not None else "an unknown revision"
-    origin = (
-        f" (back to {record.target_revision})"
-        if record.target_revision not in (None, record.revision_after)
-        else ""
-    )
-    where = f"{record.release} in {record.environment}"
     match record.outcome:
         case Outcome.VERIFIED:
-            return f"{where} is restored: {live}{origin} is live, every item verified."
+            return f"{_capital(where)} is restored: {_live(record)}, every item verified."
         case Outcome.VERIFIED_WITH_WAIVERS:
-            waived = [item.id for item in record.items if item.verdict is Word.WAIVED]
+            waived = ", ".join(item.id for item in record.items if item.verdict is Word.WAIVED)
             return (
-                f"{where}: {live}{origin} is live, every item verified but those waived: {', '.join(waived)}."
+                f"{_capital(where)} is restored as far as it was checked: {_live(record)}; waived: {waived}."
             )
         case Outcome.FAILED:
-            return f"{where} is NOT restored: {live}{origin} is live; red: {', '.join(red)}."
+            return f"{_capital(where)} is NOT restored: {_live(record)}; red: {', '.join(red)}."
+        case Outcome.UNVERIFIED if refused and not record.helm.ran:
+            return f"Nothing was verified: {_reason(refused)}."
         case Outcome.UNVERIFIED:
-            return f"{where} is NOT proven restored: {live}{origin} is live; red: {', '.join(red)}."
+            return f"{_capital(where)} is NOT proven restored: {_live(record)}; red: {', '.join(red)}."
         case Outcome.REFUSED:
-            refused = [guard.id for guard in record.guards if guard.state == "refused"]
-            return f"Refused before helm ran ({', '.join(refused) or 'see preflight'}): nothing was changed."
+            return f"Refused: {_reason(refused) or 'see preflight'}. Nothing was changed."
+        case Outcome.SUPERSEDED:
+            return (
+                f"Somebody else changed the release meanwhile: Helm's head is revision "
+                f"{record.revision_after}, which these verdicts do not describe."
+            )
         case Outcome.INTERRUPTED:
-            if record.helm.running:
-                return f"Interrupted while helm runs (pid {record.helm.pid}): what is live is not known yet."
-            return f"Interrupted: {where} is not verified; {live}{origin} is live."
+            return _interrupted(record, where)
         case _:
-            return f"{where}: the run has not ended."
+            return f"{_capital(where)}: the run has not ended."
 
 
-def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
-    """What to type next: undo, continue, or, after a refusal, the runbook by hand."""
-    if env is None:
-        return (record.command_line,) if record.command_line else ()
-    helm_flags, kube_flags = f"-n {env.namespace}", f"-n {env.namespace}"
-    if not env.in_cluster:
-        helm_flags += f" --kube-context {shlex.quote(env.context)}"
-        kube_flags += f" --context {shlex.quote(env.context)}"
-    if env.kubeconfig is not None:
-        helm_flags += f" --kubeconfig {shlex.quote(env.kubeconfig)}"
-        kube_flags += f" --kubeconfig {shlex.quote(env.kubeconfig)}"
-    history = f"helm history {record.release} {helm_flags}"
-    verify = f"pytest --env={record.environment}"
-    if record.outcome is Outcome.REFUSED:
-        target = record.target_revision if record.mode is Mode.ROLLBACK else None
-        by_hand = [history]
-        if target is not None:
-            by_hand.append(f"helm rollback {record.release} {target} {helm_flags}")
-        by_hand += [f"kubectl get pods {kube_flags}", verify]
-        return tuple(by_hand)
-    if record.outcome is Outcome.INTERRUPTED:
-        return (history, verify)
-    if record.outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
-        if record.helm.ran and record.revision_before is not None:
-            return (f"helm rollback {record.release} {record.revision_before} {helm_flags}",)
-        return ()
-    red = [item.command for item in record.items if item.verdict is not Word.PASS and item.command]
-    return tuple(dict.fromkeys([history, *red[:3], verify]))
+def _interrupted(record: Record, where: str) -> str:
+    if record.helm.running:
+        return f"Interrupted while helm runs (pid {record.helm.pid}): what is live is not known yet."
+    if record.revision_before is None:
+        return "Interrupted before the release was read: nothing was changed."
+    if record.mode is Mode.ROLLBACK and not record.helm.ran and not record.helm.skipped_reason:
+        return f"Interrupted before helm ran: nothing was changed; {_live(record)}."
+    return f"Interrupted: {where} is not verified; {_live(record)}."
+
+
+def _live(record: Record) -> str:
+    """``revision 7 (back to 5) is live`` where the live objects were seen to match; else Helm's head."""
+    number = record.revision_before if record.revision_after is None else record.revision_after
+    if number is None or (record.helm.ran and record.revision_after is None):
+        return "what is live is not known"
+    back = f" (back to {record.target_revision})" if record.target_revision not in (None, number) else ""
+    equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
+    if record.helm.ran and record.target_revision is not None and equal is not Word.PASS:
+        return f"Helm's head is revision {number}{back}"
+    if equal is Word.FAIL:
+        return f"Helm's head is revision {number}{back}"
+    return f"revision {number}{back} is live"
+
+
+def _reason(refused: Sequence[Guard]) -> str:
+    """The first refusal's first sentence, to stand after a colon; how many more there are."""
+    if not refused:
+        return ""
+    text = re.split(r"\.\s+(?=[A-Z])", refused[0].evidence.strip(), maxsplit=1)[0].rstrip(".")
+    if re.match(r"[A-Z][a-z ]", text):
+        text = text[0].lower() + text[1:]
+    more = len(refused) - 1
+    return text + (f" (and {more} more reason{'s' if more > 1 else ''})" if more else "")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -12,23 +12,30 @@ from rich.text import Text
 from ..domain.model import Item, Mode, Outcome, Record
 from ..domain.verdict import Word
 from .facts import (
-    GREEN,
+    DONE,
     answer,
-    duration,
-    elapsed,
-    grouped,
     helm_line,
     live_now,
-    red_items,
-    refusals,
+    looked,
     tally,
     title,
     what,
-    word_of,
 )
 from .inert import inert_line
+from .red import (
+    by_verdict,
+    refused,
+    word_of,
+    wrong,
+)
+from .times import duration, elapsed
 
 _OBSERVED_LIMIT = 300
+# Of a terminal of 80 columns: the verdict and what belongs to it have to fit into one look at the end.
+_TWO_ROWS = 158
+_THREE_ROWS = 228
+_MOST_LINES = 8
+_DRILL = "drill"
 
 # Glyph and its ASCII stand-in, and rich's style. The word always stands beside it.
 _MARKS = {
@@ -42,29 +49,47 @@ _MARKS = {
 
 
 def render_last_lines(record: Record, report_path: str) -> str:
-    """The last lines on the terminal: verdict, helm, what is live, what is red, what to type, the report."""
+    """The last lines on the terminal: what is red, what to type, and last of all the verdict in one look."""
+    return "\n\n".join(
+        "\n".join(_indented(line) for line in lines)
+        for lines in (_not_well(record), _next(record), _verdict(record, report_path))
+        if lines
+    )
+
+
+def _not_well(record: Record) -> list[str]:
+    all_wrong = wrong(record)
+    if len(all_wrong) == 1 and refused(record):
+        all_wrong = ()  # the summary says it
+    lines = [
+        inert_line(f"{each.word} {each.names()}: {each.text or 'nothing was seen'}", _TWO_ROWS)
+        for each in all_wrong[:_MOST_LINES]
+    ]
+    if len(all_wrong) > _MOST_LINES:
+        lines.append(f"{len(all_wrong) - _MOST_LINES} more in the report")
+    aside = [(f"WAIVED {each.id}", each.reason) for each in record.overrides if each.kind != "guard"]
+    aside += [
+        (f"OVERRIDDEN {each.id}", each.evidence) for each in record.guards if each.state == "overridden"
+    ]
+    return lines + [inert_line(f"{name}: {text}", _TWO_ROWS) for name, text in aside]
+
+
+def _next(record: Record) -> list[str]:
+    if record.outcome in DONE:
+        return ["Next: nothing to do.", *(f"  {line}" for line in record.next_commands)]
+    return ["Next:", *(f"  {line}" for line in record.next_commands)] if record.next_commands else []
+
+
+def _verdict(record: Record, report_path: str) -> list[str]:
+    seen = looked(record)
     lines = [
         title(record),
-        record.summary or answer(record),
+        inert_line(record.summary or answer(record), _THREE_ROWS),
         helm_line(record) + ".",
-        f"Live now: {live_now(record)}",
-        f"Checked: {tally(record)}",
+        f"Live now: {inert_line(live_now(record), _THREE_ROWS)}",
+        f"Checked: {tally(record)}" + (f". {seen}." if seen else ""),
     ]
-    lines += [
-        f"  {word_of(group[0], record)} {', '.join(item.id for item in group)}: "
-        + (inert_line(group[0].observed, _OBSERVED_LIMIT) or "nothing was seen")
-        for group in grouped(red_items(record))
-    ]
-    lines += [f"  WAIVED {each.id}: {each.reason}" for each in record.overrides if each.kind != "guard"]
-    unsaid = refusals(record)
-    for guard in record.guards:
-        if guard in unsaid or guard.state == "overridden" or (guard.state == "refused" and guard.override):
-            ahead = f" (to go ahead: {guard.override})" if guard.state == "refused" and guard.override else ""
-            lines.append(f"  {guard.state.upper()} {guard.id}: {guard.evidence}{ahead}")
-    verb = "To undo" if record.outcome in GREEN else "Next"
-    lines += [f"{verb}: {command}" for command in record.next_commands]
-    lines.append(f"Report: {report_path}")
-    return "\n".join(map(_indented, lines))
+    return [*lines, f"Report: {report_path}"] if report_path else lines
 
 
 def render_text(record: Record) -> str:
@@ -73,7 +98,7 @@ def render_text(record: Record) -> str:
         f"{word_of(item, record):<10} {item.id}: {inert_line(item.observed, _OBSERVED_LIMIT)}"
         for item in record.items
     ]
-    return "\n".join([*head, "", render_last_lines(record, "rendered from the record")]) + "\n"
+    return "\n".join([*head, "", render_last_lines(record, "")]) + "\n"
 
 
 def _indented(line: str) -> str:
@@ -83,12 +108,18 @@ def _indented(line: str) -> str:
 def phase(record: Record) -> str:
     """What the run is doing."""
     if record.outcome is not Outcome.RUNNING:
-        return str(record.outcome)
+        return record.outcome.replace("-", " ")
     if record.helm.running:
         return "helm is running"
-    if record.helm.ran or record.mode is Mode.VERIFY:
+    looked_before = any(item.id == "preflight" and item.verdict for item in record.items)
+    if record.helm.ran or record.helm.skipped_reason or (looked_before and record.mode is Mode.VERIFY):
         return "verifying"
-    return "looking before acting"
+    if "://" in record.cluster or looked_before:
+        return "preflight"
+    return "connecting" if record.cluster or record.environment != _DRILL else "preparing the drill"
+
+
+_NOTHING_YET = ("connecting", "preparing the drill")
 
 
 def render_progress_line(record: Record, now: datetime) -> str:
@@ -116,7 +147,10 @@ def _since_start(record: Record, at: datetime, now: datetime) -> str:
 
 
 def render_live(record: Record, now: datetime) -> RenderableType:
-    """The table that is redrawn while the run waits; fits 80 columns, says all of it in words too."""
+    """The table that is redrawn while the run waits; fits 80 columns, says all of it in words too.
+
+    Before anything was asked, and after a refusal, there is only its head.
+    """
     return _Live(record, now)
 
 
@@ -127,17 +161,10 @@ class _Live:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         record = self._record
-        head = Text(no_wrap=True, overflow="ellipsis")
-        head.append(inert_line(what(record)), style="bold")
-        yield head
-        state = Text(no_wrap=True, overflow="ellipsis")
-        state.append(f"{phase(record)}, {elapsed(record.started_at, record.finished_at or self._now)}")
-        failed = sum(1 for item in record.items if item.verdict in (Word.FAIL, Word.UNVERIFIED))
-        judged = sum(1 for item in record.items if item.verdict is not None)
-        state.append(f"; {judged} of {len(record.items)} judged" + (f", {failed} red" if failed else ""))
-        if record.helm.ran and not record.helm.running:
-            state.append(f"; {helm_line(record)}")
-        yield state
+        yield Text(inert_line(what(record)), "bold", no_wrap=True, overflow="ellipsis")
+        yield Text(self._state(), no_wrap=True, overflow="ellipsis")
+        if phase(record) in _NOTHING_YET or refused(record) or not self._judged():
+            return
         table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), expand=True)
         table.add_column(width=12, no_wrap=True)
         table.add_column(min_width=8, max_width=20, no_wrap=True, overflow="ellipsis")
@@ -147,9 +174,38 @@ class _Live:
             word = word_of(item, record)
             glyph, plain, style = _MARKS[word]
             shown = f"{plain if options.ascii_only else glyph} {word}"
-            observed = inert_line(item.observed, _OBSERVED_LIMIT)
+            observed = inert_line(item.observed, _OBSERVED_LIMIT) or self._waits_for(item)
             table.add_row(Text(shown, style), Text(item.id), Text(observed), Text(self._time(item), "dim"))
         yield table
+
+    def _judged(self) -> int:
+        return sum(1 for item in self._record.items if item.verdict is not None)
+
+    def _state(self) -> str:
+        record = self._record
+        link = "," if record.outcome is Outcome.RUNNING else " in"
+        said = f"{phase(record)}{link} {elapsed(record.started_at, record.finished_at or self._now)}"
+        if phase(record) in _NOTHING_YET or refused(record) or not self._judged():
+            return said
+        counts = [
+            f"{len(found)} {word}"
+            for word, found in (
+                ("failed", by_verdict(record, Word.FAIL)),
+                ("unverified", by_verdict(record, Word.UNVERIFIED)),
+            )
+            if found
+        ]
+        said += "; " + ", ".join([f"{self._judged()} of {len(record.items)} judged", *counts])
+        return said + (f"; {helm_line(record)}" if record.helm.ran and not record.helm.running else "")
+
+    def _waits_for(self, item: Item) -> str:
+        record = self._record
+        if item.verdict is not None or item.started_at is not None or phase(record) != "verifying":
+            return ""
+        rollouts = [each for each in record.items if each.id.startswith("rollout-")]
+        if item.id == "notify" or all(each.verdict for each in rollouts):
+            return "waits for the others"
+        return "waits for the rollouts"
 
     def _time(self, item: Item) -> str:
         if item.started_at is None:

@@ -294,7 +294,8 @@ def verified(**changes: Any) -> Record:
         "run_id": "1a2b3c4d",
         "mode": Mode.ROLLBACK,
         "outcome": Outcome.VERIFIED,
-        "summary": "zkprova in drill is restored: revision 7 (back to 5) is live, every item verified.",
+        "summary": "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item "
+        "verified.",
         "environment": "drill",
         "cluster": "drill (https://127.0.0.1:36443)",
         "namespace": "zkprova",
@@ -334,7 +335,10 @@ def verified(**changes: Any) -> Record:
         ),
         "samples": samples(),
         "deliveries": (Delivery(to="slack", ok=True, answer="200 ok", message=SLACK_MESSAGE),),
-        "next_commands": ("helm rollback zkprova 6 --kube-context drill --namespace zkprova",),
+        "next_commands": (
+            "# to undo (puts the bad revision 6 back):",
+            "helm rollback zkprova 6 -n zkprova --kube-context drill",
+        ),
         "redactions": 3,
         "versions": {
             "pytest-zkrollback": "0.1.0",
@@ -391,7 +395,8 @@ def refused() -> Record:
     nothing["preflight"] = (Word.FAIL, "1 guard refuses: pending-release.")
     return verified(
         outcome=Outcome.REFUSED,
-        summary="Refused before helm ran (pending-release): nothing was changed.",
+        summary="Refused: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
+        "Nothing was changed.",
         revision_after=None,
         helm=Helm(),
         guards=(
@@ -411,10 +416,7 @@ def refused() -> Record:
         impact_since=None,
         finished_at=at(1.1),
         timeline=(TimelineEntry(at=at(0), event="The run began", source="zkrollback"),),
-        next_commands=(
-            "helm history zkprova --kube-context drill --namespace zkprova",
-            "pytest --env=drill --rollback-to=5 --rollback-override=pending-release='the pipeline is dead'",
-        ),
+        next_commands=("# when that operation has ended:", "pytest --env=drill --rollback-to=5"),
     )
 
 

@@ -37,6 +37,7 @@ def test_ready_pods_by_image_on_change_only() -> None:
     see(4, _pod("c", "5"), _pod("d", "5"))
     assert [(point.at, point.series, point.value) for point in samples.points()] == [
         (at(1), "replicas/web/6", 1),
+        (at(1), "wanted/web", 2),
         (at(3), "replicas/web/6", 0),
         (at(3), "replicas/web/5", 1),
         (at(4), "replicas/web/5", 2),
@@ -63,7 +64,7 @@ def test_what_could_not_be_read_is_not_drawn_as_nothing(lacking: str) -> None:
     samples.add_snapshot(whole)
     kept = {key: items for key, items in whole.objects.items() if key != lacking}
     samples.add_snapshot(replace(whole, objects=kept, errors={lacking: Unreachable("gone")}))
-    assert _points(samples) == [("replicas/web/5", 1)]
+    assert _points(samples) == [("replicas/web/5", 1), ("wanted/web", 2)]
 
 
 def test_health_is_one_or_nothing() -> None:

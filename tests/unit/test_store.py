@@ -145,7 +145,7 @@ def test_fault_64_nothing_can_be_written_then_the_summary_is_said(
     store.write(running())
     store.finish(verified())
     assert len(said) == 1
-    assert said[0].startswith("VERIFIED: zkprova rolled back from 6 to 5 in drill\n")
+    assert "\nVERIFIED: zkprova rolled back from 6 to 5 in drill\n" in said[0]
     assert "HELM RAN: once" in said[0]
     assert "No space left on device" in said[0]
 
@@ -161,7 +161,7 @@ def test_a_defect_in_a_rendering_costs_only_that_file(
     )
     store = make(tmp_path)
     store.finish(verified())
-    assert (tmp_path / f"{STEM}.md").read_text().startswith("VERIFIED: ")
+    assert "\nVERIFIED: " in (tmp_path / f"{STEM}.md").read_text()
     assert (tmp_path / f"{STEM}.xml").read_text() == "<x/>"
     assert store.problems == ("render_broken failed (ZeroDivisionError: oops); the JSON is complete.",)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from example_records import (
     ALL,
     HISTORY,
     at,
+    checked_only,
     failed,
     interrupted,
     items,
@@ -18,9 +21,22 @@ from example_records import (
 )
 from rich.console import Console
 
-from pytest_zkrollback.domain.model import Guard, Helm, Mode, Outcome, Plan
+from pytest_zkrollback.domain.model import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.record.facts import duration, helm_line, live_now, offset, refusals, users_affected
+from pytest_zkrollback.record.facts import (
+    helm_line,
+    live_now,
+    looked,
+    offset,
+    revisions,
+    title,
+    users_affected,
+)
+from pytest_zkrollback.record.outcome import render_summary
+from pytest_zkrollback.record.red import (
+    not_looked_into,
+    wrong,
+)
 from pytest_zkrollback.record.terminal import (
     phase,
     render_last_lines,
@@ -28,67 +44,99 @@ from pytest_zkrollback.record.terminal import (
     render_progress_line,
     render_text,
 )
+from pytest_zkrollback.record.times import duration
 
 
 def test_last_lines_verified() -> None:
     assert render_last_lines(verified(), "reports/latest.html") == (
+        "Next: nothing to do.\n"
+        "  # to undo (puts the bad revision 6 back):\n"
+        "  helm rollback zkprova 6 -n zkprova --kube-context drill\n"
+        "\n"
         "VERIFIED: zkprova rolled back from 6 to 5 in drill\n"
-        "zkprova in drill is restored: revision 7 (back to 5) is live, every item verified.\n"
+        "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item verified.\n"
         "HELM RAN: once, exit code 0, after 0.4 s.\n"
         "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC)\n"
-        "Checked: 11 items: 11 PASS\n"
-        "To undo: helm rollback zkprova 6 --kube-context drill --namespace zkprova\n"
+        "Checked: 11 items: 11 PASS. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since.\n"
         "Report: reports/latest.html"
     )
 
 
 def test_last_lines_failed() -> None:
     assert render_last_lines(failed(), "r.html") == (
+        "FAIL release-equivalence: 1 of 7 objects differs: ConfigMap zkprova-settings, data.POOL_SIZE.\n"
+        "FAIL rollout-backend: 1 of 2 pods is in CrashLoopBackOff (4 restarts, last exit code 137 OOMKilled) "
+        "on revision 5.\n"
+        'FAIL health-database: Status 503, "database": "timeout"; 0 of 3 in a row after 30 s.\n'
+        "UNVERIFIED smoke: The script could not be started: scripts/smoke-test.sh is missing.\n"
+        "\n"
+        "Next:\n"
+        "  helm history zkprova --kube-context drill --namespace zkprova\n"
+        "  kubectl describe pods -l app=zkprova-backend --context drill -n zkprova\n"
+        "  pytest --env=drill\n"
+        "\n"
         "FAILED: zkprova rolled back from 6 to 5 in drill\n"
         "Service is not shown to be restored: 3 of 11 items failed.\n"
         "HELM RAN: once, exit code 0, after 0.4 s.\n"
-        "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC); "
-        "that the live objects match it was not shown (FAIL)\n"
+        "Live now: Helm's head is revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC); "
+        "release-equivalence: 1 of 7 objects differs: ConfigMap zkprova-settings, data.POOL_SIZE.\n"
         "Checked: 11 items: 7 PASS, 3 FAIL, 1 UNVERIFIED\n"
-        "  FAIL release-equivalence: 1 of 7 objects differs: ConfigMap zkprova-settings, data.POOL_SIZE.\n"
-        "  FAIL rollout-backend: 1 of 2 pods is in CrashLoopBackOff (4 restarts, last exit code 137 OOMKilled) "
-        "on revision 5.\n"
-        '  FAIL health-database: Status 503, "database": "timeout"; 0 of 3 in a row after 30 s.\n'
-        "  UNVERIFIED smoke: The script could not be started: scripts/smoke-test.sh is missing.\n"
-        "Next: helm history zkprova --kube-context drill --namespace zkprova\n"
-        "Next: kubectl describe pods -l app=zkprova-backend --context drill -n zkprova\n"
-        "Next: pytest --env=drill\n"
         "Report: r.html"
     )
 
 
 def test_last_lines_refused() -> None:
     assert render_last_lines(refused(), "r.html") == (
+        "Next:\n"
+        "  # when that operation has ended:\n"
+        "  pytest --env=drill --rollback-to=5\n"
+        "\n"
         "REFUSED: rollback of zkprova from 6 to 5 in drill\n"
-        "Refused before helm ran (pending-release): nothing was changed.\n"
+        "Refused: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
+        "Nothing was changed.\n"
         "HELM DID NOT RUN: refused (pending-release).\n"
         "Live now: Revision 6 (zkprova-1.6.0, deployed 2026-11-23 11:37:59 UTC), not changed by this run\n"
-        "Checked: 11 items: 1 FAIL, 10 UNVERIFIED\n"
-        "  FAIL preflight: 1 guard refuses: pending-release.\n"
-        "  UNVERIFIED rollback, release-equivalence, rollout-backend, rollout-frontend, smoke, logs, "
-        "health-database, events, migration, notify: Not run: the rollback was refused.\n"
-        "  REFUSED pending-release: Revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of "
-        "ci-runner-7. (to go ahead: --rollback-override=pending-release=REASON)\n"
-        "Next: helm history zkprova --kube-context drill --namespace zkprova\n"
-        "Next: pytest --env=drill --rollback-to=5 --rollback-override=pending-release='the pipeline is dead'\n"
+        "Checked: 0 of 10 checklist items checked\n"
         "Report: r.html"
     )
 
 
 def test_last_lines_interrupted_and_waived() -> None:
     lines = render_last_lines(interrupted(), "r.html").splitlines()
-    assert lines[0] == "INTERRUPTED: rollback of zkprova from 6 to 5 in drill"
-    assert lines[2] == "HELM RAN: its end was not seen (process 41712); it may still be running."
-    assert lines[3] == "Live now: Not known: helm's end was not seen. Read the history before anything else."
+    assert lines[-6:-2] == [
+        "INTERRUPTED: rollback of zkprova from 6 to 5 in drill",
+        "The run was interrupted: what had no verdict by then is not known.",
+        "HELM RAN: its end was not seen (process 41712); it may still be running.",
+        "Live now: Not known: helm's end was not seen. Read the history before anything else.",
+    ]
     assert (
-        "  WAIVED smoke: the staging host is being moved"
-        in render_last_lines(waived(), "r.html").splitlines()
+        "WAIVED smoke: the staging host is being moved" in render_last_lines(waived(), "r.html").splitlines()
     )
+
+
+def test_several_refusals_are_listed_and_an_override_is_named() -> None:
+    more = Guard(id="target", state="refused", evidence="revision 99 does not exist; there are 1 to 7")
+    aside = Guard(id="protected", state="overridden", evidence="confirmed by nobody")
+    record = refused().model_copy(update={"guards": (*refused().guards, more, aside)})
+    assert render_last_lines(record, "r.html").splitlines()[:3] == [
+        "REFUSED pending-release: Revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7.",
+        "REFUSED target: revision 99 does not exist; there are 1 to 7",
+        "OVERRIDDEN protected: confirmed by nobody",
+    ]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_verdict_and_what_belongs_to_it_fit_into_12_rows_of_80(name: str) -> None:
+    long = "a sentence of an operator or a cluster that has no end " * 30
+    record = ALL[name]().model_copy(update={"summary": long})
+    items_ = tuple(item.model_copy(update={"observed": long, "verdict": Word.FAIL}) for item in record.items)
+    for each in (record, record.model_copy(update={"items": items_, "outcome": Outcome.FAILED})):
+        last = render_last_lines(each, "reports/20261123T084012Z-drill-d3aa4fdb.html").split("\n\n")[-1]
+        assert sum(-(-len(line) // 80) for line in last.splitlines()) <= 12
+        rows = [
+            -(-len(line) // 80) for line in render_last_lines(each, "r.html").split("\n\n")[0].splitlines()
+        ]
+        assert max(rows) <= 3
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -109,7 +157,7 @@ def test_fault_47_no_string_from_outside_moves_the_cursor_or_makes_a_line() -> N
         release=bad,
     )
     text = render_last_lines(record, "r.html")
-    assert len(text.splitlines()) == 8
+    assert len(text.splitlines()) == 11
     assert not set("\x1b\x07\r\u202e") & set(text)
     assert "FAIL logs: ␛[2J␛]0;x␇one two [U+202E]three" in text
     console = Console(width=80, force_terminal=False)
@@ -128,6 +176,9 @@ def test_live_fits_the_terminal_and_says_all_in_words(name: str, width: int) -> 
         console.print(render_live(record, at(9)))
     lines = capture.get().splitlines()
     assert max(map(len, lines)) <= width
+    if name == "refused":  # ten rows of "not run" would hide the one reason
+        assert len(lines) == 2
+        return
     assert len(lines) == len(record.items) + 2
     for item, line in zip(record.items, lines[2:], strict=True):
         assert item.id in line
@@ -146,14 +197,52 @@ def test_live_as_a_whole() -> None:
         "✓ PASS       release-equivalence 7 of 7 objects match; 4 of 4 pods …      4.7 s",
         "✓ PASS       rollout-backend     2 of 2 replicas updated and availa…      4.2 s",
         "✓ PASS       rollout-frontend    2 of 2 replicas updated and availa…      2.5 s",
-        "· WAITING    smoke",
-        "· WAITING    logs",
+        "· WAITING    smoke               waits for the others",
+        "· WAITING    logs                waits for the others",
     ]
+
+
+def live(record: Record, now: datetime) -> list[str]:
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render_live(record, now))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_live_before_anything_was_asked_is_its_head_only() -> None:
+    blank = tuple(item.model_copy(update={"verdict": None, "observed": ""}) for item in verified().items)
+    begun = running().model_copy(
+        update={"items": blank, "helm": Helm(), "cluster": "", "revision_before": None}
+    )
+    assert live(begun, at(9)) == ["rollback of zkprova to revision 5 in drill", "preparing the drill, 9.0 s"]
+    assert live(begun.model_copy(update={"environment": "shop"}), at(9))[1] == "connecting, 9.0 s"
+    reached = begun.model_copy(update={"cluster": "context drill, https://127.0.0.1:6443"})
+    assert live(reached, at(9))[1:] == ["preflight, 9.0 s"]
+
+
+def test_live_says_what_is_red_by_its_word_and_who_waits_for_whom() -> None:
+    word = Word.UNVERIFIED
+    record = running().model_copy(
+        update={
+            "items": items(rollout_backend=(None, ""), smoke=(None, ""), logs=(word, "x"), notify=(None, ""))
+        }
+    )
+    lines = live(record, at(9))
+    assert lines[1].startswith("verifying, 9.0 s; 8 of 11 judged, 1 unverified; HELM RAN")
+    assert "· WAITING    smoke               waits for the rollouts" in lines
+    assert "· WAITING    notify              waits for the others" in lines
+
+
+def test_live_at_the_end() -> None:
+    assert live(verified(), at(9))[1] == (
+        "verified in 7.6 s; 11 of 11 judged; HELM RAN: once, exit code 0, after 0.4 s"
+    )
+    assert live(interrupted(), at(9))[1] == "interrupted in 1.5 s; 2 of 11 judged, 1 unverified"
 
 
 def test_progress_lines() -> None:
     begun = running().model_copy(update={"items": running().items[:0], "helm": Helm()})
-    assert render_progress_line(begun, at(3)) == "       0.0 s  looking before acting (0 of 0 judged)"
+    assert render_progress_line(begun, at(3)) == "       0.0 s  preflight (0 of 0 judged)"
     helm = verified().helm.model_copy(update={"running": True, "finished_at": None})
     first = running().model_copy(update={"items": running().items[:1], "helm": helm})
     assert render_progress_line(first, at(3)) == "       1.2 s  helm is running (1 of 1 judged)"
@@ -168,6 +257,10 @@ def test_text_has_every_item() -> None:
     text = render_text(unverified())
     for item in unverified().items:
         assert f"{item.verdict or '':<10} {item.id}: " in text
+
+
+def test_text_ends_without_a_path_that_is_not_there() -> None:
+    assert "Report" not in render_text(verified())
 
 
 @pytest.mark.parametrize(
@@ -198,6 +291,24 @@ def test_durations(seconds: float, said: str) -> None:
         (
             {"helm": Helm(), "revision_before": None, "revision_after": None},
             "Not known: the release's history was not read.",
+        ),
+        (
+            {
+                "helm": Helm(),
+                "revision_before": None,
+                "revision_after": None,
+                "outcome": Outcome.INTERRUPTED,
+                "guards": (),
+            },
+            "Not known: nothing was reached.",
+        ),
+        (
+            {
+                "items": items(release_equivalence=(Word.UNVERIFIED, "forbidden")),
+                "outcome": Outcome.UNVERIFIED,
+            },
+            "Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC); "
+            "that the live objects match it was not shown (UNVERIFIED)",
         ),
         (
             {"helm": Helm(), "revision_after": None, "outcome": Outcome.REFUSED},
@@ -241,7 +352,11 @@ def test_users_affected_when_unknown() -> None:
 
 def test_phases() -> None:
     assert phase(verified()) == "verified"
+    assert phase(waived()) == "verified with waivers"
     assert phase(running()) == "verifying"
+    before = running().model_copy(update={"helm": Helm(), "items": items(rollback=(None, ""))})
+    assert phase(before) == "preflight"
+    assert phase(before.model_copy(update={"helm": Helm(skipped_reason="it is live")})) == "verifying"
 
 
 def test_a_refusal_is_said_once() -> None:
@@ -252,8 +367,9 @@ def test_a_refusal_is_said_once() -> None:
             "items": (refused().items[0].model_copy(update={"observed": sentence}),),
         }
     )
-    assert refusals(record) == ()
-    assert render_last_lines(record, "r.html").count(sentence) == 1
+    assert [each.text for each in wrong(record)] == [sentence]
+    record = record.model_copy(update={"summary": render_summary(record)})
+    assert render_last_lines(record, "r.html").lower().count("there is no kubeconfig") == 1
 
 
 def test_a_revision_older_than_the_target_is_not_blamed() -> None:
@@ -269,3 +385,77 @@ def test_offsets() -> None:
         "+1.2 s",
         "-12 min 40 s",
     ]
+
+
+def test_titles_and_revisions_of_what_helm_did_not_do() -> None:
+    there = verified(helm=Helm(skipped_reason="revision 7 already is revision 5"), revision_before=7)
+    assert title(there) == "VERIFIED: zkprova already back at 5 in drill"
+    assert title(checked_only()) == "VERIFIED: release zkprova, environment drill, revision 7 (checked only)"
+    assert revisions(checked_only()) == "7"
+    by_hand = checked_only().model_copy(update={"target_revision": 5})
+    assert revisions(by_hand) == "7, a rollback to 5"
+    assert revisions(verified()) == "before 6, target 5, after 7"
+    assert revisions(refused()) == "before 6, target 5, not changed"
+
+
+def test_how_short_the_look_was_is_said_of_green_only() -> None:
+    assert looked(verified()) == "Verified at 11:50:46 UTC, 5.9 s after helm; not watched since"
+    assert looked(checked_only()) == "Verified at 11:50:46 UTC; not watched since"
+    assert looked(failed()) == ""
+
+
+def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
+    said = "No hook ran in revision 6. What the application itself does when it starts is not looked into."
+    record = verified(items=items(migration=(Word.PASS, said)))
+    assert not_looked_into(record) == (
+        "identity-unpinned: This environment pins no cluster identity.",
+        "migration: What the application itself does when it starts is not looked into",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item verified.",
+        ),
+        (
+            {
+                "outcome": Outcome.FAILED,
+                "items": items(release_equivalence=(Word.FAIL, "x"), smoke=(Word.UNVERIFIED, "y")),
+            },
+            "Release zkprova, environment drill, is NOT restored: Helm's head is revision 7 (back to 5); "
+            "red: release-equivalence, smoke.",
+        ),
+        (
+            {"outcome": Outcome.INTERRUPTED, "helm": Helm(), "revision_before": None, "revision_after": None},
+            "Interrupted before the release was read: nothing was changed.",
+        ),
+        (
+            {"outcome": Outcome.INTERRUPTED, "helm": Helm(), "revision_after": 6, "target_revision": None},
+            "Interrupted before helm ran: nothing was changed; revision 6 is live.",
+        ),
+        (
+            {"outcome": Outcome.INTERRUPTED},
+            "Interrupted: release zkprova, environment drill, is not verified; revision 7 (back to 5) is live.",
+        ),
+        (
+            {
+                "outcome": Outcome.REFUSED,
+                "helm": Helm(),
+                "guards": (
+                    Guard(
+                        id="cluster",
+                        state="refused",
+                        evidence="There is no kubeconfig: X is not there. Set it.",
+                    ),
+                    Guard(id="protected", state="refused", evidence="environment 'x' is protected"),
+                ),
+            },
+            "Refused: there is no kubeconfig: X is not there (and 1 more reason). Nothing was changed.",
+        ),
+    ],
+)
+def test_summaries(changes: dict[str, object], said: str) -> None:
+    assert render_summary(verified(**changes)) == said

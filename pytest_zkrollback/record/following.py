@@ -1,0 +1,244 @@
+"""What to type after a run, computed from its record. Pure.
+
+At most three commands, the first one being what helps most. A command that would do what a guard refused
+on evidence is never offered, nor one for a cluster that is gone.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ..domain.environment import Environment
+from ..domain.model import Guard, Mode, Outcome, Record, Revision
+from ..domain.verdict import Word
+
+MOST = 3
+
+# Of what was typed, what says where; the rest says what to do there.
+_WHERE = (
+    "--env",
+    "--zkrollback-env",
+    "--zkrollback-config",
+    "--drill-story",
+    "--drill-context",
+    "--drill-keep",
+)
+_FLAGS = ("--drill-keep",)
+_GREEN = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
+
+# What has to be done before the same command is typed again, by the guard that refused.
+_FIRST = {
+    "cluster": "when that is mended:",
+    "identity": "with the context or the pin in the configuration mended:",
+    "release": "with `release`, `namespace` or `context` in the configuration mended:",
+    "pending": "when that operation has ended:",
+    "head": "if it is still right after what appeared:",
+    "lock": "when that run has ended:",
+    "helm-version": 'with a helm that works on PATH, or as helm = "..." in the configuration:',
+    "permissions": "with credentials that may do it:",
+}
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A command and what it is for; ``here``: it needs the very cluster that this run saw."""
+
+    command: str
+    why: str = ""
+    here: bool = False
+
+
+def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
+    """Shell lines: commands, each with a comment line (``# ...``) before it where it needs one.
+
+    ``env`` is None if no environment was opened (a drill that did not start).
+    """
+    steps = list(_steps(record, env))
+    if record.drill == "ended":
+        steps = [step for step in steps if not step.here][: MOST - 1]
+        if record.outcome is not Outcome.REFUSED:
+            again = _typed(record, also=("--drill-keep",))
+            steps.append(_Step(again, "the drill's cluster has ended; to look into one:"))
+    return tuple(
+        line for step in steps[:MOST] for line in (f"# {step.why}" if step.why else "", step.command) if line
+    )
+
+
+def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
+    refused = [guard for guard in record.guards if guard.state == "refused"]
+    if refused and not record.helm.ran:
+        yield from _after_refusal(record, env, refused)
+    elif record.outcome in _GREEN:
+        if record.helm.ran and record.revision_before is not None and env is not None:
+            bad = "bad " if record.plan.bad and record.plan.bad.revision == record.revision_before else ""
+            undo = _helm(env, "rollback", record.release, str(record.revision_before))
+            yield _Step(undo, f"to undo (puts the {bad}revision {record.revision_before} back):", here=True)
+    elif record.outcome is Outcome.INTERRUPTED:
+        yield from _after_interruption(record, env)
+    elif env is not None:
+        yield from _while_red(record, env)
+
+
+def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Guard]) -> Iterator[_Step]:
+    ids = [guard.id for guard in refused]
+    also, without, why = [], [], next((_FIRST[each] for each in ids if each in _FIRST), "")
+    if "cluster" in ids and any("kubeconfig" in guard.evidence.lower() for guard in refused):
+        why = "set KUBECONFIG, or kubeconfig in the environment's table, then:"
+    if "protected" in ids:
+        without.append("--rollback-confirm")
+        also.append(f"--rollback-confirm={record.environment}")
+        why = why or f"to go ahead in the protected environment {record.environment}:"
+    if "release" in ids and env is not None:
+        yield _Step(_helm(env, "list", "--all-namespaces"), "which releases there are:", here=True)
+    if "head" in ids and env is not None:
+        yield _Step(_helm(env, "history", record.release), "look first:", here=True)
+    if "target" in ids and record.plan.history:
+        better = newest_earlier(record)
+        if better is None:
+            if env is not None:
+                yield _Step(
+                    _helm(env, "history", record.release), "no other revision offers itself:", here=True
+                )
+            return
+        without.append("--rollback-to")
+        also.append(f"--rollback-to={better.revision}")
+        why = why or _offered(better)
+    yield _Step(_typed(record, without=without, also=also), why or "again:")
+    if env is not None and all(map(_is_unknown, refused)):
+        by_hand = [_helm(env, "history", record.release)]
+        if record.mode is Mode.ROLLBACK and record.target_revision is not None:
+            by_hand.append(_helm(env, "rollback", record.release, str(record.target_revision)))
+        yield _Step(by_hand[0], "or by hand:", here=True)
+        yield from (_Step(each, here=True) for each in by_hand[1:])
+
+
+def _is_unknown(guard: Guard) -> bool:
+    """Refused because something is not known, rather than on evidence of harm."""
+    if guard.id == "release":
+        return not guard.evidence.startswith("There is no ")
+    return guard.id == "cluster" or " unknown" in guard.evidence
+
+
+def _after_interruption(record: Record, env: Environment | None) -> Iterator[_Step]:
+    if record.revision_before is None:
+        yield _Step(record.command_line)
+        return
+    verify = _Step(_verify(record), "verify what is live:", here=True)
+    if env is not None and record.helm.running:
+        yield _Step(
+            _helm(env, "history", record.release), "helm may still be at work; wait for its end:", here=True
+        )
+        yield verify
+        return
+    yield verify
+    if record.mode is Mode.ROLLBACK and not record.helm.ran:
+        yield _Step(record.command_line, "to roll back after all:")
+    elif env is not None and record.helm.ran:
+        yield _Step(_helm(env, "history", record.release), here=True)
+
+
+def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
+    steps = []
+    failed = [item for item in record.items if item.verdict is Word.FAIL]
+    head = _by_number(record).get(record.revision_before or 0)
+    if failed and record.mode is Mode.VERIFY and head is not None and head.rollback_of is None:
+        better = newest_earlier(record)
+        if better is not None:
+            command = f"{_verify(record)} --rollback-to={better.revision}"
+            steps.append(_Step(command, _offered(better)))
+    if record.outcome is Outcome.SUPERSEDED or any(item.id == "rollback" for item in failed):
+        steps.append(_Step(_helm(env, "history", record.release), here=True))
+    red = [*failed, *(item for item in record.items if item.verdict in (Word.UNVERIFIED, None))]
+    steps += [_Step(item.command, f"{item.id}, by hand:", here=True) for item in red if item.command]
+    yield from steps[: MOST - 1]
+    needs_url = env.url is None and any(item.id in ("smoke", "health-database") for item in red)
+    why = f'with url = "https://..." added to [environments.{env.name}]:' if needs_url else "check again:"
+    yield _Step(_verify(record), why, here=True)
+
+
+def newest_earlier(record: Record) -> Revision | None:
+    """The newest revision before the head that was deployed and differs, and was not rolled away from."""
+    known = _by_number(record)
+    number = record.revision_before if record.revision_after is None else record.revision_after
+    if number is None:
+        return None
+    below = number
+    if record.mode is Mode.VERIFY and record.plan.bad is not None:
+        below = record.plan.bad.revision + 1  # those between have the head's manifest
+    ordered = sorted(known)
+    left = {
+        _origin(known, before) for before, after in pairwise(ordered) if known[after].rollback_of is not None
+    }
+    out = {*left, _origin(known, number)}
+    for each in reversed(ordered):
+        good = known[each].status in ("deployed", "superseded")
+        if each < below and good and _origin(known, each) not in out:
+            return known[each]
+    return None
+
+
+def _by_number(record: Record) -> dict[int, Revision]:
+    return {each.revision: each for each in record.plan.history}
+
+
+def _origin(known: dict[int, Revision], number: int) -> int:
+    """The revision whose content ``number`` has, through rollbacks."""
+    seen = {number}
+    while number in known and (back := known[number].rollback_of) is not None and back not in seen:
+        seen.add(back)
+        number = back
+    return number
+
+
+def _offered(revision: Revision) -> str:
+    return f"the newest earlier revision that was deployed and differs, {revision.chart}:"
+
+
+def _typed(record: Record, without: Sequence[str] = (), also: Sequence[str] = ()) -> str:
+    """What the operator typed, with some options taken out and others added."""
+    kept = [
+        word
+        for option, words in _options(record)
+        if option not in without and option not in [each.partition("=")[0] for each in also]
+        for word in words
+    ]
+    return shlex.join(["pytest", *kept, *also])
+
+
+def _verify(record: Record) -> str:
+    """``pytest --env=NAME``, with what was typed to find the environment."""
+    options = [(option, words) for option, words in _options(record) if option in _WHERE]
+    if not any(option in ("--env", "--zkrollback-env") for option, _ in options):
+        options.insert(0, ("--env", [f"--env={record.environment}"]))
+    return shlex.join(["pytest", *(word for _, words in options for word in words)])
+
+
+def _options(record: Record) -> Iterator[tuple[str, list[str]]]:
+    """Each option that was typed, with its words; other arguments come alone, under an empty name."""
+    try:
+        words = shlex.split(record.command_line)[1:]
+    except ValueError:
+        words = [f"--env={record.environment}"]
+    while words:
+        word = words.pop(0)
+        option, joined, _ = word.partition("=")
+        if not option.startswith("--"):
+            yield "", [word]
+        elif joined or option in _FLAGS or not words or words[0].startswith("-"):
+            yield option, [word]
+        elif option in _WHERE or option.startswith("--rollback-"):
+            yield option, [word, words.pop(0)]
+        else:
+            yield option, [word]
+
+
+def _helm(env: Environment, *words: str) -> str:
+    argv = ["helm", *words]
+    argv += [] if "--all-namespaces" in words else ["-n", env.namespace]
+    if not env.in_cluster:
+        argv += ["--kube-context", env.context]
+        argv += ["--kubeconfig", env.kubeconfig] if env.kubeconfig else []
+    return shlex.join(argv)

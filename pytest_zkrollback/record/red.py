@@ -1,0 +1,109 @@
+"""What a record has that is not green, each thing once; every rendering takes it from here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from ..domain.model import Guard, Item, Outcome, Record
+from ..domain.verdict import Word
+
+_NOT_LOOKED_INTO = re.compile(r"[^.]* is not looked into")
+
+
+def by_verdict(record: Record, verdict: Word | None) -> tuple[Item, ...]:
+    """The items with this verdict (None: still without one), in the record's order."""
+    return tuple(item for item in record.items if item.verdict is verdict)
+
+
+def word_of(item: Item, record: Record) -> str:
+    """The item's verdict; ``WAITING`` while the run goes on and ``NO VERDICT`` afterwards."""
+    if item.verdict is not None:
+        return str(item.verdict)
+    return "WAITING" if record.outcome is Outcome.RUNNING else "NO VERDICT"
+
+
+def red_items(record: Record) -> tuple[Item, ...]:
+    """What is not PASS or WAIVED, failures first; an item without verdict counts once the run is over."""
+    unfinished = () if record.outcome is Outcome.RUNNING else by_verdict(record, None)
+    return by_verdict(record, Word.FAIL) + by_verdict(record, Word.UNVERIFIED) + unfinished
+
+
+def grouped(items: Iterable[Item]) -> list[tuple[Item, ...]]:
+    """Neighbours with the same verdict and the same observation together, so that a refusal is one line."""
+    return [tuple(group) for _, group in groupby(items, key=lambda item: (item.verdict, item.observed))]
+
+
+def folded(record: Record) -> list[tuple[Item, ...]]:
+    """The items in their order; three or more neighbours that were not run or not judged stand together."""
+    groups: list[tuple[Item, ...]] = []
+    for group in grouped(record.items):
+        alike = len(group) > 2 and group[0].verdict in (Word.UNVERIFIED, None)
+        groups += [group] if alike else [(item,) for item in group]
+    return groups
+
+
+def refused(record: Record) -> tuple[Guard, ...]:
+    """The guards that refused before helm ran; then they are all that there is to say."""
+    if record.helm.ran:
+        return ()
+    return tuple(guard for guard in record.guards if guard.state == "refused")
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Something that is not well: its word, the guard or items that say so, and what was seen."""
+
+    word: str
+    ids: tuple[str, ...]
+    text: str
+
+    def names(self, most: int = 5) -> str:
+        """The ids on one line, the first ones of many."""
+        if len(self.ids) <= most + 1:
+            return ", ".join(self.ids)
+        return f"{', '.join(self.ids[:most])} and {len(self.ids) - most} more"
+
+
+def wrong(record: Record) -> tuple[Wrong, ...]:
+    """What is red, each thing once: after a refusal its guards, else the items, failures first."""
+    guards = refused(record)
+    if guards:
+        return tuple(Wrong("REFUSED", (guard.id,), guard.evidence) for guard in guards)
+    return tuple(
+        Wrong(word_of(group[0], record), tuple(item.id for item in group), group[0].observed)
+        for group in grouped(red_items(record))
+    )
+
+
+def not_checked(record: Record) -> tuple[Item, ...]:
+    """Items about which this run does not know: unverified, waived or without a verdict."""
+    return tuple(item for item in record.items if item.verdict not in (Word.PASS, Word.FAIL))
+
+
+def unknowns(record: Record, most: int = 4) -> str:
+    """``smoke (waived); logs, events, notify, migration and 2 more (unverified)``; empty if all is known."""
+    said = []
+    for word in ("WAIVED", "UNVERIFIED", "NO VERDICT", "WAITING"):
+        ids = [item.id for item in not_checked(record) if word_of(item, record) == word]
+        if len(ids) > most + 1:
+            ids = [", ".join(ids[:most]), f"{len(ids) - most} more"]
+        if ids:
+            said.append(f"{listed(ids)} ({word.lower()})")
+    return "; ".join(said)
+
+
+def not_looked_into(record: Record) -> tuple[str, ...]:
+    """What no item looked at, although all may be green: guards that only warned, limits that items name."""
+    said = [f"{guard.id}: {guard.evidence}" for guard in record.guards if guard.state == "warned"]
+    for item in by_verdict(record, Word.PASS):
+        said += [f"{item.id}: {found.strip()}" for found in _NOT_LOOKED_INTO.findall(item.observed)]
+    return tuple(said)
+
+
+def listed(words: Iterable[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,277 @@
+"""What is offered to type next, compared as a whole: never what a guard refused, never a cluster that is gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from example_records import HISTORY, items, revision, verified
+
+from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.domain.model import Guard, Helm, Mode, Outcome, Plan, Record
+from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.record.following import newest_earlier, next_commands
+
+ENV = Environment(
+    name="drill",
+    context="drill",
+    namespace="zkprova",
+    url="http://x",
+    workloads={"backend": "deployment/zkprova-zkprova-backend"},
+)
+ASKED = "pytest --env=drill --rollback-to=5 '--rollback-reason=backend crash-loops'"
+WHERE = "-n zkprova --kube-context drill"
+
+
+def given(**changes: Any) -> Record:
+    """A run before helm, with the bad revision 6 as head."""
+    usual = {"helm": Helm(), "revision_after": 6, "guards": (), "outcome": Outcome.FAILED, "items": items()}
+    return verified(**(usual | changes))
+
+
+def guard(name: str, evidence: str = "so it is") -> Guard:
+    return Guard(id=name, state="refused", evidence=evidence)
+
+
+def after_refusal(*guards: Guard, **changes: Any) -> tuple[str, ...]:
+    return next_commands(given(outcome=Outcome.REFUSED, guards=guards, **changes), ENV)
+
+
+def test_green_has_only_the_way_back() -> None:
+    assert next_commands(verified(), ENV) == (
+        "# to undo (puts the bad revision 6 back):",
+        f"helm rollback zkprova 6 {WHERE}",
+    )
+    assert next_commands(verified(helm=Helm(skipped_reason="it is live")), ENV) == ()
+    other = verified(plan=Plan(target=HISTORY[2], bad=HISTORY[1], history=HISTORY))
+    assert next_commands(other, ENV)[0] == "# to undo (puts the revision 6 back):"
+
+
+@pytest.mark.parametrize(
+    ("refusals", "lines"),
+    [
+        pytest.param(
+            [guard("protected")],
+            ["# to go ahead in the protected environment drill:", f"{ASKED} --rollback-confirm=drill"],
+            id="protected",
+        ),
+        pytest.param(
+            [guard("target", "revision 4 is failed: Upgrade")],
+            [
+                "# the newest earlier revision that was deployed and differs, zkprova-1.5.0:",
+                "pytest --env=drill '--rollback-reason=backend crash-loops' --rollback-to=5",
+            ],
+            id="fault-15-target",
+        ),
+        pytest.param(
+            [guard("target", "revision 99 does not exist; there are 3 to 6"), guard("protected")],
+            [
+                "# to go ahead in the protected environment drill:",
+                "pytest --env=drill '--rollback-reason=backend crash-loops' --rollback-confirm=drill --rollback-to=5",
+            ],
+            id="target-and-protected",
+        ),
+        pytest.param(
+            [guard("pending", "revision 6 is pending-upgrade since 11:48:02 UTC")],
+            ["# when that operation has ended:", ASKED],
+            id="fault-17-pending",
+        ),
+        pytest.param(
+            [guard("identity", "context 'drill' points at cluster a, but b is pinned")],
+            ["# with the context or the pin in the configuration mended:", ASKED],
+            id="fault-9-identity",
+        ),
+        pytest.param(
+            [guard("permissions", "you may not: create secrets")],
+            ["# with credentials that may do it:", ASKED],
+            id="permissions",
+        ),
+        pytest.param(
+            [guard("permissions", "whether you may write is unknown: no answer")],
+            [
+                "# with credentials that may do it:",
+                ASKED,
+                "# or by hand:",
+                f"helm history zkprova {WHERE}",
+                f"helm rollback zkprova 5 {WHERE}",
+            ],
+            id="permissions-unknown",
+        ),
+        pytest.param(
+            [guard("cluster", "There is no kubeconfig: X does not exist.")],
+            [
+                "# set KUBECONFIG, or kubeconfig in the environment's table, then:",
+                ASKED,
+                "# or by hand:",
+                f"helm history zkprova {WHERE}",
+                f"helm rollback zkprova 5 {WHERE}",
+            ],
+            id="no-kubeconfig",
+        ),
+        pytest.param(
+            [guard("cluster", "There is no kubeconfig: X does not exist."), guard("protected")],
+            [
+                "# set KUBECONFIG, or kubeconfig in the environment's table, then:",
+                f"{ASKED} --rollback-confirm=drill",
+            ],
+            id="no-kubeconfig-and-protected",
+        ),
+        pytest.param(
+            [guard("release", "There is no release zkprov in namespace x; releases there: zkprova.")],
+            [
+                "# which releases there are:",
+                "helm list --all-namespaces --kube-context drill",
+                "# with `release`, `namespace` or `context` in the configuration mended:",
+                ASKED,
+            ],
+            id="fault-11-no-release",
+        ),
+        pytest.param(
+            [guard("lock", "ann@laptop holds the lock for 4 s")],
+            ["# when that run has ended:", ASKED],
+            id="fault-20-lock",
+        ),
+        pytest.param(
+            [guard("head", "revision 7 appeared since the plan")],
+            [
+                "# look first:",
+                f"helm history zkprova {WHERE}",
+                "# if it is still right after what appeared:",
+                ASKED,
+            ],
+            id="fault-21-head",
+        ),
+        pytest.param([guard("of-tomorrow")], ["# again:", ASKED], id="another"),
+    ],
+)
+def test_after_a_refusal_nothing_by_hand_does_what_was_refused(
+    refusals: list[Guard], lines: list[str]
+) -> None:
+    assert after_refusal(*refusals, command_line=ASKED) == tuple(lines)
+
+
+def test_options_that_were_typed_with_a_space_are_replaced_too() -> None:
+    typed = "pytest checks --env drill --rollback-to 4 --rollback-confirm prod -v"
+    assert after_refusal(guard("target"), guard("protected"), command_line=typed)[-1] == (
+        "pytest checks --env drill -v --rollback-confirm=drill --rollback-to=5"
+    )
+    assert after_refusal(guard("pending"), command_line="pytest 'half")[-1] == "pytest --env=drill"
+
+
+def test_where_no_other_revision_offers_itself_the_history_is_shown() -> None:
+    plan = Plan(history=(HISTORY[-1],))
+    assert after_refusal(guard("target"), plan=plan) == (
+        "# no other revision offers itself:",
+        f"helm history zkprova {WHERE}",
+    )
+
+
+def test_verifying_while_the_bad_revision_is_live_offers_the_one_before() -> None:
+    record = given(
+        mode=Mode.VERIFY,
+        command_line="pytest --env=drill -k smoke",
+        items=items(rollout_backend=(Word.FAIL, "x"), logs=(Word.UNVERIFIED, "y"), events=(Word.FAIL, "z")),
+        plan=Plan(target=HISTORY[3], bad=HISTORY[2], history=HISTORY),
+        target_revision=6,
+    )
+    assert next_commands(record, ENV) == (
+        "# the newest earlier revision that was deployed and differs, zkprova-1.5.0:",
+        "pytest --env=drill --rollback-to=5",
+        "# rollout-backend, by hand:",
+        "kubectl rollout status deployment/zkprova-zkprova-backend --timeout=120s",
+        "# check again:",
+        "pytest --env=drill",
+    )
+    assert next_commands(record.model_copy(update={"drill": "ended"}), ENV) == (
+        "# the newest earlier revision that was deployed and differs, zkprova-1.5.0:",
+        "pytest --env=drill --rollback-to=5",
+        "# the drill's cluster has ended; to look into one:",
+        "pytest --env=drill -k smoke --drill-keep",
+    )
+    assert "# check again:" in next_commands(record.model_copy(update={"drill": "kept"}), ENV)
+
+
+def test_red_after_a_rollback_offers_what_is_red_and_to_check_again() -> None:
+    red = items(rollback=(Word.FAIL, "x"), smoke=(Word.FAIL, "y"))
+    assert next_commands(verified(outcome=Outcome.FAILED, items=red), ENV) == (
+        f"helm history zkprova {WHERE}",
+        "# rollback, by hand:",
+        "helm rollback zkprova 5 --kube-context drill --namespace zkprova --timeout 120s",
+        "# check again:",
+        "pytest --env=drill",
+    )
+
+
+def test_without_a_url_it_says_what_to_add() -> None:
+    record = given(
+        mode=Mode.VERIFY, items=items(smoke=(Word.UNVERIFIED, "no url")), outcome=Outcome.UNVERIFIED
+    )
+    bare = tuple(item.model_copy(update={"command": ""}) for item in record.items)
+    said = next_commands(record.model_copy(update={"items": bare}), ENV.model_copy(update={"url": None}))
+    assert said == ('# with url = "https://..." added to [environments.drill]:', "pytest --env=drill")
+
+
+def test_after_an_interruption_the_first_thing_is_what_is_live() -> None:
+    cut = given(outcome=Outcome.INTERRUPTED, command_line=ASKED)
+    assert next_commands(cut, ENV) == (
+        "# verify what is live:",
+        "pytest --env=drill",
+        "# to roll back after all:",
+        ASKED,
+    )
+    assert next_commands(cut.model_copy(update={"revision_before": None}), None) == (ASKED,)
+    ran = cut.model_copy(update={"helm": Helm(ran=True, exit_code=0)})
+    assert next_commands(ran, ENV) == (
+        "# verify what is live:",
+        "pytest --env=drill",
+        f"helm history zkprova {WHERE}",
+    )
+    runs = cut.model_copy(update={"helm": Helm(ran=True, running=True)})
+    assert next_commands(runs, ENV) == (
+        "# helm may still be at work; wait for its end:",
+        f"helm history zkprova {WHERE}",
+        "# verify what is live:",
+        "pytest --env=drill",
+    )
+
+
+def test_the_way_to_the_environment_is_kept() -> None:
+    typed = "pytest --zkrollback-env=shop --zkrollback-config=ops/z.toml --rollback-to=5 --rollback-reason=x"
+    cut = given(outcome=Outcome.INTERRUPTED, command_line=typed)
+    assert next_commands(cut, ENV)[1] == "pytest --zkrollback-env=shop --zkrollback-config=ops/z.toml"
+
+
+@pytest.mark.parametrize("story", [" --drill-story=bad-image", " --drill-story bad-image", ""])
+def test_a_drill_that_has_ended_is_offered_again_and_its_cluster_is_not(story: str) -> None:
+    record = verified(drill="ended", command_line=f"pytest --env=drill --rollback-to=5{story}")
+    assert next_commands(record, ENV) == (
+        "# the drill's cluster has ended; to look into one:",
+        f"pytest --env=drill --rollback-to=5{story} --drill-keep",
+    )
+
+
+def test_newest_earlier_passes_over_what_failed_what_is_alike_and_what_was_left() -> None:
+    made = (
+        revision(1, "superseded", 0, "a"),
+        revision(2, "superseded", 1, "b"),
+        revision(3, "failed", 2, "c"),
+        revision(4, "superseded", 3, "d"),  # bad: 5 rolls back from it
+        revision(5, "superseded", 4, "b", rollback_of=2),
+        revision(6, "superseded", 5, "d", rollback_of=4),
+        revision(7, "deployed", 6, "b", rollback_of=5),
+    )
+
+    def newest(head: int, **changes: Any) -> int | None:
+        known = tuple(each for each in made if each.revision <= head)
+        found = newest_earlier(given(revision_after=head, plan=Plan(history=known), **changes))
+        return found and found.revision
+
+    assert [newest(head) for head in range(1, 8)] == [None, 1, 2, 2, 1, 1, 1]
+    # verify-only: what lies between the head and the last one that differs has the head's manifest
+    same = (*HISTORY[:3], HISTORY[3], revision(7, "deployed", 0, "2026.11.5"))
+    record = given(
+        mode=Mode.VERIFY, revision_before=7, revision_after=7, plan=Plan(bad=HISTORY[2], history=same)
+    )
+    found = newest_earlier(record)
+    assert found is not None
+    assert found.revision == 5
