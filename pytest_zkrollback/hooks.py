@@ -34,7 +34,6 @@ _WORDS = {
     "WAIVED": ("skipped", "w", ("WAIVED", {"yellow": True})),
 }
 _DEFAULT_REPORTCHARS = "fE"
-_NOT_JUDGED = ("refused", "interrupted")
 _EXIT = {"verified": 0, "verified-with-waivers": 0, "planned": 0, "interrupted": 2}
 
 
@@ -104,8 +103,6 @@ class Session:
             self._check_collection(session)
             self._ran = True
             self.run.execute(frozenset(_item_id(item) for item in session.items))
-            if self.run.redacted.outcome in _NOT_JUDGED:
-                session.config.option.tbstyle = "no"  # eleven times "not run" would hide the one reason
         return (yield)
 
     def _check_collection(self, session: pytest.Session) -> None:
@@ -274,8 +271,11 @@ def _neutralise(option: Any) -> None:
     ):
         if hasattr(option, dest):
             setattr(option, dest, value)
+    # Our last lines say what is red, once; a -r or --tb of the user's stays.
     if getattr(option, "reportchars", "") == _DEFAULT_REPORTCHARS:
-        option.reportchars = ""  # our last lines say it better; a -r of the user's stays
+        option.reportchars = ""
+    if getattr(option, "tbstyle", "") == "auto":
+        option.tbstyle = "no"
 
 
 def _escaped(value: Any) -> Any:
