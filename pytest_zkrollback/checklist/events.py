@@ -201,8 +201,8 @@ def judge_events(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> Verdict
         return Verdict(word=Word.UNVERIFIED, observed=said, evidence=shown)
     if groups:
         said = (
-            f"Warnings since {since}: {sum(group.count for group in groups)}. Every object that they "
-            "are about is well again or gone."
+            f"Every object that had a warning is well again or gone; warnings since {since}: "
+            f"{sum(group.count for group in groups)}."
         )
     else:
         said = f"No warning about the release since {since} ({seen.total} events in the namespace)."

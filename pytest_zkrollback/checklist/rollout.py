@@ -155,10 +155,14 @@ class RolloutCheck:
         if exceeded and not status.done:
             return named(Word.FAIL, "; ".join(filter(None, (exceeded, sentence(found, count)))))
         hint = sentence(found, count)
-        if not status.done:
-            return pending("; ".join(filter(None, (_news(status.message), hint, _blockade(workload)))))
         desired = desired_replicas(self._kind, item)
         ready = sum(map(is_ready, workload.current))
+        if not status.done:
+            news = _news(status.message)
+            if is_observed(self._kind, item):
+                count_ready = f"{ready} of {desired} new pods ready"
+                news = count_ready if ready < desired else f"{count_ready}; {news}"
+            return pending("; ".join(filter(None, (news, hint, _blockade(workload)))))
         if ready < desired or any(finding.crash for finding in found):
             doubt = f"kubectl would call it done, but {ready} of {desired} pods of this revision are ready"
             return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired)

@@ -18,8 +18,9 @@ class Samples:
     """Collects points for the given workloads (``kind/name``); may be fed from any thread.
 
     Series: ``replicas/<workload's name>/<image tag>`` (ready pods) and ``wanted/<workload's name>``, both a
-    point on every change only, and ``health`` (1 ok, 0 not). At most about ``limit`` points are held: beyond that the unchanging stretches
-    are thinned first, then every other point; the first and last of each series stay.
+    point on every change only, and ``health`` (1 ok, 0 not). At most about ``limit`` points are held: beyond
+    that the unchanging stretches are thinned first, then every other point; the first and last of each
+    series stay.
     """
 
     def __init__(self, workloads: Iterable[str], limit: int = LIMIT) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..domain.environment import Environment
 from ..domain.model import Guard, Item, Mode, Outcome, Record
 from ..domain.verdict import Word
-from . import following
+from . import following, red
 
 # A PASS of these alone says nothing about users being served.
 _NO_PROOF_OF_SERVICE = ("preflight", "rollback", "release-equivalence", "migration", "notify")
@@ -32,9 +32,9 @@ def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
 
 def render_summary(record: Record) -> str:
     """One sentence: what is true now."""
-    refused = [guard for guard in record.guards if guard.state == "refused"]
+    refused = red.refused(record)
     where = f"release {record.release}, environment {record.environment},"
-    red = [item.id for item in record.items if item.verdict in (Word.FAIL, Word.UNVERIFIED, None)]
+    not_green = ", ".join(item.id for item in red.red_items(record))
     match record.outcome:
         case Outcome.VERIFIED:
             return f"{_capital(where)} is restored: {_live(record)}, every item verified."
@@ -44,11 +44,11 @@ def render_summary(record: Record) -> str:
                 f"{_capital(where)} is restored as far as it was checked: {_live(record)}; waived: {waived}."
             )
         case Outcome.FAILED:
-            return f"{_capital(where)} is NOT restored: {_live(record)}; red: {', '.join(red)}."
-        case Outcome.UNVERIFIED if refused and not record.helm.ran:
+            return f"{_capital(where)} is NOT restored: {_live(record)}; red: {not_green}."
+        case Outcome.UNVERIFIED if refused:
             return f"Nothing was verified: {_reason(refused)}."
         case Outcome.UNVERIFIED:
-            return f"{_capital(where)} is NOT proven restored: {_live(record)}; red: {', '.join(red)}."
+            return f"{_capital(where)} is NOT proven restored: {_live(record)}; red: {not_green}."
         case Outcome.REFUSED:
             return f"Refused: {_reason(refused) or 'see preflight'}. Nothing was changed."
         case Outcome.SUPERSEDED:

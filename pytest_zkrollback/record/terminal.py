@@ -203,6 +203,8 @@ class _Live:
         if item.verdict is not None or item.started_at is not None or phase(record) != "verifying":
             return ""
         rollouts = [each for each in record.items if each.id.startswith("rollout-")]
+        if item in rollouts or not any(each.started_at for each in rollouts):
+            return ""
         if item.id == "notify" or all(each.verdict for each in rollouts):
             return "waits for the others"
         return "waits for the rollouts"

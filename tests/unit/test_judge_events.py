@@ -250,7 +250,7 @@ def test_by_reason_and_by_what_became_of_the_object(case: str) -> None:
 def test_pods_that_are_gone_are_found_by_their_name() -> None:
     verdict = judge_events(seen(event(name="web-fb8cd47d8-h9p9m")), OWNED)
     assert verdict.observed == (
-        "Warnings since 2026-11-23 10:00:00 UTC: 1. Every object that they are about is well again or gone."
+        "Every object that had a warning is well again or gone; warnings since 2026-11-23 10:00:00 UTC: 1."
     )
     assert "gone  Warning  BackOff  pod/web-fb8cd47d8-h9p9m" in verdict.evidence[0].text
 

@@ -148,7 +148,7 @@ def test_a_table_of_many_pods_is_cut() -> None:
             [pod("web-a")],
             (
                 "pending",
-                "1 out of 2 new replicas have been updated",
+                "1 of 2 new pods ready",
             ),
             id="updating",
         ),
@@ -157,7 +157,7 @@ def test_a_table_of_many_pods_is_cut() -> None:
             [pod("web-a"), pod("web-b", container(waiting("ContainerCreating")))],
             (
                 "pending",
-                "1 of 2 updated replicas are available; container app of 1 of 2 pods is being created",
+                "1 of 2 new pods ready; container app of 1 of 2 pods is being created",
             ),
             id="starting",
         ),
@@ -223,7 +223,7 @@ def test_a_table_of_many_pods_is_cut() -> None:
             [pod(f"web-{name}") for name in "abc"],
             (
                 "pending",
-                "3 of 5 updated replicas are available",
+                "3 of 5 new pods ready",
             ),
             id="fault_43_the_autoscaler_wants_more",
         ),
@@ -425,7 +425,7 @@ def _member(name: str, revision: str, *containers: dict[str, Any]) -> dict[str, 
             [_member("db-0", "db-1"), _member("db-1", "db-1", CRASH_LOOP)],
             (
                 "pending",
-                "Waiting for 1 pods to be ready; 1 pod of an older revision is not ready, and"
+                "0 of 2 new pods ready; 1 pod of an older revision is not ready, and"
                 " a StatefulSet waits for it for ever; delete it to go on: kubectl delete pod db-1",
             ),
             id="fault_36",
@@ -489,7 +489,7 @@ def _agent(name: str, generation: str, *containers: dict[str, Any]) -> dict[str,
             [_agent("agent-a", "2"), _agent("agent-b", "2", CRASH_LOOP)],
             (
                 "pending",
-                "0 out of 2 new pods have been updated",
+                "0 of 2 new pods ready",
             ),
             id="fault_36",
         ),
@@ -516,7 +516,7 @@ NOT_FOUND = (
     " resolve image: 127.0.0.1:28500/app:9.9: not found"
 )
 PASS = ("PASS", "1 of 1 pods ready, running drill.local/app:1.0")
-NOT_AVAILABLE = "1 old replicas are pending termination"
+NOT_AVAILABLE = "0 of 1 new pods ready"
 
 
 def _time(text: str) -> datetime:
