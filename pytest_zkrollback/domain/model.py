@@ -210,7 +210,7 @@ class Record(_Part):
     )
     next_commands: tuple[str, ...] = Field(
         default=(),
-        description="shell lines, what to type next; one that begins with '# ' says what the one below is for",
+        description="shell lines, what to type next; one that begins with '# ' explains the next",
     )
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, helm, Kubernetes, Python, ...")

@@ -59,7 +59,7 @@ def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
     steps = list(_steps(record, env))
     if record.drill == "ended":
         steps = [step for step in steps if not step.here][: MOST - 1]
-        if record.outcome is not Outcome.REFUSED:
+        if record.outcome is not Outcome.REFUSED and record.revision_before is not None:
             again = _typed(record, also=("--drill-keep",))
             steps.append(_Step(again, "the drill's cluster has ended; to look into one:"))
     return tuple(
@@ -152,7 +152,7 @@ def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
     if record.outcome is Outcome.SUPERSEDED or any(item.id == "rollback" for item in failed):
         steps.append(_Step(_helm(env, "history", record.release), here=True))
     red = [*failed, *(item for item in record.items if item.verdict in (Word.UNVERIFIED, None))]
-    steps += [_Step(item.command, f"{item.id}, by hand:", here=True) for item in red if item.command]
+    steps += [_Step(item.command, f"by hand, {item.id}:", here=True) for item in red if item.command]
     yield from steps[: MOST - 1]
     needs_url = env.url is None and any(item.id in ("smoke", "health-database") for item in red)
     why = f'with url = "https://..." added to [environments.{env.name}]:' if needs_url else "check again:"

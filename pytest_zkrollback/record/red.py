@@ -76,10 +76,17 @@ class Wrong:
 
 
 def wrong(record: Record) -> tuple[Wrong, ...]:
-    """What is red, each thing once: after a refusal its guards, else the items, failures first."""
+    """What is red, each thing once: after a refusal its guards, else the items, failures first.
+
+    Empty where one guard refused: the summary says it.
+    """
     guards = refused(record)
     if guards:
-        return tuple(Wrong("REFUSED", (guard.id,), guard.evidence) for guard in guards)
+        return (
+            ()
+            if len(guards) == 1 and record.summary
+            else tuple(Wrong("REFUSED", (guard.id,), guard.evidence) for guard in guards)
+        )
     return tuple(
         Wrong(word_of(group[0], record), tuple(item.id for item in group), group[0].observed)
         for group in grouped(red_items(record))

@@ -59,8 +59,6 @@ def render_last_lines(record: Record, report_path: str) -> str:
 
 def _not_well(record: Record) -> list[str]:
     all_wrong = wrong(record)
-    if len(all_wrong) == 1 and refused(record):
-        all_wrong = ()  # the summary says it
     lines = [
         inert_line(f"{each.word} {each.names()}: {each.text or 'nothing was seen'}", _TWO_ROWS)
         for each in all_wrong[:_MOST_LINES]

@@ -177,7 +177,7 @@ def test_verifying_while_the_bad_revision_is_live_offers_the_one_before() -> Non
     assert next_commands(record, ENV) == (
         "# the newest earlier revision that was deployed and differs, zkprova-1.5.0:",
         "pytest --env=drill --rollback-to=5",
-        "# rollout-backend, by hand:",
+        "# by hand, rollout-backend:",
         "kubectl rollout status deployment/zkprova-zkprova-backend --timeout=120s",
         "# check again:",
         "pytest --env=drill",
@@ -195,7 +195,7 @@ def test_red_after_a_rollback_offers_what_is_red_and_to_check_again() -> None:
     red = items(rollback=(Word.FAIL, "x"), smoke=(Word.FAIL, "y"))
     assert next_commands(verified(outcome=Outcome.FAILED, items=red), ENV) == (
         f"helm history zkprova {WHERE}",
-        "# rollback, by hand:",
+        "# by hand, rollback:",
         "helm rollback zkprova 5 --kube-context drill --namespace zkprova --timeout 120s",
         "# check again:",
         "pytest --env=drill",

@@ -17,6 +17,7 @@ from pytest_zkrollback.domain.model import Delivery, Helm, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import evidence
 from pytest_zkrollback.record.html import render_page, render_record
 from pytest_zkrollback.record.redaction import Redactor
+from pytest_zkrollback.record.times import moment
 
 VOID = {"meta", "br", "hr", "input", "img"}
 
@@ -303,7 +304,8 @@ def test_what_is_in_words_is_in_the_picture_and_the_other_way_round() -> None:
 
 
 def test_without_samples_it_says_so_and_without_items_there_is_no_chart() -> None:
-    assert "The cluster was not sampled in this run." in render_record(refused())
+    assert "The cluster was not sampled in this run." in render_record(verified(samples=()))
+    assert "sampled" not in render_record(refused())
     assert 'class="chart"' not in render_record(verified(items=(), samples=()))
 
 
@@ -359,3 +361,36 @@ def test_fault_46_the_worst_page_is_below_2_mb() -> None:
     html = render_page(record)
     assert len(html.encode()) < 2_000_000
     assert "characters left out here; they are in the JSON file" in html
+
+
+def test_what_was_not_run_is_folded_and_green_commands_too() -> None:
+    page = render_record(refused())
+    assert "<strong>10 items</strong>: Not run: the rollback was refused." in page
+    green = render_record(verified())
+    assert green.count('<details class="by-hand">') == sum(1 for item in verified().items if item.command)
+    assert '<details class="by-hand">' not in render_record(refused())
+
+
+def test_the_picture_is_called_what_it_is() -> None:
+    assert "<h2>Recovery</h2>" in render_record(verified())
+    assert "<h2>What was seen</h2>" in render_record(failed())
+    assert "the shaded band is helm's run" in render_record(verified())
+    unran = verified(helm=Helm())
+    assert "the shaded band" not in render_record(unran)
+    assert "<h2>What was seen</h2>" in render_record(unran)
+
+
+def test_the_pictures_begin_with_the_first_look_and_show_what_was_wanted() -> None:
+    late = verified(started_at=at(-60))
+    assert f"Time since {moment(at(0))}" in render_record(late)
+    points = (SamplePoint(at=at(0), series="wanted/zkprova-zkprova-backend", value=3), *verified().samples)
+    html = render_record(verified(samples=points))
+    assert (
+        "zkprova-zkprova-backend, 2026.11.4 (revision 5): ready replicas (3 wanted) 0 from" in Page(html).text
+    )
+    assert re.search(r'text-anchor="end">3</text>', html)
+
+
+def test_a_drill_that_has_ended_says_so_once() -> None:
+    assert "The drill's cluster has ended with its run" in render_record(verified(drill="ended"))
+    assert "The drill's cluster" not in render_record(verified(drill="kept"))

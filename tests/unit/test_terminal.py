@@ -367,8 +367,10 @@ def test_a_refusal_is_said_once() -> None:
             "items": (refused().items[0].model_copy(update={"observed": sentence}),),
         }
     )
+    record = record.model_copy(update={"summary": ""})
     assert [each.text for each in wrong(record)] == [sentence]
     record = record.model_copy(update={"summary": render_summary(record)})
+    assert wrong(record) == ()
     assert render_last_lines(record, "r.html").lower().count("there is no kubeconfig") == 1
 
 
