@@ -15,9 +15,9 @@ import pytest
 from . import config as configuration
 from .domain.errors import UsageProblem
 from .fixtures import RECORD_KEY
+from .items import is_ours
 from .options import Request, parse_request
 from .page import complete_page
-from .plugin import is_ours
 from .record.redaction import RedactingFilter
 from .record.terminal import render_last_lines
 from .run import Run

@@ -36,6 +36,11 @@ def test_checklist(rollback: RollbackView, checklist_item: str) -> None:
     _report(rollback, checklist_item)
 
 
+def is_ours(item: pytest.Item) -> bool:
+    """Whether the item is one of the above, from whichever file it was collected."""
+    return getattr(getattr(item, "function", None), "__module__", None) == __name__
+
+
 def _report(rollback: RollbackView, item_id: str) -> None:
     __tracebackhide__ = True
     word, text = rollback.verdict(item_id)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from . import items as checklist_items
 from .fixtures import rollback
 from .options import add_options, is_wanted
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["rollback"]
 
-ITEMS_MODULE = "pytest_zkrollback.items"
 DEFAULT_ITEMS = (
     "rollout-backend",
     "rollout-frontend",
@@ -67,7 +67,7 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The checklist's items are the parameters of one test, in the runbook's order."""
-    if metafunc.function.__module__ == ITEMS_MODULE and "checklist_item" in metafunc.fixturenames:
+    if metafunc.function.__module__ == checklist_items.__name__ and "checklist_item" in metafunc.fixturenames:
         session = metafunc.config.stash.get(_SESSION, None)
         ids = session.checklist_ids if session is not None else DEFAULT_ITEMS
         metafunc.parametrize("checklist_item", ids, ids=ids)
@@ -78,17 +78,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Without an environment our items are left out; if nothing else was asked for, that is a usage error."""
     if config.stash.get(_SESSION, None) is not None or config.option.collectonly:
         return
-    ours = [item for item in items if is_ours(item)]
+    ours = [item for item in items if checklist_items.is_ours(item)]
     if not ours:
         return
     if len(ours) == len(items):
         from .hooks import sentence_without_environment
 
         raise pytest.UsageError(sentence_without_environment(config))
-    items[:] = [item for item in items if not is_ours(item)]
+    items[:] = [item for item in items if not checklist_items.is_ours(item)]
     config.hook.pytest_deselected(items=ours)
-
-
-def is_ours(item: pytest.Item) -> bool:
-    """Whether the item is one of the checklist's, from whichever file it was collected."""
-    return getattr(getattr(item, "function", None), "__module__", None) == ITEMS_MODULE
