@@ -79,11 +79,9 @@ def _live(record: Record) -> str:
         return "what is live is not known"
     back = f" (back to {record.target_revision})" if record.target_revision not in (None, number) else ""
     equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
-    if record.helm.ran and record.target_revision is not None and equal is not Word.PASS:
-        return f"Helm's head is revision {number}{back}"
-    if equal is Word.FAIL:
-        return f"Helm's head is revision {number}{back}"
-    return f"revision {number}{back} is live"
+    if equal is Word.PASS:
+        return f"revision {number}{back} is live"
+    return f"Helm's head is revision {number}{back}"
 
 
 def _reason(refused: Sequence[Guard]) -> str:

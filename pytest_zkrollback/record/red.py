@@ -87,10 +87,11 @@ def wrong(record: Record) -> tuple[Wrong, ...]:
             if len(guards) == 1 and record.summary
             else tuple(Wrong("REFUSED", (guard.id,), guard.evidence) for guard in guards)
         )
-    return tuple(
-        Wrong(word_of(group[0], record), tuple(item.id for item in group), group[0].observed)
-        for group in grouped(red_items(record))
-    )
+    alike: dict[tuple[str, str], tuple[str, ...]] = {}
+    for item in red_items(record):
+        key = (word_of(item, record), item.observed)
+        alike[key] = (*alike.get(key, ()), item.id)
+    return tuple(Wrong(word, ids, text) for (word, text), ids in alike.items())
 
 
 def not_checked(record: Record) -> tuple[Item, ...]:
