@@ -91,7 +91,9 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
         without.append("--rollback-confirm")
         also.append(f"--rollback-confirm={record.environment}")
         why = why or f"to go ahead in the protected environment {record.environment}:"
-    if "release" in ids and env is not None:
+    if "release" in ids and any(_is_unknown(guard) for guard in refused if guard.id == "release"):
+        why = _FIRST["cluster"]
+    elif "release" in ids and env is not None:
         yield _Step(_helm(env, "list", "--all-namespaces"), "which releases there are:", here=True)
     if "head" in ids and env is not None:
         yield _Step(_helm(env, "history", record.release), "look first:", here=True)

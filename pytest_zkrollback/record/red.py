@@ -10,7 +10,6 @@ from itertools import groupby
 from ..domain.model import Guard, Item, Outcome, Record
 from ..domain.verdict import Word
 
-_OF_THE_RELEASE = ("pending", "target")
 _NOT_LOOKED_INTO = re.compile(r"[^.]* is not looked into")
 
 
@@ -49,14 +48,13 @@ def folded(record: Record) -> list[tuple[Item, ...]]:
 def refused(record: Record) -> tuple[Guard, ...]:
     """The guards that refused before helm ran; then they are all that there is to say.
 
-    Where the release could not be read, what is unknown for that reason alone is not said again.
+    Where the release could not be read, what else is unknown has the same reason.
     """
     if record.helm.ran:
         return ()
     guards = tuple(guard for guard in record.guards if guard.state == "refused")
     if any(guard.id == "release" for guard in guards):
-        derived = [guard for guard in guards if guard.id in _OF_THE_RELEASE and " unknown" in guard.evidence]
-        guards = tuple(guard for guard in guards if guard not in derived)
+        guards = tuple(guard for guard in guards if guard.id == "release" or " unknown" not in guard.evidence)
     return guards
 
 

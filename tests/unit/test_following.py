@@ -34,6 +34,8 @@ def guard(name: str, evidence: str = "so it is") -> Guard:
 
 
 def after_refusal(*guards: Guard, **changes: Any) -> tuple[str, ...]:
+    if any(each.id == "release" for each in guards):
+        changes = {"plan": Plan(), "revision_before": None, "revision_after": None, **changes}
     return next_commands(given(outcome=Outcome.REFUSED, guards=guards, **changes), ENV)
 
 
@@ -125,6 +127,21 @@ def test_green_has_only_the_way_back() -> None:
                 ASKED,
             ],
             id="fault-11-no-release",
+        ),
+        pytest.param(
+            [
+                guard("release", "The API server https://x refused the connection."),
+                guard("pending", "whether another operation runs is unknown"),
+                guard("target", "which revisions exist is unknown"),
+            ],
+            [
+                "# when that is mended:",
+                ASKED,
+                "# or by hand:",
+                f"helm history zkprova {WHERE}",
+                f"helm rollback zkprova 5 {WHERE}",
+            ],
+            id="fault-1-unreachable",
         ),
         pytest.param(
             [guard("lock", "ann@laptop holds the lock for 4 s")],
