@@ -104,7 +104,7 @@ class Run:
             with self._display:
                 self._steps(selected)
         except KeyboardInterrupt:
-            note = f"interrupted ({_spoken(self._signals.name)})"
+            note = f"interrupted ({self._signals.spoken})"
             self._scribe.update(outcome=Outcome.INTERRUPTED)
         except ZkRollbackError as error:
             if self._scribe.record.helm.ran:
@@ -156,6 +156,7 @@ class Run:
                 progress=lambda text: self._display.status(self.redactor.text(text)),
             )
             self.hints = self._drill_hints(self._drill)
+            self._scribe.update(drill="kept" if self._drill.kept else "ended")
             self._env = self._drill.environment
         env = self._env
         named = {env.slack.webhook_env} if isinstance(env.slack, Slack) else set()
@@ -262,10 +263,6 @@ class Run:
             ),
             versions={"pytest-zkrollback": __version__, "Python": platform.python_version()},
         )
-
-
-def _spoken(signal_name: str) -> str:
-    return "Ctrl-C" if signal_name in ("SIGINT", "") else signal_name
 
 
 def _user() -> str:

@@ -144,7 +144,9 @@ def _run_helm(scene: Scene, target: int, before: int, version: HelmVersion) -> N
     helm_run = HelmRun(helm, argv, timeout_s=env.helm_timeout_s)
     changes = {"ran": True, "running": True, "argv": tuple(argv), "started_at": began}
     scribe.update(helm=scribe.record.helm.model_copy(update=changes))
-    scribe.item("rollback", started_at=began, observed="helm is running", command=shlex.join(argv))
+    scribe.item(
+        "rollback", started_at=began, observed="helm is running", command=shlex.join(["helm", *argv[1:]])
+    )
     scribe.event(f"helm rollback {env.release} {target} started", "zkrollback", began)
     scene.display.status(f"helm rollback {env.release} {target}")
     helm_run.start()
@@ -190,7 +192,7 @@ def _wait(scene: Scene, helm_run: HelmRun) -> None:
             scene.scribe.update(helm=scene.scribe.record.helm.model_copy(update={"pid": helm_run.pid}))
         if scene.signals.count and not recorded:
             recorded = True
-            what = f"interrupted by {scene.signals.name}, helm still running (pid {helm_run.pid})"
+            what = f"interrupted ({scene.signals.spoken}), helm still running (pid {helm_run.pid})"
             scene.scribe.update(outcome=Outcome.INTERRUPTED, summary=what)
             scene.scribe.event(what, "operator")
             scene.display.status(f"{what}; waiting for it to finish")

@@ -25,6 +25,11 @@ class Signals:
         self._raising = False
         self._before: dict[int, Any] = {}
 
+    @property
+    def spoken(self) -> str:
+        """The signal in an operator's words."""
+        return "Ctrl-C" if self.name in ("SIGINT", "") else self.name
+
     def install(self) -> None:
         """Take over; what is ignored (nohup, a shell's background job) stays ignored."""
         for number in _WATCHED:

@@ -173,7 +173,7 @@ def _target(answer: Answer[ReleaseHistory], target: int) -> Guard:
         return Guard(id="target", state=REFUSED, evidence="which revisions exist is unknown")
     found = answer.value.get(target)
     if found is None:
-        exist = ", ".join(str(revision.revision) for revision in answer.value.revisions)
+        exist = _ranges([revision.revision for revision in answer.value.revisions])
         return Guard(
             id="target",
             state=REFUSED,
@@ -223,3 +223,14 @@ def _permissions(answer: Answer[Sequence[str]]) -> Guard:
             consequence="helm would stop halfway and leave no revision deployed.",
         )
     return Guard(id="permissions", state=OK, evidence="every right that helm needs is there")
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """``[1, 2, 3, 5]`` -> ``1 to 3, 5``; sorted and without doubles as histories are."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ", ".join(f"{group[0]} to {group[-1]}" if len(group) > 1 else f"{group[0]}" for group in groups)

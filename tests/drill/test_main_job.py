@@ -241,7 +241,7 @@ OFFERED = {
             {},
             "",
             "target",
-            "revision 99 does not exist; there are 1, 2, 3, 4, 5, 6",
+            "revision 99 does not exist; there are 1 to 6",
             id="fault-12-revision-missing",
         ),
         pytest.param(
