@@ -1,0 +1,264 @@
+"""helm's command line and version, and what its end means once the release was read again."""
+
+import os
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from pytest_zkrollback.clients.helm import HelmCli, HelmVersion, find_helm, parse_version, shorten
+from pytest_zkrollback.domain.errors import HelmProblem, ProcessProblem, Unreachable
+from pytest_zkrollback.domain.model import Revision
+from pytest_zkrollback.domain.ports import Finished
+from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.release.history import Release, ReleaseHistory
+from pytest_zkrollback.rollback.execute import HelmRun, judge_rollback
+from pytest_zkrollback.rollback.preflight import ask_all
+
+AT = datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
+V4, V3 = HelmVersion("v4.3.1", 4), HelmVersion("v3.22.0", 3)
+
+
+class Processes:
+    """Answers as told, and fails on any call that it was not told of."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.calls = []
+
+    def run(self, argv, **options):
+        self.calls.append((tuple(argv), options))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def finished(exit_code=0, stdout="", stderr="", **changes):
+    return Finished(("helm",), exit_code, stdout + stderr, stdout, stderr, 0.4, **changes)
+
+
+def cli(processes=None, **changes):
+    usual = {"context": "ctx", "kubeconfig": None, "namespace": "shop", "environ": {}}
+    return HelmCli("/bin/helm", processes or Processes(), **{**usual, **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "major"),
+    [("v4.3.1\n", 4), ("v4.3", 4), ("v3.22.0", 3), ("v3.22+g1234567", 3)],
+)
+def test_supported_versions(text, major):
+    assert parse_version(text) == HelmVersion(text.strip(), major)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("v2.17.0", "helm v2.17.0 is not supported: install Helm 3 or Helm 4."),
+        ("v5.0.0", "helm v5.0.0 is not supported: install Helm 3 or Helm 4."),
+        ("hello", "helm answered 'hello' instead of a version: is this binary helm?"),
+        ("", "helm answered '' instead of a version: is this binary helm?"),
+    ],
+)
+def test_fault_32_other_answers_are_refused(text, sentence):
+    with pytest.raises(HelmProblem) as caught:
+        parse_version(text)
+    assert str(caught.value) == sentence
+
+
+def test_fault_32_helm_missing(tmp_path):
+    with pytest.raises(HelmProblem, match="There is no helm on PATH"):
+        find_helm(None, str(tmp_path))
+    with pytest.raises(HelmProblem, match="There is no 'nope' of the configuration"):
+        find_helm("nope", str(tmp_path))
+    (tmp_path / "helm").write_text("#!/bin/sh\n")
+    (tmp_path / "helm").chmod(0o755)
+    assert find_helm(None, str(tmp_path)) == str(tmp_path / "helm")
+
+
+def test_the_command_names_everything_and_never_waits_or_prunes():
+    argv = cli(kubeconfig="/k").rollback_argv("zkprova", 5, timeout_s=120, description="why", version=V4)
+    assert argv == [
+        *("/bin/helm", "rollback", "zkprova", "5", "--namespace", "shop", "--kube-context", "ctx"),
+        *("--kubeconfig", "/k", "--timeout", "120s", "--history-max", "0", "--description", "why"),
+    ]
+    argv = cli().rollback_argv("zkprova", 5, timeout_s=120, description="why", version=V3)
+    assert argv == [
+        *("/bin/helm", "rollback", "zkprova", "5", "--namespace", "shop", "--kube-context", "ctx"),
+        *("--timeout", "120s", "--history-max", "0"),
+    ]
+
+
+def test_a_description_is_one_line_of_256_characters():
+    assert shorten("a\nb  c") == "a b c"
+    assert len(shorten("x" * 300)) == 256
+
+
+def test_nothing_in_the_environment_redirects_helm():
+    processes = Processes(finished(stdout="v4.3.1"))
+    environ = {
+        "HELM_KUBECONTEXT": "other",
+        "HELM_KUBETOKEN": "t",
+        "HELM_NAMESPACE": "other",
+        "HELM_MAX_HISTORY": "1",
+        "KUBECONFIG": "/a:/b",
+        "HOME": "/h",
+    }
+    assert cli(processes, environ=environ).fetch_version() == V4
+    assert processes.calls[0][1]["env"] == {"KUBECONFIG": "/a:/b", "HOME": "/h"}
+
+
+def test_in_a_cluster_no_kubeconfig_that_lies_around_is_used():
+    processes = Processes(finished(stdout="v4.3.1"))
+    cli(processes, context=None, environ={"KUBECONFIG": "/elsewhere"}).fetch_version()
+    assert processes.calls[0][1]["env"] == {"KUBECONFIG": os.devnull}
+
+
+def test_a_kubeconfig_in_the_home_folder_is_the_one_that_we_read(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    argv = cli(kubeconfig="~/kc").rollback_argv("r", 1, timeout_s=1, description="", version=V3)
+    assert argv[argv.index("--kubeconfig") + 1] == "/home/ann/kc"
+
+
+def test_helm_is_started_once_and_survives_us():
+    processes = Processes(finished())
+    run = HelmRun(cli(processes), ["helm", "rollback"], timeout_s=120)
+    run.start()
+    assert run.wait(5)
+    with pytest.raises(RuntimeError, match="already started"):
+        run.start()
+    [(argv, options)] = processes.calls
+    assert argv == ("helm", "rollback")
+    assert (options["timeout_s"], options["survives"]) == (135, True)
+
+
+def revision(number, status, back_to=None, description=""):
+    return Release(
+        Revision(
+            revision=number,
+            status=status,
+            chart="zkprova-1",
+            deployed_at=AT,
+            description=description,
+            rollback_of=back_to,
+        ),
+        manifest="",
+    )
+
+
+def judged(answer, *releases):
+    run = HelmRun(cli(Processes(answer)), ["helm"], timeout_s=1)
+    run.start()
+    assert run.wait(5)
+    history = ReleaseHistory("shop", "zkprova", releases)
+    verdict, _ = judge_rollback(run, 5, 6, lambda: history)
+    return verdict.word, verdict.observed
+
+
+FIVE, SIX = revision(5, "superseded"), revision(6, "superseded")
+
+
+@pytest.mark.parametrize(
+    ("answer", "head", "word", "observed"),
+    [
+        pytest.param(
+            finished(0),
+            revision(7, "deployed", 5),
+            Word.PASS,
+            "revision 7 is deployed and rolls back to 5",
+            id="ok",
+        ),
+        pytest.param(
+            finished(1),
+            revision(7, "deployed", 5),
+            Word.PASS,
+            "helm ended with exit code 1, and yet revision 7 is deployed (back to 5)",
+            id="fault-29",
+        ),
+        pytest.param(
+            finished(0),
+            revision(7, "failed", 5, "conflict"),
+            Word.FAIL,
+            "helm ended with exit code 0; revision 7 is failed: conflict",
+            id="fault-28",
+        ),
+        pytest.param(
+            finished(0),
+            revision(7, "deployed", 4, "Rollback to 4"),
+            Word.FAIL,
+            "helm ended with exit code 0; revision 7 is deployed: Rollback to 4",
+            id="fault-28-another-target",
+        ),
+        pytest.param(
+            finished(1),
+            None,
+            Word.FAIL,
+            "helm ended with exit code 1 and made no revision: 6 is still the head",
+            id="fault-14",
+        ),
+        pytest.param(
+            finished(-9),
+            revision(7, "pending-rollback", 5),
+            Word.FAIL,
+            "helm ended with exit code -9; revision 7 is pending-rollback: no description",
+            id="fault-27",
+        ),
+        pytest.param(
+            finished(None, timed_out=True),
+            revision(7, "pending-rollback", 5),
+            Word.FAIL,
+            "helm was ended by us after 0 s; revision 7 is pending-rollback: no description",
+            id="fault-26",
+        ),
+        pytest.param(
+            ProcessProblem("no such file"),
+            None,
+            Word.FAIL,
+            "helm did not start: no such file",
+            id="not-started",
+        ),
+    ],
+)
+def test_the_verdict_comes_from_the_release_and_not_from_helms_word(answer, head, word, observed):
+    assert judged(answer, FIVE, SIX, *([head] if head else [])) == (word, observed)
+
+
+def test_a_release_that_cannot_be_read_again_is_unverified():
+    run = HelmRun(cli(Processes(finished(0))), ["helm"], timeout_s=1)
+    run.start()
+    assert run.wait(5)
+
+    def fetch():
+        raise Unreachable("no answer")
+
+    verdict, history = judge_rollback(run, 5, 6, fetch)
+    assert (verdict.word, history) == (Word.UNVERIFIED, None)
+    assert (
+        verdict.observed == "helm ended with exit code 0, but the release could not be read again: no answer"
+    )
+
+
+class Clock:
+    def __init__(self):
+        self.at = 0.0
+
+    def monotonic_s(self):
+        self.at += 0.05
+        return self.at
+
+
+def test_the_preflight_asks_all_at_once_and_what_does_not_answer_is_unknown():
+    never = threading.Event()
+
+    def hangs():
+        never.wait(30)
+
+    def fails():
+        raise Unreachable("refused")
+
+    answers = ask_all({"good": lambda: 7, "bad": fails, "hangs": hangs}, 0.3, Clock())
+    never.set()
+    assert answers["good"].value == 7
+    assert str(answers["bad"].error) == "refused"
+    assert (answers["hangs"].value, answers["hangs"].error) == (None, None)
+    assert answers["hangs"].why == "no answer within the preflight's budget"
