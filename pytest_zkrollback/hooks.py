@@ -119,7 +119,7 @@ class Session:
         missing = [item for item in self.expected_ids if item not in ids]
         if session.testsfailed:
             raise pytest.UsageError(
-                f"{session.testsfailed} errors while collecting: the checklist may be incomplete; "
+                f"Collecting failed in {session.testsfailed} place(s): the checklist may be incomplete; "
                 "helm did not run."
             )
         if not ids:

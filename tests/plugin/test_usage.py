@@ -153,7 +153,7 @@ def test_an_error_while_collecting_is_exit_4(repository, run):
     code, output = run("--env=staging", "--rollback-to=5", "--continue-on-collection-errors")
     assert (code, errors(output)[-1]) == (
         4,
-        "1 errors while collecting: the checklist may be incomplete; helm did not run.",
+        "Collecting failed in 1 place(s): the checklist may be incomplete; helm did not run.",
     )
 
 
