@@ -202,9 +202,13 @@ class Schedule:
             if over and not isinstance(judgement, Verdict):
                 judgement = self._at_deadline(run, judgement)
             run.judged_s = now_s
-            if isinstance(judgement, Verdict) and self._is_final(run, judgement):
-                run.final = decided = True
-                run.stop()
+            if isinstance(judgement, Verdict):
+                if over and self._closing_from is not None and not self._is_final(run, judgement):
+                    text = "it was in order before, but could not be looked at again at the end"
+                    judgement = Verdict(word=Word.UNVERIFIED, observed=text)
+                if self._is_final(run, judgement):
+                    run.final = decided = True
+                    run.stop()
             if judgement is None or _says_nothing_new(judgement, run.judgement):
                 continue
             run.judgement = judgement

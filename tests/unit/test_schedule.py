@@ -365,3 +365,21 @@ def test_a_rollout_that_is_pending_again_is_told_so_and_waited_for() -> None:
     words = [judgement for item, judgement, _, _ in heard.calls if item == "rollout-a"]
     assert words == [PASS, PENDING, PASS]
     assert heard.finals[-1] == "notify"
+
+
+def test_what_cannot_be_looked_at_again_at_the_end_is_not_green(
+    hang: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_zkrollback.engine.schedule._CLOSING_S", 0.2)
+    smoked = threading.Event()
+
+    def observing() -> object:
+        return hang() if smoked.is_set() else "value"
+
+    smoke = FakeCheck("smoke", observing=smoked.set, stage=Stage.SETTLED, interval_s=None)
+    verdicts = _run(FakeCheck("rollout-a", observing=observing, deadline_s=0.3), smoke)
+    assert verdicts["smoke"] == PASS
+    assert verdicts["rollout-a"].word is Word.UNVERIFIED
+    assert verdicts["rollout-a"].observed == (
+        "it was in order before, but could not be looked at again at the end"
+    )
