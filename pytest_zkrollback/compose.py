@@ -29,7 +29,7 @@ from .release.manifest import identity, parse_manifest
 from .scene import Scene, target_release
 
 NOTIFY = "notify"
-EQUIVALENCE = "release-equivalence"
+EQUIVALENCE = EquivalenceCheck.id
 _SERVING_KINDS = (
     "Deployment",
     "StatefulSet",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -27,8 +26,6 @@ DEFAULT_ITEMS = (
     "migration",
     "notify",
 )
-# Under a live run pytest's capture makes isatty(0) False, so it is asked at load time (field notes).
-STDIN_IS_TTY = sys.stdin is not None and sys.stdin.isatty()
 
 _SESSION: pytest.StashKey[Session] = pytest.StashKey()
 
