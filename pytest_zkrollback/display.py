@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, Self
 
 from rich.console import Console, Group, RenderableType
@@ -59,6 +59,17 @@ class Display:
         if self._live is not None:
             self._live.stop()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The terminal is somebody else's, to ask a question on it."""
+        if self._live is not None:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            if self._live is not None:
+                self._live.start()
+
     def status(self, text: str) -> None:
         """One line about what is going on now (redacted by the caller)."""
         text = inert_line(text)  # a script's own words: no escape sequence reaches the terminal
@@ -90,9 +101,9 @@ class Display:
     def _outcome(self, record: Record) -> Outcome:
         if self._error is not None and issubclass(self._error, KeyboardInterrupt):
             return Outcome.INTERRUPTED
-        if self._error is not None and record.mode is Mode.ROLLBACK:
+        if self._error is not None and record.mode is not Mode.VERIFY:
             return Outcome.REFUSED
-        return choose_outcome(record.items)
+        return Outcome.PLANNED if record.mode is Mode.PLAN else choose_outcome(record.items)
 
     def _write(self, text: str) -> None:
         # A closed terminal must not end the run (design: nothing about telling stops it).

@@ -16,10 +16,11 @@ from . import config as configuration
 from .domain.errors import UsageProblem
 from .fixtures import RECORD_KEY
 from .items import is_ours
-from .options import Request, parse_request
+from .options import parse_request
 from .page import complete_page
 from .record.redaction import RedactingFilter
 from .record.terminal import render_last_lines
+from .rollback.guards import GUARD_IDS
 from .run import Run
 
 _BY_FUNCTION = {
@@ -73,7 +74,8 @@ class Session:
             raise pytest.UsageError(str(problem)) from None
         self.checklist_ids = self.run.checklist_ids
         self.expected_ids = self.run.item_ids
-        _refuse_unknown_waivers(self.request, self.checklist_ids)
+        _refuse_unknown("--rollback-waive", "checklist item", self.request.waivers, self.checklist_ids)
+        _refuse_unknown("--rollback-override", "guard", self.request.overrides, GUARD_IDS)
         _neutralise(option)
         self._user_html: str | None = getattr(option, "htmlpath", None)
         if not option.collectonly:
@@ -249,12 +251,11 @@ def _refuse_partial_sessions(option: Any) -> None:
             raise pytest.UsageError(f"{flag} does not go with an environment; helm did not run.")
 
 
-def _refuse_unknown_waivers(request: Request, known: Iterable[str]) -> None:
-    for item in request.waivers:
-        if item not in known:
+def _refuse_unknown(flag: str, kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for name in given:
+        if name not in known:
             raise pytest.UsageError(
-                f"--rollback-waive={item}=...: there is no such checklist item; known items are "
-                f"{', '.join(known)}; helm did not run."
+                f"{flag}={name}=...: there is no such {kind}; known are {', '.join(known)}; helm did not run."
             )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,16 +18,16 @@ _GROUP = "zkrollback: roll a Helm release back once and prove that service is re
 
 NOT_GIVEN = "not given"
 
+# Asked when the plugin is loaded: pytest's capture replaces standard input later.
+_STDIN_IS_TERMINAL = sys.stdin is not None and sys.stdin.isatty()
+
 # What a later issue brings; asking for it today is a usage error, never silently nothing.
 NOT_YET = {
     "rollback_to_commit": "--rollback-to-commit",
     "rollback_redeploy_main": "--rollback-redeploy-main",
     "rollback_no_merge": "--rollback-no-merge",
-    "rollback_plan": "--rollback-plan",
     "rollback_recover": "--rollback-recover",
     "rollback_signal": "--rollback-signal",
-    "rollback_override": "--rollback-override",
-    "rollback_break_glass": "--rollback-break-glass",
     "rollback_soak": "--rollback-soak",
     "zkrollback_bundle": "--zkrollback-bundle",
     "drill_context": "--drill-context",
@@ -37,7 +38,8 @@ NOT_YET = {
 class Request:
     """What the operator asked for, validated as far as it can be without the configuration.
 
-    ``target`` is the Helm revision to roll back to; None verifies only.
+    ``target`` is the Helm revision to roll back to; None verifies only. ``interactive``: standard input was
+    a terminal when the plugin was loaded, so that refusals can be accepted in the same run.
     """
 
     environment: str
@@ -49,6 +51,10 @@ class Request:
     confirm: str | None = None
     migration_assessed: str | None = None
     waivers: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
+    break_glass: str | None = None
+    plan: bool = False
+    interactive: bool = False
     config_file: str | None = None
     report_dir: str = "reports"
     drill_keep: bool = False
@@ -82,7 +88,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="redeploy main's tip through GitHub Actions (not yet)",
     )
     add("--rollback-no-merge", action="store_true", help="stop at the pull request (not yet)")
-    add("--rollback-plan", action="store_true", help="rehearse: change and tell nothing, anywhere (not yet)")
+    add("--rollback-plan", action="store_true", help="rehearse: change and tell nothing, anywhere")
     add("--rollback-recover", action="store_true", help="recover a stranded release (not yet)")
     add("--rollback-reason", metavar="TEXT", help="why, for the record and Slack")
     add("--rollback-next-steps", metavar="TEXT", help="what happens next, for the record and Slack")
@@ -104,9 +110,13 @@ def add_options(parser: pytest.Parser) -> None:
         "--rollback-override",
         action="append",
         metavar="GUARD=REASON",
-        help="pass one guard, audited (not yet)",
+        help="pass one guard, audited; repeatable",
     )
-    add("--rollback-break-glass", metavar="REASON", help="pass every guard that can be passed (not yet)")
+    add(
+        "--rollback-break-glass",
+        metavar="REASON",
+        help="pass every guard that can be passed, and take the lock over",
+    )
     add(
         "--rollback-waive",
         action="append",
@@ -184,6 +194,7 @@ def parse_request(option: Any) -> Request:
                 raise pytest.UsageError(
                     f"{flag} goes with --env=drill, not with --env={option.zkrollback_env}."
                 )
+    _refuse_without_rollback(option)
     return Request(
         environment=option.zkrollback_env,
         target=None if option.rollback_to is None else parse_target(option.rollback_to),
@@ -195,12 +206,28 @@ def parse_request(option: Any) -> Request:
         else parse_time(option.rollback_impact_since),
         confirm=option.rollback_confirm,
         migration_assessed=_text(option.rollback_migration_assessed, "") or None,
-        waivers=parse_waivers(option.rollback_waive or []),
+        waivers=parse_pairs("--rollback-waive", option.rollback_waive or []),
+        overrides=parse_pairs("--rollback-override", option.rollback_override or []),
+        break_glass=_break_glass(option.rollback_break_glass),
+        plan=option.rollback_plan,
+        interactive=_STDIN_IS_TERMINAL,
         config_file=option.zkrollback_config,
         report_dir=option.zkrollback_report_dir or "reports",
         drill_keep=option.drill_keep,
         drill_story=option.drill_story,
     )
+
+
+# What changes something, or rehearses it; without any of these a run verifies only.
+_ROLLS_BACK = ("rollback_to", "rollback_to_commit", "rollback_redeploy_main", "rollback_recover")
+
+
+def _refuse_without_rollback(option: Any) -> None:
+    for dest in ("rollback_plan", "rollback_override", "rollback_break_glass"):
+        if getattr(option, dest) and not any(getattr(option, each) for each in _ROLLS_BACK):
+            raise pytest.UsageError(
+                f"--{dest.replace('_', '-')} goes with a rollback: add --rollback-to=N; helm did not run."
+            )
 
 
 def parse_target(text: str) -> int:
@@ -232,18 +259,33 @@ def parse_time(text: str) -> datetime:
     return time
 
 
-def parse_waivers(pairs: list[str]) -> dict[str, str]:
-    """``ITEM=REASON`` pairs; a waiver without a reason would not be audited, so it is refused."""
-    waivers: dict[str, str] = {}
+_EXAMPLES = {
+    "--rollback-waive": ("an item", "--rollback-waive=smoke='no smoke test for this service'"),
+    "--rollback-override": ("a guard", "--rollback-override=pending='that pipeline was cancelled'"),
+}
+
+
+def parse_pairs(flag: str, pairs: list[str]) -> dict[str, str]:
+    """``NAME=REASON`` pairs; what is set aside without a reason would not be audited, so it is refused."""
+    kind, example = _EXAMPLES[flag]
+    reasons: dict[str, str] = {}
     for pair in pairs:
-        item, _, reason = pair.partition("=")
-        if not item.strip() or not reason.strip():
+        name, _, reason = pair.partition("=")
+        if not name.strip() or not reason.strip():
             raise pytest.UsageError(
-                f"--rollback-waive={pair} needs an item and a reason, as in "
-                "--rollback-waive=smoke='no smoke test for this service'; helm did not run."
+                f"{flag}={pair} needs {kind} and a reason, as in {example}; helm did not run."
             )
-        waivers[item.strip()] = reason.strip()
-    return waivers
+        reasons[name.strip()] = reason.strip()
+    return reasons
+
+
+def _break_glass(text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise pytest.UsageError(
+            "--rollback-break-glass needs a reason, which is recorded, as in "
+            "--rollback-break-glass='staging is down, INC-42'; helm did not run."
+        )
+    return text and text.strip()
 
 
 def _text(value: str | None, default: str) -> str:
@@ -254,5 +296,6 @@ def _given_without_env(option: Any) -> list[str]:
     """Options that make no sense without an environment."""
     names = [*NOT_YET, "rollback_to", "rollback_waive", "rollback_confirm", "rollback_migration_assessed"]
     names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
+    names += ["rollback_override", "rollback_break_glass", "rollback_plan"]
     names += ["drill_keep", "drill_story"]
     return ["--" + name.replace("_", "-") for name in names if getattr(option, name)]

@@ -7,7 +7,7 @@ import platform
 import re
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import __version__
@@ -43,7 +43,7 @@ _FIRST = {
 }
 # The operator's variables that a script may print.
 _SECRET_NAME = re.compile(r"(?i)passw|token|secret|credential|api_?key|private_?key|webhook|_pwd$")
-_FINAL = (Outcome.REFUSED, Outcome.INTERRUPTED, Outcome.SUPERSEDED)
+_FINAL = (Outcome.REFUSED, Outcome.INTERRUPTED, Outcome.SUPERSEDED, Outcome.PLANNED)
 
 
 class Run:
@@ -83,9 +83,9 @@ class Run:
         if request.environment == DRILL:
             choose_story(request.drill_story or DEFAULT_STORY)
             refuse_another_story(request.drill_story)
-            return cls(request, None, RELEASE, blank_checklist(DRILL_WORKLOADS), command_line)
+            return cls(request, None, RELEASE, _checklist(request, DRILL_WORKLOADS), command_line)
         env = load_environment(path, request.environment)
-        return cls(request, env, env.release, blank_checklist(env.workloads), command_line)
+        return cls(request, env, env.release, _checklist(request, env.workloads), command_line)
 
     @property
     def redacted(self) -> Record:
@@ -127,6 +127,9 @@ class Run:
             scene = self._open(selected)
             facts = run_preflight(scene)
         if facts is None or facts.history.value is None:
+            return
+        if self.request.plan:
+            self._scribe.update(outcome=Outcome.PLANNED)
             return
         history, target = facts.history.value, self.request.target
         self._watch = ClusterWatch(scene.kube, scene.env.namespace, self._clock)
@@ -242,11 +245,11 @@ class Run:
         first = [
             Item(id=key, title=title, expected=expected)
             for key, (title, expected) in _FIRST.items()
-            if key != "rollback" or rolls_back
+            if key == "preflight" or (not request.plan and (key != "rollback" or rolls_back))
         ]
         return Record(
             run_id=secrets.token_hex(4),
-            mode=Mode.ROLLBACK if rolls_back else Mode.VERIFY,
+            mode=Mode.PLAN if request.plan else Mode.ROLLBACK if rolls_back else Mode.VERIFY,
             environment=request.environment,
             release=release,
             target_revision=request.target,
@@ -263,6 +266,11 @@ class Run:
             ),
             versions={"pytest-zkrollback": __version__, "Python": platform.python_version()},
         )
+
+
+def _checklist(request: Request, workloads: Mapping[str, str]) -> tuple[Item, ...]:
+    """The blank items; a plan has none: it verifies nothing."""
+    return () if request.plan else blank_checklist(workloads)
 
 
 def _user() -> str:

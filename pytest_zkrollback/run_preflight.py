@@ -8,12 +8,17 @@ from .domain.errors import HelmProblem
 from .domain.model import Guard, Helm, Outcome, Plan
 from .domain.observation import JsonObject
 from .domain.verdict import Word
+from .prompt import ask
 from .release.equivalence import Live, fetch_live
 from .release.history import Release, ReleaseHistory, fetch_history
 from .release.manifest import identity, parse_manifest, render_manifest_diff, secret_values
-from .rollback.guards import Facts, judge_guards, judge_verify_guards, refusals
+from .rollback.guards import OVERRIDDEN, Facts, judge_guards, judge_verify_guards, refusals
+from .rollback.overrides import apply_overrides, overrides_used
 from .rollback.preflight import fetch_facts
 from .scene import Scene, target_release
+
+# How long the operator may think at the terminal before no answer is an answer.
+ASK_S = 60
 
 
 def run_preflight(scene: Scene) -> Facts | None:
@@ -51,7 +56,7 @@ def run_preflight(scene: Scene) -> Facts | None:
         guards = judge_verify_guards(facts, env)
     else:
         guards = judge_guards(facts, env, request.target, request.confirm)
-    scribe.update(guards=guards)
+        guards = apply_overrides(guards, request.overrides, request.break_glass)
     if facts.history.value is not None:
         _know_secrets(scene, facts.history.value)
         scribe.update(**_plan(scene, facts.history.value))
@@ -62,6 +67,7 @@ def run_preflight(scene: Scene) -> Facts | None:
             helm=Helm(version=facts.helm.value.text),
             versions={**scribe.record.versions, "Helm": facts.helm.value.text},
         )
+    guards = _settled(scene, guards)
     refused = refusals(guards)
     scribe.item(
         "preflight",
@@ -78,6 +84,50 @@ def run_preflight(scene: Scene) -> Facts | None:
     return facts
 
 
+def _settled(scene: Scene, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
+    """The guards with what the operator accepts at the terminal, all of it in the record."""
+    scribe, request = scene.scribe, scene.request
+    scribe.update(guards=guards)
+    reasons = dict(request.overrides)
+    refused = refusals(guards)
+    if refused and request.interactive and not request.plan and all(guard.override for guard in refused):
+        reasons |= _accepted(scene, refused)
+        guards = apply_overrides(guards, reasons)
+    used = overrides_used(guards, reasons, request.break_glass)
+    for each in used:
+        scribe.event(f"guard {each.id} set aside: {each.reason}", "operator")
+    scribe.update(guards=guards, overrides=(*scribe.record.overrides, *used))
+    return guards
+
+
+def _accepted(scene: Scene, refused: Sequence[Guard]) -> dict[str, str]:
+    """Guard id -> reason, as typed at the terminal; empty unless all of them are accepted."""
+    text = scene.redactor.text
+    reasons: dict[str, str] = {}
+    rest = [guard for guard in refused if guard.id != "protected"]
+    with scene.display.paused(), scene.signals.raising():
+        for guard in refused:
+            if guard.id == "protected":
+                name = scene.env.name
+                question = f"{text(guard.evidence)}. {guard.consequence}\n" if guard.consequence else ""
+                question += (
+                    f"Type the environment's name, {name}, to go ahead; Enter alone stops ({ASK_S} s):"
+                )
+                if ask(question, scene.clock, ASK_S) != name:
+                    return {}
+                reasons[guard.id] = "its name was typed at the terminal"
+        if rest:
+            lines = [f"REFUSED {guard.id}: {text(guard.evidence)}\n    {guard.consequence}" for guard in rest]
+            question = "\n".join(
+                [*lines, f"To go ahead, type why (recorded); Enter alone stops ({ASK_S} s):"]
+            )
+            why = ask(question, scene.clock, ASK_S)
+            if not why:
+                return {}
+            reasons |= {guard.id: why for guard in rest}
+    return reasons
+
+
 def refuse(scene: Scene, refused: Iterable[Guard]) -> None:
     """Record that the run ends before helm."""
     scene.scribe.update(outcome=Outcome.REFUSED)
@@ -89,7 +139,11 @@ def _observed(guards: Sequence[Guard]) -> str:
     if refused:
         return f"refused by {'; '.join(refused)}"
     warned = [f"{guard.id}: {guard.evidence}" for guard in guards if guard.state == "warned"]
-    return "; ".join([f"{len(guards)} guards asked, none refuses", *warned])
+    aside = [f"{guard.id} set aside: {guard.evidence}" for guard in guards if guard.state == OVERRIDDEN]
+    said = f"{len(guards)} guards asked, none refuses"
+    if aside:
+        said = f"{len(guards)} guards asked, {len(aside)} set aside by the operator"
+    return "; ".join([said, *aside, *warned])
 
 
 def _plan(scene: Scene, history: ReleaseHistory) -> dict[str, object]:

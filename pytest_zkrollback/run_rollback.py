@@ -14,7 +14,9 @@ from .release.equivalence import compare, fetch_live
 from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import parse_manifest
 from .rollback.execute import HelmRun, judge_rollback
+from .rollback.guards import way_past
 from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock, judge_lock
+from .rollback.overrides import apply_overrides, overrides_used
 from .scene import Scene
 
 _TICK_S = 0.05
@@ -48,6 +50,7 @@ def run_rollback(scene: Scene, history: ReleaseHistory, target: int, version: He
     )
     before = history.head.revision.revision
     refusal = _take(scene, lock, before, target)
+    before = scene.scribe.record.revision_before or before
     if refusal is None and scene.signals.count:
         _give_back(scene, lock, {"outcome": "interrupted before helm"})
         raise KeyboardInterrupt
@@ -98,14 +101,30 @@ def _take(scene: Scene, lock: ReleaseLock, before: int, target: int) -> Guard | 
     else:
         if head.revision == before:
             return None
+        scene.scribe.update(revision_before=head.revision, revision_after=head.revision)
         evidence = f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
-    _give_back(scene, lock, {"outcome": "refused"})
-    return Guard(
+    refusal = Guard(
         id="head",
         state="refused",
         evidence=evidence,
         consequence="Somebody else is changing the release; what you meant to undo may be gone.",
+        override=way_past("head"),
     )
+    if _set_aside(scene, refusal):
+        return None
+    _give_back(scene, lock, {"outcome": "refused"})
+    return refusal
+
+
+def _set_aside(scene: Scene, refusal: Guard) -> bool:
+    """Whether the command line says to go ahead against this one; then it is in the record."""
+    request, record = scene.request, scene.scribe.record
+    guards = apply_overrides([refusal], request.overrides, request.break_glass)
+    used = overrides_used(guards, request.overrides, request.break_glass)
+    if used:
+        scene.scribe.update(guards=(*record.guards, *guards), overrides=(*record.overrides, *used))
+        scene.scribe.event(f"guard {refusal.id} set aside: {used[0].reason}", "operator")
+    return bool(used)
 
 
 def _give_back(scene: Scene, lock: ReleaseLock, outcome: JsonObject) -> None:

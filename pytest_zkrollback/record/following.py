@@ -1,7 +1,7 @@
 """What to type after a run, computed from its record. Pure.
 
 At most three commands, the first one being what helps most. A command that would do what a guard refused
-on evidence is never offered, nor one for a cluster that is gone.
+is only offered with its override, nor is one offered for a cluster that is gone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WHERE = (
     "--drill-context",
     "--drill-keep",
 )
-_FLAGS = ("--drill-keep",)
+_FLAGS = ("--drill-keep", "--rollback-plan")
 _GREEN = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
 
 # What has to be done before the same command is typed again, by the guard that refused.
@@ -71,6 +71,8 @@ def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
     refused = [guard for guard in record.guards if guard.state == "refused"]
     if refused and not record.helm.ran:
         yield from _after_refusal(record, env, refused)
+    elif record.outcome is Outcome.PLANNED:
+        yield _Step(_typed(record, without=("--rollback-plan",)), "to do it:")
     elif record.outcome in _GREEN:
         if record.helm.ran and record.revision_before is not None and env is not None:
             bad = "bad " if record.plan.bad and record.plan.bad.revision == record.revision_before else ""
@@ -84,12 +86,15 @@ def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
 
 def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Guard]) -> Iterator[_Step]:
     ids = [guard.id for guard in refused]
-    also, without, why = [], [], next((_FIRST[each] for each in ids if each in _FIRST), "")
+    confirm: list[str] = []
+    also: list[str] = []
+    without, why = [], next((_FIRST[each] for each in ids if each in _FIRST), "")
     if "cluster" in ids and any("kubeconfig" in guard.evidence.lower() for guard in refused):
         why = "set KUBECONFIG, or kubeconfig in the environment's table, then:"
     if "protected" in ids:
         without.append("--rollback-confirm")
-        also.append(f"--rollback-confirm={record.environment}")
+        confirm.append(f"--rollback-confirm={record.environment}")
+        also += confirm
         why = why or f"to go ahead in the protected environment {record.environment}:"
     if "release" in ids and any(_is_unknown(guard) for guard in refused if guard.id == "release"):
         why = _FIRST["cluster"]
@@ -109,6 +114,17 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
         also.append(f"--rollback-to={better.revision}")
         why = why or _offered(better)
     yield _Step(_typed(record, without=without, also=also), why or "again:")
+    aside = [guard for guard in refused if guard.override and guard.id != "protected"]
+    if aside and all(guard.override for guard in refused):
+        accepted = [f"--rollback-override={guard.id}=accepted" for guard in aside]
+        yield _Step(
+            _typed(
+                record,
+                without=[each for each in without if each != "--rollback-to"],
+                also=[*confirm, *accepted],
+            ),
+            "or against all of this, recorded (your reason instead of 'accepted'):",
+        )
     if env is not None and all(map(_is_unknown, refused)):
         by_hand = [_helm(env, "history", record.release)]
         if record.mode is Mode.ROLLBACK and record.target_revision is not None:
@@ -201,10 +217,11 @@ def _offered(revision: Revision) -> str:
 
 def _typed(record: Record, without: Sequence[str] = (), also: Sequence[str] = ()) -> str:
     """What the operator typed, with some options taken out and others added."""
+    replaced = {each.partition("=")[0] for each in also} - {"--rollback-override"}  # that one is repeatable
     kept = [
         word
         for option, words in _options(record)
-        if option not in without and option not in [each.partition("=")[0] for each in also]
+        if option not in without and option not in replaced
         for word in words
     ]
     return shlex.join(["pytest", *kept, *also])

@@ -51,6 +51,11 @@ def render_summary(record: Record) -> str:
             return f"{_capital(where)} is NOT proven restored: {_live(record)}; red: {not_green}."
         case Outcome.REFUSED:
             return f"Refused: {_reason(refused) or 'see preflight'}. Nothing was changed."
+        case Outcome.PLANNED:
+            return (
+                f"Release {record.release}, environment {record.environment}, can go from revision "
+                f"{record.revision_before} to {record.target_revision}: no guard refuses. Nothing was changed."
+            )
         case Outcome.SUPERSEDED:
             return (
                 f"Somebody else changed the release meanwhile: Helm's head is revision "

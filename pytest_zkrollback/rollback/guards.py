@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OK, WARNED, REFUSED = "ok", "warned", "refused"
+# Every guard, in the order in which it is shown; those after the first line are asked under the lock.
+GUARD_IDS = (
+    *("cluster", "identity", "protected", "release", "pending", "target", "helm-version", "permissions"),
+    *("lock", "head"),
+)
+
+OK, WARNED, REFUSED, OVERRIDDEN = "ok", "warned", "refused", "overridden"
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,11 @@ def judge_verify_guards(facts: Facts, env: Environment) -> tuple[Guard, ...]:
     return (identity, _release(facts.history))
 
 
+def way_past(guard_id: str) -> str:
+    """The option by which an operator goes ahead against this guard."""
+    return f"--rollback-override={guard_id}=REASON"
+
+
 def refusals(guards: Sequence[Guard]) -> list[Guard]:
     """Those that stand between the operator and helm."""
     return [guard for guard in guards if guard.state == REFUSED]
@@ -93,6 +104,7 @@ def _identity(answer: Answer[str], env: Environment) -> Guard:
                 + (f"; this cluster is {answer.value}" if answer.value else "")
                 + f": add kube_system_uid to [environments.{env.name}.identity]",
                 consequence=consequence,
+                override=way_past("identity"),
             )
         hint = f'; to pin it: kube_system_uid = "{answer.value}"' if answer.value else ""
         return Guard(id="identity", state=WARNED, evidence=f"the cluster is not pinned{hint}")
@@ -102,6 +114,7 @@ def _identity(answer: Answer[str], env: Environment) -> Guard:
             state=REFUSED,
             evidence=f"whether this is the pinned cluster is unknown: {answer.why}",
             consequence=consequence,
+            override=way_past("identity"),
         )
     if answer.value != pin:
         return Guard(
@@ -109,6 +122,7 @@ def _identity(answer: Answer[str], env: Environment) -> Guard:
             state=REFUSED,
             evidence=f"context '{env.context}' points at cluster {answer.value}, but {pin} is pinned",
             consequence=consequence,
+            override=way_past("identity"),
         )
     return Guard(id="identity", state=OK, evidence=f"the cluster is the pinned one ({pin})")
 
@@ -164,6 +178,7 @@ def _pending(answer: Answer[ReleaseHistory]) -> Guard:
             f"since {head.deployed_at:%Y-%m-%d %H:%M:%S} UTC",
             consequence="Somebody's helm may still be at work: both could end as `deployed`, "
             "and which one runs would be chance.",
+            override=way_past("pending"),
         )
     return Guard(id="pending", state=OK, evidence=f"no operation is under way (head is {head.status})")
 
@@ -193,6 +208,7 @@ def _target(answer: Answer[ReleaseHistory], target: int) -> Guard:
         state=REFUSED,
         evidence=f"revision {target} is {revision.status}: {revision.description}",
         consequence="helm would roll back to it all the same and report success.",
+        override=way_past("target"),
     )
 
 
@@ -214,6 +230,7 @@ def _permissions(answer: Answer[Sequence[str]]) -> Guard:
             state=REFUSED,
             evidence=f"whether you may write is unknown: {answer.why}",
             consequence="helm could stop halfway.",
+            override=way_past("permissions"),
         )
     if answer.value:
         return Guard(
@@ -221,6 +238,7 @@ def _permissions(answer: Answer[Sequence[str]]) -> Guard:
             state=REFUSED,
             evidence=f"you may not: {', '.join(answer.value)}",
             consequence="helm would stop halfway and leave no revision deployed.",
+            override=way_past("permissions"),
         )
     return Guard(id="permissions", state=OK, evidence="every right that helm needs is there")
 

@@ -56,8 +56,26 @@ def left_files(repository):
             "helm did not run.",
         ),
         (
-            ["--env=staging", "--rollback-to=5", "--rollback-plan"],
-            "--rollback-plan is not built yet; nothing was contacted and helm did not run.",
+            ["--env=staging", "--rollback-plan"],
+            "--rollback-plan goes with a rollback: add --rollback-to=N; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-override=pending=it was cancelled"],
+            "--rollback-override goes with a rollback: add --rollback-to=N; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-break-glass=all is down"],
+            "--rollback-break-glass goes with a rollback: add --rollback-to=N; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-to=5", "--rollback-break-glass= "],
+            "--rollback-break-glass needs a reason, which is recorded, as in "
+            "--rollback-break-glass='staging is down, INC-42'; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-to=5", "--rollback-override=pending"],
+            "--rollback-override=pending needs a guard and a reason, as in "
+            "--rollback-override=pending='that pipeline was cancelled'; helm did not run.",
         ),
         (
             ["--env=staging", "--rollback-to-commit=abc"],
@@ -77,7 +95,7 @@ def left_files(repository):
         ),
         (
             ["--env=staging", "--rollback-waive=smokes=x"],
-            "--rollback-waive=smokes=...: there is no such checklist item; known items are rollout-backend, "
+            "--rollback-waive=smokes=...: there is no such checklist item; known are rollout-backend, "
             "rollout-frontend, smoke, logs, health-database, events, migration, notify; helm did not run.",
         ),
         (

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pytest_zkrollback.options import NOT_YET, parse_target, parse_time, parse_waivers
+from pytest_zkrollback.options import NOT_YET, parse_pairs, parse_target, parse_time
 
 
 @pytest.mark.parametrize(("text", "revision"), [("1", 1), ("5", 5), ("10", 10), ("999999999", 999999999)])
@@ -54,13 +54,13 @@ def test_a_time_needs_its_zone():
 
 
 def test_a_waiver_needs_item_and_reason():
-    assert parse_waivers(["smoke=no script = no test", "logs= quiet "]) == {
+    assert parse_pairs("--rollback-waive", ["smoke=no script = no test", "logs= quiet "]) == {
         "smoke": "no script = no test",
         "logs": "quiet",
     }
     for pair in ("smoke", "smoke=", "=reason", "  =x", ""):
         with pytest.raises(pytest.UsageError, match="needs an item and a reason"):
-            parse_waivers([pair])
+            parse_pairs("--rollback-waive", [pair])
 
 
 def test_every_option_is_documented_in_the_help(pytester):
