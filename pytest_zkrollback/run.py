@@ -127,6 +127,8 @@ class Run:
             scene = self._open(selected)
             facts = run_preflight(scene)
         if facts is None or facts.history.value is None:
+            if any(guard.id == "lock" for guard in refusals(self._scribe.record.guards)):
+                self.store.give_back_latest()  # they belong to the run that goes on
             return
         if self.request.plan:
             self._scribe.update(outcome=Outcome.PLANNED)

@@ -49,6 +49,7 @@ def run_preflight(scene: Scene) -> Facts | None:
         scene.helm,
         history,
         plan_writes,
+        scene.lock().fetch_free,
         scene.clock,
         writes=request.target is not None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from enum import Enum
 
-from .clients.helm import DEADLINE_GRACE_S, HelmVersion
+from .clients.helm import HelmVersion
 from .domain.errors import HelmProblem, ZkRollbackError
 from .domain.model import Guard, Outcome
 from .domain.observation import JsonObject
@@ -14,8 +14,8 @@ from .release.equivalence import compare, fetch_live
 from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import parse_manifest
 from .rollback.execute import HelmRun, judge_rollback
-from .rollback.guards import way_past
-from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock, judge_lock
+from .rollback.guards import judge_lock, way_past
+from .rollback.lock import ReleaseLock
 from .rollback.overrides import apply_overrides, overrides_used
 from .scene import Scene
 
@@ -41,13 +41,7 @@ def run_rollback(scene: Scene, history: ReleaseHistory, target: int, version: He
     if reason:
         _note_skipped(scene, reason)
         return Step.SKIPPED
-    lock = ReleaseLock(
-        scene.kube,
-        scene.clock,
-        scene.env.namespace,
-        scene.env.release,
-        lease_s=scene.env.helm_timeout_s + DEADLINE_GRACE_S + EXPIRY_MARGIN_S,
-    )
+    lock = scene.lock()
     before = history.head.revision.revision
     refusal = _take(scene, lock, before, target)
     before = scene.scribe.record.revision_before or before

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from .clients.clock import SystemClock
-from .clients.helm import HelmCli, find_helm
+from .clients.helm import DEADLINE_GRACE_S, HelmCli, find_helm
 from .clients.kube import KubeClient
 from .clients.process import LocalProcesses
 from .display import Display
@@ -16,6 +16,7 @@ from .options import Request
 from .record.redaction import Redactor
 from .record.scribe import Scribe
 from .release.history import ReleaseHistory
+from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
 from .signals import Signals
 
 
@@ -46,6 +47,12 @@ class Scene:
             namespace=env.namespace,
             environ=os.environ,
         )
+
+    def lock(self) -> ReleaseLock:
+        """The release's lock; its lease outlasts helm, so that only a dead holder's expires."""
+        env = self.env
+        lease_s = env.helm_timeout_s + DEADLINE_GRACE_S + EXPIRY_MARGIN_S
+        return ReleaseLock(self.kube, self.clock, env.namespace, env.release, lease_s)
 
     @property
     def variables(self) -> dict[str, str]:

@@ -54,7 +54,8 @@ def render_summary(record: Record) -> str:
         case Outcome.PLANNED:
             return (
                 f"Release {record.release}, environment {record.environment}, can go from revision "
-                f"{record.revision_before} to {record.target_revision}: no guard refuses. Nothing was changed."
+                f"{record.revision_before} to {record.target_revision}; no guard refuses. "
+                "Nothing was changed."
             )
         case Outcome.SUPERSEDED:
             return (

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ..domain.errors import ZkRollbackError
+from ..domain.errors import ClusterError, LockHeld, ZkRollbackError
 from ..domain.model import Guard
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
     from ..domain.environment import Environment
     from ..release.history import ReleaseHistory
+    from .lock import LockState
 
 T = TypeVar("T")
 
@@ -37,6 +38,11 @@ class Answer(Generic[T]):
     error: ZkRollbackError | None = None
 
     @property
+    def problem(self) -> ZkRollbackError | None:
+        """Why the value is unknown; None if it is known."""
+        return self.error or (None if self.value is not None else ClusterError(self.why))
+
+    @property
     def why(self) -> str:
         """Why the value is unknown, as a sentence."""
         return str(self.error) if self.error is not None else "no answer within the preflight's budget"
@@ -46,7 +52,8 @@ class Answer(Generic[T]):
 class Facts:
     """All answers of the preflight.
 
-    ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version.
+    ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version;
+    ``lock`` is the lock's state if nobody alive holds it, else LockHeld.
     """
 
     history: Answer[ReleaseHistory]
@@ -54,6 +61,7 @@ class Facts:
     server: Answer[str]
     helm: Answer[HelmVersion]
     denied: Answer[Sequence[str]]
+    lock: Answer[LockState]
 
 
 def judge_guards(facts: Facts, env: Environment, target: int, confirm: str | None) -> tuple[Guard, ...]:
@@ -66,6 +74,7 @@ def judge_guards(facts: Facts, env: Environment, target: int, confirm: str | Non
         _target(facts.history, target),
         _helm(facts.helm),
         _permissions(facts.denied),
+        judge_lock(facts.lock.problem),
     )
 
 
@@ -241,6 +250,20 @@ def _permissions(answer: Answer[Sequence[str]]) -> Guard:
             override=way_past("permissions"),
         )
     return Guard(id="permissions", state=OK, evidence="every right that helm needs is there")
+
+
+def judge_lock(error: ZkRollbackError | None) -> Guard:
+    """The guard behind a lock that is free (None), held, or could not be read or taken."""
+    if error is None:
+        return Guard(id="lock", state=OK, evidence="nobody else is rolling this release back")
+    unknown = "" if isinstance(error, LockHeld) else "whether somebody else is rolling back is unknown: "
+    return Guard(
+        id="lock",
+        state=REFUSED,
+        evidence=f"{unknown}{error}",
+        consequence="Two rollbacks at once make two revisions, and chance decides which one runs.",
+        override=way_past("lock"),
+    )
 
 
 def _ranges(numbers: Sequence[int]) -> str:

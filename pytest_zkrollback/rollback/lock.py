@@ -15,8 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from ..domain.errors import BadAnswer, LockHeld, NotFound, ZkRollbackError
-from ..domain.model import Guard
+from ..domain.errors import BadAnswer, LockHeld, NotFound
 from ..domain.observation import JsonObject
 from ..domain.ports import Clock, Kube
 
@@ -84,6 +83,13 @@ class ReleaseLock:
             return LockState()
         return parse_state(secret)
 
+    def fetch_free(self) -> LockState:
+        """The state now, if nobody alive holds the lock; raises LockHeld."""
+        state, now = self.fetch(), self.clock.now()
+        if state.holder is not None and state.holder.expires_at > now:
+            raise LockHeld(_held(state.holder, now))
+        return state
+
     def take(self, run_id: str, operator: str, intent: JsonObject) -> Taken:
         """Take the lock and write the intent down, in one step; an expired holder is taken over.
 
@@ -140,17 +146,6 @@ class ReleaseLock:
         except NotFound:
             return False  # deleted meanwhile: read again and create it
         return True
-
-
-def judge_lock(error: ZkRollbackError) -> Guard:
-    """The refusal behind a lock that could not be taken."""
-    unknown = "" if isinstance(error, LockHeld) else "whether somebody else is rolling back is unknown: "
-    return Guard(
-        id="lock",
-        state="refused",
-        evidence=f"{unknown}{error}",
-        consequence="Two rollbacks at once make two revisions, and chance decides which one runs.",
-    )
 
 
 def parse_state(secret: JsonObject) -> LockState:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..domain.observation import JsonObject
     from ..domain.ports import Clock, Kube
     from ..release.history import ReleaseHistory
+    from .lock import LockState
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ def fetch_facts(
     helm: Callable[[], HelmCli],
     fetch_history: Callable[[], ReleaseHistory],
     plan_writes: Callable[[ReleaseHistory], Mapping[tuple[str, ...], Sequence[JsonObject]]],
+    fetch_lock: Callable[[], LockState],
     clock: Clock,
     *,
     writes: bool,
@@ -80,9 +82,9 @@ def fetch_facts(
         "server": lambda: str(kube.get("/version")["gitVersion"]),
     }
     if writes:
-        questions |= {"helm": lambda: helm().fetch_version(), "denied": denied}
+        questions |= {"helm": lambda: helm().fetch_version(), "denied": denied, "lock": fetch_lock}
     answers = ask_all(questions, env.preflight_budget_s, clock)
-    return Facts(**{"helm": Answer(), "denied": Answer(), **answers})
+    return Facts(**{"helm": Answer(), "denied": Answer(), "lock": Answer(), **answers})
 
 
 def fetch_identity(kube: Kube) -> str:

@@ -10,6 +10,7 @@ from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, Unreachable
 from pytest_zkrollback.domain.model import Revision
 from pytest_zkrollback.release.history import Release, ReleaseHistory
 from pytest_zkrollback.rollback.guards import Answer, Facts, judge_guards, judge_verify_guards, refusals
+from pytest_zkrollback.rollback.lock import LockState
 
 AT = datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
 
@@ -35,6 +36,7 @@ def facts(**changes):
         "server": Answer(value="v1.37.2"),
         "helm": Answer(value=HelmVersion("v4.3.1", 4)),
         "denied": Answer(value=()),
+        "lock": Answer(value=LockState()),
     }
     return Facts(**{**usual, **changes})
 
@@ -60,6 +62,7 @@ def test_nothing_speaks_against_a_usual_rollback():
         ("target", "ok"),
         ("helm-version", "ok"),
         ("permissions", "ok"),
+        ("lock", "ok"),
     ]
 
 

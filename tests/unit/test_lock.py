@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, LockHeld, NotFound
-from pytest_zkrollback.rollback.lock import ReleaseLock, judge_lock
+from pytest_zkrollback.rollback.guards import judge_lock
+from pytest_zkrollback.rollback.lock import ReleaseLock
 
 PATH = "/api/v1/namespaces/shop/secrets"
 START = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
