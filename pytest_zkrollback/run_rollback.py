@@ -82,12 +82,14 @@ def _take(scene: Scene, lock: ReleaseLock, before: int, target: int) -> Guard | 
         "reason": scene.redactor.text(record.reason)[:200],
     }
     try:
-        taken = lock.take(record.run_id, record.operator, intent)
+        taken = lock.take(record.run_id, record.operator, intent, force=_is_taken_over(scene))
     except ZkRollbackError as error:
         return judge_lock(error)
-    if taken.expired is not None:
-        who = f"{taken.expired.operator} (run {taken.expired.run_id})"
-        scene.scribe.event(f"lock taken over from {who}: it had expired", "zkrollback")
+    if taken.previous is not None:
+        who = f"{taken.previous.operator} (run {taken.previous.run_id})"
+        expired = taken.previous.expires_at <= scene.clock.now()
+        why = "it had expired" if expired else "the operator said so"
+        scene.scribe.event(f"lock taken over from {who}: {why}", "zkrollback")
     try:
         head = fetch_history(scene.kube, scene.env.namespace, scene.env.release).head.revision
     except ZkRollbackError as error:
@@ -108,6 +110,11 @@ def _take(scene: Scene, lock: ReleaseLock, before: int, target: int) -> Guard | 
         return None
     _give_back(scene, lock, {"outcome": "refused"})
     return refusal
+
+
+def _is_taken_over(scene: Scene) -> bool:
+    """Whether the operator saw that somebody holds the lock, and goes ahead."""
+    return any(each.id == "lock" and each.kind == "guard" for each in scene.scribe.record.overrides)
 
 
 def _set_aside(scene: Scene, refusal: Guard) -> bool:

@@ -48,10 +48,10 @@ class LockState:
 
 @dataclass(frozen=True)
 class Taken:
-    """A lock that is ours. ``expired`` is the dead holder that it was taken over from, if any."""
+    """A lock that is ours. ``previous`` is the holder that it was taken over from, if any."""
 
     run_id: str
-    expired: Holder | None = None
+    previous: Holder | None = None
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,17 @@ class ReleaseLock:
             raise LockHeld(_held(state.holder, now))
         return state
 
-    def take(self, run_id: str, operator: str, intent: JsonObject) -> Taken:
+    def take(self, run_id: str, operator: str, intent: JsonObject, *, force: bool = False) -> Taken:
         """Take the lock and write the intent down, in one step; an expired holder is taken over.
 
-        Raises LockHeld if a live holder has it.
+        Raises LockHeld if a live holder has it, unless ``force``: the operator said to take it from them.
         """
         for _ in range(_TRIES):
             state = self.fetch()
             now = self.clock.now()
             if state.holder is not None and state.holder.run_id == run_id:
                 return Taken(run_id)  # a write of ours whose answer was lost
-            if state.holder is not None and state.holder.expires_at > now:
+            if state.holder is not None and state.holder.expires_at > now and not force:
                 raise LockHeld(_held(state.holder, now))
             holder = Holder(run_id, operator, now, now + timedelta(seconds=self.lease_s))
             entry = {"run_id": run_id, "operator": operator, "at": _text(now), "outcome": "started", **intent}

@@ -131,6 +131,10 @@ class Incident:
         )
         return Result(done.returncode, done.stdout + done.stderr, self.latest())
 
+    def newest(self):
+        """The record of the newest run, which is not the latest.* one where the lock refused it."""
+        return json.loads(max((self.folder / "reports").glob("2*.json")).read_text())
+
     def latest(self):
         path = self.folder / "reports" / "latest.json"
         return json.loads(path.read_text()) if path.exists() else None

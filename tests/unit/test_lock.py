@@ -83,7 +83,7 @@ def lock(store, clock):
 
 def test_taking_writes_lock_and_intent_in_one_step(lock, store):
     taken = lock.take("run1", "ann@host", {"target": 5})
-    assert taken.expired is None
+    assert taken.previous is None
     assert store.state() == {
         "schema": "zkrollback.journal/1",
         "lock": {
@@ -118,7 +118,7 @@ def test_fault_20_an_expired_holder_is_taken_over(lock, clock, store):
     lock.take("run1", "ann@host", {})
     clock.at += timedelta(seconds=196)
     taken = lock.take("run2", "bob@host", {})
-    assert taken.expired.operator == "ann@host"
+    assert taken.previous.operator == "ann@host"
     assert store.state()["lock"]["run_id"] == "run2"
     assert [entry["outcome"] for entry in store.state()["entries"]] == ["started", "started"]
 
@@ -135,7 +135,7 @@ def test_giving_back_closes_the_entry_and_leaves_anothers_lock_alone(lock, store
 
 def test_a_write_whose_answer_was_lost_is_recognised(lock):
     lock.take("run1", "ann@host", {})
-    assert lock.take("run1", "ann@host", {}).expired is None
+    assert lock.take("run1", "ann@host", {}).previous is None
 
 
 def test_a_change_between_read_and_write_is_seen(lock, store, clock):

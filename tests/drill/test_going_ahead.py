@@ -1,0 +1,166 @@
+"""Rehearsing, and going ahead against a refusal: on a real cluster, with the real helm, at a real terminal."""
+
+import json
+import os
+import pty
+import select
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from incident import Incident
+
+_WRITES = ("create", "update", "patch", "delete", "deletecollection")
+_REVIEWS = ("selfsubjectaccessreviews", "selfsubjectrulesreviews")
+
+
+@pytest.fixture(scope="module")
+def bad(running_cluster, binaries, tmp_path_factory):
+    """Revision 6 is live and bad; tests that use this leave it so."""
+    found = Incident(running_cluster, tmp_path_factory.mktemp("bad"), binaries["helm"])
+    yield found
+    assert found.head() == 6, "a test that must not roll back did"
+    found.close()
+
+
+@pytest.fixture
+def incident(running_cluster, binaries, tmp_path):
+    found = Incident(running_cluster, tmp_path, binaries["helm"])
+    yield found
+    found.close()
+
+
+def wait_for(condition, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def audited(incident):
+    """The API server's audit log, complete up to a mark that is set now."""
+    mark = f"mark-{uuid.uuid4().hex}"
+    status, body = incident.running.api.get(f"/api/v1/namespaces/{mark}")
+    assert status == 404, body
+    wait_for(lambda: mark in incident.cluster.audit_log.read_text())
+    return [json.loads(line) for line in incident.cluster.audit_log.read_text().splitlines()]
+
+
+def ours(events, seen):
+    """What the tool asked for after ``seen`` events, as (verb, resource, dry run)."""
+    return [
+        (event["verb"], event["objectRef"].get("resource"), "dryRun=All" in event["requestURI"])
+        for event in events[seen:]
+        if "pytest-zkrollback" in event.get("userAgent", "") or "helm" in event.get("userAgent", "").lower()
+        if "objectRef" in event
+    ]
+
+
+def test_a_plan_only_reads_reviews_and_tries(bad):
+    seen = len(audited(bad))
+    told = len(bad.messages())
+    result = bad.run("--rollback-to=5", "--rollback-plan")
+    assert (result.code, result.record["mode"], result.record["outcome"]) == (0, "plan", "planned")
+    assert result.verdicts() == {"preflight": "PASS"}
+    assert result.record["helm"]["ran"] is False
+    assert result.record["next_commands"] == ["# to do it:", "pytest --env=test --rollback-to=5"]
+    asked = ours(audited(bad), seen)
+    assert len(asked) > 5
+    writes = [one for one in asked if one[0] in _WRITES and one[1] not in _REVIEWS and not one[2]]
+    assert writes == []
+    assert len(bad.messages()) == told
+    refused = bad.run("--rollback-to=9", "--rollback-plan")
+    assert (refused.code, refused.record["outcome"]) == (1, "refused")
+
+
+def hold_lock(incident):
+    now = datetime.now(UTC)
+    lock = {
+        "run_id": "0badcafe",
+        "operator": "ann@laptop",
+        "taken_at": (now - timedelta(seconds=40)).isoformat(),
+        "expires_at": (now + timedelta(seconds=300)).isoformat(),
+    }
+    state = json.dumps({"schema": "zkrollback.journal/1", "lock": lock, "entries": []})
+    incident.kubectl("create", "secret", "generic", "zkrollback.v1.zkprova", f"--from-literal=state={state}")
+
+
+def test_all_refusals_at_once_then_break_glass_goes_ahead_and_takes_the_lock_over(incident):
+    incident.configure(protected=True)
+    hold_lock(incident)
+    assert incident.run("--rollback-to=5").code == 1
+    record = incident.newest()
+    refused = {guard["id"]: guard["evidence"] for guard in record["guards"] if guard["state"] == "refused"}
+    assert set(refused) == {"identity", "protected", "lock"}
+    assert "ann@laptop" in refused["lock"]
+    assert incident.latest() is None
+    assert incident.head() == 6
+    paste = record["next_commands"][-1]
+    assert "--rollback-confirm=test" in paste
+    assert "--rollback-override=identity=accepted --rollback-override=lock=accepted" in paste
+
+    done = incident.run("--rollback-to=5", "--rollback-break-glass=all is down, INC-42")
+    assert (done.code, done.record["outcome"]) == (0, "verified")
+    assert incident.head() == 7
+    assert {one["id"]: one["reason"] for one in done.record["overrides"]} == dict.fromkeys(
+        ("identity", "protected", "lock"), "break-glass: all is down, INC-42"
+    )
+    assert {g["id"] for g in done.record["guards"] if g["state"] == "overridden"} == {
+        "identity",
+        "protected",
+        "lock",
+    }
+    assert "OVERRIDDEN lock" in done.output
+    [message] = incident.messages()
+    assert "all is down, INC-42" in json.dumps(message)
+
+
+def test_what_is_impossible_stays_refused(bad):
+    result = bad.run("--rollback-to=9", "--rollback-override=target=I know", "--rollback-break-glass=now")
+    assert (result.code, result.record["outcome"]) == (1, "refused")
+    assert result.guard("target")["state"] == "refused"
+
+
+def at_a_terminal(incident, answers, *args):
+    """Run the command as an operator at a terminal does; ``answers`` are typed at the questions, in turn."""
+    argv, environ = incident.argv(*args), incident.environ(TERM="xterm", COLUMNS="100", LINES="40")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(incident.folder)
+        os.execve(argv[0], argv, environ)
+    shown, left, answered = b"", list(answers), 0
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            more = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not more:
+            break
+        shown += more
+        if left and shown.count(b"Enter alone stops") > answered:
+            answered += 1
+            os.write(terminal, left.pop(0).encode() + b"\n")
+    status = os.waitpid(pid, 0)[1]
+    return os.waitstatus_to_exitcode(status), shown.decode(errors="replace"), incident.latest()
+
+
+def test_refusals_are_accepted_in_the_same_run_at_a_terminal(incident):
+    incident.configure(protected=True)
+    code, shown, record = at_a_terminal(incident, ["test", "the pin comes tomorrow"], "--rollback-to=5")
+    assert (code, record["outcome"]) == (0, "verified"), shown
+    assert {one["id"]: one["reason"] for one in record["overrides"]} == {
+        "protected": "its name was typed at the terminal",
+        "identity": "the pin comes tomorrow",
+    }
+    assert incident.head() == 7
+
+
+@pytest.mark.parametrize("answers", [["", ""], ["tset"], ["test", ""]], ids=["enter", "a slip", "no reason"])
+def test_anything_but_acceptance_at_the_terminal_refuses(bad, answers):
+    bad.configure(protected=True)
+    code, shown, record = at_a_terminal(bad, answers, "--rollback-to=5")
+    assert (code, record["outcome"], record["overrides"]) == (1, "refused", []), shown
