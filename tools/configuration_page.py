@@ -32,6 +32,7 @@ def render_page() -> str:
     parts.append(
         "`slack = false` switches the message off: the item `notify` is then WAIVED by configuration.\n"
     )
+    parts += _table("[environments.NAME.github]", schema["$defs"]["GithubActions"], schema)
     return "\n".join(parts)
 
 

@@ -85,6 +85,48 @@ class Slack(_Table):
     timeout_s: Seconds = Field(default=10, description="for one try")
 
 
+class GithubActions(_Table):
+    """The runbook's second way: the repository and the workflow that deploy this environment."""
+
+    repository: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", description="owner/name")
+    workflow: str = Field(default="Deploy", min_length=1, description="the workflow's name or file")
+    branch: str = Field(default="main", min_length=1, description="the branch that is deployed")
+    deploy: Literal["push", "dispatch"] = Field(
+        default="push", description="push: a merge deploys it; dispatch: somebody runs the workflow"
+    )
+    after: str | None = Field(
+        default=None, description="environment that has to be verified with the same tree first"
+    )
+    inputs: dict[str, str] = Field(
+        default={"environment": "{environment}"},
+        max_length=25,
+        description="the workflow's inputs; {environment} and {intent} (for the run's name) are filled in",
+    )
+    token_env: str = Field(
+        default="GITHUB_TOKEN",
+        min_length=1,
+        description="name of the variable that holds the token",
+    )
+    api_url: str = Field(
+        default="https://api.github.com",
+        pattern=r"^https?://",
+        description="of GitHub Enterprise Server: https://HOST/api/v3",
+    )
+    ca_file: str | None = Field(default=None, description="CA bundle to verify the API with")
+    proxy: str | None = Field(default=None, description="proxy for the API, none by default")
+    timeout_s: Seconds = Field(default=15, description="total for one request")
+    poll_s: Seconds = Field(default=10, description="between two looks while waiting")
+    approval_timeout_s: Annotated[float, Field(gt=0, le=86400)] = Field(
+        default=1800, description="wait for reviews and checks of the pull request, then it stays open"
+    )
+    start_timeout_s: Seconds = Field(
+        default=90, description="wait for the push run to appear; after that the workflow is dispatched"
+    )
+    run_timeout_s: Annotated[float, Field(gt=0, le=86400)] = Field(
+        default=3600, description="wait for the run's end, approvals of environments included"
+    )
+
+
 class Environment(_Table):
     """One ``[environments.NAME]`` table, validated. Durations are seconds."""
 
@@ -129,6 +171,7 @@ class Environment(_Table):
     slack: Slack | Literal[False] = Field(
         default=Slack(webhook_env="SLACK_WEBHOOK_URL"), description="false: notify is WAIVED by configuration"
     )
+    github: GithubActions | None = Field(default=None, description="rolling back through GitHub Actions")
     base_dir: str = Field(default=".", exclude=True, description="folder of the configuration file")
 
     @field_validator("workloads", mode="before")

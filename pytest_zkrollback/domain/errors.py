@@ -12,6 +12,7 @@
     +-- HelmProblem           helm could not be run, or its release store could not be read
     +-- ProcessProblem        a local program could not be started
     +-- HttpProblem           no usable answer over HTTP (refused, timed out, too large)
+    +-- GithubProblem         GitHub refused, limited, or did not answer
     +-- NotifyProblem         the team could not be told
     +-- DrillProblem          the drill's cluster could not be built or started
 
@@ -100,6 +101,25 @@ class HttpProblem(ZkRollbackError):
     def __init__(self, message: str, *, maybe_received: bool = True) -> None:
         """Keep whether sending again could do it twice."""
         super().__init__(message)
+        self.maybe_received = maybe_received
+
+
+class GithubProblem(ZkRollbackError):
+    """GitHub could not do what was asked, or did not say so.
+
+    Attributes:
+        status: HTTP status; 0 if no answer came.
+        said: GitHub's own words.
+        maybe_received: True if a request without an answer may have been carried out: look first.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 0, said: str = "", maybe_received: bool = False
+    ) -> None:
+        """Keep what decides on the next step."""
+        super().__init__(message)
+        self.status = status
+        self.said = said
         self.maybe_received = maybe_received
 
 

@@ -5,39 +5,16 @@ Revisions are integers, times aware and UTC (RFC 3339 in JSON), durations second
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
+from .github import Github
+from .times import Time
 from .verdict import Evidence, Word
 
 SCHEMA = "zkrollback.record/1"
-
-
-def _utc(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("a time in the record needs a zone")
-    return value.astimezone(UTC)
-
-
-def _rfc3339(value: datetime) -> str:
-    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-Time = Annotated[
-    datetime,
-    AfterValidator(_utc),
-    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "date-time",
-            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
-        }
-    ),
-]
 
 
 class _Part(BaseModel):
@@ -204,7 +181,7 @@ class Record(_Part):
     timeline: tuple[TimelineEntry, ...] = Field(default=(), description="what happened, oldest first")
     samples: tuple[SamplePoint, ...] = Field(default=(), description="what the pictures are drawn from")
     deliveries: tuple[Delivery, ...] = Field(default=(), description="who was told, and what they answered")
-    github: dict[str, Any] | None = Field(default=None, description="commit, pull request and runs")
+    github: Github | None = Field(default=None, description="commit, pull request and runs")
     drill: str = Field(
         default="", description="the drill's cluster: 'ended' with the run or 'kept'; empty: no drill"
     )
