@@ -1,4 +1,4 @@
-"""HTTP for health probes and webhooks: no redirects, a total deadline, a cap on what is kept.
+"""HTTP for health probes, webhooks and GitHub: no redirects, a total deadline, a cap on what is kept.
 
 Errors name scheme and host only: a webhook's path is its password.
 """
@@ -23,7 +23,7 @@ from ..domain.ports import Clock, HttpAnswer
 from .clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _METADATA_NAMES = {"metadata.google.internal", "metadata.goog", "metadata"}
 _METADATA_ADDRESSES = {ip_address(text) for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200")}
@@ -52,16 +52,36 @@ class HttpClient:
 
     def get(self, url: str, *, timeout_s: float, limit_bytes: int = 1 << 20) -> HttpAnswer:
         """GET ``url``; ``timeout_s`` is the total, names and TLS included. Raises HttpProblem."""
-        return self._within(timeout_s, "GET", url, None, limit_bytes)
+        return self._within(timeout_s, "GET", url, None, limit_bytes, {})
 
     def post_json(
         self, url: str, body: JsonObject, *, timeout_s: float, limit_bytes: int = 65536
     ) -> HttpAnswer:
         """POST JSON, once; ``timeout_s`` is the total. Raises HttpProblem."""
-        return self._within(timeout_s, "POST", url, json.dumps(body).encode(), limit_bytes)
+        return self._within(timeout_s, "POST", url, json.dumps(body).encode(), limit_bytes, {})
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        body: JsonObject | None = None,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        limit_bytes: int = 16 << 20,
+    ) -> HttpAnswer:
+        """Any method, once, with headers of one's own; ``timeout_s`` is the total. Raises HttpProblem."""
+        data = None if body is None else json.dumps(body).encode()
+        return self._within(timeout_s, method, url, data, limit_bytes, headers)
 
     def _within(
-        self, timeout_s: float, method: str, url: str, data: bytes | None, limit_bytes: int
+        self,
+        timeout_s: float,
+        method: str,
+        url: str,
+        data: bytes | None,
+        limit_bytes: int,
+        more: Mapping[str, str],
     ) -> HttpAnswer:
         # In a thread: httpx has a timeout per phase and getaddrinfo has none, neither is a total.
         place = _parse_place(url)
@@ -70,7 +90,7 @@ class HttpClient:
 
         def attempt() -> None:
             try:
-                outcome.put(self._exchange(place, method, url, data, limit_bytes, begun_s, timeout_s))
+                outcome.put(self._exchange(place, method, url, data, limit_bytes, more, begun_s, timeout_s))
             except HttpProblem as problem:
                 outcome.put(problem)
 
@@ -90,11 +110,12 @@ class HttpClient:
         url: str,
         data: bytes | None,
         limit_bytes: int,
+        more: Mapping[str, str],
         begun_s: float,
         timeout_s: float,
     ) -> HttpAnswer:
         self._refuse_metadata(place)
-        headers = {"User-Agent": "pytest-zkrollback", "Accept-Encoding": "identity"}
+        headers = {"User-Agent": "pytest-zkrollback", "Accept-Encoding": "identity", **more}
         if data is not None:
             headers["Content-Type"] = "application/json"
         body = b""

@@ -13,6 +13,7 @@ from example_records import ALL, SLACK_MESSAGE, at, failed, items, refused, runn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_zkrollback.domain.github import Commit, Github, GithubStep, Job, PullRequest, WorkflowRun
 from pytest_zkrollback.domain.model import Delivery, Helm, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import evidence
 from pytest_zkrollback.record.html import render_page, render_record
@@ -221,6 +222,12 @@ HOSTILE = [
 ]
 
 
+def _run(text: str) -> WorkflowRun:
+    words = dict.fromkeys(("url", "event", "head_sha", "status", "conclusion", "waits_for"), text)
+    job = Job(name=text, status=text, failed_step=text, url=text)
+    return WorkflowRun(id=1, created_at=at(0), jobs=(job,), **words)
+
+
 def hostile(text: str) -> Record:
     """Every string from outside is ``text``."""
     item = failed().items[3]
@@ -262,7 +269,17 @@ def hostile(text: str) -> Record:
             "deliveries": (
                 Delivery(to="slack", ok=False).model_copy(update={"answer": text, "message": {"text": text}}),
             ),
-            "github": {"title": text},
+            "github": Github(
+                repository=text,
+                branch=text,
+                good=text,
+                undone=(Commit(sha=text, author=text, title=text),),
+                files=(text,),
+                pull_request=PullRequest(number=7, url=text, head=text, state=text, waits_for=text),
+                reland=(text,),
+                runs=(_run(text),),
+                steps=(GithubStep(name=text, state=text, detail=text, url=text, began_at=at(0)),),
+            ),
             "next_commands": (text,),
             "versions": {text: text},
             "timeline": (failed().timeline[0].model_copy(update={"event": text, "source": text}),),
