@@ -1,0 +1,206 @@
+"""From the operator's Enter to helm's exec, beside the plain `helm history` and `helm rollback`.
+
+Prints, and writes to benchmarks/results/exec_time.json: seconds and API requests until helm is executed, by
+stage, on the drill cluster as it is (limit 1.5 s) and for a release of 60 objects behind 50 ms of latency
+(limit 4 s). Helm is a script that notes the moment and changes nothing; the run is then killed, so that
+every run begins with the same release. The plain commands run for real, on a release of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "drill"))
+
+from incident import Incident
+from latency import LatencyProxy
+
+from pytest_zkrollback.drill.binaries import find_binaries
+from pytest_zkrollback.drill.cluster import start_cluster
+
+RUNS = 10
+ROUND_TRIP_S = 0.05
+LIMITS_S = {"drill": 1.5, "60 objects, 50 ms": 4.0}
+_CHART = {"apiVersion": "v2", "name": "wide", "version": "1.0.0"}
+_MANY = """
+{{- range $i := until 58 }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: wide-{{ $i }}}
+data: {release: "{{ $.Values.release }}"}
+{{- end }}
+{{- range $i := until 2 }}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: wide-{{ $i }}}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: wide-{{ $i }}}}
+  template:
+    metadata: {labels: {app: wide-{{ $i }}}}
+    spec:
+      containers: [{name: app, image: "wide:{{ $.Values.release }}"}]
+{{- end }}
+"""
+
+
+class Marked:
+    """A helm that notes when it is asked to roll back, and does nothing."""
+
+    def __init__(self, incident: Incident) -> None:
+        self.mark = incident.folder / "executed"
+        self.path = incident.folder / "marked-helm"
+        self.path.write_text(
+            f'#!/bin/sh\nif [ "$1" = rollback ]; then date +%s.%N > {self.mark}.new\n'
+            f'mv {self.mark}.new {self.mark}; exit 0; fi\nexec {incident.helm_path} "$@"\n'
+        )
+        self.path.chmod(0o755)
+
+    def wait(self, timeout_s: float = 60) -> float:
+        deadline_s = time.monotonic() + timeout_s
+        while not self.mark.exists():
+            if time.monotonic() > deadline_s:
+                raise SystemExit("helm was not executed")
+            time.sleep(0.002)
+        at = float(self.mark.read_text())
+        self.mark.unlink()
+        return at
+
+
+def run_once(incident: Incident, helm: Marked, release: str, target: int) -> dict:
+    """One command until helm's exec: seconds by stage, and requests."""
+    incident.kubectl("delete", "secret", f"zkrollback.v1.{release}", "--ignore-not-found")
+    shutil.rmtree(incident.folder / "reports", ignore_errors=True)
+    seen = incident.cluster.audit_log.stat().st_size
+    began = time.time()
+    process = incident.start(f"--rollback-to={target}")
+    executed = helm.wait()
+    process.kill()
+    process.communicate()
+    record = json.loads((incident.folder / "reports" / "latest.json").read_text())
+    at = {event["event"]: _seconds(event["at"]) for event in record["timeline"]}
+    helm_started = next(value for key, value in at.items() if key.startswith("helm rollback"))
+    time.sleep(0.3)  # the audit log is written a little later
+    with incident.cluster.audit_log.open("rb") as log:
+        log.seek(seen)
+        events = [json.loads(line) for line in log.read().decode().splitlines()]
+    asked = [
+        event
+        for event in events
+        if "pytest-zkrollback" in event.get("userAgent", "")
+        and _seconds(event["requestReceivedTimestamp"]) <= executed
+    ]
+    return {
+        "total_s": round(executed - began, 3),
+        "python_and_pytest_s": round(at["run started"] - began, 3),
+        "preflight_s": round(at["preflight passed"] - at["run started"], 3),
+        "lock_and_journal_s": round(helm_started - at["preflight passed"], 3),
+        "helm_process_s": round(executed - helm_started, 3),
+        "requests": len(asked),
+    }
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).astimezone(UTC).timestamp()
+
+
+def plain(incident: Incident) -> dict:
+    """`helm history`, then `helm rollback`, for real; afterwards the bad revision is put back."""
+    scope = ["-n", incident.namespace, "--kube-context", incident.cluster.context]
+    scope += ["--kubeconfig", str(incident.cluster.kubeconfig)]
+    env = {**os.environ, "HELM_MAX_HISTORY": "0"}
+
+    def timed(*words: str) -> float:
+        began = time.perf_counter()
+        argv = [str(incident.helm_path), *words, *scope]
+        subprocess.run(argv, env=env, check=True, capture_output=True)
+        return round(time.perf_counter() - began, 3)
+
+    result = {"history_s": timed("history", "zkprova"), "rollback_s": timed("rollback", "zkprova", "5")}
+    timed("rollback", "zkprova", "6")
+    return result
+
+
+def wide(incident: Incident) -> None:
+    """A release of 60 objects with two revisions beside the story's."""
+    chart = incident.folder / "wide"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text(json.dumps(_CHART))
+    (chart / "templates" / "all.yaml").write_text(_MANY)
+    for number in (1, 2):
+        incident.helm("upgrade", "--install", "wide", str(chart), "--set", f"release=r{number}")
+
+
+def summary(rows: list[dict]) -> dict:
+    """Medians, and the slowest total."""
+    medians = {key: round(statistics.median(row[key] for row in rows), 3) for key in rows[0]}
+    return {"median": medians, "slowest_total_s": max(row.get("total_s", 0) for row in rows), "runs": rows}
+
+
+def measure(folder: Path) -> dict:
+    """All three scenarios on one cluster."""
+    binaries = find_binaries(progress=print)
+    running = start_cluster(binaries)
+    try:
+        for name in ("ours", "theirs"):
+            (folder / name).mkdir()
+        ours = Incident(running, folder / "ours", binaries["helm"])
+        theirs = Incident(running, folder / "theirs", binaries["helm"])
+        wide(ours)
+        helm = Marked(ours)
+        ours.configure(helm=str(helm.path))
+        rows: dict[str, list[dict]] = {"drill": [], "plain helm": [], "60 objects, 50 ms": []}
+        for number in range(RUNS + 1):  # the first one warms up
+            pair = run_once(ours, helm, "zkprova", 5), plain(theirs)
+            if number:
+                rows["drill"].append(pair[0])
+                rows["plain helm"].append(pair[1])
+        address = urlsplit(running.cluster.server)
+        with LatencyProxy((str(address.hostname), int(address.port or 443)), ROUND_TRIP_S) as proxy:
+            far = ours.folder / "far.kubeconfig"
+            near = running.cluster.kubeconfig.read_text()
+            far.write_text(near.replace(f":{address.port}", f":{proxy.port}"))
+            far.chmod(0o600)
+            ours.configure(helm=str(helm.path), release="wide", kubeconfig=str(far))
+            for number in range(RUNS + 1):
+                row = run_once(ours, helm, "wide", 1)
+                if number:
+                    rows["60 objects, 50 ms"].append(row)
+        return {name: summary(found) for name, found in rows.items()}
+    finally:
+        running.close()
+
+
+def main() -> int:
+    """0 if both limits hold in the median."""
+    with tempfile.TemporaryDirectory() as folder:
+        scenarios = measure(Path(folder))
+    result = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"load average {os.getloadavg()[0]:.1f}",
+        "limits_s": LIMITS_S,
+        "scenarios": scenarios,
+    }
+    out = Path(__file__).parent / "results" / "exec_time.json"
+    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for name, found in scenarios.items():
+        print(name, json.dumps(found["median"]))
+    return int(any(scenarios[name]["median"]["total_s"] > limit for name, limit in LIMITS_S.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
