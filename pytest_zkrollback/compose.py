@@ -25,7 +25,7 @@ from .migrations.hooks import RevisionContent, judge_hooks
 from .notify.slack import deliver_to_slack
 from .record.outcome import choose_outcome
 from .release.history import Release, ReleaseHistory, fetch_history
-from .release.manifest import identity, parse_manifest
+from .release.manifest import identity, is_kept, parse_manifest
 from .scene import Scene, target_release
 
 NOTIFY = "notify"
@@ -133,8 +133,7 @@ def find_leftovers(
 
 
 def _is_kept_on_purpose(item: JsonObject) -> bool:
-    annotations = item["metadata"].get("annotations") or {}
-    return annotations.get("helm.sh/resource-policy") == "keep" and item["kind"] not in _SERVING_KINDS
+    return is_kept(item) and item["kind"] not in _SERVING_KINDS
 
 
 def _fetch_head(scene: Scene) -> Revision:

@@ -38,12 +38,13 @@ NOT_YET = {
 class Request:
     """What the operator asked for, validated as far as it can be without the configuration.
 
-    ``target`` is the Helm revision to roll back to; None verifies only. ``interactive``: standard input was
-    a terminal when the plugin was loaded, so that refusals can be accepted in the same run.
+    ``target`` is the Helm revision to roll back to, or ``previous`` or ``last-verified``; None verifies only.
+    ``interactive``: standard input was a terminal when the plugin was loaded, so that refusals can be
+    accepted in the same run.
     """
 
     environment: str
-    target: int | None = None
+    target: int | str | None = None
     reason: str = NOT_GIVEN
     next_steps: str = "none given"
     incident: str = ""
@@ -79,7 +80,8 @@ def add_options(parser: pytest.Parser) -> None:
     add(
         "--rollback-to",
         metavar="TARGET",
-        help="roll back to this Helm revision N (previous, last-verified: not yet)",
+        help="roll back to this Helm revision: N, previous (the newest older one with nothing against it) "
+        "or last-verified (the newest older one that this tool verified)",
     )
     add("--rollback-to-commit", metavar="SHA", help="roll back through GitHub Actions (not yet)")
     add(
@@ -230,17 +232,17 @@ def _refuse_without_rollback(option: Any) -> None:
             )
 
 
-def parse_target(text: str) -> int:
-    """A Helm revision from 1 up. Helm itself takes 0 as "one before" and "01" as 1; we take neither."""
+def parse_target(text: str) -> int | str:
+    """A Helm revision from 1 up, or a name for one; which it is, the release's history says.
+
+    Helm itself takes 0 as "one before", even if that one failed, and "01" as 1; we take neither.
+    """
     if text in ("previous", "last-verified"):
-        raise pytest.UsageError(
-            f"--rollback-to={text} is not built yet: give the revision's number, "
-            "from `helm history RELEASE`; helm did not run."
-        )
+        return text
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text, flags=re.ASCII):
         raise pytest.UsageError(
-            f"--rollback-to={text} is no Helm revision: give a whole number from 1, "
-            "as in `helm history RELEASE`; helm did not run."
+            f"--rollback-to={text} is no Helm revision: give a whole number from 1, as in "
+            "`helm history RELEASE`, or previous, or last-verified; helm did not run."
         )
     return int(text)
 

@@ -29,7 +29,8 @@ from .record.outcome import choose_outcome, next_commands, render_summary
 from .record.redaction import Redactor
 from .record.scribe import Scribe
 from .record.store import Store, file_stem
-from .rollback.guards import judge_without_contact, refusals
+from .rollback.all_guards import judge_without_contact
+from .rollback.guards import refusals
 from .run_preflight import run_preflight
 from .run_rollback import Step, run_rollback
 from .run_verify import run_verify
@@ -133,12 +134,12 @@ class Run:
         if self.request.plan:
             self._scribe.update(outcome=Outcome.PLANNED)
             return
-        history, target = facts.history.value, self.request.target
+        history, target = facts.history.value, self._scribe.record.target_revision
         self._watch = ClusterWatch(scene.kube, scene.env.namespace, self._clock)
         self._watch.start()
         since = self._clock.now()
         step = Step.SKIPPED
-        if target is not None and facts.helm.value is not None:
+        if self.request.target is not None and target is not None and facts.helm.value is not None:
             step = run_rollback(scene, history, target, facts.helm.value)
         if step is Step.LOCKED:
             self.store.give_back_latest()  # they belong to the run that goes on
@@ -254,7 +255,7 @@ class Run:
             mode=Mode.PLAN if request.plan else Mode.ROLLBACK if rolls_back else Mode.VERIFY,
             environment=request.environment,
             release=release,
-            target_revision=request.target,
+            target_revision=request.target if isinstance(request.target, int) else None,
             reason=request.reason,
             next_steps=request.next_steps,
             incident=request.incident,

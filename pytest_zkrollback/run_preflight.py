@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from .domain.errors import HelmProblem
@@ -9,13 +10,14 @@ from .domain.model import Guard, Helm, Outcome, Plan
 from .domain.observation import JsonObject
 from .domain.verdict import Word
 from .prompt import ask
-from .release.equivalence import Live, fetch_live
-from .release.history import Release, ReleaseHistory, fetch_history
-from .release.manifest import identity, parse_manifest, render_manifest_diff, secret_values
-from .rollback.guards import OVERRIDDEN, Facts, judge_guards, judge_verify_guards, refusals
+from .release.history import Release, ReleaseHistory
+from .release.manifest import parse_manifest, render_manifest_diff, secret_values
+from .rollback.all_guards import judge_guards, judge_verify_guards
+from .rollback.guards import OVERRIDDEN, Facts, refusals
+from .rollback.look import Look
 from .rollback.overrides import apply_overrides, overrides_used
 from .rollback.preflight import fetch_facts
-from .scene import Scene, target_release
+from .scene import Scene
 
 # How long the operator may think at the terminal before no answer is an answer.
 ASK_S = 60
@@ -27,40 +29,27 @@ def run_preflight(scene: Scene) -> Facts | None:
     began = scene.clock.now()
     scene.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
 
-    def plan_writes(history: ReleaseHistory) -> dict[tuple[str, ...], list[JsonObject]]:
-        """helm patches what exists, creates what does not, and deletes what only the head has."""
-        wanted = history.content_of(target_release(scene, history))
-        target = _objects(wanted, env.namespace) if wanted else ()
-        live = fetch_live(scene.kube, target)
-        kept = {identity(item) for item in target}
-        head = _objects(history.head, env.namespace)
-        return {
-            ("get", "patch"): list(target),
-            ("create",): [item for item, answer in zip(target, live, strict=True) if answer == Live()],
-            ("get", "delete"): [item for item in head if identity(item) not in kept],
-        }
-
-    def history() -> ReleaseHistory:
-        return fetch_history(scene.kube, env.namespace, env.release, also=[request.target or 0])
-
+    look = Look(env, scene.kube, scene.clock, request.target)
     facts = fetch_facts(
         env,
         scene.kube,
         scene.helm,
-        history,
-        plan_writes,
+        look,
         scene.lock().fetch_free,
         scene.clock,
         writes=request.target is not None,
+        driver=os.environ.get("HELM_DRIVER", ""),
     )
     if request.target is None:
         guards = judge_verify_guards(facts, env)
     else:
-        guards = judge_guards(facts, env, request.target, request.confirm)
+        found = _release(facts)
+        guards = judge_guards(facts, env, request.confirm, look.objects_of(found))
         guards = apply_overrides(guards, request.overrides, request.break_glass)
     if facts.history.value is not None:
         _know_secrets(scene, facts.history.value)
-        scribe.update(**_plan(scene, facts.history.value))
+        choice = facts.choice.value
+        scribe.update(**_plan(scene, facts.history.value, choice.revision if choice else None))
     if facts.server.value is not None:
         scribe.update(versions={**scribe.record.versions, "Kubernetes": facts.server.value})
     if facts.helm.value is not None:
@@ -83,6 +72,14 @@ def run_preflight(scene: Scene) -> Facts | None:
     scribe.event("preflight passed", "zkrollback")
     scene.display.changed()
     return facts
+
+
+def _release(facts: Facts) -> Release | None:
+    """The target's content, where it is known."""
+    history, choice = facts.history.value, facts.choice.value
+    if history is None or choice is None or choice.revision is None:
+        return None
+    return history.content_of(choice.revision)
 
 
 def _settled(scene: Scene, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
@@ -147,15 +144,14 @@ def _observed(guards: Sequence[Guard]) -> str:
     return "; ".join([said, *aside, *warned])
 
 
-def _plan(scene: Scene, history: ReleaseHistory) -> dict[str, object]:
-    """What the history says before anything is done.
+def _plan(scene: Scene, history: ReleaseHistory, target: int | None) -> dict[str, object]:
+    """What the history says before anything is done; without a target, that none could be chosen.
 
     The bad revision is the head, or, where the head already is the target, the last one before that differs.
     """
     head = history.head.revision
-    target = target_release(scene, history)
-    wanted = history.content_of(target)
-    live = history.origin(head.revision) == history.origin(target)
+    wanted = history.content_of(target) if target is not None else None
+    live = target is not None and history.origin(head.revision) == history.origin(target)
     bad = history.bad_before(head.revision) if live else history.head
     return {
         "revision_before": head.revision,

@@ -66,7 +66,6 @@ def variables(drill: Drill | None) -> dict[str, str]:
 
 
 def target_release(scene: Scene, history: ReleaseHistory) -> int:
-    """The revision that has to be live at the end: the one asked for, else the head's origin."""
-    if scene.request.target is not None:
-        return scene.request.target
-    return history.origin(history.head.revision.revision)
+    """The revision that has to be live at the end: the one that was chosen, else the head's origin."""
+    chosen = scene.scribe.record.target_revision
+    return history.origin(history.head.revision.revision) if chosen is None else chosen

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import hashlib
 import json
 import re
 import zlib
@@ -29,6 +30,7 @@ NEWEST = 30
 _UNPACKED_LIMIT_BYTES = 64 << 20
 _GZIP = zlib.MAX_WBITS | 16
 _GZIP_MAGIC = b"\x1f\x8b\x08"
+_HELMS_LABELS = ("owner", "name", "version", "status", "createdAt", "modifiedAt")
 _ROLLBACK_TEXT = re.compile(r"Rollback to ([0-9]+)")
 
 
@@ -38,6 +40,8 @@ class Release:
 
     ``manifest`` is the rendered YAML without hooks; ``hooks`` as helm stores them (name, kind, events,
     manifest ...); ``values`` the user's (they may hold secrets); ``apply_method`` is ``ssa`` or ``csa``.
+    ``labels`` are those that were given to helm; ``manager`` is what wrote the Secret; ``crds`` the files of
+    the chart's ``crds/`` folder with a digest of each.
     """
 
     revision: Revision
@@ -45,6 +49,9 @@ class Release:
     hooks: tuple[JsonObject, ...] = field(default=(), repr=False)
     values: JsonObject = field(default_factory=dict, repr=False)
     apply_method: str = "csa"
+    labels: dict[str, str] = field(default_factory=dict)
+    manager: str = ""
+    crds: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,12 @@ def fetch_history(
     )
 
 
+def rollback_hooks(release: Release) -> tuple[JsonObject, ...]:
+    """The hooks that helm runs when it goes back to ``release``, as it stores them."""
+    events = {"pre-rollback", "post-rollback"}
+    return tuple(hook for hook in release.hooks if events.intersection(hook.get("events") or ()))
+
+
 def decode_release(secret: JsonObject) -> JsonObject:
     """Helm's own JSON (name, info, chart, config, manifest, hooks, version ...) out of a release Secret.
 
@@ -190,7 +203,27 @@ def _release(secret: JsonObject, namespace: str) -> Release:
         hooks=tuple(content.get("hooks") or ()),
         values=content.get("config") or {},
         apply_method=str(content.get("apply_method") or "csa"),
+        labels={
+            str(key): str(value)
+            for key, value in (secret["metadata"].get("labels") or {}).items()
+            if key not in _HELMS_LABELS
+        },
+        manager=next(
+            (str(each.get("manager") or "") for each in secret["metadata"].get("managedFields") or ()), ""
+        ),
+        crds=_crds(content.get("chart") or {}),
     )
+
+
+def _crds(chart: JsonObject) -> dict[str, str]:
+    """What ``helm install`` once created from ``crds/`` and no upgrade or rollback ever touches."""
+    files = [each for each in chart.get("files") or () if isinstance(each, dict)]
+    return {
+        str(each.get("name")): hashlib.sha256(str(each.get("data")).encode()).hexdigest()
+        for each in files
+        if str(each.get("name")).startswith("crds/")
+        and str(each.get("name")).endswith((".yaml", ".yml", ".json"))
+    }
 
 
 def _images(manifest: str, namespace: str) -> tuple[str, ...]:

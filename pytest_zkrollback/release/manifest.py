@@ -104,6 +104,12 @@ def identity(item: JsonObject) -> Identity:
     return Identity(item["apiVersion"], item["kind"], metadata["namespace"], metadata["name"])
 
 
+def is_kept(item: JsonObject) -> bool:
+    """Whether helm leaves the object where it is when a revision no longer has it."""
+    annotations = item["metadata"].get("annotations") or {}
+    return bool(annotations.get("helm.sh/resource-policy") == "keep")
+
+
 def pod_template(item: JsonObject) -> JsonObject | None:
     """The pod template of a workload, a Job, a CronJob or (itself) a Pod; None for other kinds."""
     path = _TEMPLATE_PATHS.get(str(item.get("kind")))

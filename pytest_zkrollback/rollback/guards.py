@@ -6,8 +6,9 @@ to write is unknown; every other unknown warns and is recorded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.errors import ClusterError, LockHeld, ZkRollbackError
@@ -16,18 +17,37 @@ from ..domain.model import Guard
 if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
     from ..domain.environment import Environment
+    from ..domain.observation import JsonObject
+    from ..release.equivalence import Live
     from ..release.history import ReleaseHistory
     from .lock import LockState
+    from ..release.manifest import Identity
+    from ..release.owners import Owner
+    from .target import Choice
 
 T = TypeVar("T")
 
-# Every guard, in the order in which it is shown; those after the first line are asked under the lock.
-GUARD_IDS = (
-    *("cluster", "identity", "protected", "release", "pending", "target", "helm-version", "permissions"),
-    *("lock", "head"),
-)
-
 OK, WARNED, REFUSED, OVERRIDDEN = "ok", "warned", "refused", "overridden"
+
+# Every guard, in the order in which it is shown, and what it protects from; docs/guards.md says the same.
+GUARDS = {
+    "cluster": "an API server that cannot be asked",
+    "identity": "a rollback of the right release on the wrong cluster",
+    "protected": "a slip of the finger in an environment that users depend on",
+    "storage": "two stores of releases: helm would act on one, and everything else here reads the other",
+    "release": "acting on a release that is not there, or that cannot be read",
+    "pending": "two helms at work on one release, of which chance decides which one lasts",
+    "deployed": "a history that does not say what runs",
+    "target": "going back to a revision that never worked, or that is not there",
+    "gitops": "a controller that puts the bad version back within minutes",
+    "deploying": "two pairs of hands on the same workloads",
+    "hpa": "a rollback that takes replicas away from an autoscaler",
+    "helm-version": "no helm, one that is not supported, or one older than the release",
+    "permissions": "helm stopping halfway for want of a right, with no revision deployed",
+    "lock": "two operators rolling back at once",
+    "head": "undoing something else than what was looked at",
+}
+GUARD_IDS = tuple(GUARDS)
 
 
 @dataclass(frozen=True)
@@ -48,47 +68,32 @@ class Answer(Generic[T]):
         return str(self.error) if self.error is not None else "no answer within the preflight's budget"
 
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Facts:
     """All answers of the preflight.
 
     ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version;
-    ``lock`` is the lock's state if nobody alive holds it, else LockHeld.
+    ``lock`` is the lock's state if nobody alive holds it, else LockHeld; ``live`` are the live objects of the head and the target; ``owners`` the GitOps controllers that manage
+    them; ``scalers`` the namespace's HorizontalPodAutoscalers; ``elsewhere``: whether ConfigMaps hold a
+    release of this name; ``driver`` is the operator's HELM_DRIVER; ``now`` the server's time.
     """
 
-    history: Answer[ReleaseHistory]
-    identity: Answer[str]
-    server: Answer[str]
-    helm: Answer[HelmVersion]
-    denied: Answer[Sequence[str]]
-    lock: Answer[LockState]
-
-
-def judge_guards(facts: Facts, env: Environment, target: int, confirm: str | None) -> tuple[Guard, ...]:
-    """Every guard of a rollback, in the order in which they are shown."""
-    return (
-        _identity(facts.identity, env),
-        _protected(env, confirm),
-        _release(facts.history),
-        _pending(facts.history),
-        _target(facts.history, target),
-        _helm(facts.helm),
-        _permissions(facts.denied),
-        judge_lock(facts.lock.problem),
-    )
-
-
-def judge_without_contact(env: Environment, confirm: str | None) -> tuple[Guard, ...]:
-    """The guards that need no cluster, so that a refusal for want of one names them too."""
-    return (_protected(env, confirm),)
-
-
-def judge_verify_guards(facts: Facts, env: Environment) -> tuple[Guard, ...]:
-    """Verify-only changes nothing, but it has to be the right cluster and a known release."""
-    identity = _identity(facts.identity, env)
-    if env.identity is None:
-        identity = identity.model_copy(update={"state": WARNED})
-    return (identity, _release(facts.history))
+    history: Answer[ReleaseHistory] = Answer()
+    choice: Answer[Choice] = Answer()
+    identity: Answer[str] = Answer()
+    server: Answer[str] = Answer()
+    helm: Answer[HelmVersion] = Answer()
+    denied: Answer[Sequence[str]] = Answer()
+    lock: Answer[LockState] = Answer()
+    live: Answer[Mapping[Identity, Live]] = Answer()
+    owners: Answer[Sequence[Owner]] = Answer()
+    scalers: Answer[Sequence[JsonObject]] = Answer()
+    elsewhere: Answer[bool] = Answer()
+    driver: str = ""
+    now: datetime = _NEVER
 
 
 def way_past(guard_id: str) -> str:
@@ -101,7 +106,8 @@ def refusals(guards: Sequence[Guard]) -> list[Guard]:
     return [guard for guard in guards if guard.state == REFUSED]
 
 
-def _identity(answer: Answer[str], env: Environment) -> Guard:
+def judge_identity(answer: Answer[str], env: Environment) -> Guard:
+    """The context points at the cluster that the configuration pins."""
     consequence = "The rollback could hit another cluster than the one that you mean."
     pin = env.identity.kube_system_uid if env.identity else None
     if pin is None:
@@ -136,7 +142,8 @@ def _identity(answer: Answer[str], env: Environment) -> Guard:
     return Guard(id="identity", state=OK, evidence=f"the cluster is the pinned one ({pin})")
 
 
-def _protected(env: Environment, confirm: str | None) -> Guard:
+def judge_protected(env: Environment, confirm: str | None) -> Guard:
+    """A protected environment was named a second time."""
     option = f"--rollback-confirm={env.name}"
     if confirm is not None and confirm != env.name:
         return Guard(
@@ -158,7 +165,8 @@ def _protected(env: Environment, confirm: str | None) -> Guard:
     return Guard(id="protected", state=OK, evidence=f"environment '{env.name}' is {said}")
 
 
-def _release(answer: Answer[ReleaseHistory]) -> Guard:
+def judge_release(answer: Answer[ReleaseHistory]) -> Guard:
+    """The release is there and can be read."""
     if answer.value is None:
         return Guard(
             id="release",
@@ -175,53 +183,8 @@ def _release(answer: Answer[ReleaseHistory]) -> Guard:
     )
 
 
-def _pending(answer: Answer[ReleaseHistory]) -> Guard:
-    if answer.value is None:
-        return Guard(id="pending", state=REFUSED, evidence="whether another operation runs is unknown")
-    head = answer.value.head.revision
-    if head.status.startswith("pending"):
-        return Guard(
-            id="pending",
-            state=REFUSED,
-            evidence=f"revision {head.revision} is {head.status} "
-            f"since {head.deployed_at:%Y-%m-%d %H:%M:%S} UTC",
-            consequence="Somebody's helm may still be at work: both could end as `deployed`, "
-            "and which one runs would be chance.",
-            override=way_past("pending"),
-        )
-    return Guard(id="pending", state=OK, evidence=f"no operation is under way (head is {head.status})")
-
-
-def _target(answer: Answer[ReleaseHistory], target: int) -> Guard:
-    if answer.value is None:
-        return Guard(id="target", state=REFUSED, evidence="which revisions exist is unknown")
-    found = answer.value.get(target)
-    if found is None:
-        exist = _ranges([revision.revision for revision in answer.value.revisions])
-        return Guard(
-            id="target",
-            state=REFUSED,
-            evidence=f"revision {target} does not exist; there are {exist}",
-            consequence="helm cannot roll back to what it does not have.",
-        )
-    revision = found.revision
-    if revision.status in ("deployed", "superseded"):
-        return Guard(
-            id="target",
-            state=OK,
-            evidence=f"revision {target} is {revision.status}: {revision.chart}, "
-            f"{', '.join(revision.images) or 'no images'}",
-        )
-    return Guard(
-        id="target",
-        state=REFUSED,
-        evidence=f"revision {target} is {revision.status}: {revision.description}",
-        consequence="helm would roll back to it all the same and report success.",
-        override=way_past("target"),
-    )
-
-
-def _helm(answer: Answer[HelmVersion]) -> Guard:
+def judge_helm(answer: Answer[HelmVersion], history: Answer[ReleaseHistory]) -> Guard:
+    """A helm that works and is supported, and not older than the one that wrote the release."""
     if answer.value is None:
         return Guard(
             id="helm-version",
@@ -229,10 +192,19 @@ def _helm(answer: Answer[HelmVersion]) -> Guard:
             evidence=answer.why,
             consequence="Without helm nothing rolls back.",
         )
+    head = history.value.head if history.value is not None else None
+    if head is not None and head.apply_method == "ssa" and answer.value.major == 3:
+        return Guard(
+            id="helm-version",
+            state=WARNED,
+            evidence=f"helm {answer.value.text} on a release that Helm 4 wrote (server-side apply)",
+            consequence="Helm 3 merges on the client.",
+        )
     return Guard(id="helm-version", state=OK, evidence=f"helm {answer.value.text}")
 
 
-def _permissions(answer: Answer[Sequence[str]]) -> Guard:
+def judge_permissions(answer: Answer[Sequence[str]]) -> Guard:
+    """Every right that helm will need is there."""
     if answer.value is None:
         return Guard(
             id="permissions",
@@ -264,14 +236,3 @@ def judge_lock(error: ZkRollbackError | None) -> Guard:
         consequence="Two rollbacks at once make two revisions, and chance decides which one runs.",
         override=way_past("lock"),
     )
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """``[1, 2, 3, 5]`` -> ``1 to 3, 5``; sorted and without doubles as histories are."""
-    groups: list[list[int]] = []
-    for number in numbers:
-        if groups and number == groups[-1][-1] + 1:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    return ", ".join(f"{group[0]} to {group[-1]}" if len(group) > 1 else f"{group[0]}" for group in groups)

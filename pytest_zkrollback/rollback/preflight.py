@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
-from ..domain.errors import ZkRollbackError
+from ..domain.errors import HelmProblem, ZkRollbackError
+from ..release.owners import Owner, fetch_idle, find_owners
 from .guards import Answer, Facts
+from .look import Look
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmCli
     from ..domain.environment import Environment
     from ..domain.observation import JsonObject
     from ..domain.ports import Clock, Kube
-    from ..release.history import ReleaseHistory
     from .lock import LockState
 
 T = TypeVar("T")
@@ -51,40 +53,64 @@ def fetch_facts(
     env: Environment,
     kube: Kube,
     helm: Callable[[], HelmCli],
-    fetch_history: Callable[[], ReleaseHistory],
-    plan_writes: Callable[[ReleaseHistory], Mapping[tuple[str, ...], Sequence[JsonObject]]],
+    look: Look,
     fetch_lock: Callable[[], LockState],
     clock: Clock,
     *,
     writes: bool,
+    driver: str = "",
 ) -> Facts:
-    """Everything that the guards judge. ``plan_writes``: the verbs that helm will need, with their objects.
+    """Everything that the guards judge. Without ``writes`` (verify-only) only what verifying needs is asked.
 
-    Without ``writes`` (verify-only) only what verifying needs is asked.
+    ``driver`` is the operator's HELM_DRIVER.
     """
-    history_known = threading.Event()
-    found: list[ReleaseHistory] = []
-
-    def history() -> ReleaseHistory:
-        try:
-            found.append(fetch_history())
-            return found[0]
-        finally:
-            history_known.set()
 
     def denied() -> Sequence[str]:
-        history_known.wait(env.preflight_budget_s)
-        return fetch_denied(kube, env.namespace, plan_writes(found[0]) if found else {})
+        try:
+            wanted = look.writes()
+        except ZkRollbackError:
+            wanted = {}  # what the release holds is unknown, and said so by another guard
+        return fetch_denied(kube, env.namespace, wanted)
 
     questions: dict[str, Callable[[], object]] = {
-        "history": history,
+        "history": look.history,
+        "choice": look.choice,
         "identity": lambda: fetch_identity(kube),
         "server": lambda: str(kube.get("/version")["gitVersion"]),
     }
     if writes:
-        questions |= {"helm": lambda: helm().fetch_version(), "denied": denied, "lock": fetch_lock}
+        questions |= {
+            "helm": lambda: helm().fetch_version(),
+            "denied": denied,
+            "lock": fetch_lock,
+            "live": look.live,
+            "owners": lambda: fetch_owners(kube, look),
+            "scalers": lambda: fetch_scalers(kube, env.namespace),
+            "elsewhere": lambda: fetch_elsewhere(kube, env, look),
+        }
     answers = ask_all(questions, env.preflight_budget_s, clock)
-    return Facts(**{"helm": Answer(), "denied": Answer(), "lock": Answer(), **answers})
+    return Facts(**answers, driver=driver, now=clock.now())
+
+
+def fetch_owners(kube: Kube, look: Look) -> tuple[Owner, ...]:
+    """The GitOps controllers of the live objects, each with why it will not act. Raises ZkRollbackError."""
+    items = [answer.item for answer in look.live().values() if answer.item is not None]
+    return tuple(fetch_idle(kube, owner) for owner in find_owners(items, look.history().head.manager))
+
+
+def fetch_scalers(kube: Kube, namespace: str) -> tuple[JsonObject, ...]:
+    """The HorizontalPodAutoscalers of the namespace. Raises ClusterError."""
+    return kube.list(f"/apis/autoscaling/v2/namespaces/{quote(namespace, safe='')}/horizontalpodautoscalers")
+
+
+def fetch_elsewhere(kube: Kube, env: Environment, look: Look) -> bool:
+    """Whether ConfigMaps hold the release that Secrets do not. Raises ClusterError."""
+    try:
+        look.history()
+    except HelmProblem:
+        path = f"/api/v1/namespaces/{quote(env.namespace, safe='')}/configmaps"
+        return bool(kube.list_metadata(path, {"labelSelector": f"owner=helm,name={env.release}"}))
+    return False
 
 
 def fetch_identity(kube: Kube) -> str:

@@ -1,6 +1,7 @@
 """Guards: accept and reject tables, whole sentences."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,18 +10,25 @@ from pytest_zkrollback.domain.environment import Environment, Identity
 from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, Unreachable
 from pytest_zkrollback.domain.model import Revision
 from pytest_zkrollback.release.history import Release, ReleaseHistory
-from pytest_zkrollback.rollback.guards import Answer, Facts, judge_guards, judge_verify_guards, refusals
+from pytest_zkrollback.rollback.all_guards import judge_guards, judge_verify_guards
+from pytest_zkrollback.rollback.guards import Answer, Facts, refusals
 from pytest_zkrollback.rollback.lock import LockState
+from pytest_zkrollback.rollback.target import choose_target
 
 AT = datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
 
 
-def revision(number, status="superseded", description="Upgrade complete"):
+def revision(number, status="superseded", description="Upgrade complete", rollback_of=None, **more):
     return Release(
         Revision(
-            revision=number, status=status, chart="zkprova-1.0.0", deployed_at=AT, description=description
+            revision=number,
+            status=status,
+            chart="zkprova-1.0.0",
+            deployed_at=AT,
+            description=description,
+            rollback_of=rollback_of,
         ),
-        manifest="",
+        **{"manifest": f"# {number}", **more},
     )
 
 
@@ -37,6 +45,11 @@ def facts(**changes):
         "helm": Answer(value=HelmVersion("v4.3.1", 4)),
         "denied": Answer(value=()),
         "lock": Answer(value=LockState()),
+        "live": Answer(value={}),
+        "owners": Answer(value=()),
+        "scalers": Answer(value=()),
+        "elsewhere": Answer(value=False),
+        "now": AT + timedelta(minutes=1),
     }
     return Facts(**{**usual, **changes})
 
@@ -46,20 +59,32 @@ def environment(**changes):
     return Environment(**{"name": "staging", "context": "staging", "workloads": workloads, **changes})
 
 
+def judged(found=None, env=None, target=5, confirm=None):
+    found = found or facts()
+    known = found.history.value
+    choice = Answer(value=choose_target(target, known, ())) if known is not None else Answer()
+    return judge_guards(replace(found, choice=choice), env or environment(), confirm)
+
+
 def refused(found=None, env=None, target=5, confirm=None):
-    guards = judge_guards(found or facts(), env or environment(), target, confirm)
+    guards = judged(found, env, target, confirm)
     return {guard.id: guard.evidence for guard in refusals(guards)}
 
 
 def test_nothing_speaks_against_a_usual_rollback():
-    guards = judge_guards(facts(), environment(), 5, None)
+    guards = judged()
     assert refusals(guards) == []
     assert [(guard.id, guard.state) for guard in guards] == [
         ("identity", "warned"),
         ("protected", "ok"),
+        ("storage", "ok"),
         ("release", "ok"),
         ("pending", "ok"),
+        ("deployed", "ok"),
         ("target", "ok"),
+        ("gitops", "ok"),
+        ("deploying", "ok"),
+        ("hpa", "ok"),
         ("helm-version", "ok"),
         ("permissions", "ok"),
         ("lock", "ok"),
@@ -112,7 +137,10 @@ PINNED = {"identity": Identity(kube_system_uid="uid-1")}
             {},
             5,
             None,
-            {"pending": "revision 6 is pending-upgrade since 2026-11-23 02:11:00 UTC"},
+            {
+                "pending": "revision 6 is pending-upgrade since 2026-11-23 02:11:00 UTC (for 60 s): a helm probably "
+                "still works on it, as a pipeline's `helm upgrade --wait` does"
+            },
             id="fault-17",
         ),
         pytest.param(

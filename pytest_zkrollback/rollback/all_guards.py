@@ -1,0 +1,65 @@
+"""All guards of a run, in the order of :data:`guards.GUARDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..domain.model import Guard
+from ..domain.observation import JsonObject
+from .guards import (
+    WARNED,
+    Facts,
+    judge_helm,
+    judge_identity,
+    judge_lock,
+    judge_permissions,
+    judge_protected,
+    judge_release,
+)
+from .guards_release import (
+    judge_deployed,
+    judge_deploying,
+    judge_gitops,
+    judge_hpa,
+    judge_pending,
+    judge_storage,
+    judge_target,
+)
+
+if TYPE_CHECKING:
+    from ..domain.environment import Environment
+
+
+def judge_guards(
+    facts: Facts, env: Environment, confirm: str | None, target: Sequence[JsonObject] = ()
+) -> tuple[Guard, ...]:
+    """Every guard of a rollback that is asked before the lock is taken. ``target``: the target's objects."""
+    return (
+        judge_identity(facts.identity, env),
+        judge_protected(env, confirm),
+        judge_storage(facts.driver, facts.elsewhere),
+        judge_release(facts.history),
+        judge_pending(facts.history, facts.now),
+        judge_deployed(facts.history),
+        judge_target(facts.history, facts.choice),
+        judge_gitops(facts),
+        judge_deploying(facts),
+        judge_hpa(facts, target),
+        judge_helm(facts.helm, facts.history),
+        judge_permissions(facts.denied),
+        judge_lock(facts.lock.problem),
+    )
+
+
+def judge_without_contact(env: Environment, confirm: str | None) -> tuple[Guard, ...]:
+    """The guards that need no cluster, so that a refusal for want of one names them too."""
+    return (judge_protected(env, confirm),)
+
+
+def judge_verify_guards(facts: Facts, env: Environment) -> tuple[Guard, ...]:
+    """Verify-only changes nothing, but it has to be the right cluster and a known release."""
+    found = judge_identity(facts.identity, env)
+    if env.identity is None:
+        found = found.model_copy(update={"state": WARNED})
+    return (found, judge_release(facts.history))

@@ -1,0 +1,293 @@
+"""The guards that look at the release: its state, the target, and who else has a hand on it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ..domain.model import Guard
+from ..domain.observation import JsonObject
+from ..release.manifest import WORKLOAD_KINDS, identity
+from .guards import OK, REFUSED, WARNED, Answer, Facts, way_past
+from .target import evidence_against, judged_against
+
+if TYPE_CHECKING:
+    from ..release.history import Release, ReleaseHistory
+    from .target import Choice
+
+# A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.
+FRESH = timedelta(minutes=10)
+_SECRETS = ("", "secret", "secrets")
+_OURS = ("helm", "kube-controller-manager")
+_FEW = 3
+
+
+def judge_storage(driver: str, elsewhere: Answer[bool]) -> Guard:
+    """helm has to use the store that everything else here reads: Secrets."""
+    if driver.lower() not in _SECRETS:
+        return Guard(
+            id="storage",
+            state=REFUSED,
+            evidence=f"HELM_DRIVER={driver} sends helm to another store than the Secrets that were read "
+            "here: unset it",
+            consequence="helm would act on another release, or another history of this one.",
+        )
+    if elsewhere.value:
+        return Guard(
+            id="storage",
+            state=REFUSED,
+            evidence="ConfigMaps hold a release of this name (HELM_DRIVER=configmap), and Secrets do not: "
+            "only releases in Secrets, helm's default, can be rolled back and verified here",
+            consequence="helm would not find the release.",
+        )
+    return Guard(id="storage", state=OK, evidence="helm keeps its releases in Secrets")
+
+
+def judge_pending(answer: Answer[ReleaseHistory], now: datetime) -> Guard:
+    """Another operation on the release: fresh, its helm may be at work; stale, it has died."""
+    if answer.value is None:
+        return Guard(id="pending", state=REFUSED, evidence="whether another operation runs is unknown")
+    head = answer.value.head
+    if not head.revision.status.startswith("pending"):
+        return Guard(
+            id="pending", state=OK, evidence=f"no operation is under way (head is {head.revision.status})"
+        )
+    age = now - head.revision.deployed_at
+    said = (
+        f"revision {head.revision.revision} is {head.revision.status} since "
+        f"{head.revision.deployed_at:%Y-%m-%d %H:%M:%S} UTC ({_age(age)}){_by_whom(head)}"
+    )
+    if age < FRESH:
+        return Guard(
+            id="pending",
+            state=REFUSED,
+            evidence=f"{said}: a helm probably still works on it, as a pipeline's `helm upgrade --wait` does",
+            consequence="Both may end as `deployed`; which one lasts is chance. Better end that helm first. "
+            "Afterwards two deployed revisions are looked for.",
+            override=way_past("pending"),
+        )
+    return Guard(
+        id="pending",
+        state=REFUSED,
+        evidence=f"{said}: its helm has probably died and left the release stranded",
+        consequence="helm rolls back all the same, but a hook's Job may still run, and what is live may not "
+        "be what the history says. --rollback-recover looks at that.",
+        override=way_past("pending"),
+    )
+
+
+def judge_deployed(answer: Answer[ReleaseHistory]) -> Guard:
+    """Exactly one revision ought to be ``deployed``; a rollback mends both other cases."""
+    if answer.value is None:
+        return Guard(id="deployed", state=WARNED, evidence="which revisions are deployed is unknown")
+    numbers = [one.revision for one in answer.value.revisions if one.status == "deployed"]
+    if len(numbers) == 1:
+        return Guard(id="deployed", state=OK, evidence=f"revision {numbers[0]} alone is deployed")
+    if numbers:
+        return Guard(
+            id="deployed",
+            state=WARNED,
+            evidence=f"revisions {' and '.join(map(str, numbers))} are both `deployed`: two helms worked on "
+            "the release at once",
+            consequence="Which one runs is not in the history; the rollback makes all of them superseded.",
+        )
+    return Guard(
+        id="deployed",
+        state=WARNED,
+        evidence="no revision is `deployed`: an earlier upgrade or rollback failed or was cut off",
+        consequence="What is live may be half of one revision and half of another; a rollback that succeeds "
+        "mends it.",
+    )
+
+
+def judge_target(history: Answer[ReleaseHistory], choice: Answer[Choice]) -> Guard:
+    """The target exists, and nothing in the history speaks against it."""
+    if history.value is None:
+        return Guard(id="target", state=REFUSED, evidence="which revisions exist is unknown")
+    if choice.value is None:
+        return Guard(id="target", state=REFUSED, evidence=f"which revision is meant is unknown: {choice.why}")
+    if choice.value.revision is None:
+        return Guard(
+            id="target",
+            state=REFUSED,
+            evidence=f"no revision to go back to: {choice.value.because}{_skipped(choice.value)}",
+            consequence="helm needs a number; its own 0 would go one back, to whatever is there.",
+        )
+    return _known_target(history.value, choice.value, choice.value.revision)
+
+
+def _known_target(history: ReleaseHistory, choice: Choice, target: int) -> Guard:
+    found = history.get(target)
+    if found is None:
+        exist = ranges(sorted({one.revision for one in history.revisions} | {*history.older}))
+        alike = history.content_of(target)
+        hint = f"; revision {alike.revision.revision} holds the same" if alike is not None else ""
+        return Guard(
+            id="target",
+            state=REFUSED,
+            evidence=f"revision {target} does not exist; there are {exist}{hint}",
+            consequence="helm cannot roll back to what it does not have.",
+        )
+    against = judged_against(history, target)
+    if against:
+        return Guard(
+            id="target",
+            state=REFUSED,
+            evidence=f"revision {target} {against}",
+            consequence="helm would roll back to it all the same and report success.",
+            override=way_past("target"),
+        )
+    images = ", ".join(found.revision.images) or "no images"
+    said = f"revision {target} is {found.revision.status}: {found.revision.chart}, {images}"
+    doubt = evidence_against(history, target)
+    if doubt and target != history.head.revision.revision:
+        return Guard(
+            id="target",
+            state=WARNED,
+            evidence=f"{said}; it {doubt}",
+            consequence="Somebody found it bad before, or found something else better.",
+        )
+    return Guard(id="target", state=OK, evidence=f"{said}; {choice.because}{_skipped(choice)}")
+
+
+def judge_gitops(facts: Facts) -> Guard:
+    """A controller that would put the bad version back."""
+    if facts.owners.value is None:
+        return Guard(
+            id="gitops",
+            state=WARNED,
+            evidence=f"whether a GitOps controller manages the release is unknown: {facts.owners.why}",
+        )
+    active = [owner for owner in facts.owners.value if not owner.idle]
+    if active:
+        named = "; ".join(f"{owner} manages {owner.example} ({owner.evidence})" for owner in active[:_FEW])
+        return Guard(
+            id="gitops",
+            state=REFUSED,
+            evidence=named,
+            consequence="It will put back what its source says, the bad version, perhaps within minutes. "
+            "Suspend it first (`flux suspend`, or sync off in Argo CD), or revert in its source.",
+            override=way_past("gitops"),
+        )
+    idle = [f"{owner} would, but {owner.idle}" for owner in facts.owners.value]
+    return Guard(
+        id="gitops",
+        state=WARNED if idle else OK,
+        evidence="; ".join(idle) or "no GitOps controller manages the live objects",
+        consequence="When it is switched on again it puts back what its source says." if idle else "",
+    )
+
+
+def judge_deploying(facts: Facts) -> Guard:
+    """Somebody else's hand on the workloads, now. The bad revision's own stuck rollout is no such thing."""
+    if facts.live.value is None or facts.history.value is None:
+        return Guard(
+            id="deploying", state=WARNED, evidence="whether somebody else changes the workloads is unknown"
+        )
+    since = facts.history.value.head.revision.deployed_at
+    items = [answer.item for answer in facts.live.value.values() if answer.item is not None]
+    seen = [
+        said
+        for item in items
+        if item.get("kind") in WORKLOAD_KINDS
+        for said in _doings(item, since, facts.now)
+    ]
+    if not seen:
+        return Guard(id="deploying", state=OK, evidence="nobody else changes the workloads")
+    return Guard(
+        id="deploying",
+        state=WARNED,
+        evidence="; ".join(seen[:_FEW]),
+        consequence="The rollback may undo what they just did, or they what it does: talk to them.",
+    )
+
+
+def judge_hpa(facts: Facts, target: Sequence[JsonObject]) -> Guard:
+    """Replica counts in the target that an autoscaler has taken over. ``target``: the target's objects."""
+    if facts.scalers.value is None:
+        return Guard(
+            id="hpa", state=WARNED, evidence=f"whether an autoscaler is there is unknown: {facts.scalers.why}"
+        )
+    stated = {
+        (item["kind"], item["metadata"]["name"]): (item.get("spec") or {}).get("replicas") for item in target
+    }
+    fights = []
+    for scaler in facts.scalers.value:
+        spec, status = scaler.get("spec") or {}, scaler.get("status") or {}
+        reference = spec.get("scaleTargetRef") or {}
+        key = (str(reference.get("kind")), str(reference.get("name")))
+        wanted, now = stated.get(key), status.get("desiredReplicas") or spec.get("minReplicas") or 1
+        if wanted is not None and wanted != now:
+            name = (scaler.get("metadata") or {}).get("name")
+            fights.append(
+                f"the target sets {'/'.join(key)} to {wanted} replicas, "
+                f"HorizontalPodAutoscaler {name} to {now}"
+            )
+    if not fights:
+        return Guard(id="hpa", state=OK, evidence="no autoscaler is fought")
+    return Guard(
+        id="hpa",
+        state=WARNED,
+        evidence="; ".join(fights[:_FEW]),
+        consequence="Until the autoscaler acts again, some 15 s, the workload runs with the target's number; "
+        "Helm 4 refuses with a field conflict (see forecast).",
+    )
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """``[1, 2, 3, 5]`` -> ``1 to 3, 5``; sorted and without doubles as histories are."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return ", ".join(f"{group[0]} to {group[-1]}" if len(group) > 1 else f"{group[0]}" for group in groups)
+
+
+def _skipped(choice: Choice) -> str:
+    shown = [f"revision {each.revision} {each.reason}" for each in choice.skipped[:_FEW]]
+    more = len(choice.skipped) - len(shown)
+    if more > 0:
+        shown.append(f"{more} more")
+    return f"; not taken: {'; '.join(shown)}" if shown else ""
+
+
+def _age(age: timedelta) -> str:
+    seconds = max(0, int(age.total_seconds()))
+    if seconds < 120:
+        return f"for {seconds} s"
+    if seconds < 7200:
+        return f"for {seconds // 60} min"
+    return f"for {seconds // 3600} h"
+
+
+def _by_whom(head: Release) -> str:
+    known = [f"{key}={value}" for key, value in sorted(head.labels.items())]
+    if head.manager and head.manager.lower() != "helm":
+        known.insert(0, head.manager)
+    return f", by {', '.join(known)}" if known else ""
+
+
+def _doings(item: JsonObject, since: datetime, now: datetime) -> Iterator[str]:
+    """What somebody other than helm did to the workload after ``since``, in the last ten minutes."""
+    label, metadata = identity(item).label, item["metadata"]
+    seen = (item.get("status") or {}).get("observedGeneration") or 0
+    if int(metadata.get("generation") or 0) > int(seen):
+        yield f"{label}'s newest change has not been seen by its controller yet"
+    for entry in metadata.get("managedFields") or ():
+        manager, at = str(entry.get("manager") or ""), _time(entry.get("time"))
+        mine = manager.startswith(_OURS) or entry.get("subresource") == "status"
+        if mine or at is None or at <= since or now - at > FRESH:
+            continue
+        if "f:spec" in (entry.get("fieldsV1") or {}):
+            yield f"{label} was changed by {manager} {_age(now - at).removeprefix('for ')} ago"
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None

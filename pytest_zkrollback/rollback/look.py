@@ -1,0 +1,130 @@
+"""What several questions of the preflight need: read once, by whoever needs it first, for all of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ..domain.errors import HelmProblem, ZkRollbackError
+from ..domain.observation import JsonObject
+from ..domain.ports import Clock, Kube
+from ..release.equivalence import Live, fetch_live
+from ..release.history import Release, ReleaseHistory, fetch_history, rollback_hooks
+from ..release.manifest import Identity, identity, is_kept, parse_manifest
+from .lock import ReleaseLock
+from .target import Choice, choose_target
+
+if TYPE_CHECKING:
+    from ..domain.environment import Environment
+
+T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """A question asked once; who asks meanwhile waits, and all get the same value or the same error."""
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        """Nothing is asked yet."""
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._value: list[T] = []
+        self._error: ZkRollbackError | None = None
+
+    def __call__(self) -> T:
+        """The value; raises the ZkRollbackError that asking raised."""
+        with self._lock:
+            if not self._value and self._error is None:
+                try:
+                    self._value.append(self._ask())
+                except ZkRollbackError as error:
+                    self._error = error
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+
+class Look:
+    """The release as the preflight sees it. Every member is a :class:`Once`; all raise ZkRollbackErrors.
+
+    ``asked`` is the target as typed; None: verify-only, whose target is the head's origin.
+    """
+
+    def __init__(self, env: Environment, kube: Kube, clock: Clock, asked: int | str | None) -> None:
+        """Nothing is contacted yet."""
+        self._env, self._kube, self._clock, self._asked = env, kube, clock, asked
+        self.journal = Once(self._journal)
+        self.history = Once(self._history)
+        self.choice = Once(self._choice)
+        self.live = Once(self._live)
+        self.writes = Once(self._writes)
+
+    @property
+    def target(self) -> Release | None:
+        """The release to go back to, or one with the same content; None: there or chosen is none."""
+        revision = self.choice().revision
+        return None if revision is None else self.history().content_of(revision)
+
+    def objects_of(self, release: Release | None) -> tuple[JsonObject, ...]:
+        """The objects of its manifest; none where that cannot be parsed (equivalence says so later)."""
+        try:
+            return parse_manifest(release.manifest, self._env.namespace) if release is not None else ()
+        except HelmProblem:
+            return ()
+
+    def _journal(self) -> tuple[JsonObject, ...]:
+        lock = ReleaseLock(self._kube, self._clock, self._env.namespace, self._env.release, lease_s=0)
+        return lock.fetch().entries
+
+    def _known_entries(self) -> tuple[JsonObject, ...] | None:
+        """The journal, read only where the target's name needs it; None: it could not be read."""
+        try:
+            return self.journal() if isinstance(self._asked, str) else ()
+        except ZkRollbackError:
+            return None
+
+    def _history(self) -> ReleaseHistory:
+        wanted = [self._asked] if isinstance(self._asked, int) else []
+        wanted += [
+            each for entry in self._known_entries() or () if isinstance(each := entry.get("target"), int)
+        ]
+        return fetch_history(self._kube, self._env.namespace, self._env.release, also=wanted)
+
+    def _choice(self) -> Choice:
+        history = self.history()
+        if self._asked is None:
+            return Choice(history.origin(history.head.revision.revision), "what the head holds")
+        return choose_target(self._asked, history, self._known_entries())
+
+    def _live(self) -> dict[Identity, Live]:
+        """The live objects of the head's and the target's manifests."""
+        objects = {
+            identity(item): item
+            for release in (self.history().head, self.target)
+            for item in self.objects_of(release)
+        }
+        return dict(zip(objects, fetch_live(self._kube, tuple(objects.values())), strict=True))
+
+    def _writes(self) -> dict[tuple[str, ...], list[JsonObject]]:
+        """The verbs that helm will need, with their objects.
+
+        It patches what exists, creates what does not, deletes what only the head has and no policy keeps,
+        and makes the target's hooks anew.
+        """
+        target, live = self.objects_of(self.target), self.live()
+        kept = {identity(item) for item in target}
+        gone = [item for item in self.objects_of(self.history().head) if identity(item) not in kept]
+        return {
+            ("get", "patch"): list(target),
+            ("create",): [item for item in target if live[identity(item)] == Live()],
+            ("get", "delete"): [item for item in gone if not is_kept(item)],
+            ("get", "create", "delete"): list(self._hooks()),
+        }
+
+    def _hooks(self) -> tuple[JsonObject, ...]:
+        hooks = rollback_hooks(self.target) if self.target is not None else ()
+        manifest = "\n---\n".join(str(hook.get("manifest") or "") for hook in hooks)
+        try:
+            return parse_manifest(manifest, self._env.namespace)
+        except HelmProblem:
+            return ()

@@ -1,0 +1,174 @@
+"""Which revision to go back to: a number, ``previous`` or ``last-verified``. Pure; helm gets a number.
+
+The journal's entries (``lock.LockState.entries``, oldest first) are read by these keys: ``verified_revision``
+(int: the head that was live when a run of this tool ended verified), ``head_after`` (int: the head that a run
+of this tool made), ``target`` (int: what it rolled back to), ``run_id``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..domain.dossier import Skipped
+from ..domain.model import Revision
+from ..domain.observation import JsonObject
+from ..release.history import Release, ReleaseHistory
+
+PREVIOUS = "previous"
+LAST_VERIFIED = "last-verified"
+# helm's own words (pkg/action); a failed revision keeps them when it is relabelled `superseded` later.
+_FAILED = re.compile(r'(Release|Upgrade|Rollback) "[^"]*" failed: ', re.DOTALL)
+_WENT = ("deployed", "superseded")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The revision that was chosen (None: none could be), and why; ``skipped``: the newer ones."""
+
+    revision: int | None
+    because: str
+    skipped: tuple[Skipped, ...] = ()
+
+
+def choose_target(asked: int | str, history: ReleaseHistory, entries: Sequence[JsonObject] | None) -> Choice:
+    """The revision behind the target as typed. ``entries`` is the journal; None: it could not be read.
+
+    While the head is the revision that this tool made, the number of that run stands for ``previous`` and
+    ``last-verified``: no rerun goes back a second time.
+    """
+    if isinstance(asked, int):
+        return Choice(asked, "asked for by its number")
+    head = history.head.revision
+    if entries is None and (asked == LAST_VERIFIED or head.rollback_of is not None):
+        return Choice(None, "the journal of earlier runs could not be read; give the revision's number")
+    ours = _made_here(entries or (), head)
+    if ours is not None:
+        return Choice(
+            int(ours["target"]),
+            f"run {ours.get('run_id')} already went back to {ours['target']} and made revision "
+            f"{head.revision}, the head: its number stands",
+        )
+    if asked == PREVIOUS and head.rollback_of is not None and head.status == "deployed":
+        return Choice(
+            None,
+            f"revision {head.revision} already is a rollback (to {head.rollback_of}), made by hand: "
+            "to go back once more, give the revision's number",
+        )
+    verified = newest_verified(entries or ())
+    skipped: list[Skipped] = []
+    for number in _older(history):
+        why = _unreadable(history, number) or evidence_against(history, number) or _same(history, number)
+        if not why and asked == LAST_VERIFIED and number not in verified:
+            why = "was not verified by this tool"
+        if not why:
+            return Choice(number, _because(asked, history, number), tuple(skipped))
+        skipped.append(Skipped(revision=number, reason=why))
+    nothing = "no older revision was verified by this tool" if asked == LAST_VERIFIED else "none is left"
+    if history.older:
+        nothing += f" among the newest {len(history.releases)}"
+    return Choice(None, nothing, tuple(skipped))
+
+
+def evidence_against(history: ReleaseHistory, number: int) -> str:
+    """What the history says against going back to ``number``, as a predicate; empty: nothing.
+
+    ``superseded`` is not "was healthy": helm calls a failed revision so after the next success.
+    """
+    return judged_against(history, number) or _left_behind(history, number)
+
+
+def judged_against(history: ReleaseHistory, number: int) -> str:
+    """The part of :func:`evidence_against` on which a guard refuses: it, or its origin, failed."""
+    found = history.get(number)
+    if found is None:
+        return ""
+    own = _failure(found)
+    if own:
+        return own
+    origin = history.get(history.origin(number))
+    if origin is None or origin is found:
+        return ""
+    failure = _failure(origin)
+    return f"is a rollback to revision {origin.revision.revision}, which {failure}" if failure else ""
+
+
+def newest_verified(entries: Iterable[JsonObject]) -> frozenset[int]:
+    """The revisions that were live when a run of this tool ended verified."""
+    found = (entry.get("verified_revision") for entry in entries)
+    return frozenset(number for number in found if isinstance(number, int) and not isinstance(number, bool))
+
+
+def _made_here(entries: Sequence[JsonObject], head: Revision) -> JsonObject | None:
+    """The newest entry of a run that made ``head``; one that died in between by what it meant to do."""
+    for entry in reversed(entries):
+        target, before, after = (entry.get(key) for key in ("target", "head_before", "head_after"))
+        if not isinstance(target, int) or before == head.revision:
+            continue
+        if after == head.revision:
+            return entry
+        if after is None and before == head.revision - 1 and head.rollback_of == target:
+            return entry
+    return None
+
+
+def _older(history: ReleaseHistory) -> list[int]:
+    """All numbers below the head that were looked at, newest first."""
+    head = history.head.revision.revision
+    known = {one.revision.revision for one in history.releases} | set(history.unreadable)
+    return sorted((number for number in known if number < head), reverse=True)
+
+
+def _unreadable(history: ReleaseHistory, number: int) -> str:
+    return "cannot be read" if number in history.unreadable else ""
+
+
+def _failure(release: Release) -> str:
+    revision = release.revision
+    if revision.status not in _WENT:
+        why = f": {_first_line(revision.description)}" if revision.description else ""
+        return f"is {revision.status}{why}"
+    if _FAILED.match(revision.description):
+        return f"failed before it was {revision.status}: {_first_line(revision.description)}"
+    return ""
+
+
+def _left_behind(history: ReleaseHistory, number: int) -> str:
+    """Whether somebody rolled away from what this revision holds."""
+    origin = history.origin(number)
+    before: Release | None = None
+    for release in history.releases:
+        left = before.revision.revision if before is not None else number
+        if (
+            release.revision.rollback_of is not None
+            and before is not None
+            and history.origin(left) == origin
+            and history.origin(release.revision.revision) != origin
+        ):
+            return f"holds what revision {release.revision.revision} rolled back away from"
+        before = release
+    return ""
+
+
+def _same(history: ReleaseHistory, number: int) -> str:
+    """Whether it holds what the head holds: no way back. A head that did not succeed is not live as such."""
+    head, found = history.head, history.get(number)
+    if found is None or head.revision.status != "deployed":
+        return ""
+    if history.origin(number) == history.origin(head.revision.revision) or found.manifest == head.manifest:
+        return f"holds the same as revision {head.revision.revision}, the head"
+    return ""
+
+
+def _because(asked: str, history: ReleaseHistory, number: int) -> str:
+    if asked == LAST_VERIFIED:
+        return "the newest older revision that this tool verified"
+    origin = history.origin(number)
+    of = f" (it holds revision {origin})" if origin != number else ""
+    return f"the newest older revision{of} with nothing against it; that it was healthy is not known"
+
+
+def _first_line(text: str) -> str:
+    line = next(iter(text.strip().splitlines()), "")
+    return line if len(line) <= 160 else line[:157] + "..."
