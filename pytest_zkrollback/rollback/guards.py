@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ..domain.observation import JsonObject
     from ..release.equivalence import Live
     from ..release.history import ReleaseHistory
-    from .lock import LockState
     from ..release.manifest import Identity
     from ..release.owners import Owner
+    from .lock import LockState
     from .target import Choice
 
 T = TypeVar("T")
@@ -76,9 +76,10 @@ class Facts:
     """All answers of the preflight.
 
     ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version;
-    ``lock`` is the lock's state if nobody alive holds it, else LockHeld; ``live`` are the live objects of the head and the target; ``owners`` the GitOps controllers that manage
-    them; ``scalers`` the namespace's HorizontalPodAutoscalers; ``elsewhere``: whether ConfigMaps hold a
-    release of this name; ``driver`` is the operator's HELM_DRIVER; ``now`` the server's time.
+    ``lock`` is the lock's state if nobody alive holds it, else LockHeld; ``live`` are the live objects of
+    the head and the target; ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
+    HorizontalPodAutoscalers; ``elsewhere``: whether ConfigMaps hold a release of this name; ``driver`` is
+    the operator's HELM_DRIVER; ``now`` the server's time.
     """
 
     history: Answer[ReleaseHistory] = Answer()
@@ -197,8 +198,10 @@ def judge_helm(answer: Answer[HelmVersion], history: Answer[ReleaseHistory]) -> 
         return Guard(
             id="helm-version",
             state=WARNED,
-            evidence=f"helm {answer.value.text} on a release that Helm 4 wrote (server-side apply)",
-            consequence="Helm 3 merges on the client.",
+            evidence=f"helm {answer.value.text} on a release that Helm 4 wrote by server-side apply: that "
+            "works, and from then on the release is a client-side one",
+            consequence="Helm 3 overwrites what others changed by hand without asking, where Helm 4 would name "
+            "a conflict.",
         )
     return Guard(id="helm-version", state=OK, evidence=f"helm {answer.value.text}")
 

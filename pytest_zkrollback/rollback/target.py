@@ -135,20 +135,17 @@ def _failure(release: Release) -> str:
 
 
 def _left_behind(history: ReleaseHistory, number: int) -> str:
-    """Whether somebody rolled away from what this revision holds."""
-    origin = history.origin(number)
-    before: Release | None = None
+    """Whether somebody rolled away from what this revision holds, and nobody went back to it since."""
+    origin, left, before = history.origin(number), "", None
     for release in history.releases:
-        left = before.revision.revision if before is not None else number
-        if (
-            release.revision.rollback_of is not None
-            and before is not None
-            and history.origin(left) == origin
-            and history.origin(release.revision.revision) != origin
-        ):
-            return f"holds what revision {release.revision.revision} rolled back away from"
-        before = release
-    return ""
+        revision = release.revision
+        if revision.rollback_of is not None:
+            if history.origin(revision.revision) == origin:
+                left = ""
+            elif before is not None and history.origin(before) == origin:
+                left = f"holds what revision {revision.revision} rolled back away from"
+        before = revision.revision
+    return left
 
 
 def _same(history: ReleaseHistory, number: int) -> str:

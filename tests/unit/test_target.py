@@ -1,0 +1,269 @@
+"""Which revision `previous` and `last-verified` are: histories and journals, and what is said of each number."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_zkrollback.domain.model import Revision
+from pytest_zkrollback.release.history import Release, ReleaseHistory
+from pytest_zkrollback.rollback.target import choose_target, judged_against, newest_verified
+
+FAILED = 'Upgrade "web" failed: context deadline exceeded'
+
+
+def made(number, status="superseded", back=None, content=None, description="Upgrade complete"):
+    """A revision; ``content`` names what it holds, by default itself or what it rolled back to."""
+    said = f"Rollback to {back}" if back is not None and description == "Upgrade complete" else description
+    return Release(
+        Revision(
+            revision=number,
+            status=status,
+            chart="web-1.0.0",
+            deployed_at=datetime(2026, 11, 23, tzinfo=UTC),
+            description=said,
+            rollback_of=back,
+        ),
+        manifest=f"content of {content or back or number}",
+    )
+
+
+def history(*releases, **more):
+    return ReleaseHistory("n", "web", releases, **more)
+
+
+def chosen(asked, found, entries=()):
+    choice = choose_target(asked, found, entries)
+    return choice.revision, {each.revision: each.reason for each in choice.skipped}
+
+
+DEPLOYED = made(6, "deployed")
+
+
+@pytest.mark.parametrize(
+    ("releases", "expected", "skipped"),
+    [
+        pytest.param([made(4), made(5), DEPLOYED], 5, {}, id="one-before"),
+        pytest.param(
+            [made(4), made(5, "failed", description=FAILED), DEPLOYED],
+            4,
+            {5: f"is failed: {FAILED}"},
+            id="failed",
+        ),
+        pytest.param(
+            [made(4), made(5, description=FAILED), DEPLOYED],
+            4,
+            {5: f"failed before it was superseded: {FAILED}"},
+            id="superseded-after-a-failure",
+        ),
+        pytest.param(
+            [made(4), made(5, description="Rollback to 2: the deploy had failed: INC-7"), DEPLOYED],
+            5,
+            {},
+            id="the-operator's-own-word-failed-is-no-evidence",
+        ),
+        pytest.param(
+            [made(4), made(5, "pending-upgrade", description="Preparing upgrade"), DEPLOYED],
+            4,
+            {5: "is pending-upgrade: Preparing upgrade"},
+            id="pending-forever",
+        ),
+        pytest.param(
+            [made(4), made(5, "uninstalled", description="Uninstallation complete"), DEPLOYED],
+            4,
+            {5: "is uninstalled: Uninstallation complete"},
+            id="uninstalled",
+        ),
+        pytest.param(
+            [made(4), made(5, content=6), DEPLOYED],
+            4,
+            {5: "holds the same as revision 6, the head"},
+            id="redeployed-without-a-change",
+        ),
+        pytest.param(
+            [made(1), made(2, "failed", description=FAILED), made(3), made(5, back=2), DEPLOYED],
+            1,
+            {
+                5: f"is a rollback to revision 2, which is failed: {FAILED}",
+                3: "holds what revision 5 rolled back away from",
+                2: f"is failed: {FAILED}",
+            },
+            id="rolled-back-to-a-failed-one-by-plain-helm",
+        ),
+        pytest.param([made(3), made(4), made(5, back=3), DEPLOYED], 5, {}, id="a-rollback-is-a-way-back"),
+        pytest.param(
+            [made(2), made(3), made(4, back=2), made(5, "failed", description=FAILED), DEPLOYED],
+            4,
+            {5: f"is failed: {FAILED}"},
+            id="over-a-failed-one-to-a-rollback",
+        ),
+        pytest.param(
+            [made(3), made(4), made(5, back=3), made(6, "superseded", content=4), made(7, "deployed")],
+            6,
+            {},
+            id="what-came-back-as-a-new-deploy-is-its-own-origin",
+        ),
+        pytest.param(
+            [made(1, "failed", description='Release "web" failed: boom'), made(2, "deployed")],
+            None,
+            {1: 'is failed: Release "web" failed: boom'},
+            id="nothing-left",
+        ),
+        pytest.param([made(1, "deployed")], None, {}, id="only-one"),
+        pytest.param(
+            [made(4), made(5), made(6, "failed", back=5, description='Rollback "web" failed: immutable')],
+            5,
+            {},
+            id="a-failed-rollback-can-be-made-again",
+        ),
+        pytest.param(
+            [made(4), made(5, "deployed"), made(6, "pending-upgrade", description="Preparing upgrade")],
+            5,
+            {},
+            id="a-hanging-pipeline",
+        ),
+        pytest.param(
+            [made(5), made(6, "uninstalled", description="Uninstallation complete")],
+            5,
+            {},
+            id="head-uninstalled",
+        ),
+    ],
+)
+def test_fault_15_previous_is_the_newest_older_one_with_nothing_against_it(releases, expected, skipped):
+    assert chosen("previous", history(*releases)) == (expected, skipped)
+
+
+def test_what_somebody_rolled_away_from_is_skipped():
+    found = history(
+        made(1), made(2), made(3, back=1), made(4, "failed", description=FAILED), made(5, "deployed")
+    )
+    assert chosen("previous", found)[0] == 3
+    again = history(made(1), made(2), made(4, back=1), made(5, back=2), made(6, "deployed"))
+    revision, skipped = chosen("previous", again)
+    assert revision == 5
+    assert skipped == {}
+    left = history(
+        made(1),
+        made(2),
+        made(3),
+        made(4, back=2),
+        made(5, "failed", description=FAILED),
+        made(6, "deployed", content=2),
+    )
+    assert chosen("previous", left) == (
+        1,
+        {
+            5: f"is failed: {FAILED}",
+            4: "holds the same as revision 6, the head",
+            3: "holds what revision 4 rolled back away from",
+            2: "holds the same as revision 6, the head",
+        },
+    )
+
+
+def test_a_revision_that_cannot_be_read_is_skipped_and_says_so():
+    found = history(made(4), DEPLOYED, unreadable={5: "no release"})
+    assert chosen("previous", found) == (4, {5: "cannot be read"})
+
+
+def test_where_nothing_is_left_the_older_ones_are_remembered():
+    choice = choose_target("previous", history(DEPLOYED, older=(1, 2)), ())
+    assert choice.because == "none is left among the newest 1"
+
+
+def test_a_head_that_is_a_rollback_by_hand_is_not_gone_back_from_by_name():
+    """Somebody was faster, by hand: `previous` would go back a second time."""
+    found = history(made(4), made(5), made(6), made(7, "deployed", back=5))
+    choice = choose_target("previous", found, ())
+    assert choice.revision is None
+    assert choice.because == (
+        "revision 7 already is a rollback (to 5), made by hand: to go back once more, give the revision's number"
+    )
+    assert choose_target(4, found, ()).revision == 4
+
+
+OURS = {"run_id": "ab12", "head_before": 6, "target": 5, "asked": "previous", "outcome": "done"}
+
+
+@pytest.mark.parametrize("asked", ["previous", "last-verified"])
+@pytest.mark.parametrize("entry", [{**OURS, "head_after": 7}, OURS], ids=["closed", "the-run-died"])
+@pytest.mark.parametrize("status", ["deployed", "failed", "pending-rollback"])
+def test_while_the_head_is_ours_the_journals_number_stands(asked, entry, status):
+    found = history(made(4), made(5), made(6), made(7, status, back=5))
+    choice = choose_target(asked, found, (entry,))
+    assert choice.revision == 5
+    assert "run ab12 already went back to 5" in choice.because
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {**OURS, "head_after": 6},
+        {**OURS, "head_after": 6, "head_before": 6},
+        {"head_after": 7, "outcome": "refused"},
+        {**OURS, "target": 4},
+        {**OURS, "head_before": 4},
+    ],
+    ids=["older-head", "no-revision-made", "no-target", "another-target", "another-before"],
+)
+def test_an_entry_of_another_run_does_not_stand(entry):
+    found = history(made(4), made(5), made(6), made(7, "deployed", back=5))
+    assert choose_target("previous", found, (entry,)).revision is None
+
+
+def test_a_new_bad_deploy_is_a_new_intent():
+    found = history(made(4), made(5), made(6), made(7, back=5), made(8, "deployed"))
+    assert chosen("previous", found, ({**OURS, "head_after": 7},)) == (7, {})
+
+
+def test_last_verified_is_the_newest_older_one_that_this_tool_verified():
+    entries = ({"verified_revision": 3}, {"verified_revision": 4}, {"verified_revision": None}, {})
+    found = history(made(3), made(4), made(5), DEPLOYED)
+    assert chosen("last-verified", found, entries) == (4, {5: "was not verified by this tool"})
+    assert chosen("last-verified", found)[0] is None
+    bad_again = (*entries, {"verified_revision": 6})
+    assert chosen("last-verified", found, bad_again)[0] == 4  # the head is what is fled from
+
+
+def test_without_the_journal_a_name_is_only_safe_where_it_cannot_matter():
+    deployed = history(made(4), made(5), DEPLOYED)
+    assert choose_target("previous", deployed, None).revision == 5
+    rollback = history(made(4), made(5), made(6), made(7, "deployed", back=5))
+    for asked, found in (("previous", rollback), ("last-verified", deployed)):
+        choice = choose_target(asked, found, None)
+        assert choice.revision is None
+        assert choice.because == "the journal of earlier runs could not be read; give the revision's number"
+    assert choose_target(5, rollback, None).revision == 5
+
+
+def test_only_whole_numbers_count_as_verified():
+    entries = [{"verified_revision": each} for each in (3, "4", None, True, 5.0)]
+    assert newest_verified(entries) == {3}
+
+
+STATUSES = st.sampled_from(["superseded", "deployed", "failed", "pending-rollback", "uninstalled"])
+
+
+@given(
+    st.lists(st.tuples(STATUSES, st.one_of(st.none(), st.integers(1, 12))), min_size=1, max_size=12),
+    st.sampled_from(["previous", "last-verified"]),
+    st.sets(st.integers(1, 12)),
+)
+def test_whatever_the_history_the_choice_is_older_differs_and_has_nothing_against_it(rows, asked, verified):
+    releases = [
+        made(number, status, back=back if back is not None and back < number else None)
+        for number, (status, back) in enumerate(rows, 1)
+    ]
+    found = history(*releases)
+    choice = choose_target(asked, found, [{"verified_revision": each} for each in verified])
+    head = found.head.revision
+    if choice.revision is not None:
+        assert choice.revision < head.revision
+        assert judged_against(found, choice.revision) == ""
+        if head.status == "deployed":
+            assert found.origin(choice.revision) != found.origin(head.revision)
+        assert asked == "previous" or choice.revision in verified
+        between = range(choice.revision + 1, head.revision)
+        assert {each.revision for each in choice.skipped} == set(between)
