@@ -200,8 +200,8 @@ def judge_helm(answer: Answer[HelmVersion], history: Answer[ReleaseHistory]) -> 
             state=WARNED,
             evidence=f"helm {answer.value.text} on a release that Helm 4 wrote by server-side apply: that "
             "works, and from then on the release is a client-side one",
-            consequence="Helm 3 overwrites what others changed by hand without asking, where Helm 4 would name "
-            "a conflict.",
+            consequence="Helm 3 overwrites what others changed by hand without asking, where Helm 4 would "
+            "name a conflict.",
         )
     return Guard(id="helm-version", state=OK, evidence=f"helm {answer.value.text}")
 
