@@ -48,8 +48,7 @@ def run_preflight(scene: Scene) -> Facts | None:
         guards = apply_overrides(guards, request.overrides, request.break_glass)
     if facts.history.value is not None:
         _know_secrets(scene, facts.history.value)
-        choice = facts.choice.value
-        scribe.update(**_plan(scene, facts.history.value, choice.revision if choice else None))
+        scribe.update(**_plan(scene, facts, facts.history.value))
     if facts.server.value is not None:
         scribe.update(versions={**scribe.record.versions, "Kubernetes": facts.server.value})
     if facts.helm.value is not None:
@@ -144,12 +143,13 @@ def _observed(guards: Sequence[Guard]) -> str:
     return "; ".join([said, *aside, *warned])
 
 
-def _plan(scene: Scene, history: ReleaseHistory, target: int | None) -> dict[str, object]:
+def _plan(scene: Scene, facts: Facts, history: ReleaseHistory) -> dict[str, object]:
     """What the history says before anything is done; without a target, that none could be chosen.
 
     The bad revision is the head, or, where the head already is the target, the last one before that differs.
     """
     head = history.head.revision
+    target = facts.choice.value.revision if facts.choice.value is not None else None
     wanted = history.content_of(target) if target is not None else None
     live = target is not None and history.origin(head.revision) == history.origin(target)
     bad = history.bad_before(head.revision) if live else history.head
@@ -162,6 +162,7 @@ def _plan(scene: Scene, history: ReleaseHistory, target: int | None) -> dict[str
             bad=bad.revision if bad else None,
             history=history.revisions,
             diff=_diff(scene, bad, wanted) if bad and wanted else "",
+            dossier=facts.dossier.value,
         ),
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .dossier import Dossier
 from .github import Github
 from .times import Time
 from .verdict import Evidence, Word
@@ -144,6 +145,7 @@ class Plan(_Part):
     bad: Revision | None = Field(default=None, description="the revision that is rolled away from")
     history: tuple[Revision, ...] = Field(default=(), description="the release's history, oldest first")
     diff: str = Field(default="", description="manifest diff, from the bad revision to the target")
+    dossier: Dossier | None = Field(default=None, description="what going back to the target means")
 
 
 class Record(_Part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ..domain.model import Item, Record
+from .dossier import dossier_parts
 from .facts import (
     DONE,
     NONE_GIVEN,
@@ -32,6 +33,7 @@ LIMIT = 32_000
 _CELL_LIMIT = 300
 _EVIDENCE_LIMIT = 2_000
 _DIFF_LIMIT = 6_000
+_LINES_OF_A_KIND = 12
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
 _LINK = re.compile(r"https?://[\w./?=%:+~-]+")
@@ -48,7 +50,13 @@ _GLYPHS = {
 def render_markdown(record: Record, limit: int = LIMIT) -> str:
     """Markdown of at most ``limit`` characters: the verdict, the checklist, what is red, what comes next."""
     parts = [_head(record), _checklist(record)]
-    optional = [*_guards(record), *_timeline(record), *_red_evidence(record), *_diff(record)]
+    optional = [
+        *_guards(record),
+        *_dossier(record),
+        *_timeline(record),
+        *_red_evidence(record),
+        *_diff(record),
+    ]
     foot = f"\n---\nRun {code(record.run_id)}, {code(record.schema_)}" + (
         f", {record.redactions} places blanked (known or likely secrets)" if record.redactions else ""
     )
@@ -159,6 +167,15 @@ def _guards(record: Record) -> list[str]:
         f"- SET ASIDE {code(each.id)} ({each.kind}): {escaped(each.reason, 600)}" for each in record.overrides
     ]
     return ["\n### Guards and overrides\n\n" + "\n".join(lines) + "\n"] if lines else []
+
+
+def _dossier(record: Record) -> list[str]:
+    lines = [
+        f"- {heading}: {escaped(line, _CELL_LIMIT)}"
+        for heading, found in dossier_parts(record)
+        for line in found[:_LINES_OF_A_KIND]
+    ]
+    return ["\n### What going back means\n\n" + "\n".join(lines) + "\n"] if lines else []
 
 
 def _timeline(record: Record) -> list[str]:

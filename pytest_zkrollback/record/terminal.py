@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..domain.model import Item, Mode, Outcome, Record
 from ..domain.verdict import Word
+from .dossier import render_dossier_lines
 from .facts import (
     DONE,
     answer,
@@ -52,9 +53,16 @@ def render_last_lines(record: Record, report_path: str) -> str:
     """The last lines on the terminal: what is red, what to type, and last of all the verdict in one look."""
     return "\n\n".join(
         "\n".join(_indented(line) for line in lines)
-        for lines in (_not_well(record), _next(record), _verdict(record, report_path))
+        for lines in (_dossier(record), _not_well(record), _next(record), _verdict(record, report_path))
         if lines
     )
+
+
+def _dossier(record: Record) -> list[str]:
+    """What a plan has found; after a rollback it is in the report."""
+    if record.mode is not Mode.PLAN:
+        return []
+    return [inert_line(line, _THREE_ROWS) for line in render_dossier_lines(record)]
 
 
 def _not_well(record: Record) -> list[str]:

@@ -16,6 +16,7 @@ from ..domain.model import Guard
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
+    from ..domain.dossier import Dossier
     from ..domain.environment import Environment
     from ..domain.observation import JsonObject
     from ..release.equivalence import Live
@@ -93,6 +94,7 @@ class Facts:
     owners: Answer[Sequence[Owner]] = Answer()
     scalers: Answer[Sequence[JsonObject]] = Answer()
     elsewhere: Answer[bool] = Answer()
+    dossier: Answer[Dossier | None] = Answer()
     driver: str = ""
     now: datetime = _NEVER
 

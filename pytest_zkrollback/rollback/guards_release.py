@@ -210,7 +210,9 @@ def judge_hpa(facts: Facts, target: Sequence[JsonObject]) -> Guard:
             id="hpa", state=WARNED, evidence=f"whether an autoscaler is there is unknown: {facts.scalers.why}"
         )
     stated = {
-        (item["kind"], item["metadata"]["name"]): (item.get("spec") or {}).get("replicas") for item in target
+        (item["kind"], item["metadata"]["name"]): spec.get("replicas")
+        for item in target
+        if isinstance(spec := item.get("spec"), dict)
     }
     fights = []
     for scaler in facts.scalers.value:

@@ -52,7 +52,8 @@ class Look:
 
     def __init__(self, env: Environment, kube: Kube, clock: Clock, asked: int | str | None) -> None:
         """Nothing is contacted yet."""
-        self._env, self._kube, self._clock, self._asked = env, kube, clock, asked
+        self.asked = asked
+        self._env, self._kube, self._clock = env, kube, clock
         self.journal = Once(self._journal)
         self.history = Once(self._history)
         self.choice = Once(self._choice)
@@ -79,12 +80,12 @@ class Look:
     def _known_entries(self) -> tuple[JsonObject, ...] | None:
         """The journal, read only where the target's name needs it; None: it could not be read."""
         try:
-            return self.journal() if isinstance(self._asked, str) else ()
+            return self.journal() if isinstance(self.asked, str) else ()
         except ZkRollbackError:
             return None
 
     def _history(self) -> ReleaseHistory:
-        wanted = [self._asked] if isinstance(self._asked, int) else []
+        wanted = [self.asked] if isinstance(self.asked, int) else []
         wanted += [
             each for entry in self._known_entries() or () if isinstance(each := entry.get("target"), int)
         ]
@@ -92,9 +93,9 @@ class Look:
 
     def _choice(self) -> Choice:
         history = self.history()
-        if self._asked is None:
+        if self.asked is None:
             return Choice(history.origin(history.head.revision.revision), "what the head holds")
-        return choose_target(self._asked, history, self._known_entries())
+        return choose_target(self.asked, history, self._known_entries())
 
     def _live(self) -> dict[Identity, Live]:
         """The live objects of the head's and the target's manifests."""

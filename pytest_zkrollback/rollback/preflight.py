@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from ..domain.errors import HelmProblem, ZkRollbackError
 from ..release.owners import Owner, fetch_idle, find_owners
+from .dossier import gather_dossier
 from .guards import Answer, Facts
 from .look import Look
 
@@ -87,6 +88,7 @@ def fetch_facts(
             "owners": lambda: fetch_owners(kube, look),
             "scalers": lambda: fetch_scalers(kube, env.namespace),
             "elsewhere": lambda: fetch_elsewhere(kube, env, look),
+            "dossier": lambda: gather_dossier(kube, env.namespace, look),
         }
     answers = ask_all(questions, env.preflight_budget_s, clock)
     return Facts(**answers, driver=driver, now=clock.now())

@@ -1,0 +1,82 @@
+"""The dossier in words: one list of headed lines, of which page, Markdown and terminal are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..domain.dossier import Change, Dossier
+from ..domain.model import Record
+from .times import duration, moment
+
+# On a terminal each heading shows at most this many lines.
+_FEW = 4
+
+
+def dossier_parts(record: Record) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(heading, lines) of all that is known of the target; empty without a dossier."""
+    dossier = record.plan.dossier
+    if dossier is None:
+        return ()
+    return tuple((heading, lines) for heading, lines in _parts(record, dossier) if lines)
+
+
+def render_dossier_lines(record: Record) -> list[str]:
+    """The dossier for a terminal: one line each, few of a kind, the report has all."""
+    lines = []
+    for heading, found in dossier_parts(record):
+        lines += [f"{heading}: {line}" for line in found[:_FEW]]
+        if len(found) > _FEW:
+            lines.append(f"{heading}: {len(found) - _FEW} more in the report")
+    return lines
+
+
+def _parts(record: Record, dossier: Dossier) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "Target", tuple(_target(record, dossier))
+    yield "Not taken", tuple(f"revision {each.revision} {each.reason}" for each in dossier.skipped)
+    yield "Image", _changes(dossier.images)
+    yield "Replicas", _changes(dossier.replicas)
+    yield "Value", _changes(dossier.values)
+    yield "Changes", _objects(dossier.objects)
+    yield "Will be deleted", dossier.deleted
+    yield "Will not move", dossier.stays
+    yield "Missing", dossier.missing
+    yield (
+        "Hook",
+        tuple(
+            f"{hook.name} ({', '.join(hook.events)}) of revision {hook.revision} will run"
+            for hook in dossier.hooks
+        ),
+    )
+    yield "Drift", dossier.drift
+    yield "Not known", dossier.unknown
+
+
+def _target(record: Record, dossier: Dossier) -> Iterator[str]:
+    target = record.plan.target
+    if target is None:
+        return
+    asked = f" ({dossier.asked})" if dossier.asked != str(target.revision) else ""
+    served = f", served for {duration(dossier.served_s)}" if dossier.served_s is not None else ""
+    yield (
+        f"revision {target.revision}{asked}, {target.chart}"
+        + (f", app {target.app_version}" if target.app_version else "")
+        + f", deployed {moment(target.deployed_at)}{served}"
+    )
+    yield f"chosen as {dossier.chosen_because}"
+    if len(dossier.chain) > 1:
+        yield f"it is a rollback: {' -> '.join(map(str, dossier.chain))}, whose content it has"
+
+
+def _changes(changes: Sequence[Change]) -> tuple[str, ...]:
+    return tuple(f"{each.what}: {each.live or '(none)'} -> {each.target or '(none)'}" for each in changes)
+
+
+def _objects(changes: Sequence[Change]) -> tuple[str, ...]:
+    return tuple(
+        f"{each.what} comes back"
+        if not each.live
+        else f"{each.what} goes"
+        if not each.target
+        else f"{each.what}: {each.live} go, {each.target} come"
+        for each in changes
+    )
