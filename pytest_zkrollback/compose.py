@@ -17,7 +17,7 @@ from .clients.http import HttpClient
 from .clients.slack import SlackWebhook, choose_webhook
 from .domain.environment import Slack
 from .domain.errors import HelmProblem, UsageProblem
-from .domain.model import Delivery, Item, Outcome, Revision
+from .domain.model import Delivery, Item, Outcome
 from .domain.observation import JsonObject
 from .domain.ports import Check
 from .engine.watch import ClusterWatch
@@ -89,7 +89,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             revision=wanted,
             target=expected,
             leftovers=leftovers,
-            head=lambda: _fetch_head(scene),
+            release=lambda: _fetch_release(scene),
             expected_head=scene.scribe.record.revision_after,
         ),
         *(
@@ -136,8 +136,8 @@ def _is_kept_on_purpose(item: JsonObject) -> bool:
     return is_kept(item) and item["kind"] not in _SERVING_KINDS
 
 
-def _fetch_head(scene: Scene) -> Revision:
-    """The newest revision now; one that is not ours is in the record before anything else is said."""
+def _fetch_release(scene: Scene) -> ReleaseHistory:
+    """The history now; a newest revision that is not ours is in the record before anything else is said."""
     env, record = scene.env, scene.scribe.record
     history = fetch_history(scene.kube, env.namespace, env.release)
     head = history.head.revision
@@ -145,7 +145,7 @@ def _fetch_head(scene: Scene) -> Revision:
         plan = record.plan.model_copy(update={"history": history.revisions})
         scene.scribe.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
         scene.scribe.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
-    return head
+    return history
 
 
 def _content(release: Release, namespace: str) -> RevisionContent | None:

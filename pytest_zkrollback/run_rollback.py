@@ -193,7 +193,7 @@ def _live_already(scene: Scene, history: ReleaseHistory, target: int) -> str:
     head = history.head.revision
     wanted = history.content_of(target)
     same = history.origin(head.revision) == history.origin(target)
-    if wanted is None or head.status != "deployed" or not same:
+    if wanted is None or head.status != "deployed" or not same or len(history.deployed_numbers) > 1:
         return ""
     try:
         expected = parse_manifest(wanted.manifest, scene.env.namespace)

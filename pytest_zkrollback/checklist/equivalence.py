@@ -14,6 +14,7 @@ from ..domain.observation import History, JsonObject
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 from ..release.equivalence import Difference, Live, compare, fetch_live, render_differences
+from ..release.history import ReleaseHistory
 from ..release.manifest import WORKLOAD_KINDS, container_images, identity, manifest_workloads, pod_template
 from .commands import helm, kubectl
 
@@ -25,7 +26,7 @@ class Observed:
     """One look: the live objects in the manifest's order, and the namespaces' ReplicaSets and pods.
 
     ``error`` is why there are no pods to look at. ``leftovers`` answers the check's; ``head`` is the
-    release's newest revision at that moment.
+    release's newest revision at that moment, ``deployed`` the numbers of all that helm calls deployed.
     """
 
     live: tuple[Live, ...]
@@ -34,6 +35,7 @@ class Observed:
     error: ZkRollbackError | None = None
     leftovers: tuple[Live, ...] = ()
     head: Revision | None = None
+    deployed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +43,8 @@ class EquivalenceCheck:
     """Compares, read-only, everything that ``target`` states with what is live.
 
     ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``); ``leftovers``
-    those that only rolled-away revisions have, which have to be gone; ``head`` reads the release's newest
-    revision, which has to be ``expected_head`` (None: not known) and deployed.
+    those that only rolled-away revisions have, which have to be gone; ``release`` reads the release's
+    history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
     """
 
     env: Environment
@@ -50,7 +52,7 @@ class EquivalenceCheck:
     revision: int
     target: tuple[JsonObject, ...]
     leftovers: tuple[JsonObject, ...] = ()
-    head: Callable[[], Revision] | None = None
+    release: Callable[[], ReleaseHistory] | None = None
     expected_head: int | None = None
     id: str = field(default="release-equivalence", init=False)
     title: str = field(default="Live objects equal the target revision", init=False)
@@ -75,7 +77,9 @@ class EquivalenceCheck:
 
     def observe(self) -> Observed:
         """Every object, then ReplicaSets and pods; what could not be read is in the answer."""
-        head = self.head() if self.head is not None else None
+        release = self.release() if self.release is not None else None
+        head = release.head.revision if release is not None else None
+        deployed = release.deployed_numbers if release is not None else ()
         live = fetch_live(self.kube, self.target)
         leftovers = fetch_live(self.kube, self.leftovers)
         replicasets: list[JsonObject] = []
@@ -86,8 +90,10 @@ class EquivalenceCheck:
                 replicasets += self.kube.list(f"/apis/apps/v1/{place}/replicasets")
                 pods += self.kube.list(f"/api/v1/{place}/pods")
         except ZkRollbackError as error:
-            return Observed(live, error=error, leftovers=leftovers, head=head)
-        return Observed(live, tuple(replicasets), tuple(pods), leftovers=leftovers, head=head)
+            return Observed(live, error=error, leftovers=leftovers, head=head, deployed=deployed)
+        return Observed(
+            live, tuple(replicasets), tuple(pods), leftovers=leftovers, head=head, deployed=deployed
+        )
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the deadline is the schedule's
         """PASS if all was read and equal; a difference is FAIL at once, an old pod only when it stays."""
@@ -104,7 +110,7 @@ class EquivalenceCheck:
         return self._judged(sample.value, rollouts_passed=history.rollouts_passed)
 
     def _judged(self, seen: Observed, *, rollouts_passed: bool) -> Judgement:
-        trouble = self._head_trouble(seen.head)
+        trouble = self._head_trouble(seen.head, seen.deployed)
         if trouble is not None:
             return trouble
         differences = compare(self.target, seen.live)
@@ -140,8 +146,8 @@ class EquivalenceCheck:
             return Verdict(word=Word.FAIL, observed=observed, evidence=proof)
         return Verdict(word=Word.PASS, observed=f"No difference; {how}", evidence=proof)
 
-    def _head_trouble(self, head: Revision | None) -> Verdict | None:
-        """A newer revision than ours, or one that helm does not call deployed."""
+    def _head_trouble(self, head: Revision | None, deployed: tuple[int, ...]) -> Verdict | None:
+        """A newer revision than ours, or one that helm does not call deployed, or not alone."""
         if head is None:
             return None
         if self.expected_head is not None and head.revision != self.expected_head:
@@ -153,6 +159,13 @@ class EquivalenceCheck:
                 f"helm calls revision {head.revision} {head.status}: {head.description or 'no description'}"
             )
             return Verdict(word=word, observed=text)
+        if len(deployed) > 1:
+            text = (
+                f"helm calls revisions {' and '.join(map(str, deployed))} deployed: another helm ended after "
+                "ours, and the next upgrade may start from either. Once no other helm is at work, the same "
+                "rollback again leaves one"
+            )
+            return Verdict(word=Word.FAIL, observed=text)
         return None
 
 

@@ -78,6 +78,11 @@ class ReleaseHistory:
         return next((one for one in reversed(self.releases) if one.revision.status == "deployed"), None)
 
     @property
+    def deployed_numbers(self) -> tuple[int, ...]:
+        """All revisions that helm calls deployed: one, or none or two after something went wrong."""
+        return tuple(one.revision for one in self.revisions if one.status == "deployed")
+
+    @property
     def revisions(self) -> tuple[Revision, ...]:
         """All revisions that were read, oldest first."""
         return tuple(one.revision for one in self.releases)

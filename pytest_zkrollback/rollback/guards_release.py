@@ -81,7 +81,7 @@ def judge_deployed(answer: Answer[ReleaseHistory]) -> Guard:
     """Exactly one revision ought to be ``deployed``; a rollback mends both other cases."""
     if answer.value is None:
         return Guard(id="deployed", state=WARNED, evidence="which revisions are deployed is unknown")
-    numbers = [one.revision for one in answer.value.revisions if one.status == "deployed"]
+    numbers = answer.value.deployed_numbers
     if len(numbers) == 1:
         return Guard(id="deployed", state=OK, evidence=f"revision {numbers[0]} alone is deployed")
     if numbers:
@@ -91,6 +91,14 @@ def judge_deployed(answer: Answer[ReleaseHistory]) -> Guard:
             evidence=f"revisions {' and '.join(map(str, numbers))} are both `deployed`: two helms worked on "
             "the release at once",
             consequence="Which one runs is not in the history; the rollback makes all of them superseded.",
+        )
+    head = answer.value.head.revision
+    if head.status == "uninstalled":
+        return Guard(
+            id="deployed",
+            state=WARNED,
+            evidence=f"revision {head.revision} is uninstalled: the rollback makes every object anew",
+            consequence="What was deleted with it, data too, does not come back.",
         )
     return Guard(
         id="deployed",

@@ -7,6 +7,7 @@ import pytest
 from pytest_zkrollback.checklist.equivalence import EquivalenceCheck, Observed
 from pytest_zkrollback.domain.environment import Environment
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable
+from pytest_zkrollback.domain.model import Revision
 from pytest_zkrollback.domain.observation import History, Sample
 from pytest_zkrollback.domain.ports import Check, Stage
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
@@ -153,6 +154,14 @@ def test_an_injected_sidecar_is_no_stray_and_a_missing_container_is():
     del bare["spec"]["initContainers"]
     waiting = judge(observed(pod("a"), bare))
     assert waiting.observed == f"Pod b of Deployment/web runs no container as init, not i:1; {HOW}"
+
+
+def test_two_deployed_revisions_are_red_fault_17():
+    head = Revision(revision=9, status="deployed", chart="web-1.0.0", deployed_at=NOW)
+    assert judge(observed(pod("a"), pod("b"), head=head, deployed=(9,))).word is Word.PASS
+    red = judge(observed(pod("a"), pod("b"), head=head, deployed=(8, 9)))
+    assert red.word is Word.FAIL
+    assert red.observed.startswith("helm calls revisions 8 and 9 deployed: another helm ended after ours")
 
 
 def test_a_workload_without_its_pods_does_not_pass():

@@ -1,0 +1,465 @@
+"""Which revision, and what stands against going back to it: releases that both real helms made, on a real cluster."""
+
+import base64
+import gzip
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+from incident import Incident
+
+from pytest_zkrollback.clients.clock import SystemClock
+from pytest_zkrollback.clients.helm import HelmCli, find_helm
+from pytest_zkrollback.clients.kube import connect
+from pytest_zkrollback.clients.process import LocalProcesses
+from pytest_zkrollback.config import load_environment
+from pytest_zkrollback.rollback.all_guards import judge_guards
+from pytest_zkrollback.rollback.lock import ReleaseLock
+from pytest_zkrollback.rollback.look import Look
+from pytest_zkrollback.rollback.preflight import fetch_facts
+
+BACKEND = "deployment/zkprova-zkprova-backend"
+
+
+@pytest.fixture(scope="module", params=["helm", "helm3"])
+def told(request, running_cluster, binaries, helm3, tmp_path_factory):
+    """Revision 6 is live and bad, made by Helm 4 or 3; tests that use this leave it so."""
+    helm = {**binaries, "helm3": helm3}[request.param]
+    found = Incident(running_cluster, tmp_path_factory.mktemp("told"), helm)
+    yield found
+    assert found.head() == 6
+    found.close()
+
+
+@pytest.fixture
+def incident(running_cluster, binaries, tmp_path):
+    found = Incident(running_cluster, tmp_path, binaries["helm"])
+    yield found
+    found.close()
+
+
+class Asked:
+    """What the preflight, in this process, found and judged."""
+
+    def __init__(self, incident, target, *, driver="", confirm=None):
+        env = load_environment(incident.folder / "zkrollback.toml", "test")
+        clock, processes = SystemClock(), LocalProcesses()
+        kube = connect(env.context, env.kubeconfig, clock, processes=processes)
+        look = Look(env, kube, clock, target)
+
+        def helm():
+            binary = find_helm(env.helm, None)
+            scope = {"context": env.context, "kubeconfig": env.kubeconfig, "namespace": env.namespace}
+            return HelmCli(binary, processes, environ=incident.environ(), **scope)
+
+        lock = ReleaseLock(kube, clock, env.namespace, env.release, lease_s=60)
+        self.facts = fetch_facts(env, kube, helm, look, lock.fetch_free, clock, writes=True, driver=driver)
+        content = look.target if self.facts.history.value is not None else None
+        guards = judge_guards(self.facts, env, confirm, look.objects_of(content))
+        self.guards = {guard.id: guard for guard in guards}
+        self.refused = {guard.id for guard in guards if guard.state == "refused"}
+        self.warned = {guard.id for guard in guards if guard.state == "warned"} - {"identity"}
+
+    @property
+    def revision(self):
+        return self.facts.choice.value.revision
+
+    @property
+    def dossier(self):
+        return self.facts.dossier.value
+
+
+def wait_for(condition, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_previous_is_the_one_before_and_nothing_stands_against_it(told):
+    asked = Asked(told, "previous")
+    assert (asked.revision, asked.refused, asked.warned) == (5, set(), set())
+    dossier = asked.dossier
+    assert (dossier.asked, dossier.chain, dossier.unknown, dossier.missing) == ("previous", (5,), (), ())
+    images = {(each.live, each.target) for each in dossier.images}
+    assert ("zkprova/backend:1.9.0-a7d20c4", "zkprova/backend:1.8.0-3f9c2e1") in images
+    assert dossier.drift == ()
+    assert dossier.served_s > 0
+
+
+def test_last_verified_is_none_where_this_tool_has_verified_nothing(told):
+    asked = Asked(told, "last-verified")
+    assert (asked.revision, asked.refused) == (None, {"target"})
+    evidence = asked.guards["target"].evidence
+    assert evidence.startswith(
+        "no revision to go back to: no older revision was verified by this tool; not taken: "
+    )
+    assert "revision 5 was not verified by this tool" in evidence
+    assert asked.guards["target"].override == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "keys", "tables", "guard", "evidence", "passable"),
+    [
+        pytest.param(
+            5,
+            {},
+            '[environments.test.identity]\nkube_system_uid = "another"\n',
+            "identity",
+            "but another is pinned",
+            True,
+            id="fault_9",
+        ),
+        pytest.param(
+            5, {"namespace": "no-such"}, "", "release", "There is no namespace no-such", False, id="fault_10"
+        ),
+        pytest.param(
+            5, {"release": "zkprov"}, "", "release", "releases there: zkprova", False, id="fault_11"
+        ),
+        pytest.param(
+            99, {}, "", "target", "revision 99 does not exist; there are 1 to 6", False, id="fault_12"
+        ),
+        pytest.param(
+            3, {}, "", "target", 'revision 3 is failed: Upgrade "zkprova" failed', True, id="fault_15"
+        ),
+        pytest.param(
+            5, {"helm": "no-such-helm"}, "", "helm-version", "no 'no-such-helm'", False, id="fault_32"
+        ),
+        pytest.param(
+            5,
+            {"helm": "helm-2"},
+            "",
+            "helm-version",
+            "helm v2.17.0 is not supported",
+            False,
+            id="fault_32_old",
+        ),
+    ],
+)
+def test_refused_by_both_majors_at_preflight(told, target, keys, tables, guard, evidence, passable):
+    if keys.get("helm") == "helm-2":
+        old = told.folder / "helm-2"
+        old.write_text("#!/bin/sh\necho v2.17.0\n")
+        old.chmod(0o755)
+        keys = {"helm": str(old)}
+    told.configure(tables, **keys)
+    try:
+        asked = Asked(told, target)
+    finally:
+        told.configure()
+    assert guard in asked.refused
+    assert evidence in asked.guards[guard].evidence
+    assert bool(asked.guards[guard].override) is passable
+
+
+def test_a_failed_revision_is_failed_after_helm_calls_it_superseded_fault_15(told):
+    """helm-measured.md, 4: a later success relabels it; only its description still says so."""
+    with rewritten(told, 3, status="superseded"):
+        asked = Asked(told, 3)
+        assert asked.refused == {"target"}
+        assert asked.guards["target"].evidence.startswith(
+            "revision 3 failed before it was superseded: Upgrade"
+        )
+
+
+@contextmanager
+def rewritten(incident, revision, **info):
+    """A revision's Secret, changed as helm would have written it, and put back."""
+    name = f"sh.helm.release.v1.zkprova.v{revision}"
+
+    def write(data, status):
+        incident.kubectl("patch", "secret", name, "-p", json.dumps({"data": {"release": data}}))
+        incident.kubectl("label", "secret", name, f"status={status}", "--overwrite")
+
+    secret = json.loads(incident.kubectl("get", "secret", name, "-o", "json"))
+    before = secret["data"]["release"], secret["metadata"]["labels"]["status"]
+    content = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(before[0]))))
+    content["info"].update(info)
+    packed = base64.b64encode(gzip.compress(json.dumps(content).encode()))
+    write(base64.b64encode(packed).decode(), info.get("status", before[1]))
+    try:
+        yield
+    finally:
+        write(*before)
+
+
+def test_fault_18_a_stale_pending_release_is_refused_and_its_recovery_offered(told):
+    long_ago = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+    with rewritten(told, 6, status="pending-upgrade", last_deployed=long_ago):
+        asked = Asked(told, "previous")
+    assert asked.refused == {"pending"}
+    guard = asked.guards["pending"]
+    assert "(for 3 h): its helm has probably died and left the release stranded" in guard.evidence
+    assert "--rollback-recover" in guard.consequence
+    assert asked.guards["deployed"].evidence.startswith("no revision is `deployed`")
+
+
+def test_two_deployed_revisions_warn(told):
+    with rewritten(told, 5, status="deployed"):
+        asked = Asked(told, 4)
+    assert (asked.refused, asked.warned) == (set(), {"deployed"})
+    assert asked.guards["deployed"].evidence.startswith("revisions 5 and 6 are both `deployed`")
+
+
+def test_a_gitops_owner_refuses_until_it_is_suspended(told):
+    tracking = "argocd.argoproj.io/tracking-id"
+    told.kubectl(
+        "annotate", BACKEND, f"{tracking}=shop:apps/Deployment:{told.namespace}/zkprova-zkprova-backend"
+    )
+    argo = Asked(told, 5)
+    told.kubectl("annotate", BACKEND, f"{tracking}-")
+    assert argo.refused == {"gitops"}
+    assert argo.guards["gitops"].evidence.startswith(
+        "Argo CD Application argocd/shop manages Deployment/zkprova-zkprova-backend (annotation "
+    )
+
+    labels = {"name": "web", "namespace": told.namespace}
+    words = [f"helm.toolkit.fluxcd.io/{key}={value}" for key, value in labels.items()]
+    told.kubectl("label", BACKEND, *words)
+    flux = Asked(told, 5)
+    install_helm_releases(told, suspend=True)
+    idle = Asked(told, 5)
+    told.kubectl("label", BACKEND, *(f"helm.toolkit.fluxcd.io/{key}-" for key in labels))
+    assert flux.refused == {"gitops"}
+    assert f"Flux HelmRelease {told.namespace}/web manages" in flux.guards["gitops"].evidence
+    assert (idle.refused, idle.warned) == (set(), {"gitops"})
+    assert (
+        idle.guards["gitops"].evidence == f"Flux HelmRelease {told.namespace}/web would, but it is suspended"
+    )
+
+
+def install_helm_releases(incident, suspend):
+    """Flux's CRD, as far as it matters here, and one object of it."""
+    group = "helm.toolkit.fluxcd.io"
+    version = {
+        "name": "v2",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+    }
+    names = {
+        "plural": "helmreleases",
+        "singular": "helmrelease",
+        "kind": "HelmRelease",
+        "listKind": "HelmReleaseList",
+    }
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"helmreleases.{group}"},
+        "spec": {"group": group, "names": names, "scope": "Namespaced", "versions": [version]},
+    }
+    one = {
+        "apiVersion": f"{group}/v2",
+        "kind": "HelmRelease",
+        "metadata": {"name": "web", "namespace": incident.namespace},
+        "spec": {"suspend": suspend},
+    }
+    api = incident.running.api
+    assert api.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)[0] in (201, 409)
+    path = f"/apis/{group}/v2/namespaces/{incident.namespace}/helmreleases"
+    wait_for(lambda: api.send("POST", path, one)[0] in (201, 409))
+
+
+def test_another_hand_on_the_workloads_warns_and_the_dossier_names_the_drift(told):
+    told.kubectl("set", "env", BACKEND, "HAND=1")
+    asked = Asked(told, 5)
+    told.kubectl("set", "env", BACKEND, "HAND-")
+    assert "deploying" in asked.warned
+    assert (
+        "Deployment/zkprova-zkprova-backend was changed by kubectl-set" in asked.guards["deploying"].evidence
+    )
+    assert any("[HAND]" in line for line in asked.dossier.drift), asked.dossier.drift
+
+
+def test_a_release_in_configmaps_is_refused_and_says_so(told):
+    namespace = ["-n", told.namespace, "--kube-context", told.cluster.context]
+    argv = [str(told.helm_path), "install", "elsewhere", str(made_chart(told)), *namespace]
+    done = subprocess.run(
+        [*argv, "--kubeconfig", str(told.cluster.kubeconfig)],
+        env=told.environ(HELM_DRIVER="configmap"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    told.configure(release="elsewhere")
+    asked = Asked(told, 1)
+    told.configure()
+    assert {"release", "storage"} <= asked.refused
+    assert asked.guards["storage"].evidence.startswith("ConfigMaps hold a release of this name")
+    steered = Asked(told, 5, driver="configmap")
+    assert steered.refused == {"storage"}
+    assert steered.guards["storage"].evidence.startswith("HELM_DRIVER=configmap sends helm to another store")
+
+
+def made_chart(incident):
+    chart = incident.folder / "small"
+    (chart / "templates").mkdir(parents=True, exist_ok=True)
+    (chart / "Chart.yaml").write_text("{apiVersion: v2, name: small, version: 1.0.0}")
+    (chart / "templates" / "all.yaml").write_text(
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: small}}"
+    )
+    return chart
+
+
+def helm_that(incident, binary, before_rollback):
+    """The real helm; ``before_rollback`` is what happens in the instant before it rolls back."""
+    path = incident.folder / f"{binary.name}-that"
+    path.write_text(f'#!/bin/sh\ncase "$1" in rollback) {before_rollback};; esac\nexec {binary} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_fault_14_the_target_is_pruned_between_plan_and_run(incident, helm3):
+    secret = "sh.helm.release.v1.zkprova.v5"
+    kept = incident.folder / "v5.json"
+    document = json.loads(incident.kubectl("get", "secret", secret, "-o", "json"))
+    document["metadata"] = {key: document["metadata"][key] for key in ("name", "namespace", "labels")}
+    kept.write_text(json.dumps(document))
+    kubectl = f"{incident.cluster.binaries['kubectl']} --kubeconfig {incident.cluster.kubeconfig} "
+    kubectl += f"--context {incident.cluster.context} -n {incident.namespace}"
+    for binary in (incident.helm_path, helm3):
+        incident.configure(helm=helm_that(incident, binary, f"{kubectl} delete secret {secret} >/dev/null"))
+        result = incident.run("--rollback-to=5")
+        assert (result.code, result.record["outcome"]) == (1, "failed"), result.output
+        rollback = result.item("rollback")
+        assert rollback["verdict"] == "FAIL"
+        assert rollback["observed"].startswith("helm ended with exit code 1")
+        assert "6 is still the head" in rollback["observed"]
+        assert "release has no 5 version" in result.record["helm"]["stderr_tail"]
+        assert incident.head() == 6
+        incident.kubectl("apply", "-f", str(kept))
+
+
+@pytest.mark.parametrize("major", ["helm", "helm3"])
+def test_fault_17_a_pipelines_upgrade_still_hangs(running_cluster, binaries, helm3, tmp_path, major):
+    """The commonest case: `helm upgrade --wait` of a bad image, which waits for pods that never come."""
+    incident = Incident(running_cluster, tmp_path, {**binaries, "helm3": helm3}[major])
+    incident.helm("rollback", "zkprova", "5")
+    told = incident.cluster.data_dir / "stories" / incident.namespace / "6"
+    argv = [
+        str(incident.helm_path),
+        "upgrade",
+        "zkprova",
+        str(told / "zkprova"),
+        "-f",
+        str(told / "values.json"),
+    ]
+    argv += ["--set", "backend.tag=1.9.0-a7d20c", "--wait", "--timeout", "90s", "-n", incident.namespace]
+    argv += ["--kube-context", incident.cluster.context, "--kubeconfig", str(incident.cluster.kubeconfig)]
+    pipeline = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: incident.revisions()[-1][:2] == (8, "pending-upgrade"))
+        asked = Asked(incident, "previous")
+        assert (asked.refused, asked.revision) == ({"pending"}, 7)
+        evidence = asked.guards["pending"].evidence
+        assert evidence.startswith("revision 8 is pending-upgrade since ")
+        assert evidence.endswith(
+            "a helm probably still works on it, as a pipeline's `helm upgrade --wait` does"
+        )
+
+        # the smoke test takes as long as the pipeline, which ends well: the pods are healthy again
+        script = incident.folder / "smoke.sh"
+        script.write_text(f"while kill -0 {pipeline.pid} 2>/dev/null; do sleep 0.1; done\n")
+        incident.configure(f'[environments.test.smoke]\ncommand = ["bash", "{script}"]\n')
+        process = incident.start("--rollback-to=7", "--rollback-override=pending=the pipeline hangs")
+        wait_for(lambda: pipeline.poll() is not None, 60)
+        output = process.communicate(timeout=60)[0]
+        record = incident.latest()
+    finally:
+        pipeline.kill()
+        pipeline.wait()
+        incident.close()
+    assert record["helm"]["ran"] is True
+    assert record["overrides"] == [{"id": "pending", "kind": "guard", "reason": "the pipeline hangs"}]
+    statuses = {revision: status for revision, status, _ in incident.revisions()}
+    assert (statuses[8], statuses[9]) == ("deployed", "deployed")
+    equal = next(item for item in record["items"] if item["id"] == "release-equivalence")
+    assert (process.returncode, equal["verdict"]) == (1, "FAIL"), output
+    assert equal["observed"].startswith("helm calls revisions 8 and 9 deployed")
+
+
+def test_fault_69_helm_3_on_a_release_that_helm_4_wrote(incident, helm3):
+    """And with HELM_MAX_HISTORY in the operator's shell, nothing is pruned."""
+    incident.configure(helm=str(helm3))
+    result = incident.run("--rollback-to=previous", HELM_MAX_HISTORY="3")
+    assert (result.code, result.record["outcome"]) == (0, "verified"), result.output
+    guard = result.guard("helm-version")
+    assert guard["state"] == "warned"
+    assert "on a release that Helm 4 wrote by server-side apply: that works" in guard["evidence"]
+    assert (result.record["target_revision"], result.record["plan"]["dossier"]["asked"]) == (5, "previous")
+    assert result.record["helm"]["argv"][3] == "5"
+    assert [revision for revision, _, _ in incident.revisions()] == [1, 2, 3, 4, 5, 6, 7]
+
+    again = incident.run("--rollback-to=previous")
+    assert (again.code, again.record["helm"]["ran"], incident.head()) == (0, False, 7), again.output
+    assert again.record["target_revision"] == 5
+    assert "its number stands" in again.record["plan"]["dossier"]["chosen_because"]
+
+    # helm-measured.md, 1: helm's own 0, or `previous` after a rollback by hand, would ping-pong
+    incident.helm("rollback", "zkprova", "6")
+    asked = Asked(incident, "previous")
+    assert asked.refused == {"target"}
+    assert "already is a rollback (to 6), made by hand" in asked.guards["target"].evidence
+
+
+def test_an_uninstalled_release_whose_history_was_kept_comes_back(running_cluster, helm3, tmp_path):
+    """helm-measured.md, 1: helm re-creates everything, with the words of any other rollback."""
+    incident = Incident(running_cluster, tmp_path, helm3)
+    incident.helm("uninstall", "zkprova", "--keep-history")
+    wait_for(lambda: "zkprova" not in incident.kubectl("get", "pods"))
+    asked = Asked(incident, "previous")
+    assert (asked.revision, asked.refused) == (5, set())
+    assert asked.guards["deployed"].evidence.startswith(
+        "revision 6 is uninstalled: the rollback makes every object anew"
+    )
+    result = incident.run("--rollback-to=previous")
+    assert (result.code, result.record["outcome"], incident.head()) == (0, "verified", 7), result.output
+    incident.close()
+
+
+def test_fault_65_a_credential_plugin_that_asks_is_answered_by_nobody(told):
+    config = yaml.safe_load(told.cluster.kubeconfig.read_text())
+    plugin = told.folder / "login"
+    plugin.write_text("#!/bin/sh\nread -r password || exit 3\n")
+    plugin.chmod(0o755)
+    user = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": str(plugin),
+            "interactiveMode": "IfAvailable",
+        }
+    }
+    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": user}]
+    kubeconfig = told.folder / "asking"
+    kubeconfig.write_text(yaml.safe_dump(config))
+    told.configure(kubeconfig=str(kubeconfig))
+    result = told.run("--rollback-to=5")
+    told.configure()
+    assert (result.code, result.record["outcome"], result.record["helm"]["ran"]) == (1, "refused", False)
+    assert "ended with exit code 3" in result.guard("cluster")["evidence"]
+
+
+def test_an_autoscaler_that_the_targets_replicas_would_fight_warns(told):
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "zkprova-zkprova-frontend"}
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "front"},
+        "spec": {"scaleTargetRef": target, "minReplicas": 7, "maxReplicas": 9},
+    }
+    path = told.folder / "hpa.yaml"
+    path.write_text(yaml.safe_dump(scaler))
+    told.kubectl("apply", "-f", str(path))
+    asked = Asked(told, 5)
+    told.kubectl("delete", "-f", str(path))
+    assert "hpa" in asked.warned
+    assert asked.guards["hpa"].evidence == (
+        "the target sets Deployment/zkprova-zkprova-frontend to 2 replicas, HorizontalPodAutoscaler front to 7"
+    )
