@@ -111,6 +111,14 @@ class Helm(_Part):
     )
 
 
+class Backup(_Part):
+    """The release's own Secrets, saved before helm ran; docs/backup.md says how to put them back."""
+
+    path: str = Field(description="the file, on the machine of the run, its owner's alone")
+    revisions: int = Field(description="how many revisions it holds")
+    digest: str = Field(description="sha256 of the file")
+
+
 class TimelineEntry(_Part):
     """Something that happened, when, and who says so."""
 
@@ -178,6 +186,7 @@ class Record(_Part):
     decision: dict[str, Any] = Field(default={}, description="signals and recommendation")
     guards: tuple[Guard, ...] = Field(default=(), description="questions asked before helm ran")
     overrides: tuple[Override, ...] = Field(default=(), description="what an operator set aside")
+    backup: Backup | None = Field(default=None, description="None: nothing was saved; the timeline says why")
     helm: Helm = Field(default=Helm(), description="what became of helm")
     items: tuple[Item, ...] = Field(default=(), description="all items in the runbook's order")
     timeline: tuple[TimelineEntry, ...] = Field(default=(), description="what happened, oldest first")

@@ -20,6 +20,7 @@ from typing import Any
 from ..clients.clock import SystemClock
 from ..clients.daemon import Daemon
 from ..clients.process import start_daemon
+from ..clients.state import write_private
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock
 from . import credentials
@@ -177,7 +178,7 @@ def _prepare(data_dir: Path, stages: Path) -> Layout:
     layout = Layout(data_dir)
     for folder in (data_dir / "logs", layout.certificates):
         folder.mkdir()
-    credentials.write_private(layout.service_account_key, credentials.new_service_account_key())
+    write_private(layout.service_account_key, credentials.new_service_account_key())
     layout.audit_policy.write_text(json.dumps(AUDIT_POLICY))
     shutil.copyfile(stages, layout.stages)
     return layout
@@ -196,7 +197,7 @@ def _bring_up(
     def start(name: str, port: int = 0) -> None:
         running.start_server(name, server_argv(name, cluster.binaries[name], layout, port))
 
-    credentials.write_private(layout.tokens, credentials.render_token_file(tokens))
+    write_private(layout.tokens, credentials.render_token_file(tokens))
     progress("Starting etcd and the API server")
     start("etcd")
     # An API server that finds no etcd tries again a second later only.
@@ -205,7 +206,7 @@ def _bring_up(
     wait.until("the API server to be ready", lambda: running.api.get("/readyz")[0] == 200)
     for user, path in zip(credentials.USERS, layout.kubeconfigs, strict=True):
         text = credentials.render_kubeconfig(cluster.server, cluster.ca_file, user, tokens[user])
-        credentials.write_private(path, text)
+        write_private(path, text)
     progress("Starting controller manager, scheduler and kwok")
     start("kube-controller-manager")
     start("kube-scheduler")

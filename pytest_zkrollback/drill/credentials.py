@@ -64,10 +64,3 @@ def new_service_account_key() -> str:
     der = b"\x30" + bytes([len(body)]) + body
     text = base64.encodebytes(der).decode()
     return f"-----BEGIN EC PRIVATE KEY-----\n{text}-----END EC PRIVATE KEY-----\n"
-
-
-def write_private(path: Path, text: str) -> Path:
-    """Write a file that only its owner can read."""
-    path.touch(mode=0o600)
-    path.write_text(text)
-    return path

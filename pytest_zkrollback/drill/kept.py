@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock, Processes
+from ..clients.state import write_private
 from .cluster import PREFIX, Cluster
-from .credentials import write_private
 from .locks import is_held, is_locked
 from .supervisor import ALIVE, end_supervisor
 
@@ -35,21 +33,9 @@ class Kept:
 _FORMAT = TypeAdapter(Kept)
 
 
-def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """``$XDG_STATE_HOME`` (``~/.local/state``) and our folder in it, made if need be. Raises OSError."""
-    base = Path(environ.get("XDG_STATE_HOME", ""))
-    if not base.is_absolute():
-        base = Path(environ.get("HOME") or Path.home()) / ".local" / "state"
-    folder = base / "pytest-zkrollback" / "drill"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
 def remember(folder: Path, kept: Kept) -> None:
     """Write the state file, readable by its owner only. Raises OSError."""
-    new = folder / "state.json.new"
-    write_private(new, _FORMAT.dump_json(kept, indent=2).decode())
-    new.replace(folder / "state.json")
+    write_private(folder / "state.json", _FORMAT.dump_json(kept, indent=2).decode())
 
 
 def recall(folder: Path) -> Kept | None:

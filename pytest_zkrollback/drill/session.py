@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ..clients.clock import SystemClock
 from ..clients.process import LocalProcesses
+from ..clients.state import state_folder
 from ..domain.environment import Environment, Slack, Smoke
 from ..domain.errors import DrillProblem, HttpProblem, UsageProblem
 from ..domain.ports import Clock, Processes
@@ -143,7 +144,7 @@ def stop_drill() -> str:
 def _state(progress: Callable[[str], None], *, needed: bool) -> Iterator[Path | None]:
     """The state folder, locked; None if it cannot be used and is not ``needed``."""
     try:
-        folder = kept_drill.state_folder()
+        folder = state_folder("drill")
     except OSError as error:
         if needed:
             raise DrillProblem(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from urllib.parse import quote
 from ..domain.errors import BadAnswer, LockHeld, NotFound
 from ..domain.observation import JsonObject
 from ..domain.ports import Clock, Kube
+from .journal import STARTED, VERIFIED, LocalJournal
 
 SCHEMA = "zkrollback.journal/1"
 KEPT_ENTRIES = 20
@@ -48,21 +50,29 @@ class LockState:
 
 @dataclass(frozen=True)
 class Taken:
-    """A lock that is ours. ``previous`` is the holder that it was taken over from, if any."""
+    """A lock that is ours. ``previous`` is the holder that it was taken over from, if any.
+
+    ``entries`` are the journal's, our own intent the last of them.
+    """
 
     run_id: str
     previous: Holder | None = None
+    entries: tuple[JsonObject, ...] = ()
 
 
 @dataclass(frozen=True)
 class ReleaseLock:
-    """The lock of one release. All methods raise ClusterError."""
+    """The lock of one release. All methods raise ClusterError.
+
+    ``local``: where this machine keeps a copy of the journal, for the day when the Secret is gone.
+    """
 
     kube: Kube
     clock: Clock
     namespace: str
     release: str
     lease_s: float
+    local: LocalJournal | None = None
     _path: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -80,7 +90,7 @@ class ReleaseLock:
         try:
             secret = self.kube.get(f"{self._path}/{self.name}")
         except NotFound:
-            return LockState()
+            return LockState(entries=self.local.read() if self.local is not None else ())
         return parse_state(secret)
 
     def fetch_free(self) -> LockState:
@@ -99,26 +109,69 @@ class ReleaseLock:
             state = self.fetch()
             now = self.clock.now()
             if state.holder is not None and state.holder.run_id == run_id:
-                return Taken(run_id)  # a write of ours whose answer was lost
+                return Taken(run_id, entries=state.entries)  # a write of ours whose answer was lost
             if state.holder is not None and state.holder.expires_at > now and not force:
                 raise LockHeld(_held(state.holder, now))
             holder = Holder(run_id, operator, now, now + timedelta(seconds=self.lease_s))
-            entry = {"run_id": run_id, "operator": operator, "at": _text(now), "outcome": "started", **intent}
-            if self._write(LockState(holder, (*state.entries, entry), state.version)):
-                return Taken(run_id, state.holder)
+            entry = {"run_id": run_id, "operator": operator, "at": _text(now), "outcome": STARTED, **intent}
+            entries = (*state.entries, entry)
+            if self._write(LockState(holder, entries, state.version)):
+                return Taken(run_id, state.holder, entries)
         raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was taken.")
 
-    def release_with(self, run_id: str, outcome: JsonObject) -> None:
-        """Give the lock back and close the journal's entry with ``outcome``; another's lock is left alone."""
-        for _ in range(_TRIES):
-            state = self.fetch()
-            entries = tuple(
-                {**entry, **outcome} if entry.get("run_id") == run_id else entry for entry in state.entries
-            )
+    def release_with(
+        self, run_id: str, outcome: JsonObject, also: Mapping[str, JsonObject] | None = None
+    ) -> None:
+        """Give the lock back and close the journal's entry with ``outcome``; another's lock is left alone.
+
+        ``also``: run id -> what was found out about entries of earlier runs.
+        """
+        closed = {**(also or {}), run_id: outcome}
+
+        def change(state: LockState) -> LockState:
+            entries = tuple({**entry, **closed.get(str(entry.get("run_id")), {})} for entry in state.entries)
             ours = state.holder is not None and state.holder.run_id == run_id
-            if self._write(LockState(None if ours else state.holder, entries, state.version)):
+            return LockState(None if ours else state.holder, entries, state.version)
+
+        self._change(change, "given back")
+
+    def note_verified(self, run_id: str, operator: str, revision: int) -> None:
+        """Write down that this run verified ``revision``; for ``last-verified``.
+
+        Verifying the same revision again replaces the note, so that it pushes no rollback out of the journal.
+        """
+
+        def change(state: LockState) -> LockState:
+            note = {"verified_revision": revision, "verified_at": _text(self.clock.now())}
+            entries = [entry for entry in state.entries if not _is_note(entry, revision)]
+            if any(entry.get("run_id") == run_id for entry in entries):
+                entries = [{**each, **note} if each.get("run_id") == run_id else each for each in entries]
+            else:
+                at = note["verified_at"]
+                entries.append(
+                    {"run_id": run_id, "operator": operator, "at": at, "outcome": VERIFIED, **note}
+                )
+            return LockState(state.holder, tuple(entries), state.version)
+
+        self._change(change, "written to")
+
+    def renew(self, run_id: str) -> None:
+        """Push the lock's expiry out again while helm runs; another's lock is left alone."""
+
+        def change(state: LockState) -> LockState:
+            holder = state.holder
+            if holder is None or holder.run_id != run_id:
+                raise LockHeld(f"the lock is no longer ours: {_held(holder, self.clock.now())}" if holder else "the lock is gone")
+            expires_at = self.clock.now() + timedelta(seconds=self.lease_s)
+            return LockState(replace(holder, expires_at=expires_at), state.entries, state.version)
+
+        self._change(change, "renewed")
+
+    def _change(self, change: Callable[[LockState], LockState], what: str) -> None:
+        for _ in range(_TRIES):
+            if self._write(change(self.fetch())):
                 return
-        raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was given back.")
+        raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was {what}.")
 
     def _write(self, state: LockState) -> bool:
         """Whether the state could be written over the version that it was made from."""
@@ -145,7 +198,14 @@ class ReleaseLock:
             raise
         except NotFound:
             return False  # deleted meanwhile: read again and create it
+        if self.local is not None:
+            self.local.write(state.entries[-KEPT_ENTRIES:])
         return True
+
+
+def _is_note(entry: JsonObject, revision: int) -> bool:
+    """Whether all that the entry says is that this revision was verified."""
+    return entry.get("outcome") == VERIFIED and entry.get("verified_revision") == revision
 
 
 def parse_state(secret: JsonObject) -> LockState:

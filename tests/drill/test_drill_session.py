@@ -14,6 +14,7 @@ import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
+from pytest_zkrollback.clients.state import state_folder
 from pytest_zkrollback.domain.errors import DrillProblem, UsageProblem
 from pytest_zkrollback.drill import kept as kept_drill
 from pytest_zkrollback.drill.cluster import start_cluster
@@ -53,7 +54,7 @@ def kept_cluster(state_home: Path, binaries: dict[str, Path]) -> Iterator[Kept]:
     stop_drill()
     running = start_cluster(binaries)
     kept = Kept(running.cluster, "crash-loop", "http://127.0.0.1:1", "http://127.0.0.1:1/services/T0/B0/x")
-    kept_drill.remember(kept_drill.state_folder(), kept)
+    kept_drill.remember(state_folder("drill"), kept)
     running.keep()
     yield kept
     with contextlib.suppress(DrillProblem):
@@ -187,7 +188,7 @@ def test_a_half_dead_one_is_ended_and_replaced(kept_cluster: Kept, say_nothing, 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "not json", '{"cluster": 3}'])
 def test_a_damaged_state_file_is_as_good_as_none(state_home: Path, text: str) -> None:
     stop_drill()
-    (kept_drill.state_folder() / "state.json").write_text(text)
+    (state_folder("drill") / "state.json").write_text(text)
     assert stop_drill() == NOTHING_TO_STOP
 
 

@@ -1,0 +1,48 @@
+"""The release's Secrets, saved before anything is changed: what helm would need to forget nothing.
+
+``helm rollback`` deletes old revisions (helm-measured.md, 5) and leaves records half written; with this file
+the history can be put back (docs/backup.md). It holds the release's values, so it is its owner's alone and
+never in reports/ or in a bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from ..clients.state import write_private
+from ..domain.model import Backup
+from ..domain.observation import JsonObject
+from ..domain.ports import Kube
+
+KEPT_FILES = 10
+_SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp", "managedFields")
+
+
+def save_backup(
+    kube: Kube, namespace: str, release: str, folder: Path, now: datetime, run_id: str
+) -> Backup:
+    """Save all revisions' Secrets to one file that ``kubectl create -f`` takes; older files go beyond 10.
+
+    Raises ClusterError and OSError.
+    """
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
+    found = kube.list(path, {"labelSelector": f"owner=helm,name={release}"})
+    text = json.dumps(
+        {"apiVersion": "v1", "kind": "List", "items": [_portable(each) for each in found]}, indent=1
+    )
+    stem = f"{namespace}.{release}."
+    file = write_private(folder / f"{stem}{now:%Y%m%dT%H%M%SZ}.{run_id}.json", text)
+    for old in sorted(folder.glob(f"{stem}*.json"))[:-KEPT_FILES]:
+        old.unlink(missing_ok=True)
+    return Backup(
+        path=str(file), revisions=len(found), digest=hashlib.sha256(text.encode()).hexdigest()
+    )
+
+
+def _portable(secret: JsonObject) -> JsonObject:
+    metadata = {key: value for key, value in secret["metadata"].items() if key not in _SERVERS_OWN}
+    return {"apiVersion": "v1", "kind": "Secret", **secret, "metadata": metadata}

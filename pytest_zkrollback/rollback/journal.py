@@ -1,0 +1,82 @@
+"""The journal's copy on this machine, and what became of an attempt whose end nobody wrote down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..clients.state import state_folder, write_private
+from ..domain.observation import JsonObject
+
+if TYPE_CHECKING:
+    from ..release.history import ReleaseHistory
+
+STARTED = "started"
+VERIFIED = "verified"
+
+
+@dataclass(frozen=True)
+class LocalJournal:
+    """The newest entries that this machine saw: read where the cluster's Secret is gone.
+
+    Nothing depends on it: what cannot be read or written is left.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, server: str, namespace: str, release: str) -> LocalJournal | None:
+        """The copy for one release of one API server; None where no folder can be made."""
+        try:
+            folder = state_folder("journal")
+        except OSError:
+            return None
+        digest = hashlib.sha256(server.encode()).hexdigest()[:12]
+        return cls(folder / f"{digest}.{namespace}.{release}.json")
+
+    def read(self) -> tuple[JsonObject, ...]:
+        """The entries, oldest first; none if there is no file that can be read."""
+        try:
+            entries = json.loads(self.path.read_text(encoding="utf-8"))
+            return tuple(entry for entry in entries if isinstance(entry, dict))
+        except (OSError, ValueError, TypeError):
+            return ()
+
+    def write(self, entries: tuple[JsonObject, ...]) -> None:
+        """Replace the entries, if that is possible."""
+        with suppress(OSError):
+            write_private(self.path, json.dumps(entries, indent=1))
+
+
+def unfinished(entries: tuple[JsonObject, ...], run_id: str) -> tuple[JsonObject, ...]:
+    """The attempts of other runs that started helm, or were about to, and never said how it ended."""
+    return tuple(
+        entry for entry in entries if entry.get("outcome") == STARTED and entry.get("run_id") != run_id
+    )
+
+
+def explain_unfinished(entry: JsonObject, history: ReleaseHistory) -> str:
+    """What became of such an attempt, from the release as it is now.
+
+    helm writes a revision before it touches any object, and the lock outlasts helm's own timeout: without a
+    new revision nothing was changed.
+    """
+    who = f"run {entry.get('run_id')} of {entry.get('operator')}, begun at {entry.get('at')},"
+    before, target = entry.get("head_before"), entry.get("target")
+    made = next(
+        (
+            one
+            for one in history.revisions
+            if isinstance(before, int) and one.revision > before and one.rollback_of == target
+        ),
+        None,
+    )
+    if made is None:
+        return f"{who} did not record how helm ended: it made no revision, so nothing was changed"
+    return (
+        f"{who} did not record how helm ended: it made revision {made.revision}, which is now {made.status}"
+    )
