@@ -26,7 +26,6 @@ NOT_YET = {
     "rollback_to_commit": "--rollback-to-commit",
     "rollback_redeploy_main": "--rollback-redeploy-main",
     "rollback_no_merge": "--rollback-no-merge",
-    "rollback_recover": "--rollback-recover",
     "rollback_signal": "--rollback-signal",
     "rollback_soak": "--rollback-soak",
     "zkrollback_bundle": "--zkrollback-bundle",
@@ -55,6 +54,7 @@ class Request:
     overrides: dict[str, str] = field(default_factory=dict)
     break_glass: str | None = None
     plan: bool = False
+    recover: bool = False
     interactive: bool = False
     config_file: str | None = None
     report_dir: str = "reports"
@@ -91,7 +91,11 @@ def add_options(parser: pytest.Parser) -> None:
     )
     add("--rollback-no-merge", action="store_true", help="stop at the pull request (not yet)")
     add("--rollback-plan", action="store_true", help="rehearse: change and tell nothing, anywhere")
-    add("--rollback-recover", action="store_true", help="recover a stranded release (not yet)")
+    add(
+        "--rollback-recover",
+        action="store_true",
+        help="lead a stranded release out, by one rollback (chosen, or --rollback-to)",
+    )
     add("--rollback-reason", metavar="TEXT", help="why, for the record and Slack")
     add("--rollback-next-steps", metavar="TEXT", help="what happens next, for the record and Slack")
     add("--rollback-incident", metavar="ID-or-URL", help="the incident's ticket")
@@ -199,7 +203,7 @@ def parse_request(option: Any) -> Request:
     _refuse_without_rollback(option)
     return Request(
         environment=option.zkrollback_env,
-        target=None if option.rollback_to is None else parse_target(option.rollback_to),
+        target=_target(option),
         reason=_text(option.rollback_reason, NOT_GIVEN),
         next_steps=_text(option.rollback_next_steps, "none given"),
         incident=_text(option.rollback_incident, ""),
@@ -212,6 +216,7 @@ def parse_request(option: Any) -> Request:
         overrides=parse_pairs("--rollback-override", option.rollback_override or []),
         break_glass=_break_glass(option.rollback_break_glass),
         plan=option.rollback_plan,
+        recover=option.rollback_recover,
         interactive=_STDIN_IS_TERMINAL,
         config_file=option.zkrollback_config,
         report_dir=option.zkrollback_report_dir or "reports",
@@ -230,6 +235,13 @@ def _refuse_without_rollback(option: Any) -> None:
             raise pytest.UsageError(
                 f"--{dest.replace('_', '-')} goes with a rollback: add --rollback-to=N; helm did not run."
             )
+
+
+def _target(option: Any) -> int | str | None:
+    """As typed; a recovery chooses its own where none was (rollback/recover.py)."""
+    if option.rollback_to is None:
+        return "recover" if option.rollback_recover else None
+    return parse_target(option.rollback_to)
 
 
 def parse_target(text: str) -> int | str:
@@ -298,6 +310,6 @@ def _given_without_env(option: Any) -> list[str]:
     """Options that make no sense without an environment."""
     names = [*NOT_YET, "rollback_to", "rollback_waive", "rollback_confirm", "rollback_migration_assessed"]
     names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
-    names += ["rollback_override", "rollback_break_glass", "rollback_plan"]
+    names += ["rollback_override", "rollback_break_glass", "rollback_plan", "rollback_recover"]
     names += ["drill_keep", "drill_story"]
     return ["--" + name.replace("_", "-") for name in names if getattr(option, name)]

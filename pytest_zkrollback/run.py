@@ -25,12 +25,15 @@ from .drill.session import DRILL_WORKLOADS, Drill, refuse_another_story, start_d
 from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
 from .engine.watch import ClusterWatch
 from .options import Request
+from .record.facts import DONE
 from .record.outcome import choose_outcome, next_commands, render_summary
 from .record.redaction import Redactor
 from .record.scribe import Scribe
 from .record.store import Store, file_stem
 from .rollback.all_guards import judge_without_contact
 from .rollback.guards import refusals
+from .rollback.recover import needs_no_hooks
+from .run_lock import note_verified
 from .run_preflight import run_preflight
 from .run_rollback import Step, run_rollback
 from .run_verify import run_verify
@@ -140,7 +143,8 @@ class Run:
         since = self._clock.now()
         step = Step.SKIPPED
         if self.request.target is not None and target is not None and facts.helm.value is not None:
-            step = run_rollback(scene, history, target, facts.helm.value)
+            no_hooks = needs_no_hooks(facts.hook_jobs.value or ())
+            step = run_rollback(scene, history, target, facts.helm.value, no_hooks=no_hooks)
         if step is Step.LOCKED:
             self.store.give_back_latest()  # they belong to the run that goes on
         if step in (Step.LOCKED, Step.REFUSED):
@@ -150,6 +154,8 @@ class Run:
         run_verify(
             scene, history, self._watch, since if step is Step.RAN else history.head.revision.deployed_at
         )
+        if choose_outcome(self._scribe.record.items) in DONE:
+            note_verified(scene)
         if self._signals.count:
             raise KeyboardInterrupt
 
@@ -252,7 +258,7 @@ class Run:
         ]
         return Record(
             run_id=secrets.token_hex(4),
-            mode=Mode.PLAN if request.plan else Mode.ROLLBACK if rolls_back else Mode.VERIFY,
+            mode=_mode(request),
             environment=request.environment,
             release=release,
             target_revision=request.target if isinstance(request.target, int) else None,
@@ -269,6 +275,14 @@ class Run:
             ),
             versions={"pytest-zkrollback": __version__, "Python": platform.python_version()},
         )
+
+
+def _mode(request: Request) -> Mode:
+    if request.plan:
+        return Mode.PLAN
+    if request.recover:
+        return Mode.RECOVER
+    return Mode.VERIFY if request.target is None else Mode.ROLLBACK
 
 
 def _checklist(request: Request, workloads: Mapping[str, str]) -> tuple[Item, ...]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from .domain.errors import HelmProblem
+from .domain.errors import HelmProblem, LockHeld
 from .domain.model import Guard, Helm, Outcome, Plan
 from .domain.observation import JsonObject
 from .domain.verdict import Word
 from .prompt import ask
 from .release.history import Release, ReleaseHistory
 from .release.manifest import parse_manifest, render_manifest_diff, secret_values
+from .release.standing import live_already
 from .rollback.all_guards import judge_guards, judge_verify_guards
-from .rollback.guards import OVERRIDDEN, Facts, refusals
+from .rollback.guards import OVERRIDDEN, WARNED, Facts, refusals
 from .rollback.look import Look
 from .rollback.overrides import apply_overrides, overrides_used
 from .rollback.preflight import fetch_facts
+from .rollback.recover import recovery_reasons
 from .scene import Scene
 
 # How long the operator may think at the terminal before no answer is an answer.
@@ -38,14 +40,17 @@ def run_preflight(scene: Scene) -> Facts | None:
         scene.lock().fetch_free,
         scene.clock,
         writes=request.target is not None,
+        recovers=request.recover,
         driver=os.environ.get("HELM_DRIVER", ""),
     )
     if request.target is None:
         guards = judge_verify_guards(facts, env)
     else:
         found = _release(facts)
-        guards = judge_guards(facts, env, request.confirm, look.objects_of(found))
-        guards = apply_overrides(guards, request.overrides, request.break_glass)
+        target = look.objects_of(found)
+        guards = judge_guards(facts, env, request.confirm, target, recovers=request.recover)
+        guards = _unless_live(scene, facts, guards)
+        guards = apply_overrides(guards, _reasons(scene, facts), request.break_glass)
     if facts.history.value is not None:
         _know_secrets(scene, facts.history.value)
         scribe.update(**_plan(scene, facts, facts.history.value))
@@ -56,7 +61,7 @@ def run_preflight(scene: Scene) -> Facts | None:
             helm=Helm(version=facts.helm.value.text),
             versions={**scribe.record.versions, "Helm": facts.helm.value.text},
         )
-    guards = _settled(scene, guards)
+    guards = _settled(scene, guards, _reasons(scene, facts))
     refused = refusals(guards)
     scribe.item(
         "preflight",
@@ -81,11 +86,34 @@ def _release(facts: Facts) -> Release | None:
     return history.content_of(choice.revision)
 
 
-def _settled(scene: Scene, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
+def _reasons(scene: Scene, facts: Facts) -> dict[str, str]:
+    """Guard id -> why it is set aside: by the command line, or by what an explicit recovery is for."""
+    history = facts.history.value
+    implied = recovery_reasons(history, facts.now) if scene.request.recover and history is not None else {}
+    return {**implied, **scene.request.overrides}
+
+
+def _unless_live(scene: Scene, facts: Facts, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
+    """Somebody's lock refuses nothing where helm need not run: a run that died leaves its lock behind."""
+    history, choice = facts.history.value, facts.choice.value
+    if (
+        not isinstance(facts.lock.error, LockHeld)
+        or history is None
+        or choice is None
+        or choice.revision is None
+    ):
+        return guards
+    why = live_already(scene.kube, history, choice.revision)
+    if not why:
+        return guards
+    free = {"state": WARNED, "override": "", "consequence": f"None: helm is not needed, {why}."}
+    return tuple(each.model_copy(update=free) if each.id == "lock" else each for each in guards)
+
+
+def _settled(scene: Scene, guards: tuple[Guard, ...], reasons: dict[str, str]) -> tuple[Guard, ...]:
     """The guards with what the operator accepts at the terminal, all of it in the record."""
     scribe, request = scene.scribe, scene.request
     scribe.update(guards=guards)
-    reasons = dict(request.overrides)
     refused = refusals(guards)
     if refused and request.interactive and not request.plan and all(guard.override for guard in refused):
         reasons |= _accepted(scene, refused)

@@ -16,6 +16,7 @@ from .options import Request
 from .record.redaction import Redactor
 from .record.scribe import Scribe
 from .release.history import ReleaseHistory
+from .rollback.journal import LocalJournal
 from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
 from .signals import Signals
 
@@ -52,7 +53,8 @@ class Scene:
         """The release's lock; its lease outlasts helm, so that only a dead holder's expires."""
         env = self.env
         lease_s = env.helm_timeout_s + DEADLINE_GRACE_S + EXPIRY_MARGIN_S
-        return ReleaseLock(self.kube, self.clock, env.namespace, env.release, lease_s)
+        local = LocalJournal.of(self.kube.server, env.namespace, env.release)
+        return ReleaseLock(self.kube, self.clock, env.namespace, env.release, lease_s, local)
 
     @property
     def variables(self) -> dict[str, str]:

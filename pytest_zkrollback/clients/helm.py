@@ -104,11 +104,23 @@ class HelmCli:
         return parse_version(done.stdout)
 
     def rollback_argv(
-        self, release: str, revision: int, *, timeout_s: float, description: str, version: HelmVersion
+        self,
+        release: str,
+        revision: int,
+        *,
+        timeout_s: float,
+        description: str,
+        version: HelmVersion,
+        no_hooks: bool = False,
     ) -> list[str]:
-        """``helm rollback RELEASE N``: never pruning (--history-max 0), never waiting (we judge)."""
+        """``helm rollback RELEASE N``: never pruning (--history-max 0), never waiting (we judge).
+
+        ``no_hooks``: of a stranded release whose hook failed or hung, and would again.
+        """
         argv = [self.binary, "rollback", release, str(revision), *self._scope]
         argv += ["--timeout", f"{int(timeout_s)}s", "--history-max", "0"]
+        if no_hooks:
+            argv += ["--no-hooks"]
         if MAJORS[version.major].description:
             argv += ["--description", shorten(description)]
         return argv

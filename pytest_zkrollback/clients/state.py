@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def state_folder(name: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """``$XDG_STATE_HOME`` (``~/.local/state``) and our folder ``name`` in it, made if need be. Raises OSError."""
+    """Our folder ``name`` in ``$XDG_STATE_HOME`` (``~/.local/state``), made if missing. Raises OSError."""
     base = Path(environ.get("XDG_STATE_HOME", ""))
     if not base.is_absolute():
         base = Path(environ.get("HOME") or Path.home()) / ".local" / "state"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from ..clients.state import write_private
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock, Processes
-from ..clients.state import write_private
 from .cluster import PREFIX, Cluster
 from .locks import is_held, is_locked
 from .supervisor import ALIVE, end_supervisor

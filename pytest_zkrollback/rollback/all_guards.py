@@ -26,15 +26,22 @@ from .guards_release import (
     judge_storage,
     judge_target,
 )
+from .recover import judge_hook_jobs, judge_stranded
 
 if TYPE_CHECKING:
     from ..domain.environment import Environment
 
 
 def judge_guards(
-    facts: Facts, env: Environment, confirm: str | None, target: Sequence[JsonObject] = ()
+    facts: Facts,
+    env: Environment,
+    confirm: str | None,
+    target: Sequence[JsonObject] = (),
+    *,
+    recovers: bool = False,
 ) -> tuple[Guard, ...]:
     """Every guard of a rollback that is asked before the lock is taken. ``target``: the target's objects."""
+    recovery = (judge_stranded(facts.history), judge_hook_jobs(facts.hook_jobs)) if recovers else ()
     return (
         judge_identity(facts.identity, env),
         judge_protected(env, confirm),
@@ -48,6 +55,7 @@ def judge_guards(
         judge_hpa(facts, target),
         judge_helm(facts.helm, facts.history),
         judge_permissions(facts.denied),
+        *recovery,
         judge_lock(facts.lock.problem),
     )
 

@@ -22,9 +22,7 @@ KEPT_FILES = 10
 _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp", "managedFields")
 
 
-def save_backup(
-    kube: Kube, namespace: str, release: str, folder: Path, now: datetime, run_id: str
-) -> Backup:
+def save_backup(kube: Kube, namespace: str, release: str, folder: Path, now: datetime, run_id: str) -> Backup:
     """Save all revisions' Secrets to one file that ``kubectl create -f`` takes; older files go beyond 10.
 
     Raises ClusterError and OSError.
@@ -38,9 +36,7 @@ def save_backup(
     file = write_private(folder / f"{stem}{now:%Y%m%dT%H%M%SZ}.{run_id}.json", text)
     for old in sorted(folder.glob(f"{stem}*.json"))[:-KEPT_FILES]:
         old.unlink(missing_ok=True)
-    return Backup(
-        path=str(file), revisions=len(found), digest=hashlib.sha256(text.encode()).hexdigest()
-    )
+    return Backup(path=str(file), revisions=len(found), digest=hashlib.sha256(text.encode()).hexdigest())
 
 
 def _portable(secret: JsonObject) -> JsonObject:

@@ -45,6 +45,8 @@ GUARDS = {
     "hpa": "a rollback that takes replicas away from an autoscaler",
     "helm-version": "no helm, one that is not supported, or one older than the release",
     "permissions": "helm stopping halfway for want of a right, with no revision deployed",
+    "stranded": "a recovery of a release that needs none",
+    "hook-running": "a migration that is cut off, or run twice",
     "lock": "two operators rolling back at once",
     "head": "undoing something else than what was looked at",
 }
@@ -79,7 +81,8 @@ class Facts:
     ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version;
     ``lock`` is the lock's state if nobody alive holds it, else LockHeld; ``live`` are the live objects of
     the head and the target; ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
-    HorizontalPodAutoscalers; ``elsewhere``: whether ConfigMaps hold a release of this name; ``driver`` is
+    HorizontalPodAutoscalers; ``hook_jobs`` the live Jobs of hooks, asked
+    for a recovery only; ``elsewhere``: whether ConfigMaps hold a release of this name; ``driver`` is
     the operator's HELM_DRIVER; ``now`` the server's time.
     """
 
@@ -94,7 +97,11 @@ class Facts:
     owners: Answer[Sequence[Owner]] = Answer()
     scalers: Answer[Sequence[JsonObject]] = Answer()
     elsewhere: Answer[bool] = Answer()
+<<<<<<< HEAD
     dossier: Answer[Dossier | None] = Answer()
+=======
+    hook_jobs: Answer[Sequence[JsonObject]] = Answer()
+>>>>>>> a78ddae (Recovery, backup, journal: what became of a dead attempt, which revision runs after a failure)
     driver: str = ""
     now: datetime = _NEVER
 

@@ -119,21 +119,21 @@ class ReleaseLock:
                 return Taken(run_id, state.holder, entries)
         raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was taken.")
 
-    def release_with(
-        self, run_id: str, outcome: JsonObject, also: Mapping[str, JsonObject] | None = None
-    ) -> None:
-        """Give the lock back and close the journal's entry with ``outcome``; another's lock is left alone.
-
-        ``also``: run id -> what was found out about entries of earlier runs.
-        """
-        closed = {**(also or {}), run_id: outcome}
+    def release_with(self, run_id: str, outcome: JsonObject) -> None:
+        """Give the lock back and close the journal's entry with ``outcome``; another's lock is left alone."""
 
         def change(state: LockState) -> LockState:
-            entries = tuple({**entry, **closed.get(str(entry.get("run_id")), {})} for entry in state.entries)
             ours = state.holder is not None and state.holder.run_id == run_id
+            entries = _amended(state.entries, {run_id: outcome})
             return LockState(None if ours else state.holder, entries, state.version)
 
         self._change(change, "given back")
+
+    def amend(self, found: Mapping[str, JsonObject]) -> None:
+        """Add to entries, by their run id, what was found out about them later."""
+        self._change(
+            lambda state: LockState(state.holder, _amended(state.entries, found), state.version), "amended"
+        )
 
     def note_verified(self, run_id: str, operator: str, revision: int) -> None:
         """Write down that this run verified ``revision``; for ``last-verified``.
@@ -156,14 +156,14 @@ class ReleaseLock:
         self._change(change, "written to")
 
     def renew(self, run_id: str) -> None:
-        """Push the lock's expiry out again while helm runs; another's lock is left alone."""
+        """Push the lock's expiry out again while helm runs. Raises LockHeld if it is no longer ours."""
 
         def change(state: LockState) -> LockState:
-            holder = state.holder
-            if holder is None or holder.run_id != run_id:
-                raise LockHeld(f"the lock is no longer ours: {_held(holder, self.clock.now())}" if holder else "the lock is gone")
-            expires_at = self.clock.now() + timedelta(seconds=self.lease_s)
-            return LockState(replace(holder, expires_at=expires_at), state.entries, state.version)
+            now = self.clock.now()
+            if state.holder is None or state.holder.run_id != run_id:
+                raise LockHeld("nobody holds the lock" if state.holder is None else _held(state.holder, now))
+            holder = replace(state.holder, expires_at=now + timedelta(seconds=self.lease_s))
+            return LockState(holder, state.entries, state.version)
 
         self._change(change, "renewed")
 
@@ -201,6 +201,10 @@ class ReleaseLock:
         if self.local is not None:
             self.local.write(state.entries[-KEPT_ENTRIES:])
         return True
+
+
+def _amended(entries: tuple[JsonObject, ...], found: Mapping[str, JsonObject]) -> tuple[JsonObject, ...]:
+    return tuple({**entry, **found.get(str(entry.get("run_id")), {})} for entry in entries)
 
 
 def _is_note(entry: JsonObject, revision: int) -> bool:

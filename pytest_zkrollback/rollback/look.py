@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.errors import HelmProblem, ZkRollbackError
@@ -13,6 +13,7 @@ from ..release.equivalence import Live, fetch_live
 from ..release.history import Release, ReleaseHistory, fetch_history, rollback_hooks
 from ..release.manifest import Identity, identity, is_kept, parse_manifest
 from .lock import ReleaseLock
+from .recover import RECOVER, choose_recovery
 from .target import Choice, choose_target
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Look:
         self.choice = Once(self._choice)
         self.live = Once(self._live)
         self.writes = Once(self._writes)
+        self.hook_jobs = Once(self._hook_jobs)
 
     @property
     def target(self) -> Release | None:
@@ -93,7 +95,13 @@ class Look:
 
     def _choice(self) -> Choice:
         history = self.history()
+<<<<<<< HEAD
         if self.asked is None:
+=======
+        if self._asked == RECOVER:
+            return choose_recovery(history)
+        if self._asked is None:
+>>>>>>> a78ddae (Recovery, backup, journal: what became of a dead attempt, which revision runs after a failure)
             return Choice(history.origin(history.head.revision.revision), "what the head holds")
         return choose_target(self.asked, history, self._known_entries())
 
@@ -122,8 +130,18 @@ class Look:
             ("get", "create", "delete"): list(self._hooks()),
         }
 
+    def _hook_jobs(self) -> tuple[JsonObject, ...]:
+        """The live Jobs of the hooks of the head and of the target."""
+        releases = [self.history().head, self.target]
+        hooks = [hook for one in releases if one is not None for hook in one.hooks]
+        found = {identity(item): item for item in self._parsed(hooks) if item["kind"] == "Job"}
+        live = fetch_live(self._kube, tuple(found.values()))
+        return tuple(each.item for each in live if each.item is not None)
+
     def _hooks(self) -> tuple[JsonObject, ...]:
-        hooks = rollback_hooks(self.target) if self.target is not None else ()
+        return self._parsed(rollback_hooks(self.target) if self.target is not None else ())
+
+    def _parsed(self, hooks: Iterable[JsonObject]) -> tuple[JsonObject, ...]:
         manifest = "\n---\n".join(str(hook.get("manifest") or "") for hook in hooks)
         try:
             return parse_manifest(manifest, self._env.namespace)

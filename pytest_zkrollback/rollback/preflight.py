@@ -59,9 +59,11 @@ def fetch_facts(
     clock: Clock,
     *,
     writes: bool,
+    recovers: bool = False,
     driver: str = "",
 ) -> Facts:
-    """Everything that the guards judge. Without ``writes`` (verify-only) only what verifying needs is asked.
+    """Everything that the guards judge. Without ``writes`` (verify-only) only what verifying needs is asked,
+    and only with ``recovers`` what a recovery needs.
 
     ``driver`` is the operator's HELM_DRIVER.
     """
@@ -90,6 +92,8 @@ def fetch_facts(
             "elsewhere": lambda: fetch_elsewhere(kube, env, look),
             "dossier": lambda: gather_dossier(kube, env.namespace, look),
         }
+    if recovers:
+        questions["hook_jobs"] = look.hook_jobs
     answers = ask_all(questions, env.preflight_budget_s, clock)
     return Facts(**answers, driver=driver, now=clock.now())
 

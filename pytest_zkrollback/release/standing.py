@@ -1,0 +1,87 @@
+"""Which revision really runs, object by object: after a failure the history alone does not say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..domain.errors import HelmProblem
+from ..domain.observation import JsonObject
+from ..domain.ports import Kube
+from .equivalence import Live, compare, fetch_live
+from .history import Release, ReleaseHistory
+from .manifest import identity, parse_manifest
+
+
+class Standing(NamedTuple):
+    """One object: its label (``Deployment/api``) and what it is, e.g. ``as in revision 5``."""
+
+    label: str
+    runs: str
+
+
+def live_already(kube: Kube, history: ReleaseHistory, target: int) -> str:
+    """Why helm need not run: history and live objects both say that ``target`` runs. Empty: it has to."""
+    head = history.head.revision
+    wanted = history.content_of(target)
+    same = history.origin(head.revision) == history.origin(target)
+    if wanted is None or head.status != "deployed" or not same or len(history.deployed_numbers) > 1:
+        return ""
+    expected = _objects(wanted, history.namespace)
+    if not expected or compare(expected, fetch_live(kube, expected)):
+        return ""
+    return f"revision {head.revision} already is revision {target}, in history and in the live objects"
+
+
+def fetch_standing(kube: Kube, before: Release, target: Release, namespace: str) -> tuple[Standing, ...]:
+    """Every object of both revisions, and which of the two it is like now.
+
+    Asked after helm failed halfway: "half applied" is seen only here (helm-measured.md, 4).
+    """
+    old = {identity(item): item for item in _objects(before, namespace)}
+    new = {identity(item): item for item in _objects(target, namespace)}
+    both = {**new, **old}
+    live = dict(zip(both, fetch_live(kube, tuple(both.values())), strict=True))
+    numbers = before.revision.revision, target.revision.revision
+    return tuple(Standing(key.label, _runs(old.get(key), new.get(key), live[key], *numbers)) for key in both)
+
+
+def render_standing(found: Sequence[Standing]) -> str:
+    """One line for each object, for evidence."""
+    width = max((len(each.label) for each in found), default=0)
+    return "\n".join(f"{each.label:<{width}}  {each.runs}" for each in found)
+
+
+def summarise_standing(found: Sequence[Standing]) -> str:
+    """``2 objects as in revision 6, 1 as in revision 5``: in one sentence, what runs now."""
+    counts = Counter(each.runs for each in found if not each.runs.startswith("the same in"))
+    same = len(found) - counts.total()
+    said = [f"{count} {runs}" for runs, count in counts.most_common()]
+    if same:
+        said.append(f"{same} the same in both")
+    return f"of {len(found)} objects: {', '.join(said)}" if said else "neither revision holds an object"
+
+
+def _runs(old: JsonObject | None, new: JsonObject | None, live: Live, before: int, target: int) -> str:
+    if live.error is not None:
+        return f"unknown: {live.error}"
+    if live.item is None:
+        expected = [number for item, number in ((old, before), (new, target)) if item is None]
+        return (
+            f"absent, as in revision {expected[0]}" if expected else "absent, although both revisions have it"
+        )
+    as_before = old is not None and not compare([old], [live])
+    as_target = new is not None and not compare([new], [live])
+    if as_before and as_target:
+        return f"the same in {before} and {target}"
+    if as_before or as_target:
+        return f"as in revision {before if as_before else target}"
+    return f"like neither {before} nor {target}"
+
+
+def _objects(release: Release, namespace: str) -> tuple[JsonObject, ...]:
+    try:
+        return parse_manifest(release.manifest, namespace)
+    except HelmProblem:
+        return ()

@@ -1,0 +1,111 @@
+"""A stranded release: what happened to it, and the one rollback that leads out. Pure.
+
+Stranded is a release whose head is ``pending-*`` (its helm died), or that has no revision ``deployed`` or two
+of them (helm-measured.md, 2, 3, 4 and 6). One `helm rollback` to a revision that worked leads out of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ..domain.dossier import Skipped
+from ..domain.model import Guard
+from ..domain.observation import JsonObject
+from ..release.history import ReleaseHistory
+from .guards import OK, REFUSED, WARNED, Answer, way_past
+from .guards_release import FRESH
+from .target import Choice, evidence_against
+
+# What a recovery has in the place of a target where none was typed.
+RECOVER = "recover"
+_DEPLOYED = "deployed"
+
+
+def explain_stranding(history: ReleaseHistory) -> str:
+    """What is wrong with the release, as a sentence without its end; empty: it is not stranded."""
+    head = history.head.revision
+    deployed = [one.revision for one in history.revisions if one.status == _DEPLOYED]
+    since = f"since {head.deployed_at:%Y-%m-%d %H:%M:%S} UTC"
+    if head.status.startswith("pending"):
+        return f"revision {head.revision} ({head.description or 'no description'}) is {head.status} {since}"
+    if not deployed:
+        return f"no revision is deployed: revision {head.revision} is {head.status} {since}"
+    if len(deployed) > 1:
+        return f"revisions {' and '.join(map(str, deployed))} are both deployed"
+    return ""
+
+
+def choose_recovery(history: ReleaseHistory) -> Choice:
+    """Where the one rollback goes that leads out.
+
+    A rollback that was cut off is finished: its own target, as long as nothing speaks against that. Anything
+    else goes back to the newest revision that worked before it.
+    """
+    head = history.head.revision
+    skipped: list[Skipped] = []
+    if not explain_stranding(history):
+        return Choice(None, f"there is nothing to recover: revision {head.revision} is {head.status}")
+    wanted = head.rollback_of
+    if wanted is not None and history.content_of(wanted) is not None:
+        why = evidence_against(history, wanted)
+        if not why:
+            return Choice(wanted, f"the rollback to {wanted} that made revision {head.revision} is finished")
+        skipped.append(Skipped(revision=wanted, reason=why))
+    for one in reversed(history.revisions):
+        if one.revision == wanted or (one.revision == head.revision and one.status != _DEPLOYED):
+            continue
+        why = evidence_against(history, one.revision)
+        if not why:
+            because = f"the newest revision that worked before revision {head.revision}"
+            return Choice(one.revision, because, tuple(skipped))
+        skipped.append(Skipped(revision=one.revision, reason=why))
+    return Choice(None, "no revision is left that ever worked", tuple(skipped))
+
+
+def recovery_reasons(history: ReleaseHistory, now: datetime) -> dict[str, str]:
+    """The guards that the explicit recovery sets aside: a pending operation whose helm has long been dead."""
+    head = history.head.revision
+    stale = head.status.startswith("pending") and now - head.deployed_at >= FRESH
+    return {"pending": "--rollback-recover: its helm is long dead"} if stale else {}
+
+
+def judge_stranded(answer: Answer[ReleaseHistory]) -> Guard:
+    """Recovery is for a release that is stranded, and for no other."""
+    if answer.value is None:
+        return Guard(id="stranded", state=REFUSED, evidence="whether the release is stranded is unknown")
+    why = explain_stranding(answer.value)
+    if not why:
+        head = answer.value.head.revision
+        return Guard(
+            id="stranded",
+            state=REFUSED,
+            evidence=f"there is nothing to recover: revision {head.revision} is {head.status}, it alone",
+            consequence="A recovery of a sound release would only add a revision.",
+        )
+    return Guard(id="stranded", state=OK, evidence=why)
+
+
+def judge_hook_jobs(jobs: Answer[Sequence[JsonObject]]) -> Guard:
+    """A hook's Job that still runs may be half way through a migration."""
+    if jobs.value is None:
+        why = f"whether a hook's Job runs is unknown: {jobs.why}"
+        return Guard(id="hook-running", state=WARNED, evidence=why)
+    active = [job["metadata"]["name"] for job in jobs.value if (job.get("status") or {}).get("active")]
+    if active:
+        return Guard(
+            id="hook-running",
+            state=REFUSED,
+            evidence=f"Job {', '.join(active)} of a hook still runs: look at it with "
+            f"`kubectl logs job/{active[0]}`, wait for its end, or delete it",
+            consequence="It may be in the middle of a migration. With the override helm runs without hooks, "
+            "and the Job is left alone.",
+            override=way_past("hook-running"),
+        )
+    return Guard(id="hook-running", state=OK, evidence="no hook's Job runs")
+
+
+def needs_no_hooks(jobs: Sequence[JsonObject]) -> bool:
+    """Whether hooks would fail or hang again: one of their Jobs failed, or still runs."""
+    states = [job.get("status") or {} for job in jobs]
+    return any(state.get("active") or state.get("failed") for state in states)

@@ -1,0 +1,49 @@
+"""The release's Secrets are saved while the lock is taken; helm waits for that at most 2 s."""
+
+from __future__ import annotations
+
+import threading
+
+from .clients.state import state_folder
+from .domain.errors import ZkRollbackError
+from .domain.model import Backup
+from .rollback.backup import save_backup
+from .scene import Scene
+
+LIMIT_S = 2.0
+
+
+class BackupThread:
+    """Saves in a daemon thread from its making on; a failure is said and delays nothing further."""
+
+    def __init__(self, scene: Scene) -> None:
+        """Begin."""
+        self._scene = scene
+        self._backup: Backup | None = None
+        self._problem = f"it took longer than {LIMIT_S:g} s"
+        self._thread = threading.Thread(target=self._save, daemon=True, name="backup")
+        self._thread.start()
+
+    def note(self) -> None:
+        """Wait for it, at most 2 s, and put it into the record."""
+        self._thread.join(LIMIT_S)
+        scribe = self._scene.scribe
+        if self._backup is not None:
+            scribe.update(backup=self._backup)
+            scribe.event(f"{self._backup.revisions} revisions of the release saved", "zkrollback")
+        else:
+            scribe.event(f"no backup of the release's history was made: {self._problem}", "zkrollback")
+
+    def _save(self) -> None:
+        scene, env = self._scene, self._scene.env
+        try:
+            self._backup = save_backup(
+                scene.kube,
+                env.namespace,
+                env.release,
+                state_folder("backups"),
+                scene.clock.now(),
+                scene.scribe.record.run_id,
+            )
+        except (ZkRollbackError, OSError) as error:
+            self._problem = str(error)

@@ -1,0 +1,128 @@
+"""The lock and the journal around helm: taken with the intent, given back with what became of it."""
+
+from __future__ import annotations
+
+from .domain.errors import ZkRollbackError
+from .domain.model import Guard
+from .domain.observation import JsonObject
+from .domain.verdict import Word
+from .release.history import ReleaseHistory, fetch_history
+from .rollback.guards import judge_lock, way_past
+from .rollback.journal import explain_unfinished, unfinished
+from .rollback.lock import ReleaseLock
+from .rollback.overrides import apply_overrides, overrides_used
+from .scene import Scene
+
+
+def take_lock(scene: Scene, lock: ReleaseLock, before: int, target: int) -> Guard | None:
+    """Take the lock; the refusal if somebody has it, nobody knows, or the head moved since the plan."""
+    record, request = scene.scribe.record, scene.request
+    intent: JsonObject = {
+        "release": record.release,
+        "cluster": record.cluster,
+        "head_before": before,
+        "asked": "recover" if request.recover and request.target is None else request.target,
+        "target": target,
+        "reason": scene.redactor.text(record.reason)[:200],
+    }
+    try:
+        taken = lock.take(record.run_id, record.operator, intent, force=_is_taken_over(scene))
+    except ZkRollbackError as error:
+        return judge_lock(error)
+    if taken.previous is not None:
+        who = f"{taken.previous.operator} (run {taken.previous.run_id})"
+        expired = taken.previous.expires_at <= scene.clock.now()
+        why = "it had expired" if expired else "the operator said so"
+        scene.scribe.event(f"lock taken over from {who}: {why}", "zkrollback")
+    try:
+        history = fetch_history(scene.kube, scene.env.namespace, scene.env.release)
+    except ZkRollbackError as error:
+        evidence = f"whether the release changed since the plan is unknown: {error}"
+    else:
+        head = history.head.revision
+        if head.revision == before:
+            _find_out(scene, lock, taken.entries, history)
+            return None
+        scene.scribe.update(revision_before=head.revision, revision_after=head.revision)
+        evidence = f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
+    refusal = Guard(
+        id="head",
+        state="refused",
+        evidence=evidence,
+        consequence="Somebody else is changing the release; what you meant to undo may be gone.",
+        override=way_past("head"),
+    )
+    if _set_aside(scene, refusal):
+        return None
+    give_back(scene, lock, {"outcome": "refused"})
+    return refusal
+
+
+def give_back(scene: Scene, lock: ReleaseLock, outcome: JsonObject) -> None:
+    """Release the lock as soon as helm's result is known; a failure is said and expires by itself."""
+    try:
+        lock.release_with(
+            scene.scribe.record.run_id, {**outcome, "finished_at": scene.clock.now().isoformat()}
+        )
+    except ZkRollbackError as error:
+        scene.scribe.event(f"the lock could not be given back and will expire: {error}", "zkrollback")
+
+
+def tell_unfinished(scene: Scene, history: ReleaseHistory) -> None:
+    """Say what became of attempts that died, where helm need not run and so no lock is taken."""
+    try:
+        entries = scene.lock().fetch().entries
+    except ZkRollbackError:
+        return  # read for the record's sake alone
+    for entry in unfinished(entries, scene.scribe.record.run_id):
+        scene.scribe.event(explain_unfinished(entry, history), "journal")
+
+
+def note_verified(scene: Scene) -> None:
+    """Write the verified head into the journal, for ``last-verified``, if that is allowed.
+
+    Not if the release changed meanwhile, and not if ``release-equivalence`` was waived: then nobody saw that
+    this revision runs.
+    """
+    record = scene.scribe.record
+    equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
+    if record.revision_after is None or equal is not Word.PASS:
+        return
+    try:
+        scene.lock().note_verified(record.run_id, record.operator, record.revision_after)
+    except ZkRollbackError as error:
+        scene.scribe.event(f"last-verified was not written to the journal: {error}", "zkrollback")
+
+
+def _find_out(
+    scene: Scene, lock: ReleaseLock, entries: tuple[JsonObject, ...], history: ReleaseHistory
+) -> None:
+    """Under the lock: what became of earlier attempts that never said, in the record and in the journal."""
+    record = scene.scribe.record
+    found = {
+        str(entry.get("run_id")): {"outcome": "found", "found": explain_unfinished(entry, history)}
+        for entry in unfinished(entries, record.run_id)
+    }
+    for each in found.values():
+        scene.scribe.event(each["found"], "journal")
+    if found:
+        try:
+            lock.amend(found)
+        except ZkRollbackError as error:
+            scene.scribe.event(f"the journal could not be amended: {error}", "zkrollback")
+
+
+def _is_taken_over(scene: Scene) -> bool:
+    """Whether the operator saw that somebody holds the lock, and goes ahead."""
+    return any(each.id == "lock" and each.kind == "guard" for each in scene.scribe.record.overrides)
+
+
+def _set_aside(scene: Scene, refusal: Guard) -> bool:
+    """Whether the command line says to go ahead against this one; then it is in the record."""
+    request, record = scene.request, scene.scribe.record
+    guards = apply_overrides([refusal], request.overrides, request.break_glass)
+    used = overrides_used(guards, request.overrides, request.break_glass)
+    if used:
+        scene.scribe.update(guards=(*record.guards, *guards), overrides=(*record.overrides, *used))
+        scene.scribe.event(f"guard {refusal.id} set aside: {used[0].reason}", "operator")
+    return bool(used)
