@@ -97,11 +97,8 @@ class Facts:
     owners: Answer[Sequence[Owner]] = Answer()
     scalers: Answer[Sequence[JsonObject]] = Answer()
     elsewhere: Answer[bool] = Answer()
-<<<<<<< HEAD
     dossier: Answer[Dossier | None] = Answer()
-=======
     hook_jobs: Answer[Sequence[JsonObject]] = Answer()
->>>>>>> a78ddae (Recovery, backup, journal: what became of a dead attempt, which revision runs after a failure)
     driver: str = ""
     now: datetime = _NEVER
 

@@ -95,13 +95,9 @@ class Look:
 
     def _choice(self) -> Choice:
         history = self.history()
-<<<<<<< HEAD
-        if self.asked is None:
-=======
-        if self._asked == RECOVER:
+        if self.asked == RECOVER:
             return choose_recovery(history)
-        if self._asked is None:
->>>>>>> a78ddae (Recovery, backup, journal: what became of a dead attempt, which revision runs after a failure)
+        if self.asked is None:
             return Choice(history.origin(history.head.revision.revision), "what the head holds")
         return choose_target(self.asked, history, self._known_entries())
 
