@@ -26,7 +26,7 @@ _WHERE = (
     "--drill-context",
     "--drill-keep",
 )
-_FLAGS = ("--drill-keep", "--rollback-plan")
+_FLAGS = ("--drill-keep", "--rollback-plan", "--rollback-recover")
 _GREEN = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
 
 # What has to be done before the same command is typed again, by the guard that refused.
@@ -113,7 +113,11 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
         without.append("--rollback-to")
         also.append(f"--rollback-to={better.revision}")
         why = why or _offered(better)
-    yield _Step(_typed(record, without=without, also=also), why or "again:")
+    if "pending" in ids and any("stranded" in guard.evidence for guard in refused):
+        recover = _typed(record, without=("--rollback-to",), also=("--rollback-recover",))
+        yield _Step(recover, "to lead the stranded release out:")
+    else:
+        yield _Step(_typed(record, without=without, also=also), why or "again:")
     aside = [guard for guard in refused if guard.override and guard.id != "protected"]
     if aside and all(guard.override for guard in refused):
         accepted = [f"--rollback-override={guard.id}=accepted" for guard in aside]
@@ -160,6 +164,10 @@ def _after_interruption(record: Record, env: Environment | None) -> Iterator[_St
 
 def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
     steps = []
+    rolled = next((item for item in record.items if item.id == "rollback"), None)
+    if rolled is not None and rolled.verdict is Word.FAIL and record.revision_after != record.revision_before:
+        recover = _typed(record, without=("--rollback-to",), also=("--rollback-recover",))
+        steps.append(_Step(recover, "when its cause is mended, to lead the release out:", here=True))
     failed = [item for item in record.items if item.verdict is Word.FAIL]
     head = _by_number(record).get(record.revision_before or 0)
     if failed and record.mode is Mode.VERIFY and head is not None and head.rollback_of is None:

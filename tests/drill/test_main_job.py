@@ -419,6 +419,11 @@ def test_fault_25_killed_while_helm_runs_the_next_run_does_not_roll_back_twice(i
     result = incident.run("--rollback-to=5")
     assert (result.code, result.record["outcome"], result.record["helm"]["ran"]) == (0, "verified", False)
     assert incident.head() == 7
+    [said] = [event["event"] for event in result.record["timeline"] if event["source"] == "journal"]
+    assert said.startswith(f"run {record['run_id']} of {record['operator']}, begun at ")
+    assert said.endswith("did not record how helm ended: it made revision 7, which is now deployed")
+    assert result.guard("lock")["state"] == "warned"
+    assert journal(incident)["entries"][-1]["verified_revision"] == 7
 
 
 def journal(incident):

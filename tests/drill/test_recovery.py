@@ -1,0 +1,180 @@
+"""A stranded release, real helms of both majors: found, explained, led out once, and proven; never by itself."""
+
+import json
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import stored_release
+from incident import Incident
+
+HOOK = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {
+        "name": "zkprova-hook",
+        "annotations": {"helm.sh/hook": "pre-rollback", "helm.sh/hook-delete-policy": "before-hook-creation"},
+    },
+    "spec": {
+        "backoffLimit": 0,
+        "template": {
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "zkprova/none:1"}]}
+        },
+    },
+}
+
+
+@pytest.fixture(params=["helm 4", "helm 3"])
+def either(request, running_cluster, binaries, helm3, tmp_path):
+    found = Incident(running_cluster, tmp_path, helm3 if request.param == "helm 3" else binaries["helm"])
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def incident(running_cluster, binaries, tmp_path):
+    found = Incident(running_cluster, tmp_path, binaries["helm"])
+    yield found
+    found.close()
+
+
+def wait_for(condition, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def hook_of_revision_5(incident, job=HOOK):
+    """Revision 5 gets a hook that never ends: on kwok no Job's pod completes."""
+    content = stored_release.read(incident, 5)
+    content["hooks"] = [
+        {
+            "name": "zkprova-hook",
+            "kind": "Job",
+            "path": "zkprova/templates/hook.yaml",
+            "manifest": json.dumps(job),
+            "events": ["pre-rollback"],
+            "delete_policies": ["before-hook-creation"],
+        }
+    ]
+    stored_release.write(incident, 5, content)
+
+
+def start_helm(incident, *words):
+    argv = [str(incident.helm_path), *words, "-n", incident.namespace]
+    argv += ["--kube-context", incident.cluster.context, "--kubeconfig", str(incident.cluster.kubeconfig)]
+    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_fault_18_and_27_a_stranded_release_is_explained_and_led_out_by_the_explicit_recovery(either):
+    hook_of_revision_5(either)
+    helm = start_helm(either, "rollback", "zkprova", "5", "--timeout", "60s")
+    wait_for(lambda: "zkprova-hook" in either.kubectl("get", "jobs", "-o", "name"))
+    helm.send_signal(signal.SIGKILL)
+    helm.wait()
+    assert either.revisions()[-1][:2] == (7, "pending-rollback")
+
+    fresh = either.run("--rollback-to=5")
+    assert (fresh.code, fresh.record["helm"]["ran"]) == (1, False)
+    assert "a helm probably still works on it" in fresh.guard("pending")["evidence"]
+    assert either.run("--rollback-recover").guard("pending")["state"] == "refused"
+
+    stored_release.age(either, 7, minutes=20)
+    stale = either.run("--rollback-to=5")
+    assert (stale.code, stale.record["helm"]["ran"]) == (1, False)
+    assert "stranded" in stale.guard("pending")["evidence"]
+    assert "pytest --env=test --rollback-recover" in stale.record["next_commands"]
+
+    hook = either.run("--rollback-recover")
+    assert (hook.code, hook.record["helm"]["ran"]) == (1, False)
+    assert "zkprova-hook of a hook still runs" in hook.guard("hook-running")["evidence"]
+    assert either.head() == 7
+
+    done = either.run(
+        "--rollback-recover",
+        "--rollback-override=hook-running=it only waits",
+        "--rollback-migration-assessed=the hook only waits",
+    )
+    assert (done.code, done.record["mode"], done.record["outcome"]) == (0, "recover", "verified")
+    assert done.record["target_revision"] == 5
+    assert "--no-hooks" in done.record["helm"]["argv"]
+    assert {one["id"] for one in done.record["overrides"]} == {"pending", "hook-running"}
+    assert [row[:2] for row in either.revisions()][-3:] == [
+        (6, "superseded"),
+        (7, "pending-rollback"),
+        (8, "deployed"),
+    ]
+    again = either.run("--rollback-recover")
+    assert (again.code, again.record["helm"]["ran"]) == (1, False)
+    assert again.guard("stranded")["evidence"].startswith(
+        "there is nothing to recover: revision 8 is deployed"
+    )
+    assert either.head() == 8
+
+
+def immutable_selector(incident):
+    """Let revision 5's manifest have another selector for the backend: the API server refuses that change."""
+    content = stored_release.read(incident, 5)
+    before = content["manifest"]
+    content["manifest"] = before.replace(
+        "  selector:\n    matchLabels:\n      app: zkprova-backend",
+        "  selector:\n    matchLabels:\n      more: zkprova\n      app: zkprova-backend",
+    ).replace(
+        "      labels:\n        app: zkprova-backend",
+        "      labels:\n        more: zkprova\n        app: zkprova-backend",
+    )
+    assert content["manifest"] != before
+    stored_release.write(incident, 5, content)
+
+
+def test_fault_31_half_applied_is_said_object_by_object_and_led_out(either):
+    immutable_selector(either)
+    failed = either.run("--rollback-to=5")
+    rollback = failed.item("rollback")
+    assert (failed.code, rollback["verdict"]) == (1, "FAIL")
+    assert "field is immutable" in json.dumps(failed.record["helm"])
+    assert "as in revision 5" in rollback["observed"]
+    assert "as in revision 6" in rollback["observed"]
+    table = next(e["text"] for e in rollback["evidence"] if e["title"].startswith("Which revision runs"))
+    lines = dict(line.split(None, 1) for line in table.splitlines())
+    assert lines["Deployment/zkprova-zkprova-backend"] == "as in revision 6"
+    assert lines["Deployment/zkprova-zkprova-frontend"] == "as in revision 5"
+    assert "pytest --env=test --rollback-recover" in "\n".join(failed.record["next_commands"])
+    assert not [row for row in either.revisions() if row[1] == "deployed"]
+
+    done = either.run("--rollback-recover", "--rollback-to=4")
+    assert (done.code, done.record["outcome"]) == (0, "verified"), done.output
+    assert either.revisions()[-1][:2] == (8, "deployed") or either.revisions()[-1][1] == "deployed"
+
+
+def test_the_history_is_saved_before_helm_runs_and_put_back_by_the_documented_commands(incident, tmp_path):
+    state = tmp_path / "state"
+    done = incident.run("--rollback-to=5", XDG_STATE_HOME=str(state))
+    assert done.code == 0
+    saved = done.record["backup"]
+    file = Path(saved["path"])
+    assert file.parent == state / "pytest-zkrollback" / "backups"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert saved["revisions"] == 6
+    digest = subprocess.run(["sha256sum", file], capture_output=True, text=True, check=True).stdout.split()[0]
+    assert digest == saved["digest"]
+    before = incident.revisions()
+    incident.kubectl("delete", "secrets", "-l", "owner=helm,name=zkprova,version in (1,2,3)")
+    assert len(incident.revisions()) == 4
+    text = (Path(__file__).parents[2] / "docs" / "backup.md").read_text()
+    assert "kubectl create -n NAMESPACE -f FILE" in text
+    with pytest.raises(AssertionError, match="already exists"):  # those that were still there
+        incident.kubectl("create", "-f", str(file))
+    assert incident.revisions() == before
+
+
+def test_a_backup_that_fails_warns_and_does_not_hold_the_rollback_back(incident, tmp_path):
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where a folder should be")
+    done = incident.run("--rollback-to=5", XDG_STATE_HOME=str(blocked))
+    assert (done.code, done.record["backup"]) == (0, None)
+    assert any("no backup of the release's history was made" in e["event"] for e in done.record["timeline"])
