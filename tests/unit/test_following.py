@@ -211,9 +211,9 @@ def test_verifying_while_the_bad_revision_is_live_offers_the_one_before() -> Non
 def test_red_after_a_rollback_offers_what_is_red_and_to_check_again() -> None:
     red = items(rollback=(Word.FAIL, "x"), smoke=(Word.FAIL, "y"))
     assert next_commands(verified(outcome=Outcome.FAILED, items=red), ENV) == (
+        "# when its cause is mended, to lead the release out:",
+        "pytest --env=drill '--rollback-reason=backend crash-loops' --rollback-recover",
         f"helm history zkprova {WHERE}",
-        "# by hand, rollback:",
-        "helm rollback zkprova 5 --kube-context drill --namespace zkprova --timeout 120s",
         "# check again:",
         "pytest --env=drill",
     )
