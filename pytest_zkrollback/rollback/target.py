@@ -149,9 +149,9 @@ def _left_behind(history: ReleaseHistory, number: int) -> str:
 
 
 def _same(history: ReleaseHistory, number: int) -> str:
-    """Whether it holds what the head holds: no way back. A head that did not succeed is not live as such."""
+    """Whether it holds what the head holds: no way back. A head that failed or hangs is not live as such."""
     head, found = history.head, history.get(number)
-    if found is None or head.revision.status != "deployed":
+    if found is None or head.revision.status not in (*_WENT, "uninstalled"):
         return ""
     if history.origin(number) == history.origin(head.revision.revision) or found.manifest == head.manifest:
         return f"holds the same as revision {head.revision.revision}, the head"

@@ -198,6 +198,66 @@ def test_fault_18_a_stale_pending_release_is_refused_and_its_recovery_offered(to
     assert asked.guards["deployed"].evidence.startswith("no revision is `deployed`")
 
 
+def test_a_pending_revision_is_no_target_fault_15(told):
+    """helm-measured.md, 1: helm rolls back to it, and it stays pending for ever."""
+    with rewritten(told, 5, status="pending-rollback", description="Rollback to 4"):
+        asked = Asked(told, 5)
+        assert asked.refused == {"target"}
+        assert asked.guards["target"].evidence == "revision 5 is pending-rollback: Rollback to 4"
+        assert Asked(told, "previous").revision == 4
+
+
+def credentials(incident, name, user):
+    """A kubeconfig like the cluster's, with another user."""
+    config = yaml.safe_load(incident.cluster.kubeconfig.read_text())
+    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": user}]
+    path = incident.folder / name
+    path.write_text(yaml.safe_dump(config))
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_fault_8_a_right_that_the_rollback_needs_is_missing(told):
+    """helm-measured.md, 1: helm would write a failed revision, and none would be deployed."""
+    reading = ["get", "list", "watch"]
+    rules = [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": [*reading, "create", "update", "patch"]},
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps", "services", "serviceaccounts", "persistentvolumeclaims"],
+            "verbs": [*reading, "patch"],
+        },
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": reading},
+    ]
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "r"},
+        "rules": rules,
+    }
+    (told.folder / "role.yaml").write_text(yaml.safe_dump(role))
+    told.kubectl("apply", "-f", str(told.folder / "role.yaml"))
+    told.kubectl("create", "serviceaccount", "narrow")
+    told.kubectl("create", "rolebinding", "r", "--role=r", f"--serviceaccount={told.namespace}:narrow")
+    token = told.kubectl("create", "token", "narrow").strip()
+    told.configure(kubeconfig=credentials(told, "narrow", {"token": token}))
+    asked = Asked(told, 5)
+    told.configure()
+    assert asked.refused == {"permissions"}
+    assert asked.guards["permissions"].evidence == "you may not: patch deployments.apps"
+    assert asked.guards["hpa"].state == "warned"  # what only advises, and may not be read, refuses nothing
+
+
+def test_a_login_that_is_refused_is_not_called_unreachable(told):
+    """helm-measured.md, 1: a 401 reads "cluster unreachable" there."""
+    told.configure(kubeconfig=credentials(told, "stranger", {"token": "nobody"}))
+    asked = Asked(told, 5)
+    told.configure()
+    assert {"release", "pending", "target", "permissions"} <= asked.refused
+    assert "401" in asked.guards["release"].evidence
+    assert "unreachable" not in asked.guards["release"].evidence
+
+
 def test_two_deployed_revisions_warn(told):
     with rewritten(told, 5, status="deployed"):
         asked = Asked(told, 4)
@@ -336,6 +396,17 @@ def test_fault_14_the_target_is_pruned_between_plan_and_run(incident, helm3):
         assert incident.head() == 6
         incident.kubectl("apply", "-f", str(kept))
 
+    # helm-measured.md, 4: plain Helm 4 after a `kubectl scale` applies half and leaves none deployed
+    incident.configure()
+    incident.kubectl("scale", BACKEND, "--replicas=4")
+    with pytest.raises(AssertionError, match="conflict"):
+        incident.helm("rollback", "zkprova", "4")
+    asked = Asked(incident, "previous")
+    assert (asked.revision, asked.guards["deployed"].state) == (5, "warned")
+    assert asked.guards["deployed"].evidence.startswith("no revision is `deployed`")
+    assert asked.dossier.skipped[0].reason == "holds what revision 7 rolled back away from"
+    assert any("spec.replicas" in line for line in asked.dossier.drift), asked.dossier.drift
+
 
 @pytest.mark.parametrize("major", ["helm", "helm3"])
 def test_fault_17_a_pipelines_upgrade_still_hangs(running_cluster, binaries, helm3, tmp_path, major):
@@ -408,38 +479,23 @@ def test_fault_69_helm_3_on_a_release_that_helm_4_wrote(incident, helm3):
     assert asked.refused == {"target"}
     assert "already is a rollback (to 6), made by hand" in asked.guards["target"].evidence
 
-
-def test_an_uninstalled_release_whose_history_was_kept_comes_back(running_cluster, helm3, tmp_path):
-    """helm-measured.md, 1: helm re-creates everything, with the words of any other rollback."""
-    incident = Incident(running_cluster, tmp_path, helm3)
+    # helm-measured.md, 1: uninstalled with its history kept, helm re-creates everything without a word
     incident.helm("uninstall", "zkprova", "--keep-history")
     wait_for(lambda: "zkprova" not in incident.kubectl("get", "pods"))
-    asked = Asked(incident, "previous")
-    assert (asked.revision, asked.refused) == (5, set())
-    assert asked.guards["deployed"].evidence.startswith(
-        "revision 6 is uninstalled: the rollback makes every object anew"
+    result = incident.run("--rollback-to=5")
+    assert (result.code, result.record["outcome"], incident.head()) == (0, "verified", 9), result.output
+    assert result.guard("deployed")["evidence"].startswith(
+        "revision 8 is uninstalled: the rollback makes every"
     )
-    result = incident.run("--rollback-to=previous")
-    assert (result.code, result.record["outcome"], incident.head()) == (0, "verified", 7), result.output
-    incident.close()
 
 
 def test_fault_65_a_credential_plugin_that_asks_is_answered_by_nobody(told):
-    config = yaml.safe_load(told.cluster.kubeconfig.read_text())
     plugin = told.folder / "login"
     plugin.write_text("#!/bin/sh\nread -r password || exit 3\n")
     plugin.chmod(0o755)
-    user = {
-        "exec": {
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "command": str(plugin),
-            "interactiveMode": "IfAvailable",
-        }
-    }
-    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": user}]
-    kubeconfig = told.folder / "asking"
-    kubeconfig.write_text(yaml.safe_dump(config))
-    told.configure(kubeconfig=str(kubeconfig))
+    asking = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}
+    user = {"exec": {**asking, "interactiveMode": "IfAvailable"}}
+    told.configure(kubeconfig=credentials(told, "asking", user))
     result = told.run("--rollback-to=5")
     told.configure()
     assert (result.code, result.record["outcome"], result.record["helm"]["ran"]) == (1, "refused", False)

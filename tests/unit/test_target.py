@@ -129,6 +129,17 @@ DEPLOYED = made(6, "deployed")
             {},
             id="head-uninstalled",
         ),
+        pytest.param(
+            [
+                made(4),
+                made(5),
+                made(6),
+                made(7, "uninstalled", back=6, description="Uninstallation complete"),
+            ],
+            5,
+            {6: "holds the same as revision 7, the head"},
+            id="head-uninstalled-after-a-rollback",
+        ),
     ],
 )
 def test_fault_15_previous_is_the_newest_older_one_with_nothing_against_it(releases, expected, skipped):
