@@ -31,7 +31,7 @@ def run_preflight(scene: Scene) -> Facts | None:
     began = scene.clock.now()
     scene.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
 
-    look = Look(env, scene.kube, scene.clock, request.target)
+    look = Look(env, scene.kube, scene.lock().fetch, request.target)
     facts = fetch_facts(
         env,
         scene.kube,

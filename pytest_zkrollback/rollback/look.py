@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.errors import HelmProblem, ZkRollbackError
 from ..domain.observation import JsonObject
-from ..domain.ports import Clock, Kube
+from ..domain.ports import Kube
 from ..release.equivalence import Live, fetch_live
 from ..release.history import Release, ReleaseHistory, fetch_history, rollback_hooks
 from ..release.manifest import Identity, identity, is_kept, parse_manifest
-from .lock import ReleaseLock
 from .recover import RECOVER, choose_recovery
 from .target import Choice, choose_target
 
 if TYPE_CHECKING:
     from ..domain.environment import Environment
+    from .lock import LockState
 
 T = TypeVar("T")
 
@@ -48,14 +48,17 @@ class Once(Generic[T]):
 class Look:
     """The release as the preflight sees it. Every member is a :class:`Once`; all raise ZkRollbackErrors.
 
-    ``asked`` is the target as typed; None: verify-only, whose target is the head's origin.
+    ``asked`` is the target as typed; None: verify-only, whose target is the head's origin. ``fetch_lock``
+    brings the lock's Secret, in which the journal is.
     """
 
-    def __init__(self, env: Environment, kube: Kube, clock: Clock, asked: int | str | None) -> None:
+    def __init__(
+        self, env: Environment, kube: Kube, fetch_lock: Callable[[], LockState], asked: int | str | None
+    ) -> None:
         """Nothing is contacted yet."""
         self.asked = asked
-        self._env, self._kube, self._clock = env, kube, clock
-        self.journal = Once(self._journal)
+        self._env, self._kube = env, kube
+        self.journal = Once(lambda: fetch_lock().entries)
         self.history = Once(self._history)
         self.choice = Once(self._choice)
         self.live = Once(self._live)
@@ -74,10 +77,6 @@ class Look:
             return parse_manifest(release.manifest, self._env.namespace) if release is not None else ()
         except HelmProblem:
             return ()
-
-    def _journal(self) -> tuple[JsonObject, ...]:
-        lock = ReleaseLock(self._kube, self._clock, self._env.namespace, self._env.release, lease_s=0)
-        return lock.fetch().entries
 
     def _known_entries(self) -> tuple[JsonObject, ...] | None:
         """The journal, read only where the target's name needs it; None: it could not be read."""

@@ -49,7 +49,6 @@ class Asked:
         env = load_environment(incident.folder / "zkrollback.toml", "test")
         clock, processes = SystemClock(), LocalProcesses()
         kube = connect(env.context, env.kubeconfig, clock, processes=processes)
-        look = Look(env, kube, clock, target)
 
         def helm():
             binary = find_helm(env.helm, None)
@@ -57,6 +56,7 @@ class Asked:
             return HelmCli(binary, processes, environ=incident.environ(), **scope)
 
         lock = ReleaseLock(kube, clock, env.namespace, env.release, lease_s=60)
+        look = Look(env, kube, lock.fetch, target)
         self.facts = fetch_facts(env, kube, helm, look, lock.fetch_free, clock, writes=True, driver=driver)
         content = look.target if self.facts.history.value is not None else None
         guards = judge_guards(self.facts, env, confirm, look.objects_of(content))
@@ -473,6 +473,13 @@ def test_fault_69_helm_3_on_a_release_that_helm_4_wrote(incident, helm3):
     assert again.record["target_revision"] == 5
     assert "its number stands" in again.record["plan"]["dossier"]["chosen_because"]
 
+    # a new bad deploy is a new intent
+    told = incident.cluster.data_dir / "stories" / incident.namespace / "6"
+    incident.helm("upgrade", "zkprova", str(told / "zkprova"), "-f", str(told / "values.json"))
+    for name in ("previous", "last-verified"):
+        asked = Asked(incident, name)
+        assert (asked.revision, asked.refused, asked.dossier.chain) == (7, set(), (7, 5))
+
     # helm-measured.md, 1: helm's own 0, or `previous` after a rollback by hand, would ping-pong
     incident.helm("rollback", "zkprova", "6")
     asked = Asked(incident, "previous")
@@ -483,9 +490,9 @@ def test_fault_69_helm_3_on_a_release_that_helm_4_wrote(incident, helm3):
     incident.helm("uninstall", "zkprova", "--keep-history")
     wait_for(lambda: "zkprova" not in incident.kubectl("get", "pods"))
     result = incident.run("--rollback-to=5")
-    assert (result.code, result.record["outcome"], incident.head()) == (0, "verified", 9), result.output
+    assert (result.code, result.record["outcome"], incident.head()) == (0, "verified", 10), result.output
     assert result.guard("deployed")["evidence"].startswith(
-        "revision 8 is uninstalled: the rollback makes every"
+        "revision 9 is uninstalled: the rollback makes every"
     )
 
 
