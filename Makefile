@@ -60,6 +60,7 @@ other-pythons: $(READY) ## unit and plugin tests on every other Python >= 3.11 f
 campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/plugin_load.py
 	$(BIN)/python benchmarks/exec_time.py
+	$(BIN)/python benchmarks/sequences.py
 
 .PHONY: lock
 lock: $(READY) ## lock the newest versions, with hashes and without a registry's name
