@@ -77,6 +77,6 @@ def _objects(changes: Sequence[Change]) -> tuple[str, ...]:
         if not each.live
         else f"{each.what} goes"
         if not each.target
-        else f"{each.what}: {each.live} go, {each.target} come"
+        else f"{each.what}: {each.live} out, {each.target} in"
         for each in changes
     )

@@ -34,7 +34,9 @@ _FIRST = {
     "cluster": "when that is mended:",
     "identity": "with the context or the pin in the configuration mended:",
     "release": "with `release`, `namespace` or `context` in the configuration mended:",
+    "storage": "with HELM_DRIVER unset:",
     "pending": "when that operation has ended:",
+    "gitops": "when that is suspended, or reverted in its source:",
     "head": "if it is still right after what appeared:",
     "lock": "when that run has ended:",
     "helm-version": 'with a helm that works on PATH, or as helm = "..." in the configuration:',
@@ -72,7 +74,7 @@ def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
     if refused and not record.helm.ran:
         yield from _after_refusal(record, env, refused)
     elif record.outcome is Outcome.PLANNED:
-        yield _Step(_typed(record, without=("--rollback-plan",)), "to do it:")
+        yield _Step(_typed(record, without=("--rollback-plan",), also=_chosen(record)), "to do it:")
     elif record.outcome in _GREEN:
         if record.helm.ran and record.revision_before is not None and env is not None:
             bad = "bad " if record.plan.bad and record.plan.bad.revision == record.revision_before else ""
@@ -233,6 +235,12 @@ def _typed(record: Record, without: Sequence[str] = (), also: Sequence[str] = ()
         for word in words
     ]
     return shlex.join(["pytest", *kept, *also])
+
+
+def _chosen(record: Record) -> tuple[str, ...]:
+    """The number behind a name, so that what was looked at is what is done."""
+    named = any(option == "--rollback-to" for option, _ in _options(record))
+    return (f"--rollback-to={record.target_revision}",) if named and record.target_revision else ()
 
 
 def _verify(record: Record) -> str:

@@ -43,7 +43,7 @@ def object_changes(live: Objects, target: Objects) -> tuple[Change, ...]:
             lines = render_manifest_diff([old], [new]).splitlines()
             gone = sum(line.startswith("-") and not line.startswith("---") for line in lines)
             come = sum(line.startswith("+") and not line.startswith("+++") for line in lines)
-            found.append(Change(what=key.label, live=f"{gone} lines", target=f"{come} lines"))
+            found.append(Change(what=key.label, live=_lines(gone), target=_lines(come)))
     return tuple(found)
 
 
@@ -142,6 +142,10 @@ def _volume(volume: JsonObject, name_key: str = "secretName") -> Iterator[tuple[
 def _named(kind: str, source: Any, key: str = "name") -> Iterator[tuple[str, str]]:
     if isinstance(source, dict) and source.get(key) and not source.get("optional"):
         yield kind, str(source[key])
+
+
+def _lines(count: int) -> str:
+    return f"{count} line{'' if count == 1 else 's'}"
 
 
 def _map(value: Any) -> JsonObject:

@@ -58,7 +58,7 @@ def test_every_object_that_differs_comes_or_goes_is_named():
     new = objects(config_map("same") + config_map("comes") + config_map("differs", a="1", b="3"))
     assert object_changes(old, new) == (
         Change(what="ConfigMap/comes", live="", target="there"),
-        Change(what="ConfigMap/differs", live="1 lines", target="1 lines"),
+        Change(what="ConfigMap/differs", live="1 line", target="1 line"),
         Change(what="ConfigMap/goes", live="there", target=""),
     )
 
@@ -306,7 +306,7 @@ FULL = Dossier(
     objects=(
         Change(what="ConfigMap/a", live="", target="there"),
         Change(what="ConfigMap/b", live="there", target=""),
-        Change(what="ConfigMap/c", live="1 lines", target="2 lines"),
+        Change(what="ConfigMap/c", live="1 line", target="2 lines"),
     ),
     images=(Change(what="Deployment/web app", live="web:2", target="web:1"),),
     deleted=("ConfigMap/b",),
@@ -330,7 +330,7 @@ def test_shown_as_headed_lines():
         ),
         "Not taken": ("revision 4 is failed: <b>x</b>",),
         "Image": ("Deployment/web app: web:2 -> web:1",),
-        "Changes": ("ConfigMap/a comes back", "ConfigMap/b goes", "ConfigMap/c: 1 lines go, 2 lines come"),
+        "Changes": ("ConfigMap/a comes back", "ConfigMap/b goes", "ConfigMap/c: 1 line out, 2 lines in"),
         "Will be deleted": ("ConfigMap/b",),
         "Will not move": ("crds/a.yaml differs",),
         "Missing": ("Secret/s, which Deployment/web refers to, does not exist",),

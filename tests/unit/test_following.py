@@ -49,6 +49,19 @@ def test_green_has_only_the_way_back() -> None:
     assert next_commands(other, ENV)[0] == "# to undo (puts the revision 6 back):"
 
 
+def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
+    planned = {"mode": Mode.PLAN, "outcome": Outcome.PLANNED, "target_revision": 5}
+    typed = "pytest --env=drill --rollback-to=previous --rollback-plan"
+    assert next_commands(given(command_line=typed, **planned), ENV) == (
+        "# to do it:",
+        "pytest --env=drill --rollback-to=5",
+    )
+    recovery = next_commands(
+        given(command_line="pytest --env=drill --rollback-recover --rollback-plan", **planned), ENV
+    )
+    assert recovery[1] == "pytest --env=drill --rollback-recover"
+
+
 @pytest.mark.parametrize(
     ("refusals", "lines"),
     [
