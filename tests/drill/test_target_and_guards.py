@@ -358,14 +358,87 @@ def test_a_release_in_configmaps_is_refused_and_says_so(told):
     assert steered.guards["storage"].evidence.startswith("HELM_DRIVER=configmap sends helm to another store")
 
 
-def made_chart(incident):
-    chart = incident.folder / "small"
+def made_chart(incident, name="small"):
+    chart = incident.folder / name
     (chart / "templates").mkdir(parents=True, exist_ok=True)
-    (chart / "Chart.yaml").write_text("{apiVersion: v2, name: small, version: 1.0.0}")
+    (chart / "Chart.yaml").write_text(f"{{apiVersion: v2, name: {name}, version: 1.0.0}}")
     (chart / "templates" / "all.yaml").write_text(
         "{apiVersion: v1, kind: ConfigMap, metadata: {name: small}}"
     )
     return chart
+
+
+CRD = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: PLURAL.dossier.example}
+spec:
+  group: dossier.example
+  names: {plural: PLURAL, singular: PLURAL, kind: Thing, listKind: ThingList}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+"""
+FIRST = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: needy}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: needy}}
+  template:
+    metadata: {labels: {app: needy}}
+    spec:
+      containers: [{name: app, image: "zkprova/none:1", envFrom: [{secretRef: {name: outside}}]}]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: before, annotations: {helm.sh/hook: "pre-rollback,pre-upgrade", helm.sh/hook-delete-policy: hook-failed}}
+spec:
+  suspend: true
+  template: {spec: {restartPolicy: Never, containers: [{name: a, image: "zkprova/none:1"}]}}
+"""
+SECOND = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: only-now}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}
+"""
+
+
+def test_the_dossier_tells_what_no_diff_shows(told):
+    """CRDs and kept objects that stay, hooks of the target, and what it refers to that is gone."""
+    chart = made_chart(told, "needy")
+    crds = chart / "crds"
+    crds.mkdir()
+    plural = told.namespace.replace("-", "")
+    (crds / "thing.yaml").write_text(CRD.replace("PLURAL", plural))
+    (chart / "templates" / "all.yaml").write_text(FIRST)
+    told.helm("install", "needy", str(chart))
+    (crds / "thing.yaml").write_text(CRD.replace("PLURAL", plural) + "# another one\n")
+    (chart / "templates" / "all.yaml").write_text(SECOND)
+    told.helm("upgrade", "needy", str(chart), "--set", "db.password=hunter2hunter2,tag=7")
+    told.configure(release="needy")
+    asked = Asked(told, "previous")
+    told.configure()
+    dossier = asked.dossier
+    assert (asked.revision, dossier.unknown) == (1, ())
+    assert dossier.deleted == ("ConfigMap/only-now",)
+    assert dossier.stays == (
+        "ConfigMap/kept stays: its policy is 'keep'",
+        "crds/thing.yaml differs, and stays as it is: helm never changes the CRDs of this folder",
+    )
+    assert dossier.missing == ("Secret/outside, which Deployment/needy refers to, does not exist",)
+    assert [(hook.name, hook.events, hook.revision) for hook in dossier.hooks] == [
+        ("Job/before", ("pre-rollback",), 1)
+    ]
+    assert {each.what: (each.live, each.target) for each in dossier.values} == {
+        "db.password": ("(hidden)", ""),
+        "tag": ("7", ""),
+    }
+    assert "hunter2" not in dossier.model_dump_json()
 
 
 def helm_that(incident, binary, before_rollback):
