@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .observation import History, JsonObject
 
@@ -184,3 +184,26 @@ class Http(Protocol):
         self, url: str, body: JsonObject, *, timeout_s: float, limit_bytes: int = 65536
     ) -> HttpAnswer:
         """POST JSON; ``timeout_s`` is the total."""
+
+
+class GithubApi(Protocol):
+    """GitHub's REST API of one repository; paths are relative to it. Every method raises GithubProblem."""
+
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """Scopes of a classic token, once a request was answered; None for other tokens."""
+
+    def now(self) -> datetime:
+        """GitHub's time, UTC."""
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """GET ``path``."""
+
+    def find(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """GET ``path``; None where there is none (404)."""
+
+    def pages(self, path: str, member: str = "", query: Mapping[str, str] | None = None) -> list[Any]:
+        """All entries of a list, page by page."""
+
+    def send(self, method: str, path: str, body: JsonObject | None = None) -> Any:
+        """POST, PUT or PATCH, carried out once at most; None where the answer has no body."""

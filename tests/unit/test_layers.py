@@ -17,6 +17,7 @@ MAY = {
     "migrations": {"domain", "clients", "record", "release", "engine"},
     "checklist": {"domain", "clients", "record", "release", "engine"},
     "rollback": {"domain", "clients", "record", "release", "engine"},
+    "github": {"domain", "clients", "record", "release", "engine"},
     "notify": {"domain", "clients", "record", "release", "engine"},
     "drill": {"domain", "clients"},
 }

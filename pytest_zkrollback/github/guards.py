@@ -1,0 +1,242 @@
+"""The questions before anything is changed at GitHub: pure judgement, all shown at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..domain.environment import GithubActions
+from ..domain.model import Guard, Record
+from .situation import BRANCH_PREFIX, Situation, describe
+from .texts import short, some
+
+GUARD_IDS = (
+    "github",
+    "commit",
+    "branch",
+    "token",
+    "workflow",
+    "workflow-files",
+    "reviews",
+    "deploys",
+    "other-rollback",
+    "verified-before",
+)
+
+
+def _way_past(guard_id: str) -> str:
+    return f"--rollback-override={guard_id}=REASON"
+
+
+def judge_github(
+    situation: Situation, table: GithubActions, token: str, verified: Record | None
+) -> tuple[Guard, ...]:
+    """Every guard of this way. ``token`` is looked at for its kind only; ``verified`` is the record of the
+    environment that has to come first, with this very tree."""
+    guards = [_commit(situation, table), _token(situation, table, token), _workflow(situation, table)]
+    if situation.good is not None:
+        guards.append(_other_rollback(situation))
+        if table.deploy == "dispatch":
+            guards.append(_branch(situation, table))
+        else:
+            guards += [_workflow_files(situation, table, token), _reviews(situation)]
+    if table.after is not None and situation.good is not None:
+        guards.append(_verified_before(situation, table.after, verified))
+    return (*guards, _deploys(situation))
+
+
+def unreadable(evidence: str) -> Guard:
+    """The guard that refuses where GitHub's answers are missing."""
+    return Guard(
+        id="github",
+        state="refused",
+        evidence=evidence,
+        consequence="What a rollback through GitHub would undo is unknown.",
+    )
+
+
+def _commit(situation: Situation, table: GithubActions) -> Guard:
+    if situation.missing:
+        return Guard(
+            id="commit",
+            state="refused",
+            evidence=f"{table.repository} has no such commit ({situation.missing})",
+            consequence="There is nothing to go back to.",
+        )
+    if situation.good is None:
+        return Guard(id="commit", state="ok", evidence=f"{table.branch}'s tip is {short(situation.tip_sha)}")
+    sha, compared = short(situation.good_sha), situation.comparison or {}
+    if compared.get("status") not in ("ahead", "identical"):
+        return Guard(
+            id="commit",
+            state="refused",
+            evidence=f"commit {sha} is no ancestor of {table.branch} (GitHub says {compared.get('status')})",
+            consequence=f"What never was on {table.branch} was never deployed from it.",
+        )
+    undone = some(int(compared.get("total_commits", 0)), "commit")
+    said = "whose tree it already has" if situation.restored else f"{undone} back"
+    return Guard(id="commit", state="ok", evidence=f"commit {sha} is an ancestor of {table.branch}, {said}")
+
+
+def _token(situation: Situation, table: GithubActions, token: str) -> Guard:
+    name, scopes = table.token_env, situation.scopes
+    if scopes is not None and not scopes & {"repo", "public_repo"}:
+        evidence = f"the token in {name} lacks the scope repo (it has {', '.join(sorted(scopes)) or 'none'})"
+        return _weak_token(evidence)
+    may = situation.repository.get("permissions")
+    if not token.startswith("ghs_") and may is not None and not may.get("push", False):
+        return _weak_token(f"the token in {name} may not write to {table.repository}")
+    if situation.repository.get("archived"):
+        return Guard(id="token", state="refused", evidence=f"{table.repository} is archived: read-only")
+    if scopes is not None:
+        return Guard(id="token", state="ok", evidence=f"the token in {name} has the scope repo")
+    needs = (
+        "actions=write"
+        if table.deploy == "dispatch" or situation.good is None
+        else ("contents=write, pull_requests=write and actions=write")
+    )
+    return Guard(
+        id="token",
+        state="warned",
+        evidence=f"GitHub does not tell what the token in {name} may do; it needs {needs}",
+    )
+
+
+def _weak_token(evidence: str) -> Guard:
+    return Guard(
+        id="token",
+        state="refused",
+        evidence=evidence,
+        consequence="The rollback would stop halfway.",
+        override=_way_past("token"),
+    )
+
+
+def _workflow(situation: Situation, table: GithubActions) -> Guard:
+    workflow = situation.workflow
+    if workflow is None:
+        known = ", ".join(str(each["name"]) for each in situation.workflows) or "none"
+        return Guard(
+            id="workflow",
+            state="refused",
+            evidence=f"{table.repository} has no workflow '{table.workflow}'; it has: {known}",
+            consequence="Nothing would deploy the commit.",
+        )
+    if workflow["state"] != "active":
+        return Guard(
+            id="workflow",
+            state="refused",
+            evidence=f"workflow {workflow['name']} is {workflow['state']}: enable it under Actions",
+            consequence="Nothing would deploy the commit.",
+        )
+    return Guard(id="workflow", state="ok", evidence=f"{workflow['name']} ({workflow['path']}) is active")
+
+
+def _workflow_files(situation: Situation, table: GithubActions, token: str) -> Guard:
+    files = describe(situation, table).workflow_files
+    if not files or situation.restored:
+        return Guard(id="workflow-files", state="ok", evidence="no workflow file changes")
+    evidence = f"workflow files change too: {', '.join(files)}"
+    if situation.scopes is not None and "workflow" not in situation.scopes:
+        return Guard(
+            id="workflow-files",
+            state="refused",
+            evidence=f"{evidence}; the token in {table.token_env} lacks the scope workflow",
+            consequence="GitHub would refuse the branch or the merge.",
+            override=_way_past("workflow-files"),
+        )
+    hint = "; the token needs the permission workflows=write, which GITHUB_TOKEN never has"
+    return Guard(
+        id="workflow-files", state="warned", evidence=evidence + (hint if token.startswith("ghs_") else "")
+    )
+
+
+def _reviews(situation: Situation) -> Guard:
+    count = situation.approvals
+    if count is None:
+        return Guard(id="reviews", state="warned", evidence="which reviews the branch asks for is not shown")
+    if count and not situation.restored:
+        asked = some(count, "approving review")
+        return Guard(id="reviews", state="warned", evidence=f"the branch asks for {asked}: the merge waits")
+    return Guard(id="reviews", state="ok", evidence="the branch's rules ask for no review")
+
+
+def _deploys(situation: Situation) -> Guard:
+    if not situation.under_way:
+        return Guard(id="deploys", state="ok", evidence="no run of the workflow is under way")
+    runs = "; ".join(
+        f"{run['html_url']} ({run['event']}, {run['status']}, commit {short(run['head_sha'])})"
+        for run in situation.under_way[:3]
+    )
+    return Guard(
+        id="deploys",
+        state="warned",
+        evidence=f"the workflow runs already: {runs}; in one concurrency group a newer run waits or cancels",
+    )
+
+
+def _other_rollback(situation: Situation) -> Guard:
+    ours = f"{BRANCH_PREFIX}{situation.good_sha[:12]}"
+    others = [
+        pull
+        for pull in situation.pulls
+        if pull["head"]["ref"].startswith(BRANCH_PREFIX) and not _is_named(pull["head"]["ref"], ours)
+    ]
+    if not others:
+        return Guard(id="other-rollback", state="ok", evidence="no other rollback is open")
+    shown = ", ".join(f"#{pull['number']} ({pull['head']['ref']})" for pull in others)
+    return Guard(
+        id="other-rollback",
+        state="refused",
+        evidence=f"another rollback is open: {shown}",
+        consequence="Whichever is merged last decides what is deployed.",
+        override=_way_past("other-rollback"),
+    )
+
+
+def _is_named(ref: str, ours: str) -> bool:
+    return ref == ours or ref.startswith(f"{ours}-")
+
+
+def _branch(situation: Situation, table: GithubActions) -> Guard:
+    if situation.restored:
+        return Guard(id="branch", state="ok", evidence=f"{table.branch}'s tip has the tree to deploy")
+    first = f"roll {table.after} back first" if table.after else "merge the rollback first"
+    return Guard(
+        id="branch",
+        state="refused",
+        evidence=f"{table.branch}'s tip {short(situation.tip_sha)} does not have the tree of "
+        f"{short(situation.good_sha)}: {first}",
+        consequence="The workflow deploys the branch's tip, which is another state than the one you mean.",
+    )
+
+
+def _verified_before(situation: Situation, before: str, verified: Record | None) -> Guard:
+    if verified is not None and verified.github is not None and verified.github.tree == situation.good_tree:
+        at = f"{verified.finished_at:%Y-%m-%d %H:%M:%S} UTC" if verified.finished_at else "time not known"
+        return Guard(
+            id="verified-before",
+            state="ok",
+            evidence=f"{before} was verified with this very tree (run {verified.run_id}, {at})",
+        )
+    return Guard(
+        id="verified-before",
+        state="refused",
+        evidence=f"no record in the report folder says that {before} was verified with this tree: "
+        f"pytest --env={before} --rollback-to-commit={short(situation.good_sha)}",
+        consequence="What no other environment has run goes to users here.",
+        override=_way_past("verified-before"),
+    )
+
+
+def newest_verified(records: Sequence[Record], environment: str, repository: str, tree: str) -> Record | None:
+    """The newest record that verified this tree in that environment; ``records`` are newest first."""
+    for record in records:
+        github = record.github
+        if (
+            github is not None
+            and record.environment == environment
+            and str(record.outcome) in ("verified", "verified-with-waivers")
+            and (github.repository, github.tree) == (repository, tree)
+        ):
+            return record
+    return None

@@ -1,0 +1,244 @@
+"""A commit's tree back on the branch: commit, branch, pull request, merge. Each looks first, so that a run
+that was killed anywhere is taken up by the next one; a commit that nothing refers to does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..domain.environment import GithubActions
+from ..domain.errors import GithubProblem
+from ..domain.github import PullRequest
+from ..domain.observation import JsonObject
+from ..domain.ports import Clock, GithubApi
+from .journal import DONE, FAILED, FOUND, WAITING, Journal
+from .reviews import describe_wait
+from .situation import BRANCH_PREFIX, Situation
+from .texts import commit_message, pull_body, pull_title, reland_commands, short
+
+# mergeable_state in which asking to merge again can bring nothing.
+_BLOCKED = ("blocked", "behind", "draft")
+_MOST_BRANCHES = 50
+
+
+class Restore:
+    """Brings the good tree onto the branch by a pull request."""
+
+    def __init__(
+        self, api: GithubApi, table: GithubActions, clock: Clock, journal: Journal, situation: Situation
+    ) -> None:
+        """Nothing is changed before :meth:`run`."""
+        self._api = api
+        self._table = table
+        self._clock = clock
+        self._journal = journal
+        self._plan = situation
+        self.merged_now = False
+
+    def run(self, *, merge: bool) -> str:
+        """The commit on the branch that has the good tree; empty if it is not merged: see the record.
+
+        Raises GithubProblem where GitHub refuses, or where the branch moved since the plan.
+        """
+        name, pull = self._choose_branch()
+        if self._plan.restored and not (pull and pull.get("merged_at")):
+            return self._plan.tip_sha
+        if pull and pull.get("merged_at"):
+            return self._take_up_merged(pull)
+        head = self._branch(name)
+        pull = self._pull_request(name, head)
+        self._note_pull(pull, head)
+        if not merge:
+            self._journal.begin("merge", f"pull request #{pull['number']} stays open, as was asked for")
+            self._journal.end(WAITING, f"pull request #{pull['number']} is open, not merged as was asked for")
+            return ""
+        commit = self._merge(int(pull["number"]), head)
+        if commit:
+            self._look_at_tree(commit)
+        return commit
+
+    def _choose_branch(self) -> tuple[str, JsonObject | None]:
+        """The name of our branch, with its pull request if there is one that still counts."""
+        owner = self._table.repository.partition("/")[0]
+        base = f"{BRANCH_PREFIX}{short(self._plan.good_sha)}"
+        for number in range(1, _MOST_BRANCHES):
+            name = base if number == 1 else f"{base}-{number}"
+            query = {"head": f"{owner}:{name}", "base": self._table.branch, "state": "all", "per_page": "10"}
+            pulls = self._api.get("pulls", query)
+            newest = max(pulls, key=lambda pull: int(pull["number"]), default=None)
+            made_the_tip = newest and newest.get("merge_commit_sha") == self._plan.tip_sha
+            if newest is None or newest["state"] == "open" or (newest.get("merged_at") and made_the_tip):
+                self._journal.update(head_branch=name)
+                return name, newest
+        raise GithubProblem(f"There are {_MOST_BRANCHES} branches {base}-N already: delete the old ones.")
+
+    def _take_up_merged(self, pull: JsonObject) -> str:
+        commit = str(pull["merge_commit_sha"])
+        self._journal.begin("merge", f"looking at pull request #{pull['number']}")
+        self._note_pull(pull, str(pull["head"]["sha"]), state="merged")
+        self._journal.end(
+            FOUND, f"pull request #{pull['number']} is merged already as {short(commit)}", pull["html_url"]
+        )
+        self._look_at_tree(commit)
+        return commit
+
+    def _branch(self, name: str) -> str:
+        """The head of our branch: the good tree on top of the tip that was planned with."""
+        ref = self._api.find(f"git/ref/heads/{name}")
+        if ref is None:
+            commit = self._commit(name, [self._plan.tip_sha])
+            self._journal.begin("branch", f"making branch {name} at {short(commit)}")
+            body = {"ref": f"refs/heads/{name}", "sha": commit}
+            ref, state = self._once(
+                lambda: self._api.find(f"git/ref/heads/{name}"),
+                lambda: self._api.send("POST", "git/refs", body),
+            )
+            self._journal.end(state, f"branch {name} is at {short(ref['object']['sha'])}")
+        head = str(ref["object"]["sha"])
+        found = self._api.get(f"git/commits/{head}")
+        if found["tree"]["sha"] != self._plan.good_tree:
+            raise GithubProblem(
+                f"Branch {name} exists and holds something else than {short(self._plan.good_sha)}: delete or "
+                "rename it, then type the same command again."
+            )
+        if self._plan.tip_sha in [parent["sha"] for parent in found["parents"]]:
+            return head
+        # The branch moved since an earlier run made this: on top of both, without force.
+        commit = self._commit(name, [head, self._plan.tip_sha])
+        self._journal.begin("branch", f"moving branch {name} to {short(commit)}")
+        self._api.send("PATCH", f"git/refs/heads/{name}", {"sha": commit, "force": False})
+        self._journal.end(DONE, f"branch {name} stands on {self._table.branch}'s newest tip")
+        return commit
+
+    def _commit(self, name: str, parents: list[str]) -> str:
+        self._journal.begin("commit", f"making the commit for {name} on {short(parents[-1])}")
+        message = commit_message(self._journal.github, self._journal.record)
+        body = {"message": message, "tree": self._plan.good_tree, "parents": parents}
+        made = self._api.send("POST", "git/commits", body)
+        self._journal.end(DONE, f"commit {short(made['sha'])} has the tree of {short(self._plan.good_sha)}")
+        return str(made["sha"])
+
+    def _pull_request(self, name: str, head: str) -> JsonObject:
+        owner = self._table.repository.partition("/")[0]
+
+        def look() -> JsonObject | None:
+            query = {"head": f"{owner}:{name}", "base": self._table.branch, "state": "open"}
+            pulls = self._api.get("pulls", query)
+            return pulls[0] if pulls else None
+
+        github = self._journal.github
+        body = {
+            "title": pull_title(github),
+            "head": name,
+            "base": self._table.branch,
+            "body": pull_body(github, self._journal.record),
+        }
+        self._journal.begin("pull request", f"opening the pull request of {name} at {short(head)}")
+        pull, state = self._once(look, lambda: self._api.send("POST", "pulls", body))
+        said = "is open already" if state == FOUND else "is open"
+        self._journal.end(state, f"pull request #{pull['number']} {said}", pull["html_url"])
+        return pull
+
+    def _note_pull(self, pull: JsonObject, head: str, state: str = "open", waits_for: str = "") -> None:
+        found = PullRequest(
+            number=pull["number"], url=pull["html_url"], head=head, state=state, waits_for=waits_for
+        )
+        self._journal.update(pull_request=found)
+
+    def _merge(self, number: int, head: str) -> str:
+        """Merge as soon as GitHub allows it; empty if it did not until the deadline."""
+        self._journal.begin("merge", f"merging pull request #{number}")
+        deadline_s = self._clock.monotonic_s() + self._table.approval_timeout_s
+        try:
+            while True:
+                pull = self._api.get(f"pulls/{number}")
+                commit, said = self._ask_to_merge(pull, head)
+                if commit:
+                    self._note_pull(pull, head, "merged")
+                    done = f"pull request #{number} is merged as {short(commit)}"
+                    self._journal.end(DONE if self.merged_now else FOUND, done, pull["html_url"])
+                    return commit
+                wait = describe_wait(self._api, number, self._plan.approvals, said)
+                self._note_pull(pull, head, waits_for=wait)
+                self._journal.end(WAITING, f"pull request #{number} waits: {wait}", pull["html_url"])
+                if self._clock.monotonic_s() + self._table.poll_s > deadline_s:
+                    return ""
+                self._clock.sleep(self._table.poll_s)
+        except GithubProblem as problem:
+            self._journal.end(FAILED, f"pull request #{number} was not merged: {problem}")
+            raise
+
+    def _ask_to_merge(self, pull: JsonObject, head: str) -> tuple[str, str]:
+        """The merge commit, or GitHub's words why not now. Raises GithubProblem where waiting is in vain."""
+        number = pull["number"]
+        if pull.get("merged"):
+            return str(pull["merge_commit_sha"]), ""
+        if pull["state"] != "open":
+            raise GithubProblem(
+                f"Somebody closed pull request #{number} ({pull['html_url']}): ask why. Reopen it, or type "
+                "the same command again for a new one."
+            )
+        if pull["head"]["sha"] != head:
+            raise GithubProblem(
+                f"Somebody pushed to {pull['head']['ref']}: its head is {short(pull['head']['sha'])}, and "
+                f"not {short(head)}. Nothing was merged; look at it, then type the same command again."
+            )
+        self._refuse_moved_branch()
+        waiting = self._journal.github.pull_request
+        if pull.get("mergeable_state") in _BLOCKED and waiting is not None and waiting.waits_for:
+            return "", ""
+        body = {"sha": head, "merge_method": self._plan.merge_method, "commit_title": self._title(number)}
+        try:
+            answer = self._api.send("PUT", f"pulls/{number}/merge", body)
+        except GithubProblem as problem:
+            if problem.status == 405:
+                return "", problem.said
+            if problem.maybe_received:
+                return "", "it is not known yet whether the merge was made"
+            raise
+        self.merged_now = True
+        return str(answer["sha"]), ""
+
+    def _title(self, number: int) -> str:
+        return f"{pull_title(self._journal.github)} (#{number})"
+
+    def _refuse_moved_branch(self) -> None:
+        """What came onto the branch since the plan would be undone unseen."""
+        tip = self._api.get(f"git/ref/heads/{self._table.branch}")["object"]["sha"]
+        if tip != self._plan.tip_sha:
+            raise GithubProblem(
+                f"{self._table.branch} moved since the plan, from {short(self._plan.tip_sha)} to "
+                f"{short(tip)}: what came would be undone unseen, so nothing was merged. Type the same "
+                "command again to see it and to undo it too."
+            )
+
+    def _look_at_tree(self, commit: str) -> None:
+        """The merge's ``sha`` guards the head only: what counts is the tree that it made."""
+        found = self._api.get(f"git/commits/{commit}")
+        same = found["tree"]["sha"] == self._plan.good_tree
+        self._journal.update(merge_commit=commit, tree_restored=same)
+        self._journal.update(reland=reland_commands(self._journal.github, len(found["parents"])))
+        if not same:
+            raise GithubProblem(
+                f"{self._table.branch} moved while the pull request was merged: {short(commit)} does not "
+                f"have the tree of {short(self._plan.good_sha)}. What is deployed from it is another state; "
+                "type the same command again to roll that back too."
+            )
+
+    def _once(self, look: Callable[[], JsonObject | None], send: Callable[[], Any]) -> tuple[JsonObject, str]:
+        """What ``look`` finds, else what ``send`` makes; where that is not known, looked at again."""
+        found = look()
+        if found is not None:
+            return found, FOUND
+        try:
+            return send(), DONE
+        except GithubProblem as problem:
+            if problem.status != 422 and not problem.maybe_received:
+                self._journal.end(FAILED, str(problem))
+                raise
+            found = look()
+            if found is None:
+                self._journal.end(FAILED, str(problem))
+                raise
+            return found, FOUND

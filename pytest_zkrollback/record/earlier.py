@@ -1,0 +1,24 @@
+"""Records that earlier runs left in the report folder, killed runs included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ..domain.model import Record
+
+_MOST = 200
+
+
+def fetch_earlier(folder: Path, environment: str) -> list[Record]:
+    """The newest records of an environment, newest first; what is no record of ours is passed over."""
+    found = []
+    for path in sorted(folder.glob(f"*-{environment}-*.json"), reverse=True)[:_MOST]:
+        try:
+            record = Record.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            continue
+        if record.environment == environment:
+            found.append(record)
+    return found
