@@ -15,6 +15,7 @@ import pytest
 from . import config as configuration
 from .domain.errors import UsageProblem
 from .fixtures import RECORD_KEY
+from .github.guards import GUARD_IDS as GITHUB_GUARDS
 from .items import is_ours
 from .options import parse_request
 from .page import complete_page
@@ -75,7 +76,7 @@ class Session:
         self.checklist_ids = self.run.checklist_ids
         self.expected_ids = self.run.item_ids
         _refuse_unknown("--rollback-waive", "checklist item", self.request.waivers, self.checklist_ids)
-        _refuse_unknown("--rollback-override", "guard", self.request.overrides, GUARD_IDS)
+        _refuse_unknown("--rollback-override", "guard", self.request.overrides, (*GUARD_IDS, *GITHUB_GUARDS))
         _neutralise(option)
         self._user_html: str | None = getattr(option, "htmlpath", None)
         if not option.collectonly:
@@ -129,7 +130,7 @@ class Session:
                 "The checklist was not collected: run pytest on checks/, or give a file with "
                 "`from pytest_zkrollback.items import *`; helm did not run."
             )
-        if missing and self.request.target is not None:
+        if missing and self.request.changes:
             raise pytest.UsageError(
                 f"A rollback needs the complete checklist, and {', '.join(missing)} "
                 f"{'is' if len(missing) == 1 else 'are'} left out (-k, -m, --deselect, --lf or a path); "

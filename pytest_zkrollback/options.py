@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from .options_github import parse_commit, refuse_two_ways
+
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
 
 NOT_GIVEN = "not given"
@@ -23,9 +25,6 @@ _STDIN_IS_TERMINAL = sys.stdin is not None and sys.stdin.isatty()
 
 # What a later issue brings; asking for it today is a usage error, never silently nothing.
 NOT_YET = {
-    "rollback_to_commit": "--rollback-to-commit",
-    "rollback_redeploy_main": "--rollback-redeploy-main",
-    "rollback_no_merge": "--rollback-no-merge",
     "rollback_signal": "--rollback-signal",
     "rollback_soak": "--rollback-soak",
     "zkrollback_bundle": "--zkrollback-bundle",
@@ -60,6 +59,19 @@ class Request:
     report_dir: str = "reports"
     drill_keep: bool = False
     drill_story: str | None = None
+    commit: str | None = None
+    redeploy: bool = False
+    no_merge: bool = False
+
+    @property
+    def through_github(self) -> bool:
+        """Whether GitHub's workflow deploys, and not helm from here."""
+        return self.commit is not None or self.redeploy
+
+    @property
+    def changes(self) -> bool:
+        """Whether this is more than verifying: by helm or through GitHub."""
+        return self.target is not None or self.through_github
 
     @property
     def given_reason(self) -> str:
@@ -83,13 +95,17 @@ def add_options(parser: pytest.Parser) -> None:
         help="roll back to this Helm revision: N, previous (the newest older one with nothing against it) "
         "or last-verified (the newest older one that this tool verified)",
     )
-    add("--rollback-to-commit", metavar="SHA", help="roll back through GitHub Actions (not yet)")
+    add(
+        "--rollback-to-commit",
+        metavar="SHA",
+        help="put this commit's tree back and deploy it through GitHub Actions",
+    )
     add(
         "--rollback-redeploy-main",
         action="store_true",
-        help="redeploy main's tip through GitHub Actions (not yet)",
+        help="run the deploy workflow on the branch's tip, as it is",
     )
-    add("--rollback-no-merge", action="store_true", help="stop at the pull request (not yet)")
+    add("--rollback-no-merge", action="store_true", help="stop at the pull request, unmerged")
     add("--rollback-plan", action="store_true", help="rehearse: change and tell nothing, anywhere")
     add(
         "--rollback-recover",
@@ -201,6 +217,7 @@ def parse_request(option: Any) -> Request:
                     f"{flag} goes with --env=drill, not with --env={option.zkrollback_env}."
                 )
     _refuse_without_rollback(option)
+    refuse_two_ways(option)
     return Request(
         environment=option.zkrollback_env,
         target=_target(option),
@@ -222,6 +239,9 @@ def parse_request(option: Any) -> Request:
         report_dir=option.zkrollback_report_dir or "reports",
         drill_keep=option.drill_keep,
         drill_story=option.drill_story,
+        commit=None if option.rollback_to_commit is None else parse_commit(option.rollback_to_commit),
+        redeploy=option.rollback_redeploy_main,
+        no_merge=option.rollback_no_merge,
     )
 
 
@@ -311,5 +331,6 @@ def _given_without_env(option: Any) -> list[str]:
     names = [*NOT_YET, "rollback_to", "rollback_waive", "rollback_confirm", "rollback_migration_assessed"]
     names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
     names += ["rollback_override", "rollback_break_glass", "rollback_plan", "rollback_recover"]
+    names += ["rollback_to_commit", "rollback_redeploy_main", "rollback_no_merge"]
     names += ["drill_keep", "drill_story"]
     return ["--" + name.replace("_", "-") for name in names if getattr(option, name)]

@@ -33,6 +33,7 @@ from .record.store import Store, file_stem
 from .rollback.all_guards import judge_without_contact
 from .rollback.guards import refusals
 from .rollback.recover import needs_no_hooks
+from .run_github import GithubWay, refuse_without_github
 from .run_lock import note_verified
 from .run_preflight import run_preflight
 from .run_rollback import Step, run_rollback
@@ -44,6 +45,12 @@ _FIRST = {
     "preflight": ("Preflight: what has to be known before helm runs", "no guard refuses"),
     "rollback": ("helm rollback, once", "one new revision, deployed, that rolls back to the target"),
     "release-equivalence": ("Live objects equal the target revision", ""),
+}
+_GITHUB = {
+    "rollback": (
+        "Deployed through GitHub Actions",
+        "the good tree on the branch, the workflow's success, and Helm's new revision from it",
+    ),
 }
 # The operator's variables that a script may print.
 _SECRET_NAME = re.compile(r"(?i)passw|token|secret|credential|api_?key|private_?key|webhook|_pwd$")
@@ -87,8 +94,10 @@ class Run:
         if request.environment == DRILL:
             choose_story(request.drill_story or DEFAULT_STORY)
             refuse_another_story(request.drill_story)
+            refuse_without_github(request, None)
             return cls(request, None, RELEASE, _checklist(request, DRILL_WORKLOADS), command_line)
         env = load_environment(path, request.environment)
+        refuse_without_github(request, env)
         return cls(request, env, env.release, _checklist(request, env.workloads), command_line)
 
     @property
@@ -111,7 +120,8 @@ class Run:
             note = f"interrupted ({self._signals.spoken})"
             self._scribe.update(outcome=Outcome.INTERRUPTED)
         except ZkRollbackError as error:
-            if self._scribe.record.helm.ran:
+            github = self._scribe.record.github
+            if self._scribe.record.helm.ran or (github is not None and github.deploys):
                 note = f"not verified: {error}"
                 self._scribe.event(note, "zkrollback")
             else:
@@ -129,7 +139,8 @@ class Run:
     def _steps(self, selected: frozenset[str]) -> None:
         with self._signals.raising():
             scene = self._open(selected)
-            facts = run_preflight(scene)
+            way = GithubWay(scene) if self.request.through_github else None
+            facts = run_preflight(scene, way.judge if way is not None else tuple)
         if facts is None or facts.history.value is None:
             if any(guard.id == "lock" for guard in refusals(self._scribe.record.guards)):
                 self.store.give_back_latest()  # they belong to the run that goes on
@@ -138,6 +149,12 @@ class Run:
             self._scribe.update(outcome=Outcome.PLANNED)
             return
         history, target = facts.history.value, self._scribe.record.target_revision
+        if way is not None:
+            with self._signals.raising():  # a step that is cut off is looked at by the next run
+                deployed = way.run(history)
+            if deployed is None:
+                return
+            history = deployed
         self._watch = ClusterWatch(scene.kube, scene.env.namespace, self._clock)
         self._watch.start()
         since = self._clock.now()
@@ -172,6 +189,7 @@ class Run:
             self._env = self._drill.environment
         env = self._env
         named = {env.slack.webhook_env} if isinstance(env.slack, Slack) else set()
+        named |= {env.github.token_env} if env.github is not None else set()
         for name, value in variables(self._drill).items():
             if name in named or _SECRET_NAME.search(name):
                 self.redactor.add(value, name)
@@ -208,7 +226,7 @@ class Run:
 
     @property
     def _not_run(self) -> str:
-        if self.request.target is None:
+        if not self.request.changes:
             return "not run: see preflight"
         return "not run: refused before helm, see preflight"
 
@@ -216,7 +234,7 @@ class Run:
         """Something that has to be known could not be: nothing was changed, helm did not run."""
         now = self._clock.now()
         guards = [Guard(id="cluster", state="refused", evidence=str(error))]
-        if self._env is not None and self.request.target is not None:
+        if self._env is not None and self.request.changes:
             guards += refusals(judge_without_contact(self._env, self.request.confirm))
         self._scribe.update(outcome=Outcome.REFUSED, guards=(*self._scribe.record.guards, *guards))
         if self._scribe.find("preflight").verdict is None:
@@ -250,10 +268,10 @@ class Run:
 
     def _blank(self, release: str, checklist: Sequence[Item], command_line: str) -> Record:
         request = self.request
-        rolls_back = request.target is not None
+        rolls_back = request.changes
         first = [
             Item(id=key, title=title, expected=expected)
-            for key, (title, expected) in _FIRST.items()
+            for key, (title, expected) in (_FIRST | (_GITHUB if request.through_github else {})).items()
             if key == "preflight" or (not request.plan and (key != "rollback" or rolls_back))
         ]
         return Record(
@@ -280,6 +298,8 @@ class Run:
 def _mode(request: Request) -> Mode:
     if request.plan:
         return Mode.PLAN
+    if request.through_github:
+        return Mode.GITHUB
     if request.recover:
         return Mode.RECOVER
     return Mode.VERIFY if request.target is None else Mode.ROLLBACK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .domain.errors import HelmProblem, LockHeld
 from .domain.model import Guard, Helm, Outcome, Plan
@@ -13,7 +13,7 @@ from .prompt import ask
 from .release.history import Release, ReleaseHistory
 from .release.manifest import parse_manifest, render_manifest_diff, secret_values
 from .release.standing import live_already
-from .rollback.all_guards import judge_guards, judge_verify_guards
+from .rollback.all_guards import judge_guards, judge_pipeline_guards, judge_verify_guards
 from .rollback.guards import OVERRIDDEN, WARNED, Facts, refusals
 from .rollback.look import Look
 from .rollback.overrides import apply_overrides, overrides_used
@@ -25,8 +25,11 @@ from .scene import Scene
 ASK_S = 60
 
 
-def run_preflight(scene: Scene) -> Facts | None:
-    """The facts, or None where a guard refused: then nothing was changed and nothing more happens."""
+def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -> Facts | None:
+    """The facts, or None where a guard refused: then nothing was changed and nothing more happens.
+
+    ``also`` asks what only the way through GitHub has to know.
+    """
     env, scribe, request = scene.env, scene.scribe, scene.request
     began = scene.clock.now()
     scene.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
@@ -43,7 +46,10 @@ def run_preflight(scene: Scene) -> Facts | None:
         recovers=request.recover,
         driver=os.environ.get("HELM_DRIVER", ""),
     )
-    if request.target is None:
+    if request.through_github:
+        guards = (*judge_pipeline_guards(facts, env, request.confirm), *also())
+        guards = apply_overrides(guards, request.overrides, request.break_glass)
+    elif request.target is None:
         guards = judge_verify_guards(facts, env)
     else:
         found = _release(facts)

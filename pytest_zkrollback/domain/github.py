@@ -63,6 +63,7 @@ class WorkflowRun(_Part):
     status: str = Field(description="queued, in_progress, waiting, pending (concurrency), completed")
     conclusion: str = Field(default="", description="success, failure, cancelled, ...; empty: not ended")
     created_at: Time = Field(description="when GitHub made it, by GitHub's clock")
+    finished_at: Time | None = Field(default=None, description="when it ended; None: not ended")
     attempt: int = Field(default=1, description="its run_attempt")
     waits_for: str = Field(default="", description="which approval it waits for, and who may give it")
     jobs: tuple[Job, ...] = Field(default=(), description="its jobs, as last seen")
@@ -92,3 +93,8 @@ class Github(_Part):
     reland: tuple[str, ...] = Field(default=(), description="git commands that bring the undone work back")
     runs: tuple[WorkflowRun, ...] = Field(default=(), description="workflow runs that were watched")
     steps: tuple[GithubStep, ...] = Field(default=(), description="what was done, oldest first")
+
+    @property
+    def deploys(self) -> bool:
+        """Whether something may have been deployed by now, so that the cluster has to be looked at."""
+        return bool(self.merge_commit or self.runs or any(step.name == "dispatch" for step in self.steps))

@@ -67,11 +67,15 @@ class Restore:
             query = {"head": f"{owner}:{name}", "base": self._table.branch, "state": "all", "per_page": "10"}
             pulls = self._api.get("pulls", query)
             newest = max(pulls, key=lambda pull: int(pull["number"]), default=None)
-            made_the_tip = newest and newest.get("merge_commit_sha") == self._plan.tip_sha
-            if newest is None or newest["state"] == "open" or (newest.get("merged_at") and made_the_tip):
+            if newest is None or newest["state"] == "open" or self._did_it(newest):
                 self._journal.update(head_branch=name)
                 return name, newest
         raise GithubProblem(f"There are {_MOST_BRANCHES} branches {base}-N already: delete the old ones.")
+
+    def _did_it(self, pull: JsonObject) -> bool:
+        """Whether its merge is the branch's tip and has the good tree: what came later makes it history."""
+        made_the_tip = pull.get("merge_commit_sha") == self._plan.tip_sha
+        return bool(pull.get("merged_at")) and made_the_tip and self._plan.restored
 
     def _take_up_merged(self, pull: JsonObject) -> str:
         commit = str(pull["merge_commit_sha"])

@@ -27,6 +27,7 @@ def describe_run(api: GithubApi, run_id: int) -> WorkflowRun:
         status=run["status"] or "",
         conclusion=run["conclusion"] or "",
         created_at=parse_time(run["created_at"]),
+        finished_at=parse_time(run["updated_at"]) if run["status"] == "completed" else None,
         attempt=run.get("run_attempt") or 1,
         waits_for=_waits_for(api, run),
         jobs=tuple(_job(job) for job in jobs),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..domain.model import Guard
 from ..domain.observation import JsonObject
 from .guards import (
+    REFUSED,
     WARNED,
     Facts,
     judge_helm,
@@ -71,3 +72,16 @@ def judge_verify_guards(facts: Facts, env: Environment) -> tuple[Guard, ...]:
     if env.identity is None:
         found = found.model_copy(update={"state": WARNED})
     return (found, judge_release(facts.history))
+
+
+def judge_pipeline_guards(facts: Facts, env: Environment, confirm: str | None) -> tuple[Guard, ...]:
+    """Where somebody else's pipeline deploys: a release that is pending may well be its own doing."""
+    pending = judge_pending(facts.history, facts.now)
+    if pending.state == REFUSED:
+        pending = pending.model_copy(update={"state": WARNED})
+    return (
+        judge_identity(facts.identity, env),
+        judge_protected(env, confirm),
+        judge_release(facts.history),
+        pending,
+    )

@@ -4,6 +4,8 @@
     python tests/github/trim_openapi.py package/generated/api.github.com.json
 
 Kept as published: parameters, request bodies, responses, schemas. Left out: examples, prose, other operations.
+Added: null to the enumerations that are nullable (a job's conclusion), which OpenAPI 3.0 asks for and the
+published file forgets.
 """
 
 import json
@@ -43,6 +45,8 @@ NAMED = {"properties", "patternProperties", "schemas"}  # below these a key is a
 def cut(node, named=False):
     """The node without prose and vendor extensions."""
     if isinstance(node, dict):
+        if not named and node.get("nullable") and "enum" in node:
+            node = {**node, "enum": [*node["enum"], None]}
         return {
             key: cut(value, key in NAMED and not named)
             for key, value in node.items()

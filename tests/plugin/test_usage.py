@@ -79,7 +79,8 @@ def left_files(repository):
         ),
         (
             ["--env=staging", "--rollback-to-commit=abc"],
-            "--rollback-to-commit is not built yet; nothing was contacted and helm did not run.",
+            "--rollback-to-commit=abc is no commit: give 7 to 40 hex digits, as in `git log`; "
+            "nothing was changed.",
         ),
         (
             ["--env=staging", "--rollback-soak=0"],
