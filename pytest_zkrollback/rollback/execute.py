@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..domain.errors import ZkRollbackError
 from ..domain.verdict import Evidence, Verdict, Word, evidence
+from .causes import explain_failure
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmCli
@@ -86,11 +87,14 @@ def judge_rollback(
             f"helm {_end(run)}, and yet revision {head.revision} is deployed (back to {target})",
         )
     elif head.revision == before:
-        word, text = Word.FAIL, f"helm {_end(run)} and made no revision: {before} is still the head"
+        word, text = (
+            Word.FAIL,
+            f"helm {_end(run)} and made no revision: {before} is still the head{_cause(run)}",
+        )
     else:
         word = Word.FAIL
         why = head.description or "no description"
-        text = f"helm {_end(run)}; revision {head.revision} is {head.status}: {why}"
+        text = f"helm {_end(run)}; revision {head.revision} is {head.status}: {why}{_cause(run)}"
     return Verdict(word=word, observed=text, evidence=proof), history
 
 
@@ -100,6 +104,12 @@ def _end(run: HelmRun) -> str:
     if run.finished.timed_out:
         return f"was ended by us after {run.finished.duration_s:.0f} s"
     return f"ended with exit code {run.finished.exit_code}"
+
+
+def _cause(run: HelmRun) -> str:
+    """What helm's words mean, as the end of a sentence; empty where they are unknown."""
+    cause = explain_failure(run.finished.stderr) if run.finished is not None else None
+    return f"; {cause.why} (next: {cause.next_step})" if cause is not None else ""
 
 
 def _helm_evidence(run: HelmRun) -> tuple[Evidence, ...]:

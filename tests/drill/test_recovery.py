@@ -178,3 +178,73 @@ def test_a_backup_that_fails_warns_and_does_not_hold_the_rollback_back(incident,
     done = incident.run("--rollback-to=5", XDG_STATE_HOME=str(blocked))
     assert (done.code, done.record["backup"]) == (0, None)
     assert any("no backup of the release's history was made" in e["event"] for e in done.record["timeline"])
+
+
+def hook_that_fails(incident, event):
+    """Revision 5 gets a hook whose Job fails at once: its image cannot run and it has no second try."""
+    job = json.loads(json.dumps(HOOK))
+    job["metadata"]["annotations"]["helm.sh/hook"] = event
+    job["spec"]["activeDeadlineSeconds"] = 1
+    hook_of_revision_5(incident, job)
+    content = stored_release.read(incident, 5)
+    content["hooks"][0]["events"] = [event]
+    stored_release.write(incident, 5, content)
+
+
+@pytest.mark.parametrize(
+    ("event", "runs"), [("pre-rollback", "as in revision 6"), ("post-rollback", "as in revision 5")]
+)
+def test_fault_30_a_failed_hook_is_named_and_what_runs_is_read_again(either, event, runs):
+    hook_that_fails(either, event)
+    failed = either.run("--rollback-to=5", "--rollback-migration-assessed=none")
+    rollback = failed.item("rollback")
+    assert (failed.code, rollback["verdict"]) == (1, "FAIL")
+    assert either.revisions()[-1][:2] == (7, "pending-rollback")
+    assert "revision 7 is pending-rollback" in rollback["observed"]
+    assert "a hook's Job failed" in rollback["observed"]
+    table = next(e["text"] for e in rollback["evidence"] if e["title"].startswith("Which revision runs"))
+    lines = dict(line.split(None, 1) for line in table.splitlines())
+    assert lines["Deployment/zkprova-zkprova-backend"] == runs
+    assert (
+        "pytest --env=test --rollback-migration-assessed=none --rollback-recover"
+        in failed.record["next_commands"]
+    )
+
+
+def helm_that(incident, *lines):
+    """A helm that does something else before, or instead of, rolling back."""
+    path = incident.folder / "odd-helm"
+    script = "\n".join(lines).replace("HELM", str(incident.helm_path))
+    path.write_text(
+        f'#!/bin/sh\nif [ "$1" = rollback ]; then\n{script}\nfi\nexec {incident.helm_path} "$@"\n'
+    )
+    path.chmod(0o755)
+    incident.configure(helm=str(path))
+
+
+def test_fault_29_helm_fails_and_yet_the_revision_is_deployed(incident):
+    helm_that(incident, 'HELM "$@"', 'echo "Error: lost the connection" >&2', "exit 1")
+    done = incident.run("--rollback-to=5")
+    assert (done.code, done.record["outcome"], done.record["helm"]["exit_code"]) == (0, "verified", 1)
+    assert done.item("rollback")["observed"] == (
+        "helm ended with exit code 1, and yet revision 7 is deployed (back to 5)"
+    )
+    assert "lost the connection" in done.record["helm"]["stderr_tail"]
+
+
+def test_fault_28_helm_succeeds_and_the_revision_is_not_there(incident):
+    helm_that(incident, 'echo "Rollback was a success! Happy Helming!"', "exit 0")
+    done = incident.run("--rollback-to=5")
+    assert (done.code, done.item("rollback")["verdict"]) == (1, "FAIL")
+    assert "made no revision: 6 is still the head" in done.item("rollback")["observed"]
+
+
+def test_fault_26_a_helm_that_hangs_is_ended_after_its_own_timeout_and_named(incident):
+    helm_that(incident, "trap '' TERM", "sleep 300")
+    incident.configure(helm=str(incident.folder / "odd-helm"), helm_timeout_s=1)
+    done = incident.run("--rollback-to=5", timeout=180)
+    assert (done.code, done.item("rollback")["verdict"]) == (1, "FAIL")
+    assert "was ended by us after" in done.item("rollback")["observed"]
+    assert "6 is still the head" in done.item("rollback")["observed"]
+    assert done.record["helm"]["running"] is False
+    assert not (Path("/proc") / str(done.record["helm"]["pid"])).exists()
