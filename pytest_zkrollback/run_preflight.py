@@ -60,6 +60,8 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
     if facts.history.value is not None:
         _know_secrets(scene, facts.history.value)
         scribe.update(**_plan(scene, facts, facts.history.value))
+        if _release(facts) is not None and request.target is not None and facts.dossier.value is None:
+            scribe.event(f"what going back means was not gathered: {facts.dossier.why}", "zkrollback")
     if facts.server.value is not None:
         scribe.update(versions={**scribe.record.versions, "Kubernetes": facts.server.value})
     if facts.helm.value is not None:
