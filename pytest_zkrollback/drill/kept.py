@@ -22,12 +22,16 @@ _ANSWER_S = 15.0
 
 @dataclass(frozen=True)
 class Kept:
-    """What the next run has to know. ``url`` is the demo application's, ``webhook`` the Slack sink's."""
+    """What the next run has to know. ``url`` is the demo application's, ``webhook`` the Slack sink's.
+
+    ``identity`` is the UID of the kube-system namespace, by which the drill's environment is pinned.
+    """
 
     cluster: Cluster
     story: str
     url: str
     webhook: str
+    identity: str
 
 
 _FORMAT = TypeAdapter(Kept)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from ..clients.clock import SystemClock
 from ..clients.process import LocalProcesses
 from ..clients.state import state_folder
-from ..domain.environment import Environment, Slack, Smoke
+from ..domain.environment import Environment, Identity, Slack, Smoke
 from ..domain.errors import DrillProblem, HttpProblem, UsageProblem
 from ..domain.ports import Clock, Processes
 from . import kept as kept_drill
@@ -183,7 +183,6 @@ def _start(
         app.start(app_argv(cluster, NAMESPACE, cluster.data_dir / "demo", app.port_file))
         sink.start(slack_sink_argv(cluster.data_dir / "slack", sink.port_file))
         token = secrets.token_hex(12)
-        kept = Kept(cluster, story, app.url(), f"{sink.url()}{WEBHOOK_PATH}{token}")
         tell_story(
             cluster,
             namespace=NAMESPACE,
@@ -192,6 +191,8 @@ def _start(
             processes=processes,
             progress=progress,
         )
+        uid = running.api.get("/api/v1/namespaces/kube-system")[1]["metadata"]["uid"]
+        kept = Kept(cluster, story, app.url(), f"{sink.url()}{WEBHOOK_PATH}{token}", uid)
         if folder is not None:
             kept_drill.remember(folder, kept)
             running.keep()
@@ -241,6 +242,7 @@ def _environment(kept: Kept) -> Environment:
         helm=str(cluster.binaries["helm"]),
         smoke=Smoke(command=SMOKE),
         slack=Slack(webhook_env=WEBHOOK_ENV),
+        identity=Identity(kube_system_uid=kept.identity),
         base_dir=str(Path(__file__).parent),
     )
 

@@ -53,7 +53,9 @@ def kept_cluster(state_home: Path, binaries: dict[str, Path]) -> Iterator[Kept]:
     """A kept cluster without a release: enough to live, die and be stopped."""
     stop_drill()
     running = start_cluster(binaries)
-    kept = Kept(running.cluster, "crash-loop", "http://127.0.0.1:1", "http://127.0.0.1:1/services/T0/B0/x")
+    kept = Kept(
+        running.cluster, "crash-loop", "http://127.0.0.1:1", "http://127.0.0.1:1/services/T0/B0/x", "uid"
+    )
     kept_drill.remember(state_folder("drill"), kept)
     running.keep()
     yield kept
@@ -199,7 +201,7 @@ def test_what_a_state_file_names_is_not_removed_if_it_is_not_a_drills_folder(
     foreign.mkdir()
     cluster = kept_cluster.cluster
     fields = {name: getattr(cluster, name) for name in cluster.__dataclass_fields__}
-    other = Kept(type(cluster)(**{**fields, "data_dir": foreign}), "s", "u", "w")
+    other = Kept(type(cluster)(**{**fields, "data_dir": foreign}), "s", "u", "w", "i")
     kept_drill.end(other, SystemClock())
     assert foreign.is_dir()
 
