@@ -78,7 +78,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
     later = [
         content
         for release in history.releases
-        if bad is not None and wanted < release.revision.revision <= bad.revision
+        if bad is not None and _rolled_away(scene, history, release.revision.revision)
         if (content := _content(release, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
@@ -114,6 +114,30 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         ),
         NotifyCheck(env=env, deliver=lambda: _deliver(scene)),
     ]
+
+
+def _rolled_away(scene: Scene, history: ReleaseHistory, revision: int) -> bool:
+    """Whether this revision lies between the target's content and the bad one.
+
+    Through GitHub the target is a new revision: its content is that of the newest older one that is equal,
+    and where there is none, the bad revision alone is known to be rolled away.
+    """
+    wanted, bad = target_release(scene, history), scene.scribe.record.plan.bad
+    if bad is None:
+        return False
+    if wanted <= bad.revision:
+        return wanted < revision <= bad.revision
+    target = history.content_of(wanted)
+    equal = [
+        release.revision.revision
+        for release in history.releases
+        if target is not None and release.manifest == target.manifest and release.revision.revision < wanted
+    ]
+    return (
+        max((each for each in equal if each < bad.revision), default=bad.revision - 1)
+        < revision
+        <= bad.revision
+    )
 
 
 def _show(scene: Scene, line: str) -> None:

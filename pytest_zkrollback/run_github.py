@@ -23,7 +23,7 @@ from .rollback.preflight import ask_all
 from .scene import Scene
 
 # GitHub's runners and the cluster have clocks of their own.
-_SKEW = timedelta(seconds=60)
+_LATE, _EARLY = timedelta(seconds=60), timedelta(seconds=5)
 
 
 def refuse_without_github(request: Request, env: Environment | None) -> None:
@@ -97,7 +97,10 @@ class GithubWay:
             self._stop()
             return None
         after = self._read_again(before)
-        word, text = judge_deploy(watched, explained, after.head, before.head.revision.revision)
+        made_now = watched.created_at > scribe.record.started_at
+        word, text = judge_deploy(
+            watched, explained, after.head, before.head.revision.revision, made_now=made_now
+        )
         self._note(word, f"{self._told()}{text}")
         return after
 
@@ -173,8 +176,13 @@ class GithubWay:
         return after
 
 
-def judge_deploy(run: WorkflowRun, explained: str, head: Release, before: int) -> tuple[Word, str]:
-    """What the workflow's end and Helm's history say together. A green workflow alone proves nothing."""
+def judge_deploy(
+    run: WorkflowRun, explained: str, head: Release, before: int, *, made_now: bool
+) -> tuple[Word, str]:
+    """What the workflow's end and Helm's history say together. A green workflow alone proves nothing.
+
+    ``before``: Helm's head as it was read first; ``made_now``: the run is younger than that.
+    """
     release = head.revision
     name = f"Helm's head is revision {release.revision} ({release.chart}, {release.status})"
     said = f"{run.event} run {run.url}"
@@ -184,7 +192,8 @@ def judge_deploy(run: WorkflowRun, explained: str, head: Release, before: int) -
     if run.conclusion != "success":
         return Word.FAIL, f"{said} ended with {explained}; {name}"
     ended = run.finished_at or run.created_at
-    if not run.created_at - _SKEW <= release.deployed_at <= ended + _SKEW:
+    within = run.created_at - _EARLY <= release.deployed_at <= ended + _LATE
+    if not within or (made_now and release.revision == before):
         return Word.FAIL, (
             f"{said} ended with success, but it deployed nothing here: {name}, deployed "
             f"{release.deployed_at:%Y-%m-%d %H:%M:%S} UTC. Is this the release that the workflow deploys?"

@@ -186,7 +186,8 @@ def _details_of(record: Record, number: int) -> str:
     if deployed_at:
         parts.append(f"deployed {moment(deployed_at)}")
     details = f" ({', '.join(parts)})" if parts else ""
-    return details if record.helm.ran else f"{details}, not changed by this run"
+    changed = record.helm.ran or (record.mode is Mode.GITHUB and number != record.revision_before)
+    return details if changed else f"{details}, not changed by this run"
 
 
 def revisions(record: Record) -> str:
@@ -196,7 +197,8 @@ def revisions(record: Record) -> str:
         number = head(record)
         back = f", a rollback to {target}" if target not in (None, number) else ""
         return "not known" if number is None else f"{number}{back}"
-    ended = "not changed" if not record.helm.ran else "after not known" if after is None else f"after {after}"
+    acted = record.helm.ran or (record.mode is Mode.GITHUB and before != after)
+    ended = "not changed" if not acted else "after not known" if after is None else f"after {after}"
     return ", ".join(
         (
             "before not known" if before is None else f"before {before}",

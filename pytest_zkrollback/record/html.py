@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ..domain.model import Record
-from . import dossier, facts, red, times
+from . import dossier, facts, github_way, red, times
 from .chart import charts_begin, recovery_words, render_gantt, render_recovery
 from .inert import inert
 
@@ -205,5 +205,12 @@ def template(name: str) -> Template:
         "size": _size,
     }
     environment.tests |= {"link": _is_link}
-    environment.globals |= {"facts": facts, "red": red, "dossier": dossier, "times": times, "evidence_id": id}
+    environment.globals |= {
+        "facts": facts,
+        "red": red,
+        "dossier": dossier,
+        "github_way": github_way,
+        "times": times,
+        "evidence_id": id,
+    }
     return environment.get_template(name)

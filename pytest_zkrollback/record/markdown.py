@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ..domain.model import Item, Record
+from . import github_way
 from .dossier import dossier_parts
 from .facts import (
     DONE,
@@ -53,6 +54,7 @@ def render_markdown(record: Record, limit: int = LIMIT) -> str:
     optional = [
         *_guards(record),
         *_dossier(record),
+        *_github(record),
         *_timeline(record),
         *_red_evidence(record),
         *_diff(record),
@@ -176,6 +178,20 @@ def _dossier(record: Record) -> list[str]:
         for line in found[:_LINES_OF_A_KIND]
     ]
     return ["\n### What going back means\n\n" + "\n".join(lines) + "\n"] if lines else []
+
+
+def _github(record: Record) -> list[str]:
+    rows = [
+        f"| {escaped(name)} | {escaped(value, _EVIDENCE_LIMIT)} |" for name, value in github_way.rows(record)
+    ]
+    if not rows:
+        return []
+    text = "\n### GitHub\n\n| What | Where |\n|---|---|\n" + "\n".join(rows) + "\n"
+    commands = github_way.reland(record)
+    if commands:
+        shown = "\n".join(f"- {code(line)}" for line in commands)
+        text += f"\nTo bring the undone work back, once it is mended:\n\n{shown}\n"
+    return [text]
 
 
 def _timeline(record: Record) -> list[str]:
