@@ -185,7 +185,7 @@ def test_killed_between_merge_and_verification_is_taken_up(project):
             running.send_signal(signal.SIGKILL)
 
     fake.after = kill
-    running.wait(60)
+    running.communicate(timeout=60)
     fake.after = lambda method, path: None
     assert running.returncode == -signal.SIGKILL
     result = incident.run(commit, GITHUB_TOKEN=TOKEN)

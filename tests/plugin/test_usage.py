@@ -78,6 +78,23 @@ def left_files(repository):
             "--rollback-override=pending='that pipeline was cancelled'; helm did not run.",
         ),
         (
+            ["--env=staging", "--rollback-to-commit=3f9c2e1", "--rollback-to=5"],
+            "--rollback-to and --rollback-to-commit exclude each other; nothing was changed.",
+        ),
+        (
+            ["--env=staging", "--rollback-no-merge"],
+            "--rollback-no-merge goes with --rollback-to-commit=SHA; nothing was changed.",
+        ),
+        (
+            ["--env=staging", "--rollback-to-commit=3f9c2e1"],
+            '--rollback-to-commit needs a table [environments.staging.github] with repository = "owner/name" '
+            "(docs/github.md); helm did not run.",
+        ),
+        (
+            ["--env=drill", "--rollback-redeploy-main"],
+            "--rollback-redeploy-main does not go with --env=drill: the drill has no GitHub; helm did not run.",
+        ),
+        (
             ["--env=staging", "--rollback-to-commit=abc"],
             "--rollback-to-commit=abc is no commit: give 7 to 40 hex digits, as in `git log`; "
             "nothing was changed.",
