@@ -42,18 +42,18 @@ def left_files(repository):
         ),
         (
             ["--env=staging", "--rollback-to=abc"],
-            "--rollback-to=abc is no Helm revision: give a whole number from 1, as in `helm history RELEASE`; "
-            "helm did not run.",
+            "--rollback-to=abc is no Helm revision: give a whole number from 1, as in `helm history RELEASE`, "
+            "or previous, or last-verified; helm did not run.",
         ),
         (
             ["--env=staging", "--rollback-to=0"],
-            "--rollback-to=0 is no Helm revision: give a whole number from 1, as in `helm history RELEASE`; "
-            "helm did not run.",
+            "--rollback-to=0 is no Helm revision: give a whole number from 1, as in `helm history RELEASE`, "
+            "or previous, or last-verified; helm did not run.",
         ),
         (
             ["--env=staging", "--rollback-to=-3"],
-            "--rollback-to=-3 is no Helm revision: give a whole number from 1, as in `helm history RELEASE`; "
-            "helm did not run.",
+            "--rollback-to=-3 is no Helm revision: give a whole number from 1, as in `helm history RELEASE`, "
+            "or previous, or last-verified; helm did not run.",
         ),
         (
             ["--env=staging", "--rollback-plan"],
