@@ -1,0 +1,56 @@
+"""Whether to roll back or to fix forward: the runbook's signals and what follows from them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(StrEnum):
+    """A signal's answer."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class Way(StrEnum):
+    """The runbook's two ways."""
+
+    ROLLBACK = "rollback"
+    HOTFIX = "hotfix-forward"
+
+
+class SignalName(StrEnum):
+    """The runbook's five signals, in its order."""
+
+    USERS_IMPACTED = "users-impacted"
+    ROOT_CAUSE_UNCLEAR = "root-cause-unclear"
+    FIX_OBVIOUS = "fix-obvious"
+    MIGRATION_IRREVERSIBLE = "migration-irreversible"
+    MANY_COMMITS = "many-commits"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Signal(_Part):
+    """One signal: what is known of it, and who says so."""
+
+    name: SignalName = Field(description="as --rollback-signal takes it")
+    question: str = Field(description="the runbook's words")
+    answer: Answer = Field(description="yes, no or unknown")
+    speaks_for: Way = Field(description="the way that a yes speaks for")
+    source: str = Field(default="", description="operator, cluster, /health, git, helm history, migrations")
+    evidence: str = Field(default="", description="what was seen or said")
+
+
+class Decision(_Part):
+    """What the runbook recommends on these signals, and what the operator chose."""
+
+    recommendation: Way = Field(description="rollback or hotfix-forward; in doubt, rollback")
+    reasons: tuple[str, ...] = Field(description="why, in sentences")
+    choice: str = Field(description="what the operator asked for")
+    signals: tuple[Signal, ...] = Field(description="the five signals, in the runbook's order")

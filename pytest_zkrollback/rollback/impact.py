@@ -1,0 +1,130 @@
+"""Are users impacted, and by how many commits? What can be seen of both within the preflight."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..domain.errors import HttpProblem, ZkRollbackError
+from .decision import NO, UNKNOWN, YES, Seen
+
+if TYPE_CHECKING:
+    from ..domain.environment import Environment
+    from ..domain.model import Revision
+    from ..domain.observation import JsonObject
+    from ..domain.ports import Http, HttpAnswer, Kube
+    from ..release.history import ReleaseHistory
+
+# One request to a broken service must not eat the preflight's budget.
+HEALTH_S = 2.0
+_KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
+_COMMIT = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])")
+
+
+def fetch_users_impacted(env: Environment, kube: Kube, http: Http) -> Seen:
+    """Unavailable replicas of the environment's workloads, and ``/health`` once.
+
+    Raises no ClusterError or HttpProblem: what could not be asked is unknown.
+    """
+    asked = [_fetch_replicas(env, kube, workload) for workload in env.workloads.values()]
+    return judge_users_impacted([*asked, _fetch_health(env, http)])
+
+
+def judge_users_impacted(asked: Sequence[tuple[bool | None, str]]) -> Seen:
+    """``asked``: well (None: not known) and what was seen. Yes if one is not well, no if all are well."""
+    said = "; ".join(text for _, text in asked)
+    if any(well is False for well, _ in asked):
+        bad = "; ".join(text for well, text in asked if well is False)
+        return Seen(YES, "cluster and /health", bad)
+    answer = NO if asked and all(well for well, _ in asked) else UNKNOWN
+    return Seen(answer, "cluster and /health", said)
+
+
+def _fetch_replicas(env: Environment, kube: Kube, workload: str) -> tuple[bool | None, str]:
+    kind, _, name = workload.partition("/")
+    try:
+        found = kube.get(kube.resource_path("apps/v1", _KINDS[kind], env.namespace, name), timeout_s=HEALTH_S)
+    except ZkRollbackError as error:
+        return None, f"replicas of {name}: not known ({error})"
+    return judge_replicas(name, found)
+
+
+def judge_replicas(name: str, found: JsonObject) -> tuple[bool | None, str]:
+    """Whether a workload has all the available replicas that it wants."""
+    spec, status = found.get("spec") or {}, found.get("status") or {}
+    wanted = status.get("desiredNumberScheduled", spec.get("replicas", 1))
+    available = status.get("numberAvailable", status.get("availableReplicas", 0))
+    return available >= wanted, f"{available} of {wanted} replicas of {name} available"
+
+
+def _fetch_health(env: Environment, http: Http) -> tuple[bool | None, str]:
+    if env.url is None:
+        return None, "/health was not asked: no url is configured"
+    path = env.health.path
+    try:
+        answer = http.get(env.url.rstrip("/") + path, timeout_s=HEALTH_S)
+    except HttpProblem as problem:
+        # A name that does not resolve from here says nothing of users; refused or late says that they wait.
+        return None if "resolved" in str(problem) else False, f"{path}: {problem}"
+    return judge_health_once(path, answer, env.health.expect)
+
+
+def judge_health_once(
+    path: str, answer: HttpAnswer, expect: dict[str, str | bool | int]
+) -> tuple[bool | None, str]:
+    """Whether one answer of ``/health`` is the expected one."""
+    if answer.status != 200:
+        return False, f"{path} answers HTTP {answer.status}"
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        return False, f"{path} answers no JSON"
+    for member, wanted in expect.items():
+        value = body
+        for part in member.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value != wanted or isinstance(value, bool) != isinstance(wanted, bool):
+            return False, f"{path} says {member} = {json.dumps(value)[:80]}"
+    return True, f"{path} answers as it should"
+
+
+def commit_of(revision: Revision) -> str | None:
+    """The commit that a revision's appVersion or image tags name; None if they name none, or several."""
+    texts = [revision.app_version, *(image.rpartition("@")[0] or image for image in revision.images)]
+    found = {
+        commit
+        for text in texts
+        for commit in _COMMIT.findall(text.rpartition(":")[2] if ":" in text else text)
+        if not commit.isdecimal()
+    }
+    longest = max(found, key=len, default=None)
+    return longest if longest and all(longest.startswith(one) for one in found) else None
+
+
+def judge_many_commits(
+    history: ReleaseHistory, target: int, bad: int, count: Callable[[str, str], int] | None
+) -> Seen:
+    """Whether several commits lie between the target and the bad revision.
+
+    ``count(good, bad)`` counts commits in the git checkout (raises ZkRollbackError); without it, or where
+    it does not know them, the revisions between are counted: one revision may hold many commits.
+    """
+    why = "no git checkout is configured"
+    good_one, bad_one = history.content_of(target), history.get(bad)
+    good_commit = commit_of(good_one.revision) if good_one else None
+    bad_commit = commit_of(bad_one.revision) if bad_one else None
+    if count is not None and not (good_commit and bad_commit):
+        why = "the revisions' tags and versions name no commit"
+    elif count is not None and good_commit and bad_commit:
+        try:
+            number = count(good_commit, bad_commit)
+        except ZkRollbackError as error:
+            why = str(error)
+        else:
+            said = f"{number} commit{'' if number == 1 else 's'} from {good_commit} to {bad_commit}"
+            return Seen(YES if number > 1 else NO, "git", said)
+    between = [one for one in history.revisions if target < one.revision <= bad]
+    said = f"revisions after the target: {', '.join(str(one.revision) for one in between) or 'none'} ({why})"
+    return Seen(YES if len(between) > 1 else UNKNOWN, "helm history", said)
