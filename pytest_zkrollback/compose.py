@@ -21,12 +21,13 @@ from .domain.model import Delivery, Item, Outcome
 from .domain.observation import JsonObject
 from .domain.ports import Check
 from .engine.watch import ClusterWatch
-from .migrations.hooks import RevisionContent, judge_hooks
+from .migrations.hooks import RevisionContent
 from .notify.slack import deliver_to_slack
 from .record.outcome import choose_outcome
-from .release.history import Release, ReleaseHistory, fetch_history
+from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import identity, is_kept, parse_manifest
 from .scene import Scene, target_release
+from .sources import migration_sources, revision_content
 
 NOTIFY = "notify"
 EQUIVALENCE = EquivalenceCheck.id
@@ -79,7 +80,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         content
         for release in history.releases
         if bad is not None and _rolled_away(scene, history, release.revision.revision)
-        if (content := _content(release, env.namespace)) is not None
+        if (content := revision_content(release, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
     return [
@@ -108,7 +109,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         ),
         MigrationCheck(
             env=env,
-            sources=(lambda: judge_hooks(RevisionContent(wanted, expected, target.hooks), later),),
+            sources=migration_sources(scene, target, wanted, later),
             assessed=scene.request.migration_assessed,
             bad=bad.revision if bad is not None else None,
         ),
@@ -170,15 +171,6 @@ def _fetch_release(scene: Scene) -> ReleaseHistory:
         scene.scribe.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
         scene.scribe.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
     return history
-
-
-def _content(release: Release, namespace: str) -> RevisionContent | None:
-    """What a revision holds; None if its manifest cannot be parsed, which counts as missing."""
-    try:
-        objects = parse_manifest(release.manifest, namespace)
-    except HelmProblem:
-        return None
-    return RevisionContent(revision=release.revision.revision, objects=objects, hooks=release.hooks)
 
 
 def _deliver(scene: Scene) -> Delivery:

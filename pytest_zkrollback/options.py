@@ -25,7 +25,6 @@ _STDIN_IS_TERMINAL = sys.stdin is not None and sys.stdin.isatty()
 
 # What a later issue brings; asking for it today is a usage error, never silently nothing.
 NOT_YET = {
-    "rollback_signal": "--rollback-signal",
     "rollback_soak": "--rollback-soak",
     "zkrollback_bundle": "--zkrollback-bundle",
     "drill_context": "--drill-context",
@@ -51,6 +50,7 @@ class Request:
     migration_assessed: str | None = None
     waivers: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
+    signals: dict[str, str] = field(default_factory=dict)
     break_glass: str | None = None
     plan: bool = False
     recover: bool = False
@@ -125,7 +125,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--rollback-signal",
         action="append",
         metavar="NAME=yes|no",
-        help="your word on a decision signal (not yet)",
+        help="your word on a decision signal; what is not said is unknown; repeatable",
     )
     add("--rollback-migration-assessed", metavar="TEXT", help="the migration assessment, recorded")
     add(
@@ -231,6 +231,7 @@ def parse_request(option: Any) -> Request:
         migration_assessed=_text(option.rollback_migration_assessed, "") or None,
         waivers=parse_pairs("--rollback-waive", option.rollback_waive or []),
         overrides=parse_pairs("--rollback-override", option.rollback_override or []),
+        signals=parse_signals(option.rollback_signal or []),
         break_glass=_break_glass(option.rollback_break_glass),
         plan=option.rollback_plan,
         recover=option.rollback_recover,
@@ -250,7 +251,7 @@ _ROLLS_BACK = ("rollback_to", "rollback_to_commit", "rollback_redeploy_main", "r
 
 
 def _refuse_without_rollback(option: Any) -> None:
-    for dest in ("rollback_plan", "rollback_override", "rollback_break_glass"):
+    for dest in ("rollback_plan", "rollback_override", "rollback_break_glass", "rollback_signal"):
         if getattr(option, dest) and not any(getattr(option, each) for each in _ROLLS_BACK):
             raise pytest.UsageError(
                 f"--{dest.replace('_', '-')} goes with a rollback: add --rollback-to=N; helm did not run."
@@ -332,5 +333,6 @@ def _given_without_env(option: Any) -> list[str]:
     names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
     names += ["rollback_override", "rollback_break_glass", "rollback_plan", "rollback_recover"]
     names += ["rollback_to_commit", "rollback_redeploy_main", "rollback_no_merge"]
+    names += ["rollback_signal"]
     names += ["drill_keep", "drill_story"]
     return ["--" + name.replace("_", "-") for name in names if getattr(option, name)]

@@ -19,6 +19,7 @@ from .rollback.look import Look
 from .rollback.overrides import apply_overrides, overrides_used
 from .rollback.preflight import fetch_facts
 from .rollback.recover import recovery_reasons
+from .run_decision import outside_questions
 from .scene import Scene
 
 # How long the operator may think at the terminal before no answer is an answer.
@@ -45,6 +46,7 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
         writes=request.target is not None,
         recovers=request.recover,
         driver=os.environ.get("HELM_DRIVER", ""),
+        outside=outside_questions(scene, look) if request.target is not None else None,
     )
     if request.through_github:
         guards = (*judge_pipeline_guards(facts, env, request.confirm), *also())
@@ -56,7 +58,6 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
         target = look.objects_of(found)
         guards = judge_guards(facts, env, request.confirm, target, recovers=request.recover)
         guards = _unless_live(scene, facts, guards)
-        guards = apply_overrides(guards, _reasons(scene, facts), request.break_glass)
     if facts.history.value is not None:
         _know_secrets(scene, facts.history.value)
         scribe.update(**_plan(scene, facts, facts.history.value))

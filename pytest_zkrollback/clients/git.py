@@ -76,7 +76,12 @@ class GitCheckout:
         if not self._folder.is_dir():
             raise ProcessProblem(f"There is no git checkout at {self._folder}.")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+        quiet = {
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "LC_ALL": "C",
+        }
         return self._processes.run(
             ["git", "-C", str(self._folder), "-c", "core.fsmonitor=false", "--no-replace-objects", *args],
             timeout_s=_TIMEOUT_S,

@@ -127,6 +127,17 @@ class GithubActions(_Table):
     )
 
 
+class Git(_Table):
+    """A checkout of the service's repository: commits and migrations are read there, nothing is fetched."""
+
+    checkout: str = Field(min_length=1, description="its folder, relative to the configuration file")
+    branch: str = Field(
+        default="origin/main",
+        pattern=r"^[A-Za-z0-9._/][A-Za-z0-9._/-]*$",
+        description="the branch that ships by itself with the next merge",
+    )
+
+
 class Environment(_Table):
     """One ``[environments.NAME]`` table, validated. Durations are seconds."""
 
@@ -172,6 +183,7 @@ class Environment(_Table):
         default=Slack(webhook_env="SLACK_WEBHOOK_URL"), description="false: notify is WAIVED by configuration"
     )
     github: GithubActions | None = Field(default=None, description="rolling back through GitHub Actions")
+    git: Git | None = Field(default=None, description="checkout of the service, for commits and migrations")
     base_dir: str = Field(default=".", exclude=True, description="folder of the configuration file")
 
     @field_validator("workloads", mode="before")

@@ -11,10 +11,13 @@ from .verdict import Evidence
 class MigrationFinding:
     """One source's answer to: did a migration run between the target and the bad revision?
 
-    ``ran`` is None where that is not known. ``observed`` is one sentence that an operator can act on.
+    ``ran`` and ``reversible`` are None where that is not known. ``observed`` is one sentence that an operator
+    can act on. ``complete``: its "none ran" is evidence; False where the application may migrate by itself.
     """
 
     source: str
     ran: bool | None
     observed: str
     evidence: tuple[Evidence, ...] = ()
+    reversible: bool | None = None
+    complete: bool = True

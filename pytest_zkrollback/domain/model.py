@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .decision import Decision
 from .dossier import Dossier
 from .github import Github
 from .times import Time
@@ -183,7 +184,7 @@ class Record(_Part):
     impact_since: Time | None = Field(default=None, description="since when users were affected, as was said")
     recovered_at: Time | None = Field(default=None, description="when every item had PASS or WAIVED")
     plan: Plan = Field(default=Plan(), description="what was known before acting")
-    decision: dict[str, Any] = Field(default={}, description="signals and recommendation")
+    decision: Decision | None = Field(default=None, description="signals and recommendation")
     guards: tuple[Guard, ...] = Field(default=(), description="questions asked before helm ran")
     overrides: tuple[Override, ...] = Field(default=(), description="what an operator set aside")
     backup: Backup | None = Field(default=None, description="None: nothing was saved; the timeline says why")

@@ -14,6 +14,7 @@ from datetime import datetime
 from ..domain.model import Delivery, Item, Mode, Outcome, Record, Revision
 from ..domain.observation import JsonObject
 from ..domain.verdict import Word
+from ..record.facts import decided
 from ..record.inert import inert, inert_line
 
 HEADER_LIMIT = 150
@@ -82,6 +83,9 @@ def _render(record: Record, protected: bool, share: float) -> JsonObject:
         blocks.insert(1, {"type": "section", "text": _plain(cut(record.summary, 600))})
     if lines := _item_lines(record, share):
         blocks.append({"type": "section", "text": _plain(lines)})
+    if said := decided(record):
+        why = " ".join(record.decision.reasons) if record.decision else ""
+        blocks.insert(-1, {"type": "section", "text": _plain(f"Decision\n{cut(f'{said}. {why}', 900)}")})
     if record.overrides:
         said = "\n".join(
             f"{one.kind} {inert_line(one.id, 60)}: {inert_line(one.reason, int(200 * share) + 10)}"

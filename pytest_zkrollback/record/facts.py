@@ -41,6 +41,16 @@ def headline(record: Record) -> str:
     return HEADLINES[record.outcome]
 
 
+def decided(record: Record) -> str:
+    """What the runbook recommends and what the operator chose; empty where nothing was decided."""
+    found = record.decision
+    if found is None:
+        return ""
+    known = "; ".join(f"{one.name} {one.answer}" for one in found.signals if one.answer != "unknown")
+    recommended = found.recommendation.replace("-", " ")
+    return f"the runbook recommends {recommended} ({known or 'no signal is known'}); chosen: {found.choice}"
+
+
 def title(record: Record) -> str:
     """``VERIFIED: zkprova rolled back from 6 to 5 in drill``, for a window's title or a heading."""
     return f"{headline(record)}: {what(record)}"

@@ -52,6 +52,7 @@ def render_markdown(record: Record, limit: int = LIMIT) -> str:
     """Markdown of at most ``limit`` characters: the verdict, the checklist, what is red, what comes next."""
     parts = [_head(record), _checklist(record)]
     optional = [
+        *_decision(record),
         *_guards(record),
         *_dossier(record),
         *_github(record),
@@ -160,6 +161,22 @@ def _checklist(record: Record) -> str:
         observed = escaped(item.observed, _CELL_LIMIT)
         lines.append(f"| {_GLYPHS[word]} {word} | {name} | {observed} | {clock_time(item.finished_at)} |")
     return "\n".join(lines) + "\n"
+
+
+def _decision(record: Record) -> list[str]:
+    found = record.decision
+    if found is None:
+        return []
+    rows = [
+        f"| {escaped(one.question, 120)} | {one.answer} | {escaped(one.speaks_for)} "
+        f"| {escaped(': '.join(filter(None, (one.source, one.evidence))), _CELL_LIMIT)} |"
+        for one in found.signals
+    ]
+    return [
+        f"\n### Decision\n\nThe runbook recommends **{escaped(found.recommendation.replace('-', ' '))}**; "
+        f"the operator chose to {escaped(found.choice, 200)}. {escaped(' '.join(found.reasons), 600)}\n\n"
+        "| Signal | Answer | Speaks for | Source and evidence |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    ]
 
 
 def _guards(record: Record) -> list[str]:

@@ -9,12 +9,14 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..domain.decision import Way
 from ..domain.model import Item, Mode, Outcome, Record
 from ..domain.verdict import Word
 from .dossier import render_dossier_lines
 from .facts import (
     DONE,
     answer,
+    decided,
     helm_line,
     live_now,
     looked,
@@ -92,10 +94,19 @@ def _verdict(record: Record, report_path: str) -> list[str]:
         title(record),
         inert_line(record.summary or answer(record), _THREE_ROWS),
         helm_line(record) + ".",
+        *_decided(record),
         f"Live now: {inert_line(live_now(record), _THREE_ROWS)}",
         f"Checked: {tally(record)}" + (f". {seen}." if seen else ""),
     ]
     return [*lines, f"Report: {report_path}"] if report_path else lines
+
+
+def _decided(record: Record) -> list[str]:
+    """One line in a plan, and where the runbook recommends the other way."""
+    found = record.decision
+    if found is None or (record.mode is not Mode.PLAN and found.recommendation is Way.ROLLBACK):
+        return []
+    return [inert_line(f"Decision: {decided(record)}", _THREE_ROWS)]
 
 
 def render_text(record: Record) -> str:

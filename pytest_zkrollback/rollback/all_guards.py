@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..domain.model import Guard
 from ..domain.observation import JsonObject
 from .guards import (
+    GUARD_IDS,
     REFUSED,
     WARNED,
     Facts,
@@ -59,6 +60,11 @@ def judge_guards(
         *recovery,
         judge_lock(facts.lock.problem),
     )
+
+
+def in_order(found: Sequence[Guard]) -> tuple[Guard, ...]:
+    """The guards as they are shown."""
+    return tuple(sorted(found, key=lambda guard: GUARD_IDS.index(guard.id)))
 
 
 def judge_without_contact(env: Environment, confirm: str | None) -> tuple[Guard, ...]:

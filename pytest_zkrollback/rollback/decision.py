@@ -8,6 +8,7 @@ from typing import Final
 
 from ..domain.decision import Answer, Decision, Signal, SignalName, Way
 from ..domain.model import Guard
+from .guards import OK, REFUSED, WARNED, way_past
 
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
 
@@ -83,11 +84,11 @@ def judge_migration_guard(decision: Decision) -> Guard:
     if signal.answer is YES:
         return Guard(
             id="migration",
-            state="refused",
+            state=REFUSED,
             evidence=f"a migration that cannot be undone came with the bad revision: {signal.evidence}",
             consequence="The target's code would meet a database that it does not know. The runbook fixes "
             "forward here.",
-            override="--rollback-override=migration=REASON",
+            override=way_past("migration"),
         )
-    state = "ok" if signal.answer is NO else "warned"
+    state = OK if signal.answer is NO else WARNED
     return Guard(id="migration", state=state, evidence=f"irreversible migration: {signal.evidence}")

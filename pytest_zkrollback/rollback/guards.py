@@ -7,7 +7,7 @@ to write is unknown; every other unknown warns and is recorded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..release.history import ReleaseHistory
     from ..release.manifest import Identity
     from ..release.owners import Owner
+    from .decision import Seen
     from .lock import LockState
     from .target import Choice
 
@@ -40,6 +41,7 @@ GUARDS = {
     "pending": "two helms at work on one release, of which chance decides which one lasts",
     "deployed": "a history that does not say what runs",
     "target": "going back to a revision that never worked, or that is not there",
+    "migration": "old code on a database that cannot be taken back to it",
     "gitops": "a controller that puts the bad version back within minutes",
     "deploying": "two pairs of hands on the same workloads",
     "hpa": "a rollback that takes replicas away from an autoscaler",
@@ -83,7 +85,7 @@ class Facts:
     the head and the target; ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
     HorizontalPodAutoscalers; ``hook_jobs`` the live Jobs of hooks, asked
     for a recovery only; ``elsewhere``: whether ConfigMaps hold a release of this name; ``driver`` is
-    the operator's HELM_DRIVER; ``now`` the server's time.
+    the operator's HELM_DRIVER; ``now`` the server's time; ``outside`` the decision's signals by name.
     """
 
     history: Answer[ReleaseHistory] = Answer()
@@ -101,6 +103,7 @@ class Facts:
     hook_jobs: Answer[Sequence[JsonObject]] = Answer()
     driver: str = ""
     now: datetime = _NEVER
+    outside: Mapping[str, Answer[Seen]] = field(default_factory=dict)
 
 
 def way_past(guard_id: str) -> str:

@@ -61,11 +61,12 @@ def fetch_facts(
     writes: bool,
     recovers: bool = False,
     driver: str = "",
+    outside: Mapping[str, Callable[[], object]] | None = None,
 ) -> Facts:
     """Everything that the guards judge. Without ``writes`` (verify-only) only what verifying needs is asked,
     and only with ``recovers`` what a recovery needs.
 
-    ``driver`` is the operator's HELM_DRIVER.
+    ``driver`` is the operator's HELM_DRIVER; ``outside`` are the decision's questions, in the same budget.
     """
 
     def denied() -> Sequence[str]:
@@ -94,8 +95,10 @@ def fetch_facts(
         }
     if recovers:
         questions["hook_jobs"] = look.hook_jobs
-    answers = ask_all(questions, env.preflight_budget_s, clock)
-    return Facts(**answers, driver=driver, now=clock.now())
+    more = outside or {}
+    answers = ask_all({**questions, **more}, env.preflight_budget_s, clock)
+    signals = {name: answers.pop(name) for name in more}
+    return Facts(**answers, driver=driver, now=clock.now(), outside=signals)
 
 
 def fetch_owners(kube: Kube, look: Look) -> tuple[Owner, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pytest_zkrollback.domain.decision import Answer, SignalName
 from pytest_zkrollback.domain.model import (
     Delivery,
     Guard,
@@ -20,6 +21,7 @@ from pytest_zkrollback.domain.model import (
     TimelineEntry,
 )
 from pytest_zkrollback.domain.verdict import Word, evidence
+from pytest_zkrollback.rollback.decision import Seen, decide
 
 START = datetime(2026, 11, 23, 11, 50, 39, tzinfo=UTC)
 
@@ -277,6 +279,16 @@ HELM = Helm(
     stdout_tail="Rollback was a success! Happy Helming!\n",
 )
 
+DECISION = decide(
+    {
+        SignalName.USERS_IMPACTED: Seen(Answer.YES, "cluster and /health", "/health answers HTTP 503"),
+        SignalName.MIGRATION_IRREVERSIBLE: Seen(Answer.NO, "migrations", "No hook ran in revision 6."),
+        SignalName.MANY_COMMITS: Seen(Answer.UNKNOWN, "helm history", "revisions after the target: 6"),
+    },
+    {SignalName.FIX_OBVIOUS: Answer.NO},
+    "roll back to revision 5",
+)
+
 GUARDS = (
     Guard(id="identity", state="ok", evidence="The kube-system namespace has the pinned UID."),
     Guard(id="pending-release", state="ok", evidence="Revision 6 is deployed; nothing is pending."),
@@ -313,14 +325,7 @@ def verified(**changes: Any) -> Record:
         "impact_since": at(-720),
         "recovered_at": at(7.5),
         "plan": Plan(target=HISTORY[2], bad=HISTORY[3], history=HISTORY, diff=DIFF),
-        "decision": {
-            "recommendation": "rollback",
-            "signals": {
-                "users-impacted": "yes",
-                "root-cause-unclear": "unknown",
-                "migration-irreversible": "no",
-            },
-        },
+        "decision": DECISION,
         "guards": GUARDS,
         "helm": HELM,
         "items": items(),

@@ -9,10 +9,11 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from example_records import ALL, SLACK_MESSAGE, at, failed, items, refused, running, verified
+from example_records import ALL, DECISION, SLACK_MESSAGE, at, failed, items, refused, running, verified
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_zkrollback.domain.decision import Decision
 from pytest_zkrollback.domain.github import Commit, Github, GithubStep, Job, PullRequest, WorkflowRun
 from pytest_zkrollback.domain.model import Delivery, Helm, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import evidence
@@ -228,6 +229,11 @@ def _run(text: str) -> WorkflowRun:
     return WorkflowRun(id=1, created_at=at(0), jobs=(job,), **words)
 
 
+def hostile_decision(text: str) -> Decision:
+    signals = [one.model_copy(update={"source": text, "evidence": text}) for one in DECISION.signals]
+    return DECISION.model_copy(update={"reasons": (text,), "choice": text, "signals": tuple(signals)})
+
+
 def hostile(text: str) -> Record:
     """Every string from outside is ``text``."""
     item = failed().items[3]
@@ -243,7 +249,7 @@ def hostile(text: str) -> Record:
             "incident": text,
             "operator": text,
             "command_line": text,
-            "decision": {text: [text, {text: text}]},
+            "decision": hostile_decision(text),
             "helm": Helm(ran=True, argv=("helm", text), stdout_tail=text, stderr_tail=text, version=text),
             "items": (
                 item.model_copy(

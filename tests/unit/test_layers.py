@@ -21,7 +21,17 @@ MAY = {
     "notify": {"domain", "clients", "record", "release", "engine"},
     "drill": {"domain", "clients"},
 }
-PYTEST_EDGE = {"plugin", "options", "options_github", "fixtures", "hookspecs", "items", "hooks", "page"}
+PYTEST_EDGE = {
+    "plugin",
+    "options",
+    "options_signals",
+    "options_github",
+    "fixtures",
+    "hookspecs",
+    "items",
+    "hooks",
+    "page",
+}
 ONLY_IN = {
     "subprocess": {"clients/process.py"},
     "time": {"clients/clock.py"},

@@ -9,7 +9,7 @@ import re
 from urllib.parse import quote, quote_plus
 
 import pytest
-from example_records import ALL, verified
+from example_records import ALL, DECISION, verified
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,8 +166,15 @@ def test_fault_49_planted_in_every_field_and_in_no_output() -> None:
         operator=secret,
         command_line=f"pytest --rollback-reason={secret}",
         helm=Helm(ran=True, argv=("helm", secret), stderr_tail=json.dumps(secret), stdout_tail=secret),
-        decision={"note": secret, secret: {"deep": [secret]}, "api_token": "short"},
-        deliveries=(Delivery(to="slack", ok=True, answer=secret, message={"text": secret}),),
+        decision=DECISION.model_copy(update={"choice": secret, "reasons": (secret,)}),
+        deliveries=(
+            Delivery(
+                to="slack",
+                ok=True,
+                answer=secret,
+                message={"text": secret, secret: {"deep": [secret]}, "api_token": "short"},
+            ),
+        ),
         versions={"helm": secret},
     )
     item = planted.items[0].model_copy(
@@ -176,7 +183,7 @@ def test_fault_49_planted_in_every_field_and_in_no_output() -> None:
     planted = planted.model_copy(update={"items": (item, *planted.items[1:])})
     clean = Redactor({"PLANTED": secret}).record(planted)
     assert clean.redactions >= 15
-    assert clean.decision["api_token"] == "[redacted secret member]"
+    assert clean.deliveries[0].message["api_token"] == "[redacted secret member]"
     forms = {secret, quote(secret), json.dumps(secret)[1:-1], base64.b64encode(secret.encode()).decode()[:-4]}
     for render in (render_json, render_page, render_markdown, render_junit, render_text):
         text = render(clean)
@@ -192,7 +199,12 @@ def test_redacting_a_redacted_record_changes_nothing(name: str) -> None:
 
 
 def test_a_record_is_encodable_afterwards() -> None:
-    broken = verified().model_copy(update={"reason": "lone \ud800 surrogate", "decision": {"when": object}})
+    broken = verified().model_copy(
+        update={
+            "reason": "lone \ud800 surrogate",
+            "deliveries": (Delivery(to="slack", ok=True, message={"when": object}),),
+        }
+    )
     clean = Redactor().record(broken)
     assert clean.reason == "lone ? surrogate"
     assert render_json(clean).encode()

@@ -1,0 +1,293 @@
+"""The runbook's decision table, against expectations written by hand from its text."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+from example_records import verified
+
+from pytest_zkrollback.domain.decision import Answer, SignalName, Way
+from pytest_zkrollback.domain.errors import ProcessProblem
+from pytest_zkrollback.domain.model import Revision
+from pytest_zkrollback.domain.ports import HttpAnswer
+from pytest_zkrollback.options_signals import SIGNALS
+from pytest_zkrollback.record.terminal import render_last_lines
+from pytest_zkrollback.release.history import Release, ReleaseHistory
+from pytest_zkrollback.rollback.decision import Seen, decide, judge_migration_guard, recommend
+from pytest_zkrollback.rollback.impact import (
+    commit_of,
+    judge_health_once,
+    judge_many_commits,
+    judge_replicas,
+    judge_users_impacted,
+)
+
+# users, cause, fix, migration, commits: y yes, n no, ? unknown, * any. Written from the runbook:
+# users impacted, root cause unclear, several commits stand under Rollback; a small fix and an irreversible
+# migration under Hotfix Forward; "Default to rollback when in doubt - restoring service is the priority".
+# Each combination belongs to exactly one class.
+CLASSES = [
+    # Users are impacted: the runbook's column Rollback; if a hotfix signal says yes too, that is doubt.
+    ("y****", Way.ROLLBACK),
+    # Users are not impacted, but the cause is unclear: Rollback, or doubt.
+    ("ny***", Way.ROLLBACK),
+    # ... but several commits went out: Rollback, or doubt.
+    ("nn**y", Way.ROLLBACK),
+    ("n?**y", Way.ROLLBACK),
+    # Users are not impacted and nothing speaks for Rollback; the fix is small: Hotfix Forward.
+    ("nny*n", Way.HOTFIX),
+    ("nny*?", Way.HOTFIX),
+    ("n?y*n", Way.HOTFIX),
+    ("n?y*?", Way.HOTFIX),
+    # ... or the migration cannot be undone: Hotfix Forward.
+    ("nnnyn", Way.HOTFIX),
+    ("nnny?", Way.HOTFIX),
+    ("n?nyn", Way.HOTFIX),
+    ("n?ny?", Way.HOTFIX),
+    ("nn?yn", Way.HOTFIX),
+    ("nn?y?", Way.HOTFIX),
+    ("n??yn", Way.HOTFIX),
+    ("n??y?", Way.HOTFIX),
+    # Nothing speaks for anything: in doubt, Rollback.
+    ("nnnnn", Way.ROLLBACK),
+    ("nnnn?", Way.ROLLBACK),
+    ("nnn?n", Way.ROLLBACK),
+    ("nnn??", Way.ROLLBACK),
+    ("nn?nn", Way.ROLLBACK),
+    ("nn?n?", Way.ROLLBACK),
+    ("nn??n", Way.ROLLBACK),
+    ("nn???", Way.ROLLBACK),
+    ("n?nnn", Way.ROLLBACK),
+    ("n?nn?", Way.ROLLBACK),
+    ("n?n?n", Way.ROLLBACK),
+    ("n?n??", Way.ROLLBACK),
+    ("n??nn", Way.ROLLBACK),
+    ("n??n?", Way.ROLLBACK),
+    ("n???n", Way.ROLLBACK),
+    ("n????", Way.ROLLBACK),
+    # Nobody knows whether users are impacted: that is doubt, whatever else is said.
+    ("?****", Way.ROLLBACK),
+]
+LETTERS = {"y": Answer.YES, "n": Answer.NO, "?": Answer.UNKNOWN}
+
+
+def members(pattern):
+    return ["".join(one) for one in itertools.product(*("yn?" if c == "*" else c for c in pattern))]
+
+
+def answers(letters):
+    return dict(zip(SignalName, map(LETTERS.__getitem__, letters), strict=True))
+
+
+def test_the_classes_hold_all_243_combinations_once():
+    found = [one for pattern, _ in CLASSES for one in members(pattern)]
+    assert len(found) == len(set(found)) == 3**5
+
+
+@pytest.mark.parametrize(("pattern", "expected"), CLASSES)
+def test_the_recommendation_is_the_runbooks(pattern, expected):
+    for one in members(pattern):
+        assert recommend(answers(one))[0] is expected, one
+
+
+@pytest.mark.parametrize(
+    ("letters", "reasons"),
+    [
+        ("y????", ("Users actively impacted: speaks for rollback.",)),
+        (
+            "y?y??",
+            (
+                "Users actively impacted: speaks for rollback.",
+                "Fix is obvious and small (< 30 min): speaks for hotfix forward.",
+                "The signals disagree. Default to rollback when in doubt: restoring service is the priority.",
+            ),
+        ),
+        (
+            "n??y?",
+            (
+                "Database migration ran (non-reversible): speaks for hotfix forward.",
+                "Users are not impacted, and nothing speaks for rollback.",
+            ),
+        ),
+        (
+            "?????",
+            (
+                "No signal speaks for either way. Default to rollback when in doubt: restoring service is "
+                "the priority.",
+            ),
+        ),
+    ],
+)
+def test_its_reasons(letters, reasons):
+    assert recommend(answers(letters))[1] == reasons
+
+
+def test_the_options_know_the_same_signals():
+    assert tuple(SignalName) == SIGNALS
+
+
+USERS, MIGRATION = SignalName.USERS_IMPACTED, SignalName.MIGRATION_IRREVERSIBLE
+
+
+def signal(decision, name):
+    return next((one.answer, one.source, one.evidence) for one in decision.signals if one.name is name)
+
+
+def test_the_operators_word_stands_and_what_was_seen_stays_beside_it():
+    decision = decide({USERS: Seen(Answer.NO, "cluster", "all well")}, {USERS: Answer.YES}, "roll back")
+    assert signal(decision, USERS) == (
+        "yes",
+        "operator",
+        "the operator says yes; cluster says no: all well",
+    )
+
+
+def test_the_operator_cannot_deny_a_migration_that_was_seen():
+    seen = {MIGRATION: Seen(Answer.YES, "alembic", "0007 drops a column")}
+    decision = decide(seen, {MIGRATION: Answer.NO}, "roll back")
+    assert signal(decision, MIGRATION)[0] == "yes"
+    guard = judge_migration_guard(decision)
+    assert (guard.state, guard.override) == ("refused", "--rollback-override=migration=REASON")
+    assert "0007 drops a column" in guard.evidence
+
+
+@pytest.mark.parametrize(
+    ("seen", "said", "state"),
+    [
+        ({}, {}, "warned"),
+        ({MIGRATION: Seen(Answer.UNKNOWN, "migrations", "no answer")}, {}, "warned"),
+        ({MIGRATION: Seen(Answer.NO, "migrations", "none ran")}, {}, "ok"),
+        ({}, {MIGRATION: Answer.YES}, "refused"),
+        ({MIGRATION: Seen(Answer.NO, "migrations", "none ran")}, {MIGRATION: Answer.YES}, "refused"),
+    ],
+)
+def test_unknown_never_refuses(seen, said, state):
+    assert judge_migration_guard(decide(seen, said, "roll back")).state == state
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ([(True, "a"), (True, "b")], (Answer.NO, "a; b")),
+        ([(True, "a"), (False, "b")], (Answer.YES, "b")),
+        ([(None, "a"), (False, "b")], (Answer.YES, "b")),
+        ([(True, "a"), (None, "b")], (Answer.UNKNOWN, "a; b")),
+        ([], (Answer.UNKNOWN, "")),
+    ],
+)
+def test_users_are_impacted_if_one_thing_is_not_well(asked, expected):
+    seen = judge_users_impacted(asked)
+    assert (seen.answer, seen.evidence) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "well"),
+    [
+        ({"spec": {"replicas": 3}, "status": {"availableReplicas": 3}}, True),
+        ({"spec": {"replicas": 3}, "status": {"availableReplicas": 2}}, False),
+        ({"spec": {"replicas": 3}, "status": {}}, False),
+        ({"spec": {"replicas": 0}, "status": {}}, True),
+        # A surge pod that is not available takes nothing from anybody.
+        ({"spec": {"replicas": 3}, "status": {"availableReplicas": 3, "unavailableReplicas": 3}}, True),
+        ({"spec": {}, "status": {"desiredNumberScheduled": 2, "numberAvailable": 1}}, False),
+    ],
+)
+def test_replicas(found, well):
+    assert judge_replicas("api", found)[0] is well
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "well"),
+    [
+        (200, b'{"database": "ok"}', True),
+        (200, b'{"database": "error"}', False),
+        (200, b"{}", False),
+        (200, b"[]", False),
+        (200, b"<html>", False),
+        (503, b'{"database": "ok"}', False),
+    ],
+)
+def test_health_once(status, body, well):
+    assert (
+        judge_health_once("/health", HttpAnswer(status, {}, body, False, 0.1), {"database": "ok"})[0] is well
+    )
+
+
+def revision(number, app_version="", images=()):
+    at = datetime(2026, 11, 24, tzinfo=UTC)
+    return Revision(
+        revision=number,
+        status="superseded",
+        chart="c-1",
+        app_version=app_version,
+        images=images,
+        deployed_at=at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("app_version", "images", "commit"),
+    [
+        ("1.9.0-a7d20c4", (), "a7d20c4"),
+        ("", ("r:5000/app/backend:sha-a7d20c4f", "r:5000/app/web:1.9.0-a7d20c4"), "a7d20c4f"),
+        ("", ("app:1.9.0-a7d20c4", "app:1.9.0-b27e914"), None),
+        ("1.9.0", ("app:latest",), None),
+        ("20261124", (), None),  # a date, not a commit
+        ("", ("app@sha256:" + "a1" * 32,), None),  # a digest is no commit
+        ("", ("app:a7d20c4@sha256:" + "a1" * 32,), "a7d20c4"),
+    ],
+)
+def test_the_commit_of_a_revision(app_version, images, commit):
+    assert commit_of(revision(1, app_version, images)) == commit
+
+
+def history(*versions):
+    found = [Release(revision(n, f"1.{n}.0-{text}"), manifest="") for n, text in enumerate(versions, start=5)]
+    return ReleaseHistory("default", "zkprova", tuple(found))
+
+
+def fails(good, bad):
+    raise ProcessProblem("The git checkout does not know b27e914: fetch it.")
+
+
+@pytest.mark.parametrize(
+    ("versions", "count", "answer", "said"),
+    [
+        (("a7d20c4", "b27e914"), lambda good, bad: 1, "no", "1 commit from a7d20c4 to b27e914"),
+        (("a7d20c4", "b27e914"), lambda good, bad: 7, "yes", "7 commits from a7d20c4 to b27e914"),
+        (
+            ("a7d20c4", "b27e914"),
+            fails,
+            "unknown",
+            "revisions after the target: 6 (The git checkout does not know b27e914: fetch it.)",
+        ),
+        (
+            ("x", "y", "z"),
+            lambda good, bad: 1,
+            "yes",
+            "revisions after the target: 6, 7 (the revisions' tags and versions name no commit)",
+        ),
+        (
+            ("a7d20c4", "b27e914"),
+            None,
+            "unknown",
+            "revisions after the target: 6 (no git checkout is configured)",
+        ),
+    ],
+)
+def test_commits_since_the_last_good_deploy(versions, count, answer, said):
+    seen = judge_many_commits(history(*versions), 5, 4 + len(versions), count)
+    assert (seen.answer, seen.evidence) == (answer, said)
+
+
+def test_the_last_lines_say_it_where_the_runbook_recommends_the_other_way():
+    hotfix = decide(
+        {USERS: Seen(Answer.NO, "cluster", "all well"), MIGRATION: Seen(Answer.YES, "alembic", "0007")},
+        {},
+        "roll back to revision 5",
+    )
+    said = "Decision: the runbook recommends hotfix forward (users-impacted no; migration-irreversible yes); "
+    assert said + "chosen: roll back to revision 5" in render_last_lines(verified(decision=hotfix), "r.html")
+    assert "Decision" not in render_last_lines(verified(), "r.html")

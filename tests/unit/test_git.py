@@ -1,0 +1,62 @@
+"""The git checkout, read for real."""
+
+import subprocess
+
+import pytest
+
+from pytest_zkrollback.clients.git import GitCheckout
+from pytest_zkrollback.clients.process import LocalProcesses
+from pytest_zkrollback.domain.errors import ProcessProblem
+
+
+def git(folder, *args):
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main"]
+    argv = ["git", "-C", str(folder), *who, *args]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    git(tmp_path, "init", "-q")
+    for number in range(3):
+        folder = tmp_path / "db" / "migrations"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.sql").write_text(f"-- {number}")
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-qm", f"{number}")
+    return GitCheckout(tmp_path, LocalProcesses()), git(tmp_path, "rev-list", "--reverse", "HEAD").split()
+
+
+def test_it_counts_and_reads_what_lies_between_two_commits(checkout):
+    repository, commits = checkout
+    assert repository.count_commits(commits[0], commits[2][:8]) == 2
+    assert repository.count_commits(commits[2], commits[0]) == 0
+    assert repository.read_files(commits[1], "db/migrations") == {"0.sql": "-- 0", "1.sql": "-- 1"}
+    assert repository.read_files(commits[1], "elsewhere") == {}
+    assert repository.on_branch(commits[0], "main")
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda one: one.resolve("0123456789"), "The git checkout does not know 0123456789: fetch it."),
+        (lambda one: one.resolve("--output=x"), "'--output=x' is no commit."),
+        (lambda one: one.on_branch("0123456789", "-x"), "'-x' is no branch."),
+    ],
+)
+def test_what_it_does_not_know_is_one_sentence(checkout, ask, said):
+    with pytest.raises(ProcessProblem) as caught:
+        ask(checkout[0])
+    assert str(caught.value) == said
+
+
+def test_fault_62_nothing_of_a_name_reaches_a_shell(checkout, tmp_path):
+    with pytest.raises(ProcessProblem):
+        checkout[0].resolve("a;touch pwned;$(touch pwned)")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_folder_that_is_no_checkout_is_said(tmp_path):
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(ProcessProblem, match="There is no git checkout at"):
+        GitCheckout(tmp_path / "nowhere", LocalProcesses()).resolve("0123456789")
