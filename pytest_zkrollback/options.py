@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from .options_github import parse_commit, refuse_two_ways
+from .options_signals import parse_signals
 
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
 

@@ -17,6 +17,7 @@ from pytest_zkrollback.domain.ports import Finished
 
 NAMESPACE, RELEASE = "shop", "app"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 OBJECTS = ("one", "two")
 START = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
@@ -151,6 +152,8 @@ class Release:
     # The API server.
 
     def get(self, path, query=None, timeout_s=5.0):
+        if path.startswith(f"{DEPLOYMENTS}/"):
+            raise NotFound(f"no {path}")  # asked for the decision only: no moment at which a story turns
         self._moment("before")
         with self._lock:
             found = self._get(path)
@@ -208,6 +211,8 @@ class Release:
         return saved
 
     def resource_path(self, api_version, kind, namespace, name=""):
+        if kind == "Deployment":
+            return f"{DEPLOYMENTS}/{name}"
         assert (api_version, kind, namespace) == ("v1", "ConfigMap", NAMESPACE)
         return f"{MAPS}/{name}" if name else MAPS
 
