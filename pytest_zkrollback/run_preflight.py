@@ -13,13 +13,13 @@ from .prompt import ask
 from .release.history import Release, ReleaseHistory
 from .release.manifest import parse_manifest, render_manifest_diff, secret_values
 from .release.standing import live_already
-from .rollback.all_guards import judge_guards, judge_pipeline_guards, judge_verify_guards
+from .rollback.all_guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
 from .rollback.guards import OVERRIDDEN, WARNED, Facts, refusals
 from .rollback.look import Look
 from .rollback.overrides import apply_overrides, overrides_used
 from .rollback.preflight import fetch_facts
 from .rollback.recover import recovery_reasons
-from .run_decision import outside_questions
+from .run_decision import note_decision, outside_questions
 from .scene import Scene
 
 # How long the operator may think at the terminal before no answer is an answer.
@@ -63,6 +63,9 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
         scribe.update(**_plan(scene, facts, facts.history.value))
         if _release(facts) is not None and request.target is not None and facts.dossier.value is None:
             scribe.event(f"what going back means was not gathered: {facts.dossier.why}", "zkrollback")
+    if request.target is not None:
+        guards = in_order((*guards, note_decision(scene, facts.outside)))
+        guards = apply_overrides(guards, _reasons(scene, facts), request.break_glass)
     if facts.server.value is not None:
         scribe.update(versions={**scribe.record.versions, "Kubernetes": facts.server.value})
     if facts.helm.value is not None:

@@ -12,7 +12,7 @@ class MigrationFinding:
     """One source's answer to: did a migration run between the target and the bad revision?
 
     ``ran`` and ``reversible`` are None where that is not known. ``observed`` is one sentence that an operator
-    can act on. ``complete``: its "none ran" is evidence; False where the application may migrate by itself.
+    can act on.
     """
 
     source: str
@@ -20,4 +20,3 @@ class MigrationFinding:
     observed: str
     evidence: tuple[Evidence, ...] = ()
     reversible: bool | None = None
-    complete: bool = True
