@@ -75,6 +75,7 @@ def refusal(
         f"The API server answered {status} to {method} {path}{words}.{wish}",
         status=status,
         retry_after_s=wait_s,
+        causes=_causes(body),
     )
 
 
@@ -120,6 +121,14 @@ def _status_message(body: bytes) -> str:
         return ""
     message = answer.get("message") if isinstance(answer, dict) else None
     return str(message)[:300].rstrip(".") if message else ""
+
+
+def _causes(body: bytes) -> tuple[tuple[str, str], ...]:
+    try:
+        found = json.loads(body)["details"]["causes"]
+        return tuple((str(one.get("field") or ""), str(one.get("message") or "")) for one in found)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ()
 
 
 def _retry_after_s(header: str | None) -> float | None:

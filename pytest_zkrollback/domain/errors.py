@@ -69,13 +69,22 @@ class BadAnswer(ClusterError):
     Attributes:
         status: HTTP status; 0 if the body was the trouble.
         retry_after_s: seconds the server asked to wait (``Retry-After``), or None.
+        causes: (field, message) of each cause in the server's Status, e.g. of each field conflict.
     """
 
-    def __init__(self, message: str, *, status: int = 0, retry_after_s: float | None = None) -> None:
-        """Keep the status and the server's wish to be left alone."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        retry_after_s: float | None = None,
+        causes: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Keep what the server said beside the message."""
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+        self.causes = causes
 
 
 class LockHeld(ZkRollbackError):

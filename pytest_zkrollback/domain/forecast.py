@@ -1,0 +1,69 @@
+"""The forecast: what this helm's rollback would meet, object by object. Part of the record's plan.
+
+Values of Secrets are in none of it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Will(StrEnum):
+    """What helm's attempt on an object comes to."""
+
+    APPLY = "will apply"
+    FAIL = "will fail"
+    UNKNOWN = "unknown"
+
+
+class FieldConflict(_Part):
+    """A field that the target sets and that somebody else owns (server-side apply)."""
+
+    manager: str = Field(description="who owns it, as the API server's managedFields name them")
+    field: str = Field(description="its path, e.g. .spec.replicas")
+    live: str = Field(default="", description="its value now; empty: not known or hidden")
+    target: str = Field(default="", description="what the target wants; empty: not known or hidden")
+
+
+class ObjectForecast(_Part):
+    """What happens to one object."""
+
+    what: str = Field(description="Kind/name")
+    action: str = Field(
+        description="change, create, delete, keep, build (not even that) or record (helm's own)"
+    )
+    will: Will = Field(description="will apply, will fail or unknown")
+    cause: str = Field(
+        default="",
+        description="conflict, immutable, invalid, forbidden, quota, admission, missing-kind or other",
+    )
+    why: str = Field(default="", description="the API server's words, or what is not known")
+    conflicts: tuple[FieldConflict, ...] = Field(default=(), description="for the cause conflict")
+
+
+class Forecast(_Part):
+    """What the rollback would do if helm ran now; from server-side dry runs, nothing was changed."""
+
+    will: Will = Field(
+        description="for the rollback as a whole: one object that fails makes helm stop halfway"
+    )
+    method: str = Field(description="server-side apply, or three-way patch")
+    objects: tuple[ObjectForecast, ...] = Field(default=(), description="every object of both revisions")
+    restarts: str = Field(default="", description="why no pod would restart; empty: some would, or not known")
+    unknown: tuple[str, ...] = Field(default=(), description="what no dry run can say")
+
+    @property
+    def failing(self) -> tuple[ObjectForecast, ...]:
+        """The objects on which helm would stop."""
+        return tuple(each for each in self.objects if each.will is Will.FAIL)
+
+    @property
+    def forcible(self) -> bool:
+        """Whether conflicts alone stand in the way, which ``--force-conflicts`` overwrites."""
+        return bool(self.failing) and all(each.cause == "conflict" for each in self.failing)

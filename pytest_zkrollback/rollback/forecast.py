@@ -1,0 +1,336 @@
+"""The forecast: every object of both revisions is tried by dry run, exactly as this helm would apply it.
+
+helm goes through the target's objects in their order, then deletes what only the head has; the first change
+that fails leaves a release of which half is applied and nothing deployed (helm-measured.md, 4).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, ZkRollbackError
+from ..domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
+from ..domain.observation import JsonObject
+from ..domain.ports import Kube
+from ..release.changes import by_identity, pod_references
+from ..release.dryrun import manager_of, stamped, try_apply, try_create, try_delete, try_patch
+from ..release.history import Release, rollback_hooks
+from ..release.manifest import WORKLOAD_KINDS, Identity, is_kept, pod_template
+from ..release.parallel import fetch_each
+
+if TYPE_CHECKING:
+    from .look import Look
+
+_CONFLICT, _INVALID = 409, 422
+_SHOWN_CHARS = 120
+_WORKERS = 10
+
+
+@dataclass
+class Rehearsal:
+    """One dry run through all objects. ``server_side``: Helm 4 on a target that was applied so."""
+
+    kube: Kube
+    namespace: str
+    release: str
+    major: int
+    server_side: bool
+    timeout_s: float
+    before: Mapping[Identity, JsonObject]
+    defined: frozenset[tuple[str, str]] = frozenset()  # (API version, kind) of the target's own definitions
+    after: dict[Identity, JsonObject] = field(default_factory=dict)  # as they would be
+    live: dict[Identity, JsonObject] = field(default_factory=dict)
+
+    def apply(self, key: Identity, item: JsonObject) -> ObjectForecast:
+        """What helm does with an object of the target."""
+        try:
+            folder, path = self._paths(key)
+        except ClusterError as error:
+            return self._not_built(key, error)
+        wanted = stamped(item, self.release, self.namespace)
+        action = "change"
+        try:
+            live = self._live(path)
+            if live is None:
+                action = "create"
+                created = (
+                    try_apply(self.kube, path, wanted, self.timeout_s)
+                    if self.server_side
+                    else try_create(self.kube, folder, wanted, self.timeout_s)
+                )
+                self.after[key] = created
+            else:
+                self.live[key] = live
+                self.after[key] = self._change(key, path, wanted, live)
+        except ClusterError as error:
+            return _failed(key, action, error, self.live.get(key), wanted)
+        return ObjectForecast(what=key.label, action=action, will=Will.APPLY)
+
+    def _change(self, key: Identity, path: str, wanted: JsonObject, live: JsonObject) -> JsonObject:
+        if self.server_side:
+            return try_apply(self.kube, path, wanted, self.timeout_s)
+        original = self.before.get(key, live)
+        return try_patch(self.kube, path, original, wanted, live, self.timeout_s)
+
+    def delete(self, key: Identity) -> ObjectForecast:
+        """What helm does with an object that only the head has."""
+        try:
+            live = self._live(self._paths(key)[1])
+        except NotFound:
+            why = f"{key.kind} is no longer served, and its objects went with it"
+            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why=why)
+        except ClusterError as error:
+            why = f"it cannot be read, so helm leaves it where it is: {error}"
+            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why=why)
+        if live is None:
+            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why="it is gone already")
+        if is_kept(live):
+            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why="its policy is keep")
+        try:
+            try_delete(self.kube, self._paths(key)[1], self.timeout_s)
+        except NotFound:
+            pass
+        except ClusterError as error:
+            if self.major >= 4:
+                return _failed(key, "delete", error, None, {})
+            why = f"Helm 3 does not mind that it cannot be deleted: {error}"
+            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why=why)
+        return ObjectForecast(what=key.label, action="delete", will=Will.APPLY)
+
+    def record(self, number: int) -> ObjectForecast:
+        """helm's own Secret, which it writes before anything else."""
+        name = f"sh.helm.release.v1.{self.release}.v{number}"
+        body: JsonObject = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "type": "helm.sh/release.v1",
+            "data": {"release": ""},
+        }
+        key = Identity("v1", "Secret", self.namespace, name)
+        try:
+            try_create(self.kube, self._paths(key)[0], body, self.timeout_s)
+        except ClusterError as error:
+            return _failed(key, "record", error, None, {})
+        return ObjectForecast(what=key.label, action="record", will=Will.APPLY)
+
+    def _paths(self, key: Identity) -> tuple[str, str]:
+        """Those of the kind and of the object. Raises NotFound if the server does not serve the kind."""
+        folder = self.kube.resource_path(key.api_version, key.kind, key.namespace)
+        return folder, f"{folder}/{quote(key.name, safe='')}"
+
+    def _live(self, path: str) -> JsonObject | None:
+        try:
+            return self.kube.get(path, timeout_s=self.timeout_s)
+        except NotFound:
+            return None
+
+    def _not_built(self, key: Identity, error: ClusterError) -> ObjectForecast:
+        """helm builds the target's objects before it changes anything: a kind that is not served stops it."""
+        why = str(error)
+        if isinstance(error, NotFound) and (key.api_version, key.kind) in self.defined:
+            why = f"{key.kind} is only served once the target's own CustomResourceDefinition is there"
+        elif isinstance(error, NotFound):
+            return self._not_served(key)
+        return ObjectForecast(what=key.label, action="build", will=Will.UNKNOWN, why=why)
+
+    @staticmethod
+    def _not_served(key: Identity) -> ObjectForecast:
+        why = f"the API server does not serve {key.kind} in {key.api_version}"
+        return ObjectForecast(what=key.label, action="build", will=Will.FAIL, cause="missing-kind", why=why)
+
+
+def make_forecast(
+    kube: Kube, namespace: str, look: Look, major: int, timeout_s: float = 3.0
+) -> Forecast | None:
+    """The forecast; None where there is no target. Raises the ZkRollbackErrors of the history."""
+    history, target = look.history(), look.target
+    if target is None:
+        return None
+    head = history.head
+    objects = look.objects_of(target)
+    before, wanted = by_identity(look.objects_of(head)), by_identity(objects)
+    server_side = major >= 4 and target.apply_method == "ssa"
+    rehearsal = Rehearsal(
+        kube, namespace, history.name, major, server_side, timeout_s, before, _defined(objects)
+    )
+    gone = [key for key in before if key not in wanted]
+    jobs: list[tuple[str, Any]] = [("record", head.revision.revision + 1)]
+    jobs += [("apply", key) for key in wanted] + [("delete", key) for key in gone]
+
+    def work(job: tuple[str, Any]) -> ObjectForecast:
+        if job[0] == "record":
+            return rehearsal.record(job[1])
+        return rehearsal.delete(job[1]) if job[0] == "delete" else rehearsal.apply(job[1], wanted[job[1]])
+
+    found = tuple(each for each in fetch_each(work, jobs, _WORKERS) if isinstance(each, ObjectForecast))
+    found += _quota(kube, namespace, found)
+    unknown = tuple(_unknown(target, found))
+    return Forecast(
+        will=_whole(found, unknown),
+        method="server-side apply" if server_side else "three-way patch",
+        objects=found,
+        restarts=_restarts(rehearsal, wanted) if len(found) >= len(jobs) else "",
+        unknown=unknown,
+    )
+
+
+def _defined(objects: Sequence[JsonObject]) -> frozenset[tuple[str, str]]:
+    """(API version, kind) of what the target's own CustomResourceDefinitions define."""
+    specs = [item.get("spec") or {} for item in objects if item["kind"] == "CustomResourceDefinition"]
+    return frozenset(
+        (f"{spec.get('group')}/{version.get('name')}", str((spec.get("names") or {}).get("kind")))
+        for spec in specs
+        for version in spec.get("versions") or ()
+    )
+
+
+def _whole(found: Sequence[ObjectForecast], unknown: Sequence[str]) -> Will:
+    words = {each.will for each in found}
+    if Will.FAIL in words:
+        return Will.FAIL
+    return Will.UNKNOWN if Will.UNKNOWN in words or unknown else Will.APPLY
+
+
+def _unknown(target: Release, found: Sequence[ObjectForecast]) -> list[str]:
+    said = [
+        f"hook {hook.get('kind')}/{hook.get('name')}: no dry run says whether it works"
+        for hook in rollback_hooks(target)
+    ]
+    return said + [f"{each.what}: {each.why}" for each in found if each.will is Will.UNKNOWN]
+
+
+def _failed(
+    key: Identity, action: str, error: ClusterError, live: JsonObject | None, wanted: JsonObject
+) -> ObjectForecast:
+    cause = _cause(error)
+    conflicts: tuple[FieldConflict, ...] = ()
+    if cause == "conflict" and isinstance(error, BadAnswer):
+        conflicts = tuple(
+            FieldConflict(
+                manager=manager_of(message),
+                field=name,
+                live=_value(key, live, name),
+                target=_value(key, wanted, name),
+            )
+            for name, message in error.causes
+        )
+    will = Will.UNKNOWN if cause == "unanswered" else Will.FAIL
+    why = str(error) if key.kind != "Secret" or cause in ("forbidden", "quota") else f"{cause} (hidden)"
+    return ObjectForecast(what=key.label, action=action, will=will, cause=cause, why=why, conflicts=conflicts)
+
+
+def _cause(error: ClusterError) -> str:
+    text = str(error)
+    if "exceeded quota" in text:
+        return "quota"
+    if isinstance(error, Forbidden):
+        return "admission" if "admission" in text or "ValidatingAdmissionPolicy" in text else "forbidden"
+    if isinstance(error, BadAnswer):
+        if error.status == _CONFLICT and any("conflict with" in message for _, message in error.causes):
+            return "conflict"
+        if "denied the request" in text or "ValidatingAdmissionPolicy" in text:
+            return "admission"
+        if "immutable" in text or "may not change" in text or "cannot change" in text:
+            return "immutable"
+        if 400 <= error.status < 500 and error.status != 429:
+            return "invalid" if error.status == _INVALID else "other"
+    return "unanswered"
+
+
+def _value(key: Identity, item: JsonObject | None, path: str) -> str:
+    """The value at ``.spec.containers[name="app"].image``; nothing of a Secret."""
+    if key.kind == "Secret" or item is None:
+        return ""
+    node: Any = item
+    for name, _, selector in _steps(path):
+        if name:
+            node = node.get(name) if isinstance(node, dict) else None
+        if selector and isinstance(node, list):
+            wanted = dict(part.split("=", 1) for part in selector.split(",") if "=" in part)
+            node = next(
+                (
+                    each
+                    for each in node
+                    if isinstance(each, dict)
+                    and all(str(each.get(one)) == value.strip('"') for one, value in wanted.items())
+                ),
+                None,
+            )
+    text = "" if node is None else str(node)
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
+
+
+def _steps(path: str) -> list[tuple[str, str, str]]:
+    """``(name, "[", selector)`` of each part of a field path."""
+    parts: list[tuple[str, str, str]] = []
+    rest = path
+    while rest:
+        if rest.startswith("["):
+            inside, _, rest = rest[1:].partition("]")
+            parts.append(("", "[", inside))
+            continue
+        rest = rest.removeprefix(".")
+        end = min((at for at in (rest.find("."), rest.find("[")) if at >= 0), default=len(rest))
+        parts.append((rest[:end], "", ""))
+        rest = rest[end:]
+        if not end:
+            break
+    return parts
+
+
+def _quota(kube: Kube, namespace: str, found: Sequence[ObjectForecast]) -> tuple[ObjectForecast, ...]:
+    """Objects that fit into the quota one by one, and not together; a dry run counts each alone."""
+    created = Counter(_counted(each.what) for each in found if each.action in ("create", "record"))
+    if any(each.will is Will.FAIL for each in found) or max(created.values(), default=0) < 2:
+        return ()
+    try:
+        quotas = kube.list(f"/api/v1/namespaces/{quote(namespace, safe='')}/resourcequotas")
+    except ZkRollbackError as error:
+        why = f"whether a quota allows all new objects together: {error}"
+        return (ObjectForecast(what="ResourceQuota", action="create", will=Will.UNKNOWN, why=why),)
+    for quota in quotas:
+        status = quota.get("status") or {}
+        for name, hard in (status.get("hard") or {}).items():
+            kind = name.removeprefix("count/").partition(".")[0].rstrip("s")
+            used = str((status.get("used") or {}).get(name, "0"))
+            if str(hard).isdigit() and used.isdigit() and created[kind] > int(hard) - int(used):
+                why = f"{created[kind]} are to be created, and {name} allows {int(hard) - int(used)} more"
+                label = f"ResourceQuota/{quota['metadata']['name']}"
+                return (ObjectForecast(what=label, action="create", will=Will.FAIL, cause="quota", why=why),)
+    return ()
+
+
+def _counted(label: str) -> str:
+    """``Deployment/api`` as a quota counts it, without its plural: ``deployment``."""
+    return label.partition("/")[0].lower().rstrip("s")
+
+
+def _restarts(rehearsal: Rehearsal, wanted: Mapping[Identity, JsonObject]) -> str:
+    """Why no pod would restart, so that success would change nothing for users; empty: some would."""
+    workloads = [key for key in wanted if key.kind in WORKLOAD_KINDS]
+    if not workloads or any(key not in rehearsal.after for key in workloads):
+        return ""
+    for key in workloads:
+        live = rehearsal.live.get(key)
+        if live is None or pod_template(live) != pod_template(rehearsal.after[key]):
+            return ""
+    changed = {
+        (key.kind, key.name)
+        for key, item in rehearsal.after.items()
+        if key.kind in ("ConfigMap", "Secret") and _content(item) != _content(rehearsal.live.get(key) or {})
+    }
+    read = {pair for key in workloads for pair in pod_references(pod_template(wanted[key]) or {})}
+    used = [f"{kind}/{name}" for kind, name in sorted(changed & read)]
+    said = "no pod template changes: the same images (a mutable tag?) and settings"
+    if used:
+        said += f"; {', '.join(used)} changes, and nothing restarts the pods that read it"
+    return said
+
+
+def _content(item: JsonObject) -> tuple[Any, Any]:
+    return item.get("data"), item.get("binaryData")
