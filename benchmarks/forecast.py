@@ -27,8 +27,9 @@ from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
 _HEAD = """# Forecast against reality
 
 Made by `benchmarks/forecast.py`: each situation was made on the drill cluster with the real helm, forecast by
-server-side dry runs, and then really rolled back. A forecast says "will apply", "will fail" (and on which objects),
-or "unknown" where no dry run can tell. Contradicted by reality: {wrong} of {total}. Unknown: {unknown}.
+server-side dry runs, and then really rolled back. A forecast says "will apply", "will fail" (and on which
+objects), or "unknown" where no dry run can tell. Contradicted by reality: {wrong} of {total}. Unknown:
+{unknown}.
 
 | Situation | Helm | Forecast | Reality | On what, and why |
 |---|---|---|---|---|

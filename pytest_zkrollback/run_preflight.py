@@ -202,6 +202,7 @@ def _plan(scene: Scene, facts: Facts, history: ReleaseHistory) -> dict[str, obje
             bad=bad.revision if bad else None,
             history=history.revisions,
             diff=_diff(scene, bad, wanted) if bad and wanted else "",
+            forecast=facts.forecast.value,
             dossier=facts.dossier.value,
         ),
     }

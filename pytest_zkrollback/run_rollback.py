@@ -95,7 +95,16 @@ def _argv(scene: Scene, target: int, version: HelmVersion, *, no_hooks: bool) ->
         description=scene.redactor.text(f"Rollback to {target}: {why}" if why else f"Rollback to {target}"),
         version=version,
         no_hooks=no_hooks,
+        force_conflicts=_forces(scene),
     )
+
+
+def _forces(scene: Scene) -> bool:
+    """Whether conflicts alone were forecast, and the operator set that guard aside."""
+    record = scene.scribe.record
+    forecast = record.plan.forecast
+    aside = any(each.id == "forecast" and each.kind == "guard" for each in record.overrides)
+    return aside and forecast is not None and forecast.forcible
 
 
 def _run_helm(

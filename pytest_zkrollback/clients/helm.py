@@ -24,9 +24,13 @@ class Major:
     """What differs between the supported majors."""
 
     description: bool  # `helm rollback --description` exists
+    force_conflicts: bool  # `--force-conflicts` exists, for what is server-side applied
 
 
-MAJORS = {3: Major(description=False), 4: Major(description=True)}
+MAJORS = {
+    3: Major(description=False, force_conflicts=False),
+    4: Major(description=True, force_conflicts=True),
+}
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,17 @@ class HelmCli:
         description: str,
         version: HelmVersion,
         no_hooks: bool = False,
+        force_conflicts: bool = False,
     ) -> list[str]:
         """``helm rollback RELEASE N``: never pruning (--history-max 0), never waiting (we judge).
 
-        ``no_hooks``: of a stranded release whose hook failed or hung, and would again.
+        ``no_hooks``: of a stranded release whose hook failed or hung, and would again. ``force_conflicts``:
+        the operator accepted that fields are taken from their managers.
         """
         argv = [self.binary, "rollback", release, str(revision), *self._scope]
         argv += ["--timeout", f"{int(timeout_s)}s", "--history-max", "0"]
+        if force_conflicts and MAJORS[version.major].force_conflicts:
+            argv += ["--force-conflicts"]
         if no_hooks:
             argv += ["--no-hooks"]
         if MAJORS[version.major].description:

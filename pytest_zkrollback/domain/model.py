@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from .decision import Decision
 from .dossier import Dossier
+from .forecast import Forecast
 from .github import Github
 from .times import Time
 from .verdict import Evidence, Word
@@ -153,6 +154,7 @@ class Plan(_Part):
     target: Revision | None = Field(default=None, description="the revision to go back to")
     bad: Revision | None = Field(default=None, description="the revision that is rolled away from")
     history: tuple[Revision, ...] = Field(default=(), description="the release's history, oldest first")
+    forecast: Forecast | None = Field(default=None, description="what helm would meet, object by object")
     diff: str = Field(default="", description="manifest diff, from the bad revision to the target")
     dossier: Dossier | None = Field(default=None, description="what going back to the target means")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..domain.dossier import Change, Dossier
+from ..domain.forecast import ObjectForecast
 from ..domain.model import Record
 from .times import duration, moment
 
@@ -13,11 +14,10 @@ _FEW = 4
 
 
 def dossier_parts(record: Record) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """(heading, lines) of all that is known of the target; empty without a dossier."""
+    """(heading, lines) of all that is known of the target and of going there; empty where nothing is."""
     dossier = record.plan.dossier
-    if dossier is None:
-        return ()
-    return tuple((heading, lines) for heading, lines in _parts(record, dossier) if lines)
+    parts = [*_forecast(record), *(_parts(record, dossier) if dossier is not None else ())]
+    return tuple((heading, lines) for heading, lines in parts if lines)
 
 
 def render_dossier_lines(record: Record) -> list[str]:
@@ -49,6 +49,24 @@ def _parts(record: Record, dossier: Dossier) -> Iterator[tuple[str, tuple[str, .
     )
     yield "Drift", dossier.drift
     yield "Not known", dossier.unknown
+
+
+def _forecast(record: Record) -> Iterator[tuple[str, tuple[str, ...]]]:
+    forecast = record.plan.forecast
+    if forecast is None:
+        return
+    yield "Forecast", (f"helm {forecast.will} ({forecast.method}, {len(forecast.objects)} objects tried)",)
+    yield "Would fail", tuple(line for each in forecast.failing for line in _failure(each))
+    yield "No restart", (forecast.restarts,) if forecast.restarts else ()
+    yield "Cannot be tried", forecast.unknown
+
+
+def _failure(failing: ObjectForecast) -> Iterator[str]:
+    if not failing.conflicts:
+        yield f"{failing.what}: {failing.cause}: {failing.why}"
+    for each in failing.conflicts:
+        owner = f"{failing.what} {each.field} belongs to {each.manager or 'somebody'}"
+        yield f"{owner}: {each.live or '(none)'} -> {each.target or '(none)'}"
 
 
 def _target(record: Record, dossier: Dossier) -> Iterator[str]:

@@ -19,6 +19,7 @@ from .guards import (
     judge_protected,
     judge_release,
 )
+from .guards_forecast import judge_forecast
 from .guards_release import (
     judge_deployed,
     judge_deploying,
@@ -52,6 +53,7 @@ def judge_guards(
         judge_pending(facts.history, facts.now),
         judge_deployed(facts.history),
         judge_target(facts.history, facts.choice),
+        judge_forecast(facts.forecast, facts.helm),
         judge_gitops(facts),
         judge_deploying(facts),
         judge_hpa(facts, target),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
     from ..domain.dossier import Dossier
     from ..domain.environment import Environment
+    from ..domain.forecast import Forecast
     from ..domain.observation import JsonObject
     from ..release.equivalence import Live
     from ..release.history import ReleaseHistory
@@ -42,6 +43,7 @@ GUARDS = {
     "deployed": "a history that does not say what runs",
     "target": "going back to a revision that never worked, or that is not there",
     "migration": "old code on a database that cannot be taken back to it",
+    "forecast": "helm applying half of the objects and stopping, with no revision deployed",
     "gitops": "a controller that puts the bad version back within minutes",
     "deploying": "two pairs of hands on the same workloads",
     "hpa": "a rollback that takes replicas away from an autoscaler",
@@ -82,7 +84,8 @@ class Facts:
 
     ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version;
     ``lock`` is the lock's state if nobody alive holds it, else LockHeld; ``live`` are the live objects of
-    the head and the target; ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
+    the head and the target; ``forecast`` what helm would meet;
+    ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
     HorizontalPodAutoscalers; ``hook_jobs`` the live Jobs of hooks, asked
     for a recovery only; ``elsewhere``: whether ConfigMaps hold a release of this name; ``driver`` is
     the operator's HELM_DRIVER; ``now`` the server's time; ``outside`` the decision's signals by name.
@@ -100,6 +103,7 @@ class Facts:
     scalers: Answer[Sequence[JsonObject]] = Answer()
     elsewhere: Answer[bool] = Answer()
     dossier: Answer[Dossier | None] = Answer()
+    forecast: Answer[Forecast | None] = Answer()
     hook_jobs: Answer[Sequence[JsonObject]] = Answer()
     driver: str = ""
     now: datetime = _NEVER

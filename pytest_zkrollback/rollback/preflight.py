@@ -10,8 +10,9 @@ from urllib.parse import quote
 from ..domain.errors import HelmProblem, ZkRollbackError
 from ..release.owners import Owner, fetch_idle, find_owners
 from .dossier import gather_dossier
+from .forecast import make_forecast
 from .guards import Answer, Facts
-from .look import Look
+from .look import Look, Once
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmCli
@@ -83,8 +84,10 @@ def fetch_facts(
         "server": lambda: str(kube.get("/version")["gitVersion"]),
     }
     if writes:
+        version = Once(lambda: helm().fetch_version())
         questions |= {
-            "helm": lambda: helm().fetch_version(),
+            "helm": version,
+            "forecast": lambda: make_forecast(kube, env.namespace, look, version().major),
             "denied": denied,
             "lock": fetch_lock,
             "live": look.live,

@@ -133,7 +133,10 @@ def immutable_selector(incident):
 
 def test_fault_31_half_applied_is_said_object_by_object_and_led_out(either):
     immutable_selector(either)
-    failed = either.run("--rollback-to=5")
+    refused = either.run("--rollback-to=5")
+    assert (refused.code, refused.record["helm"]["ran"]) == (1, False)
+    assert "Deployment/zkprova-zkprova-backend: immutable" in refused.guard("forecast")["evidence"]
+    failed = either.run("--rollback-to=5", "--rollback-override=forecast=to see it fail")
     rollback = failed.item("rollback")
     assert (failed.code, rollback["verdict"]) == (1, "FAIL")
     assert "field is immutable" in json.dumps(failed.record["helm"])
@@ -143,7 +146,7 @@ def test_fault_31_half_applied_is_said_object_by_object_and_led_out(either):
     lines = dict(line.split(None, 1) for line in table.splitlines())
     assert lines["Deployment/zkprova-zkprova-backend"] == "as in revision 6"
     assert lines["Deployment/zkprova-zkprova-frontend"] == "as in revision 5"
-    assert "pytest --env=test --rollback-recover" in "\n".join(failed.record["next_commands"])
+    assert "--rollback-recover" in "\n".join(failed.record["next_commands"])
     assert not [row for row in either.revisions() if row[1] == "deployed"]
 
     done = either.run("--rollback-recover", "--rollback-to=4")

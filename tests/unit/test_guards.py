@@ -8,6 +8,7 @@ import pytest
 from pytest_zkrollback.clients.helm import HelmVersion
 from pytest_zkrollback.domain.environment import Environment, Identity
 from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, Unreachable
+from pytest_zkrollback.domain.forecast import Forecast, Will
 from pytest_zkrollback.domain.model import Revision
 from pytest_zkrollback.release.equivalence import Live
 from pytest_zkrollback.release.history import Release, ReleaseHistory
@@ -47,6 +48,7 @@ def facts(**changes):
         "server": Answer(value="v1.37.2"),
         "helm": Answer(value=HelmVersion("v4.3.1", 4)),
         "denied": Answer(value=()),
+        "forecast": Answer(value=Forecast(will=Will.APPLY, method="server-side apply")),
         "lock": Answer(value=LockState()),
         "live": Answer(value={}),
         "owners": Answer(value=()),
@@ -85,6 +87,7 @@ def test_nothing_speaks_against_a_usual_rollback():
         ("pending", "ok"),
         ("deployed", "ok"),
         ("target", "ok"),
+        ("forecast", "ok"),
         ("gitops", "ok"),
         ("deploying", "ok"),
         ("hpa", "ok"),

@@ -1,0 +1,82 @@
+"""The guard that reads the forecast. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..domain.forecast import Forecast, ObjectForecast, Will
+from ..domain.model import Guard
+from .guards import OK, REFUSED, WARNED, Answer, way_past
+
+if TYPE_CHECKING:
+    from ..clients.helm import HelmVersion
+
+_FEW = 4
+
+
+def judge_forecast(answer: Answer[Forecast | None], helm: Answer[HelmVersion]) -> Guard:
+    """Nothing that this helm would apply is refused by a dry run; what nobody can say only warns."""
+    forecast = answer.value
+    if forecast is None:
+        why = "which helm it is, or what the target holds, is unknown"
+        if answer.error is not None or helm.value is not None:
+            why = answer.why
+        return Guard(
+            id="forecast", state=WARNED, evidence=f"whether helm could apply the target is unknown: {why}"
+        )
+    if forecast.failing:
+        return Guard(
+            id="forecast",
+            state=REFUSED,
+            evidence=f"helm would fail ({forecast.method}): {_listed(forecast.failing)}",
+            consequence=_consequence(forecast),
+            override=way_past("forecast"),
+        )
+    if forecast.will is Will.UNKNOWN:
+        said = "; ".join(forecast.unknown[:_FEW])
+        more = f"; {len(forecast.unknown) - _FEW} more" if len(forecast.unknown) > _FEW else ""
+        return Guard(
+            id="forecast",
+            state=WARNED,
+            evidence=f"{len(forecast.objects)} objects tried by dry run; not known is {said}{more}",
+        )
+    if forecast.restarts:
+        return Guard(
+            id="forecast",
+            state=WARNED,
+            evidence=f"helm will apply everything, and no pod would restart: {forecast.restarts}",
+            consequence="A rollback that succeeds and changes nothing for users.",
+        )
+    return Guard(
+        id="forecast",
+        state=OK,
+        evidence=f"{len(forecast.objects)} objects tried by dry run ({forecast.method}): all will apply",
+    )
+
+
+def _listed(failing: tuple[ObjectForecast, ...]) -> str:
+    said = [_one(each) for each in failing[:_FEW]]
+    if len(failing) > _FEW:
+        said.append(f"{len(failing) - _FEW} more objects")
+    return "; ".join(said)
+
+
+def _one(failing: ObjectForecast) -> str:
+    if not failing.conflicts:
+        return f"{failing.what}: {failing.cause}: {failing.why}"
+    fields = [
+        f"{each.manager or 'somebody'} owns {each.field}"
+        + (f" ({each.live or '(none)'} -> {each.target or '(none)'})" if each.live or each.target else "")
+        for each in failing.conflicts[:_FEW]
+    ]
+    return f"{failing.what}: {', '.join(fields)}"
+
+
+def _consequence(forecast: Forecast) -> str:
+    if forecast.forcible:
+        return (
+            "Without --force-conflicts helm stops halfway and leaves no revision deployed. The override adds "
+            "it: the target's values win, and what those managers set is lost. The other choice is to let "
+            "them give the fields back first."
+        )
+    return "helm applies the other objects, stops, and leaves no revision deployed; no override mends that."

@@ -1,0 +1,66 @@
+"""Forecast against reality with both helms (all situations: benchmarks/forecast.py), and through the command."""
+
+import pytest
+from forecast_reality import play
+from forecast_situations import SITUATIONS
+from incident import Incident
+
+EIGHT = (
+    "calm",
+    "scale",
+    "hpa-and-replicas",
+    "immutable-selector",
+    "adopted",
+    "quota-for-both",
+    "rbac-no-patch",
+    "removed-api",
+)
+
+
+@pytest.mark.parametrize("major", [4, 3])
+@pytest.mark.parametrize("name", EIGHT)
+def test_reality_does_not_contradict_the_forecast(cluster, helm3, tmp_path, name, major):
+    cluster = type(cluster)(**{**vars(cluster), "binaries": {**cluster.binaries, "helm3": helm3}})
+    situation = next(each for each in SITUATIONS if each.name == name)
+    outcome = play(situation, cluster, major, tmp_path)
+    assert outcome.contradiction == ""
+    assert outcome.forecast.will != "unknown"
+
+
+@pytest.fixture
+def incident(running_cluster, binaries, tmp_path):
+    found = Incident(running_cluster, tmp_path, binaries["helm"])
+    yield found
+    found.close()
+
+
+def test_fault_31_a_conflict_is_known_before_and_forced_only_if_accepted(incident):
+    incident.kubectl("scale", "deployment/zkprova-zkprova-frontend", "--replicas=4")
+    refused = incident.run("--rollback-to=5")
+    assert (refused.code, refused.record["outcome"], refused.record["helm"]["ran"]) == (1, "refused", False)
+    guard = refused.guard("forecast")
+    assert guard["evidence"] == (
+        "helm would fail (server-side apply): Deployment/zkprova-zkprova-frontend: "
+        "kubectl owns .spec.replicas (4 -> 2)"
+    )
+    [failing] = [
+        each for each in refused.record["plan"]["forecast"]["objects"] if each["will"] == "will fail"
+    ]
+    assert failing["conflicts"] == [
+        {"manager": "kubectl", "field": ".spec.replicas", "live": "4", "target": "2"}
+    ]
+    assert (
+        "pytest --env=test --rollback-to=5 --rollback-override=forecast=accepted"
+        in refused.record["next_commands"]
+    )
+    assert incident.head() == 6
+    done = incident.run("--rollback-to=5", "--rollback-override=forecast=two are enough")
+    assert (done.code, done.record["outcome"]) == (0, "verified"), done.output
+    assert "--force-conflicts" in done.record["helm"]["argv"]
+    assert incident.revisions()[-1][:2] == (7, "deployed")
+
+
+def test_fault_68_a_rollback_that_would_restart_no_pod_is_said(incident):
+    incident.helm("rollback", "zkprova", "5", "--history-max", "0")
+    plan = incident.run("--rollback-to=5", "--rollback-plan")
+    assert "no pod would restart" in plan.guard("forecast")["evidence"]

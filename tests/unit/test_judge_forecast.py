@@ -1,0 +1,78 @@
+"""The forecast's guard: whole sentences for what is refused, what warns, what is fine."""
+
+import pytest
+
+from pytest_zkrollback.clients.helm import HelmVersion
+from pytest_zkrollback.domain.errors import Unreachable
+from pytest_zkrollback.domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
+from pytest_zkrollback.rollback.guards import Answer
+from pytest_zkrollback.rollback.guards_forecast import judge_forecast
+
+HELM = Answer(value=HelmVersion("v4.3.1", 4))
+FINE = ObjectForecast(what="ConfigMap/a", action="change", will=Will.APPLY)
+SCALED = ObjectForecast(
+    what="Deployment/api",
+    action="change",
+    will=Will.FAIL,
+    cause="conflict",
+    why="409",
+    conflicts=(FieldConflict(manager="kubectl", field=".spec.replicas", live="7", target="3"),),
+)
+FIXED = ObjectForecast(
+    what="Deployment/web", action="change", will=Will.FAIL, cause="immutable", why="selector is immutable"
+)
+
+
+def forecast(*objects, **more):
+    will = Will.FAIL if any(each.will is Will.FAIL for each in objects) else Will.APPLY
+    return Forecast(**{"will": will, "method": "server-side apply", "objects": objects, **more})
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "evidence"),
+    [
+        (forecast(FINE), "ok", "1 objects tried by dry run (server-side apply): all will apply"),
+        (
+            forecast(FINE, SCALED),
+            "refused",
+            "helm would fail (server-side apply): Deployment/api: kubectl owns .spec.replicas (7 -> 3)",
+        ),
+        (
+            forecast(SCALED, FIXED),
+            "refused",
+            "helm would fail (server-side apply): Deployment/api: kubectl owns .spec.replicas (7 -> 3); "
+            "Deployment/web: immutable: selector is immutable",
+        ),
+        (
+            forecast(FINE, restarts="no pod template changes"),
+            "warned",
+            "helm will apply everything, and no pod would restart: no pod template changes",
+        ),
+        (
+            forecast(FINE, will=Will.UNKNOWN, unknown=("hook Job/a: no dry run says whether it works",)),
+            "warned",
+            "1 objects tried by dry run; not known is hook Job/a: no dry run says whether it works",
+        ),
+    ],
+)
+def test_what_was_forecast_is_judged(found, state, evidence):
+    guard = judge_forecast(Answer(value=found), HELM)
+    assert (guard.state, guard.evidence) == (state, evidence)
+
+
+@pytest.mark.parametrize("objects", [(SCALED,), (SCALED, FINE)])
+def test_conflicts_alone_can_be_forced_and_the_guard_says_what_that_means(objects):
+    assert forecast(*objects).forcible
+    assert "--force-conflicts" in judge_forecast(Answer(value=forecast(*objects)), HELM).consequence
+
+
+@pytest.mark.parametrize("objects", [(FIXED,), (SCALED, FIXED), (FINE,), ()])
+def test_nothing_else_is_ever_forced(objects):
+    assert not forecast(*objects).forcible
+    if FIXED in objects:
+        assert "--force-conflicts" not in judge_forecast(Answer(value=forecast(*objects)), HELM).consequence
+
+
+@pytest.mark.parametrize("answer", [Answer(), Answer(error=Unreachable("cut off"))])
+def test_what_is_not_known_only_warns(answer):
+    assert judge_forecast(answer, HELM).state == "warned"
