@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -531,17 +532,24 @@ def test_other_stories_are_red_while_bad_and_green_after(running_cluster, binari
     incident.close()
 
 
-def drill_processes():
+@pytest.fixture
+def temporary():
+    """The drill's own temporary folder: a short path, because a socket's name has to fit behind it."""
+    with tempfile.TemporaryDirectory(prefix="zk-") as folder:
+        yield Path(folder)
+
+
+def drill_processes(temporary):
+    """Those of the drill that lies in this folder, and of no other that may run beside it."""
     listed = subprocess.run(["ps", "-eo", "args", "-ww"], capture_output=True, text=True, check=True)
-    return {line for line in listed.stdout.splitlines() if "zkrollback-drill-" in line}
+    return {line for line in listed.stdout.splitlines() if f"{temporary}/zkrollback-drill-" in line}
 
 
-def test_pytest_env_drill_does_all_of_it_and_leaves_nothing_running(tmp_path, running_cluster):
-    before = drill_processes()
+def test_pytest_env_drill_does_all_of_it_and_leaves_nothing_running(tmp_path, temporary, running_cluster):
     root = Path(__file__).parents[2]
     argv = [str(root / ".venv" / "bin" / "pytest"), "--env=drill", "--rollback-to=5"]
     argv.append(f"--zkrollback-report-dir={tmp_path / 'reports'}")
-    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TMPDIR": str(temporary)}
     done = subprocess.run(argv, cwd=root, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout
     record = json.loads((tmp_path / "reports" / "latest.json").read_text())
@@ -550,26 +558,25 @@ def test_pytest_env_drill_does_all_of_it_and_leaves_nothing_running(tmp_path, ru
     assert record["deliveries"][0]["ok"] is True
     migration = next(item for item in record["items"] if item["id"] == "migration")
     assert "No hook, Job or init container ran in revision 6." in migration["observed"]
-    wait_for(lambda: drill_processes() - before == set(), 10)
+    wait_for(lambda: not drill_processes(temporary), 10)
 
 
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name
 )
-def test_a_drill_that_is_ended_leaves_nothing_running(tmp_path, running_cluster, number):
-    before = drill_processes()
+def test_a_drill_that_is_ended_leaves_nothing_running(tmp_path, temporary, running_cluster, number):
     root = Path(__file__).parents[2]
     argv = [str(root / ".venv" / "bin" / "pytest"), "--env=drill", "--rollback-to=5"]
     argv.append(f"--zkrollback-report-dir={tmp_path / 'reports'}")
-    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TMPDIR": str(temporary)}
     process = subprocess.Popen(
         argv, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    wait_for(lambda: any("kube-scheduler" in line for line in drill_processes() - before), 120)
+    wait_for(lambda: any("kube-scheduler" in line for line in drill_processes(temporary)), 120)
     process.send_signal(number)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == (-9 if number == signal.SIGKILL else 2), output
-    wait_for(lambda: drill_processes() - before == set(), 10)
+    wait_for(lambda: not drill_processes(temporary), 10)
     record = json.loads((tmp_path / "reports" / "latest.json").read_text())
     assert record["helm"]["ran"] is False
     if number != signal.SIGKILL:
