@@ -126,7 +126,7 @@ def _rolled_away(scene: Scene, history: ReleaseHistory, revision: int) -> bool:
     wanted, bad = target_release(scene, history), scene.scribe.record.plan.bad
     if bad is None:
         return False
-    if wanted <= bad.revision:
+    if wanted <= bad.revision or not scene.request.through_github:
         return wanted < revision <= bad.revision
     target = history.content_of(wanted)
     equal = [
