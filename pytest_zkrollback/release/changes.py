@@ -27,6 +27,11 @@ _TAKES_ALONG = {
 Objects = Mapping[Identity, JsonObject]
 
 
+def is_secret_name(text: str) -> bool:
+    """Whether something of this name is likely to be secret."""
+    return _SECRET_NAME.search(text) is not None
+
+
 def by_identity(objects: Sequence[JsonObject]) -> dict[Identity, JsonObject]:
     """The objects of a manifest by what makes them these ones."""
     return {identity(item): item for item in objects}
@@ -80,7 +85,7 @@ def value_changes(live: JsonObject, target: JsonObject) -> tuple[Change, ...]:
     found = []
     for path in sorted({*old, *new}):
         if old.get(path) != new.get(path) or (path in old) != (path in new):
-            hidden = _SECRET_NAME.search(path) is not None
+            hidden = is_secret_name(path)
             before, after = (
                 ("(hidden)" if hidden else _shown(side[path])) if path in side else "" for side in (old, new)
             )

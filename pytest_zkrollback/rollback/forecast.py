@@ -16,7 +16,7 @@ from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, ZkRoll
 from ..domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
 from ..domain.observation import JsonObject
 from ..domain.ports import Kube
-from ..release.changes import by_identity, pod_references
+from ..release.changes import by_identity, is_secret_name, pod_references
 from ..release.dryrun import manager_of, stamped, try_apply, try_create, try_delete, try_patch
 from ..release.history import Release, rollback_hooks
 from ..release.manifest import WORKLOAD_KINDS, Identity, is_kept, pod_template
@@ -243,8 +243,8 @@ def _cause(error: ClusterError) -> str:
 
 
 def _value(key: Identity, item: JsonObject | None, path: str) -> str:
-    """The value at ``.spec.containers[name="app"].image``; nothing of a Secret."""
-    if key.kind == "Secret" or item is None:
+    """The value at ``.spec.containers[name="app"].image``; nothing that is secret by kind or name."""
+    if key.kind == "Secret" or item is None or is_secret_name(path):
         return ""
     node: Any = item
     for name, _, selector in _steps(path):

@@ -5,6 +5,8 @@ import pytest
 from pytest_zkrollback.clients.helm import HelmVersion
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
+from pytest_zkrollback.release.manifest import Identity
+from pytest_zkrollback.rollback.forecast import _value
 from pytest_zkrollback.rollback.guards import Answer
 from pytest_zkrollback.rollback.guards_forecast import judge_forecast
 
@@ -71,6 +73,36 @@ def test_nothing_else_is_ever_forced(objects):
     assert not forecast(*objects).forcible
     if FIXED in objects:
         assert "--force-conflicts" not in judge_forecast(Answer(value=forecast(*objects)), HELM).consequence
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "shown"),
+    [
+        ("Deployment", '.spec.template.spec.containers[name="app"].image', "web:1"),
+        ("Deployment", ".spec.replicas", "3"),
+        ("Deployment", '.spec.template.spec.containers[name="app"].env[name="DB_PASSWORD"].value', ""),
+        ("Deployment", ".spec.nothing[0].there", ""),
+        ("Secret", ".spec.replicas", ""),
+    ],
+)
+def test_a_conflicts_values_are_shown_and_no_secret_one(kind, path, shown):
+    item = {
+        "spec": {
+            "replicas": 3,
+            "template": {
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "app",
+                            "image": "web:1",
+                            "env": [{"name": "DB_PASSWORD", "value": "hunter22"}],
+                        }
+                    ]
+                }
+            },
+        }
+    }
+    assert _value(Identity("v1", kind, "n", "x"), item, path) == shown
 
 
 @pytest.mark.parametrize("answer", [Answer(), Answer(error=Unreachable("cut off"))])
