@@ -53,7 +53,7 @@ def judge_guards(
         judge_pending(facts.history, facts.now),
         judge_deployed(facts.history),
         judge_target(facts.history, facts.choice),
-        judge_forecast(facts.forecast, facts.helm),
+        judge_forecast(facts.forecast, facts.helm, facts.denied),
         judge_gitops(facts),
         judge_deploying(facts),
         judge_hpa(facts, target),

@@ -115,6 +115,9 @@ class Rehearsal:
         try:
             try_create(self.kube, self._paths(key)[0], body, self.timeout_s)
         except ClusterError as error:
+            if isinstance(error, BadAnswer) and error.status == _CONFLICT:
+                why = f"revision {number} appeared meanwhile: somebody else is at work"
+                return ObjectForecast(what=key.label, action="record", will=Will.UNKNOWN, why=why)
             return _failed(key, "record", error, None, {})
         return ObjectForecast(what=key.label, action="record", will=Will.APPLY)
 

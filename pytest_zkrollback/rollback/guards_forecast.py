@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.forecast import Forecast, ObjectForecast, Will
@@ -12,11 +13,20 @@ if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
 
 _FEW = 4
+_NONE: Answer[Sequence[str]] = Answer(value=())
 
 
-def judge_forecast(answer: Answer[Forecast | None], helm: Answer[HelmVersion]) -> Guard:
-    """Nothing that this helm would apply is refused by a dry run; what nobody can say only warns."""
+def judge_forecast(
+    answer: Answer[Forecast | None], helm: Answer[HelmVersion], denied: Answer[Sequence[str]] = _NONE
+) -> Guard:
+    """Nothing that this helm would apply is refused by a dry run; what nobody can say only warns.
+
+    ``denied``: the rights that the guard ``permissions`` refuses for; those are its to name.
+    """
     forecast = answer.value
+    if forecast is not None and denied.value and _all_forbidden(forecast):
+        said = f"{len(forecast.failing)} objects cannot be tried for want of a right: see permissions"
+        return Guard(id="forecast", state=WARNED, evidence=said)
     if forecast is None:
         why = "which helm it is, or what the target holds, is unknown"
         if answer.error is not None or helm.value is not None:
@@ -52,6 +62,10 @@ def judge_forecast(answer: Answer[Forecast | None], helm: Answer[HelmVersion]) -
         state=OK,
         evidence=f"{len(forecast.objects)} objects tried by dry run ({forecast.method}): all will apply",
     )
+
+
+def _all_forbidden(forecast: Forecast) -> bool:
+    return bool(forecast.failing) and all(each.cause == "forbidden" for each in forecast.failing)
 
 
 def _listed(failing: tuple[ObjectForecast, ...]) -> str:

@@ -1,7 +1,7 @@
 """One release in memory, with an API server that knows nothing else and a helm that works step by step.
 
 Both fail on any call that they were not told of. That the helm does what the real ones do is held by
-tests/drill/test_sequences.py: the same commands, the same history and objects.
+tests/drill/test_real_sequences.py: the same commands, the same history and objects.
 """
 
 import base64
