@@ -109,7 +109,8 @@ class GithubActions(_Table):
     )
     api_url: str = Field(
         default="https://api.github.com",
-        pattern=r"^https?://",
+        # The token is sent along: unencrypted it may not leave this machine.
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])([:/]|$))",
         description="of GitHub Enterprise Server: https://HOST/api/v3",
     )
     ca_file: str | None = Field(default=None, description="CA bundle to verify the API with")

@@ -162,3 +162,25 @@ def test_a_context_may_be_left_out_in_a_cluster(toml):
 
 def test_slack_can_be_switched_off(toml):
     assert load_environment(toml(GOOD + "[environments.q]\nslack = false\n"), "q").slack is False
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://api.github.com", True),
+        ("https://github.example.com/api/v3", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://localhost", True),
+        ("http://github.example.com/api/v3", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://localhost.example.com", False),
+        ("ftp://127.0.0.1", False),
+    ],
+)
+def test_githubs_token_goes_nowhere_unencrypted(toml, url, taken):
+    text = GOOD + f"[environments.test.github]\nrepository = 'o/r'\napi_url = '{url}'\n"
+    if taken:
+        assert load_environment(toml(text), "test").github.api_url == url
+        return
+    with pytest.raises(UsageProblem, match="'api_url'"):
+        load_environment(toml(text), "test")
