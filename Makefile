@@ -40,7 +40,7 @@ drill-stop: $(READY) ## end a drill that was kept with --drill-keep
 
 .PHONY: test
 test: lint browser other-pythons ## everything that CI runs; the last lines are pytest's own counts
-	$(BIN)/pytest tests -n 3 --dist loadfile
+	$(BIN)/pytest tests -n 2 --dist loadfile
 
 .PHONY: lint
 lint: $(READY) ## ruff and mypy

@@ -119,7 +119,7 @@ class Incident:
             text=True,
         )
 
-    def run(self, *args, timeout=120, **env):
+    def run(self, *args, timeout=240, **env):
         done = subprocess.run(
             self.argv(*args),
             cwd=self.folder,
