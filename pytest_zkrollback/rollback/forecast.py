@@ -17,7 +17,7 @@ from ..domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
 from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from ..release.changes import by_identity, is_secret_name, pod_references
-from ..release.dryrun import manager_of, stamped, try_apply, try_create, try_delete, try_patch
+from ..release.dryrun import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch
 from ..release.history import Release, rollback_hooks
 from ..release.manifest import WORKLOAD_KINDS, Identity, is_kept, pod_template
 from ..release.parallel import fetch_each
@@ -81,8 +81,12 @@ class Rehearsal:
         try:
             live = self._live(self._paths(key)[1])
         except NotFound:
-            why = f"{key.kind} is no longer served, and its objects went with it"
-            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why=why)
+            if not is_custom(self.before[key]):
+                return self._not_served(key)
+            why = (
+                f"{key.kind} is no longer served; helm stops at it unless its discovery cache still knows it"
+            )
+            return ObjectForecast(what=key.label, action="build", will=Will.UNKNOWN, why=why)
         except ClusterError as error:
             why = f"it cannot be read, so helm leaves it where it is: {error}"
             return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why=why)

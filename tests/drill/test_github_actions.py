@@ -144,7 +144,7 @@ def test_the_whole_way_for_staging_and_production(project):
         env=incident.environ(GITHUB_TOKEN=TOKEN),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
