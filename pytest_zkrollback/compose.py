@@ -11,6 +11,7 @@ from .checklist.health import HealthCheck
 from .checklist.logs import LogsCheck
 from .checklist.migration import MigrationCheck
 from .checklist.notify import NotifyCheck
+from .checklist.own import OwnCheck
 from .checklist.rollout import RolloutCheck
 from .checklist.smoke import SmokeCheck
 from .clients.http import HttpClient
@@ -19,6 +20,7 @@ from .domain.environment import Slack
 from .domain.errors import HelmProblem, UsageProblem
 from .domain.model import Delivery, Item, Outcome
 from .domain.observation import JsonObject
+from .domain.own_item import ItemContext, OwnItem
 from .domain.ports import Check
 from .engine.watch import ClusterWatch
 from .migrations.hooks import RevisionContent
@@ -52,13 +54,15 @@ _TITLES = {
 }
 
 
-def blank_checklist(workloads: Mapping[str, str]) -> tuple[Item, ...]:
-    """The runbook's eight items (or as many as there are workloads) before anything is known of them."""
+def blank_checklist(workloads: Mapping[str, str], own: Sequence[OwnItem]) -> tuple[Item, ...]:
+    """The runbook's items (as many rollouts as there are workloads), and the own ones before ``notify``."""
     rollouts = [
         Item(id=f"rollout-{name}", title=f"kubectl rollout status {workload}")
         for name, workload in workloads.items()
     ]
-    return (*rollouts, *(Item(id=key, title=title) for key, title in _TITLES.items()))
+    fixed = [Item(id=key, title=title) for key, title in _TITLES.items()]
+    added = [Item(id=item.id, title=item.title) for item in own]
+    return (*rollouts, *fixed[:-1], *added, fixed[-1])
 
 
 def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since: datetime) -> list[Check]:
@@ -83,6 +87,8 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         if (content := revision_content(release, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
+    http = HttpClient(ca_file=env.ca_file, proxy=env.proxy, clock=scene.clock)
+    context = ItemContext(environment=env, kube=kube, http=http, since=since, revision=wanted)
     return [
         EquivalenceCheck(
             env=env,
@@ -99,7 +105,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         ),
         SmokeCheck(env=env, processes=scene.processes, on_line=lambda line: _show(scene, line)),
         LogsCheck(env=env, kube=kube, since=since),
-        HealthCheck(env=env, http=HttpClient(ca_file=env.ca_file, proxy=env.proxy, clock=scene.clock)),
+        HealthCheck(env=env, http=http),
         EventsCheck(
             env=env,
             kube=kube,
@@ -113,6 +119,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             assessed=scene.request.migration_assessed,
             bad=bad.revision if bad is not None else None,
         ),
+        *(OwnCheck(item, context) for item in scene.own_items),
         NotifyCheck(env=env, deliver=lambda: _deliver(scene)),
     ]
 

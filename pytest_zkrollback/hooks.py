@@ -21,6 +21,7 @@ from .options import parse_request
 from .page import complete_page
 from .record.redaction import RedactingFilter
 from .record.terminal import render_last_lines
+from .relay import Relay
 from .rollback.guards import GUARD_IDS
 from .run import Run
 
@@ -70,7 +71,7 @@ class Session:
         self.request = parse_request(option)
         _refuse_partial_sessions(option)
         try:
-            self.run = Run.create(self.request, config.rootpath, _command_line(config))
+            self.run = Run.create(self.request, config.rootpath, _command_line(config), Relay(config.hook))
         except UsageProblem as problem:
             raise pytest.UsageError(str(problem)) from None
         self.checklist_ids = self.run.checklist_ids

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from . import hookspecs
 from . import items as checklist_items
 from .fixtures import rollback
 from .options import add_options, is_wanted
@@ -28,6 +29,11 @@ DEFAULT_ITEMS = (
 )
 
 _SESSION: pytest.StashKey[Session] = pytest.StashKey()
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """The hooks by which a repository adds parts of its own."""
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import __version__
+from .checklist.own import HOOK, parse_own_items
 from .clients.clock import SystemClock
 from .clients.kube import connect
 from .clients.process import LocalProcesses
@@ -20,6 +21,8 @@ from .display import Display
 from .domain.environment import Environment, Slack
 from .domain.errors import ZkRollbackError
 from .domain.model import Guard, Item, Mode, Outcome, Override, Record
+from .domain.own_item import OwnItem
+from .domain.ports import Hooks
 from .domain.verdict import Word
 from .drill.session import DRILL_WORKLOADS, Drill, refuse_another_story, start_drill
 from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
@@ -65,11 +68,17 @@ class Run:
         request: Request,
         env: Environment | None,
         release: str,
-        checklist: Sequence[Item],
+        workloads: Mapping[str, str],
         command_line: str,
+        hooks: Hooks,
     ) -> None:
-        """``env`` is None for the drill, which makes its own; ``checklist`` are the blank items."""
+        """``env`` is None for the drill, which makes its own.
+
+        ``workloads`` and what the hooks add make the checklist; raises UsageProblem where a hook is wrong.
+        """
         self.request = request
+        self._hooks = hooks
+        self._own_items, checklist = _checklist(request, workloads, hooks)
         self.checklist_ids = tuple(item.id for item in checklist)
         self.hints: tuple[str, ...] = ()
         self._env = env
@@ -88,17 +97,17 @@ class Run:
         self._display = Display(lambda: self.redacted, self._clock, sys.stdout)
 
     @classmethod
-    def create(cls, request: Request, rootpath: Path, command_line: str) -> Run:
-        """Read the configuration; raises UsageProblem."""
+    def create(cls, request: Request, rootpath: Path, command_line: str, hooks: Hooks) -> Run:
+        """Read the configuration and ask the hooks; raises UsageProblem."""
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
             choose_story(request.drill_story or DEFAULT_STORY)
             refuse_another_story(request.drill_story)
             refuse_without_github(request, None)
-            return cls(request, None, RELEASE, _checklist(request, DRILL_WORKLOADS), command_line)
+            return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks)
         env = load_environment(path, request.environment)
         refuse_without_github(request, env)
-        return cls(request, env, env.release, _checklist(request, env.workloads), command_line)
+        return cls(request, env, env.release, env.workloads, command_line, hooks)
 
     @property
     def redacted(self) -> Record:
@@ -213,6 +222,8 @@ class Run:
             processes=self._processes,
             signals=self._signals,
             selected=selected,
+            hooks=self._hooks,
+            own_items=self._own_items,
             drill=self._drill,
         )
 
@@ -305,9 +316,13 @@ def _mode(request: Request) -> Mode:
     return Mode.VERIFY if request.target is None else Mode.ROLLBACK
 
 
-def _checklist(request: Request, workloads: Mapping[str, str]) -> tuple[Item, ...]:
-    """The blank items; a plan has none: it verifies nothing."""
-    return () if request.plan else blank_checklist(workloads)
+def _checklist(
+    request: Request, workloads: Mapping[str, str], hooks: Hooks
+) -> tuple[tuple[OwnItem, ...], tuple[Item, ...]]:
+    """The repository's own items and all blank ones; a plan has none: it verifies nothing."""
+    built_in = [item.id for item in blank_checklist(workloads, ())]
+    own = parse_own_items(hooks.answers(HOOK, environment=request.environment), built_in)
+    return own, () if request.plan else blank_checklist(workloads, own)
 
 
 def _user() -> str:

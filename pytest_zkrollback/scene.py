@@ -11,6 +11,8 @@ from .clients.kube import KubeClient
 from .clients.process import LocalProcesses
 from .display import Display
 from .domain.environment import Environment
+from .domain.own_item import OwnItem
+from .domain.ports import Hooks
 from .drill.session import Drill
 from .options import Request
 from .record.redaction import Redactor
@@ -35,6 +37,8 @@ class Scene:
     processes: LocalProcesses
     signals: Signals
     selected: frozenset[str]
+    hooks: Hooks
+    own_items: tuple[OwnItem, ...] = ()
     drill: Drill | None = field(default=None)
 
     def helm(self) -> HelmCli:

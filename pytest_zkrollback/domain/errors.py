@@ -14,6 +14,7 @@
     +-- HttpProblem           no usable answer over HTTP (refused, timed out, too large)
     +-- GithubProblem         GitHub refused, limited, or did not answer
     +-- NotifyProblem         the team could not be told
+    +-- ItemProblem           a repository's own item could not look
     +-- DrillProblem          the drill's cluster could not be built or started
 
 Every message is a sentence for an operator: what was wrong, where, what is known, what to do next.
@@ -143,6 +144,10 @@ class NotifyProblem(ZkRollbackError):
         """Keep whether a retry could post twice."""
         super().__init__(message)
         self.maybe_sent = maybe_sent
+
+
+class ItemProblem(ZkRollbackError):
+    """A repository's own item could not look: whatever its code raised."""
 
 
 class DrillProblem(ZkRollbackError):

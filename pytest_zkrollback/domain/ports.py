@@ -65,6 +65,13 @@ class Check(Protocol):
         """The judgement on what was seen so far."""
 
 
+class Hooks(Protocol):
+    """The repository's own parts, by the hooks of ``hookspecs.py``."""
+
+    def answers(self, hook: str, **facts: object) -> tuple[object, ...]:
+        """What each implementation of ``hook`` gave, first registered first; raises UsageProblem."""
+
+
 class Clock(Protocol):
     """Time. ``now`` is aware, UTC, and follows the API server's clock once it has been seen."""
 

@@ -264,6 +264,7 @@ class World:
             processes=self.helm,
             signals=signals,
             selected=frozenset(),
+            hooks=None,
         )
 
 

@@ -1,0 +1,157 @@
+"""Items that the repository adds by its hook, under the same rules as ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ..domain.errors import ItemProblem, UsageProblem, ZkRollbackError
+from ..domain.observation import History
+from ..domain.own_item import ItemContext, OwnItem
+from ..domain.ports import Stage
+from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+
+HOOK: Final = "pytest_zkrollback_items"
+_RESERVED: Final = ("preflight", "rollback", "release-equivalence")
+_RESERVED_PREFIX: Final = "rollout-"
+_LONGEST_S: Final = 3600.0
+
+
+def parse_own_items(answers: Iterable[object], taken: Collection[str]) -> tuple[OwnItem, ...]:
+    """The hook's answers as items, in order. ``taken``: the ids of the built-in items.
+
+    Raises UsageProblem with what is wrong, where, and what would be right.
+    """
+    found: list[OwnItem] = []
+    for answer in answers:
+        if answer is None:
+            continue
+        if not isinstance(answer, (list, tuple)):
+            raise UsageProblem(_sentence(f"gave {_shown(answer)}", "return a list of OwnItem"))
+        for item in answer:
+            if not isinstance(item, OwnItem):
+                raise UsageProblem(
+                    _sentence(f"gave a list with {_shown(item)} in it", "return a list of OwnItem")
+                )
+            _refuse_nonsense(item, {*taken, *_RESERVED, *(other.id for other in found)})
+            found.append(item)
+    return tuple(found)
+
+
+def _refuse_nonsense(item: OwnItem, taken: Collection[str]) -> None:
+    where = f"gave the item {_shown(item.id)}"
+    if not isinstance(item.id, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", item.id):
+        raise UsageProblem(
+            _sentence(where, "an id has up to 63 lower-case letters a to z, digits and dashes inside")
+        )
+    if item.id in taken:
+        raise UsageProblem(_sentence(where, f"this id is taken; taken are {', '.join(sorted(taken))}"))
+    if item.id.startswith(_RESERVED_PREFIX):
+        raise UsageProblem(_sentence(where, f"ids that begin with {_RESERVED_PREFIX} are for rollouts"))
+    for name in ("title", "expected", "command"):
+        text = getattr(item, name)
+        if not isinstance(text, str) or (not text.strip() and name != "command"):
+            raise UsageProblem(_sentence(f"{where} with {name}={_shown(text)}", "it has to be a text"))
+    for name in ("observe", "judge"):
+        if not callable(getattr(item, name)):
+            raise UsageProblem(
+                _sentence(f"{where} with {name}={_shown(getattr(item, name))}", "it has to be a function")
+            )
+    for name in ("deadline_s", "interval_s"):
+        seconds = getattr(item, name)
+        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds <= _LONGEST_S:
+            raise UsageProblem(
+                _sentence(
+                    f"{where} with {name}={_shown(seconds)}",
+                    f"it has to be seconds above 0 and up to {_LONGEST_S:g}",
+                )
+            )
+
+
+def _sentence(what: str, right: str) -> str:
+    return f"{HOOK} {what}: {right}; helm did not run."
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+@dataclass(frozen=True)
+class OwnCheck:
+    """An own item as the engine runs it: whatever the repository's code does costs this item alone."""
+
+    item: OwnItem
+    context: ItemContext
+
+    @property
+    def id(self) -> str:
+        """The item's own."""
+        return self.item.id
+
+    @property
+    def title(self) -> str:
+        """The item's own."""
+        return self.item.title
+
+    @property
+    def expected(self) -> str:
+        """The item's own."""
+        return self.item.expected
+
+    @property
+    def command(self) -> str:
+        """The item's own; may be empty."""
+        return self.item.command
+
+    @property
+    def stage(self) -> Stage:
+        """After the rollouts unless the item says otherwise."""
+        return Stage.SETTLED if self.item.after_rollouts else Stage.AT_ONCE
+
+    @property
+    def deadline_s(self) -> float:
+        """The item's own."""
+        return self.item.deadline_s
+
+    @property
+    def interval_s(self) -> float:
+        """The item's own."""
+        return self.item.interval_s
+
+    def observe(self) -> object:
+        """What the item's ``observe`` returns; raises ItemProblem for what that raises: it is tried again."""
+        try:
+            return self.item.observe(self.context)
+        except ZkRollbackError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - pytest.fail() and sys.exit() must not end the thread
+            raise ItemProblem(f"its observe raised {type(error).__name__}: {error}") from None
+
+    def judge(self, history: History, now: datetime) -> Judgement:
+        """The item's judgement; no answer, WAIVED, or an exception is UNVERIFIED and says so."""
+        try:
+            judgement = self.item.judge(history, now)
+        except BaseException as error:  # noqa: BLE001 - see observe
+            return _unverified(f"its judge raised {type(error).__name__}: {error}")
+        if isinstance(judgement, Pending):
+            return Pending(observed=judgement.observed, seen=judgement.seen, evidence=_bounded(judgement))
+        if not isinstance(judgement, Verdict):
+            return _unverified(
+                f"it was judged {_shown(judgement)}, which is no verdict: give a Verdict or a Pending"
+            )
+        if judgement.word is Word.WAIVED:
+            return _unverified("it was judged WAIVED, and that is the operator's word: --rollback-waive")
+        return Verdict(word=judgement.word, observed=judgement.observed, evidence=_bounded(judgement))
+
+
+def _unverified(text: str) -> Verdict:
+    return Verdict(word=Word.UNVERIFIED, observed=text)
+
+
+def _bounded(judgement: Judgement) -> tuple[Evidence, ...]:
+    return tuple(evidence(each.title, each.text, each.kind) for each in judgement.evidence)

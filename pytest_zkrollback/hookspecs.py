@@ -1,0 +1,22 @@
+"""The hooks by which a repository adds parts of its own. Loaded in every pytest run: nothing heavy here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .own_items import OwnItem
+
+
+@pytest.hookspec
+def pytest_zkrollback_items(environment: str) -> Sequence[OwnItem]:  # type: ignore[empty-body]
+    """Checklist items of the repository's own, judged beside the runbook's, before ``notify``.
+
+    Called once, before anything is contacted, with the environment's name (as in ``--env``); what raises,
+    or gives something else than :class:`~pytest_zkrollback.own_items.OwnItem`, ends with exit 4 before helm.
+    A ``conftest.py`` that implements it has to be found at start: at the root, or beside the checklist's
+    file. docs/own-items.md has a complete example.
+    """

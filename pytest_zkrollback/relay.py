@@ -1,0 +1,41 @@
+"""Asks the repository's hooks on behalf of a run, which knows no pytest."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from .domain.errors import UsageProblem
+
+
+class Relay:
+    """The hooks of ``hookspecs.py``; ``hook`` is pytest's ``config.hook``."""
+
+    def __init__(self, hook: Any) -> None:
+        """Nothing is asked yet."""
+        self._hook = hook
+
+    def answers(self, hook: str, **facts: object) -> tuple[object, ...]:
+        """What each implementation gave, in the order of their registration; none: empty.
+
+        Raises UsageProblem that names the place if one of them raises, whatever it raises.
+        """
+        try:
+            found = getattr(self._hook, hook)(**facts)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - also pytest.skip() and sys.exit() end nothing here
+            where = _first_frame_of_the_hook(error)
+            raise UsageProblem(
+                f"{hook} raised {type(error).__name__} in {Path(where.filename).name}, line {where.lineno}: "
+                f"{error}; mend the hook; helm did not run."
+            ) from None
+        return tuple(reversed(found))  # pluggy asks the newest first
+
+
+def _first_frame_of_the_hook(error: BaseException) -> traceback.FrameSummary:
+    """Where the hook's own code stood: below pluggy, above whatever it called."""
+    frames = traceback.extract_tb(error.__traceback__)
+    pluggys = [index for index, frame in enumerate(frames) if Path(frame.filename).parent.name == "pluggy"]
+    return frames[min(max(pluggys, default=-1) + 1, len(frames) - 1)]
