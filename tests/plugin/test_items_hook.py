@@ -27,26 +27,28 @@ def test_the_documents_example_is_collected_before_notify(repository):
 
 
 @pytest.mark.parametrize(
-    ("body", "sentence"),
+    ("args", "body", "sentence"),
     [
         (
+            [],
             "    raise KeyError('queue')",
             "pytest_zkrollback_items raised KeyError in conftest.py, line 2: 'queue'; mend the hook; "
             "helm did not run.",
         ),
         (
+            ["--rollback-to=5"],
             "    import pytest; pytest.skip('not today')",
             "pytest_zkrollback_items raised Skipped in conftest.py, line 2: not today; mend the hook; "
             "helm did not run.",
         ),
         (
+            ["--rollback-to=5", "--rollback-plan"],
             "    return ['queue']",
             "pytest_zkrollback_items gave a list with 'queue' in it: return a list of OwnItem; helm did not run.",
         ),
     ],
 )
-@pytest.mark.parametrize("args", [[], ["--rollback-to=5"], ["--rollback-to=5", "--rollback-plan"]])
-def test_a_wrong_hook_is_exit_4_and_a_sentence(repository, body, sentence, args, capfd):
+def test_a_wrong_hook_is_exit_4_and_a_sentence(repository, args, body, sentence, capfd):
     (repository.path / "checks" / "conftest.py").write_text(
         f"def pytest_zkrollback_items(environment):\n{body}\n"
     )
