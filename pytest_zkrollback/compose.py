@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from .checklist.equivalence import EquivalenceCheck
@@ -16,13 +16,13 @@ from .checklist.rollout import RolloutCheck
 from .checklist.smoke import SmokeCheck
 from .clients.http import HttpClient
 from .clients.slack import SlackWebhook, choose_webhook
-from .domain.environment import Slack
+from .domain.environment import Environment, Slack
 from .domain.errors import HelmProblem, UsageProblem
 from .domain.model import Delivery, Item, Outcome
 from .domain.observation import JsonObject
 from .domain.own_item import ItemContext, OwnItem
 from .domain.ports import Check
-from .engine.watch import ClusterWatch
+from .engine.watch import RESOURCES, ClusterWatch
 from .migrations.hooks import RevisionContent
 from .notify.slack import deliver_to_slack
 from .record.outcome import choose_outcome
@@ -65,6 +65,14 @@ def blank_checklist(workloads: Mapping[str, str], own: Sequence[OwnItem]) -> tup
     return (*rollouts, *fixed[:-1], *added, fixed[-1])
 
 
+def watched(env: Environment, history: ReleaseHistory) -> tuple[str, ...]:
+    """The resources to watch: a release without StatefulSets and DaemonSets is judged without theirs."""
+    text = " ".join([*env.workloads.values(), *(release.manifest for release in history.releases)]).lower()
+    return tuple(
+        name for name in RESOURCES if name not in ("statefulsets", "daemonsets") or name[:-1] in text
+    )
+
+
 def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since: datetime) -> list[Check]:
     """The items after preflight and rollback, in the runbook's order.
 
@@ -96,7 +104,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             revision=wanted,
             target=expected,
             leftovers=leftovers,
-            release=lambda: _fetch_release(scene),
+            release=_release_reader(scene, history),
             expected_head=scene.scribe.record.revision_after,
         ),
         *(
@@ -168,16 +176,21 @@ def _is_kept_on_purpose(item: JsonObject) -> bool:
     return is_kept(item) and item["kind"] not in _SERVING_KINDS
 
 
-def _fetch_release(scene: Scene) -> ReleaseHistory:
-    """The history now; a newest revision that is not ours is in the record before anything else is said."""
-    env, record = scene.env, scene.scribe.record
-    history = fetch_history(scene.kube, env.namespace, env.release)
-    head = history.head.revision
-    if record.revision_after is not None and head.revision != record.revision_after:
-        plan = record.plan.model_copy(update={"history": history.revisions})
-        scene.scribe.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
-        scene.scribe.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
-    return history
+def _release_reader(scene: Scene, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:
+    """Reads the history anew; a newest revision that is not ours is in the record before anything is said."""
+
+    def read() -> ReleaseHistory:
+        nonlocal known
+        env, record = scene.env, scene.scribe.record
+        known = fetch_history(scene.kube, env.namespace, env.release, known=known)
+        head = known.head.revision
+        if record.revision_after is not None and head.revision != record.revision_after:
+            plan = record.plan.model_copy(update={"history": known.revisions})
+            scene.scribe.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
+            scene.scribe.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
+        return known
+
+    return read
 
 
 def _deliver(scene: Scene) -> Delivery:

@@ -15,7 +15,7 @@ from .checklist.own import HOOK, parse_own_items
 from .clients.clock import SystemClock
 from .clients.kube import connect
 from .clients.process import LocalProcesses
-from .compose import blank_checklist
+from .compose import blank_checklist, watched
 from .config import DRILL, find_config, load_environment
 from .display import Display
 from .domain.environment import Environment, Slack
@@ -164,11 +164,13 @@ class Run:
             if deployed is None:
                 return
             history = deployed
-        self._watch = ClusterWatch(scene.kube, scene.env.namespace, self._clock)
-        self._watch.start()
+        self._watch = ClusterWatch(
+            scene.kube, scene.env.namespace, self._clock, resources=watched(scene.env, history)
+        )
         since = self._clock.now()
         step = Step.SKIPPED
         if self.request.target is not None and target is not None and facts.helm.value is not None:
+            self._watch.start()  # what happens while helm runs is seen, too
             no_hooks = needs_no_hooks(facts.hook_jobs.value or ())
             step = run_rollback(scene, history, target, facts.helm.value, no_hooks=no_hooks)
         if step is Step.LOCKED:

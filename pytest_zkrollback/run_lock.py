@@ -14,9 +14,10 @@ from .rollback.overrides import apply_overrides, overrides_used
 from .scene import Scene
 
 
-def take_lock(scene: Scene, lock: ReleaseLock, before: int, target: int) -> Guard | None:
+def take_lock(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, target: int) -> Guard | None:
     """Take the lock; the refusal if somebody has it, nobody knows, or the head moved since the plan."""
     record, request = scene.scribe.record, scene.request
+    before = planned.head.revision.revision
     intent: JsonObject = {
         "release": record.release,
         "cluster": record.cluster,
@@ -35,7 +36,7 @@ def take_lock(scene: Scene, lock: ReleaseLock, before: int, target: int) -> Guar
         why = "it had expired" if expired else "the operator said so"
         scene.scribe.event(f"lock taken over from {who}: {why}", "zkrollback")
     try:
-        history = fetch_history(scene.kube, scene.env.namespace, scene.env.release)
+        history = fetch_history(scene.kube, scene.env.namespace, scene.env.release, known=planned)
     except ZkRollbackError as error:
         evidence = f"whether the release changed since the plan is unknown: {error}"
     else:

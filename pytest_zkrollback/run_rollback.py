@@ -47,7 +47,7 @@ def run_rollback(
     backup = BackupThread(scene)
     lock = scene.lock()
     before = history.head.revision.revision
-    refusal = take_lock(scene, lock, before, target)
+    refusal = take_lock(scene, lock, history, target)
     if refusal is None and scene.signals.count:
         give_back(scene, lock, {"outcome": "interrupted before helm"})
         raise KeyboardInterrupt
@@ -126,7 +126,10 @@ def _run_helm(
     _note_end(scene, helm_run)
     if not scribe.record.helm.running:
         verdict, after = judge_rollback(
-            helm_run, target, before, lambda: fetch_history(scene.kube, env.namespace, env.release)
+            helm_run,
+            target,
+            before,
+            lambda: fetch_history(scene.kube, env.namespace, env.release, known=history),
         )
         standing, proof = _standing(scene, history, target) if verdict.word is not Word.PASS else ("", ())
         scribe.update(revision_after=after.head.revision.revision if after else None)

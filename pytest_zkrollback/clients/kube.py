@@ -22,6 +22,8 @@ from .kube_wire import Call, KubeWire
 from .kubeconfig import Access, read_access
 
 PAGE_SIZE = 500
+# A server ends a watch when it was asked to; this much later it will not any more.
+_SILENCE_S = 0.5
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 
@@ -90,14 +92,14 @@ class KubeClient:
         """Watch events ``{type, object}`` until the server ends the stream or ``timeout_s`` passed.
 
         An expired ``resource_version`` is a BadAnswer with status 410: list again. A connection that broke
-        is Unreachable; one that fell silent looks like a quiet one, so keep ``timeout_s`` at some seconds.
+        is Unreachable; one that fell silent looks like a quiet one until the server should have ended it.
         """
         query = {
             "watch": "1",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(max(1, int(timeout_s))),
         }
-        call = self._call("GET", path, query, timeout_s)
+        call = self._call("GET", path, query, timeout_s + _SILENCE_S)
         response = self._wire.open(call)
         rest = b""
         try:
@@ -106,7 +108,7 @@ class KubeClient:
                 for line in filter(None, lines):
                     yield _watch_event(line, path)
         except (ReadTimeoutError, TimeoutError):
-            return
+            self._wire.distrust()
         except (HTTPError, OSError) as error:
             raise self._wire.broken(error, call) from None
         finally:
@@ -162,7 +164,9 @@ class KubeClient:
         data: bytes | None = None,
         content_type: str = _JSON,
     ) -> Call:
-        headers = {"Accept": accept} | ({"Content-Type": content_type} if data is not None else {})
+        # The API server packs what is longer than 128 KB, to about a tenth; a watch it does not.
+        headers = {"Accept": accept, "Accept-Encoding": "gzip"}
+        headers |= {"Content-Type": content_type} if data is not None else {}
         end_s = self._clock.monotonic_s() + timeout_s
         return Call(method, path, query or {}, timeout_s, end_s, headers, data)
 

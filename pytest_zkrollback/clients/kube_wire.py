@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from ..domain.errors import BadAnswer, ClusterError, Unauthorized, Unreachable
 from .clock import SystemClock
@@ -77,6 +77,8 @@ class KubeWire:
                 if isinstance(error, ProtocolError) and call.reads and not asked_again:
                     asked_again = True
                     continue
+                if isinstance(error, ReadTimeoutError):
+                    self.distrust()
                 raise self.broken(error, call) from None
             if 200 <= response.status < 300:
                 return response
@@ -150,6 +152,12 @@ class KubeWire:
         if sock is not None:
             sock.settimeout(left_s)
         return response.read1(_CHUNK_BYTES)
+
+    def distrust(self) -> None:
+        """Leave the idle connections: where one fell silent (half-open), the others may have, too."""
+        with self._lock:
+            if self._client is not None:
+                self._client.rest_client.pool_manager.clear()
 
     def _current(self) -> tuple[Access, ApiClient]:
         with self._lock:

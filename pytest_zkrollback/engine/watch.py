@@ -7,7 +7,7 @@ within :data:`STALE_S`: such a resource is named in ``Snapshot.errors`` instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from threading import Condition, Event, Lock, Thread
 from types import MappingProxyType
@@ -60,19 +60,27 @@ class _Feed:
 class ClusterWatch:
     """A live picture of a namespace's Deployments, StatefulSets, DaemonSets, ReplicaSets and Pods.
 
-    ``on_change`` is called, from a watch thread, after every change of the picture; it must be quick and
-    must not raise. Only the newest state of each object is held, without its managedFields.
+    ``resources`` are those of them (keys of :data:`RESOURCES`) that are needed: each costs two requests
+    every :data:`RESYNC_S`. ``on_change`` is called, from a watch thread, after every change of the picture;
+    it must be quick and must not raise. Only the newest state of each object is held, without its
+    managedFields.
     """
 
     def __init__(
-        self, kube: Kube, namespace: str, clock: Clock, on_change: Callable[[], None] | None = None
+        self,
+        kube: Kube,
+        namespace: str,
+        clock: Clock,
+        on_change: Callable[[], None] | None = None,
+        *,
+        resources: Collection[str] = tuple(RESOURCES),
     ) -> None:
         """Nothing is contacted before :meth:`start`."""
         self._kube = kube
         self._clock = clock
         self._on_change = on_change
         self._namespace = namespace
-        self._feeds = {name: _Feed(path.format(namespace)) for name, path in RESOURCES.items()}
+        self._feeds = {name: _Feed(RESOURCES[name].format(namespace)) for name in resources}
         self._lock = Lock()
         self._news = Condition(self._lock)
         self._stopping = Event()

@@ -41,7 +41,7 @@ class Release:
     ``manifest`` is the rendered YAML without hooks; ``hooks`` as helm stores them (name, kind, events,
     manifest ...); ``values`` the user's (they may hold secrets); ``apply_method`` is ``ssa`` or ``csa``.
     ``labels`` are those that were given to helm; ``manager`` is what wrote the Secret; ``crds`` the files of
-    the chart's ``crds/`` folder with a digest of each.
+    the chart's ``crds/`` folder with a digest of each; ``stored`` is the Secret's resourceVersion.
     """
 
     revision: Revision
@@ -52,6 +52,7 @@ class Release:
     labels: dict[str, str] = field(default_factory=dict)
     manager: str = ""
     crds: dict[str, str] = field(default_factory=dict)
+    stored: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,16 @@ class ReleaseHistory:
 
 
 def fetch_history(
-    kube: Kube, namespace: str, release: str, also: Collection[int] = (), timeout_s: float = 5.0
+    kube: Kube,
+    namespace: str,
+    release: str,
+    also: Collection[int] = (),
+    timeout_s: float = 5.0,
+    known: ReleaseHistory | None = None,
 ) -> ReleaseHistory:
     """The newest 30 revisions of ``release``, and those of ``also`` whatever their age.
 
+    What is in ``known`` and was not written since is not fetched again: one request where nothing changed.
     Raises NotFound if the namespace does not exist, HelmProblem if the release does not (near names are
     listed) or if its head cannot be decoded, and the ClusterErrors of what could not be read.
     """
@@ -132,6 +139,9 @@ def fetch_history(
     wanted = [number for number in numbers if number in numbers[-NEWEST:] or number in also]
 
     def fetch(number: int) -> Release:
+        before = known.get(number) if known is not None else None
+        if before is not None and before.stored and before.stored == _stored(names[number]):
+            return before
         secret = kube.get(f"{path}/{quote(names[number]['metadata']['name'], safe='')}", timeout_s=timeout_s)
         return _release(secret, namespace)
 
@@ -217,6 +227,7 @@ def _release(secret: JsonObject, namespace: str) -> Release:
             (str(each.get("manager") or "") for each in secret["metadata"].get("managedFields") or ()), ""
         ),
         crds=_crds(content.get("chart") or {}),
+        stored=_stored(secret),
     )
 
 
@@ -260,6 +271,10 @@ def _missing(kube: Kube, path: str, namespace: str, release: str, timeout_s: flo
         f"There is no release {release} in namespace {namespace}; {listed}. Only releases that helm stores "
         "in Secrets (its default) are seen."
     )
+
+
+def _stored(item: JsonObject) -> str:
+    return str(item["metadata"].get("resourceVersion") or "")
 
 
 def _number(item: JsonObject) -> int | None:

@@ -159,6 +159,27 @@ def test_only_the_newest_thirty_and_those_asked_for_are_read():
     assert len(kube.fetched) == 31
 
 
+def test_what_is_known_and_was_not_written_since_is_not_read_again():
+    secrets = [secret(number) for number in (1, 2, 3)]
+    for number, one in enumerate(secrets, start=1):
+        one["metadata"]["resourceVersion"] = f"10{number}"
+    known = fetch(*secrets)
+    kube = FakeKube(*secrets, secret(4))
+    secrets[1]["metadata"]["resourceVersion"] = "200"
+    secrets[1]["data"] = {"release": packed(content(2, status="failed"))}
+    history = fetch_history(kube, "n", "web", known=known)
+    assert [one.status for one in history.revisions] == ["superseded", "failed", "superseded", "superseded"]
+    assert sorted(kube.fetched) == ["sh.helm.release.v1.web.v2", "sh.helm.release.v1.web.v4"]
+    assert history.get(1) is known.get(1)
+
+
+def test_what_does_not_say_its_version_is_read_again():
+    known = fetch(secret(1))
+    kube = FakeKube(secret(1))
+    fetch_history(kube, "n", "web", known=known)
+    assert len(kube.fetched) == 1
+
+
 def test_an_uncompressed_release_is_read_as_helm_does():
     assert fetch(secret(1, packed(content(1), zipped=False))).head.revision.revision == 1
 
