@@ -16,6 +16,7 @@ import pytest
 
 from .options_github import parse_commit, refuse_two_ways
 from .options_signals import parse_signals
+from .options_soak import parse_soak
 
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
 
@@ -26,7 +27,6 @@ _STDIN_IS_TERMINAL = sys.stdin is not None and sys.stdin.isatty()
 
 # What a later issue brings; asking for it today is a usage error, never silently nothing.
 NOT_YET = {
-    "rollback_soak": "--rollback-soak",
     "zkrollback_bundle": "--zkrollback-bundle",
     "drill_context": "--drill-context",
 }
@@ -38,7 +38,7 @@ class Request:
 
     ``target`` is the Helm revision to roll back to, or ``previous`` or ``last-verified``; None verifies only.
     ``interactive``: standard input was a terminal when the plugin was loaded, so that refusals can be
-    accepted in the same run.
+    accepted in the same run. ``soak_s`` is None where the configuration's holds.
     """
 
     environment: str
@@ -63,6 +63,7 @@ class Request:
     commit: str | None = None
     redeploy: bool = False
     no_merge: bool = False
+    soak_s: float | None = None
 
     @property
     def through_github(self) -> bool:
@@ -146,7 +147,12 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="ITEM=REASON",
         help="leave one checklist item out, audited: WAIVED, never passed; repeatable",
     )
-    add("--rollback-soak", metavar="SECONDS", help="keep watching after the first green (not yet)")
+    add(
+        "--rollback-soak",
+        metavar="SECONDS",
+        help="keep watching after the provisional green, a late crash is red; 0 switches it off; "
+        "default: soak_s of the configuration",
+    )
     add(
         "--zkrollback-config",
         metavar="FILE",
@@ -244,6 +250,7 @@ def parse_request(option: Any) -> Request:
         commit=None if option.rollback_to_commit is None else parse_commit(option.rollback_to_commit),
         redeploy=option.rollback_redeploy_main,
         no_merge=option.rollback_no_merge,
+        soak_s=None if option.rollback_soak is None else parse_soak(option.rollback_soak),
     )
 
 
@@ -334,6 +341,6 @@ def _given_without_env(option: Any) -> list[str]:
     names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
     names += ["rollback_override", "rollback_break_glass", "rollback_plan", "rollback_recover"]
     names += ["rollback_to_commit", "rollback_redeploy_main", "rollback_no_merge"]
-    names += ["rollback_signal"]
+    names += ["rollback_signal", "rollback_soak"]
     names += ["drill_keep", "drill_story"]
     return ["--" + name.replace("_", "-") for name in names if getattr(option, name)]

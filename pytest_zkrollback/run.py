@@ -182,10 +182,10 @@ class Run:
         run_verify(
             scene, history, self._watch, since if step is Step.RAN else history.head.revision.deployed_at
         )
+        if self._signals.count:  # also in the soak, when every item is green already
+            raise KeyboardInterrupt
         if choose_outcome(self._scribe.record.items) in DONE:
             note_verified(scene)
-        if self._signals.count:
-            raise KeyboardInterrupt
 
     def _open(self, selected: frozenset[str]) -> Scene:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""

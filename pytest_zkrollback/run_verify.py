@@ -6,10 +6,13 @@ from datetime import datetime
 
 from .compose import EQUIVALENCE, build_checks
 from .domain.observation import Sample
+from .domain.ports import Stage
 from .domain.verdict import Judgement, Verdict, Word
 from .engine.samples import Samples
 from .engine.schedule import ROLLOUT_PREFIX, Schedule
 from .engine.watch import ClusterWatch
+from .record.facts import DONE
+from .record.outcome import choose_outcome
 from .release.history import ReleaseHistory
 from .scene import Scene
 
@@ -56,6 +59,20 @@ def run_verify(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since
         elif item_id == "health-database" and (sample.error, sample.value) != (None, None):
             samples.add_health(sample.at, sample.value is not None and not sample.value.trouble)
 
+    soak_s = scene.env.soak_s if scene.request.soak_s is None else scene.request.soak_s
+    scribe.update(soak_s=soak_s)
+    last = {check.id for check in checks if check.stage is Stage.LAST}
+
+    def is_green() -> bool:
+        return choose_outcome([item for item in scribe.record.items if item.id not in last]) in DONE
+
+    def begin_soak(moment: datetime) -> None:
+        scribe.update(provisional_at=moment)
+        text = f"provisionally green: every item is in order, watched for {soak_s:g} s more"
+        scribe.event(text, "zkrollback", moment)
+        scene.display.status(text)
+        scene.display.changed()
+
     scene.display.status("verifying the checklist")
     schedule = Schedule(
         wanted,
@@ -65,6 +82,20 @@ def run_verify(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since
         on_begin=watch.refresh,
         on_sample=picture,
         stays_open=lambda item_id: item_id == EQUIVALENCE or item_id.startswith(ROLLOUT_PREFIX),
+        soak_s=soak_s,
+        is_green=is_green,
+        on_provisional=begin_soak,
     )
     schedule.run(lambda: scene.signals.count > 0)
     scribe.samples(samples.points())
+    if scribe.record.provisional_at is not None:
+        _end_soak(scene, is_green())
+
+
+def _end_soak(scene: Scene, green: bool) -> None:
+    if scene.signals.count:
+        scene.scribe.event("interrupted during the soak: green only provisionally", "operator")
+    elif green:
+        scene.scribe.event("the soak has ended: every item was looked at once more", "zkrollback")
+    else:
+        scene.scribe.event("the provisional green does not stand: see the red items", "zkrollback")

@@ -71,6 +71,7 @@ class Circumstances:
     ``since``: when the rollback began; ``watched_from``: when judging began; ``now``: all server time.
     ``restarts_before``: (pod UID, container) -> restarts when judging began; ``pull_errors``: the same
     key -> the newest full message of a failed pull (later messages of old kubelets leave the cause out).
+    ``restarts_green``: in the soak, the restarts of the pods that were ready when it began; else empty.
     """
 
     since: datetime
@@ -78,6 +79,7 @@ class Circumstances:
     now: datetime
     restarts_before: Mapping[tuple[str, str], int] = field(default_factory=dict)
     pull_errors: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    restarts_green: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def after(self, moment: datetime | None) -> bool:
         """Whether an API time (whole seconds) is not before the rollback."""
@@ -204,6 +206,9 @@ def _container(
     restarts = int(status.get("restartCount") or 0)
     lately = restarts if young else restarts - at.restarts_before.get(key, restarts)
     certain = young or (at.now - at.watched_from).total_seconds() >= OLD_POD_GRACE_S
+    ended = state.get("terminated") or {}
+    failed = int(ended.get("exitCode") or 0) != 0
+    late = key in at.restarts_green and (failed or reason in _LOOPING or restarts > at.restarts_green[key])
 
     def found(problem: str, detail: str = "", *, red: bool = False, crash: bool = False) -> Finding:
         return Finding(
@@ -216,11 +221,13 @@ def _container(
             weight=restarts,
         )
 
-    if reason in _LOOPING:
+    if reason in _LOOPING and not late:
         red = restarts >= CRASH_LOOP_RESTARTS and (young or _crashed_after(status, at))
         return found("crash-loops" if red else "has crashed", _crash(status, waiting), red=red, crash=True)
     if lately >= CRASH_LOOP_RESTARTS and not _has_recovered(status, at):
         return found("crash-loops", _crash(status, waiting), red=True, crash=True)
+    if late:
+        return found("crashed after it was green", _crash(status, ended), red=True, crash=True)
     if reason in _NEVER_PULLED:
         return found(_NEVER_PULLED[reason], message or str(status.get("image", "")), red=certain, crash=True)
     if reason in _PULLING:
@@ -234,8 +241,7 @@ def _container(
         return found("cannot be configured", message, red=red, crash=True)
     if reason not in ("", "ContainerCreating", "PodInitializing"):
         return found(f"is waiting ({reason})", message, crash=True)
-    ended = state.get("terminated")
-    if ended and int(ended.get("exitCode") or 0) != 0:
+    if failed:
         return found("has crashed", _crash(status, ended), crash=True)
     return None
 

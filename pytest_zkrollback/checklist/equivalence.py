@@ -58,6 +58,7 @@ class EquivalenceCheck:
     title: str = field(default="Live objects equal the target revision", init=False)
     stage: Stage = field(default=Stage.SETTLED, init=False)
     interval_s: float | None = field(default=0.5, init=False)
+    soak_interval_s: float | None = field(default=5.0, init=False)
     deadline_s: float = field(default=10.0, init=False)
 
     @property

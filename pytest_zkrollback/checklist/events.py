@@ -102,6 +102,7 @@ class EventsCheck:
     stage: Stage = field(default=Stage.SETTLED, init=False)
     deadline_s: float = field(default=30.0, init=False)
     interval_s: float | None = field(default=None, init=False)
+    soak_interval_s: float | None = field(default=5.0, init=False)
 
     @property
     def expected(self) -> str:

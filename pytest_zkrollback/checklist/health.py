@@ -80,6 +80,11 @@ class HealthCheck:
         return self.env.health.interval_s if self.env.url else None
 
     @property
+    def soak_interval_s(self) -> float | None:
+        """The same: every answer feeds the recovery clock."""
+        return self.interval_s
+
+    @property
     def _url(self) -> str | None:
         return f"{self.env.url.rstrip('/')}{self.env.health.path}" if self.env.url else None
 

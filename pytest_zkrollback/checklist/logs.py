@@ -48,6 +48,7 @@ class LogsCheck:
     title: str = field(default="Check application logs", init=False)
     stage: Stage = field(default=Stage.SETTLED, init=False)
     interval_s: float | None = field(default=None, init=False)
+    soak_interval_s: float | None = field(default=5.0, init=False)
 
     @property
     def expected(self) -> str:

@@ -42,6 +42,7 @@ class MigrationCheck:
     stage: Stage = field(default=Stage.AT_ONCE, init=False)
     deadline_s: float = field(default=10.0, init=False)
     interval_s: float | None = field(default=None, init=False)
+    soak_interval_s: float | None = field(default=None, init=False)
 
     @property
     def command(self) -> str:

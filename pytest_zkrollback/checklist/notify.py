@@ -37,6 +37,7 @@ class NotifyCheck:
     )  # a second message by hand would prove nothing about this one
     stage: Stage = field(default=Stage.LAST, init=False)
     interval_s: float | None = field(default=None, init=False)
+    soak_interval_s: float | None = field(default=None, init=False)
 
     @property
     def deadline_s(self) -> float:

@@ -42,6 +42,7 @@ class RolloutCheck:
     snapshot: Callable[[], Snapshot]
     stage: Stage = field(default=Stage.AT_ONCE, init=False)
     interval_s: float | None = field(default=0.1, init=False)
+    soak_interval_s: float | None = field(default=0.1, init=False)
 
     @property
     def id(self) -> str:
@@ -145,6 +146,7 @@ class RolloutCheck:
                 now=now,
                 restarts_before=restart_counts(snapshots[0].objects["pods"]),
                 pull_errors=_earlier_pull_errors(workload, history),
+                restarts_green=_restarts_green(history),
             ),
         )
         count = len(workload.current)
@@ -253,6 +255,14 @@ def _earlier_pull_errors(workload: Workload, history: History) -> dict[tuple[str
         if sample.error is None:
             causes |= pull_errors([pod for pod in sample.value.objects["pods"] if uid(pod) in ours])
     return causes
+
+
+def _restarts_green(history: History) -> dict[tuple[str, str], int]:
+    """The restarts of the pods that were ready when the soak began; empty before it."""
+    if history.provisional_at is None:
+        return {}
+    green = [one for one in history.judged if one.error is None and one.at <= history.provisional_at]
+    return restart_counts([pod for pod in green[-1].value.objects["pods"] if is_ready(pod)]) if green else {}
 
 
 def _is_backing_off(pod: JsonObject) -> bool:

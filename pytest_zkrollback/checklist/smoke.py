@@ -32,6 +32,7 @@ class SmokeCheck:
     title: str = field(default="Run smoke tests", init=False)
     stage: Stage = field(default=Stage.SETTLED, init=False)
     interval_s: float | None = field(default=None, init=False)
+    soak_interval_s: float | None = field(default=None, init=False)
 
     @property
     def expected(self) -> str:

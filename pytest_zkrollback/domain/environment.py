@@ -171,6 +171,12 @@ class Environment(_Table):
     )
     zero_replicas: tuple[str, ...] = Field(default=(), description="workloads meant to stand at zero")
     rollout_timeout_s: Seconds = Field(default=120, description="the runbook's --timeout=120s")
+    soak_s: float = Field(
+        default=10,
+        ge=0,
+        le=3600,
+        description="watched this long after the provisional green, a late crash is red; 0: off",
+    )
     helm: str | None = Field(default=None, description="helm binary; by default the one on PATH")
     helm_timeout_s: Seconds = Field(default=120, description="helm's own --timeout")
     preflight_budget_s: Seconds = Field(default=5, description="for all read-only preflight together")

@@ -185,6 +185,12 @@ class Record(_Part):
     finished_at: Time | None = Field(default=None, description="when it ended; None: not ended, or killed")
     impact_since: Time | None = Field(default=None, description="since when users were affected, as was said")
     recovered_at: Time | None = Field(default=None, description="when every item had PASS or WAIVED")
+    provisional_at: Time | None = Field(
+        default=None, description="when every item but notify was green for the first time: the soak's start"
+    )
+    soak_s: float | None = Field(
+        default=None, description="how long the soak was meant to be; 0: none; None: nothing was verified"
+    )
     plan: Plan = Field(default=Plan(), description="what was known before acting")
     decision: Decision | None = Field(default=None, description="signals and recommendation")
     guards: tuple[Guard, ...] = Field(default=(), description="questions asked before helm ran")

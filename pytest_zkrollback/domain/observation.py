@@ -42,12 +42,14 @@ class History:
     ``since`` is when the rollback began (verify-only: when the head was deployed), by the server's clock.
     ``judged_from`` is when judging began: for items that wait for the rollouts, when those settled.
     ``rollouts_passed`` is None until the rollouts settled, then whether all of them passed.
+    ``provisional_at`` is None until every item was green, then when that was: from there on it is the soak.
     """
 
     samples: tuple[Sample, ...]
     since: datetime
     judged_from: datetime | None = None
     rollouts_passed: bool | None = None
+    provisional_at: datetime | None = None
 
     @property
     def last(self) -> Sample | None:

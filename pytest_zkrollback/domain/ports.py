@@ -58,6 +58,10 @@ class Check(Protocol):
     def interval_s(self) -> float | None:
         """Seconds between observations; None: one observation, begun when judging begins."""
 
+    @property
+    def soak_interval_s(self) -> float | None:
+        """The same once it has passed, until the soak ends; None: it is not looked at again."""
+
     def observe(self) -> object:
         """One observation; what it returns is the sample's value."""
 

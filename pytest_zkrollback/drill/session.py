@@ -33,6 +33,8 @@ DRILL_WORKLOADS = {
 }
 NAMESPACE = "default"  # as the runbook's commands have it
 WEBHOOK_ENV = "ZKROLLBACK_DRILL_SLACK_WEBHOOK"
+# Longer than the 3 s after which Helm 4's own --wait was seen to be wrong, short enough to rehearse with.
+SOAK_S = 4.0
 SMOKE = ("bash", "scripts/smoke-test.sh", "{url}")
 _LISTENS_S = 20.0
 _SINK_S = 5.0
@@ -241,6 +243,7 @@ def _environment(kept: Kept) -> Environment:
         workloads=DRILL_WORKLOADS,
         helm=str(cluster.binaries["helm"]),
         smoke=Smoke(command=SMOKE),
+        soak_s=SOAK_S,
         slack=Slack(webhook_env=WEBHOOK_ENV),
         identity=Identity(kube_system_uid=kept.identity),
         base_dir=str(Path(__file__).parent),

@@ -2,13 +2,14 @@
 
 Every check is observed in a daemon thread of its own (an executor's threads would hold the exit back);
 judging happens in the caller's thread, so that ``on_judgement`` needs no locks.
+
+The run of a schedule: *judging*, until every check but the LAST ones has a verdict; the *soak*, if all are
+green; the *closing*, when what is still open is looked at once more, on a fresh sample.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
 from typing import Final
@@ -17,70 +18,15 @@ from ..domain.errors import ZkRollbackError
 from ..domain.observation import History, Sample
 from ..domain.ports import Check, Clock, Stage
 from ..domain.verdict import Judgement, Pending, Verdict, Word
+from .checkrun import CheckRun
 
 ROLLOUT_PREFIX: Final = "rollout-"
 
 _TICK_S: Final = 0.03
 # Without a new sample a judgement changes only by the passing of time; no judge needs that finer.
 _REJUDGE_S: Final = 0.2
-# For the last look at what stays open, even where its deadline is over by then.
+# For the last look at what is open, even where its deadline is over by then.
 _CLOSING_S: Final = 10.0
-_KEPT_EARLY: Final = 50
-_KEPT_FIRST: Final = 10
-_KEPT: Final = 250
-
-
-@dataclass
-class _Run:
-    """One check's run: where it stands, and its samples, bounded.
-
-    Of those that count, the first ones that hold a value and the last ones are kept: what judges compare
-    is the beginning and the present.
-    """
-
-    check: Check
-    early: deque[Sample] = field(default_factory=lambda: deque(maxlen=_KEPT_EARLY))
-    counted: list[Sample] = field(default_factory=list)
-    bug: str | None = None
-    fresh: bool = False
-    stopped: bool = False
-    due: Event = field(default_factory=Event)
-    observing: bool = False
-    judged_from: datetime | None = None
-    begun_s: float = 0.0
-    judged_s: float = 0.0
-    judgement: Judgement | None = None
-    final: bool = False
-    newest: datetime | None = None  # when the newest sample that was judged began
-
-    @property
-    def is_rollout(self) -> bool:
-        return self.check.id.startswith(ROLLOUT_PREFIX)
-
-    @property
-    def verdict(self) -> Verdict | None:
-        return self.judgement if isinstance(self.judgement, Verdict) else None
-
-    def stop(self) -> None:
-        self.stopped = True
-        self.due.set()
-
-    def keep(self, sample: Sample) -> None:
-        if self.judged_from is None or sample.at < self.judged_from:
-            self.early.append(sample)
-        else:
-            self.counted.append(sample)
-            if len(self.counted) > _KEPT:
-                self._drop_one()
-        self.fresh = True
-
-    def _drop_one(self) -> None:
-        values = 0
-        for index, sample in enumerate(self.counted):
-            values += sample.error is None
-            if sample.error is not None or values > _KEPT_FIRST:
-                del self.counted[index]
-                return
 
 
 class Schedule:
@@ -89,10 +35,15 @@ class Schedule:
     ``since`` is when the rollback began (verify-only: when the head was deployed), server time.
     ``on_judgement(check id, judgement, started_at, finished_at or None)`` is called in the thread of
     :meth:`run` whenever a judgement changed. A PASS that stays open may still change, until every other item
-    is judged; all verdicts are final and have been told before a LAST check begins.
-    ``on_begin`` is called once when judging begins, before the first sample that counts is taken: the
-    place for :meth:`~.watch.ClusterWatch.refresh`. ``on_sample(check id, sample)`` is called in the
+    is judged. ``on_begin`` is called once when judging begins, before the first sample that counts is taken:
+    the place for :meth:`~.watch.ClusterWatch.refresh`. ``on_sample(check id, sample)`` is called in the
     observing thread for every sample (for the recovery clock); neither may raise.
+
+    The first verdict: when every check that is not LAST has one. If all are green, and ``is_green()`` says
+    that the run as a whole is, it is provisional where ``soak_s`` is above 0: ``on_provisional(moment)`` is
+    called once, in the thread of :meth:`run`, and the LAST checks begin then, beside the soak. While it
+    lasts, every check with a ``soak_interval_s`` is looked at in that rhythm; the first red ends it.
+    Otherwise the LAST checks begin when every other verdict is final and has been told.
 
     A sample's ``at`` is when its observation *began*; one begun before judging does not count.
     """
@@ -107,12 +58,16 @@ class Schedule:
         on_begin: Callable[[], None] | None = None,
         on_sample: Callable[[str, Sample], None] | None = None,
         stays_open: Callable[[str], bool] = lambda item_id: item_id.startswith(ROLLOUT_PREFIX),
+        soak_s: float = 0.0,
+        is_green: Callable[[], bool] = lambda: True,
+        on_provisional: Callable[[datetime], None] | None = None,
     ) -> None:
         """Nothing is observed before :meth:`start` or :meth:`run`.
 
         ``stays_open``: the ids whose PASS is looked at once more when every other item is judged.
         """
-        self._runs = [_Run(check) for check in checks]
+        self._runs = [CheckRun(check) for check in checks]
+        self._before_last = [run for run in self._runs if run.check.stage is not Stage.LAST]
         self._clock = clock
         self._since = since
         self._on_judgement = on_judgement
@@ -123,6 +78,11 @@ class Schedule:
         self._latest = datetime.min.replace(tzinfo=since.tzinfo)
         self._rollouts_passed: bool | None = None
         self._stays_open = stays_open
+        self._soak_s = soak_s
+        self._is_green = is_green
+        self._on_provisional = on_provisional
+        self._provisional_at: datetime | None = None
+        self._soak_ends_s = 0.0
         self._closing_from: datetime | None = None
 
     def start(self) -> None:
@@ -137,10 +97,11 @@ class Schedule:
             run.stop()
 
     def run(self, interrupted: Callable[[], bool]) -> dict[str, Verdict]:
-        """Judge until every check has a verdict, or until ``interrupted()`` is true.
+        """Judge until every check has a final verdict, or until ``interrupted()`` is true.
 
-        Returns the verdicts by check id, in the checks' order; after an interruption the missing ones are
-        missing. Never later than the longest chain of deadlines plus 0.5 s, whatever an observation does.
+        Returns the final verdicts by check id, in the checks' order; after an interruption, also of the
+        soak, the missing ones are missing. Never later than the longest chain of deadlines, the soak and
+        the last look, plus 0.5 s, whatever an observation does.
         """
         self.start()
         if self._on_begin is not None:
@@ -157,36 +118,62 @@ class Schedule:
         return {run.check.id: run.verdict for run in self._runs if run.final and run.verdict is not None}
 
     def _begin_stages(self) -> None:
-        rollouts = [run.verdict for run in self._runs if run.is_rollout]
+        rollouts = [run.verdict for run in self._runs if run.check.id.startswith(ROLLOUT_PREFIX)]
         if all(rollouts):
             self._rollouts_passed = all(
                 verdict is not None and verdict.word is Word.PASS for verdict in rollouts
             )
-        before_last = [run for run in self._runs if run.check.stage is not Stage.LAST]
-        if self._closing_from is None and all(
-            run.final for run in before_last if not self._stays_open(run.check.id)
-        ):
-            self._begin_closing([run for run in before_last if run.verdict and not run.final])
+        self._begin_soak_or_closing()
         open_stages = {
             Stage.AT_ONCE: True,
             Stage.SETTLED: self._rollouts_passed is not None,
-            Stage.LAST: all(run.final for run in before_last),
+            Stage.LAST: self._provisional_at is not None or all(run.final for run in self._before_last),
         }
         for run in self._runs:
             if run.judged_from is None and open_stages[run.check.stage]:
                 with self._lock:
                     run.judged_from = self._tick()
-                run.begun_s = self._clock.monotonic_s()
+                run.pending_s = self._clock.monotonic_s()
+                run.ends_s = run.pending_s + run.check.deadline_s
                 run.due.set()
                 self._observe(run)
 
-    def _begin_closing(self, still_open: Sequence[_Run]) -> None:
+    def _begin_soak_or_closing(self) -> None:
+        if self._closing_from is not None:
+            return
+        if self._provisional_at is not None:
+            red = any(run.final and not run.is_green for run in self._before_last)
+            if red or self._clock.monotonic_s() >= self._soak_ends_s:
+                self._begin_closing()
+        elif all(run.verdict for run in self._before_last):
+            green = all(run.is_green for run in self._before_last)
+            if self._soak_s > 0 and self._before_last and green and self._is_green():
+                self._begin_soak()
+            else:
+                self._begin_closing()
+
+    def _begin_soak(self) -> None:
+        with self._lock:
+            moment = self._provisional_at = self._tick()
+            for run in self._open_runs():
+                run.at_soak = next((one for one in reversed(run.counted) if one.error is None), None)
+        self._soak_ends_s = self._clock.monotonic_s() + self._soak_s
+        for run in self._open_runs():
+            run.ends_s = self._soak_ends_s + _CLOSING_S
+        if self._on_provisional is not None:
+            self._on_provisional(moment)
+
+    def _begin_closing(self) -> None:
         """From here on a sample decides for good; it has to be taken from here on, too."""
         with self._lock:
             self._closing_from = self._tick()
-        for run in still_open:
-            run.begun_s = max(run.begun_s, self._clock.monotonic_s() + _CLOSING_S - run.check.deadline_s)
+        for run in self._open_runs():
+            run.ends_s = max(run.ends_s, self._clock.monotonic_s() + _CLOSING_S)
+            run.fresh = True  # what is not looked at again is final now
             run.due.set()
+
+    def _open_runs(self) -> list[CheckRun]:
+        return [run for run in self._before_last if run.judged_from is not None and not run.final]
 
     def _judge_all(self) -> bool:
         """Judge what is due; True if a verdict became final."""
@@ -195,20 +182,21 @@ class Schedule:
             if run.judged_from is None or run.final:
                 continue
             now_s = self._clock.monotonic_s()
-            over = now_s - run.begun_s >= run.check.deadline_s
+            over = now_s >= run.ends_s
             if not (run.fresh or over or now_s - run.judged_s >= _REJUDGE_S):
                 continue
             judgement = self._judge(run)
-            if over and not isinstance(judgement, Verdict):
-                judgement = self._at_deadline(run, judgement)
             run.judged_s = now_s
+            if over:
+                judgement = self._at_deadline(run, judgement)
             if isinstance(judgement, Verdict):
-                if over and self._closing_from is not None and not self._is_final(run, judgement):
-                    text = "it was in order before, but could not be looked at again at the end"
-                    judgement = Verdict(word=Word.UNVERIFIED, observed=text)
-                if self._is_final(run, judgement):
-                    run.final = decided = True
-                    run.stop()
+                at_end = over and self._closing_from is not None
+                run.final = at_end or self._is_final(run, judgement)
+            elif run.verdict is not None:
+                run.pending_s = now_s
+            if run.final:
+                decided = True
+                run.stop()
             if judgement is None or _says_nothing_new(judgement, run.judgement):
                 continue
             run.judgement = judgement
@@ -216,15 +204,27 @@ class Schedule:
             self._on_judgement(run.check.id, judgement, run.judged_from, finished_at)
         return decided
 
-    def _is_final(self, run: _Run, verdict: Verdict) -> bool:
-        """Every verdict is, but a PASS that stays open: what goes wrong meanwhile overturns it."""
-        if verdict.word is not Word.PASS or not self._stays_open(run.check.id):
+    def _is_final(self, run: CheckRun, verdict: Verdict) -> bool:
+        """Every verdict is, but one that is looked at again: what goes wrong meanwhile overturns it.
+
+        Also an UNVERIFIED of the soak: what could not be read once may be read at the end.
+        """
+        if verdict.word is Word.FAIL or not self._looks_again(run):
+            return True
+        if verdict.word is Word.UNVERIFIED and self._provisional_at is None:
             return True
         if self._closing_from is None or run.newest is None:
             return False
         return run.newest >= self._closing_from
 
-    def _judge(self, run: _Run) -> Judgement | None:
+    def _looks_again(self, run: CheckRun) -> bool:
+        soaks = self._closing_from is None or self._provisional_at is not None
+        return self._stays_open(run.check.id) or (soaks and self._soak_interval_s(run) is not None)
+
+    def _soak_interval_s(self, run: CheckRun) -> float | None:
+        return run.check.soak_interval_s if self._soak_s > 0 else None
+
+    def _judge(self, run: CheckRun) -> Judgement | None:
         """The judgement on what was seen since judging began; None if nothing was."""
         with self._lock:
             run.fresh = False
@@ -236,6 +236,7 @@ class Schedule:
                 since=self._since,
                 judged_from=run.judged_from,
                 rollouts_passed=self._rollouts_passed,
+                provisional_at=self._provisional_at,
             )
         if bug is not None:
             return Verdict(word=Word.UNVERIFIED, observed=bug)
@@ -246,12 +247,18 @@ class Schedule:
         except Exception as error:  # noqa: BLE001 - a bug in one judge must not cost the other verdicts
             return Verdict(word=Word.UNVERIFIED, observed=_bug("judging", run.check, error))
 
-    def _at_deadline(self, run: _Run, judgement: Pending | None) -> Verdict:
+    def _at_deadline(self, run: CheckRun, judgement: Judgement | None) -> Judgement:
         if judgement is None:
             judgement = Pending(observed=f"no observation of {run.check.id} came back", seen=False)
-        return judgement.at_deadline(run.check.deadline_s)
+        if isinstance(judgement, Pending):
+            return judgement.at_deadline(round(run.ends_s - run.pending_s, 2))
+        closing = self._closing_from is not None
+        if judgement.word is Word.PASS and closing and not self._is_final(run, judgement):
+            text = "it was in order before, but could not be looked at again at the end"
+            return Verdict(word=Word.UNVERIFIED, observed=text)
+        return judgement
 
-    def _observe(self, run: _Run) -> None:
+    def _observe(self, run: CheckRun) -> None:
         if run.observing:
             return
         run.observing = True
@@ -259,7 +266,7 @@ class Schedule:
             target=self._keep_observing, args=(run,), name=f"zkrollback-{run.check.id}", daemon=True
         ).start()
 
-    def _keep_observing(self, run: _Run) -> None:
+    def _keep_observing(self, run: CheckRun) -> None:
         while not run.stopped:
             run.due.clear()
             with self._lock:
@@ -279,9 +286,16 @@ class Schedule:
             self._wake.set()
             if self._on_sample is not None:
                 self._on_sample(run.check.id, sample)
-            if run.check.interval_s is None:
+            interval_s = self._interval_s(run)
+            if interval_s is None:
                 return
-            run.due.wait(run.check.interval_s)
+            run.due.wait(interval_s)
+
+    def _interval_s(self, run: CheckRun) -> float | None:
+        """What is in order is looked at more seldom."""
+        often, seldom = run.check.interval_s, self._soak_interval_s(run)
+        passed = run.verdict is not None and run.verdict.word is Word.PASS
+        return (seldom or often) if passed else (often or seldom)
 
     def _tick(self) -> datetime:
         """Now, strictly after every earlier tick: what began before judging never looks as if it counted.

@@ -38,7 +38,14 @@ def offset(record: Record, at: datetime) -> str:
 
 def headline(record: Record) -> str:
     """The verdict of the whole run, in capitals."""
+    if provisional(record):
+        return "PROVISIONAL"
     return HEADLINES[record.outcome]
+
+
+def provisional(record: Record) -> bool:
+    """Whether every item is green, and the soak has not ended."""
+    return record.outcome is Outcome.RUNNING and record.provisional_at is not None
 
 
 def decided(record: Record) -> str:
@@ -99,6 +106,11 @@ def answer(record: Record) -> str:
     failed, unverified = len(by_verdict(record, Word.FAIL)), len(by_verdict(record, Word.UNVERIFIED))
     unjudged, waived = len(by_verdict(record, None)), len(by_verdict(record, Word.WAIVED))
     match record.outcome:
+        case Outcome.RUNNING if record.provisional_at is not None:
+            return (
+                f"Provisionally green since {clock_time(record.provisional_at)} UTC, but the soak of "
+                f"{record.soak_s or 0:g} s had not ended: this is no result."
+            )
         case Outcome.RUNNING:
             return "This run is still going on, or it was killed: this is no result."
         case Outcome.PLANNED:
@@ -118,6 +130,8 @@ def answer(record: Record) -> str:
             return "Somebody else changed the release meanwhile: these verdicts do not describe what is live."
         case Outcome.REFUSED if not record.helm.ran:
             return "Refused before helm ran: nothing was changed."
+        case Outcome.INTERRUPTED if record.provisional_at is not None:
+            return "The run was interrupted during the soak: it was green provisionally, which is no result."
         case Outcome.INTERRUPTED:
             return "The run was interrupted: what had no verdict by then is not known."
     return "Service is not shown to be restored."
@@ -254,12 +268,16 @@ def _recovery(until: datetime | None) -> str:
 
 
 def looked(record: Record) -> str:
-    """How short the look was: ``Verified at 08:22:58 UTC, 2.0 s after helm; not watched since``; or empty."""
+    """How long the look was: ``Verified at 08:22:58 UTC, 2.0 s after helm; not watched since``; or empty.
+
+    With a soak: ``... 2.0 s after helm, and watched for 10 s more; not watched since``.
+    """
     at, helm_at = record.recovered_at, record.helm.finished_at
     if at is None or record.outcome not in DONE:
         return ""
     after = f", {elapsed(helm_at, at)} after helm" if helm_at else ""
-    return f"Verified at {clock_time(at)} UTC{after}; not watched since"
+    soak = f", and watched for {record.soak_s:g} s more" if record.soak_s else ""
+    return f"Verified at {clock_time(at)} UTC{after}{soak}; not watched since"
 
 
 def _some(count: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from ..domain.environment import Environment
 from ..domain.model import Guard, Item, Mode, Outcome, Record
 from ..domain.verdict import Word
 from . import following, red
+from .times import clock_time
 
 # A PASS of these alone says nothing about users being served.
 _NO_PROOF_OF_SERVICE = ("preflight", "rollback", "release-equivalence", "migration", "notify")
@@ -44,11 +45,12 @@ def render_summary(record: Record) -> str:
                 f"{_capital(where)} is restored as far as it was checked: {_live(record)}; waived: {waived}."
             )
         case Outcome.FAILED:
-            return f"{_capital(where)} is NOT restored: {_live(record)}; red: {not_green}."
+            return f"{_capital(where)} is NOT restored: {_live(record)}; red: {not_green}{_late(record)}."
         case Outcome.UNVERIFIED if refused:
             return f"Nothing was verified: {_reason(refused)}."
         case Outcome.UNVERIFIED:
-            return f"{_capital(where)} is NOT proven restored: {_live(record)}; red: {not_green}."
+            late = _late(record)
+            return f"{_capital(where)} is NOT proven restored: {_live(record)}; red: {not_green}{late}."
         case Outcome.REFUSED:
             return f"Refused: {_reason(refused) or 'see preflight'}. Nothing was changed."
         case Outcome.PLANNED:
@@ -75,7 +77,15 @@ def _interrupted(record: Record, where: str) -> str:
         return "Interrupted before the release was read: nothing was changed."
     if record.mode is Mode.ROLLBACK and not record.helm.ran and not record.helm.skipped_reason:
         return f"Interrupted before helm ran: nothing was changed; {_live(record)}."
+    if record.provisional_at is not None:
+        return f"Interrupted during the soak: {where} was green only provisionally; {_live(record)}."
     return f"Interrupted: {where} is not verified; {_live(record)}."
+
+
+def _late(record: Record) -> str:
+    """What is red although the first verdict was a provisional green."""
+    at = record.provisional_at
+    return f" (provisionally green at {clock_time(at)} UTC, red in the soak)" if at is not None else ""
 
 
 def _live(record: Record) -> str:

@@ -20,6 +20,7 @@ from .facts import (
     helm_line,
     live_now,
     looked,
+    provisional,
     tally,
     title,
     what,
@@ -126,6 +127,8 @@ def phase(record: Record) -> str:
     """What the run is doing."""
     if record.outcome is not Outcome.RUNNING:
         return record.outcome.replace("-", " ")
+    if provisional(record):
+        return "provisionally green"
     if record.helm.running:
         return "helm is running"
     looked_before = any(item.id == "preflight" and item.verdict for item in record.items)
@@ -144,7 +147,9 @@ def render_progress_line(record: Record, now: datetime) -> str:
     total, judged = len(record.items), [item for item in record.items if item.verdict is not None]
     count = f"{len(judged)} of {total} judged"
     newest = max((item for item in judged if item.finished_at), key=_finished, default=None)
-    helm = record.helm
+    helm, green_at = record.helm, record.provisional_at
+    if provisional(record) and green_at and (newest is None or _finished(newest) <= green_at):
+        return f"{_since_start(record, green_at, now):>12}  {_soak(record)} ({count})"
     if newest is None or (helm.running and helm.started_at and helm.started_at > _finished(newest)):
         at = helm.started_at or record.started_at
         return f"{_since_start(record, at, now):>12}  {phase(record)} ({count})"
@@ -152,6 +157,10 @@ def render_progress_line(record: Record, now: datetime) -> str:
         f"{_since_start(record, _finished(newest), now):>12}  {newest.verdict} {newest.id}: "
         f"{inert_line(newest.observed, _OBSERVED_LIMIT)} ({count})"
     )
+
+
+def _soak(record: Record) -> str:
+    return f"provisionally green: every item is in order, watched for {record.soak_s or 0:g} s more"
 
 
 def _finished(item: Item) -> datetime:

@@ -88,6 +88,7 @@ class Incident:
             "url": self.url,  # None leaves it out
             "helm": str(self.helm_path),
             "rollout_timeout_s": 30,
+            "soak_s": 0,  # what is watched after the first green has tests of its own
         }
         lines = [
             f"{key} = {json.dumps(value)}" for key, value in {**usual, **keys}.items() if value is not None

@@ -100,8 +100,8 @@ def left_files(repository):
             "nothing was changed.",
         ),
         (
-            ["--env=staging", "--rollback-soak=0"],
-            "--rollback-soak is not built yet; nothing was contacted and helm did not run.",
+            ["--env=staging", "--rollback-soak=-1"],
+            "--rollback-soak=-1 is no number of seconds from 0 (off) to 3600; helm did not run.",
         ),
         (
             ["--env=staging", "--drill-keep"],

@@ -784,3 +784,51 @@ def test_judging_is_repeatable_and_changes_nothing(
     before = repr(shot)
     assert _judge(shot) == _judge(shot)
     assert repr(shot) == before
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        pytest.param(container(ready=True), "PASS", id="still_well"),
+        pytest.param(
+            container(restarts=1, ready=True, last=ended(3, "Error", 1, 12)), "FAIL", id="restarted"
+        ),
+        pytest.param(container(ended(3, "Error", 1, 12)), "FAIL", id="just_ended"),
+        pytest.param(
+            container(waiting("CrashLoopBackOff"), restarts=0, last=ended(3, "Error", 1, 12)),
+            "FAIL",
+            id="waits_to_be_restarted",
+        ),
+    ],
+)
+def test_a_pod_that_was_green_and_crashes_in_the_soak_is_red_at_once(
+    later: dict[str, Any], expected: str
+) -> None:
+    before = [snapshot(*_pair()), snapshot(*_pair())]
+    after = snapshot(pod("web-a", later), pod("web-b"))
+    shots = [*before, after]
+    samples = tuple(Sample(at=at(3 + 5 * index), value=shot) for index, shot in enumerate(shots))
+    history = History(samples=samples, since=at(0), judged_from=at(3), provisional_at=at(8))
+    word, observed = _said(_check().judge(history, at(14)))
+    assert word == expected
+    if expected == "FAIL":
+        restarts = "1 restart" if later["restartCount"] else "0 restarts"
+        assert observed == (
+            f"container app of 1 of 2 pods crashed after it was green: exit code 3, {restarts}"
+        )
+
+
+def test_restarts_from_before_the_soak_are_not_of_it() -> None:
+    restarted = container(restarts=1, ready=True, last=ended(3, "Error", 1, 2))
+    shot = snapshot(pod("web-a", restarted), pod("web-b"))
+    samples = tuple(Sample(at=at(3 + 5 * index), value=shot) for index in range(3))
+    history = History(samples=samples, since=at(0), judged_from=at(3), provisional_at=at(8))
+    assert _said(_check().judge(history, at(14)))[0] == "PASS"
+
+
+def test_a_pod_that_is_new_in_the_soak_may_restart_and_recover() -> None:
+    restarted = container(restarts=1, ready=True, last=ended(3, "Error", 9, 10))
+    shots = [snapshot(*_pair()), snapshot(*_pair()), snapshot(pod("web-a"), pod("web-c", restarted))]
+    samples = tuple(Sample(at=at(3 + 5 * index), value=shot) for index, shot in enumerate(shots))
+    history = History(samples=samples, since=at(0), judged_from=at(3), provisional_at=at(8))
+    assert _said(_check().judge(history, at(14)))[0] == "PASS"

@@ -26,6 +26,7 @@ PYTEST_EDGE = {
     "options",
     "options_signals",
     "options_github",
+    "options_soak",
     "fixtures",
     "hookspecs",
     "items",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.observation import History, Sample
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
-from pytest_zkrollback.engine.schedule import _KEPT, _KEPT_EARLY, _KEPT_FIRST, Schedule, _Run
+from pytest_zkrollback.engine.checkrun import KEPT, KEPT_EARLY, KEPT_FIRST, CheckRun
+from pytest_zkrollback.engine.schedule import Schedule
 
 SINCE = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -49,6 +51,7 @@ class FakeCheck:
     stage: Stage = Stage.AT_ONCE
     deadline_s: float = 5.0
     interval_s: float | None = 0.01
+    soak_interval_s: float | None = None
     title: str = "title"
     expected: str = "expected"
     command: str = "kubectl get it"
@@ -321,18 +324,18 @@ def test_observing_ends_with_the_verdict() -> None:
 
 def test_a_long_history_keeps_its_beginning_and_its_end() -> None:
     check: Any = FakeCheck("a")
-    run = _Run(check)
+    run = CheckRun(check)
     for number in range(1000):
         run.keep(Sample(at=SINCE + timedelta(seconds=number), value=number))
-    assert [sample.value for sample in run.early] == list(range(1000 - _KEPT_EARLY, 1000))
+    assert [sample.value for sample in run.early] == list(range(1000 - KEPT_EARLY, 1000))
     run.judged_from = SINCE + timedelta(seconds=1000)
     lost = Unreachable("no answer")
     for number in range(1000, 3000):
         at = SINCE + timedelta(seconds=number)
         run.keep(Sample(at=at, error=lost) if number < 1500 else Sample(at=at, value=number))
     values = [sample.value for sample in run.counted]
-    assert values[:_KEPT_FIRST] == list(range(1500, 1500 + _KEPT_FIRST))
-    assert values[_KEPT_FIRST:] == list(range(3000 - _KEPT + _KEPT_FIRST, 3000))
+    assert values[:KEPT_FIRST] == list(range(1500, 1500 + KEPT_FIRST))
+    assert values[KEPT_FIRST:] == list(range(3000 - KEPT + KEPT_FIRST, 3000))
 
 
 def test_a_rollouts_pass_stays_open_until_the_others_are_judged() -> None:
@@ -383,3 +386,144 @@ def test_what_cannot_be_looked_at_again_at_the_end_is_not_green(
     assert verdicts["rollout-a"].observed == (
         "it was in order before, but could not be looked at again at the end"
     )
+
+
+SOAK_S = 0.15
+
+
+def _soaked(item: str, **more: Any) -> FakeCheck:
+    return FakeCheck(item, soak_interval_s=0.01, **more)
+
+
+def _crashed_in_the_soak(history: History) -> Judgement:
+    crashed = history.provisional_at is not None and len(history.judged) > 5
+    return FAIL if crashed else PASS
+
+
+def test_the_first_green_is_provisional_and_told_before_the_soak_ends() -> None:
+    heard = Heard()
+    moments: list[tuple[float, datetime]] = []
+    begun = time.monotonic()
+    notify = FakeCheck("notify", stage=Stage.LAST, interval_s=None)
+    notify.judging = lambda _: _word(Word.PASS, f"told after {time.monotonic() - begun:.1f} s")
+    verdicts = _run(
+        _soaked("rollout-a"),
+        FakeCheck("smoke", stage=Stage.SETTLED, interval_s=None),
+        notify,
+        heard=heard,
+        soak_s=SOAK_S,
+        on_provisional=lambda moment: moments.append((time.monotonic() - begun, moment)),
+    )
+    assert time.monotonic() - begun >= SOAK_S
+    assert {item: verdict.word for item, verdict in verdicts.items()} == dict.fromkeys(
+        ("rollout-a", "smoke", "notify"), Word.PASS
+    )
+    assert verdicts["notify"].observed == "told after 0.0 s"
+    [(after_s, moment)] = moments
+    assert after_s < SOAK_S
+    assert moment.tzinfo is not None
+    assert heard.finals == ["rollout-a", "smoke", "notify"]
+
+
+def test_what_goes_wrong_in_the_soak_is_red_and_ends_it() -> None:
+    heard = Heard()
+    begun = time.monotonic()
+    verdicts = _run(
+        _soaked("rollout-a", judging=_crashed_in_the_soak),
+        _soaked("logs", stage=Stage.SETTLED),
+        FakeCheck("notify", stage=Stage.LAST),
+        heard=heard,
+        soak_s=30.0,
+    )
+    assert time.monotonic() - begun < 5
+    assert verdicts["rollout-a"] == FAIL
+    assert verdicts["logs"] == verdicts["notify"] == PASS
+    assert heard.finals == ["rollout-a", "logs", "notify", "rollout-a"]
+
+
+@pytest.mark.parametrize(
+    ("judging", "options"),
+    [
+        (lambda _: FAIL, {"soak_s": 30.0}),
+        (lambda _: PASS, {"soak_s": 30.0, "is_green": lambda: False}),
+        (lambda _: PASS, {"soak_s": 0.0}),
+    ],
+    ids=["red", "red_elsewhere_in_the_run", "switched_off"],
+)
+def test_no_soak(judging: Callable[[History], Judgement], options: dict[str, Any]) -> None:
+    moments: list[datetime] = []
+    notify = FakeCheck("notify", stage=Stage.LAST)
+    begun = time.monotonic()
+    verdicts = _run(
+        _soaked("rollout-a"),
+        _soaked("logs", judging=judging, stage=Stage.SETTLED, interval_s=None),
+        notify,
+        on_provisional=moments.append,
+        **options,
+    )
+    assert time.monotonic() - begun < 5
+    assert len(verdicts) == 3
+    assert moments == []
+    assert notify.histories[0].provisional_at is None
+
+
+def test_what_is_observed_once_is_looked_at_again_in_the_soak_if_it_has_a_rhythm_there() -> None:
+    looks: list[str] = []
+    smoke = FakeCheck("smoke", observing=lambda: looks.append("smoke"), stage=Stage.SETTLED, interval_s=None)
+    logs = _soaked("logs", observing=lambda: looks.append("logs"), stage=Stage.SETTLED, interval_s=None)
+    _run(smoke, logs, soak_s=SOAK_S)
+    assert looks.count("smoke") == 1
+    assert looks.count("logs") > 3
+
+
+def test_what_is_green_is_looked_at_once_more_after_the_soak() -> None:
+    ended: list[datetime] = []
+    logs = _soaked("logs", stage=Stage.SETTLED)
+    heard = Heard()
+    schedule = Schedule([logs], RealClock(), SINCE, heard, soak_s=SOAK_S, on_provisional=ended.append)
+    schedule.run(lambda: False)
+    last = logs.histories[-1]
+    assert last.last is not None
+    assert last.last.at >= ended[0] + timedelta(seconds=SOAK_S * 0.9)
+    assert last.provisional_at == ended[0]
+
+
+def test_unread_once_in_the_soak_is_not_red_but_unread_at_its_end_is() -> None:
+    def once(history: History) -> Judgement:
+        return _word(Word.UNVERIFIED) if history.provisional_at and len(history.judged) == 4 else PASS
+
+    assert _run(_soaked("logs", judging=once), soak_s=SOAK_S)["logs"] == PASS
+
+    def from_then_on(history: History) -> Judgement:
+        return _word(Word.UNVERIFIED) if history.provisional_at else PASS
+
+    assert _run(_soaked("logs", judging=from_then_on), soak_s=SOAK_S)["logs"].word is Word.UNVERIFIED
+
+
+def test_pending_at_the_end_of_the_soak_is_waited_for_and_then_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_zkrollback.engine.schedule._CLOSING_S", 0.2)
+    rollout = _soaked("rollout-a", judging=lambda h: PENDING if h.provisional_at else PASS, deadline_s=0.1)
+    verdict = _run(rollout, soak_s=SOAK_S)["rollout-a"]
+    assert verdict.word is Word.FAIL
+    assert re.fullmatch(r"not yet \(still so after 0\.3\d? s\)", verdict.observed), verdict.observed
+
+
+def test_interrupted_in_the_soak_there_is_no_final_green() -> None:
+    began: list[datetime] = []
+    schedule = Schedule(
+        [_soaked("rollout-a")], RealClock(), SINCE, Heard(), soak_s=30.0, on_provisional=began.append
+    )
+    assert schedule.run(lambda: bool(began)) == {}
+
+
+def test_the_sample_from_the_beginning_of_a_long_soak_is_kept() -> None:
+    check: Any = FakeCheck("a")
+    run = CheckRun(check)
+    run.judged_from = SINCE
+    for number in range(1000):
+        run.keep(Sample(at=SINCE + timedelta(seconds=number), value=number))
+        if number == 100:
+            run.at_soak = run.counted[-1]
+    values = [sample.value for sample in run.counted]
+    assert values[: KEPT_FIRST + 1] == [*range(KEPT_FIRST), 100]
+    assert len(values) == KEPT
