@@ -123,6 +123,11 @@ class OwnCheck:
         """The item's own."""
         return self.item.interval_s
 
+    @property
+    def soak_interval_s(self) -> float:
+        """The same."""
+        return self.interval_s
+
     def observe(self) -> object:
         """What the item's ``observe`` returns; raises ItemProblem for what that raises: it is tried again."""
         try:
