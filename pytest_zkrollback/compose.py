@@ -12,7 +12,7 @@ from .checklist.logs import LogsCheck
 from .checklist.migration import MigrationCheck
 from .checklist.notify import NotifyCheck
 from .checklist.own import OwnCheck
-from .checklist.rollout import RolloutCheck
+from .checklist.rollout import RolloutCheck, blank_rollouts
 from .checklist.smoke import SmokeCheck
 from .clients.http import HttpClient
 from .clients.slack import SlackWebhook, choose_webhook
@@ -56,10 +56,7 @@ _TITLES = {
 
 def blank_checklist(workloads: Mapping[str, str], own: Sequence[OwnItem]) -> tuple[Item, ...]:
     """The runbook's items (as many rollouts as there are workloads), and the own ones before ``notify``."""
-    rollouts = [
-        Item(id=f"rollout-{name}", title=f"kubectl rollout status {workload}")
-        for name, workload in workloads.items()
-    ]
+    rollouts = blank_rollouts(workloads)
     fixed = [Item(id=key, title=title) for key, title in _TITLES.items()]
     added = [Item(id=item.id, title=item.title) for item in own]
     return (*rollouts, *fixed[:-1], *added, fixed[-1])
@@ -67,7 +64,9 @@ def blank_checklist(workloads: Mapping[str, str], own: Sequence[OwnItem]) -> tup
 
 def watched(env: Environment, history: ReleaseHistory) -> tuple[str, ...]:
     """The resources to watch: a release without StatefulSets and DaemonSets is judged without theirs."""
-    text = " ".join([*env.workloads.values(), *(release.manifest for release in history.releases)]).lower()
+    text = " ".join(
+        [*env.named_workloads.values(), *(release.manifest for release in history.releases)]
+    ).lower()
     return tuple(
         name for name in RESOURCES if name not in ("statefulsets", "daemonsets") or name[:-1] in text
     )
@@ -95,7 +94,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         if (content := revision_content(release, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
-    http = HttpClient(ca_file=env.ca_file, proxy=env.proxy, clock=scene.clock)
+    http = scene.http()
     context = ItemContext(environment=env, kube=kube, http=http, since=since, revision=wanted)
     return [
         EquivalenceCheck(
@@ -104,12 +103,12 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             revision=wanted,
             target=expected,
             leftovers=leftovers,
-            release=_release_reader(scene, history),
+            release=release_reader(scene, history),
             expected_head=scene.scribe.record.revision_after,
         ),
         *(
             RolloutCheck(env=env, item=item, workload=workload, snapshot=watch.snapshot)
-            for item, workload in env.workloads.items()
+            for item, workload in env.named_workloads.items()
         ),
         SmokeCheck(env=env, processes=scene.processes, on_line=lambda line: _show(scene, line)),
         LogsCheck(env=env, kube=kube, since=since),
@@ -176,7 +175,7 @@ def _is_kept_on_purpose(item: JsonObject) -> bool:
     return is_kept(item) and item["kind"] not in _SERVING_KINDS
 
 
-def _release_reader(scene: Scene, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:
+def release_reader(scene: Scene, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:
     """Reads the history anew; a newest revision that is not ours is in the record before anything is said."""
 
     def read() -> ReleaseHistory:

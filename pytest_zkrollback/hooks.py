@@ -16,7 +16,7 @@ from . import config as configuration
 from .domain.errors import UsageProblem
 from .fixtures import RECORD_KEY
 from .github.guards import GUARD_IDS as GITHUB_GUARDS
-from .items import is_ours
+from .items import WorkloadItem, is_ours
 from .options import parse_request
 from .page import complete_page
 from .record.redaction import RedactingFilter
@@ -76,7 +76,8 @@ class Session:
             raise pytest.UsageError(str(problem)) from None
         self.checklist_ids = self.run.checklist_ids
         self.expected_ids = self.run.item_ids
-        _refuse_unknown("--rollback-waive", "checklist item", self.request.waivers, self.checklist_ids)
+        waivers = [each for each in self.request.waivers if not self.run.may_be_found(each)]
+        _refuse_unknown("--rollback-waive", "checklist item", waivers, self.checklist_ids)
         _refuse_unknown("--rollback-override", "guard", self.request.overrides, (*GUARD_IDS, *GITHUB_GUARDS))
         _neutralise(option)
         self._user_html: str | None = getattr(option, "htmlpath", None)
@@ -107,7 +108,21 @@ class Session:
             self._check_collection(session)
             self._ran = True
             self.run.execute(frozenset(_item_id(item) for item in session.items))
+            self._add_workloads(session)
         return (yield)
+
+    def _add_workloads(self, session: pytest.Session) -> None:
+        """Items for the rollouts that the run has found (``workloads = "auto"``), where they belong."""
+        ids = [item.id for item in self.run.redacted.items]
+        added = [item_id for item_id in ids if item_id not in self.expected_ids]
+        beside = next((item.parent for item in session.items if _item_id(item) in self.checklist_ids), None)
+        if beside is None or not added:
+            return
+        for item_id in added:
+            name = f"test_checklist[{item_id}]"
+            session.items.append(WorkloadItem.from_parent(beside, name=name, checklist_item=item_id))
+        session.items.sort(key=lambda item: ids.index(_item_id(item)))
+        session.testscollected = len(session.items)
 
     def _check_collection(self, session: pytest.Session) -> None:
         try:
@@ -233,6 +248,8 @@ def _drop_html_report(config: pytest.Config) -> None:
 
 
 def _item_id(item: pytest.Item) -> str:
+    if isinstance(item, WorkloadItem):
+        return item.checklist_item
     if not is_ours(item):
         return ""
     function = cast("pytest.Function", item)

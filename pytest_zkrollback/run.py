@@ -26,6 +26,7 @@ from .domain.ports import Hooks
 from .domain.verdict import Word
 from .drill.session import DRILL_WORKLOADS, Drill, refuse_another_story, start_drill
 from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
+from .engine.schedule import ROLLOUT_PREFIX
 from .engine.watch import ClusterWatch
 from .options import Request
 from .record.facts import DONE
@@ -38,9 +39,11 @@ from .rollback.guards import refusals
 from .rollback.recover import needs_no_hooks
 from .run_github import GithubWay, refuse_without_github
 from .run_lock import note_verified
+from .run_picture import Picture
 from .run_preflight import run_preflight
 from .run_rollback import Step, run_rollback
 from .run_verify import run_verify
+from .run_workloads import name_workloads
 from .scene import Scene, variables
 from .signals import Signals
 
@@ -90,6 +93,7 @@ class Run:
         names = [request.environment, release, *((env.context, env.namespace) if env is not None else ())]
         self.redactor = Redactor(plain=names)
         self._watch: ClusterWatch | None = None
+        self._picture: Picture | None = None
         record = self._blank(release, checklist, command_line)
         self.item_ids = tuple(item.id for item in record.items)
         self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
@@ -107,7 +111,12 @@ class Run:
             return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks)
         env = load_environment(path, request.environment)
         refuse_without_github(request, env)
-        return cls(request, env, env.release, env.workloads, command_line, hooks)
+        return cls(request, env, env.release, env.named_workloads, command_line, hooks)
+
+    def may_be_found(self, item_id: str) -> bool:
+        """Whether this may be the item of a workload that is not known yet (``workloads = "auto"``)."""
+        auto = self._env is not None and self._env.workloads == "auto"
+        return auto and item_id.startswith(ROLLOUT_PREFIX)
 
     @property
     def redacted(self) -> Record:
@@ -139,6 +148,8 @@ class Run:
         finally:
             self._conclude(selected, note)
             self._processes.end_all()  # a smoke test that still runs; never helm
+            if self._picture is not None:
+                self._picture.hand_over()
             if self._watch is not None:
                 self._watch.stop()
             if self._drill is not None:
@@ -164,13 +175,16 @@ class Run:
             if deployed is None:
                 return
             history = deployed
+        scene = name_workloads(scene, history)
         self._watch = ClusterWatch(
             scene.kube, scene.env.namespace, self._clock, resources=watched(scene.env, history)
         )
+        picture = self._picture = Picture(scene, self._watch)
         since = self._clock.now()
         step = Step.SKIPPED
         if self.request.target is not None and target is not None and facts.helm.value is not None:
             self._watch.start()  # what happens while helm runs is seen, too
+            picture.begin()
             no_hooks = needs_no_hooks(facts.hook_jobs.value or ())
             step = run_rollback(scene, history, target, facts.helm.value, no_hooks=no_hooks)
         if step is Step.LOCKED:
@@ -179,9 +193,9 @@ class Run:
             return
         if self._signals.count:
             raise KeyboardInterrupt
-        run_verify(
-            scene, history, self._watch, since if step is Step.RAN else history.head.revision.deployed_at
-        )
+        if step is not Step.RAN:
+            since = history.head.revision.deployed_at
+        run_verify(scene, history, self._watch, picture, since)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
         if choose_outcome(self._scribe.record.items) in DONE:

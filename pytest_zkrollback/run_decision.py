@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .clients.git import GitCheckout
-from .clients.http import HttpClient
 from .domain.decision import Answer, Decision, SignalName
 from .domain.errors import ProcessProblem
 from .domain.model import Guard
@@ -20,7 +19,7 @@ from .sources import judge_irreversible, later_contents, migration_sources
 
 def outside_questions(scene: Scene, look: Look) -> dict[str, Callable[[], Seen]]:
     """What can be asked outside, by signal; nothing of it is asked of the operator."""
-    http = HttpClient(ca_file=scene.env.ca_file, proxy=scene.env.proxy, clock=scene.clock)
+    http = scene.http()
     return {
         SignalName.USERS_IMPACTED: lambda: fetch_users_impacted(scene.env, scene.kube, http),
         SignalName.MIGRATION_IRREVERSIBLE: lambda: _irreversible(scene, look),

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .compose import EQUIVALENCE, build_checks
-from .domain.observation import Sample
+from .compose import EQUIVALENCE, build_checks, release_reader
+from .domain.errors import ZkRollbackError
 from .domain.ports import Stage
 from .domain.verdict import Judgement, Verdict, Word
-from .engine.samples import Samples
 from .engine.schedule import ROLLOUT_PREFIX, Schedule
 from .engine.watch import ClusterWatch
 from .record.facts import DONE
 from .record.outcome import choose_outcome
 from .release.history import ReleaseHistory
+from .run_picture import Picture
 from .scene import Scene
 
 
-def run_verify(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since: datetime) -> None:
+def run_verify(
+    scene: Scene, history: ReleaseHistory, watch: ClusterWatch, picture: Picture, since: datetime
+) -> None:
     """Judge every item until its verdict is final; each is in the record before the next one.
 
     ``history`` is as it was before helm; ``since`` when the rollback began, by the server's clock.
     """
     scribe, waivers = scene.scribe, scene.request.waivers
-    samples = Samples(scene.env.workloads.values())
     checks = build_checks(scene, history, watch, since)
     wanted = []
     for check in checks:
@@ -38,7 +39,7 @@ def run_verify(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since
     def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
         if item_id not in scene.selected:
             return
-        scribe.samples(samples.points())
+        scribe.samples(picture.samples.points())
         if isinstance(judgement, Verdict):
             scribe.item(
                 item_id,
@@ -52,12 +53,6 @@ def run_verify(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since
         else:
             scribe.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
         scene.display.changed()
-
-    def picture(item_id: str, sample: Sample) -> None:
-        if item_id.startswith(ROLLOUT_PREFIX):
-            samples.add_snapshot(watch.snapshot())
-        elif item_id == "health-database" and (sample.error, sample.value) != (None, None):
-            samples.add_health(sample.at, sample.value is not None and not sample.value.trouble)
 
     soak_s = scene.env.soak_s if scene.request.soak_s is None else scene.request.soak_s
     scribe.update(soak_s=soak_s)
@@ -80,16 +75,28 @@ def run_verify(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since
         since,
         note,
         on_begin=watch.refresh,
-        on_sample=picture,
+        on_sample=picture.add,
         stays_open=lambda item_id: item_id == EQUIVALENCE or item_id.startswith(ROLLOUT_PREFIX),
         soak_s=soak_s,
         is_green=is_green,
         on_provisional=begin_soak,
     )
+    picture.hand_over()
     schedule.run(lambda: scene.signals.count > 0)
-    scribe.samples(samples.points())
+    scribe.samples(picture.samples.points())
+    scribe.update(served_again_at=picture.samples.served_again_at)
+    if EQUIVALENCE not in {check.id for check in wanted}:
+        _look_at_head(scene, history)
     if scribe.record.provisional_at is not None:
         _end_soak(scene, is_green())
+
+
+def _look_at_head(scene: Scene, history: ReleaseHistory) -> None:
+    """Where nobody compares the release: has somebody else changed it meanwhile?"""
+    try:
+        release_reader(scene, history)()
+    except ZkRollbackError as error:
+        scene.scribe.event(f"the release could not be read again: {error}", "helm history")
 
 
 def _end_soak(scene: Scene, green: bool) -> None:

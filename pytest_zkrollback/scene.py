@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from .clients.clock import SystemClock
 from .clients.helm import DEADLINE_GRACE_S, HelmCli, find_helm
+from .clients.http import HttpClient
 from .clients.kube import KubeClient
 from .clients.process import LocalProcesses
 from .display import Display
@@ -52,6 +53,10 @@ class Scene:
             namespace=env.namespace,
             environ=os.environ,
         )
+
+    def http(self) -> HttpClient:
+        """For the environment's url: with its CA file and its proxy, and no others."""
+        return HttpClient(ca_file=self.env.ca_file, proxy=self.env.proxy, clock=self.clock)
 
     def lock(self) -> ReleaseLock:
         """The release's lock; its lease outlasts helm, so that only a dead holder's expires."""

@@ -7,12 +7,13 @@ workload, a recreated object, pods that crash while the numbers still look good.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ..domain.environment import Environment
 from ..domain.errors import Forbidden, ZkRollbackError
+from ..domain.model import Item
 from ..domain.observation import History, JsonObject, Snapshot
 from ..domain.ports import Stage
 from ..domain.verdict import Judgement, Pending, Verdict, Word
@@ -32,9 +33,20 @@ from .workload import (
 )
 
 
+def blank_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
+    """The rollouts' items before anything is known; ``workloads`` maps item names to ``kind/name``."""
+    return tuple(
+        Item(id=f"rollout-{name}", title=f"kubectl rollout status {workload}")
+        for name, workload in workloads.items()
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class RolloutCheck:
-    """One workload's rollout; ``workload`` is ``kind/name``, ``snapshot`` the shared watch's."""
+    """One workload's rollout; ``workload`` is ``kind/name``, ``snapshot`` the shared watch's.
+
+    ``namespace/kind/name`` is one in a namespace that is not watched: that is UNVERIFIED.
+    """
 
     env: Environment
     item: str
@@ -78,11 +90,11 @@ class RolloutCheck:
 
     @property
     def _kind(self) -> str:
-        return self.workload.partition("/")[0]
+        return self.workload.split("/")[-2]
 
     @property
     def _name(self) -> str:
-        return self.workload.partition("/")[2]
+        return self.workload.split("/")[-1]
 
     def observe(self) -> Snapshot:
         """The shared snapshot, without IO; raises the ClusterError of what it lacks for this kind."""
@@ -95,6 +107,9 @@ class RolloutCheck:
 
     def judge(self, history: History, now: datetime) -> Judgement:
         """Pure; sees only samples taken since judging began."""
+        if self.workload.count("/") > 1:
+            text = f"{self.workload} stands in another namespace than {self.env.namespace}, which is watched"
+            return Verdict(word=Word.UNVERIFIED, observed=text)
         judged = history.judged
         snapshots: list[Snapshot] = [sample.value for sample in judged if sample.error is None]
         if not snapshots or judged[-1].error is not None:

@@ -165,9 +165,9 @@ class Environment(_Table):
     proxy: str | None = Field(
         default=None, description="proxy for the url; none from the environment is used"
     )
-    workloads: dict[str, str] = Field(
-        min_length=1,
-        description="item name -> kind/name; item 'rollout-<item name>', in this order",
+    workloads: dict[str, str] | Literal["auto"] = Field(
+        description="item name -> kind/name: item `rollout-NAME`, in this order; or `auto`: every "
+        "Deployment, StatefulSet and DaemonSet of the target's manifest, by its own name",
     )
     zero_replicas: tuple[str, ...] = Field(default=(), description="workloads meant to stand at zero")
     rollout_timeout_s: Seconds = Field(default=120, description="the runbook's --timeout=120s")
@@ -195,19 +195,21 @@ class Environment(_Table):
 
     @field_validator("workloads", mode="before")
     @classmethod
-    def _no_auto_yet(cls, workloads: object) -> object:
+    def _workloads(cls, workloads: object) -> object:
         if workloads == "auto":
-            raise ValueError('not built yet; name them: workloads = { api = "deployment/NAME" }')
-        return workloads
-
-    @field_validator("workloads")
-    @classmethod
-    def _workloads(cls, workloads: dict[str, str]) -> dict[str, str]:
+            return workloads
+        if not isinstance(workloads, dict) or not workloads:
+            raise ValueError('name them, as in { api = "deployment/NAME" }, or say "auto"')
         for item, target in workloads.items():
             if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", item):
                 raise ValueError(f"{item!r} is no item name: lower-case letters, digits and dashes")
-            if not _WORKLOAD.fullmatch(target):
+            if not isinstance(target, str) or not _WORKLOAD.fullmatch(target):
                 raise ValueError(
                     f"{target!r} is no workload: use deployment/NAME, statefulset/NAME or daemonset/NAME"
                 )
         return workloads
+
+    @property
+    def named_workloads(self) -> dict[str, str]:
+        """Item name -> kind/name; with ``auto`` empty until the manifest is known."""
+        return self.workloads if isinstance(self.workloads, dict) else {}

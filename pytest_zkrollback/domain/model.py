@@ -185,6 +185,11 @@ class Record(_Part):
     finished_at: Time | None = Field(default=None, description="when it ended; None: not ended, or killed")
     impact_since: Time | None = Field(default=None, description="since when users were affected, as was said")
     recovered_at: Time | None = Field(default=None, description="when every item had PASS or WAIVED")
+    served_again_at: Time | None = Field(
+        default=None,
+        description="since when the health path has passed, if it failed before; None: it never failed while "
+        "it was asked, it does not pass, or it was not asked",
+    )
     provisional_at: Time | None = Field(
         default=None, description="when every item but notify was green for the first time: the soak's start"
     )

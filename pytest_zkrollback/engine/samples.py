@@ -28,6 +28,8 @@ class Samples:
         self._workloads = tuple(dict.fromkeys(workloads))
         self._limit = limit
         self._series: dict[str, list[SamplePoint]] = {}
+        self._failed = False
+        self._passes_since: datetime | None = None
         self._lock = Lock()
 
     def add_snapshot(self, snapshot: Snapshot) -> None:
@@ -56,7 +58,18 @@ class Samples:
     def add_health(self, at: datetime, ok: bool) -> None:
         """Note one answer of the health path."""
         with self._lock:
+            self._failed = self._failed or not ok
+            if not ok:
+                self._passes_since = None
+            elif self._passes_since is None:
+                self._passes_since = at
             self._add(SamplePoint(at=at, series=HEALTH, value=1 if ok else 0))
+
+    @property
+    def served_again_at(self) -> datetime | None:
+        """The first of the health path's passes since its last failure; None if it never failed, or does."""
+        with self._lock:
+            return self._passes_since if self._failed else None
 
     def points(self) -> tuple[SamplePoint, ...]:
         """All points so far, by time."""

@@ -267,6 +267,29 @@ def _recovery(until: datetime | None) -> str:
     return f" Recovered {moment(until)}." if until else ""
 
 
+def recovery(record: Record) -> str:
+    """The recovery clock: from helm's start to the last green item, and since when ``/health`` passes.
+
+    Empty where helm did not run, and where neither was seen.
+    """
+    helm_at, at, again = record.helm.started_at, record.recovered_at, record.served_again_at
+    if not record.helm.ran or helm_at is None or (at is None and again is None):
+        return ""
+    said = f"{elapsed(helm_at, at)} from helm's start to the last green item" if at else "not seen"
+    asked = {point.value for point in record.samples if point.series == "health"}
+    if again is not None:
+        health = f"/health passes since {clock_time(again)} UTC, {_from(helm_at, again)} helm's start"
+    elif not asked:
+        health = "/health was not asked"
+    else:
+        health = "/health does not pass" if 0 in asked else "/health passed whenever it was asked"
+    return f"{said}; {health}"
+
+
+def _from(start: datetime, at: datetime) -> str:
+    return f"{elapsed(start, at)} after" if at >= start else f"{elapsed(at, start)} before"
+
+
 def looked(record: Record) -> str:
     """How long the look was: ``Verified at 08:22:58 UTC, 2.0 s after helm; not watched since``; or empty.
 

@@ -21,6 +21,7 @@ from .facts import (
     live_now,
     looked,
     provisional,
+    recovery,
     tally,
     title,
     what,
@@ -90,7 +91,7 @@ def _next(record: Record) -> list[str]:
 
 
 def _verdict(record: Record, report_path: str) -> list[str]:
-    seen = looked(record)
+    seen, clock = looked(record), recovery(record)
     lines = [
         title(record),
         inert_line(record.summary or answer(record), _THREE_ROWS),
@@ -98,6 +99,7 @@ def _verdict(record: Record, report_path: str) -> list[str]:
         *_decided(record),
         f"Live now: {inert_line(live_now(record), _THREE_ROWS)}",
         f"Checked: {tally(record)}" + (f". {seen}." if seen else ""),
+        *([f"Recovery: {clock}."] if clock else []),
     ]
     return [*lines, f"Report: {report_path}"] if report_path else lines
 

@@ -28,7 +28,9 @@ def fetch_users_impacted(env: Environment, kube: Kube, http: Http) -> Seen:
 
     Raises no ClusterError or HttpProblem: what could not be asked is unknown.
     """
-    asked = [_fetch_replicas(env, kube, workload) for workload in env.workloads.values()]
+    asked = [_fetch_replicas(env, kube, workload) for workload in env.named_workloads.values()]
+    if not asked:
+        asked.append((None, "replicas: not known, the configuration names no workload"))
     return judge_users_impacted([*asked, _fetch_health(env, http)])
 
 

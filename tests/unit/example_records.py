@@ -324,6 +324,7 @@ def verified(**changes: Any) -> Record:
         "finished_at": at(7.6),
         "impact_since": at(-720),
         "recovered_at": at(7.5),
+        "served_again_at": at(4.75),
         "plan": Plan(target=HISTORY[2], bad=HISTORY[3], history=HISTORY, diff=DIFF),
         "decision": DECISION,
         "guards": GUARDS,
@@ -370,6 +371,7 @@ def failed() -> Record:
             smoke=(Word.UNVERIFIED, "The script could not be started: scripts/smoke-test.sh is missing."),
         ),
         recovered_at=None,
+        served_again_at=None,
         samples=samples(recovers=False),
         finished_at=at(41.0),
         next_commands=(
@@ -389,6 +391,7 @@ def unverified() -> Record:
             events=(Word.UNVERIFIED, "The API server did not answer within 15 s (3 attempts)."),
         ),
         recovered_at=None,
+        served_again_at=None,
         impact_since=None,
         next_commands=("pytest --env=drill",),
     )
@@ -418,6 +421,7 @@ def refused() -> Record:
         samples=(),
         deliveries=(),
         recovered_at=None,
+        served_again_at=None,
         impact_since=None,
         finished_at=at(1.1),
         timeline=(TimelineEntry(at=at(0), event="The run began", source="zkrollback"),),
@@ -439,6 +443,7 @@ def interrupted() -> Record:
         samples=samples(until=1.6),
         deliveries=(),
         recovered_at=None,
+        served_again_at=None,
         finished_at=at(1.5),
         next_commands=("helm history zkprova --kube-context drill --namespace zkprova", "pytest --env=drill"),
     )
@@ -453,6 +458,7 @@ def running() -> Record:
         samples=samples(until=5),
         deliveries=(),
         recovered_at=None,
+        served_again_at=None,
         finished_at=None,
         next_commands=(),
     )
@@ -497,6 +503,7 @@ def rehearsal() -> Record:
         deliveries=(),
         impact_since=None,
         recovered_at=None,
+        served_again_at=None,
         next_commands=("pytest --env=drill --rollback-to=5",),
     )
 

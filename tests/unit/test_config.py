@@ -107,10 +107,10 @@ def test_where_the_configuration_is_looked_for(tmp_path, toml):
             "helm did not run.",
         ),
         (
-            '[environments.bad]\nworkloads = "auto"\n',
+            '[environments.bad]\nworkloads = "all"\n',
             "bad",
-            "zkrollback.toml: 'workloads' in [environments.bad] is 'auto': not built yet; name them: "
-            'workloads = { api = "deployment/NAME" }; helm did not run.',
+            "zkrollback.toml: 'workloads' in [environments.bad] is 'all': name them, as in "
+            '{ api = "deployment/NAME" }, or say "auto"; helm did not run.',
         ),
         (
             "[environments.bad]\n",

@@ -27,6 +27,8 @@ def test_head_and_checklist_as_a_whole() -> None:
         "| Helm | HELM RAN: once, exit code 0, after 0.4 s |\n"
         "| Live now | Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC) |\n"
         "| Users affected | 12 min 08 s, from 2026-11-23 11:38:39 UTC to 2026-11-23 11:50:46 UTC. |\n"
+        "| Recovery | 6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
+        "3.5 s after helm's start |\n"
         "| Checked | 11 items: 10 PASS, 1 WAIVED. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since |\n"
         "| Not checked | smoke (waived); identity-unpinned: This environment pins no cluster identity. |\n"
         "| Reason | backend crash-loops since 2026.11.5 |\n"

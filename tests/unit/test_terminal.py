@@ -58,6 +58,8 @@ def test_last_lines_verified() -> None:
         "HELM RAN: once, exit code 0, after 0.4 s.\n"
         "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC)\n"
         "Checked: 11 items: 11 PASS. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since.\n"
+        "Recovery: 6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
+        "3.5 s after helm's start.\n"
         "Report: reports/latest.html"
     )
 
@@ -157,7 +159,7 @@ def test_fault_47_no_string_from_outside_moves_the_cursor_or_makes_a_line() -> N
         release=bad,
     )
     text = render_last_lines(record, "r.html")
-    assert len(text.splitlines()) == 11
+    assert len(text.splitlines()) == 12
     assert not set("\x1b\x07\r\u202e") & set(text)
     assert "FAIL logs: ␛[2J␛]0;x␇one two [U+202E]three" in text
     console = Console(width=80, force_terminal=False)

@@ -1,0 +1,65 @@
+"""The recovery picture: pods and ``/health`` from before helm on, until the last verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Final
+
+from .checklist.health import HealthAnswer, HealthCheck
+from .domain.errors import ZkRollbackError
+from .domain.observation import Sample
+from .engine.samples import Samples
+from .engine.schedule import ROLLOUT_PREFIX
+from .engine.watch import ClusterWatch
+from .scene import Scene
+
+_EVERY_S: Final = 0.2
+
+
+class Picture:
+    """Who served, when. From :meth:`begin` to :meth:`hand_over` it looks itself, then the schedule does."""
+
+    def __init__(self, scene: Scene, watch: ClusterWatch) -> None:
+        """Nothing is contacted before :meth:`begin`."""
+        self.samples = Samples(scene.env.named_workloads.values())
+        self._watch = watch
+        self._health = HealthCheck(env=scene.env, http=scene.http())
+        self._clock = scene.clock
+        self._over = Event()
+
+    def begin(self) -> None:
+        """Look at pods and ``/health`` in daemon threads: helm must not wait for a slow answer."""
+        for look, every_s in ((self._add_snapshot, _EVERY_S), (self._ask_health, self._health.interval_s)):
+            if every_s is not None:
+                thread = Thread(target=self._keep, args=(look, every_s), name="zkrollback-picture")
+                thread.daemon = True
+                thread.start()
+
+    def hand_over(self) -> None:
+        """The schedule's samples serve from here on: see :meth:`add`."""
+        self._over.set()
+
+    def add(self, item_id: str, sample: Sample) -> None:
+        """A sample of the schedule; called in the observing threads."""
+        if item_id.startswith(ROLLOUT_PREFIX):
+            self._add_snapshot()
+        elif item_id == self._health.id and (sample.error, sample.value) != (None, None):
+            self.samples.add_health(sample.at, isinstance(sample.value, HealthAnswer) and sample.value.ok)
+
+    def _keep(self, look: Callable[[], None], every_s: float) -> None:
+        while not self._over.is_set():
+            look()
+            self._over.wait(every_s)
+
+    def _add_snapshot(self) -> None:
+        self.samples.add_snapshot(self._watch.snapshot())
+
+    def _ask_health(self) -> None:
+        at = self._clock.now()
+        try:
+            answer = self._health.observe()
+        except ZkRollbackError:
+            answer = None
+        if not self._over.is_set():
+            self.samples.add_health(at, answer is not None and answer.ok)

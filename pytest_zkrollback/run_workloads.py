@@ -1,0 +1,60 @@
+"""``workloads = "auto"``: the rollouts to judge are those of the target's manifest, once it is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .checklist.rollout import blank_rollouts
+from .domain.errors import HelmProblem, UsageProblem
+from .engine.schedule import ROLLOUT_PREFIX
+from .release.history import ReleaseHistory
+from .release.manifest import identity, manifest_workloads, parse_manifest
+from .scene import Scene, target_release
+
+
+def name_workloads(scene: Scene, history: ReleaseHistory) -> Scene:
+    """The scene with every workload named, and their items in the record, before the runbook's other ones.
+
+    Where they are named already it is the same scene. A manifest that cannot be read names none: that is
+    no reason to stand between the operator and helm, and red afterwards. Raises UsageProblem for a waiver
+    of a rollout that there is not.
+    """
+    if scene.env.workloads != "auto":
+        return scene
+    wanted = target_release(scene, history)
+    content = history.content_of(wanted)
+    try:
+        found = auto_workloads(content.manifest if content is not None else "", scene.env.namespace)
+    except HelmProblem as problem:
+        scene.scribe.event(f"the workloads of revision {wanted} are not known: {problem}", "zkrollback")
+        found = {}
+    added = blank_rollouts(found)
+    ids = [item.id for item in added]
+    for item_id in scene.request.waivers:
+        if item_id.startswith(ROLLOUT_PREFIX) and item_id not in ids:
+            raise UsageProblem(
+                f"--rollback-waive={item_id}=...: revision {wanted} has no such workload; known are "
+                f"{', '.join(ids) or 'none'}."
+            )
+    items = list(scene.scribe.record.items)
+    place = next(index for index, item in enumerate(items) if item.id == "smoke")
+    scene.scribe.update(items=(*items[:place], *added, *items[place:]))
+    env = scene.env.model_copy(update={"workloads": found})
+    return replace(scene, env=env, selected=scene.selected | {*ids})
+
+
+def auto_workloads(manifest: str, namespace: str) -> dict[str, str]:
+    """Item name -> ``kind/name`` of every Deployment, StatefulSet and DaemonSet, in the manifest's order.
+
+    Two kinds of one name get the kind into the item's name. One that stands in another namespace is named
+    ``kind/name`` with it, ``namespace/kind/name``: it cannot be watched, and its item says so.
+    """
+    found: dict[str, str] = {}
+    for key in map(identity, manifest_workloads(parse_manifest(manifest, namespace))):
+        kind, place = key.kind.lower(), f"{key.namespace}/" if key.namespace != namespace else ""
+        name = key.name.replace(".", "-")
+        for item in (name, f"{kind}-{name}", f"{key.namespace}-{kind}-{name}"):
+            if item not in found:
+                found[item] = f"{place}{kind}/{key.name}"
+                break
+    return found
