@@ -1,4 +1,4 @@
-"""The operator's own helm binary, as argv; it decides nothing. Helm 3 and 4 differ in one table here."""
+"""The operator's own helm binary, as argv; it decides nothing. What versions of helm differ in is one table here."""
 
 from __future__ import annotations
 
@@ -17,19 +17,13 @@ VERSION_TIMEOUT_S = 4
 DEADLINE_GRACE_S = 15
 _REDIRECTS = ("HELM_NAMESPACE", "HELM_MAX_HISTORY", "HELM_DEBUG")
 DESCRIPTION_LIMIT = 256  # characters; Helm 4 refuses 257 (helm-measured.md, 7)
-
-
-@dataclass(frozen=True)
-class Major:
-    """What differs between the supported majors."""
-
-    description: bool  # `helm rollback --description` exists
-    force_conflicts: bool  # `--force-conflicts` exists, for what is server-side applied
-
-
-MAJORS = {
-    3: Major(description=False, force_conflicts=False),
-    4: Major(description=True, force_conflicts=True),
+MAJORS = (3, 4)
+# Since which (major, minor) `helm rollback` has an option; an unknown one ends it before it does anything.
+# Source: pkg/cmd/rollback.go (cmd/helm/rollback.go) of v3.2.0, v3.4.0, v3.22.0 and v4.0.0 to v4.3.1.
+SINCE = {
+    "--history-max": (3, 4),  # before, a rollback never pruned
+    "--force-conflicts": (4, 0),
+    "--description": (4, 3),
 }
 
 
@@ -39,6 +33,11 @@ class HelmVersion:
 
     text: str
     major: int
+    minor: int
+
+    def has(self, option: str) -> bool:
+        """Whether ``helm rollback`` of this version has the option."""
+        return (self.major, self.minor) >= SINCE[option]
 
 
 def find_helm(configured: str | None, path: str | None) -> str:
@@ -55,13 +54,13 @@ def find_helm(configured: str | None, path: str | None) -> str:
 
 def parse_version(text: str) -> HelmVersion:
     """``v4.3.1`` or ``v3.22+g1234`` -> HelmVersion; raises HelmProblem for any other answer."""
-    match = re.match(r"v(\d+)\.\d+", text.strip())
+    match = re.match(r"v(\d+)\.(\d+)", text.strip())
     if match is None:
         raise HelmProblem(f"helm answered {text.strip()[:60]!r} instead of a version: is this binary helm?")
     major = int(match.group(1))
     if major not in MAJORS:
         raise HelmProblem(f"helm {text.strip()} is not supported: install Helm 3 or Helm 4.")
-    return HelmVersion(text=text.strip(), major=major)
+    return HelmVersion(text=text.strip(), major=major, minor=int(match.group(2)))
 
 
 class HelmCli:
@@ -124,12 +123,14 @@ class HelmCli:
         the operator accepted that fields are taken from their managers.
         """
         argv = [self.binary, "rollback", release, str(revision), *self._scope]
-        argv += ["--timeout", f"{int(timeout_s)}s", "--history-max", "0"]
-        if force_conflicts and MAJORS[version.major].force_conflicts:
+        argv += ["--timeout", f"{max(1, int(timeout_s))}s"]
+        if version.has("--history-max"):
+            argv += ["--history-max", "0"]
+        if force_conflicts and version.has("--force-conflicts"):
             argv += ["--force-conflicts"]
         if no_hooks:
             argv += ["--no-hooks"]
-        if MAJORS[version.major].description:
+        if version.has("--description"):
             argv += ["--description", shorten(description)]
         return argv
 

@@ -46,7 +46,7 @@ def facts(**changes):
         "history": history(),
         "identity": Answer(value="uid-1"),
         "server": Answer(value="v1.37.2"),
-        "helm": Answer(value=HelmVersion("v4.3.1", 4)),
+        "helm": Answer(value=HelmVersion("v4.3.1", 4, 3)),
         "denied": Answer(value=()),
         "forecast": Answer(value=Forecast(will=Will.APPLY, method="server-side apply")),
         "lock": Answer(value=LockState()),
@@ -390,7 +390,7 @@ def scaler(kind="Deployment", desired=7):
         pytest.param(
             {
                 "history": history(revision(5), revision(6, "deployed", apply_method="ssa")),
-                "helm": Answer(value=HelmVersion("v3.22.0", 3)),
+                "helm": Answer(value=HelmVersion("v3.22.0", 3, 22)),
             },
             "helm-version",
             "warned",

@@ -16,7 +16,7 @@ from pytest_zkrollback.rollback.execute import HelmRun, judge_rollback
 from pytest_zkrollback.rollback.preflight import ask_all
 
 AT = datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
-V4, V3 = HelmVersion("v4.3.1", 4), HelmVersion("v3.22.0", 3)
+V4, V3 = HelmVersion("v4.3.1", 4, 3), HelmVersion("v3.22.0", 3, 22)
 
 
 class Processes:
@@ -44,11 +44,11 @@ def cli(processes=None, **changes):
 
 
 @pytest.mark.parametrize(
-    ("text", "major"),
-    [("v4.3.1\n", 4), ("v4.3", 4), ("v3.22.0", 3), ("v3.22+g1234567", 3)],
+    ("text", "major", "minor"),
+    [("v4.3.1\n", 4, 3), ("v4.3", 4, 3), ("v4.0.0-rc.1", 4, 0), ("v3.22.0", 3, 22), ("v3.9+g1234567", 3, 9)],
 )
-def test_supported_versions(text, major):
-    assert parse_version(text) == HelmVersion(text.strip(), major)
+def test_supported_versions(text, major, minor):
+    assert parse_version(text) == HelmVersion(text.strip(), major, minor)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,27 @@ def test_the_command_names_everything_and_never_waits_or_prunes():
         *("/bin/helm", "rollback", "zkprova", "5", "--namespace", "shop", "--kube-context", "ctx"),
         *("--timeout", "120s", "--history-max", "0"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("v3.3.4", []),
+        ("v3.4.0", ["--history-max"]),
+        ("v3.22.0", ["--history-max"]),
+        ("v4.0.0", ["--history-max", "--force-conflicts"]),
+        ("v4.2.9", ["--history-max", "--force-conflicts"]),
+        ("v4.3.0", ["--history-max", "--force-conflicts", "--description"]),
+        ("v4.11.0", ["--history-max", "--force-conflicts", "--description"]),
+    ],
+)
+def test_an_option_is_only_given_to_a_helm_that_knows_it(text, options):
+    """helm ends at an unknown option with `unknown flag`, and the rollback does not happen."""
+    version = parse_version(text)
+    argv = cli().rollback_argv("r", 5, timeout_s=0.5, description="why", version=version, force_conflicts=True)
+    given = [word for word in argv[argv.index("--kube-context") + 2 :] if word.startswith("--")]
+    assert given == ["--timeout", *options]
+    assert argv[argv.index("--timeout") + 1] == "1s"  # 0s would mean no limit
 
 
 def test_a_description_is_one_line_of_256_characters():

@@ -10,7 +10,7 @@ from pytest_zkrollback.rollback.forecast import _value
 from pytest_zkrollback.rollback.guards import Answer
 from pytest_zkrollback.rollback.guards_forecast import judge_forecast
 
-HELM = Answer(value=HelmVersion("v4.3.1", 4))
+HELM = Answer(value=HelmVersion("v4.3.1", 4, 3))
 FINE = ObjectForecast(what="ConfigMap/a", action="change", will=Will.APPLY)
 SCALED = ObjectForecast(
     what="Deployment/api",
