@@ -199,7 +199,7 @@ class Run:
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
         if choose_outcome(self._scribe.record.items) in DONE:
-            note_verified(scene)
+            note_verified(scene, history)
 
     def _open(self, selected: frozenset[str]) -> Scene:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from .domain.errors import ZkRollbackError
+from datetime import datetime
+
+from .domain.errors import LockHeld, ZkRollbackError
 from .domain.model import Guard
 from .domain.observation import JsonObject
 from .domain.verdict import Word
 from .release.history import ReleaseHistory, fetch_history
 from .rollback.guards import judge_lock, way_past
-from .rollback.journal import explain_unfinished, unfinished
-from .rollback.lock import ReleaseLock
+from .rollback.journal import explain_unfinished, of_this_install, unfinished
+from .rollback.lock import ReleaseLock, Taken
 from .rollback.overrides import apply_overrides, overrides_used
 from .scene import Scene
 
 
 def take_lock(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, target: int) -> Guard | None:
     """Take the lock; the refusal if somebody has it, nobody knows, or the head moved since the plan."""
-    record, request = scene.scribe.record, scene.request
-    before = planned.head.revision.revision
+    record, request, before = scene.scribe.record, scene.request, planned.head.revision.revision
     intent: JsonObject = {
         "release": record.release,
         "cluster": record.cluster,
+        "installed": planned.head.installed,
         "head_before": before,
         "asked": "recover" if request.recover and request.target is None else request.target,
         "target": target,
@@ -28,13 +30,48 @@ def take_lock(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, target: 
     }
     try:
         taken = lock.take(record.run_id, record.operator, intent, force=_is_taken_over(scene))
+    except LockHeld as error:
+        return judge_lock(error)  # even with break-glass: nobody saw this holder before
     except ZkRollbackError as error:
-        return judge_lock(error)
+        refusal = judge_lock(error)
+        if not (_is_taken_over(scene) or _set_aside(scene, refusal)):
+            return refusal
+        scene.scribe.event(f"helm runs without the lock: {error}", "zkrollback")
+        taken = Taken(record.run_id)
     if taken.previous is not None:
         who = f"{taken.previous.operator} (run {taken.previous.run_id})"
         expired = taken.previous.expires_at <= scene.clock.now()
         why = "it had expired" if expired else "the operator said so"
         scene.scribe.event(f"lock taken over from {who}: {why}", "zkrollback")
+    now = _unmoved(scene, planned, before)
+    if isinstance(now, Guard):
+        give_back(scene, lock, {"outcome": "refused"})
+        return now
+    if now is not None:
+        _find_out(scene, lock, of_this_install(taken.entries, now), now)
+    return None
+
+
+def hold_on(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, taken_at: datetime) -> Guard | None:
+    """Just before helm: the refusal if this process stood still (Ctrl-Z, a closed lid) since it took the lock
+    at ``taken_at``, and somebody else was here meanwhile."""
+    stood_s = (scene.clock.now() - taken_at).total_seconds()
+    if stood_s < lock.lease_s / 4:
+        return None
+    scene.scribe.event(f"this process stood still for {stood_s:.0f} s, holding the lock", "zkrollback")
+    try:
+        lock.renew(scene.scribe.record.run_id)
+    except LockHeld as error:
+        return judge_lock(LockHeld(f"lost while this process stood still for {stood_s:.0f} s: {error}"))
+    except ZkRollbackError as error:
+        refusal = judge_lock(error)
+        return None if _set_aside(scene, refusal) else refusal
+    moved = _unmoved(scene, planned, scene.scribe.record.revision_before or 0)
+    return moved if isinstance(moved, Guard) else None
+
+
+def _unmoved(scene: Scene, planned: ReleaseHistory, before: int) -> ReleaseHistory | Guard | None:
+    """The history, if its head is still ``before``; else the refusal, or None if it was set aside."""
     try:
         history = fetch_history(scene.kube, scene.env.namespace, scene.env.release, known=planned)
     except ZkRollbackError as error:
@@ -42,8 +79,7 @@ def take_lock(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, target: 
     else:
         head = history.head.revision
         if head.revision == before:
-            _find_out(scene, lock, taken.entries, history)
-            return None
+            return history
         scene.scribe.update(revision_before=head.revision, revision_after=head.revision)
         evidence = f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
     refusal = Guard(
@@ -53,10 +89,7 @@ def take_lock(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, target: 
         consequence="Somebody else is changing the release; what you meant to undo may be gone.",
         override=way_past("head"),
     )
-    if _set_aside(scene, refusal):
-        return None
-    give_back(scene, lock, {"outcome": "refused"})
-    return refusal
+    return None if _set_aside(scene, refusal) else refusal
 
 
 def give_back(scene: Scene, lock: ReleaseLock, outcome: JsonObject) -> None:
@@ -75,11 +108,11 @@ def tell_unfinished(scene: Scene, history: ReleaseHistory) -> None:
         entries = scene.lock().fetch().entries
     except ZkRollbackError:
         return  # read for the record's sake alone
-    for entry in unfinished(entries, scene.scribe.record.run_id):
+    for entry in unfinished(of_this_install(entries, history), scene.scribe.record.run_id):
         scene.scribe.event(explain_unfinished(entry, history), "journal")
 
 
-def note_verified(scene: Scene) -> None:
+def note_verified(scene: Scene, history: ReleaseHistory) -> None:
     """Write the verified head into the journal, for ``last-verified``, if that is allowed.
 
     Not if the release changed meanwhile, and not if ``release-equivalence`` was waived: then nobody saw that
@@ -90,7 +123,9 @@ def note_verified(scene: Scene) -> None:
     if record.revision_after is None or equal is not Word.PASS:
         return
     try:
-        scene.lock().note_verified(record.run_id, record.operator, record.revision_after)
+        scene.lock().note_verified(
+            record.run_id, record.operator, record.revision_after, history.head.installed
+        )
     except ZkRollbackError as error:
         scene.scribe.event(f"last-verified was not written to the journal: {error}", "zkrollback")
 

@@ -45,6 +45,7 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
         scene.clock,
         writes=request.target is not None,
         recovers=request.recover,
+        patient=request.break_glass is not None,
         driver=os.environ.get("HELM_DRIVER", ""),
         outside=outside_questions(scene, look) if request.target is not None else None,
     )

@@ -14,7 +14,7 @@ from .release.standing import fetch_standing, live_already, render_standing, sum
 from .rollback.execute import HelmRun, judge_rollback
 from .rollback.lock import ReleaseLock
 from .run_backup import BackupThread
-from .run_lock import give_back, take_lock, tell_unfinished
+from .run_lock import give_back, hold_on, take_lock, tell_unfinished
 from .scene import Scene
 
 _TICK_S = 0.05
@@ -47,7 +47,13 @@ def run_rollback(
     backup = BackupThread(scene)
     lock = scene.lock()
     before = history.head.revision.revision
+    began = scene.clock.now()
     refusal = take_lock(scene, lock, history, target)
+    if refusal is None:
+        backup.note()
+        refusal = hold_on(scene, lock, history, began)
+        if refusal is not None:
+            give_back(scene, lock, {"outcome": "refused"})
     if refusal is None and scene.signals.count:
         give_back(scene, lock, {"outcome": "interrupted before helm"})
         raise KeyboardInterrupt
@@ -62,7 +68,6 @@ def run_rollback(
         )
         scene.scribe.event(f"refused by {refusal.id}: {refusal.evidence}", "zkrollback")
         return Step.LOCKED if refusal.id == "lock" else Step.REFUSED
-    backup.note()
     before = scene.scribe.record.revision_before or before
     argv = _argv(scene, target, version, no_hooks=no_hooks)
     _run_helm(scene, lock, argv, history, (before, target))

@@ -1,4 +1,4 @@
-"""The operator's own helm binary, as argv; it decides nothing. What versions of helm differ in is one table here."""
+"""The operator's own helm binary, as argv; it decides nothing. How its versions differ is one table here."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import json
 import re
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -41,7 +41,9 @@ class Release:
     ``manifest`` is the rendered YAML without hooks; ``hooks`` as helm stores them (name, kind, events,
     manifest ...); ``values`` the user's (they may hold secrets); ``apply_method`` is ``ssa`` or ``csa``.
     ``labels`` are those that were given to helm; ``manager`` is what wrote the Secret; ``crds`` the files of
-    the chart's ``crds/`` folder with a digest of each; ``stored`` is the Secret's resourceVersion.
+    the chart's ``crds/`` folder with a digest of each; ``stored`` is the Secret's resourceVersion;
+    ``installed`` when the release was first deployed, as helm wrote it: the same in all revisions of one
+    installation, and another after uninstall and install.
     """
 
     revision: Revision
@@ -53,6 +55,7 @@ class Release:
     manager: str = ""
     crds: dict[str, str] = field(default_factory=dict)
     stored: str = ""
+    installed: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,9 @@ def fetch_history(
     if not releases or numbers[-1] in unreadable:
         why = unreadable.get(numbers[-1], "its Secrets vanished while they were read.")
         raise HelmProblem(f"The head of release {release} in namespace {namespace} cannot be read: {why}")
+    believed = tuple(_believed(each, releases) for each in releases)
     return ReleaseHistory(
-        namespace, release, tuple(releases), unreadable, tuple(one for one in numbers if one not in wanted)
+        namespace, release, believed, unreadable, tuple(one for one in numbers if one not in wanted)
     )
 
 
@@ -228,7 +232,19 @@ def _release(secret: JsonObject, namespace: str) -> Release:
         ),
         crds=_crds(content.get("chart") or {}),
         stored=_stored(secret),
+        installed=str(info.get("first_deployed") or ""),
     )
+
+
+def _believed(release: Release, others: Collection[Release]) -> Release:
+    """Without "Rollback to N" where somebody only wrote that: `helm upgrade` has --description too."""
+    back = release.revision.rollback_of
+    if back is None or not _ROLLBACK_TEXT.fullmatch(release.revision.description):
+        return release
+    origin = next((one for one in others if one.revision.revision == back), None)
+    if origin is None or origin.manifest == release.manifest:
+        return release
+    return replace(release, revision=release.revision.model_copy(update={"rollback_of": None}))
 
 
 def _crds(chart: JsonObject) -> dict[str, str]:

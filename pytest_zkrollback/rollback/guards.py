@@ -182,11 +182,13 @@ def judge_protected(env: Environment, confirm: str | None) -> Guard:
 def judge_release(answer: Answer[ReleaseHistory]) -> Guard:
     """The release is there and can be read."""
     if answer.value is None:
+        slow = " With --rollback-break-glass=REASON a slow API server is waited for longer."
         return Guard(
             id="release",
             state=REFUSED,
             evidence=answer.why,
-            consequence="Without the release's history nobody knows what a rollback would do.",
+            consequence="Without the release's history nobody knows what a rollback would do."
+            + (slow if answer.error is None else ""),
         )
     head = answer.value.head.revision
     return Guard(

@@ -52,6 +52,12 @@ class LocalJournal:
             write_private(self.path, json.dumps(entries, indent=1))
 
 
+def of_this_install(entries: tuple[JsonObject, ...], history: ReleaseHistory) -> tuple[JsonObject, ...]:
+    """The entries about this installation of the release: numbers begin anew when it was uninstalled."""
+    now = history.head.installed
+    return tuple(entry for entry in entries if not now or entry.get("installed", now) == now)
+
+
 def unfinished(entries: tuple[JsonObject, ...], run_id: str) -> tuple[JsonObject, ...]:
     """The attempts of other runs that started helm, or were about to, and never said how it ended."""
     return tuple(

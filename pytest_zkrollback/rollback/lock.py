@@ -87,11 +87,23 @@ class ReleaseLock:
 
     def fetch(self) -> LockState:
         """The state now."""
+        return self._fetch()
+
+    def _fetch(self, *, unreadable_is_free: bool = False) -> LockState:
         try:
             secret = self.kube.get(f"{self._path}/{self.name}")
         except NotFound:
-            return LockState(entries=self.local.read() if self.local is not None else ())
-        return parse_state(secret)
+            return LockState(entries=self._copy())
+        try:
+            return parse_state(secret)
+        except BadAnswer:
+            if not unreadable_is_free:
+                raise
+            version = str(secret.get("metadata", {}).get("resourceVersion", ""))
+            return LockState(entries=self._copy(), version=version)
+
+    def _copy(self) -> tuple[JsonObject, ...]:
+        return self.local.read() if self.local is not None else ()
 
     def fetch_free(self) -> LockState:
         """The state now, if nobody alive holds the lock; raises LockHeld."""
@@ -103,10 +115,11 @@ class ReleaseLock:
     def take(self, run_id: str, operator: str, intent: JsonObject, *, force: bool = False) -> Taken:
         """Take the lock and write the intent down, in one step; an expired holder is taken over.
 
-        Raises LockHeld if a live holder has it, unless ``force``: the operator said to take it from them.
+        Raises LockHeld if a live holder has it, unless ``force``: the operator said to take it from them, and
+        to overwrite a Secret that cannot be read.
         """
         for _ in range(_TRIES):
-            state = self.fetch()
+            state = self._fetch(unreadable_is_free=force)
             now = self.clock.now()
             if state.holder is not None and state.holder.run_id == run_id:
                 return Taken(run_id, entries=state.entries)  # a write of ours whose answer was lost
@@ -135,14 +148,16 @@ class ReleaseLock:
             lambda state: LockState(state.holder, _amended(state.entries, found), state.version), "amended"
         )
 
-    def note_verified(self, run_id: str, operator: str, revision: int) -> None:
-        """Write down that this run verified ``revision``; for ``last-verified``.
+    def note_verified(self, run_id: str, operator: str, revision: int, installed: str = "") -> None:
+        """Write down that this run verified ``revision`` of the release first deployed at ``installed``.
 
         Verifying the same revision again replaces the note, so that it pushes no rollback out of the journal.
         """
 
         def change(state: LockState) -> LockState:
-            note = {"verified_revision": revision, "verified_at": _text(self.clock.now())}
+            note: dict[str, Any] = {"verified_revision": revision, "verified_at": _text(self.clock.now())}
+            if installed:
+                note["installed"] = installed
             entries = [entry for entry in state.entries if not _is_note(entry, revision)]
             if any(entry.get("run_id") == run_id for entry in entries):
                 entries = [{**each, **note} if each.get("run_id") == run_id else each for each in entries]

@@ -12,6 +12,7 @@ from ..domain.ports import Kube
 from ..release.equivalence import Live, fetch_live
 from ..release.history import Release, ReleaseHistory, fetch_history, rollback_hooks
 from ..release.manifest import Identity, identity, is_kept, parse_manifest
+from .journal import of_this_install
 from .recover import RECOVER, choose_recovery
 from .target import Choice, choose_target
 
@@ -98,7 +99,10 @@ class Look:
             return choose_recovery(history)
         if self.asked is None:
             return Choice(history.origin(history.head.revision.revision), "what the head holds")
-        return choose_target(self.asked, history, self._known_entries())
+        entries = self._known_entries()
+        return choose_target(
+            self.asked, history, None if entries is None else of_this_install(entries, history)
+        )
 
     def _live(self) -> dict[Identity, Live]:
         """The live objects of the head's and the target's manifests."""
@@ -122,7 +126,7 @@ class Look:
             ("get", "patch"): list(target),
             ("create",): [item for item in target if live[identity(item)] == Live()],
             ("get", "delete"): [item for item in gone if not is_kept(item)],
-            ("get", "create", "delete"): list(self._hooks()),
+            ("get", "list", "watch", "create", "delete"): list(self._hooks()),  # helm watches what it ran
         }
 
     def _hook_jobs(self) -> tuple[JsonObject, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from ..domain.errors import HelmProblem, ZkRollbackError
+from ..domain.errors import HelmProblem, NotFound, ZkRollbackError
 from ..release.owners import Owner, fetch_idle, find_owners
+from ..release.parallel import fetch_each
 from .dossier import gather_dossier
 from .forecast import make_forecast
 from .guards import Answer, Facts
@@ -25,12 +26,26 @@ T = TypeVar("T")
 
 # What helm does to its own records while it rolls back with --history-max 0 (helm-measured.md, 9).
 _STORE_VERBS = ("list", "get", "create", "update")
+_AT_ONCE = 30
+# Verbs that no Role can allow by name; nor can it name helm's own Secrets, whose numbers go on.
+_UNNAMED = ("create", "list", "watch", "deletecollection")
+
+
+# What a rollback cannot do without, and how long it is waited for with --rollback-break-glass.
+_NEEDED = ("history", "choice", "identity", "helm", "denied", "lock")
+PATIENCE_S = 30.0
 
 
 def ask_all(
-    questions: Mapping[str, Callable[[], object]], budget_s: float, clock: Clock
+    questions: Mapping[str, Callable[[], object]],
+    budget_s: float,
+    clock: Clock,
+    patience_s: Mapping[str, float] | None = None,
 ) -> dict[str, Answer[Any]]:
-    """Ask every question in a daemon thread of its own; after ``budget_s`` seconds the rest is unknown."""
+    """Ask every question in a daemon thread of its own; after ``budget_s`` seconds the rest is unknown.
+
+    ``patience_s``: what is waited for longer, by name.
+    """
     answers: dict[str, Answer[Any]] = {}
 
     def ask(name: str, question: Callable[[], object]) -> None:
@@ -39,14 +54,15 @@ def ask_all(
         except ZkRollbackError as error:
             answers[name] = Answer(error=error)
 
-    threads = [
-        threading.Thread(target=ask, args=pair, daemon=True, name=f"preflight-{pair[0]}")
-        for pair in questions.items()
-    ]
-    for thread in threads:
+    threads = {
+        name: threading.Thread(target=ask, args=(name, question), daemon=True, name=f"preflight-{name}")
+        for name, question in questions.items()
+    }
+    for thread in threads.values():
         thread.start()
-    end_s = clock.monotonic_s() + budget_s
-    for thread in threads:
+    began_s, more = clock.monotonic_s(), patience_s or {}
+    for name, thread in threads.items():
+        end_s = began_s + max(budget_s, more.get(name, 0.0))
         thread.join(max(0.0, end_s - clock.monotonic_s()))
     return {name: answers.get(name, Answer()) for name in questions}
 
@@ -61,11 +77,13 @@ def fetch_facts(
     *,
     writes: bool,
     recovers: bool = False,
+    patient: bool = False,
     driver: str = "",
     outside: Mapping[str, Callable[[], object]] | None = None,
 ) -> Facts:
     """Everything that the guards judge. Without ``writes`` (verify-only) only what verifying needs is asked,
-    and only with ``recovers`` what a recovery needs.
+    and only with ``recovers`` what a recovery needs. ``patient``: a slow API server is waited for longer, as
+    far as the rollback needs its answers.
 
     ``driver`` is the operator's HELM_DRIVER; ``outside`` are the decision's questions, in the same budget.
     """
@@ -99,7 +117,8 @@ def fetch_facts(
     if recovers:
         questions["hook_jobs"] = look.hook_jobs
     more = outside or {}
-    answers = ask_all({**questions, **more}, env.preflight_budget_s, clock)
+    patience_s = dict.fromkeys(_NEEDED, PATIENCE_S) if patient else {}
+    answers = ask_all({**questions, **more}, env.preflight_budget_s, clock, patience_s)
     signals = {name: answers.pop(name) for name in more}
     return Facts(**answers, driver=driver, now=clock.now(), outside=signals)
 
@@ -130,56 +149,71 @@ def fetch_identity(kube: Kube) -> str:
     return str(kube.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
 
 
+class Right(NamedTuple):
+    """One verb on one kind of object. ``namespace`` is empty for kinds without one."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+
+    def spoken(self, here: str) -> str:
+        """As RBAC says it; the namespace only where it is another than ``here``."""
+        elsewhere = f" in namespace {self.namespace}" if self.namespace not in ("", here) else ""
+        return f"{self.verb} {self.resource}{'.' + self.group if self.group else ''}{elsewhere}"
+
+
 def fetch_denied(
     kube: Kube, namespace: str, writes: Mapping[tuple[str, ...], Sequence[JsonObject]]
 ) -> tuple[str, ...]:
     """The rights that helm needs and that the API server says are missing, by SelfSubjectAccessReview.
 
-    ``writes`` maps verbs to the objects that helm will need them for. Raises ClusterError where a review
-    got no answer.
+    ``writes`` maps verbs to the objects that helm will need them for. A right that is missing for the kind is
+    asked for again object by object: a Role may name them. Raises ClusterError where a review got no answer.
     """
-    wanted = {(verb, "", "secrets") for verb in _STORE_VERBS}
+    wanted: dict[Right, set[str]] = {Right(verb, "", "secrets", namespace): set() for verb in _STORE_VERBS}
     for verbs, entries in writes.items():
         for entry in entries:
-            api_version, kind = str(entry.get("apiVersion", "")), str(entry.get("kind", ""))
-            group = api_version.rpartition("/")[0]
-            resource = kube.resource_path(api_version, kind, namespace).rstrip("/").rsplit("/", 1)[-1]
-            wanted |= {(verb, group, resource) for verb in verbs}
-    lock = threading.Lock()
-    missing: list[str] = []
-    errors: list[ZkRollbackError] = []
+            api_version, metadata = str(entry.get("apiVersion", "")), entry.get("metadata") or {}
+            place = str(metadata.get("namespace") or namespace)
+            try:
+                path = kube.resource_path(api_version, str(entry.get("kind", "")), place).rstrip("/")
+            except NotFound:
+                continue  # a kind that is not served: the forecast says so
+            if "/namespaces/" not in path:
+                place = ""
+            for verb in verbs:
+                right = Right(verb, api_version.rpartition("/")[0], path.rsplit("/", 1)[-1], place)
+                wanted.setdefault(right, set()).add(str(metadata.get("name", "")))
 
-    def review(verb: str, group: str, resource: str) -> None:
-        try:
-            answer = kube.send(
-                "POST",
-                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-                {
-                    "apiVersion": "authorization.k8s.io/v1",
-                    "kind": "SelfSubjectAccessReview",
-                    "spec": {
-                        "resourceAttributes": {
-                            "namespace": namespace,
-                            "verb": verb,
-                            "group": group,
-                            "resource": resource,
-                        }
-                    },
-                },
-            )
-        except ZkRollbackError as error:
-            with lock:
-                errors.append(error)
-            return
-        if not answer.get("status", {}).get("allowed", False):
-            with lock:
-                missing.append(f"{verb} {resource}{'.' + group if group else ''}")
+    def denied(asked: tuple[Right, str]) -> bool:
+        return not _is_allowed(kube, *asked)
 
-    threads = [threading.Thread(target=review, args=right, daemon=True) for right in sorted(wanted)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return tuple(sorted(missing))
+    kinds = sorted(wanted)
+    answers = _each(denied, [(right, "") for right in kinds])
+    missing = [right for right, no in zip(kinds, answers, strict=True) if no]
+    by_kind = {right for right in missing if right.verb in _UNNAMED or right.resource == "secrets"}
+    named = [(right, name) for right in missing if right not in by_kind for name in sorted(wanted[right])]
+    refused = {pair[0] for pair, no in zip(named, _each(denied, named), strict=True) if no}
+    by_name = {right for right, _ in named} - refused
+    return tuple(sorted(right.spoken(namespace) for right in missing if right not in by_name))
+
+
+def _is_allowed(kube: Kube, right: Right, name: str) -> bool:
+    attributes = {**right._asdict(), **({"name": name} if name else {})}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    answer = kube.send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    return bool(answer.get("status", {}).get("allowed", False))
+
+
+def _each(ask: Callable[[tuple[Right, str]], bool], asked: Sequence[tuple[Right, str]]) -> list[bool]:
+    """All at the same time; raises the first ZkRollbackError."""
+    answers = fetch_each(ask, asked, _AT_ONCE)
+    for answer in answers:
+        if isinstance(answer, ZkRollbackError):
+            raise answer
+    return [bool(answer) for answer in answers]

@@ -20,6 +20,7 @@ PREVIOUS = "previous"
 LAST_VERIFIED = "last-verified"
 # helm's own words (pkg/action); a failed revision keeps them when it is relabelled `superseded` later.
 _FAILED = re.compile(r'(Release|Upgrade|Rollback) "[^"]*" failed: ', re.DOTALL)
+_FAILED_ROLLBACK = re.compile(r'Rollback "[^"]*" failed: ')
 _WENT = ("deployed", "superseded")
 
 
@@ -106,7 +107,7 @@ def _made_here(entries: Sequence[JsonObject], head: Revision) -> JsonObject | No
         target, before, after = (entry.get(key) for key in ("target", "head_before", "head_after"))
         if not isinstance(target, int) or before == head.revision:
             continue
-        if after == head.revision:
+        if after == head.revision and head.rollback_of in (None, target):  # a failed one may not say where to
             return entry
         if after is None and before == head.revision - 1 and head.rollback_of == target:
             return entry
@@ -139,7 +140,7 @@ def _left_behind(history: ReleaseHistory, number: int) -> str:
     origin, left, before = history.origin(number), "", None
     for release in history.releases:
         revision = release.revision
-        if revision.rollback_of is not None:
+        if revision.rollback_of is not None or _FAILED_ROLLBACK.match(revision.description):
             if history.origin(revision.revision) == origin:
                 left = ""
             elif before is not None and history.origin(before) == origin:

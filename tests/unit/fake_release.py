@@ -91,6 +91,7 @@ class Release:
         info = {
             "status": status,
             "description": f"Rollback to {rollback_of}" if rollback_of else "Upgrade complete",
+            "first_deployed": START.isoformat(),
             "last_deployed": self.clock.now().isoformat(),
         }
         if rollback_of:

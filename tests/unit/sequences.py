@@ -97,8 +97,8 @@ class World:
         kind = self.random.random()
         name = "plain"
         if kind < 0.3:
-            name = self.random.choice(["kill", "upgrade", "other", "prune"])
-            self.actions = {self.random.randint(1, 14): getattr(self, f"_{name}")}
+            name = self.random.choice(["kill", "upgrade", "other", "prune", "suspend"])
+            self.actions = {self.random.randint(1, 18): getattr(self, f"_{name}")}
         elif kind < 0.6 and self.helm.idle.is_set():
             name = self.random.choice(["kill us", "kill us", "helm dies", "other meanwhile"])
             self.helm.pause_at = self.random.randrange(STEPS)
@@ -133,7 +133,7 @@ class World:
                     self.tally.refused += 1
                 elif self._equals(wanted, facts.history.value):
                     scribe.item("release-equivalence", verdict=Word.PASS)
-                    note_verified(scene)
+                    note_verified(scene, facts.history.value)
         except Killed:
             killed = True
             self.tally.kills += 1
@@ -159,6 +159,12 @@ class World:
     def _prune(self):
         self.foreign += 1
         self.release.prune()
+
+    def _suspend(self):
+        """Ctrl-Z, or a laptop's lid: hours later our lease is over, and somebody else was here."""
+        self.end_helm()
+        self.clock.sleep(LONG_S)
+        self._other()
 
     def _other(self):
         self.foreign += 1

@@ -104,7 +104,9 @@ def test_the_command_names_everything_and_never_waits_or_prunes():
 def test_an_option_is_only_given_to_a_helm_that_knows_it(text, options):
     """helm ends at an unknown option with `unknown flag`, and the rollback does not happen."""
     version = parse_version(text)
-    argv = cli().rollback_argv("r", 5, timeout_s=0.5, description="why", version=version, force_conflicts=True)
+    argv = cli().rollback_argv(
+        "r", 5, timeout_s=0.5, description="why", version=version, force_conflicts=True
+    )
     given = [word for word in argv[argv.index("--kube-context") + 2 :] if word.startswith("--")]
     assert given == ["--timeout", *options]
     assert argv[argv.index("--timeout") + 1] == "1s"  # 0s would mean no limit
@@ -283,3 +285,13 @@ def test_the_preflight_asks_all_at_once_and_what_does_not_answer_is_unknown():
     assert str(answers["bad"].error) == "refused"
     assert (answers["hangs"].value, answers["hangs"].error) == (None, None)
     assert answers["hangs"].why == "no answer within the preflight's budget"
+
+
+def test_what_a_rollback_needs_is_waited_for_longer_where_that_is_asked_for():
+    release = threading.Event()
+    timer = threading.Timer(0.3, release.set)
+    timer.start()
+    questions = {name: lambda: release.wait(30) for name in ("needed", "advisory")}
+    late = ask_all({**questions, "never": lambda: threading.Event().wait(2)}, 0.1, Clock(), {"needed": 20.0})
+    assert late["needed"].value is True
+    assert late["never"].value is None

@@ -114,13 +114,24 @@ def test_helm_4_and_3_say_differently_what_was_rolled_back_to():
     history = fetch(
         secret(1),
         secret(2),
-        secret(3, description="Rollback to 1"),
+        secret(3, description="Rollback to 1", image="backend:1"),
         secret(4, description="INC-42 by bot", rollback_revision=3),
         secret(5, description='Rollback "web" failed: boom'),
         secret(6, description="Rollback to 99"),
     )
     assert [one.rollback_of for one in history.revisions] == [None, None, 1, 3, None, 99]
     assert [history.origin(number) for number in range(1, 8)] == [1, 2, 1, 1, 5, 6, 7]
+
+
+def test_an_upgrade_that_only_calls_itself_a_rollback_is_none():
+    history = fetch(secret(1), secret(2, description="Rollback to 1"), secret(3, status="deployed"))
+    assert history.revisions[1].rollback_of is None
+    assert history.origin(2) == 2
+
+
+def test_when_the_release_was_first_deployed_tells_installations_apart():
+    history = fetch(secret(1, first_deployed="2026-11-23T07:01:11Z"))
+    assert history.head.installed == "2026-11-23T07:01:11Z"
 
 
 def test_origin_may_be_pruned_and_its_content_is_still_known():

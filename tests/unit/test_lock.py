@@ -192,6 +192,12 @@ def test_a_secret_that_is_not_ours_is_not_taken_for_free(lock, store, data):
     )
 
 
+def test_what_cannot_be_read_is_overwritten_only_where_the_operator_says_so(lock, store):
+    store.secret = {"metadata": {"name": lock.name, "resourceVersion": "1"}, "data": {"state": "####"}}
+    assert lock.take("run1", "ann@host", {}, force=True).previous is None
+    assert store.state()["lock"]["run_id"] == "run1"
+
+
 def test_unknown_is_a_refusal_too():
     error = Forbidden("you may not create secrets", verb="create", resource="secrets", namespace="shop")
     guard = judge_lock(error)

@@ -1,5 +1,6 @@
 """Which revision `previous` and `last-verified` are: histories and journals, and what is said of each number."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.model import Revision
 from pytest_zkrollback.release.history import Release, ReleaseHistory
+from pytest_zkrollback.rollback.journal import of_this_install
 from pytest_zkrollback.rollback.target import choose_target, judged_against, newest_verified
 
 FAILED = 'Upgrade "web" failed: context deadline exceeded'
@@ -92,6 +94,12 @@ DEPLOYED = made(6, "deployed")
             id="rolled-back-to-a-failed-one-by-plain-helm",
         ),
         pytest.param([made(3), made(4), made(5, back=3), DEPLOYED], 5, {}, id="a-rollback-is-a-way-back"),
+        pytest.param(
+            [made(4), made(5), made(6), made(7, "failed", description='Rollback "web" failed: immutable')],
+            5,
+            {6: "holds what revision 7 rolled back away from"},
+            id="a-failed-rollback-of-helm-3-does-not-say-where-to",
+        ),
         pytest.param(
             [made(2), made(3), made(4, back=2), made(5, "failed", description=FAILED), DEPLOYED],
             4,
@@ -222,6 +230,21 @@ def test_while_the_head_is_ours_the_journals_number_stands(asked, entry, status)
 def test_an_entry_of_another_run_does_not_stand(entry):
     found = history(made(4), made(5), made(6), made(7, "deployed", back=5))
     assert choose_target("previous", found, (entry,)).revision is None
+
+
+def test_our_own_failed_attempt_stands_although_helm_3_forgets_where_it_went():
+    found = history(made(4), made(5), made(6), made(7, "failed", description='Rollback "web" failed: boom'))
+    assert choose_target("previous", found, ({**OURS, "head_after": 7},)).revision == 5
+
+
+def test_numbers_of_an_earlier_installation_of_the_release_count_for_nothing():
+    """The journal outlives `helm uninstall`; after `helm install` the revisions are counted from 1 again."""
+    entries = ({**OURS, "head_after": 7, "verified_revision": 7, "installed": "before"},)
+    releases = [replace(made(number), installed="now") for number in range(1, 7)]
+    found = history(*releases, replace(made(7, "deployed"), installed="now"))
+    assert of_this_install(entries, found) == ()
+    assert of_this_install(({**entries[0], "installed": "now"},), found) != ()
+    assert of_this_install((OURS,), found) == (OURS,)  # an entry that does not say
 
 
 def test_a_new_bad_deploy_is_a_new_intent():

@@ -1,0 +1,103 @@
+"""Which rights helm needs are asked for, where, and what counts as missing: against a store of rules as RBAC has them."""
+
+import pytest
+
+from pytest_zkrollback.domain.errors import NotFound, Unreachable
+from pytest_zkrollback.rollback.preflight import fetch_denied
+
+KINDS = {"Deployment": ("apps", "deployments"), "ConfigMap": ("", "configmaps"), "Secret": ("", "secrets")}
+STORE = {("list", "secrets"), ("get", "secrets"), ("create", "secrets"), ("update", "secrets")}
+
+
+class Rules:
+    """Allows what its rules say: (verb, resource, namespace, name); a name of "" is every name."""
+
+    def __init__(self, *allowed, namespace="shop"):
+        self.allowed = {*allowed, *((verb, resource, namespace, "") for verb, resource in STORE)}
+        self.asked = []
+
+    def resource_path(self, api_version, kind, namespace, name=""):
+        if kind == "ClusterRole":
+            return f"/apis/{api_version}/clusterroles"
+        if kind not in KINDS:
+            raise NotFound(f"no {kind}")
+        return f"/x/namespaces/{namespace}/{KINDS[kind][1]}"
+
+    def send(self, method, path, body, **_):
+        assert (method, path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+        asked = body["spec"]["resourceAttributes"]
+        right = (asked["verb"], asked["resource"], asked["namespace"])
+        self.asked.append((*right, asked.get("name", "")))
+        allowed = {(*right, ""), (*right, asked.get("name", ""))} & self.allowed
+        return {"status": {"allowed": bool(allowed)}}
+
+
+def item(kind, name, namespace=None, api_version="apps/v1"):
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+WEB = item("Deployment", "web")
+
+
+@pytest.mark.parametrize(
+    ("rules", "writes", "missing"),
+    [
+        pytest.param([("patch", "deployments", "shop", "")], [WEB], (), id="allowed"),
+        pytest.param([], [WEB], ("patch deployments.apps",), id="fault_8_missing"),
+        pytest.param([("patch", "deployments", "shop", "web")], [WEB], (), id="allowed-by-name"),
+        pytest.param(
+            [("patch", "deployments", "shop", "web")],
+            [WEB, item("Deployment", "api")],
+            ("patch deployments.apps",),
+            id="one-of-two-by-name",
+        ),
+        pytest.param(
+            [("patch", "deployments", "shop", "")],
+            [item("Deployment", "agent", "monitoring")],
+            ("patch deployments.apps in namespace monitoring",),
+            id="an-object-in-another-namespace",
+        ),
+        pytest.param(
+            [("patch", "deployments", "monitoring", "")],
+            [item("Deployment", "agent", "monitoring")],
+            (),
+            id="allowed-in-another-namespace",
+        ),
+        pytest.param(
+            [("patch", "clusterroles", "shop", "")],
+            [item("ClusterRole", "reader", api_version="rbac.authorization.k8s.io/v1")],
+            ("patch clusterroles.rbac.authorization.k8s.io",),
+            id="a-role-in-the-namespace-is-no-right-on-the-cluster",
+        ),
+        pytest.param(
+            [], [item("Widget", "w", api_version="none/v1")], (), id="not-served-is-the-forecasts-to-say"
+        ),
+    ],
+)
+def test_what_is_missing(rules, writes, missing):
+    assert fetch_denied(Rules(*rules), "shop", {("patch",): writes}) == missing
+
+
+def test_a_secret_that_may_be_read_by_name_is_not_helms_own_store():
+    rules = Rules(("patch", "secrets", "shop", "web"), ("get", "secrets", "shop", "web"))
+    rules.allowed.discard(("get", "secrets", "shop", ""))
+    writes = {("get", "patch"): [item("Secret", "web", api_version="v1")]}
+    assert fetch_denied(rules, "shop", writes) == ("get secrets", "patch secrets")
+
+
+def test_without_objects_helms_own_records_are_asked_for():
+    rules = Rules()
+    assert fetch_denied(rules, "shop", {}) == ()
+    assert {(verb, resource) for verb, resource, _, _ in rules.asked} == STORE
+
+
+def test_a_review_without_an_answer_is_no_permission():
+    rules = Rules()
+
+    def silent(*_, **__):
+        raise Unreachable("no answer")
+
+    rules.send = silent
+    with pytest.raises(Unreachable):
+        fetch_denied(rules, "shop", {})
