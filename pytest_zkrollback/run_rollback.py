@@ -6,7 +6,7 @@ import shlex
 from enum import Enum
 
 from .clients.helm import HelmVersion
-from .domain.errors import ZkRollbackError
+from .domain.errors import BadAnswer, Unreachable, ZkRollbackError
 from .domain.model import Outcome
 from .domain.verdict import Evidence, Word, evidence
 from .release.history import ReleaseHistory, fetch_history
@@ -18,6 +18,8 @@ from .run_lock import give_back, hold_on, take_lock, tell_unfinished
 from .scene import Scene
 
 _TICK_S = 0.05
+REREAD_S = 15.0  # how long what helm did is asked for again where the API server does not answer
+_PAUSE_S = 0.5
 
 
 class Step(Enum):
@@ -130,12 +132,7 @@ def _run_helm(
     _wait(scene, helm_run, lock)
     _note_end(scene, helm_run)
     if not scribe.record.helm.running:
-        verdict, after = judge_rollback(
-            helm_run,
-            target,
-            before,
-            lambda: fetch_history(scene.kube, env.namespace, env.release, known=history),
-        )
+        verdict, after = judge_rollback(helm_run, target, before, lambda: _read_again(scene, history))
         standing, proof = _standing(scene, history, target) if verdict.word is not Word.PASS else ("", ())
         scribe.update(revision_after=after.head.revision.revision if after else None)
         scribe.item(
@@ -147,6 +144,18 @@ def _run_helm(
         )
         scribe.event(verdict.observed, "helm history")
     scene.display.changed()
+
+
+def _read_again(scene: Scene, known: ReleaseHistory) -> ReleaseHistory:
+    """The release as it is now; an API server that just restarts is waited for. Raises ZkRollbackErrors."""
+    deadline_s = scene.clock.monotonic_s() + REREAD_S
+    while True:
+        try:
+            return fetch_history(scene.kube, scene.env.namespace, scene.env.release, known=known)
+        except (Unreachable, BadAnswer):
+            if scene.signals.count > 1 or scene.clock.monotonic_s() > deadline_s:
+                raise
+        scene.clock.sleep(_PAUSE_S)
 
 
 def _standing(scene: Scene, history: ReleaseHistory, target: int) -> tuple[str, tuple[Evidence, ...]]:
