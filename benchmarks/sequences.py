@@ -1,8 +1,9 @@
 """Helm at most once per intent, and no wrong claim: random sequences, in process and on the drill.
 
 Plays 10,000 sequences in process (tests/unit/sequences.py), 300 on the drill cluster with real processes
-(tests/drill/real_sequences.py), and 50 pairs of operators at the same instant; writes
-benchmarks/results/sequences.json. `--in-process`, `--drill` and `--pairs` take other numbers.
+(tests/drill/real_sequences.py; helm 4 and 3 in turn), and 50 pairs of operators at the same instant; writes
+benchmarks/results/sequences.json, after every part and every ten sequences on the drill. `--in-process`,
+`--drill` and `--pairs` take other numbers; 0 leaves a part as the file has it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,9 +30,10 @@ import sequences  # noqa: E402
 from incident import Incident  # noqa: E402
 
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
-from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
+from pytest_zkrollback.drill.cluster import RunningCluster, start_cluster  # noqa: E402
 
 EACH = 10  # sequences that follow each other on one release
+OUT = Path(__file__).parent / "results" / "sequences.json"
 
 
 def as_json(tally: object) -> dict:
@@ -47,32 +50,26 @@ def in_process(count: int, folder: Path) -> dict:
     return {**as_json(tally), "seconds": round(time.perf_counter() - began)}
 
 
-def on_the_drill(count: int, pairs: int, folder: Path) -> tuple[dict, dict]:
-    """Real processes: sequences, then pairs of operators."""
-    binaries = find_binaries(progress=print)
-    running = start_cluster(binaries)
-    try:
-        tally, began = real_sequences.Tally(), time.perf_counter()
-        for first in range(0, count, EACH):
-            place = folder / f"sequences-{first}"
-            place.mkdir()
-            incident = Incident(running, place, binaries["helm"])
-            tally.foreign = set()
-            for seed in range(first, min(first + EACH, count)):
-                real_sequences.Player(incident, seed, tally).play(steps=2)
-            incident.close()
-            print(f"{first + EACH} sequences on the drill", flush=True)
-        played = {**as_json(tally), "seconds": round(time.perf_counter() - began)}
-        return played, operators(running, binaries["helm"], pairs, folder)
-    finally:
-        running.close()
+def on_the_drill(running: RunningCluster, helms: list[Path], count: int, folder: Path) -> Iterator[dict]:
+    """Real processes; what was seen so far after every ten sequences, which share a release."""
+    tally, began = real_sequences.Tally(), time.perf_counter()
+    for first in range(0, count, EACH):
+        place = folder / f"sequences-{first}"
+        place.mkdir()
+        incident = Incident(running, place, helms[0])
+        tally.foreign = set()
+        for seed in range(first, min(first + EACH, count)):
+            incident.use(helms[seed % len(helms)])
+            real_sequences.Player(incident, seed, tally).play(steps=2)
+        incident.close()
+        yield {**as_json(tally), "seconds": round(time.perf_counter() - began)}
 
 
-def operators(running: object, helm: Path, pairs: int, folder: Path) -> dict:
+def operators(running: RunningCluster, helm: Path, pairs: int, folder: Path) -> dict:
     """Two at the same instant: who rolled back, who was refused by what, and in which time."""
     place = folder / "pairs"
     place.mkdir()
-    incident = Incident(running, place, helm)  # type: ignore[arg-type]
+    incident = Incident(running, place, helm)
     slow = place / "slow-helm"
     slow.write_text(f'#!/bin/sh\ncase "$1" in rollback) sleep 1;; esac\nexec {helm} "$@"\n')
     slow.chmod(0o755)
@@ -104,6 +101,18 @@ def operators(running: object, helm: Path, pairs: int, folder: Path) -> dict:
     }
 
 
+def write(part: str, found: dict) -> dict:
+    """Put a part into the results; returns all of them."""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    result = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
+    result[part] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine, **found}
+    OUT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(
+        part, json.dumps({key: value for key, value in found.items() if key != "refused_after_s"}), flush=True
+    )
+    return result
+
+
 def main() -> int:
     """0 if there was no double rollback, no wrong claim, and always exactly one of two operators."""
     parser = argparse.ArgumentParser()
@@ -111,23 +120,31 @@ def main() -> int:
     parser.add_argument("--drill", type=int, default=300)
     parser.add_argument("--pairs", type=int, default=50)
     asked = parser.parse_args()
+    result: dict = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["XDG_STATE_HOME"] = str(folder / "state")
-        played, pairs = on_the_drill(asked.drill, asked.pairs, folder)
-        result = {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            "in_process": in_process(asked.in_process, folder),
-            "on_the_drill": played,
-            "two_operators": pairs,
-        }
-    out = Path(__file__).parent / "results" / "sequences.json"
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=2)[:3000])
-    both = (result["in_process"], result["on_the_drill"])
-    wrong = [one for part in both for one in (*part["double_rollbacks"], *part["wrong_claims"])]
-    return int(bool(wrong or pairs["not_exactly_one"]))
+        if asked.drill or asked.pairs:
+            binaries = find_binaries(helm3=True, progress=print)
+            running = start_cluster(binaries)
+            try:
+                if asked.pairs:
+                    result = write("two_operators", operators(running, binaries["helm"], asked.pairs, folder))
+                for found in on_the_drill(
+                    running, [binaries["helm"], binaries["helm3"]], asked.drill, folder
+                ):
+                    result = write("on_the_drill", found)
+            finally:
+                running.close()
+        if asked.in_process:
+            result = write("in_process", in_process(asked.in_process, folder))
+    wrong = [
+        one
+        for part in result.values()
+        for key in ("double_rollbacks", "wrong_claims", "not_exactly_one")
+        for one in part.get(key, ())
+    ]
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,11 @@ class Incident:
         for server in self._servers:
             self.running.stop_server(server)
 
+    def use(self, helm: Path):
+        """From now on this helm is the operator's, and ours here."""
+        self.helm_path = helm
+        self.configure()
+
     def configure(self, tables="", **keys):
         """Write the configuration; ``keys`` are laid over the usual ones, ``tables`` is appended."""
         usual = {
