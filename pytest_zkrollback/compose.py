@@ -103,8 +103,12 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             revision=wanted,
             target=expected,
             leftovers=leftovers,
+            rolled_away=tuple(content.objects for content in later),
             release=release_reader(scene, history),
             expected_head=scene.scribe.record.revision_after,
+            managers=frozenset(release.manager for release in history.releases if release.manager),
+            snapshot=watch.snapshot,
+            since=since,
         ),
         *(
             RolloutCheck(env=env, item=item, workload=workload, snapshot=watch.snapshot)

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import quote
 
 from ..domain.environment import Environment
 from ..domain.errors import Forbidden, Unauthorized, ZkRollbackError
 from ..domain.model import Revision
-from ..domain.observation import History, JsonObject
+from ..domain.observation import History, JsonObject, Snapshot
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ..release.additions import HELM
 from ..release.equivalence import Difference, Live, compare, fetch_live, render_differences
 from ..release.history import ReleaseHistory
-from ..release.manifest import WORKLOAD_KINDS, container_images, identity, manifest_workloads, pod_template
+from ..release.made import fetch_made, fetch_made_pod, without_mutations
+from ..release.manifest import container_images, identity, manifest_workloads
+from ..release.parallel import fetch_each
+from ..release.references import outer_references
 from .commands import helm, kubectl
+from .pod_facts import Cluster, Expectation
+from .running_pods import PodsJudged, judge_pods
+from .serving_pods import images_rolled_away, leaves_too_late
 
-_OVER = ("Succeeded", "Failed")
+# Dry runs of what differs: where more differs, no webhook explains it.
+_TRIED = 10
+
+Made = JsonObject | ZkRollbackError
 
 
 @dataclass(frozen=True)
 class Observed:
-    """One look: the live objects in the manifest's order, and the namespaces' ReplicaSets and pods.
+    """One look. ``live`` in the manifest's order; ``error`` is why there are no pods to look at.
 
-    ``error`` is why there are no pods to look at. ``leftovers`` answers the check's; ``head`` is the
-    release's newest revision at that moment, ``deployed`` the numbers of all that helm calls deployed.
+    ``leftovers`` and ``references`` answer the check's; ``head`` is the release's newest revision at that
+    moment, ``deployed`` the numbers of all that helm calls deployed. ``made``: by its place in the manifest,
+    what the server makes today of an object that differs, ``made_pods`` the same of a workload's pod.
     """
 
     live: tuple[Live, ...]
@@ -34,17 +45,26 @@ class Observed:
     pods: tuple[JsonObject, ...] = ()
     error: ZkRollbackError | None = None
     leftovers: tuple[Live, ...] = ()
+    references: tuple[Live, ...] = ()
     head: Revision | None = None
     deployed: tuple[int, ...] = ()
+    made: Mapping[int, Made] = field(default_factory=dict)
+    made_pods: Mapping[str, Made] = field(default_factory=dict)
+    endpointslices: tuple[JsonObject, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class EquivalenceCheck:
-    """Compares, read-only, everything that ``target`` states with what is live.
+    """Compares everything that ``target`` states with what is live, read-only; what differs is then tried.
 
     ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``); ``leftovers``
-    those that only rolled-away revisions have, which have to be gone; ``release`` reads the release's
-    history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
+    those that only rolled-away revisions have, which have to be gone; ``rolled_away`` what each of these
+    holds, oldest first; ``release`` reads the release's history, whose head has to be ``expected_head``
+    (None: not known) and alone deployed. ``managers`` are those that wrote the release for helm. Pods come
+    from ``snapshot`` (None: they are listed); ``since`` is when the rollback began.
+
+    A dry run of a fresh object (``release.made``) tells what the server and its webhooks make of it from
+    drift. It needs the right to create; without it the comparison alone decides, and says so.
     """
 
     env: Environment
@@ -52,8 +72,12 @@ class EquivalenceCheck:
     revision: int
     target: tuple[JsonObject, ...]
     leftovers: tuple[JsonObject, ...] = ()
+    rolled_away: tuple[tuple[JsonObject, ...], ...] = ()
     release: Callable[[], ReleaseHistory] | None = None
     expected_head: int | None = None
+    managers: frozenset[str] = frozenset()
+    snapshot: Callable[[], Snapshot] | None = None
+    since: datetime | None = None
     id: str = field(default="release-equivalence", init=False)
     title: str = field(default="Live objects equal the target revision", init=False)
     stage: Stage = field(default=Stage.SETTLED, init=False)
@@ -65,9 +89,9 @@ class EquivalenceCheck:
     def expected(self) -> str:
         """What has to be seen."""
         return (
-            f"all {len(self.target)} objects of revision {self.revision} are live as stated, every pod of "
-            "its workloads runs its images, nothing of the rolled-away revisions is left, and helm calls "
-            "the release deployed"
+            f"all {len(self.target)} objects of revision {self.revision} are live as stated, with nothing "
+            "added to what runs; every pod of its workloads runs its images and settings; what it refers to "
+            "exists; nothing of the rolled-away revisions is left or serves; helm calls the release deployed"
         )
 
     @property
@@ -76,25 +100,76 @@ class EquivalenceCheck:
         manifest = helm(self.env, "get", "manifest", self.env.release, "--revision", str(self.revision))
         return f"{manifest} | {kubectl(self.env, 'diff', '-f', '-')}"
 
+    @property
+    def _trusted(self) -> tuple[str, ...]:
+        return (HELM, *self.managers, *self.env.field_managers)
+
+    @property
+    def _expectation(self) -> Expectation:
+        away = images_rolled_away(self.target, self.rolled_away)
+        before = self.rolled_away[-1] if self.rolled_away else ()
+        return Expectation(self.target, before, away, self.since)
+
     def observe(self) -> Observed:
-        """Every object, then ReplicaSets and pods; what could not be read is in the answer."""
+        """Every object once, the pods out of the snapshot; what could not be read is in the answer."""
         release = self.release() if self.release is not None else None
-        head = release.head.revision if release is not None else None
-        deployed = release.deployed_numbers if release is not None else ()
         live = fetch_live(self.kube, self.target)
-        leftovers = fetch_live(self.kube, self.leftovers)
-        replicasets: list[JsonObject] = []
-        pods: list[JsonObject] = []
-        try:
-            for namespace in sorted({identity(item).namespace for item in manifest_workloads(self.target)}):
-                place = f"namespaces/{quote(namespace, safe='')}"
-                replicasets += self.kube.list(f"/apis/apps/v1/{place}/replicasets")
-                pods += self.kube.list(f"/api/v1/{place}/pods")
-        except ZkRollbackError as error:
-            return Observed(live, error=error, leftovers=leftovers, head=head, deployed=deployed)
-        return Observed(
-            live, tuple(replicasets), tuple(pods), leftovers=leftovers, head=head, deployed=deployed
+        seen = Observed(
+            live,
+            leftovers=fetch_live(self.kube, self.leftovers),
+            references=fetch_live(self.kube, [each.item for each in outer_references(self.target)]),
+            head=release.head.revision if release is not None else None,
+            deployed=release.deployed_numbers if release is not None else (),
+            made=self._made(live),
         )
+        try:
+            replicasets, pods = self._list("replicasets"), self._list("pods")
+        except ZkRollbackError as error:
+            return replace(seen, error=error)
+        seen = replace(seen, replicasets=replicasets, pods=pods)
+        judged = judge_pods(self._expectation, _cluster(seen))
+        return replace(
+            seen,
+            made_pods=self._made_pods(judged),
+            endpointslices=self._endpoints() if leaves_too_late(self._expectation, _cluster(seen)) else (),
+        )
+
+    def _list(self, resource: str) -> tuple[JsonObject, ...]:
+        """Of all namespaces that the target's workloads are in; that of the release is watched."""
+        found: list[JsonObject] = []
+        for namespace in sorted({identity(item).namespace for item in manifest_workloads(self.target)}):
+            if self.snapshot is not None and namespace == self.env.namespace:
+                snapshot = self.snapshot()
+                if resource not in snapshot.objects:
+                    raise snapshot.errors[resource]
+                found += snapshot.objects[resource]
+            else:
+                group = "/api/v1" if resource == "pods" else "/apis/apps/v1"
+                found += self.kube.list(f"{group}/namespaces/{quote(namespace, safe='')}/{resource}")
+        return tuple(found)
+
+    def _made(self, live: Sequence[Live]) -> dict[int, Made]:
+        """A dry run of each object that differs and exists."""
+        differing = [
+            number
+            for number, (item, answer) in enumerate(zip(self.target, live, strict=True))
+            if answer.item is not None and compare([item], [answer], self._trusted)
+        ][:_TRIED]
+        tried = fetch_each(lambda number: fetch_made(self.kube, self.target[number]), differing)
+        return dict(zip(differing, tried, strict=True))
+
+    def _made_pods(self, judged: PodsJudged) -> dict[str, Made]:
+        wanted = [item for item in self.target if identity(item).label in judged.other_images]
+        tried = fetch_each(lambda item: fetch_made_pod(self.kube, item), wanted)
+        return {identity(item).label: made for item, made in zip(wanted, tried, strict=True)}
+
+    def _endpoints(self) -> tuple[JsonObject, ...]:
+        """Only said if read: a terminating pod is no ready endpoint, unless its Service publishes all."""
+        try:
+            place = f"namespaces/{quote(self.env.namespace, safe='')}"
+            return self.kube.list(f"/apis/discovery.k8s.io/v1/{place}/endpointslices")
+        except ZkRollbackError:
+            return ()
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the deadline is the schedule's
         """PASS if all was read and equal; a difference is FAIL at once, an old pod only when it stays."""
@@ -111,131 +186,114 @@ class EquivalenceCheck:
         return self._judged(sample.value, rollouts_passed=history.rollouts_passed)
 
     def _judged(self, seen: Observed, *, rollouts_passed: bool) -> Judgement:
-        trouble = self._head_trouble(seen.head, seen.deployed)
+        trouble = _head_trouble(seen.head, seen.deployed, self.expected_head)
         if trouble is not None:
             return trouble
-        differences = compare(self.target, seen.live)
-        wrong = [one for one in differences if not one.unknown]
+        differences = self._differences(seen)
         errors = [one.error for one in differences if one.error is not None]
+        errors += [each.error for each in (*seen.leftovers, *seen.references) if each.error is not None]
         if seen.error is not None:
             errors.append(seen.error)
-        errors += [answer.error for answer in seen.leftovers if answer.error is not None]
         left = [
             f"{identity(item).label}, which revision {self.revision} does not have, is still live"
             for item, answer in zip(self.leftovers, seen.leftovers, strict=True)
             if answer.item is not None and not answer.item["metadata"].get("deletionTimestamp")
         ]
-        pods, strays = judge_pods(self.target, seen)
-        how = f"read-only comparison of {len(self.target)} objects and {pods} pods"
-        proof = _proof(differences, [*left, *strays], seen.error)
+        missing = [
+            f"{identity(each.item).label}, which {each.user} refers to, does not exist"
+            for each, answer in zip(outer_references(self.target), seen.references, strict=True)
+            if answer == Live()
+        ]
+        judged = judge_pods(self._expectation, _cluster(seen))
+        strays = {
+            (word, waits): [each.text for each in judged.strays if (each.word, each.waits) == (word, waits)]
+            for word in (Word.FAIL, Word.UNVERIFIED)
+            for waits in (True, False)
+        }
+        said = [*left, *missing, *(each.text for each in judged.strays)]
+        proof = _proof(differences, said, judged.table, seen.error)
+        how = self._how(seen, judged.count)
+        wrong = [*(str(one) for one in differences if not one.unknown), *left, *strays[Word.FAIL, False]]
         if wrong:
-            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            return Verdict(word=Word.FAIL, observed=f"{wrong[0]}{more}; {how}", evidence=proof)
-        if left:
-            more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
-            return Verdict(word=Word.FAIL, observed=f"{left[0]}{more}; {how}", evidence=proof)
+            return Verdict(word=Word.FAIL, observed=_first(wrong, how), evidence=proof)
         if errors:
             observed = f"{len(errors)} of these reads failed: {errors[0]} ({how})"
             if all(isinstance(error, Forbidden | Unauthorized) for error in errors):
                 return Verdict(word=Word.UNVERIFIED, observed=observed, evidence=proof)
             return Pending(observed=observed, seen=False, evidence=proof)
-        if strays:
-            more = f" (and {len(strays) - 1} more)" if len(strays) > 1 else ""
-            observed = f"{strays[0]}{more}; {how}"
-            if rollouts_passed:
-                return Pending(observed=observed, seen=True, evidence=proof)
-            return Verdict(word=Word.FAIL, observed=observed, evidence=proof)
+        waiting = [*strays[Word.FAIL, True], *missing]
+        if waiting and rollouts_passed:
+            return Pending(observed=_first(waiting, how), seen=True, evidence=proof)
+        if waiting:
+            return Verdict(word=Word.FAIL, observed=_first(waiting, how), evidence=proof)
+        unknown = strays[Word.UNVERIFIED, False]
+        if unknown:
+            return Verdict(word=Word.UNVERIFIED, observed=_first(unknown, how), evidence=proof)
         return Verdict(word=Word.PASS, observed=f"No difference; {how}", evidence=proof)
 
-    def _head_trouble(self, head: Revision | None, deployed: tuple[int, ...]) -> Verdict | None:
-        """A newer revision than ours, or one that helm does not call deployed, or not alone."""
-        if head is None:
-            return None
-        if self.expected_head is not None and head.revision != self.expected_head:
-            text = f"superseded: revision {head.revision} ({head.description}) appeared meanwhile"
-            return Verdict(word=Word.FAIL, observed=text)
-        if head.status != "deployed":
-            word = Word.FAIL if head.status == "failed" else Word.UNVERIFIED
-            text = (
-                f"helm calls revision {head.revision} {head.status}: {head.description or 'no description'}"
-            )
-            return Verdict(word=word, observed=text)
-        if len(deployed) > 1:
-            text = (
-                f"helm calls revisions {' and '.join(map(str, deployed))} deployed: another helm ended after "
-                "ours, and the next upgrade may start from either. Once no other helm is at work, the same "
-                "rollback again leaves one"
-            )
-            return Verdict(word=Word.FAIL, observed=text)
+    def _differences(self, seen: Observed) -> list[Difference]:
+        """All but those that a fresh object has as well."""
+        found: list[Difference] = []
+        for number, (item, answer) in enumerate(zip(self.target, seen.live, strict=True)):
+            differences = compare([item], [answer], self._trusted)
+            found += without_mutations(differences, seen.made.get(number), answer, self._trusted)
+        return found
+
+    def _how(self, seen: Observed, pods: int) -> str:
+        how = f"read-only comparison of {len(self.target)} objects and {pods} pods"
+        tried = [*seen.made.values(), *seen.made_pods.values()]
+        refused = [one for one in tried if not isinstance(one, dict)]
+        if len(tried) > len(refused):
+            how += f", {len(tried) - len(refused)} of what differed tried by dry run"
+        if refused:
+            how += f"; whether a webhook made the difference could not be tried: {refused[0]}"
+        return how
+
+
+def _cluster(seen: Observed) -> Cluster:
+    made = {label: container_images(pod) for label, pod in seen.made_pods.items() if isinstance(pod, dict)}
+    return Cluster(seen.live, seen.replicasets, seen.pods, made, seen.endpointslices)
+
+
+def _head_trouble(head: Revision | None, deployed: tuple[int, ...], expected: int | None) -> Verdict | None:
+    """A newer revision than ours, or one that helm does not call deployed, or not alone."""
+    if head is None:
         return None
+    if expected is not None and head.revision != expected:
+        text = f"superseded: revision {head.revision} ({head.description}) appeared meanwhile"
+        return Verdict(word=Word.FAIL, observed=text)
+    if head.status != "deployed":
+        word = Word.FAIL if head.status == "failed" else Word.UNVERIFIED
+        text = f"helm calls revision {head.revision} {head.status}: {head.description or 'no description'}"
+        return Verdict(word=word, observed=text)
+    if len(deployed) > 1:
+        text = (
+            f"helm calls revisions {' and '.join(map(str, deployed))} deployed: another helm ended after "
+            "ours, and the next upgrade may start from either. Once no other helm is at work, the same "
+            "rollback again leaves one"
+        )
+        return Verdict(word=Word.FAIL, observed=text)
+    return None
 
 
-def judge_pods(target: Sequence[JsonObject], seen: Observed) -> tuple[int, list[str]]:
-    """How many pods the workloads of ``target`` run, and a sentence for each that is not the target's.
-
-    Terminating and finished pods do not count. A pod may have more containers than its template (a sidecar
-    that was injected), but each of the template's has to run the template's image.
-    """
-    owners = {
-        _uid(answer.item): item
-        for item, answer in zip(target, seen.live, strict=True)
-        if answer.item is not None and _is_workload(item)
-    }
-    for replicaset in seen.replicasets:
-        owner = owners.get(_controller(replicaset))
-        if owner is not None:
-            owners[_uid(replicaset)] = owner
-    count: dict[str, int] = {}
-    strays: list[str] = []
-    for pod in seen.pods:
-        item = owners.get(_controller(pod))
-        finished = (pod.get("status") or {}).get("phase") in _OVER
-        if item is None or finished or pod["metadata"].get("deletionTimestamp"):
-            continue
-        label = identity(item).label
-        count[label] = count.get(label, 0) + 1
-        running = container_images(pod)
-        for name, image in container_images(pod_template(item) or {}).items():
-            if running.get(name) != image:
-                strays.append(
-                    f"Pod {pod['metadata'].get('name')} of {label} runs {running.get(name, 'no container')} "
-                    f"as {name}, not {image}"
-                )
-    for item, answer in zip(target, seen.live, strict=True):
-        label = identity(item).label
-        if answer.item is not None and _pods_wanted(answer.item) and not count.get(label):
-            strays.append(f"{label} runs no pod, and wants {_pods_wanted(answer.item)}")
-    return sum(count.values()), strays
-
-
-def _pods_wanted(workload: JsonObject) -> int:
-    if workload.get("kind") == "DaemonSet":
-        return int((workload.get("status") or {}).get("desiredNumberScheduled") or 0)
-    return int((workload.get("spec") or {}).get("replicas") or 0) if _is_workload(workload) else 0
-
-
-def _is_workload(item: JsonObject) -> bool:
-    return item.get("kind") in WORKLOAD_KINDS
-
-
-def _uid(item: Mapping[str, JsonObject]) -> str:
-    return str(item["metadata"].get("uid"))
-
-
-def _controller(item: JsonObject) -> str:
-    """The UID of the owner that manages this object; empty if it has none."""
-    owners = item["metadata"].get("ownerReferences") or ()
-    return next((str(owner.get("uid")) for owner in owners if owner.get("controller")), "")
+def _first(sentences: Sequence[str], how: str) -> str:
+    more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
+    return f"{sentences[0]}{more}; {how}"
 
 
 def _proof(
-    differences: Sequence[Difference], strays: Sequence[str], error: ZkRollbackError | None
+    differences: Sequence[Difference],
+    said: Sequence[str],
+    table: Sequence[str],
+    error: ZkRollbackError | None,
 ) -> tuple[Evidence, ...]:
     parts = []
     if differences:
         parts.append(evidence("Target revision (-) and live (+)", render_differences(differences), "diff"))
-    if strays:
-        parts.append(evidence("What is not the target's", "\n".join(strays)))
+    if said:
+        parts.append(evidence("What is not the target's", "\n".join(said)))
+    if table:
+        parts.append(evidence("Pods of the target's workloads", "\n".join(table)))
     if error is not None:
         parts.append(evidence("Pods were not read", str(error)))
     return tuple(parts)

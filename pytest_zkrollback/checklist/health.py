@@ -50,7 +50,7 @@ class HealthCheck:
     title: str = field(
         default='Verify database connectivity: hit /health and confirm "database": "ok"', init=False
     )
-    stage: Stage = field(default=Stage.SETTLED, init=False)
+    stage: Stage = field(default=Stage.FOLLOWED, init=False)
 
     @property
     def expected(self) -> str:

@@ -183,6 +183,10 @@ class Environment(_Table):
     smoke: Smoke = Field(default=Smoke(), description="the runbook's smoke test")
     health: Health = Field(default=Health(), description="the runbook's /health")
     logs: Logs = Field(default=Logs(), description="the runbook's look at the logs")
+    field_managers: tuple[str, ...] = Field(
+        default=(),
+        description="whose additions to pod templates, ConfigMaps and Secrets are no drift, besides helm's",
+    )
     events_grace_s: float = Field(
         default=0, ge=0, le=3600, description="judge events from this long after helm"
     )

@@ -86,9 +86,10 @@ class Schedule:
         self._closing_from: datetime | None = None
 
     def start(self) -> None:
-        """Begin to observe what is observed again and again; judging begins with :meth:`run`."""
+        """Begin to observe what is followed from the beginning; judging begins with :meth:`run`."""
         for run in self._runs:
-            if run.check.interval_s is not None:
+            early = run.check.stage in (Stage.AT_ONCE, Stage.FOLLOWED)
+            if early and run.check.interval_s is not None:
                 self._observe(run)
 
     def stop(self) -> None:
@@ -126,6 +127,7 @@ class Schedule:
         self._begin_soak_or_closing()
         open_stages = {
             Stage.AT_ONCE: True,
+            Stage.FOLLOWED: self._rollouts_passed is not None,
             Stage.SETTLED: self._rollouts_passed is not None,
             Stage.LAST: self._provisional_at is not None or all(run.final for run in self._before_last),
         }

@@ -1,8 +1,9 @@
 """Is what a manifest states true of the live objects? Read-only, and never "equal" where nothing was read.
 
 Everything that the manifest states has to hold live; what the API server, its defaulting and controllers
-add is no difference. What they never add is one: an extra container, variable, volume, argument or
-selector changes what runs, whoever left it there (fault 44).
+add is no difference. What they never add is one: an extra container, variable, volume, argument, selector
+or key of a ConfigMap changes what runs, whoever left it there (fault 44); so does any other field of a pod
+template that somebody else than helm set (limits, probes), which managedFields tell.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ..domain.errors import BadAnswer, HelmProblem, NotFound, ZkRollbackError
 from ..domain.observation import JsonObject
 from ..domain.ports import Kube
+from .additions import HELM, added_data, added_to_template, set_by
+from .field_paths import Path, keyed, shown_path
 from .manifest import SECRET_MEMBERS, identity
 from .parallel import fetch_each
 from .quantity import parse_quantity
-
-Path: TypeAlias = tuple[str, ...]
 
 
 class _Said(str):
@@ -33,17 +34,6 @@ class _Said(str):
 _ABSENT = _Said("(absent)")
 _NOT_STATED = _Said("(not stated)")
 _SHOWN_CHARS = 200
-# The elements of these lists are known by this key and not by their place. (`ports` has two keys.)
-_LIST_KEYS = {
-    "containers": "name",
-    "initContainers": "name",
-    "env": "name",
-    "volumes": "name",
-    "volumeMounts": "mountPath",
-    "volumeDevices": "devicePath",
-    "imagePullSecrets": "name",
-    "ports": "",
-}
 # In a pod template neither server nor controller adds these: there and not stated is drift.
 _NEVER_ADDED = (
     *("containers", "initContainers", "env", "envFrom", "valueFrom"),
@@ -72,13 +62,17 @@ class Live:
 
 @dataclass(frozen=True)
 class Difference:
-    """One statement of the manifest that does not hold live, or (``error``) that could not be looked at."""
+    """One statement of the manifest that does not hold live, or (``error``) that could not be looked at.
+
+    ``by``: who set what is live there, if it was not helm and is known.
+    """
 
     label: str
     path: str
     expected: str
     live: str
     error: ZkRollbackError | None = None
+    by: str = ""
 
     @property
     def unknown(self) -> bool:
@@ -90,7 +84,12 @@ class Difference:
         if self.error is not None:
             return f"{self.label}: not read. {self.error}"
         where = f"{self.label} {self.path}".strip()
-        return f"{where}: expected {self.expected}, live {self.live}"
+        return f"{where}: expected {self.expected}, live {self.live}{self.whose}"
+
+    @property
+    def whose(self) -> str:
+        """`` (set by kubectl-edit)`` where that is known."""
+        return f" (set by {self.by})" if self.by else ""
 
 
 def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0) -> tuple[Live, ...]:
@@ -111,12 +110,15 @@ def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0
     return tuple(result if isinstance(result, Live) else Live(error=result) for result in results)
 
 
-def compare(expected: Sequence[JsonObject], live: Sequence[Live]) -> tuple[Difference, ...]:
+def compare(
+    expected: Sequence[JsonObject], live: Sequence[Live], managers: Collection[str] = (HELM,)
+) -> tuple[Difference, ...]:
     """Every difference, and one for every object that is unknown: none at all means proven equal.
 
     ``expected`` are the objects of a manifest, ``live`` the answers of :func:`fetch_live` in their order.
-    Values of Secrets do not appear in it. ``spec.replicas`` is not compared where a
-    HorizontalPodAutoscaler (of the manifest, or by the object's managedFields) owns it.
+    ``managers``: the field managers whose additions are no drift: helm's, and those that the configuration
+    names. Values of Secrets do not appear in it. A Job with a time to live may be gone. ``spec.replicas`` is
+    not compared where a HorizontalPodAutoscaler (of the manifest, or by the managedFields) owns it.
     """
     scaled = {
         (target.get("kind"), target.get("name"))
@@ -133,11 +135,17 @@ def compare(expected: Sequence[JsonObject], live: Sequence[Live]) -> tuple[Diffe
         if answer.error is not None:
             found.append(Difference(key.label, "", "", "", answer.error))
         elif answer.item is None:
-            found.append(Difference(key.label, "", "to exist", _ABSENT))
+            if not removes_itself(item):
+                found.append(Difference(key.label, "", "to exist", _ABSENT))
         else:
             autoscaled = (key.kind, key.name) in scaled or _scaled_by_controller(answer.item)
-            found += _Comparison(key.label, autoscaled).differences(item, answer.item)
+            found += _Comparison(key.label, autoscaled, frozenset(managers)).differences(item, answer.item)
     return tuple(found)
+
+
+def removes_itself(item: JsonObject) -> bool:
+    """Whether the object goes away by itself once it is done: a Job with a time to live."""
+    return item["kind"] == "Job" and (item.get("spec") or {}).get("ttlSecondsAfterFinished") is not None
 
 
 def render_differences(differences: Sequence[Difference]) -> str:
@@ -147,7 +155,7 @@ def render_differences(differences: Sequence[Difference]) -> str:
         if one.error is not None:
             lines.append(f"! {one}")
         else:
-            lines += [f"@@ {one.label} {one.path}".rstrip(), f"- {one.expected}", f"+ {one.live}"]
+            lines += [f"@@ {one.label} {one.path}".rstrip(), f"- {one.expected}", f"+ {one.live}{one.whose}"]
     return "\n".join(lines)
 
 
@@ -155,8 +163,26 @@ def render_differences(differences: Sequence[Difference]) -> str:
 class _Comparison:
     label: str
     autoscaled: bool
+    managers: frozenset[str]
 
     def differences(self, expected: JsonObject, live: JsonObject) -> Iterator[Difference]:
+        """What is stated and does not hold, and what was added to what runs."""
+        owners = set_by(live, self.managers)
+        found = {one.path: one for one in self._stated(expected, live)}
+        for path, value, by in added_to_template(expected, live, owners):
+            one = replace(self._differs(path, _NOT_STATED, value), by=by)
+            found.setdefault(one.path, one)
+        if expected["kind"] in ("ConfigMap", "Secret"):
+            for path, value in added_data(expected, live, self.managers):
+                hidden = _Said("(hidden)") if expected["kind"] == "Secret" else value
+                one = self._differs(path, _NOT_STATED, hidden)
+                found.setdefault(one.path, one)
+        whose = {shown_path(path): by for path, by in owners.items() if by}
+        for one in found.values():
+            by = next((by for path, by in whose.items() if path.startswith(one.path)), "")
+            yield replace(one, by=one.by or by)
+
+    def _stated(self, expected: JsonObject, live: JsonObject) -> Iterator[Difference]:
         metadata, live_metadata = expected["metadata"], live.get("metadata") or {}
         if live_metadata.get("deletionTimestamp"):
             yield self._differs(("metadata", "deletionTimestamp"), _NOT_STATED, _Said("being deleted"))
@@ -169,7 +195,7 @@ class _Comparison:
                 yield from self._member((), key, value, live)
 
     def _differs(self, path: Path, expected: object, live: object) -> Difference:
-        return Difference(self.label, _shown_path(path), _shown(expected), _shown(live))
+        return Difference(self.label, shown_path(path), _shown(expected), _shown(live))
 
     def _member(self, path: Path, key: str, value: object, live: JsonObject) -> Iterator[Difference]:
         here = (*path, key)
@@ -201,23 +227,23 @@ class _Comparison:
                 yield self._differs((*path, key), _NOT_STATED, live[key])
 
     def _list(self, path: Path, expected: list[Any], live: list[Any]) -> Iterator[Difference]:
-        keyed, live_keyed = _keyed(path[-1], expected), _keyed(path[-1], live)
-        if keyed is None or live_keyed is None:
+        wanted, there = keyed(path[-1], expected), keyed(path[-1], live)
+        if wanted is None or there is None:
             if len(expected) != len(live):
                 yield self._differs(path, expected, live)
                 return
             for number, (one, other) in enumerate(zip(expected, live, strict=True)):
                 yield from self._value((*path, f"[{number}]"), one, other)
             return
-        for key, one in keyed.items():
+        for key, one in wanted.items():
             here = (*path, f"[{key}]")
-            if key in live_keyed:
-                yield from self._value(here, one, live_keyed[key])
+            if key in there:
+                yield from self._value(here, one, there[key])
             else:
                 yield self._differs(here, one, _ABSENT)
         if "template" in path or path == ("spec", "ports"):
-            for key in live_keyed.keys() - keyed.keys():
-                yield self._differs((*path, f"[{key}]"), _NOT_STATED, live_keyed[key])
+            for key in there.keys() - wanted.keys():
+                yield self._differs((*path, f"[{key}]"), _NOT_STATED, there[key])
 
     def _secret(self, expected: JsonObject, live: JsonObject) -> Iterator[Difference]:
         """Values by their bytes, stringData over data; only that they differ is said."""
@@ -229,24 +255,6 @@ class _Comparison:
                 yield self._differs(("data", key), _Said("(hidden)"), _ABSENT)
             elif value != _bytes(there[key]):
                 yield self._differs(("data", key), _Said("(hidden)"), _Said("(hidden: another value)"))
-
-
-def _keyed(name: str, elements: list[Any]) -> dict[str, Any] | None:
-    """The elements by their key; None if the list has no key, or not everywhere, or not uniquely."""
-    key_name = _LIST_KEYS.get(name)
-    if key_name is None or not all(isinstance(element, dict) for element in elements):
-        return None
-    keyed = {}
-    for element in elements:
-        if name == "ports":
-            port = element.get("containerPort", element.get("port"))
-            key = None if port is None else f"{port}/{element.get('protocol') or 'TCP'}"
-        else:
-            key = element.get(key_name)
-        if key is None or str(key) in keyed:
-            return None
-        keyed[str(key)] = element
-    return keyed
 
 
 def _is_dropped(key: str, value: object) -> bool:
@@ -286,10 +294,6 @@ def _bytes(value: object) -> bytes:
         return base64.b64decode(str(value), validate=False)
     except (binascii.Error, ValueError):
         return str(value).encode()
-
-
-def _shown_path(path: Path) -> str:
-    return ".".join(path).replace(".[", "[")
 
 
 def _shown(value: object) -> str:

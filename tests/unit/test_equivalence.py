@@ -218,7 +218,7 @@ def test_secrets_by_value_and_never_shown_fault_49():
         "Secret", data={"a": encoded("hunter1"), "b": "old"}, stringData={"b": "hunter2"}, type="Opaque"
     )
     live = made("Secret", data={"a": encoded("hunter1"), "b": encoded("hunter2"), "c": "eA=="}, type="Opaque")
-    assert differences(stated, live) == []
+    assert differences(stated, live) == ["Secret/web data.c: expected (not stated), live (hidden)"]
     live["data"] = {"a": encoded("hunter3")}
     found = differences(stated, live)
     assert found == [
@@ -229,7 +229,11 @@ def test_secrets_by_value_and_never_shown_fault_49():
 
 def test_config_maps_by_value_with_their_keys():
     stated = made("ConfigMap", data={"k": "v", "empty": ""})
-    assert differences(stated, made("ConfigMap", data={"k": "v", "injected": "ca"})) == []
+    assert differences(stated, made("ConfigMap", data={"k": "v", "LEFT": "over"})) == [
+        'ConfigMap/web data.LEFT: expected (not stated), live "over"'
+    ]
+    filled_by_others = made("ConfigMap")
+    assert differences(filled_by_others, made("ConfigMap", data={"ca.crt": "x"})) == []
     assert differences(stated, made("ConfigMap", data={"k": "w"})) == [
         'ConfigMap/web data.k: expected "v", live "w"'
     ]
@@ -249,6 +253,87 @@ def test_replicas_that_an_autoscaler_owns_are_not_compared_fault_43():
     scaler = made("HorizontalPodAutoscaler", spec={"scaleTargetRef": {"kind": "Deployment", "name": "web"}})
     live = changed(deployment(), "spec/replicas", 6)
     assert compare([deployment(), scaler], [Live(live), Live(scaler)]) == ()
+
+
+def owned_by(item: dict, manager: str, fields: dict, operation: str = "Update", **more: str) -> dict:
+    live = copy.deepcopy(item)
+    entry = {"manager": manager, "operation": operation, "fieldsV1": fields, **more}
+    live["metadata"].setdefault("managedFields", []).append(entry)
+    return live
+
+
+def in_app(**fields: Any) -> dict:
+    """The fieldsV1 of something in the container ``app``."""
+    app = {'k:{"name":"app"}': {f"f:{name}": value for name, value in fields.items()}}
+    return {"f:spec": {"f:template": {"f:spec": {"f:containers": app}}}}
+
+
+PROBE = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 10}
+PROBED = changed(deployment(), f"{APP}/livenessProbe", PROBE)
+PROBE_FIELDS = in_app(livenessProbe={"f:httpGet": {"f:path": {}, "f:port": {}}, "f:periodSeconds": {}})
+
+
+def test_fault_44_a_probe_that_was_added_by_hand_is_drift():
+    by_hand = owned_by(PROBED, "kubectl-edit", PROBE_FIELDS)
+    assert differences(deployment(), by_hand) == [
+        f"{SHOWN}.livenessProbe: expected (not stated), live "
+        '{"httpGet": {"path": "/", "port": 80}, "periodSeconds": 10} (set by kubectl-edit)'
+    ]
+
+
+def test_fault_44_a_limit_that_was_added_by_hand_is_drift():
+    added = changed(deployment(), f"{APP}/resources/limits/ephemeral-storage", "1Gi")
+    by_hand = owned_by(added, "kubectl-set", in_app(resources={"f:limits": {"f:ephemeral-storage": {}}}))
+    assert differences(deployment(), by_hand) == [
+        f'{SHOWN}.resources.limits.ephemeral-storage: expected (not stated), live "1Gi" (set by kubectl-set)'
+    ]
+
+
+def test_fault_44_what_another_revision_applied_and_this_one_does_not_state_is_drift():
+    left = owned_by(PROBED, "helm", PROBE_FIELDS, "Apply")
+    (said,) = differences(deployment(), left)
+    assert said.endswith("(set by helm, for another revision)")
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        owned_by(PROBED, "helm", PROBE_FIELDS),  # an update's fields hold the server's defaults
+        owned_by(PROBED, "kube-controller-manager", PROBE_FIELDS),
+        owned_by(PROBED, "kubectl-edit", PROBE_FIELDS, subresource="status"),
+        owned_by(deployment(), "kubectl-edit", PROBE_FIELDS),  # owned once, and gone
+        owned_by(deployment(), "kubectl", in_app(image={}, env={'k:{"name":"A"}': {"f:value": {}}})),
+        owned_by(deployment(), "kubectl", {"f:metadata": {"f:annotations": {"f:x": {}}}, "f:spec": "odd"}),
+        owned_by(deployment(), "kubectl", in_app(env={"k:no json": {}, "v:1": {}, "i:0": {}})),
+    ],
+)
+def test_what_helm_or_the_server_set_or_what_is_as_stated_is_no_addition(live):
+    assert differences(deployment(), live) == []
+
+
+def test_additions_of_a_manager_that_the_configuration_names_are_no_drift():
+    by_reloader = owned_by(PROBED, "Reloader", PROBE_FIELDS)
+    assert compare([deployment()], [Live(by_reloader)], ("helm", "Reloader")) == ()
+    stated, live = made("ConfigMap", data={"k": "v"}), made("ConfigMap", data={"k": "v", "ca": "x"})
+    live = owned_by(live, "injector", {"f:data": {"f:ca": {}}})
+    assert compare([stated], [Live(live)], ("helm", "injector")) == ()
+    (found,) = compare([stated], [Live(live)])
+    assert str(found) == 'ConfigMap/web data.ca: expected (not stated), live "x" (set by injector)'
+    left = owned_by(made("ConfigMap", data={"k": "v", "ca": "x"}), "helm", {"f:data": {"f:ca": {}}})
+    assert compare([stated], [Live(left)], ("helm", "injector")) != ()
+
+
+def test_fault_44_a_stated_value_that_somebody_changed_names_who():
+    live = owned_by(changed(deployment(), f"{APP}/image", "web:2"), "kubectl-set", in_app(image={}))
+    assert differences(deployment(), live) == [
+        f'{SHOWN}.image: expected "web:1", live "web:2" (set by kubectl-set)'
+    ]
+
+
+def test_a_job_with_a_time_to_live_may_be_gone():
+    job = made("Job", spec={"ttlSecondsAfterFinished": 60})
+    assert compare([job], [Live()]) == ()
+    assert compare([made("Job", spec={})], [Live()]) != ()
 
 
 def test_what_is_missing_or_was_not_read_is_never_equal_fault_16():

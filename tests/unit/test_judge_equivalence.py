@@ -80,16 +80,31 @@ def test_it_is_a_check():
         10,
     )
     assert check.expected == (
-        "all 2 objects of revision 5 are live as stated, every pod of its workloads runs its images, nothing of "
-        "the rolled-away revisions is left, and helm calls the release deployed"
+        "all 2 objects of revision 5 are live as stated, with nothing added to what runs; every pod of its "
+        "workloads runs its images and settings; what it refers to exists; nothing of the rolled-away revisions "
+        "is left or serves; helm calls the release deployed"
     )
     assert check.command == (
         "helm get manifest web --revision 5 -n n --kube-context ctx | kubectl diff -f - -n n --context ctx"
     )
 
 
-def test_pass_says_how_it_was_compared():
-    assert judge(observed()) == Verdict(word=Word.PASS, observed=f"No difference; {HOW}")
+def passes(judgement: Judgement) -> bool:
+    assert isinstance(judgement, Verdict)
+    return (judgement.word, judgement.observed) == (Word.PASS, f"No difference; {HOW}")
+
+
+def test_pass_says_how_it_was_compared_and_what_runs():
+    digest = {"name": "app", "imageID": "docker.io/web@sha256:0123456789abcdef0123"}
+    pods = pod("a", containerStatuses=[digest], startTime="2026-11-23T06:00:00Z"), pod("b")
+    verdict = judge(observed(*pods))
+    assert passes(verdict)
+    (proof,) = verdict.evidence
+    assert (proof.title, proof.text) == (
+        "Pods of the target's workloads",
+        "Deployment/web  a  started 2026-11-23 06:00:00 UTC  init=i:1  app=web:5 (sha256:0123456789ab)\n"
+        "Deployment/web  b  started ?  init=i:1  app=web:5",
+    )
 
 
 def test_a_difference_is_a_fail_at_once_with_its_evidence_fault_44():
@@ -102,7 +117,7 @@ def test_a_difference_is_a_fail_at_once_with_its_evidence_fault_44():
         Word.FAIL,
         f'ConfigMap/c data.k: expected "v", live "w"; {HOW}',
     )
-    (proof,) = verdict.evidence
+    proof, _ = verdict.evidence
     assert (proof.kind, proof.text) == ("diff", '@@ ConfigMap/c data.k\n- "v"\n+ "w"')
 
 
@@ -142,9 +157,7 @@ def test_an_old_pod_is_waited_for_while_the_rollouts_passed():
     ],
 )
 def test_pods_that_go_away_or_belong_to_others_do_not_count(extra):
-    assert judge(observed(pod("a"), pod("b"), extra)) == Verdict(
-        word=Word.PASS, observed=f"No difference; {HOW}"
-    )
+    assert passes(judge(observed(pod("a"), pod("b"), extra)))
 
 
 def test_an_injected_sidecar_is_no_stray_and_a_missing_container_is():
@@ -208,11 +221,12 @@ def test_a_difference_counts_although_something_else_was_not_read():
     value = observed(error=FORBIDDEN)
     assert value.live[1].item is not None
     value.live[1].item["data"] = {}
-    verdict = judge(value)
+    verdict = judge(replace(value, pods=()))
     assert isinstance(verdict, Verdict)
     assert verdict.word is Word.FAIL
     assert [proof.title for proof in verdict.evidence] == [
         "Target revision (-) and live (+)",
+        "What is not the target's",
         "Pods were not read",
     ]
 
@@ -255,6 +269,227 @@ class FakeKube:
 
 def test_observe_reads_objects_and_pods():
     check = replace(CHECK, kube=FakeKube((pod("a"), pod("b"))))
-    assert judge(check.observe()) == Verdict(word=Word.PASS, observed=f"No difference; {HOW}")
+    assert passes(judge(check.observe()))
     seen = replace(CHECK, kube=FakeKube(FORBIDDEN)).observe()
     assert (len(seen.live), seen.error) == (2, FORBIDDEN)
+
+
+SERVED = (
+    MANIFEST.replace("template: {spec:", "template: {metadata: {labels: {app: web}}, spec:")
+    + """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: front}
+spec: {selector: {app: web}}
+"""
+)
+READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+
+def at(minutes: int) -> str:
+    return (NOW + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def running(name: str, minutes: int, image: str = "web:5", image_id: str = "", **more: Any) -> dict:
+    state = {"running": {"startedAt": at(minutes)}}
+    status = {"name": "app", "state": state, "imageID": image_id}
+    return pod(name, image, containerStatuses=[status], **{**READY, **more})
+
+
+def with_service(*pods: dict, before: str = "", **changes: Any) -> Judgement:
+    target = parse_manifest(SERVED, "n")
+    web, config, service = map(dict, parse_manifest(SERVED, "n"))
+    web["metadata"] = {**web["metadata"], "uid": "web"}
+    rolled_away = (parse_manifest(before, "n"),) if before else ()
+    check = replace(CHECK, target=target, rolled_away=rolled_away, since=NOW)
+    for each in pods:
+        each["metadata"]["labels"] = {"app": "web"}
+    value = observed(*pods, **{"live": (Live(web), Live(config), Live(service)), **changes})
+    return judge(value, check=check)
+
+
+def sentence(judgement: Judgement) -> str:
+    return judgement.observed.partition("; read-only")[0]
+
+
+def test_fault_44_an_orphan_of_the_bad_revision_that_serves_is_red_when_it_stays():
+    bad = SERVED.replace("web:5", "web:6")
+    orphan = pod("orphan", "web:6", "rs-gone", **READY)
+    waiting = with_service(running("a", 1), running("b", 1), orphan, before=bad)
+    assert isinstance(waiting, Pending) and waiting.seen
+    assert sentence(waiting) == "Pod orphan of a rolled-away revision runs web:6 and serves Service/front"
+
+
+def test_fault_44_a_pod_of_nobody_that_serves_is_red_when_it_stays():
+    naked = {**pod("naked", "web:5", **READY), "metadata": {"name": "naked", "uid": "naked"}}
+    waiting = with_service(running("a", 1), running("b", 1), naked)
+    assert isinstance(waiting, Pending) and waiting.seen
+    assert sentence(waiting) == "Pod naked belongs to no workload and serves Service/front"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"deletionTimestamp": "x"}},
+        {"status": {"phase": "Failed", **READY}},
+        {"status": {"conditions": [{"type": "Ready", "status": "False"}]}},
+    ],
+)
+def test_an_orphan_that_serves_nobody_is_fine(change):
+    orphan = pod("orphan", "web:6", "rs-gone", **READY)
+    orphan["metadata"] |= change.get("metadata", {})
+    orphan["status"] = change.get("status", orphan["status"])
+    judgement = with_service(
+        running("a", 1), running("b", 1), orphan, before=SERVED.replace("web:5", "web:6")
+    )
+    assert judgement.word is Word.PASS
+
+
+def test_a_pod_of_another_release_behind_the_same_service_is_none_of_ours():
+    canary = pod("canary", "web:7", "rs-x", **READY)
+    canary["metadata"]["ownerReferences"][1]["kind"] = "ReplicaSet"
+    assert with_service(running("a", 1), running("b", 1), canary).word is Word.PASS
+
+
+@pytest.mark.parametrize(("ready", "word"), [(True, None), (None, None), (False, Word.PASS)])
+def test_an_old_pod_that_terminates_has_to_be_out_of_the_endpoints(ready, word):
+    old = pod("old", "web:6", "rs-old", **READY)
+    old["metadata"]["deletionTimestamp"] = "x"
+    slices = (
+        {
+            "metadata": {"labels": {"kubernetes.io/service-name": "front"}},
+            "endpoints": [{"targetRef": {"uid": "old"}, "conditions": {"ready": ready}}, {}],
+        },
+    )
+    judgement = with_service(running("a", 1), running("b", 1), old, endpointslices=slices)
+    if word is None:
+        assert isinstance(judgement, Pending) and judgement.seen
+        assert sentence(judgement) == "Pod old is terminating and still in the endpoints of Service/front"
+    else:
+        assert judgement.word is word
+
+
+READS = SERVED.replace('image: "web:5"', 'image: "web:5", envFrom: [{configMapRef: {name: c}}]')
+
+
+@pytest.mark.parametrize(("started", "word"), [(-5, Word.FAIL), (0, Word.PASS), (5, Word.PASS)])
+def test_fault_68_a_pod_that_read_its_settings_before_they_changed_is_red(started, word, monkeypatch):
+    monkeypatch.setitem(globals(), "SERVED", READS)
+    before = READS.replace("{k: v}", "{k: bad}")
+    verdict = with_service(running("a", 5), running("b", started), before=before)
+    assert verdict.word is word
+    if word is Word.FAIL:
+        assert sentence(verdict) == (
+            "Pod b of Deployment/web was not restarted: its container app read ConfigMap/c at its start, before "
+            "the rollback changed it back (kubectl rollout restart deployment/web)"
+        )
+
+
+def test_fault_68_settings_that_did_not_change_ask_for_no_restart(monkeypatch):
+    monkeypatch.setitem(globals(), "SERVED", READS)
+    assert with_service(running("a", -5), running("b", -5), before=READS).word is Word.PASS
+
+
+@pytest.mark.parametrize(
+    ("image", "word"),
+    [
+        ("web:latest", Word.UNVERIFIED),
+        ("web", Word.UNVERIFIED),
+        ("registry:5000/web:stable", Word.UNVERIFIED),
+        ("web:1.8.0-3f9c2e1", Word.PASS),
+        ("web@sha256:0123456789abcdef", Word.PASS),
+    ],
+)
+def test_fault_68_a_tag_that_moves_and_a_rollback_that_restarts_nothing_is_unverified(
+    image, word, monkeypatch
+):
+    served = SERVED.replace("web:5", image)
+    monkeypatch.setitem(globals(), "SERVED", served)
+    pods = running("a", -5, image), running("b", -5, image)
+    verdict = with_service(*pods, before=served)
+    assert verdict.word is word
+    if word is Word.UNVERIFIED:
+        assert sentence(verdict) == (
+            f"Pod a of Deployment/web was not restarted, and {image} is the same text in both revisions: which "
+            "build runs is not known (and 1 more)"
+        )
+    restarted = running("a", 5, image), running("b", 5, image)
+    assert with_service(*restarted, before=served).word is Word.PASS
+    assert with_service(*pods, before=served.replace("replicas: 2", "replicas: 3")).word is word
+    assert (
+        with_service(*pods, before=served.replace("i:1", "i:2")).word is Word.PASS
+    )  # that one moved something
+
+
+def test_fault_68_two_builds_under_one_name_are_unverified():
+    one, two = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+    pods = running("a", 1, image_id=f"r/web@{one}"), running("b", 1, image_id=f"r/web@{two}")
+    verdict = with_service(*pods)
+    assert verdict.word is Word.UNVERIFIED
+    assert sentence(verdict) == (
+        f"The pods of Deployment/web run different builds of web:5: {one[:19]} (a) and {two[:19]} (b)"
+    )
+    assert with_service(pods[0], running("b", 1, image_id=f"mirror/web@{one}")).word is Word.PASS
+
+
+def test_what_the_target_refers_to_has_to_exist():
+    manifest = MANIFEST.replace("template: {spec: {", "template: {spec: {serviceAccountName: sa, ")
+    check = replace(CHECK, target=parse_manifest(manifest, "n"))
+    web, config = parse_manifest(manifest, "n")
+    web["metadata"]["uid"] = "web"
+    value = observed(live=(Live(web), Live(config)), references=(Live(),))
+    waiting = judge(value, check=check)
+    assert isinstance(waiting, Pending) and waiting.seen
+    assert sentence(waiting) == "ServiceAccount/sa, which Deployment/web refers to, does not exist"
+    there = replace(value, references=(Live({"metadata": {"name": "sa"}}),))
+    assert passes(judge(there, check=check))
+    unknown = judge(replace(value, references=(Live(error=FORBIDDEN),)), check=check)
+    assert unknown.word is Word.UNVERIFIED
+
+
+def mutated(change: Any, made: Any, pods: tuple = ()) -> Judgement:
+    """Judge a Deployment that is live as ``change`` makes it, where a fresh one is as ``made`` makes it."""
+    web, config = live_objects()
+    change(web["spec"]["template"]["spec"])
+    fresh: Any = made
+    if callable(made):
+        fresh = live_objects()[0]
+        made(fresh["spec"]["template"]["spec"])
+    value = observed(*pods, live=(Live(web), Live(config)), made={0: fresh})
+    return judge(value)
+
+
+def mirror(spec: dict) -> None:
+    spec["containers"][0]["image"] = "mirror/web:5"
+
+
+def test_a_webhooks_work_that_a_fresh_object_has_as_well_is_no_drift():
+    def add(spec: dict) -> None:
+        spec["containers"].append({"name": "agent", "image": "agent:1"})
+
+    for change in (add, lambda spec: spec.update(imagePullSecrets=[{"name": "s"}])):
+        verdict = mutated(change, change)
+        assert isinstance(verdict, Verdict) and verdict.word is Word.PASS, verdict
+        assert verdict.observed == f"No difference; {HOW}, 1 of what differed tried by dry run"
+    red = mutated(add, lambda spec: None)
+    assert red.word is Word.FAIL
+    assert "containers[agent]: expected (not stated)" in red.observed
+
+
+def test_where_a_dry_run_is_refused_the_comparison_decides_and_says_so():
+    red = mutated(lambda spec: spec["containers"][0].update(command=["sh"]), FORBIDDEN)
+    assert red.word is Word.FAIL
+    assert red.observed.endswith(
+        f"; {HOW}; whether a webhook made the difference could not be tried: You may not."
+    )
+
+
+def test_an_image_that_admission_rewrites_in_every_pod_is_no_stray():
+    value = observed(pod("a", "mirror/web:5"), pod("b", "mirror/web:5"))
+    assert isinstance(judge(value), Pending)
+    fresh = pod("fresh", "mirror/web:5")
+    verdict = judge(replace(value, made_pods={"Deployment/web": fresh}))
+    assert isinstance(verdict, Verdict) and verdict.word is Word.PASS
+    hand = replace(value, made_pods={"Deployment/web": pod("fresh", "web:5")})
+    assert isinstance(judge(hand), Pending)

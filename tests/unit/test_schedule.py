@@ -206,9 +206,10 @@ def test_settled_checks_are_judged_once_every_rollout_has_a_verdict(
         FakeCheck(f"rollout-{number}", judging=after(0.05 * number, verdict))
         for number, verdict in enumerate(rollouts)
     ]
-    health = FakeCheck("health", stage=Stage.SETTLED)
+    health = FakeCheck("health", stage=Stage.FOLLOWED)
+    objects = FakeCheck("objects", stage=Stage.SETTLED)
     heard = Heard()
-    _run(health, *checks, heard=heard)
+    _run(objects, health, *checks, heard=heard)
     assert heard.finals[-1] == "health"
     history = health.histories[0]
     assert history.rollouts_passed is passed
@@ -216,6 +217,8 @@ def test_settled_checks_are_judged_once_every_rollout_has_a_verdict(
     assert all(sample.at >= history.judged_from for sample in history.judged)
     if rollouts:
         assert len(history.samples) > len(history.judged) >= 1
+    asked = objects.histories[-1]
+    assert asked.samples == asked.judged  # nothing was asked before
 
 
 def test_what_is_observed_once_is_observed_when_judging_begins() -> None:

@@ -1,0 +1,125 @@
+"""What pods are held against, what was read of them, and facts of one raw pod. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..domain.observation import JsonObject
+from ..domain.verdict import Word
+from ..release.equivalence import Live
+from ..release.manifest import WORKLOAD_KINDS, identity
+
+_OVER = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the pods are held against.
+
+    ``target`` are the objects of the target's manifest, ``before`` those of the revision that was rolled
+    away from (empty: not known), ``away`` the images that only rolled-away revisions have, ``since`` when
+    the rollback began, server time.
+    """
+
+    target: tuple[JsonObject, ...]
+    before: tuple[JsonObject, ...] = ()
+    away: frozenset[str] = frozenset()
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What was read: ``live`` in the target's order; ``made_images`` are, by a workload's label, the images
+    that a pod of its template would get today; ``endpointslices`` of the Services."""
+
+    live: tuple[Live, ...]
+    replicasets: tuple[JsonObject, ...] = ()
+    pods: tuple[JsonObject, ...] = ()
+    made_images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    endpointslices: tuple[JsonObject, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A sentence about a pod that is not as the target has it. ``waits``: it may go away by itself."""
+
+    text: str
+    word: Word = Word.FAIL
+    waits: bool = True
+
+
+def owned_pods(target: Sequence[JsonObject], seen: Cluster) -> dict[str, list[JsonObject]]:
+    """The pods by the label of the target's workload that they belong to."""
+    owners = {
+        uid(answer.item): identity(item).label
+        for item, answer in zip(target, seen.live, strict=True)
+        if answer.item is not None and is_workload(item)
+    }
+    for replicaset in seen.replicasets:
+        label = owners.get(controller_uid(replicaset))
+        if label is not None:
+            owners[uid(replicaset)] = label
+    found: dict[str, list[JsonObject]] = {}
+    for pod in seen.pods:
+        label = owners.get(controller_uid(pod))
+        if label is not None:
+            found.setdefault(label, []).append(pod)
+    return found
+
+
+def is_going(pod: JsonObject) -> bool:
+    """Whether it is terminating or has finished."""
+    finished = (pod.get("status") or {}).get("phase") in _OVER
+    return finished or bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def started_before(pod: JsonObject, container: str, since: datetime) -> bool:
+    """Whether this container runs and began before ``since`` (API times are whole seconds)."""
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if status.get("name") == container:
+            began = parse_time(((status.get("state") or {}).get("running") or {}).get("startedAt"))
+            return began is not None and began < since.replace(microsecond=0)
+    return False
+
+
+def is_ready(pod: JsonObject) -> bool:
+    """Whether its condition Ready is true."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+
+
+def pod_name(pod: JsonObject) -> str:
+    """Its name."""
+    return str(pod["metadata"].get("name"))
+
+
+def uid(item: JsonObject) -> str:
+    """Of any object."""
+    return str(item["metadata"].get("uid"))
+
+
+def controller_uid(item: JsonObject) -> str:
+    """The UID of the owner that manages this object; empty if it has none."""
+    owners = item["metadata"].get("ownerReferences") or ()
+    return next((str(owner.get("uid")) for owner in owners if owner.get("controller")), "")
+
+
+def owner_kind(item: JsonObject) -> str:
+    """The kind of the owner that manages this object; empty if it has none."""
+    owners = item["metadata"].get("ownerReferences") or ()
+    return next((str(owner.get("kind")) for owner in owners if owner.get("controller")), "")
+
+
+def parse_time(text: object) -> datetime | None:
+    """An API time; None if there is none."""
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+def is_workload(item: JsonObject) -> bool:
+    """Whether it is a Deployment, StatefulSet or DaemonSet."""
+    return item.get("kind") in WORKLOAD_KINDS

@@ -1,0 +1,167 @@
+"""Are the pods that run, and those that serve, the target's? Pure: what was read is given.
+
+A pod counts by its controller, not by its labels; one that is terminating and out of the endpoints, or has
+finished, serves nobody any more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..domain.observation import JsonObject
+from ..domain.verdict import Word
+from ..release.manifest import container_images, identity, pod_template
+from .pod_facts import (
+    Cluster,
+    Expectation,
+    Stray,
+    is_going,
+    is_workload,
+    owned_pods,
+    parse_time,
+    pod_name,
+    started_before,
+)
+from .serving_pods import judge_servers
+from .start_values import read_at_start, settings_changed
+from .workload import moment
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{12,}$")
+
+
+@dataclass(frozen=True)
+class PodsJudged:
+    """How many pods the target's workloads run, what is wrong, a line for each pod, and whose are strays."""
+
+    count: int
+    strays: tuple[Stray, ...]
+    table: tuple[str, ...]
+    other_images: tuple[str, ...]
+
+
+def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
+    """Every pod of the target's workloads, and every other one that serves behind the target's Services."""
+    owned = owned_pods(expected.target, seen)
+    strays: list[Stray] = []
+    table: list[str] = []
+    others: list[str] = []
+    for item, answer in zip(expected.target, seen.live, strict=True):
+        if not is_workload(item):
+            continue
+        label = identity(item).label
+        pods = [pod for pod in owned.get(label, ()) if not is_going(pod)]
+        wrong = list(_wrong_images(item, pods, seen.made_images.get(label, {})))
+        others += [label] * bool(wrong)
+        strays += wrong
+        strays += _old_values(item, pods, expected)
+        strays += _two_builds(label, pods)
+        table += [_row(label, pod) for pod in pods]
+        wanted = _pods_wanted(answer.item)
+        if wanted and not pods:
+            strays.append(Stray(f"{label} runs no pod, and wants {wanted}"))
+    strays += _unmoved(expected, owned)
+    strays += judge_servers(expected, seen)
+    return PodsJudged(len(table), tuple(strays), tuple(table), tuple(others))
+
+
+def _wrong_images(item: JsonObject, pods: Iterable[JsonObject], made: Mapping[str, str]) -> Iterator[Stray]:
+    """More containers than the template's (an injected sidecar) are fine, another image is not.
+
+    ``made``: where admission rewrites images, what a fresh pod would get is right, too.
+    """
+    label = identity(item).label
+    for pod in pods:
+        running = container_images(pod)
+        for name, image in container_images(pod_template(item) or {}).items():
+            if running.get(name) not in (image, made.get(name, image)):
+                what = running.get(name, "no container")
+                yield Stray(f"Pod {pod_name(pod)} of {label} runs {what} as {name}, not {image}")
+
+
+def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectation) -> Iterator[Stray]:
+    """Pods that read, at their start, what the rollback changed afterwards (fault 68)."""
+    if expected.since is None or not expected.before:
+        return
+    changed = settings_changed(expected.before, expected.target)
+    template = pod_template(item) or {}
+    for pod in pods:
+        for name, sources in read_at_start(template).items():
+            read = sorted(f"{kind}/{source}" for kind, source in sources & changed)
+            if read and started_before(pod, name, expected.since):
+                kind, workload = item["kind"].lower(), identity(item).name
+                yield Stray(
+                    f"Pod {pod_name(pod)} of {identity(item).label} was not restarted: its container {name} "
+                    f"read {', '.join(read)} at its start, before the rollback changed it back "
+                    f"(kubectl rollout restart {kind}/{workload})",
+                    waits=False,
+                )
+                break
+
+
+def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[Stray]:
+    """One image name and several digests among the pods of one workload: which is right is not known."""
+    digests: dict[str, dict[str, str]] = {}
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            digest = _DIGEST.search(str(status.get("imageID") or ""))
+            image = container_images(pod).get(str(status.get("name")))
+            if digest and image:
+                digests.setdefault(image, {}).setdefault(digest.group(), pod_name(pod))
+    for image, builds in digests.items():
+        if len(builds) > 1:
+            which = " and ".join(f"{digest[:19]} ({pod})" for digest, pod in builds.items())
+            text = f"The pods of {label} run different builds of {image}: {which}"
+            yield Stray(text, Word.UNVERIFIED, waits=False)
+
+
+def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -> Iterator[Stray]:
+    """A rollback that changes no pod template, under a tag that moves: what runs is not known (fault 68)."""
+    workloads = [item for item in expected.target if is_workload(item)]
+    before = {identity(item): pod_template(item) for item in expected.before}
+    if expected.since is None or not expected.before or settings_changed(expected.before, expected.target):
+        return
+    if any(before.get(identity(item)) != pod_template(item) for item in workloads):
+        return
+    for item in workloads:
+        label = identity(item).label
+        for pod in owned.get(label, ()):
+            for name, image in container_images(pod_template(item) or {}).items():
+                if not is_going(pod) and _moves(image) and started_before(pod, name, expected.since):
+                    yield Stray(
+                        f"Pod {pod_name(pod)} of {label} was not restarted, and {image} is the same text in "
+                        "both revisions: which build runs is not known",
+                        Word.UNVERIFIED,
+                        waits=False,
+                    )
+
+
+def _row(label: str, pod: JsonObject) -> str:
+    """A pod, when it started, and what its containers run."""
+    statuses = {
+        str(status.get("name")): str(status.get("imageID") or "")
+        for status in (pod.get("status") or {}).get("containerStatuses") or ()
+    }
+    images = [
+        f"{name}={image}"
+        + (f" ({digest.group()[:19]})" if (digest := _DIGEST.search(statuses.get(name, ""))) else "")
+        for name, image in container_images(pod).items()
+    ]
+    began = parse_time((pod.get("status") or {}).get("startTime"))
+    return f"{label}  {pod_name(pod)}  started {moment(began) if began else '?'}  {'  '.join(images)}"
+
+
+def _moves(image: str) -> bool:
+    """Whether the tag is one that is used again: none, or one without a number; never with a digest."""
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return not digest and not any(character.isdigit() for character in tag)
+
+
+def _pods_wanted(workload: JsonObject | None) -> int:
+    if workload is None:
+        return 0
+    if workload.get("kind") == "DaemonSet":
+        return int((workload.get("status") or {}).get("desiredNumberScheduled") or 0)
+    return int((workload.get("spec") or {}).get("replicas") or 0)

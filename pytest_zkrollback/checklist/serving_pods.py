@@ -1,0 +1,108 @@
+"""Who serves behind the target's Services beside the pods of its own workloads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ..domain.observation import JsonObject
+from ..release.manifest import container_images, identity, manifest_images, pod_template
+from .pod_facts import (
+    Cluster,
+    Expectation,
+    Stray,
+    controller_uid,
+    is_going,
+    is_ready,
+    owned_pods,
+    owner_kind,
+    pod_name,
+    uid,
+)
+
+
+def judge_servers(expected: Expectation, seen: Cluster) -> tuple[Stray, ...]:
+    """Orphans and pods of the bad revision that serve, and those that go and are still in the endpoints."""
+    owned = owned_pods(expected.target, seen)
+    mine = {uid(pod) for pods in owned.values() for pod in pods}
+    return (*_foreign_servers(expected, seen, mine), *_still_in_endpoints(expected, seen, owned))
+
+
+def leaves_too_late(expected: Expectation, seen: Cluster) -> bool:
+    """Whether a pod that is no longer wanted is terminating: only then are endpoints worth a request."""
+    owned = owned_pods(expected.target, seen)
+    return any(_is_old(item, pod, expected) for item, pod in _terminating(expected, seen, owned))
+
+
+def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> Iterator[Stray]:
+    """Pods behind the target's Services that are none of its workloads': orphans, and the bad revision's."""
+    controllers = {uid(item) for item in seen.replicasets}
+    controllers |= {uid(answer.item) for answer in seen.live if answer.item is not None}
+    for pod in seen.pods:
+        if uid(pod) in mine or is_going(pod) or not is_ready(pod):
+            continue
+        service = next(iter(_services_of(expected.target, pod)), None)
+        if service is None:
+            continue
+        bad = sorted(expected.away.intersection(container_images(pod).values()))
+        if bad:
+            yield Stray(
+                f"Pod {pod_name(pod)} of a rolled-away revision runs {bad[0]} and serves Service/{service}"
+            )
+        elif not controller_uid(pod) or (
+            owner_kind(pod) == "ReplicaSet" and controller_uid(pod) not in controllers
+        ):
+            yield Stray(f"Pod {pod_name(pod)} belongs to no workload and serves Service/{service}")
+
+
+def _still_in_endpoints(
+    expected: Expectation, seen: Cluster, owned: Mapping[str, Sequence[JsonObject]]
+) -> Iterator[Stray]:
+    ready = {
+        str((endpoint.get("targetRef") or {}).get("uid")): _service_of_slice(slice_)
+        for slice_ in seen.endpointslices
+        for endpoint in slice_.get("endpoints") or ()
+        if (endpoint.get("conditions") or {}).get("ready") is not False
+    }
+    for item, pod in _terminating(expected, seen, owned):
+        if uid(pod) in ready and _is_old(item, pod, expected):
+            yield Stray(f"Pod {pod_name(pod)} is terminating and still in the endpoints of {ready[uid(pod)]}")
+
+
+def _terminating(
+    expected: Expectation, seen: Cluster, owned: Mapping[str, Sequence[JsonObject]]
+) -> Iterator[tuple[JsonObject | None, JsonObject]]:
+    """(its workload, the pod) of every terminating pod that a Service of the target selects."""
+    workloads = {identity(item).label: item for item in expected.target}
+    whose = {uid(pod): workloads[label] for label, pods in owned.items() for pod in pods}
+    for pod in seen.pods:
+        if pod["metadata"].get("deletionTimestamp") and any(_services_of(expected.target, pod)):
+            yield whose.get(uid(pod)), pod
+
+
+def _is_old(item: JsonObject | None, pod: JsonObject, expected: Expectation) -> bool:
+    images = container_images(pod)
+    if item is None:
+        return bool(expected.away.intersection(images.values()))
+    return any(
+        images.get(name) != image for name, image in container_images(pod_template(item) or {}).items()
+    )
+
+
+def images_rolled_away(target: Sequence[JsonObject], later: Iterable[Sequence[JsonObject]]) -> frozenset[str]:
+    """The images that only the rolled-away revisions have."""
+    return frozenset(image for objects in later for image in manifest_images(objects)) - frozenset(
+        manifest_images(target)
+    )
+
+
+def _services_of(target: Sequence[JsonObject], pod: JsonObject) -> Iterator[str]:
+    labels = pod["metadata"].get("labels") or {}
+    for item in target:
+        selector = (item.get("spec") or {}).get("selector") if item["kind"] == "Service" else None
+        if isinstance(selector, dict) and selector and selector.items() <= labels.items():
+            yield identity(item).name
+
+
+def _service_of_slice(slice_: JsonObject) -> str:
+    labels = slice_["metadata"].get("labels") or {}
+    return f"Service/{labels.get('kubernetes.io/service-name') or '?'}"

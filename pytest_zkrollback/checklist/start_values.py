@@ -1,0 +1,56 @@
+"""What containers read when they start, and what changed of it between two revisions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..domain.observation import JsonObject
+from ..release.manifest import SECRET_MEMBERS, identity
+
+Source = tuple[str, str]  # kind and name of a ConfigMap or Secret
+
+
+def read_at_start(template: JsonObject) -> dict[str, set[Source]]:
+    """Container -> what its environment and its subPath mounts come from: it never sees them change."""
+    spec = template.get("spec") or {}
+    volumes = {str(each.get("name")): set(_volume(each)) for each in spec.get("volumes") or ()}
+    found: dict[str, set[Source]] = {}
+    for container in spec.get("containers") or ():
+        sources = found.setdefault(str(container.get("name")), set())
+        for each in container.get("envFrom") or ():
+            sources.update(_named(each, "configMapRef", "secretRef"))
+        for each in container.get("env") or ():
+            sources.update(_named(each.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef"))
+        for mount in container.get("volumeMounts") or ():
+            if mount.get("subPath") or mount.get("subPathExpr"):
+                sources |= volumes.get(str(mount.get("name")), set())
+    return found
+
+
+def settings_changed(before: Sequence[JsonObject], target: Sequence[JsonObject]) -> set[Source]:
+    """The ConfigMaps and Secrets whose content differs, comes or goes."""
+    sides = [
+        {
+            (item["kind"], identity(item).name): [item.get(key) for key in (*SECRET_MEMBERS, "binaryData")]
+            for item in objects
+            if item["kind"] in ("ConfigMap", "Secret")
+        }
+        for objects in (before, target)
+    ]
+    return {key for key in {*sides[0], *sides[1]} if sides[0].get(key) != sides[1].get(key)}
+
+
+def _named(holder: JsonObject, config_key: str, secret_key: str) -> Iterator[Source]:
+    for kind, key in (("ConfigMap", config_key), ("Secret", secret_key)):
+        name = (holder.get(key) or {}).get("name")
+        if name:
+            yield kind, str(name)
+
+
+def _volume(volume: JsonObject) -> Iterator[Source]:
+    yield from _named(volume, "configMap", "")
+    secret = (volume.get("secret") or {}).get("secretName")
+    if secret:
+        yield "Secret", str(secret)
+    for source in (volume.get("projected") or {}).get("sources") or ():
+        yield from _named(source, "configMap", "secret")

@@ -1,0 +1,97 @@
+"""What stands in a live object and in no manifest of it, and who put it there, by its managedFields. Pure.
+
+Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from typing import Any
+
+from ..domain.observation import JsonObject
+from .field_paths import Path, element_key, find_stated, keyed
+
+HELM = "helm"
+# It writes the tokens of service accounts into Secrets, and replicas where an autoscaler says so.
+_CONTROLLER = "kube-controller-manager"
+_DATA = ("data", "binaryData", "stringData")
+
+
+def set_by(live: JsonObject, managers: Collection[str]) -> dict[Path, str]:
+    """Path -> manager of the fields that others than ``managers`` set, the status left out.
+
+    What one of ``managers`` *applied* (server-side) is exactly what some revision stated, and is in it as
+    ``""``; what it *updated* holds the server's defaults, too, and is not.
+    """
+    found: dict[Path, str] = {}
+    for entry in _entries(live):
+        manager = str(entry.get("manager") or "somebody")
+        if entry.get("subresource") or manager == _CONTROLLER:
+            continue
+        if manager not in managers:
+            found |= dict.fromkeys(_leaves(entry.get("fieldsV1"), ()), manager)
+        elif entry.get("operation") == "Apply":
+            found = dict.fromkeys(_leaves(entry.get("fieldsV1"), ()), "") | found
+    return found
+
+
+def added_to_template(
+    expected: JsonObject, live: JsonObject, owners: dict[Path, str]
+) -> Iterator[tuple[Path, Any, str]]:
+    """(path, live value, by whom) of what a pod template has beyond the manifest, as ``owners`` tell."""
+    for path, by in owners.items():
+        if "template" not in path or path[path.index("template") + 1 :][:1] != ("spec",):
+            continue
+        stated, value = find_stated(expected, path)
+        here = path[: len(stated) + 1]
+        if stated == path or not isinstance(value, dict | list):
+            continue  # what is stated is compared
+        if isinstance(value, list) and keyed(stated[-1], value) is None:
+            continue  # compared as a whole
+        there, found = find_stated(live, here)
+        if there == here:
+            yield here, found, by or f"{HELM}, for another revision"
+
+
+def added_data(
+    expected: JsonObject, live: JsonObject, managers: Collection[str]
+) -> Iterator[tuple[Path, Any]]:
+    """Keys of a ConfigMap or Secret beside the stated ones; where none is stated, others are to fill it.
+
+    What only ``managers`` but helm, or a controller, own is left out.
+    """
+    stated = {key for member in _DATA for key in expected.get(member) or ()}
+    allowed = {*managers, _CONTROLLER} - {HELM}
+    for member in _DATA[:2] if stated else ():
+        for key, value in (live.get(member) or {}).items():
+            owners = {
+                str(entry.get("manager"))
+                for entry in _entries(live)
+                if f"f:{key}" in ((entry.get("fieldsV1") or {}).get(f"f:{member}") or ())
+            }
+            if key not in stated and not (owners and owners <= allowed):
+                yield (member, key), value
+
+
+def _entries(live: JsonObject) -> list[JsonObject]:
+    return (live.get("metadata") or {}).get("managedFields") or []
+
+
+def _leaves(fields: Any, path: Path) -> Iterator[Path]:
+    """The paths of a ``fieldsV1`` that have nothing beneath them."""
+    inner = [key for key in fields if key[:2] in ("f:", "k:")] if isinstance(fields, dict) else []
+    if not inner and path:
+        yield path
+    for key in inner:
+        part: str | None = key[2:]
+        if key.startswith("k:"):
+            part = None
+            with suppress(ValueError, TypeError, AttributeError):
+                name = element_key(path[-1], json.loads(key[2:])) if path else None
+                part = f"[{name}]" if name is not None else None
+        if part is None:
+            yield path  # by several keys: the list as a whole
+        else:
+            yield from _leaves(fields[key], (*path, part))

@@ -1,0 +1,66 @@
+"""What the API server would make of an object of a manifest today: created anew, as a dry run (dryRun=All).
+
+Tells the work of defaulting, of normalisation and of mutating webhooks from drift: what a fresh object gets
+as well, nobody put there by hand. An apply could not tell: what is there and not stated, it leaves there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..domain.errors import ZkRollbackError
+from ..domain.observation import JsonObject
+from ..domain.ports import Kube
+from .dryrun import try_create
+from .equivalence import Difference, Live, compare
+from .manifest import identity, pod_template
+
+_TIMEOUT_S = 5.0
+_SUFFIX = "-zkrollback-dry-run"
+_LONGEST_NAME = 63
+
+
+def fetch_made(kube: Kube, item: JsonObject) -> JsonObject:
+    """The object as it would be created today, under another name; raises the ClusterError met."""
+    key = identity(item)
+    path = kube.resource_path(key.api_version, key.kind, key.namespace)
+    metadata = {**item["metadata"], "name": key.name[: _LONGEST_NAME - len(_SUFFIX)].rstrip("-.") + _SUFFIX}
+    if "/namespaces/" not in path:
+        del metadata["namespace"]
+    return try_create(kube, path, {**item, "metadata": metadata}, _TIMEOUT_S)
+
+
+def fetch_made_pod(kube: Kube, workload: JsonObject) -> JsonObject:
+    """A pod of the workload's template as it would be created today; raises ClusterError."""
+    template = pod_template(workload) or {}
+    labels = {
+        key: template["metadata"][key] for key in ("labels", "annotations") if key in template["metadata"]
+    }
+    key = identity(workload)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**labels, "name": key.name, "namespace": key.namespace},
+        "spec": template.get("spec") or {},
+    }
+    return fetch_made(kube, pod)
+
+
+def without_mutations(
+    differences: Sequence[Difference],
+    made: JsonObject | ZkRollbackError | None,
+    live: Live,
+    managers: Sequence[str],
+) -> list[Difference]:
+    """The differences of one object that a fresh one would have as well are no drift; the others stay.
+
+    Where the dry run was refused, all stay.
+    """
+    if not isinstance(made, dict):
+        return list(differences)
+    real = [one.path for one in compare([made], [live], managers)]
+    return [
+        one
+        for one in differences
+        if any(one.path.startswith(each) or each.startswith(one.path) for each in real)
+    ]
