@@ -10,28 +10,24 @@ from .checklist.events import EventsCheck
 from .checklist.health import HealthCheck
 from .checklist.logs import LogsCheck
 from .checklist.migration import MigrationCheck
-from .checklist.notify import NotifyCheck
+from .checklist.notify import PATIENCE_S, NotifyCheck
 from .checklist.own import OwnCheck
 from .checklist.rollout import RolloutCheck, blank_rollouts
 from .checklist.smoke import SmokeCheck
-from .clients.http import HttpClient
-from .clients.slack import SlackWebhook, choose_webhook
-from .domain.environment import Environment, Slack
-from .domain.errors import HelmProblem, UsageProblem
-from .domain.model import Delivery, Item, Outcome
+from .domain.environment import Environment
+from .domain.errors import HelmProblem
+from .domain.model import Item, Outcome
 from .domain.observation import JsonObject
 from .domain.own_item import ItemContext, OwnItem
 from .domain.ports import Check
 from .engine.watch import RESOURCES, ClusterWatch
 from .migrations.hooks import RevisionContent
-from .notify.slack import deliver_to_slack
-from .record.outcome import choose_outcome
 from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import identity, is_kept, parse_manifest
 from .scene import Scene, target_release
 from .sources import migration_sources, revision_content
+from .telling import NOTIFY
 
-NOTIFY = "notify"
 EQUIVALENCE = EquivalenceCheck.id
 _SERVING_KINDS = (
     "Deployment",
@@ -131,7 +127,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             bad=bad.revision if bad is not None else None,
         ),
         *(OwnCheck(item, context) for item in scene.own_items),
-        NotifyCheck(env=env, deliver=lambda: _deliver(scene)),
+        NotifyCheck(deliver=lambda: scene.telling.tell(PATIENCE_S), off=scene.telling.off),
     ]
 
 
@@ -194,23 +190,3 @@ def release_reader(scene: Scene, known: ReleaseHistory) -> Callable[[], ReleaseH
         return known
 
     return read
-
-
-def _deliver(scene: Scene) -> Delivery:
-    """Tell Slack once, from the redacted record. In the drill the record keeps what was received.
-
-    Raises UsageProblem if the webhook's variable is not set, NotifyProblem if Slack has it not, or perhaps.
-    """
-    env = scene.env
-    if not isinstance(env.slack, Slack):
-        raise UsageProblem("Slack is switched off in the configuration.")
-    webhook = SlackWebhook(
-        choose_webhook(env.slack, scene.variables), HttpClient(clock=scene.clock), env.slack.timeout_s
-    )
-    record = scene.redactor.record(scene.scribe.record)
-    items = tuple(item for item in record.items if item.id != NOTIFY)
-    outcome = record.outcome if record.outcome is Outcome.SUPERSEDED else choose_outcome(items)
-    record = record.model_copy(update={"items": items, "outcome": outcome, "finished_at": scene.clock.now()})
-    delivery = deliver_to_slack(record, webhook.send, protected=env.protected)
-    scene.scribe.update(deliveries=(delivery,))
-    return delivery

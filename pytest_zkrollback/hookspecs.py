@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from .own_channels import Channel
     from .own_items import OwnItem
 
 
@@ -19,4 +20,14 @@ def pytest_zkrollback_items(environment: str) -> Sequence[OwnItem]:  # type: ign
     or gives something else than :class:`~pytest_zkrollback.own_items.OwnItem`, ends with exit 4 before helm.
     A ``conftest.py`` that implements it has to be found at start: at the root, or beside the checklist's
     file. docs/own-items.md has a complete example.
+    """
+
+
+@pytest.hookspec
+def pytest_zkrollback_notify(environment: str) -> Sequence[Channel]:  # type: ignore[empty-body]
+    """Channels of the repository's own by which the team is told, beside the configured ones.
+
+    Called once, before helm, with the environment's name. What raises, or gives something else than
+    :class:`~pytest_zkrollback.own_channels.Channel`, is said at preflight and turns ``notify`` red; it never
+    stops a rollback. docs/notify.md has a complete example.
     """

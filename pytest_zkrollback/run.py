@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import platform
-import re
-import secrets
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from . import __version__
 from .checklist.own import HOOK, parse_own_items
 from .clients.clock import SystemClock
 from .clients.kube import connect
@@ -18,9 +14,9 @@ from .clients.process import LocalProcesses
 from .compose import blank_checklist, watched
 from .config import DRILL, find_config, load_environment
 from .display import Display
-from .domain.environment import Environment, Slack
+from .domain.environment import Environment
 from .domain.errors import ZkRollbackError
-from .domain.model import Guard, Item, Mode, Outcome, Override, Record
+from .domain.model import Guard, Item, Mode, Outcome, Record
 from .domain.own_item import OwnItem
 from .domain.ports import Hooks
 from .domain.verdict import Word
@@ -30,37 +26,25 @@ from .engine.schedule import ROLLOUT_PREFIX
 from .engine.watch import ClusterWatch
 from .options import Request
 from .record.facts import DONE
-from .record.outcome import choose_outcome, next_commands, render_summary
+from .record.outcome import choose_outcome, next_commands, outcome_of, render_summary
 from .record.redaction import Redactor
 from .record.scribe import Scribe
 from .record.store import Store, file_stem
 from .rollback.all_guards import judge_without_contact
 from .rollback.guards import refusals
 from .rollback.recover import needs_no_hooks
+from .run_blank import blank_record
 from .run_github import GithubWay, refuse_without_github
 from .run_lock import note_verified
 from .run_picture import Picture
 from .run_preflight import run_preflight
 from .run_rollback import Step, run_rollback
+from .run_telling import choose_telling, report_address, tell_the_end
 from .run_verify import run_verify
 from .run_workloads import name_workloads
-from .scene import Scene, variables
+from .scene import Scene, secrets_of, variables
 from .signals import Signals
-
-_FIRST = {
-    "preflight": ("Preflight: what has to be known before helm runs", "no guard refuses"),
-    "rollback": ("helm rollback, once", "one new revision, deployed, that rolls back to the target"),
-    "release-equivalence": ("Live objects equal the target revision", ""),
-}
-_GITHUB = {
-    "rollback": (
-        "Deployed through GitHub Actions",
-        "the good tree on the branch, the workflow's success, and Helm's new revision from it",
-    ),
-}
-# The operator's variables that a script may print.
-_SECRET_NAME = re.compile(r"(?i)passw|token|secret|credential|api_?key|private_?key|webhook|_pwd$")
-_FINAL = (Outcome.REFUSED, Outcome.INTERRUPTED, Outcome.SUPERSEDED, Outcome.PLANNED)
+from .telling import Telling
 
 
 class Run:
@@ -94,7 +78,8 @@ class Run:
         self.redactor = Redactor(plain=names)
         self._watch: ClusterWatch | None = None
         self._picture: Picture | None = None
-        record = self._blank(release, checklist, command_line)
+        self._telling: Telling | None = None
+        record = blank_record(request, release, checklist, command_line, self._clock.now())
         self.item_ids = tuple(item.id for item in record.items)
         self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
         self._scribe = Scribe(record, self._clock, self.store.write)
@@ -147,6 +132,8 @@ class Run:
                 self._refuse(error)
         finally:
             self._conclude(selected, note)
+            if tell_the_end(self._telling, self._scribe, self._clock, self._signals):
+                self._sum_up()
             self._processes.end_all()  # a smoke test that still runs; never helm
             if self._picture is not None:
                 self._picture.hand_over()
@@ -213,12 +200,15 @@ class Run:
             self._scribe.update(drill="kept" if self._drill.kept else "ended")
             self._env = self._drill.environment
         env = self._env
-        named = {env.slack.webhook_env} if isinstance(env.slack, Slack) else set()
-        named |= {env.github.token_env} if env.github is not None else set()
-        for name, value in variables(self._drill).items():
-            if name in named or _SECRET_NAME.search(name):
-                self.redactor.add(value, name)
-        self._scribe.update(namespace=env.namespace, release=env.release, cluster=f"context {env.context}")
+        for name, value in secrets_of(env, variables(self._drill)).items():
+            self.redactor.add(value, name)
+        self._scribe.update(
+            namespace=env.namespace,
+            release=env.release,
+            cluster=f"context {env.context}",
+            protected=env.protected,
+            report=report_address(env, self.store.html_path.name, os.environ),
+        )
         kube = connect(
             None if env.in_cluster else env.context, env.kubeconfig, self._clock, processes=self._processes
         )
@@ -227,6 +217,10 @@ class Run:
         self._scribe.update(cluster=f"context {env.context}, {kube.server}")
         if self._drill is not None:
             self._scribe.event("the drill is ready: its story has been told", "drill")
+        hands = (self._scribe, self.redactor, self._clock, self._display.status)
+        self._telling = choose_telling(
+            self.request, env, variables(self._drill), hands, self._hooks, selected
+        )
         return Scene(
             request=self.request,
             env=env,
@@ -237,6 +231,7 @@ class Run:
             clock=self._clock,
             processes=self._processes,
             signals=self._signals,
+            telling=self._telling,
             selected=selected,
             hooks=self._hooks,
             own_items=self._own_items,
@@ -279,57 +274,20 @@ class Run:
                     why = "left out on the command line (-k, -m, --deselect, --lf or a path)"
                 scribe.item(item.id, verdict=Word.UNVERIFIED, observed=why, finished_at=now)
         record = scribe.record
-        if record.outcome not in _FINAL:
-            scribe.update(outcome=choose_outcome(record.items))
-        elif record.outcome is Outcome.REFUSED and record.mode is Mode.VERIFY:
+        if record.outcome is Outcome.REFUSED and record.mode is Mode.VERIFY:
             scribe.update(outcome=Outcome.UNVERIFIED)
+        else:
+            scribe.update(outcome=outcome_of(record, record.items))
         if scribe.record.outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
             ends = [item.finished_at for item in scribe.record.items if item.finished_at is not None]
             scribe.update(recovered_at=max(ends))
         scribe.event(f"run ended: {scribe.record.outcome}", "zkrollback", now)
-        scribe.update(
-            finished_at=now,
-            summary=render_summary(scribe.record),
-            next_commands=next_commands(scribe.record, self._env),
-        )
+        scribe.update(finished_at=now)
+        self._sum_up()
 
-    def _blank(self, release: str, checklist: Sequence[Item], command_line: str) -> Record:
-        request = self.request
-        rolls_back = request.changes
-        first = [
-            Item(id=key, title=title, expected=expected)
-            for key, (title, expected) in (_FIRST | (_GITHUB if request.through_github else {})).items()
-            if key == "preflight" or (not request.plan and (key != "rollback" or rolls_back))
-        ]
-        return Record(
-            run_id=secrets.token_hex(4),
-            mode=_mode(request),
-            environment=request.environment,
-            release=release,
-            target_revision=request.target if isinstance(request.target, int) else None,
-            reason=request.reason,
-            next_steps=request.next_steps,
-            incident=request.incident,
-            operator=f"{_user()}@{platform.node()}",
-            command_line=command_line,
-            started_at=self._clock.now(),
-            impact_since=request.impact_since,
-            items=(*first, *checklist),
-            overrides=tuple(
-                Override(id=key, kind="item", reason=reason) for key, reason in request.waivers.items()
-            ),
-            versions={"pytest-zkrollback": __version__, "Python": platform.python_version()},
-        )
-
-
-def _mode(request: Request) -> Mode:
-    if request.plan:
-        return Mode.PLAN
-    if request.through_github:
-        return Mode.GITHUB
-    if request.recover:
-        return Mode.RECOVER
-    return Mode.VERIFY if request.target is None else Mode.ROLLBACK
+    def _sum_up(self) -> None:
+        record = self._scribe.record
+        self._scribe.update(summary=render_summary(record), next_commands=next_commands(record, self._env))
 
 
 def _checklist(
@@ -339,10 +297,3 @@ def _checklist(
     built_in = [item.id for item in blank_checklist(workloads, ())]
     own = parse_own_items(hooks.answers(HOOK, environment=request.environment), built_in)
     return own, () if request.plan else blank_checklist(workloads, own)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

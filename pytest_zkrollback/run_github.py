@@ -83,6 +83,7 @@ class GithubWay:
         """The release after the deploy; None where there is nothing to verify, which the items say."""
         scribe, clock = self._scene.scribe, self._scene.clock
         scribe.item("rollback", started_at=clock.now(), observed="GitHub is at work")
+        self._scene.telling.begin()
         try:
             watched, explained = self._deploy()
         except ZkRollbackError as error:

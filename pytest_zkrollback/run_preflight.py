@@ -14,7 +14,7 @@ from .release.history import Release, ReleaseHistory
 from .release.manifest import parse_manifest, render_manifest_diff, secret_values
 from .release.standing import live_already
 from .rollback.all_guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
-from .rollback.guards import OVERRIDDEN, WARNED, Facts, refusals
+from .rollback.guards import OVERRIDDEN, WARNED, Facts, judge_notify, refusals
 from .rollback.look import Look
 from .rollback.overrides import apply_overrides, overrides_used
 from .rollback.preflight import fetch_facts
@@ -59,6 +59,7 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
         target = look.objects_of(found)
         guards = judge_guards(facts, env, request.confirm, target, recovers=request.recover)
         guards = _unless_live(scene, facts, guards)
+    guards = (*guards, *judge_notify(scene.telling.unusable))
     if facts.history.value is not None:
         _know_secrets(scene, facts.history.value)
         scribe.update(**_plan(scene, facts, facts.history.value))

@@ -178,6 +178,7 @@ def _wait(scene: Scene, helm_run: HelmRun, lock: ReleaseLock) -> None:
             _renew(scene, lock)
         if helm_run.pid is not None and scene.scribe.record.helm.pid is None:
             scene.scribe.update(helm=scene.scribe.record.helm.model_copy(update={"pid": helm_run.pid}))
+            scene.telling.begin()
         if scene.signals.count and not recorded:
             recorded = True
             what = f"interrupted ({scene.signals.spoken}), helm still running (pid {helm_run.pid})"
@@ -209,6 +210,7 @@ def _note_end(scene: Scene, helm_run: HelmRun) -> None:
             "stderr_tail": done.stderr[-4000:],
         }
         scribe.event(f"helm ended with exit code {done.exit_code}", "helm", now)
+        scene.telling.begin()  # helm was faster than our look at it
     elif helm_run.error is not None:
         changes |= {"ran": False, "running": False, "finished_at": now}
     else:

@@ -30,8 +30,10 @@ def render_page() -> str:
     parts += _table("[environments.NAME.logs]", schema["$defs"]["Logs"], schema)
     parts += _table("[environments.NAME.slack]", schema["$defs"]["Slack"], schema)
     parts.append(
-        "`slack = false` switches the message off: the item `notify` is then WAIVED by configuration.\n"
+        "`slack = false` switches Slack off; where nobody else is told, the item `notify` is WAIVED by "
+        "configuration. What is told when, and what it looks like: [notify.md](notify.md).\n"
     )
+    parts += _table("[environments.NAME.notify]", schema["$defs"]["Notify"], schema)
     parts += _table("[environments.NAME.github]", schema["$defs"]["GithubActions"], schema)
     return "\n".join(parts)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
+# Where a token is sent along: unencrypted it may not leave this machine.
+_ENCRYPTED = r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])([:/]|$))"
 _WORKLOAD = re.compile(r"(deployment|statefulset|daemonset)/[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -77,10 +79,53 @@ class Logs(_Table):
 
 
 class Slack(_Table):
-    """Where the team hears of it."""
+    """Where the team hears of it: an incoming webhook, or a channel by a bot's token."""
 
     webhook_env: str = Field(
-        min_length=1, description="name of the environment variable that holds the incoming webhook's URL"
+        default="SLACK_WEBHOOK_URL",
+        min_length=1,
+        description="name of the environment variable that holds the incoming webhook's URL",
+    )
+    token_env: str | None = Field(
+        default=None,
+        min_length=1,
+        description="name of the variable that holds a bot token, which then takes the webhook's place: "
+        "start and end in a thread, the report as a file; needs `pytest-zkrollback[slack]`",
+    )
+    channel: str | None = Field(
+        default=None, pattern=r"^[CGD][A-Z0-9]{2,}$", description="id of the bot's channel, C..."
+    )
+    api_url: str = Field(
+        default="https://slack.com/api/",
+        pattern=_ENCRYPTED,
+        description="GovSlack: https://slack-gov.com/api/",
+    )
+    timeout_s: Seconds = Field(default=10, description="for one try")
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.token_env is None) != (self.channel is None):
+            raise ValueError("token_env and channel go together: the bot's token and the id of its channel")
+        return self
+
+
+class Notify(_Table):
+    """Who else is told, and of what; Slack has its own table."""
+
+    verify_only: bool = Field(
+        default=True,
+        description="false: a run that only verifies tells nobody, and `notify` is WAIVED by configuration",
+    )
+    webhook_env: str | None = Field(
+        default=None, min_length=1, description="name of the variable with a URL that gets the news as JSON"
+    )
+    teams_env: str | None = Field(
+        default=None, min_length=1, description="name of the variable with the URL of a Teams workflow"
+    )
+    github_issue: Annotated[int, Field(gt=0)] | Literal["incident"] | None = Field(
+        default=None,
+        description="comment on this issue or pull request of the table `github`; `incident`: on the one "
+        "that --rollback-incident names, or that this rollback opens",
     )
     timeout_s: Seconds = Field(default=10, description="for one try")
 
@@ -109,8 +154,7 @@ class GithubActions(_Table):
     )
     api_url: str = Field(
         default="https://api.github.com",
-        # The token is sent along: unencrypted it may not leave this machine.
-        pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])([:/]|$))",
+        pattern=_ENCRYPTED,
         description="of GitHub Enterprise Server: https://HOST/api/v3",
     )
     ca_file: str | None = Field(default=None, description="CA bundle to verify the API with")
@@ -191,11 +235,23 @@ class Environment(_Table):
         default=0, ge=0, le=3600, description="judge events from this long after helm"
     )
     slack: Slack | Literal[False] = Field(
-        default=Slack(webhook_env="SLACK_WEBHOOK_URL"), description="false: notify is WAIVED by configuration"
+        default=Slack(), description="false: Slack is not told; if nobody else is, notify is WAIVED"
+    )
+    notify: Notify = Field(default=Notify(), description="who else is told, and of what")
+    report_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[\w.~:/?#@!$&()*+,;=%-]+$",
+        description="where people find the files of `reports/`; messages link to it",
     )
     github: GithubActions | None = Field(default=None, description="rolling back through GitHub Actions")
     git: Git | None = Field(default=None, description="checkout of the service, for commits and migrations")
     base_dir: str = Field(default=".", exclude=True, description="folder of the configuration file")
+
+    @model_validator(mode="after")
+    def _repository_of_the_comment(self) -> Self:
+        if self.notify.github_issue is not None and self.github is None:
+            raise ValueError("notify.github_issue needs the table github with its repository")
+        return self
 
     @field_validator("workloads", mode="before")
     @classmethod

@@ -139,13 +139,28 @@ class SamplePoint(_Part):
     value: float = Field(description="ready or wanted replicas; health: 1 ok, 0 not")
 
 
+class Event(StrEnum):
+    """What the team is told of."""
+
+    START = "start"
+    VERDICT = "verdict"
+    CHANGED = "changed"
+
+
 class Delivery(_Part):
-    """What a receiver answered, and in the drill what it received."""
+    """One message to one receiver, and what became of it."""
 
     to: str = Field(description="the receiver's kind, e.g. slack; never its address")
+    event: Event = Field(default=Event.VERDICT, description="start, the first verdict, or a changed one")
+    at: Time | None = Field(default=None, description="when it was answered, or given up")
     ok: bool = Field(description="True if the receiver said that it has it")
-    answer: str = Field(default="", description="what it answered: status and text")
-    message: dict[str, Any] | None = Field(default=None, description="the message as sent")
+    refused: bool = Field(
+        default=False, description="True if it certainly does not have it; neither: nobody knows"
+    )
+    answer: str = Field(default="", description="what it answered, or why it does not have it")
+    message: dict[str, Any] | None = Field(
+        default=None, description="the message as sent; in the drill as it was received"
+    )
 
 
 class Plan(_Part):
@@ -207,6 +222,11 @@ class Record(_Part):
     samples: tuple[SamplePoint, ...] = Field(default=(), description="what the pictures are drawn from")
     deliveries: tuple[Delivery, ...] = Field(default=(), description="who was told, and what they answered")
     github: Github | None = Field(default=None, description="commit, pull request and runs")
+    protected: bool = Field(default=False, description="the environment is one that users depend on")
+    report: str = Field(default="", description="where this run's page can be read; empty: not configured")
+    comes_back: tuple[str, ...] = Field(
+        default=(), description="what brings the bad version back, in sentences, the likeliest first"
+    )
     drill: str = Field(
         default="", description="the drill's cluster: 'ended' with the run or 'kept'; empty: no drill"
     )

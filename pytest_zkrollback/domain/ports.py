@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .observation import History, JsonObject
 
 if TYPE_CHECKING:  # pydantic costs 0.3 s, which the drill's small processes need not pay
+    from .model import Delivery
+    from .news import News
     from .verdict import Judgement
 
 
@@ -75,6 +77,22 @@ class Hooks(Protocol):
 
     def answers(self, hook: str, **facts: object) -> tuple[object, ...]:
         """What each implementation of ``hook`` gave, first registered first; raises UsageProblem."""
+
+
+class Channel(Protocol):
+    """One way to tell the team: Slack, a webhook, Teams, a comment on GitHub, or one of somebody's own."""
+
+    @property
+    def name(self) -> str:
+        """The receiver's kind, as the record names it; never its address."""
+
+    def tell(self, news: News) -> Delivery | None:
+        """Send it, once, and say what the receiver answered; None: this event is none for this channel.
+
+        Called in a thread of its own, for one event after the other, but START may still be under way when
+        the verdict is told. Raises NotifyProblem if the receiver refused it or may have it, and UsageProblem
+        if the configuration lacks something.
+        """
 
 
 class Clock(Protocol):

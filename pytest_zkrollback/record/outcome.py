@@ -26,6 +26,15 @@ def choose_outcome(items: Sequence[Item]) -> Outcome:
     return Outcome.VERIFIED_WITH_WAIVERS if Word.WAIVED in words else Outcome.VERIFIED
 
 
+# Set where they are found out, and not what the items add up to.
+_FINAL = (Outcome.REFUSED, Outcome.INTERRUPTED, Outcome.SUPERSEDED, Outcome.PLANNED)
+
+
+def outcome_of(record: Record, items: Sequence[Item]) -> Outcome:
+    """The outcome that the run found out about, else what ``items`` add up to."""
+    return record.outcome if record.outcome in _FINAL else choose_outcome(items)
+
+
 def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
     """What to type next: see :func:`following.next_commands`."""
     return following.next_commands(record, env)

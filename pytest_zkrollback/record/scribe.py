@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from ..domain.model import Item, Record, SamplePoint, TimelineEntry
+from ..domain.model import Delivery, Item, Record, SamplePoint, TimelineEntry
 from ..domain.ports import Clock
 
 
@@ -53,6 +53,13 @@ class Scribe:
         with self._lock:
             timeline = (*self._record.timeline, entry)
             self._record = self._record.model_copy(update={"timeline": timeline})
+            self._write(self._record)
+
+    def delivery(self, delivery: Delivery) -> None:
+        """Add what became of a message."""
+        with self._lock:
+            deliveries = (*self._record.deliveries, delivery)
+            self._record = self._record.model_copy(update={"deliveries": deliveries})
             self._write(self._record)
 
     def samples(self, points: tuple[SamplePoint, ...]) -> None:

@@ -49,6 +49,7 @@ GUARDS = {
     "hpa": "a rollback that takes replicas away from an autoscaler",
     "helm-version": "no helm, one that is not supported, or one older than the release",
     "permissions": "helm stopping halfway for want of a right, with no revision deployed",
+    "notify": "a team that hears nothing, and a second operator who therefore starts as well",
     "stranded": "a recovery of a release that needs none",
     "hook-running": "a migration that is cut off, or run twice",
     "lock": "two operators rolling back at once",
@@ -240,6 +241,14 @@ def judge_permissions(answer: Answer[Sequence[str]]) -> Guard:
             override=way_past("permissions"),
         )
     return Guard(id="permissions", state=OK, evidence="every right that helm needs is there")
+
+
+def judge_notify(unusable: Sequence[str]) -> tuple[Guard, ...]:
+    """Channels that cannot work, which stops nothing; there is no guard where all can."""
+    return tuple(
+        Guard(id="notify", state=WARNED, evidence=why.rstrip("."), consequence="The item notify will be red.")
+        for why in unusable
+    )
 
 
 def judge_lock(error: ZkRollbackError | None) -> Guard:

@@ -83,7 +83,8 @@ def test_the_main_job(running_cluster, binaries, helm3, tmp_path, major):
     said = "Rollback to 5: backend cannot open its database INC-42" if major == "helm" else "Rollback to 5"
     assert revisions[-1] == (7, "deployed", said)
 
-    [message] = incident.messages()
+    start, message = incident.messages()
+    assert start["message"]["text"].startswith("STARTED: test, rollback of zkprova to revision 5.")
     told = json.dumps(message)
     for fact in (
         "test",

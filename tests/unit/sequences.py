@@ -23,6 +23,7 @@ from pytest_zkrollback.run_lock import note_verified
 from pytest_zkrollback.run_preflight import run_preflight
 from pytest_zkrollback.run_rollback import Step, run_rollback
 from pytest_zkrollback.scene import Scene
+from pytest_zkrollback.telling import Telling
 
 LONG_S = 400  # more than any lease
 STEPS = len(OBJECTS) + 2
@@ -271,6 +272,7 @@ class World:
             signals=signals,
             selected=frozenset(),
             hooks=None,
+            telling=Telling((), scribe, Redactor(), self.clock, off="nobody in these sequences"),
         )
 
 

@@ -341,7 +341,8 @@ def test_a_waiting_item_is_drawn_as_open() -> None:
 def test_slack_message_is_shown_as_received() -> None:
     text = Page(render_record(verified())).text
     assert (
-        "slack: received Its answer: 200 ok VERIFIED: zkprova rolled back in drill Environment drill" in text
+        "slack, verdict: received Its answer: 200 ok VERIFIED: zkprova rolled back in drill Environment drill"
+        in text
     )
     odd = verified(deliveries=(Delivery(to="slack", ok=False, message={"blocks": ["x", {"type": 1}, {}]}),))
     assert '"blocks"' in Page(render_record(odd)).text

@@ -9,8 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pytest_zkrollback.clients.http import HttpClient
-from pytest_zkrollback.clients.slack import SlackWebhook, choose_webhook
-from pytest_zkrollback.domain.environment import Slack
+from pytest_zkrollback.clients.webhook import Webhook, choose_url
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
 
 PATH = "/services/T000/B000/verysecret"
@@ -53,7 +52,8 @@ def slack(*answers: tuple[int, str, dict[str, str]] | None) -> Iterator[tuple[st
 
 def send(url: str, pauses: list[float] | None = None, timeout_s: float = 5) -> str:
     slept = pauses if pauses is not None else []
-    return SlackWebhook(url, HttpClient(), timeout_s, sleep=slept.append).send(MESSAGE)
+    webhook = Webhook(url, HttpClient(), timeout_s, who="Slack", expect="ok", sleep=slept.append)
+    return webhook.send(MESSAGE)
 
 
 def test_ok_is_returned_and_the_message_sent_once() -> None:
@@ -121,12 +121,12 @@ def test_fault_63_500_and_then_ok() -> None:
 
 def test_fault_63_a_timeout_after_sending_may_have_posted_and_is_not_repeated() -> None:
     with slack(None) as (url, received), pytest.raises(NotifyProblem) as raised:
-        send(url, timeout_s=0.1)
+        send(url, timeout_s=0.5)
     assert raised.value.maybe_sent is True
     assert str(raised.value).startswith(
         "Slack did not answer, so the message may have been posted, or not: http://"
     )
-    assert str(raised.value).endswith("Look into the channel before sending it again.")
+    assert str(raised.value).endswith("Look there before sending it again.")
     assert len(received) == 1
 
 
@@ -152,13 +152,42 @@ def test_the_url_stands_in_no_message(answer: tuple[int, str, dict[str, str]] | 
     assert "verysecret" not in str(raised.value)
 
 
-def test_the_variable_is_named_and_its_value_never() -> None:
-    settings = Slack(webhook_env="ZK_HOOK")
-    assert choose_webhook(settings, {"ZK_HOOK": " http://x/y \n"}) == "http://x/y"
-    for environ in ({}, {"ZK_HOOK": ""}):
-        with pytest.raises(UsageProblem) as raised:
-            choose_webhook(settings, environ)
-        assert str(raised.value) == (
-            "the environment variable ZK_HOOK is not set, so Slack was not told; set it to the incoming "
-            "webhook's URL, or switch it off by slack = false in the configuration."
-        )
+def test_a_page_of_a_proxy_is_not_taken_for_slack() -> None:
+    with (
+        slack((200, "<html>Please log in</html>", {})) as (url, received),
+        pytest.raises(NotifyProblem) as raised,
+    ):
+        send(url)
+    assert raised.value.maybe_sent is True
+    assert str(raised.value) == (
+        "Something answered in Slack's place, 'HTTP 200 <html>Please log in</html>' instead of 'ok': is it the "
+        "webhook's URL, and is no proxy in between?"
+    )
+    assert len(received) == 1
+
+
+def test_a_later_message_ends_the_tries_of_an_earlier_one() -> None:
+    moot = threading.Event()
+    moot.set()
+    with slack((500, "", {})) as (url, received), pytest.raises(NotifyProblem) as raised:
+        Webhook(url, HttpClient(), who="Slack").send(MESSAGE, moot)
+    assert str(raised.value) == "it was not tried again: a later message took its place"
+    assert received == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({}, "is not set"),
+        ({"ZK_HOOK": " "}, "is not set"),
+        ({"ZK_HOOK": "secretword"}, "holds no URL (https://...)"),
+    ],
+)
+def test_the_variable_is_named_and_its_value_never(environ: dict[str, str], said: str) -> None:
+    assert choose_url("ZK_HOOK", {"ZK_HOOK": " http://x/y \n"}, "Slack", "slack = false") == "http://x/y"
+    with pytest.raises(UsageProblem) as raised:
+        choose_url("ZK_HOOK", environ, "Slack", "slack = false")
+    assert str(raised.value) == (
+        f"the environment variable ZK_HOOK {said}, so Slack is not told; set it to the webhook's URL, or switch "
+        "it off by slack = false in the configuration."
+    )

@@ -1,0 +1,118 @@
+"""A webhook: Slack's, Teams' or anybody's. Its URL is a secret: no message holds it, not even an error's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..domain.errors import HttpProblem, NotifyProblem, UsageProblem
+from ..domain.observation import JsonObject
+from ..domain.ports import Http
+from .again import TryAgain, retry_after_s, until_taken
+
+
+def choose_url(variable: str, environ: Mapping[str, str], who: str, off: str) -> str:
+    """The URL in the variable that the configuration names. Raises UsageProblem where there is none.
+
+    ``off`` is what to write into the configuration instead.
+    """
+    url = environ.get(variable, "").strip()
+    if not url:
+        raise UsageProblem(
+            f"the environment variable {variable} is not set, so {who} is not told; set it to the webhook's "
+            f"URL, or switch it off by {off} in the configuration."
+        )
+    if not _is_url(url):
+        raise UsageProblem(
+            f"the environment variable {variable} holds no URL (https://...), so {who} is not told; set it "
+            f"to the webhook's URL, or switch it off by {off} in the configuration."
+        )
+    return url
+
+
+# A shorter last part of a path is a word that an answer may well contain.
+_SHORTEST_SECRET = 6
+
+
+class Webhook:
+    """Posts JSON to one webhook. ``who`` is its name in messages; ``sleep`` is for tests."""
+
+    def __init__(
+        self,
+        url: str,
+        http: Http,
+        timeout_s: float = 10,
+        *,
+        who: str,
+        expect: str = "",
+        sleep: Callable[[float], Any] | None = None,
+    ) -> None:
+        """``timeout_s`` is for one try; ``expect`` what a receiver always answers, so that a proxy's page
+        is not taken for it. Nothing is contacted before :meth:`send`."""
+        self._url = url
+        self._http = http
+        self._timeout_s = timeout_s
+        self._who = who
+        self._expect = expect
+        self._sleep = sleep
+
+    def send(self, message: JsonObject, moot: threading.Event | None = None) -> str:
+        """Post ``message`` and return the answer's text (Slack's is ``ok``).
+
+        Tried again after 429 (when the receiver says so), 5xx, and if no connection was made, until ``moot``
+        is set; never if the receiver may have it already. Raises NotifyProblem: with the receiver's own words
+        (field notes, "Slack"), or with ``maybe_sent`` if no answer came after the request went out.
+        """
+        return until_taken(
+            lambda left_s: self._post(message, left_s),
+            timeout_s=self._timeout_s,
+            moot=moot,
+            sleep=self._sleep,
+        )
+
+    def _post(self, message: JsonObject, timeout_s: float) -> str:
+        try:
+            answer = self._http.post_json(self._url, message, timeout_s=timeout_s)
+        except HttpProblem as problem:
+            said = self._without_url(str(problem))
+            if problem.maybe_received:
+                raise NotifyProblem(
+                    f"{self._who} did not answer, so the message may have been posted, or not: {said} Look "
+                    "there before sending it again.",
+                    maybe_sent=True,
+                ) from None
+            raise TryAgain(f"{self._who} could not be reached: {said}") from None
+        text = self._without_url(answer.body.decode("utf-8", errors="replace").strip())[:200]
+        said = f"HTTP {answer.status} {text}".rstrip()
+        if 200 <= answer.status < 300:
+            if self._expect and text != self._expect:
+                raise NotifyProblem(
+                    f"Something answered in {self._who}'s place, {said!r} instead of {self._expect!r}: is it "
+                    "the webhook's URL, and is no proxy in between?",
+                    maybe_sent=True,
+                )
+            return text or f"HTTP {answer.status}"
+        if answer.status == 429:
+            raise TryAgain(
+                f"{self._who} is limiting the rate and would not take it: {said}", retry_after_s(answer)
+            )
+        if answer.status >= 500:
+            raise TryAgain(f"{self._who} failed: {said}")
+        raise NotifyProblem(f"{self._who} refused the message: {said}")
+
+    def _without_url(self, text: str) -> str:
+        path = self._url.partition("://")[2].partition("/")[2]
+        for secret in (self._url, path, path.rpartition("/")[2]):
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "[webhook]")
+        return text
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False

@@ -1,0 +1,87 @@
+"""The channels that the configuration asks for, those that cannot work included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from ..domain.environment import Environment
+from ..domain.errors import UsageProblem, ZkRollbackError
+from ..domain.model import Delivery
+from ..domain.news import News
+from ..domain.ports import Channel, Clock, Hooks, Http
+from .github_comment import GITHUB, choose_github_comment
+from .json_webhook import WEBHOOK, choose_json_webhook
+from .slack_channels import SLACK, choose_slack
+from .teams import TEAMS, choose_teams
+
+HOOK = "pytest_zkrollback_notify"
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A channel that cannot work, and why: said before helm, and `notify` is red in the end."""
+
+    name: str
+    problem: ZkRollbackError
+
+    def tell(self, _news: News) -> Delivery:
+        """Raises the problem."""
+        raise self.problem
+
+
+def choose_channels(
+    env: Environment, environ: Mapping[str, str], http: Http, clock: Clock, say: Callable[[str], object]
+) -> tuple[Channel, ...]:
+    """Every channel of the environment's tables; nothing is contacted. ``environ`` holds their secrets."""
+    slack, notify, github = env.slack, env.notify, env.github
+    wanted: dict[str, Callable[[], Channel]] = {}
+    if slack is not False:
+        wanted[SLACK] = lambda: choose_slack(slack, environ, http)
+    if (variable := notify.webhook_env) is not None:
+        wanted[WEBHOOK] = lambda: choose_json_webhook(variable, notify, environ, http)
+    if (teams := notify.teams_env) is not None:
+        wanted[TEAMS] = lambda: choose_teams(teams, notify, environ, http)
+    if notify.github_issue is not None and github is not None:
+        wanted[GITHUB] = lambda: choose_github_comment(github, notify, environ, clock, say)
+    return tuple(_usable(name, choose) for name, choose in wanted.items())
+
+
+def own_channels(hooks: Hooks, environment: str) -> tuple[Channel, ...]:
+    """What the repository's hooks give; a hook that is wrong is a channel that cannot work."""
+    try:
+        answers = hooks.answers(HOOK, environment=environment)
+    except UsageProblem as problem:
+        # Relay ends its sentence as a usage error ends; this one stops nothing.
+        return (Unusable(HOOK, UsageProblem(str(problem).removesuffix("; helm did not run."))),)
+    given = [each for answer in answers if answer is not None for each in _listed(answer)]
+    return tuple(each if _is_channel(each) else _no_channel(each) for each in given)
+
+
+def _listed(answer: object) -> Sequence[object]:
+    return answer if isinstance(answer, (list, tuple)) else (answer,)
+
+
+def _is_channel(given: object) -> TypeGuard[Channel]:
+    return isinstance(getattr(given, "name", None), str) and callable(getattr(given, "tell", None))
+
+
+def _no_channel(given: object) -> Unusable:
+    text = f"{HOOK} gave {given!r:.80}: return a list of objects with a name and tell(news)"
+    return Unusable(HOOK, UsageProblem(text))
+
+
+def secret_variables(env: Environment) -> frozenset[str]:
+    """The names of the variables whose values may stand nowhere."""
+    names = [env.notify.webhook_env, env.notify.teams_env]
+    names += [env.slack.webhook_env, env.slack.token_env] if env.slack is not False else []
+    names += [env.github.token_env] if env.github is not None else []
+    return frozenset(name for name in names if name is not None)
+
+
+def _usable(name: str, choose: Callable[[], Channel]) -> Channel:
+    try:
+        return choose()
+    except UsageProblem as problem:
+        return Unusable(name, problem)

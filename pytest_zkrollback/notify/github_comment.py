@@ -1,0 +1,99 @@
+"""A comment on a GitHub issue or pull request: the Markdown record, below what is new about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from ..clients.again import TryAgain, until_taken
+from ..clients.github import GithubClient, choose_token
+from ..domain.environment import GithubActions, Notify
+from ..domain.errors import GithubProblem, NotifyProblem
+from ..domain.model import Delivery, Event, Record
+from ..domain.news import News
+from ..domain.ports import Clock, GithubApi
+from ..record.markdown import code, escaped, render_markdown
+from . import words
+
+GITHUB = "github"
+# GitHub refuses a body above 65,536 characters.
+LIMIT = 60_000
+# A comment that has to wait for a rate limit longer than this is not worth the waiting.
+_PATIENCE_S = 5.0
+_ISSUE = re.compile(r"#(\d+)|https?://[^/\s]+/([\w.-]+/[\w.-]+)/(?:issues|pull)/(\d+)(?:[/#?].*)?", re.ASCII)
+
+
+def render_comment(news: News) -> str:
+    """Markdown of at most 60,000 characters."""
+    record, lines = news.record, [f"**{escaped(words.headline(news), 300)}**", ""]
+    if news.event is Event.START:
+        facts = [
+            *words.fields(news),
+            ("Reason", words.reason(record)),
+            ("Next steps", words.next_steps(record)),
+        ]
+        lines += [escaped(words.summary(news)), "", "| | |", "|---|---|"]
+        lines += [f"| {name} | {escaped(value, 600)} |" for name, value in facts]
+        return "\n".join([*lines, "", f"Run {code(record.run_id)}", ""])
+    if news.provisional or news.before is not None:
+        lines += [escaped(words.summary(news), 900), ""]
+    if record.report and words.is_link(record.report):
+        lines += [f"Report: {record.report}", ""]
+    head = "\n".join([*lines, ""])
+    return head + render_markdown(record, LIMIT - len(head))
+
+
+def choose_number(github_issue: int | str, repository: str, record: Record) -> int | None:
+    """The issue or pull request to comment on; None: this run names none of this repository."""
+    if isinstance(github_issue, int):
+        return github_issue
+    found = _ISSUE.fullmatch(record.incident.strip())
+    if found is not None and (found[1] or found[2].lower() == repository.lower()):
+        return int(found[1] or found[3])
+    pull = record.github.pull_request if record.github is not None else None
+    return pull.number if pull is not None else None
+
+
+class GithubCommentChannel:
+    """One comment per event."""
+
+    name = GITHUB
+
+    def __init__(self, api: GithubApi, repository: str, notify: Notify) -> None:
+        """Nothing is contacted yet."""
+        self._api = api
+        self._repository = repository
+        self._notify = notify
+
+    def tell(self, news: News) -> Delivery | None:
+        """See :class:`~..domain.ports.Channel`; None where the run names no issue."""
+        number = choose_number(self._notify.github_issue or "incident", self._repository, news.record)
+        if number is None:
+            return None
+        body = {"body": render_comment(news)}
+        url = until_taken(
+            lambda _left_s: self._comment(number, body), timeout_s=self._notify.timeout_s, moot=news.moot
+        )
+        return Delivery(to=GITHUB, ok=True, answer=url, message=body)
+
+    def _comment(self, number: int, body: dict[str, str]) -> str:
+        try:
+            answer = self._api.send("POST", f"issues/{number}/comments", body)
+        except GithubProblem as problem:
+            if not problem.status and not problem.maybe_received:
+                raise TryAgain(str(problem)) from None
+            raise NotifyProblem(str(problem), maybe_sent=problem.maybe_received) from None
+        return str(answer["html_url"])
+
+
+def choose_github_comment(
+    table: GithubActions,
+    notify: Notify,
+    environ: Mapping[str, str],
+    clock: Clock,
+    say: Callable[[str], object],
+) -> GithubCommentChannel:
+    """Raises UsageProblem if the variable holds no token."""
+    shorter = table.model_copy(update={"timeout_s": notify.timeout_s})
+    api = GithubClient(shorter, choose_token(table, environ), clock, patience_s=_PATIENCE_S, say=say)
+    return GithubCommentChannel(api, table.repository, notify)

@@ -1,0 +1,75 @@
+"""Anybody's webhook: the news as JSON, for what a company has built itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..clients.webhook import Webhook, choose_url
+from ..domain.environment import Notify
+from ..domain.model import Delivery
+from ..domain.news import News
+from ..domain.observation import JsonObject
+from ..domain.ports import Http
+from . import words
+
+WEBHOOK = "webhook"
+SCHEMA = "zkrollback.news/1"
+_OBSERVED_LIMIT = 500
+
+# Of the record; the rest is in its file, which `report` leads to.
+_MEMBERS = (
+    *("run_id", "mode", "outcome", "summary", "environment", "protected", "cluster", "namespace", "release"),
+    *("revision_before", "target_revision", "revision_after", "reason", "next_steps", "comes_back"),
+    *("incident", "operator", "started_at", "finished_at", "report", "overrides"),
+)
+
+
+def render_news(news: News) -> JsonObject:
+    """The news as one JSON object; ``docs/notify.md`` shows it."""
+    found: dict[str, Any] = news.record.model_dump(mode="json", by_alias=True, include=set(_MEMBERS))
+    decision, helm = news.record.decision, news.record.helm
+    return {
+        "schema": SCHEMA,
+        "event": str(news.event),
+        "headline": words.headline(news),
+        "provisional": news.provisional,
+        "before": str(news.before) if news.before is not None else None,
+        **{key: found[key] for key in _MEMBERS},
+        "helm": {"ran": helm.ran, "running": helm.running, "exit_code": helm.exit_code},
+        "decision": {"recommendation": str(decision.recommendation), "choice": decision.choice}
+        if decision is not None
+        else None,
+        "items": [
+            {
+                "id": item.id,
+                "verdict": str(item.verdict) if item.verdict is not None else None,
+                "observed": words.shortened(item.observed, _OBSERVED_LIMIT),
+            }
+            for item in news.record.items
+            if item.id != "notify"
+        ],
+    }
+
+
+class JsonWebhookChannel:
+    """POSTs the news; any 2xx means that it is there."""
+
+    name = WEBHOOK
+
+    def __init__(self, webhook: Webhook) -> None:
+        """Nothing is contacted yet."""
+        self._webhook = webhook
+
+    def tell(self, news: News) -> Delivery:
+        """See :class:`~..domain.ports.Channel`."""
+        message = render_news(news)
+        return Delivery(to=WEBHOOK, ok=True, answer=self._webhook.send(message, news.moot), message=message)
+
+
+def choose_json_webhook(
+    variable: str, notify: Notify, environ: Mapping[str, str], http: Http
+) -> JsonWebhookChannel:
+    """Raises UsageProblem if the variable holds no URL."""
+    url = choose_url(variable, environ, "the webhook", "leaving webhook_env out")
+    return JsonWebhookChannel(Webhook(url, http, notify.timeout_s, who="the webhook"))

@@ -1,0 +1,88 @@
+"""Slack, by an incoming webhook or by a bot's token."""
+
+from __future__ import annotations
+
+import queue
+import re
+import threading
+from collections.abc import Mapping
+
+from ..clients.slack_bot import SlackBot, choose_bot_token
+from ..clients.webhook import Webhook, choose_url
+from ..domain.environment import Slack
+from ..domain.model import Delivery, Event
+from ..domain.news import News
+from ..domain.ports import Channel, Http
+from ..record.html import render_page
+from .slack import render_slack_message
+
+SLACK = "slack"
+OFF = "slack = false"
+# The message is delivered by then; the file must not make it look as if it was not.
+_UPLOAD_S = 10.0
+
+
+def choose_slack(slack: Slack, environ: Mapping[str, str], http: Http) -> Channel:
+    """The channel that the configuration asks for. Raises UsageProblem if it cannot work."""
+    if slack.token_env is not None:
+        return BotChannel(SlackBot(slack, choose_bot_token(slack, environ)))
+    url = choose_url(slack.webhook_env, environ, "Slack", OFF)
+    return WebhookChannel(Webhook(url, http, slack.timeout_s, who="Slack", expect="ok"))
+
+
+class WebhookChannel:
+    """One message per event."""
+
+    name = SLACK
+
+    def __init__(self, webhook: Webhook) -> None:
+        """Nothing is contacted yet."""
+        self._webhook = webhook
+
+    def tell(self, news: News) -> Delivery:
+        """See :class:`~..domain.ports.Channel`."""
+        message = render_slack_message(news)
+        return Delivery(to=SLACK, ok=True, answer=self._webhook.send(message, news.moot), message=message)
+
+
+class BotChannel:
+    """A thread: the start opens it, the verdicts answer in it and are shown in the channel too.
+
+    The report goes into the thread as a file. Where it cannot, the message stands and the answer says why.
+    """
+
+    name = SLACK
+
+    def __init__(self, bot: SlackBot) -> None:
+        """Nothing is contacted yet."""
+        self._bot = bot
+        self._thread = ""
+
+    def tell(self, news: News) -> Delivery:
+        """See :class:`~..domain.ports.Channel`."""
+        message = render_slack_message(news)
+        posted = self._bot.post(message, self._thread, news.moot)
+        self._thread = self._thread or posted
+        answer = "ok"
+        if news.event is not Event.START:
+            answer += f"; {self._uploaded(news)}"
+        return Delivery(to=SLACK, ok=True, answer=answer, message=message)
+
+    def _uploaded(self, news: News) -> str:
+        record, outcome = news.record, queue.SimpleQueue[str]()
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{record.environment}-{record.run_id}.html")
+        thread = self._thread
+
+        def upload() -> None:
+            try:
+                self._bot.upload(render_page(record), name, thread)
+            except Exception as error:  # noqa: BLE001 - the message stands, whatever becomes of the file
+                outcome.put(f"the report was not uploaded: {error}")
+            else:
+                outcome.put("the report is uploaded")
+
+        threading.Thread(target=upload, daemon=True, name="slack-upload").start()
+        try:
+            return outcome.get(timeout=_UPLOAD_S)
+        except queue.Empty:
+            return f"whether the report is uploaded is not known: no answer within {_UPLOAD_S:g} s"

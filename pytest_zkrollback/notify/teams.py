@@ -1,0 +1,106 @@
+"""Microsoft Teams: an Adaptive Card for a workflow's webhook ("When a Teams webhook request is received").
+
+TextBlock and Fact read Markdown, so that a stranger's text could make links; a TextRun does not (Adaptive
+Cards 1.4, RichTextBlock), and everything goes into those. A workflow takes 28 KB at most.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ..clients.webhook import Webhook, choose_url
+from ..domain.environment import Notify
+from ..domain.model import Delivery, Event
+from ..domain.news import News
+from ..domain.observation import JsonObject
+from ..domain.ports import Http
+from . import words
+
+TEAMS = "teams"
+TOTAL_LIMIT_BYTES = 24_000
+
+
+def render_card(news: News) -> JsonObject:
+    """The message with its card, at most 24,000 bytes as it is sent."""
+    message = _render(news, 1.0)
+    for share in (0.6, 0.35, 0.2, 0.1, 0.05):
+        if len(json.dumps(message)) <= TOTAL_LIMIT_BYTES:
+            break
+        message = _render(news, share)
+    return message
+
+
+def _render(news: News, share: float) -> JsonObject:
+    record = news.record
+
+    def part(title: str, text: str, limit: int) -> list[JsonObject]:
+        shown = words.shortened(text, max(20, int(limit * share)))
+        return [_text(title, weight="Bolder", spacing="Medium"), _text(shown)] if text else []
+
+    facts = "\n".join(f"{name}: {words.shortened(value, 300)}" for name, value in words.fields(news))
+    body = [
+        _text(words.shortened(words.headline(news), 200), size="Large", weight="Bolder"),
+        *part("", words.summary(news), 600),
+        _text(facts),
+        *part("Reason", words.reason(record), 1200),
+        *part("Decision", words.decision(record), 900),
+        *part("Next steps", words.next_steps(record), 1200),
+    ]
+    if news.event is not Event.START:
+        body += part("What brings the bad version back", words.comes_back(record), 1200)
+        lines = words.item_lines(record, max(40, int(170 * share)), int(3000 * max(share, 0.2)))
+        body += part("Checklist", "\n".join(lines), 3000) if lines else []
+    body += part("Set aside", words.set_aside(record, int(200 * share) + 10), 1000)
+    body.append(_text(words.foot(record), isSubtle=True, size="Small"))
+    links = [("Report", record.report), ("Incident", record.incident)]
+    return {
+        "type": "message",
+        "attachments": [
+            {
+                "contentType": "application/vnd.microsoft.card.adaptive",
+                "contentUrl": None,
+                "content": {
+                    "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                    "type": "AdaptiveCard",
+                    "version": "1.4",
+                    "fallbackText": words.shortened(words.headline(news), 200),
+                    "body": [element for element in body if element],
+                    "actions": [
+                        {"type": "Action.OpenUrl", "title": title, "url": url}
+                        for title, url in links
+                        if words.is_link(url) and len(url) <= 500
+                    ],
+                },
+            }
+        ],
+    }
+
+
+def _text(text: str, *, spacing: str = "Small", **how: object) -> JsonObject:
+    """One RichTextBlock; empty for no text."""
+    if not text:
+        return {}
+    run = {"type": "TextRun", "text": text, **how}
+    return {"type": "RichTextBlock", "spacing": spacing, "inlines": [run]}
+
+
+class TeamsChannel:
+    """Posts the card; the workflow answers 202 before it shows it."""
+
+    name = TEAMS
+
+    def __init__(self, webhook: Webhook) -> None:
+        """Nothing is contacted yet."""
+        self._webhook = webhook
+
+    def tell(self, news: News) -> Delivery:
+        """See :class:`~..domain.ports.Channel`."""
+        message = render_card(news)
+        return Delivery(to=TEAMS, ok=True, answer=self._webhook.send(message, news.moot), message=message)
+
+
+def choose_teams(variable: str, notify: Notify, environ: Mapping[str, str], http: Http) -> TeamsChannel:
+    """Raises UsageProblem if the variable holds no URL."""
+    url = choose_url(variable, environ, "Teams", "leaving teams_env out")
+    return TeamsChannel(Webhook(url, http, notify.timeout_s, who="Teams"))

@@ -1,0 +1,209 @@
+"""What every message says, in words without any markup; the channels bring it into their own shape."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from ..domain.model import Event, Item, Mode, Outcome, Record, Revision
+from ..domain.news import News
+from ..domain.verdict import Word
+from ..record.facts import decided
+from ..record.inert import inert, inert_line
+
+HEADLINES = {
+    Outcome.RUNNING: "NOT FINISHED",
+    Outcome.PLANNED: "PLAN ONLY",
+    Outcome.VERIFIED: "VERIFIED",
+    Outcome.VERIFIED_WITH_WAIVERS: "VERIFIED WITH WAIVERS",
+    Outcome.FAILED: "FAILED",
+    Outcome.UNVERIFIED: "NOT VERIFIED",
+    Outcome.SUPERSEDED: "SUPERSEDED BY ANOTHER CHANGE",
+    Outcome.REFUSED: "REFUSED",
+    Outcome.INTERRUPTED: "INTERRUPTED",
+}
+MARKS = {
+    Word.PASS: "\N{WHITE HEAVY CHECK MARK}",
+    Word.FAIL: "\N{CROSS MARK}",
+    Word.UNVERIFIED: "\N{BLACK QUESTION MARK ORNAMENT}",
+    Word.WAIVED: "\N{WHITE HEAVY CHECK MARK}",
+}
+_LINK = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%-]+", re.ASCII)
+
+
+def shortened(text: str, limit: int) -> str:
+    """``text`` made inert, with at most ``limit`` characters (see :func:`characters`), never empty."""
+    clean = inert(text).strip() or "-"
+    if characters(clean) <= limit:
+        return clean
+    room = limit - 3
+    kept = clean[:room]
+    while characters(kept) > room:
+        kept = kept[: len(kept) - max(1, (characters(kept) - room) // 2)]
+    return f"{kept.rstrip()}..."
+
+
+def characters(text: str) -> int:
+    """Length where nobody says of what: the larger measure, UTF-16 code units."""
+    return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+
+
+def is_link(text: str) -> bool:
+    """Whether ``text`` is a web address and nothing else, so that it may be made one to click on."""
+    return _LINK.fullmatch(text) is not None
+
+
+def headline(news: News) -> str:
+    """``VERIFIED: staging, rollback of zkprova to revision 5``; whether that is new, or not the last word."""
+    record = news.record
+    mark = "[PROTECTED] " if record.protected else ""
+    what = {
+        Mode.VERIFY: "rollback check",
+        Mode.PLAN: "rollback plan",
+        Mode.RECOVER: "recovery",
+    }.get(record.mode, "rollback")
+    to = f" to revision {record.target_revision}" if record.target_revision is not None else ""
+    release = shortened(inert_line(record.release), 40)
+    environment = shortened(inert_line(record.environment), 30)
+    return f"{_stands(news)}: {mark}{environment}, {what} of {release}{to}"
+
+
+def _stands(news: News) -> str:
+    if news.event is Event.START:
+        return "STARTED"
+    word = HEADLINES[news.record.outcome]
+    if news.provisional:
+        word += " SO FAR"
+    if news.before is not None:
+        return f"{word}, no longer {HEADLINES[news.before]}"
+    return word
+
+
+def summary(news: News) -> str:
+    """One or two sentences under the headline; may be empty."""
+    record = news.record
+    if news.event is Event.START:
+        what = "GitHub's workflow is at work" if record.mode is Mode.GITHUB else "helm rollback runs now"
+        return f"{what}; what comes of it follows here. Nobody else needs to start one."
+    said = [record.summary.strip()]
+    if news.provisional:
+        said.append(f"It is watched for {record.soak_s or 0:g} s more; if that changes, it is told here.")
+    if news.before is not None:
+        said.append(f"This corrects the earlier message, which said {HEADLINES[news.before]}.")
+    return " ".join(filter(None, said))
+
+
+def fields(news: News) -> list[tuple[str, str]]:
+    """The short facts, as (name, value)."""
+    record = news.record
+    where = f"{record.environment}{' (protected)' if record.protected else ''}"
+    if record.namespace:
+        where += f", namespace {record.namespace}"
+    found = [
+        ("Environment", where),
+        ("Release", record.release),
+        ("Revision", _revisions(record)),
+        ("Who", record.operator or "not known"),
+        ("Incident", record.incident or "none given"),
+    ]
+    if news.event is not Event.START:
+        found[3:3] = [("Helm", helm_says(record))]
+        found[5:5] = [("How long", _how_long(record))]
+    return found
+
+
+def _revisions(record: Record) -> str:
+    bad = record.plan.bad.revision if record.plan.bad else record.revision_before
+    parts = []
+    if bad is not None:
+        parts.append(f"from {bad}{_chart(record.plan.bad)}")
+    if record.target_revision is not None:
+        parts.append(f"to {record.target_revision}{_chart(record.plan.target)}")
+    if record.revision_after is not None and record.revision_after != bad:
+        parts.append(f"now {record.revision_after}")
+    return ", ".join(parts) or "not known"
+
+
+def _chart(revision: Revision | None) -> str:
+    return f" ({revision.chart})" if revision is not None else ""
+
+
+def helm_says(record: Record) -> str:
+    """Whether helm ran, truthfully."""
+    helm = record.helm
+    if not helm.ran:
+        if helm.skipped_reason:
+            return f"HELM DID NOT RUN: {helm.skipped_reason}"
+        return "HELM DID NOT RUN"
+    if helm.running:
+        return "HELM RAN, and its end was not seen"
+    return f"HELM RAN, exit code {'not known' if helm.exit_code is None else helm.exit_code}"
+
+
+def _how_long(record: Record) -> str:
+    ends = [item.finished_at for item in record.items if item.finished_at is not None]
+    end: datetime | None = record.recovered_at or record.finished_at or max(ends, default=None)
+    if end is None:
+        return "not ended"
+    start = record.helm.started_at or record.started_at
+    seconds = max(0.0, (end - start).total_seconds())
+    since = "helm's start" if record.helm.started_at else "the run's start"
+    return f"{seconds:.0f} s from {since}"
+
+
+def reason(record: Record) -> str:
+    """Why, in the operator's words."""
+    return record.reason.strip() or "not given"
+
+
+def next_steps(record: Record) -> str:
+    """What the operator said comes next."""
+    return record.next_steps.strip() or "none given"
+
+
+def comes_back(record: Record) -> str:
+    """What brings the bad version back, one line each; empty where nothing is known to."""
+    return "\n".join(f"\N{BULLET} {line}" for line in record.comes_back)
+
+
+def decision(record: Record) -> str:
+    """The recommendation, the operator's choice and why; empty where nothing was decided."""
+    said = decided(record)
+    why = " ".join(record.decision.reasons) if record.decision else ""
+    return f"{said}. {why}".strip() if said else ""
+
+
+def set_aside(record: Record, limit: int) -> str:
+    """Overrides and waivers, one line each, at most ``limit`` characters of each reason."""
+    return "\n".join(
+        f"{one.kind} {inert_line(one.id, 60)}: {inert_line(one.reason, limit)}" for one in record.overrides
+    )
+
+
+def item_lines(record: Record, limit: int, room: int) -> list[str]:
+    """A line per item, what is not well first, so that nothing red is lost where there is no room for all.
+
+    At most ``limit`` characters of each observation, and ``room`` of all lines together.
+    """
+    items = [item for item in record.items if item.id != "notify"]
+    lines: list[str] = []
+    for item in sorted(items, key=lambda one: one.verdict in (Word.PASS, Word.WAIVED)):
+        line = _item_line(item, limit)
+        if characters("\n".join([*lines, line])) > room - 40:
+            lines.append(f"and {len(items) - len(lines)} more items in the report")
+            break
+        lines.append(line)
+    return lines
+
+
+def _item_line(item: Item, limit: int) -> str:
+    name = shortened(inert_line(item.id), 40)
+    if item.verdict is None:
+        return f"\N{HOURGLASS} no verdict: {name}"
+    observed = f" \N{EM DASH} {shortened(inert_line(item.observed), limit)}" if item.observed.strip() else ""
+    return f"{MARKS[item.verdict]} {item.verdict}: {name}{observed}"
+
+
+def foot(record: Record) -> str:
+    """The last line: which run this is, so that two messages about one can be told to belong together."""
+    return f"pytest-zkrollback run {record.run_id}"

@@ -1,0 +1,73 @@
+"""A run's record before anything is known: what was asked for, by whom, and the items to come."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+from . import __version__
+from .domain.model import Item, Mode, Override, Record
+from .options import Request
+
+_FIRST = {
+    "preflight": ("Preflight: what has to be known before helm runs", "no guard refuses"),
+    "rollback": ("helm rollback, once", "one new revision, deployed, that rolls back to the target"),
+    "release-equivalence": ("Live objects equal the target revision", ""),
+}
+_GITHUB = {
+    "rollback": (
+        "Deployed through GitHub Actions",
+        "the good tree on the branch, the workflow's success, and Helm's new revision from it",
+    ),
+}
+
+
+def blank_record(
+    request: Request, release: str, checklist: Sequence[Item], command_line: str, started_at: datetime
+) -> Record:
+    """The record of a run that begins now: what was asked, and every item without a verdict."""
+    rolls_back = request.changes
+    first = [
+        Item(id=key, title=title, expected=expected)
+        for key, (title, expected) in (_FIRST | (_GITHUB if request.through_github else {})).items()
+        if key == "preflight" or (not request.plan and (key != "rollback" or rolls_back))
+    ]
+    return Record(
+        run_id=secrets.token_hex(4),
+        mode=_mode(request),
+        environment=request.environment,
+        release=release,
+        target_revision=request.target if isinstance(request.target, int) else None,
+        reason=request.reason,
+        next_steps=request.next_steps,
+        incident=request.incident,
+        operator=f"{_user()}@{platform.node()}",
+        command_line=command_line,
+        started_at=started_at,
+        impact_since=request.impact_since,
+        items=(*first, *checklist),
+        overrides=tuple(
+            Override(id=key, kind="item", reason=reason) for key, reason in request.waivers.items()
+        ),
+        versions={"pytest-zkrollback": __version__, "Python": platform.python_version()},
+    )
+
+
+def _mode(request: Request) -> Mode:
+    if request.plan:
+        return Mode.PLAN
+    if request.through_github:
+        return Mode.GITHUB
+    if request.recover:
+        return Mode.RECOVER
+    return Mode.VERIFY if request.target is None else Mode.ROLLBACK
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

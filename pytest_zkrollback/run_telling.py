@@ -1,0 +1,92 @@
+"""Who is told of a run, and the last message: of what nobody was told yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from .checklist.notify import PATIENCE_S, judge_deliveries
+from .clients.http import HttpClient
+from .domain.environment import Environment
+from .domain.model import Mode
+from .domain.ports import Channel, Clock, Hooks
+from .domain.verdict import Word
+from .notify.channels import choose_channels, own_channels
+from .options import Request
+from .record.outcome import outcome_of
+from .record.redaction import Redactor
+from .record.scribe import Scribe
+from .signals import Signals
+from .telling import NOTIFY, Telling
+
+# After Ctrl-C the record is complete; the operator waits no longer than this for somebody to hear of it.
+_FAREWELL_S = 5.0
+
+
+def choose_telling(
+    request: Request,
+    env: Environment,
+    environ: Mapping[str, str],
+    hands: tuple[Scribe, Redactor, Clock, Callable[[str], object]],
+    hooks: Hooks,
+    selected: frozenset[str],
+) -> Telling:
+    """Who is told of this run, or why nobody is. ``hands``: also what says on the terminal that it waits."""
+    scribe, redactor, clock, say = hands
+    channels: tuple[Channel, ...] = ()
+    off = ""
+    if NOTIFY in request.waivers or NOTIFY not in selected:
+        off = "notify is left out of this run."
+    elif scribe.record.mode is Mode.VERIFY and not env.notify.verify_only:
+        table = f"[environments.{env.name}.notify]"
+        off = f"Nobody is told of a run that only verifies: verify_only = false in {table}."
+    else:
+        configured = choose_channels(env, environ, HttpClient(clock=clock), clock, say)
+        channels = (*configured, *own_channels(hooks, env.name))
+    if not channels and not off:
+        off = f"notify is switched off in the configuration (slack = false in [environments.{env.name}])."
+    return Telling(channels, scribe, redactor, clock, off=off)
+
+
+def tell_the_end(telling: Telling | None, scribe: Scribe, clock: Clock, signals: Signals) -> bool:
+    """Tell what nobody was told: a rollback that failed or was interrupted, a verdict that changed.
+
+    To be called when the record is complete; takes a bounded time, which another signal ends. True if
+    something was told, which may have changed an item and so the outcome. ``telling``: None if the run ended
+    before anybody could be told.
+    """
+    if telling is None:
+        return False
+    record = scribe.record
+    acted = telling.began or record.helm.ran
+    first = telling.told is None
+    due = bool(telling.channels) and (acted or not first) and telling.outcome is not telling.told
+    if due:
+        heard = signals.count
+        deliveries = telling.tell(_FAREWELL_S if heard else PATIENCE_S, stop=lambda: signals.count > heard)
+        verdict = judge_deliveries(deliveries)
+        if first or verdict.word is not Word.PASS:
+            scribe.item(
+                NOTIFY,
+                verdict=verdict.word,
+                observed=verdict.observed,
+                evidence=verdict.evidence,
+                finished_at=clock.now(),
+            )
+        scribe.update(outcome=outcome_of(scribe.record, scribe.record.items))
+    telling.close()
+    return due
+
+
+def report_address(env: Environment, file: str, environ: Mapping[str, str]) -> str:
+    """Where people can read this run's page: the configured place, or the run of GitHub Actions; or empty."""
+    if env.report_url is not None:
+        return f"{env.report_url.rstrip('/')}/{file}"
+    names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+    server, repository, run = (environ.get(name, "") for name in names)
+    address = f"{server}/{repository}/actions/runs/{run}"
+    return (
+        address
+        if run and re.fullmatch(r"https?://[\w.:-]+/[\w.-]+/[\w.-]+/actions/runs/\d+", address)
+        else ""
+    )

@@ -1,0 +1,176 @@
+"""Tells the team, beside everything else: the start, the first verdict, and a verdict that changed.
+
+Each channel is told in a daemon thread of its own: one that hangs holds up neither helm, nor the exit, nor
+the other channels.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from .domain.errors import NotifyProblem, ZkRollbackError
+from .domain.model import Delivery, Event, Outcome, Record
+from .domain.news import News
+from .domain.ports import Channel, Clock
+from .notify.channels import Unusable
+from .record.facts import provisional
+from .record.outcome import outcome_of, render_summary
+from .record.redaction import Redactor
+from .record.scribe import Scribe
+
+NOTIFY = "notify"
+_TICK_S = 0.05
+
+
+class Telling:
+    """One run's messages. ``off`` says why nobody is told; empty: the channels are."""
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        scribe: Scribe,
+        redactor: Redactor,
+        clock: Clock,
+        *,
+        off: str = "",
+    ) -> None:
+        """Nothing is contacted before :meth:`begin` or :meth:`tell`."""
+        self.off = off
+        self.channels = () if off else tuple(channels)
+        self.told: Outcome | None = None
+        self.began = False
+        self._scribe = scribe
+        self._redactor = redactor
+        self._clock = clock
+        self._moot = threading.Event()
+        self._lock = threading.Lock()
+        self._starting: dict[int, Channel] = {}
+
+    @property
+    def unusable(self) -> tuple[str, ...]:
+        """Why some channels cannot work, in sentences; known before anything is contacted."""
+        return tuple(str(each.problem) for each in self.channels if isinstance(each, Unusable))
+
+    def begin(self) -> None:
+        """Tell that it has started; returns at once, and is to be called once it has."""
+        if self.began:
+            return
+        self.began = True
+        self._starting = dict(enumerate(self.channels))
+        for key, channel in enumerate(self.channels):
+            threading.Thread(
+                target=self._tell_start,
+                args=(key, channel, self._scribe.record, self._moot),
+                daemon=True,
+                name=f"tell-{channel.name}",
+            ).start()
+
+    @property
+    def outcome(self) -> Outcome:
+        """What there is to tell now: the record's outcome, of all that is known but the telling itself."""
+        record = self._scribe.record
+        return outcome_of(record, [item for item in record.items if item.id != NOTIFY])
+
+    def tell(self, patience_s: float, *, stop: Callable[[], bool] = lambda: False) -> tuple[Delivery, ...]:
+        """Tell the verdict as it stands, to every channel at once, and wait for what they answer.
+
+        Returns after ``patience_s`` at the latest, or when ``stop()`` is true; who has not answered by then
+        may have it. An event that is none for a channel leaves no delivery.
+        """
+        return self._send(self._next(), patience_s, stop)
+
+    def _next(self) -> News:
+        """The next event, with the record as it stands, not yet redacted."""
+        self._moot.set()  # no earlier message is tried again once a newer one is on its way
+        self._moot = threading.Event()
+        outcome, before, record = self.outcome, self.told, self._scribe.record
+        self.told = outcome
+        record = record.model_copy(
+            update={
+                "items": tuple(item for item in record.items if item.id != NOTIFY),
+                "outcome": outcome,
+                "finished_at": record.finished_at or self._clock.now(),
+            }
+        )
+        return News(
+            event=Event.VERDICT if before is None else Event.CHANGED,
+            record=record.model_copy(update={"summary": render_summary(record)}),
+            before=before if before is not outcome else None,
+            provisional=provisional(self._scribe.record),
+            moot=self._moot,
+        )
+
+    def _send(self, news: News, patience_s: float, stop: Callable[[], bool]) -> tuple[Delivery, ...]:
+        news = replace(news, record=self._redactor.record(news.record))
+        answers: queue.SimpleQueue[tuple[int, Delivery | None]] = queue.SimpleQueue()
+        waiting = dict(enumerate(self.channels))
+        for key, channel in waiting.items():
+            threading.Thread(
+                target=lambda key=key, channel=channel: answers.put((key, self._deliver(channel, news))),
+                daemon=True,
+                name=f"tell-{channel.name}",
+            ).start()
+        found: dict[int, Delivery | None] = {}
+        until_s = self._clock.monotonic_s() + patience_s
+        while len(found) < len(waiting) and self._clock.monotonic_s() < until_s and not stop():
+            try:
+                key, delivery = answers.get(timeout=_TICK_S)
+            except queue.Empty:
+                continue
+            found[key] = delivery
+        news.moot.set()
+        for key, channel in waiting.items():
+            if key not in found:
+                found[key] = self._unanswered(channel, news.event)
+        deliveries = tuple(each for key in waiting if (each := found[key]) is not None)
+        for each in deliveries:
+            self._note(each)
+        return deliveries
+
+    def close(self) -> None:
+        """The run ends: what has not answered by now is written down as that, and nothing follows."""
+        with self._lock:
+            left, self._starting = self._starting, {}
+        for channel in left.values():
+            self._note(self._unanswered(channel, Event.START))
+
+    def _tell_start(self, key: int, channel: Channel, record: Record, moot: threading.Event) -> None:
+        delivery = self._deliver(
+            channel, News(event=Event.START, record=self._redactor.record(record), moot=moot)
+        )
+        with self._lock:
+            in_time = self._starting.pop(key, None) is not None
+        if delivery is not None and in_time:
+            self._note(delivery)
+
+    def _unanswered(self, channel: Channel, event: Event) -> Delivery:
+        delivery = Delivery(to=channel.name, ok=False, answer="no answer came while we waited for it")
+        return self._stamped(delivery, event)
+
+    def _deliver(self, channel: Channel, news: News) -> Delivery | None:
+        try:
+            delivery = channel.tell(news)
+        except NotifyProblem as problem:
+            delivery = Delivery(
+                to=channel.name, ok=False, refused=not problem.maybe_sent, answer=str(problem)
+            )
+        except ZkRollbackError as problem:
+            delivery = Delivery(to=channel.name, ok=False, answer=str(problem))
+        except Exception as error:  # noqa: BLE001 - somebody's own channel must not cost the other ones
+            text = f"{channel.name} failed: {type(error).__name__}: {error}"
+            delivery = Delivery(to=channel.name, ok=False, answer=text)
+        return self._stamped(delivery, news.event) if delivery is not None else None
+
+    def _note(self, delivery: Delivery) -> None:
+        self._scribe.delivery(delivery)
+        became = "was told" if delivery.ok else "was not told" if delivery.refused else "may have been told"
+        text = f"{delivery.to} {became}: {delivery.event}"
+        if not delivery.ok:
+            text += f" ({delivery.answer[:200]})"
+        self._scribe.event(text, "zkrollback", delivery.at)
+
+    def _stamped(self, delivery: Delivery, event: Event) -> Delivery:
+        return delivery.model_copy(update={"event": event, "at": self._clock.now()})

@@ -1,0 +1,19 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+
+from fake_slack import FakeSlack
+
+
+@pytest.fixture
+def slack(monkeypatch):
+    """A Slack that accepts what Slack accepts; a test in which it was given anything else fails."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    fake = FakeSlack()
+    yield fake
+    fake.close()
+    assert fake.breaches == []
