@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import shlex
 import shutil
 import sys
@@ -13,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from . import config as configuration
+from .actions import publish
 from .domain.errors import UsageProblem
 from .fixtures import RECORD_KEY
 from .github.guards import GUARD_IDS as GITHUB_GUARDS
@@ -223,7 +225,8 @@ class Session:
         record = self.run.redacted
         path = self.run.store.finish(record, complete_page)
         self._copy_for_user(path)
-        lines = [*self.run.hints, *self.run.store.problems, render_last_lines(record, str(path))]
+        published = publish(record, os.environ, self.run.store)
+        lines = [*published, *self.run.hints, *self.run.store.problems, render_last_lines(record, str(path))]
         _write_last(session.config, "\n".join(lines))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = _EXIT.get(str(record.outcome), 1)

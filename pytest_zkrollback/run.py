@@ -34,6 +34,7 @@ from .rollback.all_guards import judge_without_contact
 from .rollback.guards import refusals
 from .rollback.recover import needs_no_hooks
 from .run_blank import blank_record
+from .run_comes_back import find_what_comes_back
 from .run_github import GithubWay, refuse_without_github
 from .run_lock import note_verified
 from .run_picture import Picture
@@ -182,6 +183,7 @@ class Run:
             raise KeyboardInterrupt
         if step is not Step.RAN:
             since = history.head.revision.deployed_at
+        find_what_comes_back(scene, history, self._watch)
         run_verify(scene, history, self._watch, picture, since)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt

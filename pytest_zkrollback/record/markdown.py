@@ -51,7 +51,7 @@ _GLYPHS = {
 
 def render_markdown(record: Record, limit: int = LIMIT) -> str:
     """Markdown of at most ``limit`` characters: the verdict, the checklist, what is red, what comes next."""
-    parts = [_head(record), _checklist(record)]
+    parts = [_head(record), _comes_back(record), _checklist(record)]
     optional = [
         *_decision(record),
         *_guards(record),
@@ -135,13 +135,20 @@ def _head(record: Record) -> str:
     ]
     lines += [f"**{escaped(record.summary or answer(record), 600)}**", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in facts if value]
-    if record.outcome in DONE:
+    if record.outcome in DONE and not record.comes_back:
         lines += ["", "Next: nothing to do."]
     elif record.next_commands:
         lines += ["", "Next:"]
     if record.next_commands:
         lines += ["", block("\n".join(record.next_commands), "sh", 3000)]
     return "\n".join(lines) + "\n"
+
+
+def _comes_back(record: Record) -> str:
+    if not record.comes_back:
+        return ""
+    lines = [f"- {escaped(line, 600)}" for line in record.comes_back[:_LINES_OF_A_KIND]]
+    return "\n### What brings the bad version back\n\n" + "\n".join(lines) + "\n"
 
 
 def _left_out(record: Record) -> list[str]:

@@ -40,6 +40,7 @@ _OBSERVED_LIMIT = 300
 _TWO_ROWS = 158
 _THREE_ROWS = 228
 _MOST_LINES = 8
+_MOST_COMING_BACK = 3
 _DRILL = "drill"
 
 # Glyph and its ASCII stand-in, and rich's style. The word always stands beside it.
@@ -86,7 +87,11 @@ def _not_well(record: Record) -> list[str]:
 
 def _next(record: Record) -> list[str]:
     if record.outcome in DONE:
-        return ["Next: nothing to do.", *(f"  {line}" for line in record.next_commands)]
+        next_line = (
+            "Next: see to what brings the bad version back:" if record.comes_back else "Next: nothing to do."
+        )
+        back = [f"  {inert_line(line, _TWO_ROWS)}" for line in record.comes_back[:_MOST_COMING_BACK]]
+        return [next_line, *back, *(f"  {line}" for line in record.next_commands)]
     return ["Next:", *(f"  {line}" for line in record.next_commands)] if record.next_commands else []
 
 

@@ -1,0 +1,88 @@
+"""What brings the bad version back after a rollback. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..domain.model import Mode, Record, Revision
+from ..release.owners import Owner
+from .impact import commit_of
+
+_MOST = 3
+
+
+@dataclass(frozen=True)
+class QueuedDeploy:
+    """A run of the deploy workflow that has not ended."""
+
+    url: str
+    status: str
+    sha: str
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Whether the branch that ships by itself holds the bad commit; None: not known, and ``why``."""
+
+    name: str = "main"
+    holds: bool | None = None
+    why: str = ""
+
+
+def judge_comes_back(
+    record: Record,
+    branch: Branch = Branch(),
+    owners: Sequence[Owner] = (),
+    queued: Sequence[QueuedDeploy] = (),
+) -> tuple[str, ...]:
+    """Sentences, the likeliest first; empty where there is no bad revision that somebody left."""
+    bad = record.plan.bad
+    if bad is None or record.mode is Mode.PLAN:
+        return ()
+    return (*_by_merge(record, bad, branch), *map(_by_owner, owners), *map(_by_queue, queued[:_MOST]))
+
+
+def _by_merge(record: Record, bad: Revision, branch: Branch) -> tuple[str, ...]:
+    """The runbook's auto-staging: the bad commit is still on main."""
+    github = record.github
+    if record.mode is Mode.GITHUB:
+        pull = github.pull_request if github is not None else None
+        if pull is not None and pull.state != "merged":
+            return (
+                f"Pull request #{pull.number} is not merged: {branch.name} ships the bad commit until it is.",
+            )
+        return ()
+    commit = commit_of(bad)
+    named = (
+        f"commit {commit} of revision {bad.revision}" if commit else f"the commit of revision {bad.revision}"
+    )
+    revert = f"git revert {commit}" if commit else "git revert"
+    if branch.holds is False:
+        return ()
+    if branch.holds:
+        return (f"{_capital(named)} is on {branch.name}: the next merge ships it again. First: {revert}",)
+    why = f" ({branch.why})" if branch.why else ""
+    return (
+        f"{_capital(named)} is probably still on {branch.name}: then the next merge ships it again{why}. "
+        f"First: {revert}",
+    )
+
+
+def _by_owner(owner: Owner) -> str:
+    if owner.idle:
+        return (
+            f"{owner} puts back what its source says once it acts again ({owner.idle}). First: revert there."
+        )
+    return (
+        f"{owner} puts back what its source says, perhaps within minutes. First: suspend it, or revert there."
+    )
+
+
+def _by_queue(run: QueuedDeploy) -> str:
+    said = f"A deploy of commit {run.sha[:7]} is {run.status}: {run.url}."
+    return f"{said} First: cancel it, unless that is the good commit."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

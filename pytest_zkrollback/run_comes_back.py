@@ -1,0 +1,101 @@
+"""Finds out, beside the verification, what will bring the bad version back."""
+
+from __future__ import annotations
+
+import threading
+
+from .clients.github import GithubClient, choose_token
+from .domain.errors import ClusterError, ZkRollbackError
+from .domain.model import Revision
+from .domain.observation import JsonObject
+from .engine.watch import ClusterWatch
+from .github.situation import choose_workflow
+from .release.history import ReleaseHistory
+from .release.owners import Owner, fetch_idle, find_owners
+from .rollback.comes_back import Branch, QueuedDeploy, judge_comes_back
+from .rollback.impact import commit_of
+from .run_decision import git_checkout
+from .scene import Scene
+
+# Of the newest runs; a deploy that still waits is among them.
+_LOOKED_AT = "20"
+_SEEN_S = 3.0
+_TICK_S = 0.1
+
+
+def find_what_comes_back(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
+    """Write down what is known at once, and what can be asked as soon as it is answered; returns at once."""
+    scene.scribe.update(comes_back=judge_comes_back(scene.scribe.record))
+    threading.Thread(target=_ask, args=(scene, history, watch), daemon=True, name="comes-back").start()
+
+
+def _ask(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
+    bad = scene.scribe.record.plan.bad
+    if bad is None:
+        return
+    branch, queued = _branch(scene, bad), _queued(scene)
+    owners = _owners(scene, history, watch)
+    scene.scribe.update(comes_back=judge_comes_back(scene.scribe.record, branch, owners, queued))
+
+
+def _branch(scene: Scene, bad: Revision) -> Branch:
+    git, github = scene.env.git, scene.env.github
+    name = git.branch if git is not None else github.branch if github is not None else "main"
+    checkout, commit = git_checkout(scene), commit_of(bad)
+    if git is None or checkout is None:
+        return Branch(name)
+    if commit is None:
+        return Branch(name, why="its tags and versions name no commit")
+    try:
+        return Branch(name, checkout.on_branch(commit, git.branch))
+    except ZkRollbackError as problem:
+        return Branch(name, why=str(problem).rstrip("."))
+
+
+def _owners(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> tuple[Owner, ...]:
+    """Those that show on the workloads, which are watched anyway."""
+    for _ in range(round(_SEEN_S / _TICK_S)):
+        seen = watch.snapshot().objects
+        if seen:
+            break
+        scene.clock.sleep(_TICK_S)
+    else:
+        return ()
+    objects: list[JsonObject] = [
+        item for name in ("deployments", "statefulsets", "daemonsets") for item in seen.get(name, ())
+    ]
+    ours = [item for item in objects if _is_of(item, scene.env.release)]
+    found = find_owners(ours, history.head.manager)
+    try:
+        return tuple(fetch_idle(scene.kube, owner) for owner in found)
+    except ClusterError:
+        return tuple(found)
+
+
+def _is_of(item: JsonObject, release: str) -> bool:
+    annotations = (item.get("metadata") or {}).get("annotations") or {}
+    return bool(annotations.get("meta.helm.sh/release-name") == release)
+
+
+def _queued(scene: Scene) -> tuple[QueuedDeploy, ...]:
+    """Runs of the deploy workflow that have not ended; none where GitHub is not asked or does not say."""
+    table = scene.env.github
+    if table is None or scene.request.through_github:
+        return ()
+    try:
+        token = choose_token(table, scene.variables)
+        api = GithubClient(table, token, scene.clock, patience_s=0, say=scene.display.status)
+        workflow = choose_workflow(api.pages("actions/workflows", "workflows"), table.workflow)
+        if workflow is None:
+            return ()
+        query = {"branch": table.branch, "per_page": _LOOKED_AT}
+        answer = api.get(f"actions/workflows/{workflow['id']}/runs", query)
+        return tuple(
+            QueuedDeploy(
+                url=run["html_url"], status=str(run["status"]).replace("_", " "), sha=run["head_sha"]
+            )
+            for run in answer["workflow_runs"]
+            if run["status"] != "completed"
+        )
+    except (ZkRollbackError, KeyError, TypeError):
+        return ()  # not told is not known; the bad commit itself is named all the same
