@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from .checklist.equivalence import EquivalenceCheck
+from .checklist.event_log import EventLog
 from .checklist.events import EventsCheck
 from .checklist.health import HealthCheck
 from .checklist.logs import LogsCheck
@@ -116,6 +117,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         EventsCheck(
             env=env,
             kube=kube,
+            log=EventLog(kube, env.namespace),
             since=since,
             owned=frozenset((each.kind, each.name) for each in map(identity, (*expected, *leftovers))),
             snapshot=watch.snapshot,

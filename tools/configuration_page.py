@@ -28,6 +28,7 @@ def render_page() -> str:
     for key, definition in (("identity", "Identity"), ("smoke", "Smoke"), ("health", "Health")):
         parts += _table(f"[environments.NAME.{key}]", schema["$defs"][definition], schema)
     parts += _table("[environments.NAME.logs]", schema["$defs"]["Logs"], schema)
+    parts += _table("[environments.NAME.events]", schema["$defs"]["Events"], schema)
     parts += _table("[environments.NAME.slack]", schema["$defs"]["Slack"], schema)
     parts.append(
         "`slack = false` switches Slack off; where nobody else is told, the item `notify` is WAIVED by "

@@ -29,6 +29,8 @@ _CHILDREN = {
     ("CronJob", "Job"): r"-\d+",
     ("CronJob", "Pod"): rf"-\d+-{_RANDOM}{{5}}",
 }
+# A claim of a StatefulSet: <template>-<its pod's name>.
+_CLAIM = r".+-{}-\d+"
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,16 @@ class LiveObjects:
     """The namespace's objects by kind and name; knows whose they are and whether they are well.
 
     ``objects`` maps plurals to raw items, as a Snapshot does; a plural that is missing was not read.
+    ``others`` are objects of other kinds, by (kind, name); None: there is none.
     """
 
-    def __init__(self, objects: Mapping[str, tuple[JsonObject, ...]]) -> None:
+    def __init__(
+        self,
+        objects: Mapping[str, tuple[JsonObject, ...]],
+        others: Mapping[tuple[str, str], JsonObject | None] | None = None,
+    ) -> None:
         """Index them."""
+        self._others = others or {}
         self._read = {kind for kind, plural in PLURALS.items() if plural in objects}
         self._by_name = {
             (kind, item["metadata"]["name"]): item
@@ -69,6 +77,9 @@ class LiveObjects:
             item = self._by_name.get((kind, name))
             if item is None:
                 # Gone, or of a kind that is not read: what is left is the name.
+                if kind == "PersistentVolumeClaim":
+                    sets = (re.escape(owner) for wanted, owner in owned if wanted == "StatefulSet")
+                    return any(re.fullmatch(_CLAIM.format(owner), name) for owner in sets)
                 return any(
                     name.startswith(owner) and re.fullmatch(pattern, name[len(owner) :])
                     for (owner_kind, child), pattern in _CHILDREN.items()
@@ -86,6 +97,9 @@ class LiveObjects:
 
     def recovered(self, group: EventGroup) -> str:
         """Why the object of an event needs no more worry; empty if it does, or if it is not known."""
+        if (group.kind, group.name) in self._others:
+            other = self._others[group.kind, group.name]
+            return "gone" if other is None else well(group.kind, other)
         if group.kind not in self._read:
             return ""
         item = self._by_name.get((group.kind, group.name))
@@ -125,6 +139,23 @@ class LiveObjects:
                 if controller is not None and self._well(owner["kind"], controller):
                     return "replaced"
         return ""
+
+
+def well(kind: str, item: JsonObject) -> str:
+    """Why an object that is neither workload nor pod needs no worry; empty if it does, or if unknown."""
+    status = item.get("status") or {}
+    true = {str(each.get("type")) for each in status.get("conditions") or () if each.get("status") == "True"}
+    if item["metadata"].get("deletionTimestamp"):
+        return "being deleted"
+    if kind == "Job" and "Complete" in true:
+        return "completed"
+    if kind == "HorizontalPodAutoscaler" and {"AbleToScale", "ScalingActive"} <= true:
+        return "scales now"
+    if kind == "PersistentVolumeClaim" and status.get("phase") == "Bound":
+        return "bound"
+    if kind == "PodDisruptionBudget" and status.get("currentHealthy", 0) >= status.get("desiredHealthy", 1):
+        return "healthy"
+    return ""
 
 
 def last_seen(event: JsonObject) -> datetime | None:

@@ -7,36 +7,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
-from ..domain.environment import Environment
-from ..domain.errors import ClusterError
+from ..domain.environment import Environment, Events
+from ..domain.errors import ClusterError, NotFound
 from ..domain.observation import History, JsonObject, Snapshot
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 from .commands import kubectl
-from .event_groups import (
-    PLURALS,
-    EventGroup,
-    LiveObjects,
-    by_time,
-    clock_time,
-    grouped,
-    is_conflict,
-    is_warning,
-    last_seen,
-    render_event,
-)
+from .event_groups import EventGroup, LiveObjects, clock_time, grouped, is_conflict, render_event
+from .event_log import SHOWN_LAST, EventLog, EventsRead
 from .workload import moment
 
-SHOWN_LAST = 20  # the runbook's tail -20
 SETTLE_S = 3.0
 _LOOKS = 6
 _READ_TIMEOUT_S = 5.0
+# Kinds that are not watched: where one of them has a warning, the object is read by itself.
+_OTHERS = {
+    "Job": "/apis/batch/v1/namespaces/{}/jobs/{}",
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers/{}",
+    "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims/{}",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets/{}",
+}
 
 # Reasons that mean harm while their object is there and not well. Sources: k8s.io/kubernetes
-# pkg/kubelet/events, the scheduler and the workload controllers. Other reasons are UNVERIFIED.
+# pkg/kubelet/events, the scheduler and the workload controllers. Other reasons are UNVERIFIED. The page
+# docs/events.md lists them.
 FAILURES = frozenset(
     {
         "BackOff",
@@ -71,7 +69,8 @@ class EventsSeen:
     """Events and the objects that they are about, raw.
 
     ``warnings`` are warnings from ``since`` on (and the BackOff of image pulls), ``last`` the last 20
-    events of all kinds and objects, ``total`` how many there are. ``objects`` is keyed by plural.
+    events of all kinds and objects, ``total`` how many there are. ``objects`` is keyed by plural, ``others``
+    by (kind, name).
     """
 
     since: datetime
@@ -79,6 +78,7 @@ class EventsSeen:
     last: tuple[JsonObject, ...]
     total: int
     objects: Mapping[str, tuple[JsonObject, ...]]
+    others: Mapping[tuple[str, str], JsonObject | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,16 +86,16 @@ class EventsCheck:
     """The runbook's line: kubectl get events --sort-by=.lastTimestamp | tail -20.
 
     ``since`` is when the rollback began (verify-only: when the head was deployed), server time. ``owned``
-    names the release's own objects as (kind, name), or gives them when asked; pods and ReplicaSets are
-    found through their owners. ``snapshot`` gives the namespace's objects (the engine's, shared); without
-    it they are listed.
+    names the release's own objects as (kind, name); pods and ReplicaSets are found through their owners.
+    ``snapshot`` gives the namespace's objects (the engine's, shared), ``log`` its events.
     """
 
     env: Environment
     kube: Kube
+    log: EventLog
     since: datetime
-    owned: frozenset[tuple[str, str]] | Callable[[], frozenset[tuple[str, str]]]
-    snapshot: Callable[[], Snapshot] | None = None
+    owned: frozenset[tuple[str, str]]
+    snapshot: Callable[[], Snapshot]
     settle_s: float = SETTLE_S
     id: str = field(default="events", init=False)
     title: str = field(default="Check for failed Kubernetes events", init=False)
@@ -122,43 +122,41 @@ class EventsCheck:
         """
         seen = self._look()
         for _ in range(_LOOKS if self.settle_s else 0):
-            if not _open_groups(seen, self._owned()):
+            if not _open_groups(seen, self.owned, self.env.events):
                 break
             threading.Event().wait(self.settle_s / _LOOKS)
             seen = self._look()
         return seen
 
     def _look(self) -> EventsSeen:
-        events = by_time(
-            self.kube.list(f"/api/v1/namespaces/{self.env.namespace}/events", timeout_s=_READ_TIMEOUT_S)
-        )
-        return parse_events(events, self._objects(), self._from)
+        read = self.log.read(self._from)
+        snapshot = self.snapshot()
+        if "pods" not in snapshot.objects:
+            raise snapshot.errors.get("pods") or ClusterError("The pods have not been read yet.")
+        seen = events_seen(read, snapshot.objects, self._from)
+        wanted = {
+            (group.kind, group.name)
+            for group in _concerning(seen, self.owned)
+            if group.kind in _OTHERS and group.reason not in self.env.events.harmless
+        }
+        return replace(seen, others=self._others(wanted))
+
+    def _others(self, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], JsonObject | None]:
+        """The objects of kinds that are not watched; what cannot be read is left out, and stays open."""
+        found: dict[tuple[str, str], JsonObject | None] = {}
+        for kind, name in sorted(wanted):
+            path = _OTHERS[kind].format(self.env.namespace, quote(name, safe=""))
+            try:
+                found[kind, name] = self.kube.get(path, timeout_s=_READ_TIMEOUT_S)
+            except NotFound:
+                found[kind, name] = None
+            except ClusterError:
+                continue
+        return found
 
     @property
     def _from(self) -> datetime:
-        return self.since + timedelta(seconds=self.env.events_grace_s)
-
-    def _owned(self) -> frozenset[tuple[str, str]]:
-        return self.owned() if callable(self.owned) else self.owned
-
-    def _objects(self) -> Mapping[str, tuple[JsonObject, ...]]:
-        if self.snapshot is not None:
-            snapshot = self.snapshot()
-            if "pods" not in snapshot.objects:
-                raise snapshot.errors.get("pods") or ClusterError("The pods have not been read yet.")
-            return snapshot.objects
-        objects = {}
-        for plural in PLURALS.values():
-            group = "/api/v1" if plural == "pods" else "/apis/apps/v1"
-            try:
-                objects[plural] = self.kube.list(
-                    f"{group}/namespaces/{self.env.namespace}/{plural}", timeout_s=_READ_TIMEOUT_S
-                )
-            except ClusterError:
-                # Without the others an event about them stays open; without pods nothing can be said.
-                if plural == "pods":
-                    raise
-        return objects
+        return self.since + timedelta(seconds=self.env.events.grace_s)
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - one reading, no clock
         """FAIL on a known failure, UNVERIFIED on an unknown reason; what was overcome only stands there."""
@@ -167,39 +165,33 @@ class EventsCheck:
             return Pending(observed="The events are being read", seen=False)
         if sample.error is not None:
             return Verdict(word=Word.UNVERIFIED, observed=f"The events could not be judged: {sample.error}")
-        return judge_events(sample.value, self._owned())
+        return judge_events(sample.value, self.owned, self.env.events)
 
 
-def parse_events(
-    events: list[JsonObject], objects: Mapping[str, tuple[JsonObject, ...]], since: datetime
+def events_seen(
+    read: EventsRead, objects: Mapping[str, tuple[JsonObject, ...]], since: datetime
 ) -> EventsSeen:
-    """What is kept of all events (oldest first); API times are often whole seconds, so ``since`` is too."""
-    start = since.replace(microsecond=0)
-    return EventsSeen(
-        since=start,
-        warnings=tuple(
-            event
-            for event in events
-            if is_warning(event) and ((at := last_seen(event)) is None or at >= start)
-        ),
-        last=tuple(events[-SHOWN_LAST:]),
-        total=len(events),
-        objects=objects,
-    )
+    """What was read of the events, with the objects; API times are often whole seconds, so is ``since``."""
+    return EventsSeen(since.replace(microsecond=0), read.warnings, read.last, read.total, objects)
 
 
-def judge_events(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> Verdict:
+def judge_events(
+    seen: EventsSeen,
+    owned: frozenset[tuple[str, str]],
+    policy: Events = Events(),  # noqa: B008 - frozen
+) -> Verdict:
     """The verdict on warnings about the release's objects, by reason and by what became of the object."""
-    live = LiveObjects(seen.objects)
-    groups = _concerning(seen, live, owned)
-    still_open = [group for group in groups if not live.recovered(group)]
-    failures = [group for group in still_open if group.reason in FAILURES]
-    shown, since = _events_evidence(seen, groups, live), moment(seen.since)
+    live = LiveObjects(seen.objects, seen.others)
+    groups = _concerning(seen, owned)
+    still_open = [group for group in groups if not _settled(group, live, policy)]
+    failures = [group for group in still_open if group.reason in {*FAILURES, *policy.harmful}]
+    shown, since = _events_evidence(seen, groups, live, policy), moment(seen.since)
     if failures:
         return Verdict(word=Word.FAIL, observed=_said(failures, "in trouble"), evidence=shown)
     if still_open:
         said = _said(still_open, "with a warning whose reason this tool does not know")
-        return Verdict(word=Word.UNVERIFIED, observed=said, evidence=shown)
+        hint = "; if this reason is known to you, name it in events.harmless or events.harmful"
+        return Verdict(word=Word.UNVERIFIED, observed=said + hint, evidence=shown)
     if groups:
         said = (
             f"Every object that had a warning is well again or gone; warnings since {since}: "
@@ -210,14 +202,18 @@ def judge_events(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> Verdict
     return Verdict(word=Word.PASS, observed=said, evidence=shown)
 
 
-def _open_groups(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> bool:
+def _settled(group: EventGroup, live: LiveObjects, policy: Events) -> str:
+    """Why this needs no more worry; empty if it does."""
+    return "harmless" if group.reason in policy.harmless else live.recovered(group)
+
+
+def _open_groups(seen: EventsSeen, owned: frozenset[tuple[str, str]], policy: Events) -> bool:
+    live = LiveObjects(seen.objects, seen.others)
+    return any(not _settled(group, live, policy) for group in _concerning(seen, owned))
+
+
+def _concerning(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> tuple[EventGroup, ...]:
     live = LiveObjects(seen.objects)
-    return any(not live.recovered(group) for group in _concerning(seen, live, owned))
-
-
-def _concerning(
-    seen: EventsSeen, live: LiveObjects, owned: frozenset[tuple[str, str]]
-) -> tuple[EventGroup, ...]:
     groups = grouped(event for event in seen.warnings if not is_conflict(event))
     return tuple(group for group in groups if live.belongs(group.kind, group.name, owned))
 
@@ -233,12 +229,12 @@ def _said(groups: list[EventGroup], what: str) -> str:
 
 
 def _events_evidence(
-    seen: EventsSeen, groups: tuple[EventGroup, ...], live: LiveObjects
+    seen: EventsSeen, groups: tuple[EventGroup, ...], live: LiveObjects, policy: Events
 ) -> tuple[Evidence, ...]:
     rows = [("now", "type", "reason", "object", "count", "first", "last", "message")]
     rows += [
         (
-            live.recovered(group) or "OPEN",
+            _settled(group, live, policy) or "OPEN",
             group.type,
             group.reason,
             f"{group.kind.lower()}/{group.name}",

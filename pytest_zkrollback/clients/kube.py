@@ -78,6 +78,13 @@ class KubeClient:
         """All items of a list, in pages of 500; a continue token that expired (410) starts it again."""
         return self._pages(self._call("GET", path, query, timeout_s))[0]
 
+    def pages(
+        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> Iterator[tuple[JsonObject, ...]]:
+        """The same page by page; an expired continue token (410) is for the caller to begin again."""
+        for items, _ in self._each_page(self._call("GET", path, query, timeout_s)):
+            yield items
+
     def list_metadata(
         self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
     ) -> tuple[JsonObject, ...]:
@@ -171,25 +178,32 @@ class KubeClient:
         return Call(method, path, query or {}, timeout_s, end_s, headers, data)
 
     def _pages(self, call: Call) -> tuple[tuple[JsonObject, ...], str]:
-        items: list[JsonObject] = []
+        while True:
+            items: list[JsonObject] = []
+            version, begun = "", False
+            try:
+                for found, newest in self._each_page(call):
+                    items += found
+                    version, begun = newest, True
+            except BadAnswer as error:
+                if error.status != http.client.GONE or not begun:
+                    raise
+                continue
+            return tuple(items), version
+
+    def _each_page(self, call: Call) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
+        """Items and resourceVersion, page by page."""
         query = {"limit": str(PAGE_SIZE), **call.query}
         token = ""
         while True:
-            page_query = query | ({"continue": token} if token else {})
-            try:
-                page = self._json(replace(call, query=page_query))
-            except BadAnswer as error:
-                if error.status != http.client.GONE or not token:
-                    raise
-                items, token = [], ""
-                continue
+            page = self._json(replace(call, query=query | ({"continue": token} if token else {})))
             found, metadata = page.get("items"), page.get("metadata")
             if not isinstance(metadata, dict) or not isinstance(found, list | None):
                 raise BadAnswer(f"The API server answered GET {call.path} with something that is no list.")
-            items += found or ()
+            yield tuple(found or ()), str(metadata.get("resourceVersion") or "")
             token = str(metadata.get("continue") or "")
             if not token:
-                return tuple(items), str(metadata.get("resourceVersion") or "")
+                return
 
     def _json(self, call: Call) -> JsonObject:
         raw = self._wire.body(self._wire.open(call), call)

@@ -78,6 +78,18 @@ class Logs(_Table):
         return patterns
 
 
+class Events(_Table):
+    """The runbook's look at the events; docs/events.md lists the reasons that are known."""
+
+    grace_s: float = Field(default=0, ge=0, le=3600, description="judge events from this long after helm")
+    harmful: tuple[str, ...] = Field(
+        default=(), description="more reasons that are red while their object is not well"
+    )
+    harmless: tuple[str, ...] = Field(
+        default=(), description="reasons that only stand in the evidence, whatever became of the object"
+    )
+
+
 class Slack(_Table):
     """Where the team hears of it: an incoming webhook, or a channel by a bot's token."""
 
@@ -231,9 +243,7 @@ class Environment(_Table):
         default=(),
         description="whose additions to pod templates, ConfigMaps and Secrets are no drift, besides helm's",
     )
-    events_grace_s: float = Field(
-        default=0, ge=0, le=3600, description="judge events from this long after helm"
-    )
+    events: Events = Field(default=Events(), description="the runbook's look at the events")
     slack: Slack | Literal[False] = Field(
         default=Slack(), description="false: Slack is not told; if nobody else is, notify is WAIVED"
     )

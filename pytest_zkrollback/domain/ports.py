@@ -119,6 +119,14 @@ class Kube(Protocol):
     ) -> tuple[JsonObject, ...]:
         """All items of a list, page by page."""
 
+    def pages(
+        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> Iterator[tuple[JsonObject, ...]]:
+        """The same page by page, so that a long list is never held whole.
+
+        A continue token that expired meanwhile is a BadAnswer with status 410: begin again.
+        """
+
     def list_metadata(
         self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
     ) -> tuple[JsonObject, ...]:

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.checklist.event_groups import by_time, last_seen
-from pytest_zkrollback.checklist.events import FAILURES, EventsCheck, EventsSeen, judge_events, parse_events
-from pytest_zkrollback.domain.environment import Environment
-from pytest_zkrollback.domain.errors import Forbidden
+from pytest_zkrollback.checklist.event_log import EventLog
+from pytest_zkrollback.checklist.events import FAILURES, EventsCheck, EventsSeen, events_seen, judge_events
+from pytest_zkrollback.domain.environment import Environment, Events
+from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound
 from pytest_zkrollback.domain.observation import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
 
@@ -60,6 +63,53 @@ RECORDED = {
     "unschedulable--8-after-upgrade": Word.FAIL,
     "unschedulable--9-after-rollback": Word.PASS,
 }
+
+
+class FakeKube:
+    """Answers lists of events, filtered as the server does it, and single objects; fails on any other call."""
+
+    def __init__(self, events: object = (), page: int = 500, **objects: object) -> None:
+        self.events, self.page, self.objects = events, page, objects
+        self.asked: list[str] = []
+
+    def pages(self, path, query=None, timeout_s=5.0):
+        assert path == "/api/v1/namespaces/ns/events"
+        selector = (query or {}).get("fieldSelector", "")
+        self.asked.append(f"{path} {selector}".strip())
+        answer = self.events
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if isinstance(answer, Exception):
+            raise answer
+        wanted = {
+            "": lambda one: True,
+            "type!=Normal": lambda one: one["type"] != "Normal",
+            "type=Normal,reason=BackOff": lambda one: (one["type"], one["reason"]) == ("Normal", "BackOff"),
+        }[selector]
+        found = [one for one in answer if wanted(one)]
+        for start in range(0, max(len(found), 1), self.page):
+            yield tuple(found[start : start + self.page])
+
+    def get(self, path, query=None, timeout_s=5.0):
+        self.asked.append(path)
+        answer = self.objects[path.rpartition("/")[2].replace("-", "_")]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+WELL = Snapshot(SINCE, {"pods": (), "replicasets": (), "deployments": ()})
+
+
+def check(kube: FakeKube, **more: Any) -> EventsCheck:
+    usual = {"env": ENV, "since": SINCE, "owned": OWNED, "snapshot": lambda: WELL}
+    return EventsCheck(kube=kube, log=EventLog(kube, "ns"), **{**usual, **more})  # type: ignore[arg-type]
+
+
+def parse_events(events: list[JsonObject], objects: object, since: datetime) -> EventsSeen:
+    """As a check reads them from an API server that holds these."""
+    read = EventLog(FakeKube(events=tuple(events)), "ns").read(since)  # type: ignore[arg-type]
+    return events_seen(read, objects, since)  # type: ignore[arg-type]
 
 
 def recorded(name: str) -> tuple[EventsSeen, JsonObject]:
@@ -318,34 +368,15 @@ def test_never_green_while_a_pod_of_ours_is_in_trouble(
     assert judge_events(given_, OWNED).word is expected
 
 
-class FakeKube:
-    """Answers lists; fails on any other call."""
-
-    def __init__(self, **answers: object) -> None:
-        self.answers = answers
-        self.asked: list[str] = []
-
-    def list(self, path: str, query: object = None, timeout_s: float = 5) -> tuple[JsonObject, ...]:
-        plural = path.rpartition("/")[2]
-        self.asked.append(path)
-        answer = self.answers[plural]
-        if isinstance(answer, list):
-            answer = answer.pop(0) if len(answer) > 1 else answer[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer  # type: ignore[return-value]
-
-
-def check(kube: FakeKube, **more: object) -> EventsCheck:
-    return EventsCheck(env=ENV, kube=kube, since=SINCE, owned=OWNED, **more)  # type: ignore[arg-type]
-
-
 def judged(one: EventsCheck, *samples: Sample) -> Verdict | Pending:
     return one.judge(History(samples=samples, since=SINCE, judged_from=SINCE), SINCE)
 
 
-def test_reads_events_and_objects_once_where_all_is_well() -> None:
-    kube = FakeKube(events=(), pods=(), replicasets=(), deployments=(), statefulsets=(), daemonsets=())
+ALL = "/api/v1/namespaces/ns/events"
+
+
+def test_reads_events_once_where_all_is_well() -> None:
+    kube = FakeKube()
     one = check(kube)
     verdict = judged(one, Sample(SINCE, one.observe()))
     assert verdict == Verdict(
@@ -353,35 +384,58 @@ def test_reads_events_and_objects_once_where_all_is_well() -> None:
         observed="No warning about the release since 2026-11-23 10:00:00 UTC (0 events in the namespace).",
         evidence=verdict.evidence,
     )
-    assert kube.asked == [
-        "/api/v1/namespaces/ns/events",
-        "/api/v1/namespaces/ns/pods",
-        "/apis/apps/v1/namespaces/ns/replicasets",
-        "/apis/apps/v1/namespaces/ns/deployments",
-        "/apis/apps/v1/namespaces/ns/statefulsets",
-        "/apis/apps/v1/namespaces/ns/daemonsets",
-    ]
+    assert kube.asked == [ALL]
 
 
-def test_looks_again_while_a_pod_is_still_settling() -> None:
-    kube = FakeKube(
-        events=(event(),),
-        pods=[(pod(),), (pod(ready=True),)],
-        replicasets=(replicaset(),),
-        deployments=(),
-        statefulsets=(),
-        daemonsets=(),
+def test_looks_again_while_a_pod_is_still_settling_and_asks_for_warnings_alone() -> None:
+    pods = [(pod(),), (pod(ready=True),)]
+    kube = FakeKube(events=(event(), event("Pulled", type_="Normal")))
+    one = check(
+        kube,
+        settle_s=0.06,
+        snapshot=lambda: Snapshot(SINCE, {"pods": pods.pop(0), "replicasets": (replicaset(),)}),
     )
-    one = check(kube, settle_s=0.06)
-    assert judged(one, Sample(SINCE, one.observe())).word is Word.PASS
+    seen_ = one.observe()
+    assert judged(one, Sample(SINCE, seen_)).word is Word.PASS
+    assert (len(seen_.last), seen_.total) == (2, 2)
+    assert kube.asked == [ALL, f"{ALL} type!=Normal", f"{ALL} type=Normal,reason=BackOff"]
 
 
-def test_uses_the_shared_snapshot_instead_of_lists() -> None:
+def test_an_objects_state_comes_from_the_shared_snapshot() -> None:
     snapshot = Snapshot(at=SINCE, objects={"pods": (pod(),), "replicasets": (replicaset(),)})
     kube = FakeKube(events=(event(),))
     one = check(kube, snapshot=lambda: snapshot, settle_s=0)
     assert judged(one, Sample(SINCE, one.observe())).word is Word.FAIL
-    assert kube.asked == ["/api/v1/namespaces/ns/events"]
+    assert kube.asked == [ALL]
+
+
+def test_fault_51_ten_thousand_events_are_read_page_by_page_and_few_are_kept() -> None:
+    old = [event(after_s=-100, name=f"old-{number}") for number in range(4_000)]
+    normal = [event("Pulled", name=f"n-{number}", type_="Normal") for number in range(5_990)]
+    image = event(type_="Normal", message="Back-off pulling image", after_s=7)
+    new = [event("Unhealthy", after_s=number) for number in range(9)]
+    every = [*normal, *old, image, *new]
+    for number, each in enumerate(every):
+        each["metadata"] |= {"uid": f"u{number}", "name": f"e{number}"}
+    kube = FakeKube(events=every)
+    kube.events = tuple(every)
+    one = check(kube, settle_s=0, snapshot=lambda: Snapshot(SINCE, {"pods": (pod(),)}))
+    seen_ = one.observe()
+    assert (seen_.total, len(seen_.warnings), len(seen_.last)) == (10_000, 10, 20)
+    verdict = judged(one, Sample(SINCE, seen_))
+    assert verdict.word is Word.FAIL
+    assert [line.split()[1:5] for line in verdict.evidence[0].text.splitlines()[1:]] == [
+        ["Normal", "BackOff", "pod/web-7849bc568d-wk76f", "1"],
+        ["Warning", "Unhealthy", "pod/web-7849bc568d-wk76f", "9"],
+    ]
+
+
+def test_a_continue_token_that_expires_begins_the_list_again_once() -> None:
+    gone = BadAnswer("Too old.", status=410)
+    one = check(FakeKube(events=[gone, (event(),)]), settle_s=0)
+    assert one.observe().total == 1
+    with pytest.raises(BadAnswer):
+        check(FakeKube(events=[gone, gone, (event(),)])).observe()
 
 
 def test_fault_7_forbidden_is_unverified() -> None:
@@ -396,27 +450,102 @@ def test_fault_7_forbidden_is_unverified() -> None:
 
 def test_unreadable_pods_are_unverified_and_unreadable_others_leave_the_event_open() -> None:
     refused = Forbidden("no", verb="list", resource="x")
-    lists = {"replicasets": (replicaset(),), "deployments": refused, "statefulsets": (), "daemonsets": ()}
     with pytest.raises(Forbidden):
-        check(FakeKube(events=(), pods=refused, **lists)).observe()
-    with pytest.raises(Forbidden):
-        check(FakeKube(events=()), snapshot=lambda: Snapshot(SINCE, {}, {"pods": refused})).observe()
+        check(FakeKube(), snapshot=lambda: Snapshot(SINCE, {}, {"pods": refused})).observe()
     deployment_event = event("ReplicaSetCreateError", "web", kind="Deployment")
-    one = check(FakeKube(events=(deployment_event,), pods=(), **lists), settle_s=0)
+    snapshot = Snapshot(SINCE, {"pods": ()}, {"deployments": refused})
+    one = check(FakeKube(events=(deployment_event,)), snapshot=lambda: snapshot, settle_s=0)
     assert judged(one, Sample(SINCE, one.observe())).word is Word.FAIL
 
 
-def test_events_before_the_grace_do_not_count() -> None:
-    kube = FakeKube(events=(event(after_s=10),), pods=(pod(),))
-    env = ENV.model_copy(update={"events_grace_s": 30})
-    one = EventsCheck(
-        env=env,
-        kube=kube,  # type: ignore[arg-type]
-        since=SINCE,
-        owned=lambda: OWNED,
-        snapshot=lambda: Snapshot(SINCE, {"pods": (pod(),), "replicasets": (replicaset(),)}),
-        settle_s=0,
+def conditions(**types: str) -> JsonObject:
+    found = [{"type": key, "status": value} for key, value in types.items()]
+    return {"metadata": {}, "status": {"conditions": found}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "reason", "live", "expected"),
+    [
+        ("Job", "migrate", "BackoffLimitExceeded", conditions(Complete="True"), Word.PASS),
+        ("Job", "migrate", "BackoffLimitExceeded", conditions(Failed="True"), Word.FAIL),
+        ("Job", "migrate", "BackoffLimitExceeded", NotFound("none"), Word.PASS),
+        ("Job", "migrate", "BackoffLimitExceeded", Forbidden("no", verb="get", resource="jobs"), Word.FAIL),
+        (
+            "HorizontalPodAutoscaler",
+            "web",
+            "FailedGetResourceMetric",
+            conditions(AbleToScale="True", ScalingActive="True"),
+            Word.PASS,
+        ),
+        (
+            "HorizontalPodAutoscaler",
+            "web",
+            "FailedGetResourceMetric",
+            conditions(AbleToScale="True", ScalingActive="False"),
+            Word.UNVERIFIED,
+        ),
+        (
+            "PersistentVolumeClaim",
+            "data-db-0",
+            "ProvisioningFailed",
+            {"metadata": {}, "status": {"phase": "Bound"}},
+            Word.PASS,
+        ),
+        (
+            "PersistentVolumeClaim",
+            "data-db-0",
+            "ProvisioningFailed",
+            {"metadata": {}, "status": {"phase": "Pending"}},
+            Word.FAIL,
+        ),
+        (
+            "PodDisruptionBudget",
+            "web",
+            "CalculateExpectedPodCountFailed",
+            {"metadata": {}, "status": {"currentHealthy": 2, "desiredHealthy": 1}},
+            Word.PASS,
+        ),
+    ],
+)
+def test_kinds_that_are_not_watched_are_read_one_by_one(kind, name, reason, live, expected) -> None:
+    owned = frozenset(
+        {("Job", "migrate"), ("HorizontalPodAutoscaler", "web"), ("PodDisruptionBudget", "web")}
     )
+    owned |= {("StatefulSet", "db")}
+    kube = FakeKube(events=(event(reason, name, kind=kind),), **{name.replace("-", "_"): live})
+    one = check(kube, owned=owned, settle_s=0)
+    assert one.judge(History((Sample(SINCE, one.observe()),), since=SINCE), SINCE).word is expected
+    assert len(kube.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason", "expected"),
+    [
+        (Events(harmless=("Martian",)), "Martian", Word.PASS),
+        (Events(harmless=("BackOff",)), "BackOff", Word.PASS),
+        (Events(harmful=("Martian",)), "Martian", Word.FAIL),
+        (Events(harmful=("Other",)), "Martian", Word.UNVERIFIED),
+    ],
+)
+def test_the_configuration_extends_the_list_of_reasons(policy, reason, expected) -> None:
+    verdict = judge_events(seen(event(reason), pods=(pod(),)), OWNED, policy)
+    assert verdict.word is expected
+    if expected is Word.PASS:
+        assert verdict.evidence[0].text.splitlines()[1].startswith("harmless  Warning")
+    if expected is Word.UNVERIFIED:
+        assert verdict.observed.endswith("name it in events.harmless or events.harmful")
+
+
+def test_the_page_lists_every_reason_that_is_known() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+    rows = re.findall(r"^\| (`.*`) \|", page, re.MULTILINE)
+    assert sorted(" ".join(rows).replace("`", "").replace(",", "").split()) == sorted(FAILURES)
+
+
+def test_events_before_the_grace_do_not_count() -> None:
+    env = ENV.model_copy(update={"events": Events(grace_s=30)})
+    snapshot = Snapshot(SINCE, {"pods": (pod(),), "replicasets": (replicaset(),)})
+    one = check(FakeKube(events=(event(after_s=10),)), env=env, snapshot=lambda: snapshot, settle_s=0)
     assert judged(one, Sample(SINCE, one.observe())).word is Word.PASS
 
 
