@@ -10,6 +10,8 @@ from datetime import datetime
 from ..domain.observation import JsonObject
 
 _KEPT_MATCHES = 50
+# What a kubelet sends, with status 200, instead of a log that it no longer has (recorded).
+_LOST = re.compile(r"unable to retrieve container logs for \S+")
 _KEPT_LINE_CHARACTERS = 2000
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d) ?")
 
@@ -79,6 +81,11 @@ class LogReading:
                 if len(self.matches) < _KEPT_MATCHES:
                     offset = len(line) - len(rest)
                     self.matches.append(shortened(line, offset + found.start()))
+
+
+def is_lost(text: str) -> bool:
+    """Whether the kubelet says in the log's place that it no longer has it."""
+    return _LOST.fullmatch(text.strip()) is not None
 
 
 def stamped(line: str) -> tuple[datetime | None, str]:

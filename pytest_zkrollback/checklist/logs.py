@@ -18,6 +18,7 @@ from .log_lines import (
     LogReading,
     LogsSeen,
     WantedLog,
+    is_lost,
     shortened,
     stamped,
     wanted_logs,
@@ -129,6 +130,9 @@ class LogsCheck:
                 text = self._text(one, query, timeout_s)
             except ClusterError as error:
                 troubles.append(f"{what} could not be read: {error}")
+                continue
+            if is_lost(text):
+                troubles.append(f"{what} could not be read: {text.strip()}")
                 continue
             if _size_bytes(text) >= LIMIT_BYTES:
                 troubles.append(f"{what} is longer than {LIMIT_BYTES} bytes and was read up to there only")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -318,6 +320,85 @@ def test_a_slow_log_does_not_hold_the_others_up() -> None:
         Word.UNVERIFIED,
         "The log of slow/app is not known: not read within 0.1 s.",
     )
+
+
+# Moment of each recording -> what the logs of the pods that are there then have to say. None: all is well.
+RECORDINGS = json.loads((Path(__file__).parent / "recordings_logs.json").read_text())
+BAD = "bad line"
+RECORDED = {
+    "crashloop-exit3--0-before": None,
+    "crashloop-exit3--1-Error": BAD,
+    "crashloop-exit3--2-CrashLoopBackOff": BAD,
+    "crashloop-exit3--3-restarts2": BAD,
+    "crashloop-exit3--8-after-upgrade": BAD,
+    "crashloop-exit3--9-after-rollback": None,
+    "createcontainerconfigerror--0-before": None,
+    "createcontainerconfigerror--1-CreateContainerConfigError": "still waiting (CreateContainerConfigError)",
+    "createcontainerconfigerror--8-after-upgrade": "still waiting (CreateContainerConfigError)",
+    "createcontainerconfigerror--9-after-rollback": None,
+    "errimagepull-notfound--0-before": None,
+    "errimagepull-notfound--1-ErrImagePull": "still waiting (ErrImagePull)",
+    "errimagepull-notfound--2-ImagePullBackOff": "still waiting (ImagePullBackOff)",
+    "errimagepull-notfound--8-after-upgrade": "still waiting (ImagePullBackOff)",
+    "errimagepull-notfound--9-after-rollback": None,
+    "failedmount-secret--0-before": None,
+    "failedmount-secret--1-NotReady10": "still waiting (ContainerCreating)",
+    "failedmount-secret--8-after-upgrade": "still waiting (ContainerCreating)",
+    "failedmount-secret--9-after-rollback": None,
+    "oomkilled--0-before": None,
+    # The kubelet answered 200, and no log: the container was removed just then.
+    "oomkilled--1-OOMKilled": "its log before the restart could not be read: unable to retrieve",
+    "oomkilled--2-CrashLoopBackOff": "still waiting (CrashLoopBackOff)",
+    "oomkilled--8-after-upgrade": "still waiting (CrashLoopBackOff)",
+    "oomkilled--9-after-rollback": None,
+    "readiness-503--0-before": None,
+    "readiness-503--1-NotReady10": None,
+    "readiness-503--8-after-upgrade": None,
+    "readiness-503--9-after-rollback": None,
+    "rollout-ok--0-before": None,
+    "rollout-ok--1-Ready": None,
+    "rollout-ok--8-after-upgrade": None,
+    "rollout-ok--9-after-rollback": None,
+    "unschedulable--0-before": None,
+    "unschedulable--1-Unschedulable": "still waiting (not created)",
+    "unschedulable--8-after-upgrade": "still waiting (not created)",
+    "unschedulable--9-after-rollback": None,
+}
+
+
+class RecordedKube:
+    """A real kubelet's pods, logs and refusals (recorded without the lines' times)."""
+
+    def __init__(self, moment: JsonObject) -> None:
+        self.moment = moment
+
+    def list(self, path: str, query: object, timeout_s: float) -> tuple[JsonObject, ...]:
+        return tuple(self.moment["pods"])
+
+    def text(self, path: str, query: dict[str, str], timeout_s: float, limit_bytes: int) -> str:
+        pod_name = path.split("/")[-2]
+        text = self.moment["logs"][f"{pod_name}/{'previous' if 'previous' in query else 'current'}"]
+        if text.startswith("Error from server (BadRequest): "):
+            raise BadAnswer(text.strip(), status=400)
+        assert not text.lower().startswith("error")
+        return text
+
+
+def test_every_recorded_moment_has_its_expected_verdict() -> None:
+    assert set(RECORDED) == set(RECORDINGS)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_logs_get_the_expected_verdict(name: str) -> None:
+    kube, expected = RecordedKube(RECORDINGS[name]), RECORDED[name]
+    since = datetime.fromisoformat(RECORDINGS[name]["since"])
+    one = LogsCheck(env=environment(), kube=kube, since=since)  # type: ignore[arg-type]
+    verdict = one.judge(History((Sample(since, one.observe()),), since), since)
+    assert isinstance(verdict, Verdict)
+    assert verdict.word is (
+        Word.PASS if expected is None else Word.FAIL if expected is BAD else Word.UNVERIFIED
+    ), verdict.observed
+    assert (expected or "no bad one among") in verdict.observed
 
 
 def test_the_words_around_it() -> None:
