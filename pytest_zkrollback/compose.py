@@ -158,7 +158,7 @@ def _rolled_away(scene: Scene, history: ReleaseHistory, revision: int) -> bool:
 
 
 def _show(scene: Scene, line: str) -> None:
-    scene.display.status(f"smoke: {scene.redactor.text(line)}")
+    scene.display.status(f"smoke: {line}")
 
 
 def find_leftovers(

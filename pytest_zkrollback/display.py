@@ -23,8 +23,18 @@ _REFRESH_PER_S = 8
 class Display:
     """Draws the record that ``fetch`` gives; every text has passed the redactor before."""
 
-    def __init__(self, fetch: Callable[[], Record], clock: Clock, stream: IO[str]) -> None:
-        """``stream`` is the real terminal (pytest's capture is off in the runtestloop wrapper)."""
+    def __init__(
+        self,
+        fetch: Callable[[], Record],
+        clock: Clock,
+        stream: IO[str],
+        clean: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        """``stream`` is the real terminal (pytest's capture is off in the runtestloop wrapper).
+
+        ``clean`` takes secrets out of what :meth:`status` is told.
+        """
+        self._clean = clean
         self._fetch = fetch
         self._clock = clock
         self._stream = stream
@@ -71,8 +81,8 @@ class Display:
                 self._live.start()
 
     def status(self, text: str) -> None:
-        """One line about what is going on now (redacted by the caller)."""
-        text = inert_line(text)  # a script's own words: no escape sequence reaches the terminal
+        """One line about what is going on now."""
+        text = inert_line(self._clean(text))  # a script's own words: no escape sequence reaches the terminal
         self._status = text
         if self._live is None:
             self._line(text)

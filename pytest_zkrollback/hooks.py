@@ -21,11 +21,13 @@ from .github.guards import GUARD_IDS as GITHUB_GUARDS
 from .items import WorkloadItem, is_ours
 from .options import parse_request
 from .page import complete_page
-from .record.redaction import RedactingFilter
+from .record.redaction import RedactingFilter, Redactor
+from .record.store import replace_file
 from .record.terminal import render_last_lines
 from .relay import Relay
 from .rollback.guards import GUARD_IDS
 from .run import Run
+from .terminal_stream import guard_streams
 
 _BY_FUNCTION = {
     "test_preflight": "preflight",
@@ -67,13 +69,16 @@ def sentence_without_environment(config: pytest.Config) -> str:
 class Session:
     """One session with an environment: collects our items, runs the run once, reports its verdicts."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, redactor: Redactor) -> None:
         """Validate options and configuration (pytest.UsageError); neutralise what would run things twice."""
         option = config.option
+        guard_streams(redactor.text)  # before anything is said, even about a mistake on the command line
         self.request = parse_request(option)
         _refuse_partial_sessions(option)
         try:
-            self.run = Run.create(self.request, config.rootpath, _command_line(config), Relay(config.hook))
+            self.run = Run.create(
+                self.request, config.rootpath, _command_line(config), Relay(config.hook), redactor
+            )
         except UsageProblem as problem:
             raise pytest.UsageError(str(problem)) from None
         self.checklist_ids = self.run.checklist_ids
@@ -109,6 +114,7 @@ class Session:
         if not self._collect_only:
             self._check_collection(session)
             self._ran = True
+            guard_streams(self.run.redactor.text)
             self.run.execute(frozenset(_item_id(item) for item in session.items))
             self._add_workloads(session)
         return (yield)
@@ -166,9 +172,10 @@ class Session:
             report.longrepr = self.run.redactor.text(report.longreprtext)
         found = next((entry for entry in self.run.redacted.items if entry.id == _item_id(item)), None)
         if found is not None and report.when == "call":
-            vars(report).update(
-                zkrollback_word=str(found.verdict or "UNVERIFIED"), zkrollback_title=found.title
-            )
+            word = str(found.verdict or "UNVERIFIED")
+            vars(report).update(zkrollback_word=word, zkrollback_title=found.title)
+            # For a --junitxml of the user's: its cases carry pytest's names and outcomes.
+            item.user_properties[:] = [("zkrollback_title", found.title), ("zkrollback_verdict", word)]
             if report.failed and call.excinfo is not None:
                 report.longrepr = str(call.excinfo.value)  # the text alone: no crash line, no "Failed:"
             if found.started_at and found.finished_at:
@@ -218,7 +225,11 @@ class Session:
         except OSError as error:  # a full disk under pytest-html; the record has its own way out
             self.run.store.note(f"pytest-html could not write its page: {error}")
             result = None
+        guard_streams(self.run.redactor.text)
+        self._clean_users_junit(session.config)
         if not self._ran:
+            if not self._collect_only:
+                self.run.store.html_path.unlink(missing_ok=True)  # pytest-html's page of a run that was none
             if not self._collect_only and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED  # somebody ended the session: nothing ran
             return result
@@ -231,6 +242,19 @@ class Session:
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = _EXIT.get(str(record.outcome), 1)
         return result
+
+    def _clean_users_junit(self, config: pytest.Config) -> None:
+        """pytest's own --junitxml also holds what did not pass our reports, such as an internal error."""
+        path = getattr(config.option, "xmlpath", None)
+        if not path or self._collect_only:
+            return
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            clean = self.run.redactor.text(text)
+            if clean != text:
+                replace_file(Path(path), clean.encode())
+        except (OSError, UnicodeDecodeError) as error:
+            self.run.store.note(f"--junitxml={path} could not be read again: {error}")
 
     def _copy_for_user(self, path: Path) -> None:
         """The path that the user gave with --html gets a copy."""

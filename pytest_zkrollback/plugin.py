@@ -59,12 +59,16 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
     """
     if is_wanted(config.option) and not config.option.drill_stop and not hasattr(config, "workerinput"):
         from .hooks import Session
-        from .terminal_stream import guard_stdout
+        from .known_secrets import redactor_of_this_process
 
-        guard_stdout()
-        session = Session(config)
-        config.stash[_SESSION] = session
-        config.pluginmanager.register(session, "zkrollback-session")
+        redactor = redactor_of_this_process()
+        try:
+            session = Session(config, redactor)
+            config.stash[_SESSION] = session
+            config.pluginmanager.register(session, "zkrollback-session")
+            return (yield)
+        except pytest.UsageError as error:  # it quotes what was typed
+            raise pytest.UsageError(redactor.text(str(error))) from None
     return (yield)
 
 

@@ -24,6 +24,7 @@ from .drill.session import DRILL_WORKLOADS, Drill, refuse_another_story, start_d
 from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
 from .engine.schedule import ROLLOUT_PREFIX
 from .engine.watch import ClusterWatch
+from .known_secrets import know_environment
 from .options import Request
 from .record.facts import DONE
 from .record.outcome import choose_outcome, next_commands, outcome_of, render_summary
@@ -43,7 +44,7 @@ from .run_rollback import Step, run_rollback
 from .run_telling import choose_telling, report_address, tell_the_end
 from .run_verify import run_verify
 from .run_workloads import name_workloads
-from .scene import Scene, secrets_of, variables
+from .scene import Scene, variables
 from .signals import Signals
 from .telling import Telling
 
@@ -59,6 +60,7 @@ class Run:
         workloads: Mapping[str, str],
         command_line: str,
         hooks: Hooks,
+        redactor: Redactor,
     ) -> None:
         """``env`` is None for the drill, which makes its own.
 
@@ -74,9 +76,11 @@ class Run:
         self._clock = SystemClock()
         self._processes = LocalProcesses()
         self._signals = Signals()
+        self.redactor = redactor
         # The report's own words stay readable even where a Secret of the release holds the same text.
-        names = [request.environment, release, *((env.context, env.namespace) if env is not None else ())]
-        self.redactor = Redactor(plain=names)
+        redactor.spare([request.environment, release])
+        if env is not None:
+            know_environment(self.redactor, env, os.environ)
         self._watch: ClusterWatch | None = None
         self._picture: Picture | None = None
         self._telling: Telling | None = None
@@ -84,20 +88,22 @@ class Run:
         self.item_ids = tuple(item.id for item in record.items)
         self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
         self._scribe = Scribe(record, self._clock, self.store.write)
-        self._display = Display(lambda: self.redacted, self._clock, sys.stdout)
+        self._display = Display(lambda: self.redacted, self._clock, sys.stdout, self.redactor.text)
 
     @classmethod
-    def create(cls, request: Request, rootpath: Path, command_line: str, hooks: Hooks) -> Run:
-        """Read the configuration and ask the hooks; raises UsageProblem."""
+    def create(
+        cls, request: Request, rootpath: Path, command_line: str, hooks: Hooks, redactor: Redactor
+    ) -> Run:
+        """Read the configuration and ask the hooks; raises UsageProblem. ``redactor`` learns secrets."""
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
             choose_story(request.drill_story or DEFAULT_STORY)
             refuse_another_story(request.drill_story)
             refuse_without_github(request, None)
-            return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks)
+            return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks, redactor)
         env = load_environment(path, request.environment)
         refuse_without_github(request, env)
-        return cls(request, env, env.release, env.named_workloads, command_line, hooks)
+        return cls(request, env, env.release, env.named_workloads, command_line, hooks, redactor)
 
     def may_be_found(self, item_id: str) -> bool:
         """Whether this may be the item of a workload that is not known yet (``workloads = "auto"``)."""
@@ -196,14 +202,13 @@ class Run:
             self._drill = start_drill(
                 keep=self.request.drill_keep,
                 story=self.request.drill_story,
-                progress=lambda text: self._display.status(self.redactor.text(text)),
+                progress=self._display.status,
             )
             self.hints = self._drill_hints(self._drill)
             self._scribe.update(drill="kept" if self._drill.kept else "ended")
             self._env = self._drill.environment
         env = self._env
-        for name, value in secrets_of(env, variables(self._drill)).items():
-            self.redactor.add(value, name)
+        know_environment(self.redactor, env, variables(self._drill))
         self._scribe.update(
             namespace=env.namespace,
             release=env.release,
@@ -212,10 +217,12 @@ class Run:
             report=report_address(env, self.store.html_path.name, os.environ),
         )
         kube = connect(
-            None if env.in_cluster else env.context, env.kubeconfig, self._clock, processes=self._processes
+            None if env.in_cluster else env.context,
+            env.kubeconfig,
+            self._clock,
+            processes=self._processes,
+            keep_secret=self.redactor.add,
         )
-        for secret in kube.known_secrets():
-            self.redactor.add(secret)
         self._scribe.update(cluster=f"context {env.context}, {kube.server}")
         if self._drill is not None:
             self._scribe.event("the drill is ready: its story has been told", "drill")

@@ -116,7 +116,7 @@ class GithubWay:
         scene, table, situation = self._scene, self._table, self._situation
         assert situation is not None and situation.workflow is not None  # noqa: S101 - guards refused else
         api = self._api(patience_s=table.run_timeout_s)
-        journal = Journal(scene.scribe, api.now, scene.display.status)
+        journal = Journal(scene.scribe, api.now, scene.display.status, scene.redactor.record)
         commit, merged_now = situation.tip_sha, False
         by_push = table.deploy == "push" and not scene.request.redeploy
         if by_push:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from .domain.errors import HelmProblem, LockHeld
 from .domain.model import Guard, Helm, Outcome, Plan
-from .domain.observation import JsonObject
 from .domain.verdict import Word
+from .known_secrets import know_release
 from .prompt import ask
 from .release.history import Release, ReleaseHistory
-from .release.manifest import parse_manifest, render_manifest_diff, secret_values
+from .release.manifest import parse_manifest, render_manifest_diff
 from .release.standing import live_already
 from .rollback.all_guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
 from .rollback.guards import OVERRIDDEN, WARNED, Facts, judge_notify, refusals
@@ -61,7 +61,7 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
         guards = _unless_live(scene, facts, guards)
     guards = (*guards, *judge_notify(scene.telling.unusable))
     if facts.history.value is not None:
-        _know_secrets(scene, facts.history.value)
+        know_release(scene.redactor, facts.history.value, env.namespace)
         scribe.update(**_plan(scene, facts, facts.history.value))
         if _release(facts) is not None and request.target is not None and facts.dossier.value is None:
             scribe.event(f"what going back means was not gathered: {facts.dossier.why}", "zkrollback")
@@ -148,19 +148,19 @@ def _accepted(scene: Scene, refused: Sequence[Guard]) -> dict[str, str]:
         for guard in refused:
             if guard.id == "protected":
                 name = scene.env.name
-                question = f"{text(guard.evidence)}. {guard.consequence}\n" if guard.consequence else ""
+                question = f"{guard.evidence}. {guard.consequence}\n" if guard.consequence else ""
                 question += (
                     f"Type the environment's name, {name}, to go ahead; Enter alone stops ({ASK_S} s):"
                 )
-                if ask(question, scene.clock, ASK_S) != name:
+                if ask(text(question), scene.clock, ASK_S) != name:
                     return {}
                 reasons[guard.id] = "its name was typed at the terminal"
         if rest:
-            lines = [f"REFUSED {guard.id}: {text(guard.evidence)}\n    {guard.consequence}" for guard in rest]
+            lines = [f"REFUSED {guard.id}: {guard.evidence}\n    {guard.consequence}" for guard in rest]
             question = "\n".join(
                 [*lines, f"To go ahead, type why (recorded); Enter alone stops ({ASK_S} s):"]
             )
-            why = ask(question, scene.clock, ASK_S)
+            why = ask(text(question), scene.clock, ASK_S)
             if not why:
                 return {}
             reasons |= {guard.id: why for guard in rest}
@@ -218,19 +218,3 @@ def _diff(scene: Scene, bad: Release, wanted: Release) -> str:
         )
     except HelmProblem as problem:
         return f"There is no diff: {problem}"  # no reason to stand between the operator and the rollback
-
-
-def _objects(release: Release, namespace: str) -> tuple[JsonObject, ...]:
-    try:
-        return parse_manifest(release.manifest, namespace)
-    except HelmProblem:
-        return ()
-
-
-def _know_secrets(scene: Scene, history: ReleaseHistory) -> None:
-    """The values of the release's own Secrets are blanked from here on."""
-    for release in history.releases:
-        for item in _objects(release, scene.env.namespace):
-            if item.get("kind") == "Secret":
-                for value in secret_values(item):
-                    scene.redactor.add(value)

@@ -206,8 +206,9 @@ def _note_end(scene: Scene, helm_run: HelmRun) -> None:
             "running": False,
             "exit_code": done.exit_code,
             "finished_at": now,
-            "stdout_tail": done.stdout[-4000:],
-            "stderr_tail": done.stderr[-4000:],
+            # Cut after secrets are taken out: half of one would not be found.
+            "stdout_tail": scene.redactor.text(done.stdout)[-4000:],
+            "stderr_tail": scene.redactor.text(done.stderr)[-4000:],
         }
         scribe.event(f"helm ended with exit code {done.exit_code}", "helm", now)
         scene.telling.begin()  # helm was faster than our look at it

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .clients.clock import SystemClock
@@ -17,7 +15,6 @@ from .domain.environment import Environment
 from .domain.own_item import OwnItem
 from .domain.ports import Hooks
 from .drill.session import Drill
-from .notify.channels import secret_variables
 from .options import Request
 from .record.redaction import Redactor
 from .record.scribe import Scribe
@@ -26,9 +23,6 @@ from .rollback.journal import LocalJournal
 from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
 from .signals import Signals
 from .telling import Telling
-
-# The operator's variables that a script may print.
-_SECRET_NAME = re.compile(r"(?i)passw|token|secret|credential|api_?key|private_?key|webhook|_pwd$")
 
 
 @dataclass(frozen=True)
@@ -82,12 +76,6 @@ class Scene:
 def variables(drill: Drill | None) -> dict[str, str]:
     """The operator's environment variables; the drill's are laid over them."""
     return {**os.environ, **(drill.secrets if drill is not None else {})}
-
-
-def secrets_of(env: Environment, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables whose values may stand nowhere: those that the configuration names, and likely ones."""
-    named = secret_variables(env)
-    return {name: value for name, value in environ.items() if name in named or _SECRET_NAME.search(name)}
 
 
 def target_release(scene: Scene, history: ReleaseHistory) -> int:

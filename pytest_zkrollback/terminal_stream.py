@@ -1,22 +1,25 @@
-"""Standard output that cannot stop a run: closed, full or a broken pipe, telling is not acting."""
+"""Standard output and error that cannot stop a run and say no secret: telling is not acting."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO, cast
 
 
-class _Unbreakable:
-    """Hands everything on to a stream, and swallows what it cannot write."""
+class _Guarded:
+    """Hands everything on to a stream, without secrets, and swallows what it cannot write."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, descriptor: int) -> None:
         self._stream = stream
+        self._descriptor = descriptor
+        self.clean: Callable[[str], str] = str
 
     def write(self, text: str) -> int:
         try:
-            return self._stream.write(text)
+            return self._stream.write(self.clean(text))
         except (OSError, ValueError):
             self._give_up()
             return len(text)
@@ -32,7 +35,7 @@ class _Unbreakable:
         self._stream = io.StringIO()
         try:
             null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 1)
+            os.dup2(null, self._descriptor)
             os.close(null)
         except OSError:
             return
@@ -41,8 +44,14 @@ class _Unbreakable:
         return getattr(self._stream, name)
 
 
-def guard_stdout() -> None:
-    """Before pytest's reporter is made: no word that cannot be written ends the session."""
-    stream = sys.stdout if sys.stdout is not None else io.StringIO()
-    if not isinstance(stream, _Unbreakable):
-        sys.stdout = cast("TextIO", _Unbreakable(stream))
+def guard_streams(clean: Callable[[str], str]) -> None:
+    """No word that cannot be written ends the session, and none is written that ``clean`` takes out.
+
+    Called before pytest's reporter is made, and again whenever pytest's capture has put its own streams back.
+    """
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if not isinstance(stream, _Guarded):
+            stream = _Guarded(stream if stream is not None else io.StringIO(), descriptor)
+            setattr(sys, name, cast("TextIO", stream))
+        stream.clean = clean

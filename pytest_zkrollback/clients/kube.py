@@ -33,15 +33,20 @@ def connect(
     kubeconfig: str | None = None,
     clock: SystemClock | None = None,
     processes: Processes | None = None,
+    keep_secret: Callable[[str], object] = lambda _: None,
 ) -> KubeClient:
     """A client for ``context`` (None: the in-cluster service account). Nothing is asked of the server yet.
 
     ``kubeconfig`` is one file; None: ``$KUBECONFIG`` (several files merged), else ``~/.kube/config``.
-    ``processes`` runs the context's credential plugin, if it has one. Raises Unreachable.
+    ``processes`` runs the context's credential plugin, if it has one. ``keep_secret`` hears every token,
+    password and key before it is used, renewed ones too. Raises Unreachable.
     """
 
     def read() -> Access:
-        return read_access(context, kubeconfig, processes=processes)
+        access = read_access(context, kubeconfig, processes=processes)
+        for secret in access.secrets:
+            keep_secret(secret)
+        return access
 
     return KubeClient(read(), clock if clock is not None else SystemClock(), read)
 

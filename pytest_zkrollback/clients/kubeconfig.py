@@ -192,13 +192,16 @@ class _Kubeconfig:
         if not server.startswith(("https://", "http://")):
             raise Unreachable(f"The cluster of {label} in {self.where} has no server URL (https://...).")
         identity = _identity(user, cluster, label, processes, environ) if user else {}
+        proxy = cluster.values.get("proxy-url")
+        if proxy and "@" in str(proxy):
+            identity["secrets"] = (*identity.get("secrets", ()), str(proxy))
         return Access(
             label=label,
             server=server,
             ca=cluster.text("certificate-authority", label),
             insecure=cluster.values.get("insecure-skip-tls-verify") is True,
             tls_server_name=cluster.values.get("tls-server-name"),
-            proxy=cluster.values.get("proxy-url"),
+            proxy=proxy,
             **identity,
         )
 

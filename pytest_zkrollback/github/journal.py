@@ -20,16 +20,23 @@ BEGUN, DONE, FOUND, WAITING, FAILED = "begun", "done", "found", "waiting", "fail
 class Journal:
     """Steps go into the record's ``github`` part, one after the other; each is on disk before it is sent."""
 
-    def __init__(self, scribe: Scribe, now: Callable[[], datetime], say: Callable[[str], object]) -> None:
-        """``now`` is GitHub's clock; ``say`` shows what is going on."""
+    def __init__(
+        self,
+        scribe: Scribe,
+        now: Callable[[], datetime],
+        say: Callable[[str], object],
+        clean: Callable[[Record], Record],
+    ) -> None:
+        """``now`` is GitHub's clock; ``say`` shows what is going on; ``clean`` takes secrets out."""
+        self._clean = clean
         self._scribe = scribe
         self._now = now
         self._say = say
 
     @property
     def record(self) -> Record:
-        """The record so far."""
-        return self._scribe.record
+        """The record so far, without secrets: parts of it are written at GitHub."""
+        return self._clean(self._scribe.record)
 
     @property
     def github(self) -> Github:

@@ -23,12 +23,17 @@ def _visible(match: re.Match[str]) -> str:
     return f"[U+{code:04X}]"
 
 
+def without_colour(text: str) -> str:
+    """``text`` without the terminal's commands for colours."""
+    return _COLOUR.sub("", text)
+
+
 def inert(text: str) -> str:
     """``text`` with colours dropped and every other control made visible; new lines and tabs stay.
 
     What is left can be encoded in UTF-8, stands in XML 1.0, and shows in the order in which it was written.
     """
-    plain = _COLOUR.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    plain = without_colour(text).replace("\r\n", "\n").replace("\r", "\n")
     return _ODD.sub(_visible, plain)
 
 

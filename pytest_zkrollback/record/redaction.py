@@ -6,9 +6,6 @@ shapes of common tokens. What stands instead, ``[redacted NAME]``, is left alone
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 import logging
 import re
 import threading
@@ -16,38 +13,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from ..domain.model import Record
+from .inert import without_colour
+from .known import Known, Span, encodings_of, is_findable, parts_of
 from .shapes import MARK, SECRET_KEY, SHAPES
-
-# Shorter values, and plain words or numbers, cannot be told from the report's own text. They are blanked only
-# where they stand as the value of something called a password, token or secret (the shapes below).
-SHORTEST = 6
-_PLAIN_SHORTER_THAN = 12
-_PLAIN = re.compile(r"[A-Z]?[a-z]+([-_. ][a-z]+)*|[A-Z]+|[0-9]{1,7}|[0-9]+(\.[0-9]+){1,3}(:[0-9]+)?")
-
-
-def encodings_of(value: str) -> tuple[str, ...]:
-    """The forms in which ``value`` may turn up: as is, base64 at any offset, URL-, JSON- and HTML-escaped."""
-    raw = value.encode("utf-8", errors="replace")
-    forms = {value, html.escape(value), html.escape(value, quote=False)}
-    for quoted in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
-        forms |= {quoted, re.sub(r"%[0-9A-F]{2}", lambda found: found.group().lower(), quoted)}
-    for ensure_ascii in (True, False):
-        once = json.dumps(value, ensure_ascii=ensure_ascii)[1:-1]
-        forms |= {once, json.dumps(once, ensure_ascii=False)[1:-1]}
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        whole = encode(raw).decode()
-        forms |= {whole, whole.rstrip("=")}
-        for offset in (
-            0,
-            1,
-            2,
-        ):  # inside something longer: only the characters that share no bits with others
-            shifted = encode(b"\0" * offset + raw).decode()
-            forms.add(shifted[(0, 2, 3)[offset] : (offset + len(raw)) * 8 // 6])
-    return tuple(form for form in forms if len(form) >= SHORTEST)
 
 
 class Redactor:
@@ -60,7 +30,7 @@ class Redactor:
         """
         self._lock = threading.Lock()
         self._plain = frozenset(plain)
-        self._known: tuple[tuple[str, str], ...] = ()
+        self._known = Known()
         self._cache: dict[str, tuple[str, int]] = {}
         self._count = 0
         pairs = secrets.items() if isinstance(secrets, Mapping) else (("", value) for value in secrets)
@@ -75,23 +45,21 @@ class Redactor:
     def add(self, value: str, name: str = "") -> None:
         """Know one more secret from now on; ``name`` (of its variable, say) then stands in its place.
 
-        A value of several lines is known line by line too, because logs prefix lines.
+        What of it is a secret by itself is known too: the lines of a key, a password in an address.
         """
         label = re.sub(r"[^\w .-]", "", name)[:60].strip()
         mark = f"[redacted {label}]" if label else "[redacted]"
-        values = {value, value.strip()} | {
-            line.strip() for line in value.splitlines() if len(line.strip()) >= 16
-        }
-        forms = [
-            (form, mark)
-            for part in values
-            if len(part) >= SHORTEST
-            and part not in self._plain
-            and not (len(part) < _PLAIN_SHORTER_THAN and _PLAIN.fullmatch(part))
-            for form in encodings_of(part)
-        ]
         with self._lock:
-            self._known = tuple(sorted({*self._known, *forms}, key=lambda pair: (-len(pair[0]), pair)))
+            for part in parts_of(value):
+                if is_findable(part) and not self._is_spared(part):
+                    for form in encodings_of(part):
+                        self._known.add(form, mark)
+            self._cache = {}
+
+    def spare(self, plain: Iterable[str]) -> None:
+        """Never blank these words either, from now on: names that the report has to say."""
+        with self._lock:
+            self._plain |= frozenset(plain)
             self._cache = {}
 
     def text(self, text: str) -> str:
@@ -131,15 +99,28 @@ class Redactor:
         clean["redactions"] = _marks(clean)
         return Record.model_validate(clean)
 
+    def _is_spared(self, part: str) -> bool:
+        return any(part in word for word in self._plain)
+
     def _redacted(self, text: str) -> tuple[str, int]:
         cache = self._cache
         if (found := cache.get(text)) is None:
-            clean, known = _without_known(text.encode("utf-8", errors="replace").decode(), self._known)
-            clean, shaped = _without_shapes(clean)
-            found = (clean, known + shaped)
+            whole = text.encode("utf-8", errors="replace").decode()
+            found = self._blanked(whole)
+            if "\x1b" in whole and (bare := without_colour(whole)) != whole:
+                # Colours in the middle of a secret would hide it here, and be dropped by the renderings.
+                uncoloured = self._blanked(bare)
+                found = uncoloured if uncoloured[1] else found
             if len(cache) < 4096:
                 cache[text] = found
         return found
+
+    def _blanked(self, text: str) -> tuple[str, int]:
+        # What a name of the report's own happens to hold is no secret that was found.
+        spans = [span for span in self._known.spans(text) if not self._is_spared(text[span[0] : span[1]])]
+        clean, known = _without(text, spans)
+        clean, shaped = _without_shapes(clean)
+        return clean, known + shaped
 
 
 class RedactingFilter(logging.Filter):
@@ -175,13 +156,7 @@ def _kept_mark(text: str) -> str:
     return text if MARK.search(text) else "[redacted secret member]"
 
 
-def _without_known(text: str, known: tuple[tuple[str, str], ...]) -> tuple[str, int]:
-    spans: list[tuple[int, int, str]] = []
-    for form, mark in known:
-        at = text.find(form)
-        while at >= 0:
-            spans.append((at, at + len(form), mark))
-            at = text.find(form, at + 1)
+def _without(text: str, spans: list[Span]) -> tuple[str, int]:
     if not spans:
         return text, 0
     marks = [found.span() for found in MARK.finditer(text)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 MARK = re.compile(r"\[redacted(?: [^\[\]\n]{1,60})?\]")
 _SECRET = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|access[_-]?key)"  # noqa: S105 - a pattern
@@ -26,6 +27,13 @@ SHAPES = tuple(
         ),
         ("GitLab token", "glpat-", r"\bglpat-[A-Za-z0-9_-]{16,}"),
         ("AWS key", "akia asia", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
+        # A line of a key whose first line was cut off.
+        (
+            "key material",
+            "0 1 2 3 4 5 6 7 8 9",
+            r"(?<![A-Za-z0-9+/=_.-])(?=[A-Za-z0-9+/]{64}(?![A-Za-z0-9+/=_.-]))"
+            r"(?=[a-z0-9+/]*[A-Z])(?=[A-Z0-9+/]*[a-z])(?=[A-Za-z+/]*[0-9])[A-Za-z0-9+/]{64}",
+        ),
         ("JWT", "eyj", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
         (
             "authorization",
@@ -69,3 +77,12 @@ SHAPES = tuple(
         ),
     )
 )
+
+
+def secrets_inside(text: str) -> Iterator[str]:
+    """What looks like a secret within ``text``: the password of an address, a token in a file of settings."""
+    lower = text.lower()
+    for _, words, pattern in SHAPES:
+        if any(word in lower for word in words):
+            for found in pattern.finditer(text):
+                yield found["secret" if "secret" in pattern.groupindex else 0].strip("\"'")

@@ -1,0 +1,73 @@
+"""What a run has to keep to itself, told to the redactor as soon as it is known."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+
+from .domain.environment import Environment
+from .domain.errors import HelmProblem
+from .domain.observation import JsonObject
+from .notify.channels import secret_variables
+from .record.redaction import Redactor
+from .release.history import Release, ReleaseHistory
+from .release.manifest import parse_manifest, secret_values
+
+# The operator's variables that a script may print ...
+_SECRET_NAME = re.compile(
+    r"(?i)passw|passphrase|(?:^|_)pass(?:_|$)|_pwd$|token|secret|credential|webhook|cookie|(?:^|_)dsn(?:_|$)"
+    r"|(?:api|private|access|signing|encryption)_?key"
+)
+# ... and those that only say where one is, or of what kind.
+_REFERENCE = re.compile(r"(?i)_(?:file|path|dir|name|sock|helper|type|enabled|ttl|expiry)$")
+# An address with a password, whatever its variable is called.
+_WITH_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/@]*:[^\s/@]+@")
+
+
+def redactor_of_this_process() -> Redactor:
+    """One that knows the secrets among the environment variables."""
+    redactor = Redactor()
+    know_variables(redactor, os.environ)
+    return redactor
+
+
+def know_variables(redactor: Redactor, variables: Mapping[str, str], named: Iterable[str] = ()) -> None:
+    """The values of variables that are called a secret, hold an address with a password, or are ``named``."""
+    wanted = frozenset(named)
+    for name, value in variables.items():
+        secret = _SECRET_NAME.search(name) and not _REFERENCE.search(name)
+        if secret or name in wanted or _WITH_PASSWORD.match(value):
+            redactor.add(value, name)
+
+
+def know_environment(redactor: Redactor, env: Environment, variables: Mapping[str, str]) -> None:
+    """What the configuration names, and passwords in its addresses; its own names stay readable."""
+    addresses = [address for address in (env.url, env.proxy) if address]
+    redactor.spare(
+        [env.name, env.context, env.namespace, env.release, *env.named_workloads.values()]
+        + [address for address in addresses if not _WITH_PASSWORD.match(address)]
+    )
+    if env.github is not None and env.github.proxy:
+        addresses.append(env.github.proxy)
+    know_variables(redactor, variables, secret_variables(env))
+    for address in addresses:
+        if _WITH_PASSWORD.match(address):
+            redactor.add(address)
+
+
+def know_release(redactor: Redactor, history: ReleaseHistory, namespace: str) -> None:
+    """The values of the release's own Secrets, of every revision; the names of its objects stay readable."""
+    found = [item for release in history.releases for item in _objects(release, namespace)]
+    redactor.spare(str(item.get("metadata", {}).get("name", "")) for item in found)
+    for item in found:
+        if item.get("kind") == "Secret":
+            for value in secret_values(item):
+                redactor.add(value)
+
+
+def _objects(release: Release, namespace: str) -> tuple[JsonObject, ...]:
+    try:
+        return parse_manifest(release.manifest, namespace)
+    except HelmProblem:
+        return ()
