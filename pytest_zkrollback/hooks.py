@@ -237,7 +237,9 @@ class Session:
         path = self.run.store.finish(record, complete_page)
         self._copy_for_user(path)
         published = publish(record, os.environ, self.run.store)
-        lines = [*published, *self.run.hints, *self.run.store.problems, render_last_lines(record, str(path))]
+        bundle = self.run.store.write_bundle(record) if self.request.bundle else None
+        hints = [*published, *self.run.hints, *([f"Bundle: {bundle}"] if bundle is not None else [])]
+        lines = [*hints, *self.run.store.problems, render_last_lines(record, str(path))]
         _write_last(session.config, "\n".join(lines))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = _EXIT.get(str(record.outcome), 1)

@@ -27,7 +27,6 @@ _STDIN_IS_TERMINAL = sys.stdin is not None and sys.stdin.isatty()
 
 # What a later issue brings; asking for it today is a usage error, never silently nothing.
 NOT_YET = {
-    "zkrollback_bundle": "--zkrollback-bundle",
     "drill_context": "--drill-context",
 }
 
@@ -58,6 +57,7 @@ class Request:
     interactive: bool = False
     config_file: str | None = None
     report_dir: str = "reports"
+    bundle: bool = False
     drill_keep: bool = False
     drill_story: str | None = None
     commit: str | None = None
@@ -159,7 +159,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="configuration; default: zkrollback.toml, else [tool.zkrollback] in pyproject.toml",
     )
     add("--zkrollback-report-dir", metavar="DIR", help="where the reports go; default: reports")
-    add("--zkrollback-bundle", action="store_true", help="one zip for the ticket (not yet)")
+    add("--zkrollback-bundle", action="store_true", help="one zip for the ticket, below 10 MB")
     add("--drill-keep", action="store_true", help="keep the drill's cluster for the next run")
     add("--drill-stop", action="store_true", help="end a kept drill, and nothing else")
     add("--drill-context", metavar="NAME", help="run the drill on an existing kind or k3d context (not yet)")
@@ -245,6 +245,7 @@ def parse_request(option: Any) -> Request:
         interactive=_STDIN_IS_TERMINAL,
         config_file=option.zkrollback_config,
         report_dir=option.zkrollback_report_dir or "reports",
+        bundle=option.zkrollback_bundle,
         drill_keep=option.drill_keep,
         drill_story=option.drill_story,
         commit=None if option.rollback_to_commit is None else parse_commit(option.rollback_to_commit),
@@ -337,7 +338,14 @@ def _text(value: str | None, default: str) -> str:
 
 def _given_without_env(option: Any) -> list[str]:
     """Options that make no sense without an environment."""
-    names = [*NOT_YET, "rollback_to", "rollback_waive", "rollback_confirm", "rollback_migration_assessed"]
+    names = [
+        *NOT_YET,
+        "zkrollback_bundle",
+        "rollback_to",
+        "rollback_waive",
+        "rollback_confirm",
+        "rollback_migration_assessed",
+    ]
     names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
     names += ["rollback_override", "rollback_break_glass", "rollback_plan", "rollback_recover"]
     names += ["rollback_to_commit", "rollback_redeploy_main", "rollback_no_merge"]

@@ -190,9 +190,13 @@ def _decision(record: Record) -> list[str]:
 
 def _guards(record: Record) -> list[str]:
     shown = [guard for guard in record.guards if guard.state != "ok"]
-    lines = [f"- {guard.state.upper()} {code(guard.id)}: {escaped(guard.evidence, 600)}" for guard in shown]
+    lines = [
+        f"- {escaped(guard.state.upper())} {code(guard.id)}: {escaped(guard.evidence, 600)}"
+        for guard in shown
+    ]
     lines += [
-        f"- SET ASIDE {code(each.id)} ({each.kind}): {escaped(each.reason, 600)}" for each in record.overrides
+        f"- SET ASIDE {code(each.id)} ({escaped(each.kind)}): {escaped(each.reason, 600)}"
+        for each in record.overrides
     ]
     return ["\n### Guards and overrides\n\n" + "\n".join(lines) + "\n"] if lines else []
 

@@ -19,6 +19,11 @@ from .inert import without_colour
 from .known import Known, Span, encodings_of, is_findable, parts_of
 from .shapes import MARK, SECRET_KEY, SHAPES
 
+# Sentences, names and commands; evidence comes cut to 64 KiB already.
+_MOST_CHARACTERS = 8_000
+_MOST_OF_PROOF = 256 * 1024
+_PROOF = ("text", "diff")
+
 
 class Redactor:
     """Takes known and likely secrets out of texts, JSON-like values and records. Safe to share by threads."""
@@ -95,7 +100,7 @@ class Redactor:
 
     def record(self, record: Record) -> Record:
         """``record`` without secrets, encodable in UTF-8, with ``redactions`` counted."""
-        clean = self.value(record.model_dump(by_alias=True, warnings=False))
+        clean = self.value(_bounded(record.model_dump(by_alias=True, warnings=False)))
         clean["redactions"] = _marks(clean)
         return Record.model_validate(clean)
 
@@ -146,6 +151,24 @@ class RedactingFilter(logging.Filter):
         if record.stack_info:
             record.stack_info = self._redactor.text(record.stack_info)
         return True
+
+
+def _bounded(value: Any, most: int = _MOST_CHARACTERS) -> Any:
+    """A dumped record in which a string of any size is one that a report can carry: head and tail."""
+    match value:
+        case Enum():
+            return value
+        case str() if len(value) > most:
+            half = most // 2
+            return f"{value[:half]}\n[... {len(value) - 2 * half} characters left out ...]\n{value[-half:]}"
+        case dict():
+            return {
+                _bounded(key): _bounded(each, _MOST_OF_PROOF if key in _PROOF else _MOST_CHARACTERS)
+                for key, each in value.items()
+            }
+        case list() | tuple():
+            return [_bounded(each) for each in value]
+    return value
 
 
 def _names_secret(key: object, item: str) -> bool:

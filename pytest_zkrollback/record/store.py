@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..domain.model import Record
+from .bundle import render_bundle
 from .html import render_page
 from .junit import render_junit
 from .markdown import render_markdown
@@ -134,6 +135,23 @@ class Store:
                 self._say("\n".join([render_last_lines(clean, "none could be written"), *self._problems]))
                 return self.html_path
             return written[0]
+
+    def write_bundle(self, record: Record) -> Path | None:
+        """One zip for the ticket, of what :meth:`finish` wrote; None if it could not be written."""
+        with self._lock:
+            clean = self._clean(record)
+            if clean is None:
+                return None
+            path = self.path(".zip")
+            try:
+                names = [self.path(suffix) for suffix in (".json", ".html", ".md", ".xml")]
+                files = {each.name: each.read_bytes() for each in names if each.exists()}
+                replace_file(path, render_bundle(clean, files))
+            except Exception as error:  # noqa: BLE001 - the files that it holds are there, whatever happens to it
+                reason = _reason(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+                self.note(f"{path} could not be written: {reason}.")
+                return None
+            return path
 
     def give_back_latest(self) -> None:
         """Put ``latest.*`` back as they were before this run, where nobody else replaced them since.

@@ -120,7 +120,7 @@ def _decided(record: Record) -> list[str]:
 def render_text(record: Record) -> str:
     """All of the run's verdicts as plain text, ending with the :func:`render_last_lines`."""
     head = [
-        f"{word_of(item, record):<10} {item.id}: {inert_line(item.observed, _OBSERVED_LIMIT)}"
+        f"{word_of(item, record):<10} {inert_line(item.id)}: {inert_line(item.observed, _OBSERVED_LIMIT)}"
         for item in record.items
     ]
     return "\n".join([*head, "", render_last_lines(record, "")]) + "\n"
