@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..domain.model import Record
+from ..domain.model import Outcome, Record
 from .bundle import render_bundle
 from .html import render_page
 from .junit import render_junit
@@ -68,6 +68,7 @@ class Store:
         self._before: dict[str, bytes | None] | None = None
         self._ours: dict[str, bytes] = {}
         self._last_json = ""
+        self._shown = Outcome.RUNNING
         self._asked = self.folder = report_dir
         problem = _probe(report_dir)
         if problem:
@@ -99,17 +100,19 @@ class Store:
                 self._problems.append(self._redactor.text(problem))
 
     def write(self, record: Record) -> None:
-        """Write the record as it stands; the first time also say in every ``latest.*`` that a run goes on."""
+        """Write the record as it stands; the first time also say in every ``latest.*`` that a run goes on.
+
+        Where the outcome changed (interrupted, while helm still runs) the other files follow at once.
+        """
         with self._lock:
             clean = self._clean(record)
             if clean is None:
                 return
-            if self._before is None:
-                self._take_latest(clean)
-            text = render_json(clean)
-            if text != self._last_json:
-                self._last_json = text
-                self._put(".json", text)
+            self._write_json(clean)
+            if clean.outcome is not self._shown:
+                self._shown = clean.outcome
+                for suffix, render in _RENDERINGS:
+                    self._put(suffix, self._rendered(render, clean))
 
     def finish(
         self, record: Record, complete: Callable[[Path, Record, Redactor], None] | None = None
@@ -120,11 +123,15 @@ class Store:
         such page, or it fails, the standalone page is written.
         """
         with self._lock:
-            self.write(record)
             clean = self._clean(record)
             if clean is None:
                 return self.json_path
+            self._write_json(clean)
             page = "" if complete is None else self._completed(complete, clean)
+            if not page:
+                for folder in {self.folder, self._asked}:  # what pytest-html wrote, half perhaps
+                    with suppress(OSError):
+                        (folder / self.html_path.name).unlink(missing_ok=True)
             for suffix, render in _RENDERINGS:
                 if suffix == ".html" and page:
                     self._put(suffix, page, own=False)
@@ -173,6 +180,14 @@ class Store:
             self._before = {}
             self._ours = {}
 
+    def _write_json(self, clean: Record) -> None:
+        if self._before is None:
+            self._take_latest(clean)
+        text = render_json(clean)
+        if text != self._last_json:
+            self._last_json = text
+            self._put(".json", text)
+
     def _clean(self, record: Record) -> Record | None:
         try:
             return self._redactor.record(record)
@@ -199,15 +214,15 @@ class Store:
 
     def _take_latest(self, record: Record) -> None:
         self._before = {}
-        if self.folder != self._asked:
-            self._drop_latest(self._asked)
-        for suffix, render in ((".json", render_json), *_RENDERINGS):
+        for suffix in (".json", *(suffix for suffix, _ in _RENDERINGS)):
             try:
                 self._before[f"latest{suffix}"] = (self.folder / f"latest{suffix}").read_bytes()
             except OSError:
                 self._before[f"latest{suffix}"] = None
-            if suffix != ".json":
-                self._put(suffix, self._rendered(render, record), own=False)
+        # All of them before anything of this run is there: it may be killed between two of them.
+        self._drop_latest(self._asked)
+        for suffix, render in _RENDERINGS:
+            self._put(suffix, self._rendered(render, record), own=False)
 
     def _put(self, suffix: str, text: str, own: bool = True) -> None:
         """Replace ``stem.suffix`` (if ``own``) and ``latest.suffix``; on trouble, again in the fall-back."""

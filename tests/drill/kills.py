@@ -1,0 +1,208 @@
+"""Runs that are killed or told to stop at a random moment, and what their files must say then."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KINDS = ("json", "html", "md", "xml")
+OLD = "01dgreen"  # the run id of an older run's green
+HELM_TAKES_S = 0.7
+# A run on the drill, from its first word on disk to its end.
+LASTS_S = 5.0
+
+
+@dataclass
+class Tally:
+    """What a campaign reports; ``wrong`` is what a file said that was not so."""
+
+    kills: int = 0
+    moments: dict = field(default_factory=dict)
+    helm_made_a_revision: int = 0
+    wrong: list = field(default_factory=list)
+    report_s: list = field(default_factory=list)
+
+
+class Killer:
+    """One incident whose runs are ended from outside, again and again."""
+
+    def __init__(self, incident, seed, tally):
+        self.incident, self.random, self.tally = incident, random.Random(seed), tally
+        self.reports = incident.folder / "reports"
+        path = incident.folder / "slow-helm"
+        path.write_text(
+            f'#!/bin/sh\ncase "$1" in rollback) sleep {HELM_TAKES_S};; esac\nexec {incident.helm_path} "$@"\n'
+        )
+        path.chmod(0o755)
+        incident.configure(helm=str(path))
+        first = incident.run("--rollback-to=5")
+        assert first.code == 0, first.output
+        self.green = {
+            kind: (self.reports / f"latest.{kind}").read_text().replace(first.record["run_id"], OLD)
+            for kind in KINDS
+        }
+
+    def kill(self):
+        """One run, SIGKILLed: what its files say agrees with the API server's audit log."""
+        process, before, seen, known = self._start()
+        self._wait_for_a_moment(process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        own = self._own(known)
+        self._let_helm_end(own)
+        made = self.revisions_made(seen)
+        moment = moment_of(own)
+        self.tally.kills += 1
+        self.tally.moments[moment] = self.tally.moments.get(moment, 0) + 1
+        self.tally.helm_made_a_revision += bool(made)
+        self._judge(own, before, made, moment)
+
+    def stop(self):
+        """One run, told to stop by SIGTERM: seconds until its page and its record say so."""
+        process, _, _, known = self._start()
+        self._wait_for_a_moment(process)
+        began, moment = time.monotonic(), moment_of(self._own(known))
+        process.send_signal(signal.SIGTERM)
+        while time.monotonic() - began < 20 and not self._says_interrupted() and process.poll() is None:
+            time.sleep(0.02)
+        took_s = time.monotonic() - began
+        process.communicate(timeout=60)
+        self._let_helm_end(self._own(known))
+        if self._says_interrupted():
+            self.tally.report_s.append((moment, round(took_s, 2)))
+        elif moment not in ("before its record", "finished"):
+            self.tally.wrong.append(f"SIGTERM while {moment}: no report that says so within {took_s:.1f} s")
+
+    def revisions_made(self, seen):
+        """The release's revisions that helm wrote since line ``seen`` of the audit log."""
+        names = [
+            event["objectRef"]["name"]
+            for event in self._audited()[seen:]
+            if event["verb"] == "create"
+            and event["userAgent"].startswith("Helm/")
+            and event["objectRef"].get("namespace") == self.incident.namespace
+            and event["objectRef"]["resource"] == "secrets"
+            and event.get("responseStatus", {}).get("code") == 201
+        ]
+        return [int(name.rpartition(".v")[2]) for name in names]
+
+    def _start(self):
+        self.incident.kubectl("delete", "secret", "zkrollback.v1.zkprova", "--ignore-not-found")
+        for kind, text in self.green.items():
+            (self.reports / f"latest.{kind}").write_text(text)
+        before = self.incident.head()
+        target = 4 if before % 2 else 5
+        known = self._records()
+        return self.incident.start(f"--rollback-to={target}"), before, len(self._audited()), known
+
+    def _wait_for_a_moment(self, process):
+        """Every tenth within start-up; the others somewhere between the first word on disk and the end."""
+        if self.random.random() < 0.1:
+            time.sleep(self.random.uniform(0, 1))
+            return
+        known = self._records()
+        deadline = time.monotonic() + 30
+        while self._records() == known and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        end = time.monotonic() + self.random.uniform(0, LASTS_S)
+        while time.monotonic() < end and process.poll() is None:
+            time.sleep(0.002)
+
+    def _records(self):
+        return frozenset(self.reports.glob("2*.json"))
+
+    def _own(self, known):
+        new = self._records() - known
+        assert len(new) <= 1, new
+        return json.loads(new.pop().read_text()) if new else None
+
+    def _let_helm_end(self, own):
+        """helm outlives its run: until it has written what it writes."""
+        pid = own and own["helm"]["pid"]
+        deadline = time.monotonic() + 60
+        while pid and Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if own and own["helm"]["ran"]:
+            time.sleep(HELM_TAKES_S + 0.5 if not pid else 0)  # killed before its pid was written
+        while any("pending" in status for _, status, _ in self.incident.revisions()):
+            assert time.monotonic() < deadline, self.incident.revisions()
+            time.sleep(0.1)
+
+    def _audited(self):
+        """The API server's audit log, complete up to a mark that is set now."""
+        mark = f"mark-{time.monotonic_ns()}"
+        subprocess.run(
+            [
+                *(str(self.incident.cluster.binaries["kubectl"]), "get", "configmap", mark),
+                *("-n", self.incident.namespace, "--kubeconfig", str(self.incident.cluster.kubeconfig)),
+            ],
+            capture_output=True,
+            check=False,
+        )
+        deadline = time.monotonic() + 20
+        while mark not in (text := self.incident.cluster.audit_log.read_text()):
+            assert time.monotonic() < deadline, "the audit log stands still"
+            time.sleep(0.05)
+        return [json.loads(line) for line in text.splitlines()]
+
+    def _says_interrupted(self):
+        record, page = self.incident.latest(), self.reports / "latest.html"
+        said = record is not None and (record["run_id"], record["outcome"]) != (OLD, "interrupted")
+        return (
+            said
+            and record["outcome"] == "interrupted"
+            and page.exists()
+            and "<h1>INTERRUPTED</h1>" in page.read_text()
+        )
+
+    def _judge(self, own, before, made, moment):
+        def wrong(text):
+            self.tally.wrong.append(f"kill {self.tally.kills}, {moment}: {text}; helm made {made}")
+
+        for path in self.reports.glob("*.json"):
+            try:
+                json.loads(path.read_text())
+            except ValueError:
+                wrong(f"{path.name} is no JSON")
+        latest = {kind: self.reports / f"latest.{kind}" for kind in KINDS}
+        if own is None:
+            if made:
+                wrong("no record, but helm ran")
+            return
+        for kind, path in latest.items():
+            text = path.read_text() if path.exists() else ""
+            if text and OLD in text:
+                wrong(f"latest.{kind} is the older run's green")
+            elif text and own["run_id"] not in text:
+                wrong(f"latest.{kind} is not this run's")
+        helm = own["helm"]
+        if own["revision_before"] not in (None, before):
+            wrong(f"revision_before is {own['revision_before']}, it was {before}")
+        if not helm["ran"] and made:
+            wrong("helm is said not to have run")
+        if helm["ran"] and made not in ([], [before + 1]):
+            wrong("helm ran more than once")
+        if helm["ran"] and not made and not helm["running"]:
+            wrong("helm is said to have ended, and made nothing")
+        ended = helm["ran"] and not helm["running"]
+        allowed = (before, before + 1) if ended else (None, before)
+        if own["revision_after"] not in allowed:
+            wrong(f"revision_after is {own['revision_after']} after {before}")
+        if own["outcome"] == "verified" and (own["revision_after"], made) != (before + 1, [before + 1]):
+            wrong("verified, but not what the audit log says")
+
+
+def moment_of(own):
+    """In which part of the run it was, by its own record."""
+    if own is None:
+        return "before its record"
+    if own["finished_at"]:
+        return "finished"
+    if own["helm"]["running"]:
+        return "while helm ran"
+    if own["helm"]["ran"]:
+        return "verifying"
+    return "preflight" if own["revision_before"] is None else "between preflight and helm"

@@ -1,0 +1,16 @@
+"""Killed at random moments (faults 23 and 25): the whole is benchmarks/kills.py."""
+
+from incident import Incident
+from kills import Killer, Tally
+
+
+def test_fault_25_killed_anywhere_the_files_agree_with_the_audit_log(running_cluster, binaries, tmp_path):
+    incident = Incident(running_cluster, tmp_path, binaries["helm"])
+    tally = Tally()
+    killer = Killer(incident, seed=1, tally=tally)
+    for _ in range(10):
+        killer.kill()
+    incident.close()
+    assert tally.wrong == []
+    assert tally.helm_made_a_revision > 0
+    assert len(tally.moments) > 1

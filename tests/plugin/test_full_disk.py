@@ -1,0 +1,74 @@
+"""Fault 64 for real: a disk that is full or read-only, and a process that may write nothing anywhere."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--env=staging", "--rollback-to=5"]
+# A small disk of our own at reports/, which nobody else sees and which goes with the last process.
+SMALL_DISK = """
+mount -t tmpfs -o size=64k none reports && echo "VERIFIED, last week" > reports/latest.html || exit 77
+{before}
+"$@"
+code=$?
+echo "ON THE DISK:" $(ls -A reports)
+exit $code
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ("dd if=/dev/zero of=reports/filler bs=1k 2>/dev/null", "No space left on device"),
+        ("", "No space left on device"),  # it is full in mid-run, with the first large file
+        ("mount -o remount,ro reports", "Read-only file system"),
+    ],
+    ids=["full", "nearly full", "read-only"],
+)
+def test_fault_64_a_disk_that_takes_nothing_more(repository, monkeypatch, before, reason):
+    elsewhere = repository.mkdir("elsewhere")
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    repository.mkdir("reports")
+    script = SMALL_DISK.format(before=before)
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *COMMAND]
+    done = subprocess.run(argv, cwd=repository.path, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("No mount namespaces here; the test below has no disk at all.")
+    assert done.returncode == 1, done.stdout + done.stderr
+    [folder] = [path for path in elsewhere.iterdir() if path.name.startswith("zkrollback-")]
+    assert f"reports could not be written ({reason}); this run's files are in {folder}." in done.stdout
+    assert json.loads((folder / "latest.json").read_text())["outcome"] == "refused"
+    assert "<h1>REFUSED</h1>" in (folder / "latest.html").read_text()
+    *_, last, on_the_disk = done.stdout.rstrip().splitlines()
+    assert last.startswith(f"Report: {folder}/")
+    if reason != "Read-only file system":  # there an older report cannot be taken away
+        assert "latest" not in on_the_disk
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_fault_64_nothing_can_be_written_anywhere_so_the_summary_is_said(repository, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(repository.mkdir("elsewhere")))
+
+    def no_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+
+    done = subprocess.run(
+        [*COMMAND, "--zkrollback-bundle"],
+        cwd=repository.path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        preexec_fn=no_files,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "\nREFUSED: rollback of zkprova to revision 5 in staging\n" in done.stdout
+    assert "HELM DID NOT RUN: refused (cluster)." in done.stdout
+    assert "could not be written: File too large." in done.stdout
+    assert "Report: none could be written" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert [path for path in Path(repository.path, "reports").iterdir() if path.stat().st_size] == []
