@@ -62,6 +62,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/exec_time.py
 	$(BIN)/python benchmarks/sequences.py
 	$(BIN)/python benchmarks/forecast.py
+	$(BIN)/python benchmarks/kills.py
 
 .PHONY: lock
 lock: $(READY) ## lock the newest versions, with hashes and without a registry's name

@@ -338,17 +338,10 @@ def _text(value: str | None, default: str) -> str:
 
 def _given_without_env(option: Any) -> list[str]:
     """Options that make no sense without an environment."""
-    names = [
-        *NOT_YET,
-        "zkrollback_bundle",
-        "rollback_to",
-        "rollback_waive",
-        "rollback_confirm",
-        "rollback_migration_assessed",
-    ]
+    names = [*NOT_YET, "rollback_to", "rollback_waive", "rollback_confirm", "rollback_migration_assessed"]
     names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
     names += ["rollback_override", "rollback_break_glass", "rollback_plan", "rollback_recover"]
     names += ["rollback_to_commit", "rollback_redeploy_main", "rollback_no_merge"]
     names += ["rollback_signal", "rollback_soak"]
-    names += ["drill_keep", "drill_story"]
+    names += ["drill_keep", "drill_story", "zkrollback_bundle"]
     return ["--" + name.replace("_", "-") for name in names if getattr(option, name)]
