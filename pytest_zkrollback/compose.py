@@ -11,6 +11,7 @@ from .checklist.events import EventsCheck
 from .checklist.health import HealthCheck
 from .checklist.logs import LogsCheck
 from .checklist.migration import MigrationCheck
+from .checklist.notes import Notes
 from .checklist.notify import PATIENCE_S, NotifyCheck
 from .checklist.own import OwnCheck
 from .checklist.rollout import RolloutCheck, blank_rollouts
@@ -91,6 +92,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         if (content := revision_content(release, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
+    notes = Notes(kube, env.namespace, scene.clock)
     http = scene.http()
     context = ItemContext(environment=env, kube=kube, http=http, since=since, revision=wanted)
     return [
@@ -108,7 +110,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             since=since,
         ),
         *(
-            RolloutCheck(env=env, item=item, workload=workload, snapshot=watch.snapshot)
+            RolloutCheck(env=env, item=item, workload=workload, snapshot=watch.snapshot, notes=notes.look)
             for item, workload in env.named_workloads.items()
         ),
         SmokeCheck(env=env, processes=scene.processes, on_line=lambda line: _show(scene, line)),

@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ..domain.observation import JsonObject
+from ..domain.observation import JsonObject, Note
 from .rollout_status import condition
 from .workload import Workload, is_ready, parse_time, uid
 
 CRASH_LOOP_RESTARTS = 2
 UNSCHEDULABLE_S = 15.0
 REPLICA_FAILURE_S = 5.0
+# So long a Secret or ConfigMap that a volume needs may come later than its pod.
+MOUNT_S = 15.0
 # A pod from before the rollback may still show what the rollback has just mended (a ConfigMap brought
 # back); the kubelet looks again within this time.
 OLD_POD_GRACE_S = 20.0
@@ -46,6 +48,10 @@ _HICCUP = re.compile(
 _CACHE_SYNC = re.compile(r"failed to sync|timed out|no relationship found|deadline exceeded", re.IGNORECASE)
 
 
+_NO_OBJECT = re.compile(r"(secret|configmap) \"[^\"]+\" not found|references non-existent", re.IGNORECASE)
+_SCALING = ("TriggeredScaleUp", "Nominated")
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something about a workload's current revision that stands in its way.
@@ -71,6 +77,8 @@ class Circumstances:
     ``since``: when the rollback began; ``watched_from``: when judging began; ``now``: all server time.
     ``restarts_before``: (pod UID, container) -> restarts when judging began; ``pull_errors``: the same
     key -> the newest full message of a failed pull (later messages of old kubelets leave the cause out).
+    ``notes``: UID -> what pods in trouble say. ``room_at``: when a pod of the workload was last seen on its
+    way out, which makes room for others.
     ``restarts_green``: in the soak, the restarts of the pods that were ready when it began; else empty.
     """
 
@@ -80,6 +88,8 @@ class Circumstances:
     restarts_before: Mapping[tuple[str, str], int] = field(default_factory=dict)
     pull_errors: Mapping[tuple[str, str], str] = field(default_factory=dict)
     restarts_green: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    room_at: datetime | None = None
+    notes: Mapping[str, Note] = field(default_factory=dict)
 
     def after(self, moment: datetime | None) -> bool:
         """Whether an API time (whole seconds) is not before the rollback."""
@@ -153,13 +163,16 @@ def _replica_failure(workload: Workload, at: Circumstances) -> tuple[Finding, ..
         return ()
     message = str(failure.get("message", ""))
     stood_s = at.stood_s(parse_time(failure.get("lastTransitionTime")))
+    # Terminating pods still hold their quota. The controller tries again after ever longer pauses, each as
+    # long as all before it together: once there is room it may take as long again as it has until then.
+    room_s = stood_s if at.room_at is None else (at.now - at.room_at).total_seconds()
+    patience_s = max(REPLICA_FAILURE_S, stood_s - room_s)
     hiccup = bool(_HICCUP.search(message))
     return (
         Finding(
             problem="pods of this revision cannot be created",
             detail=_short(message),
-            # Terminating pods still hold their quota.
-            red=stood_s >= REPLICA_FAILURE_S and not workload.terminating and not hiccup,
+            red=min(stood_s, room_s) >= patience_s and not workload.terminating and not hiccup,
         ),
     )
 
@@ -171,14 +184,15 @@ def _scheduling(workload: Workload, pod: JsonObject, at: Circumstances) -> tuple
     since = parse_time(scheduled.get("lastTransitionTime")) or parse_time(
         pod["metadata"].get("creationTimestamp")
     )
-    # Room is being made: by the pods that are on their way out, or by preemption.
+    # Room is being made: by the pods that are on their way out, by preemption, or by another node.
     room = workload.terminating > 0 or bool((pod.get("status") or {}).get("nominatedNodeName"))
+    scaling = is_scaling_up(at.notes.get(uid(pod), Note()))
     return (
         Finding(
-            problem="cannot be scheduled",
+            problem="waits for a node that is being added" if scaling else "cannot be scheduled",
             detail=_short(str(scheduled.get("message", ""))),
             pod=_name(pod),
-            red=at.stood_s(since) > UNSCHEDULABLE_S and not room,
+            red=at.stood_s(since) > UNSCHEDULABLE_S and not room and not scaling,
         ),
     )
 
@@ -192,7 +206,7 @@ def _containers(pod: JsonObject, at: Circumstances) -> list[Finding]:
         if finding is not None:
             found.append(finding)
     if not found and not is_ready(pod):
-        found += _unready(pod)
+        found += _unready(pod, at)
     return found
 
 
@@ -246,12 +260,36 @@ def _container(
     return None
 
 
-def _unready(pod: JsonObject) -> list[Finding]:
+def is_scaling_up(note: Note) -> bool:
+    """Whether an autoscaler has answered a pod that cannot be scheduled, as the newest word of one.
+
+    Sources: cluster-autoscaler's TriggeredScaleUp and NotTriggerScaleUp, Karpenter's Nominated.
+    """
+    words = [str(event.get("reason")) for event in note.events]
+    said = [word for word in words if word in _SCALING or word == "NotTriggerScaleUp"]
+    return bool(said) and said[-1] in _SCALING
+
+
+def _mount_failure(pod: JsonObject, at: Circumstances) -> str:
+    """The newest event on a volume that cannot be mounted; empty if the pod has none."""
+    events = at.notes.get(uid(pod), Note()).events
+    failures = [event for event in events if event.get("reason") in ("FailedMount", "FailedAttachVolume")]
+    return str(failures[-1].get("message", "")) if failures else ""
+
+
+def _unready(pod: JsonObject, at: Circumstances) -> list[Finding]:
     """What an unready pod without any trouble of its own is waiting for."""
+    mount = _mount_failure(pod, at)
     for status in _statuses(pod):
         state = status.get("state") or {}
         waiting = state.get("waiting") or {}
         name = str(status.get("name", ""))
+        if mount and waiting.get("reason") in ("ContainerCreating", "PodInitializing"):
+            stood_s = at.stood_s(parse_time(pod["metadata"].get("creationTimestamp")))
+            # What is not there is certain; a disk that is still attached elsewhere comes in the end.
+            red = stood_s > MOUNT_S and bool(_NO_OBJECT.search(mount))
+            detail = _short(mount)
+            return [Finding("cannot mount its volumes", detail, container=name, pod=_name(pod), red=red)]
         if waiting.get("reason") == "ContainerCreating":
             return [Finding(problem="is being created", container=name, pod=_name(pod))]
         if state.get("running") and status.get("ready") is False:

@@ -8,18 +8,18 @@ workload, a recreated object, pods that crash while the numbers still look good.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ..domain.environment import Environment
 from ..domain.errors import Forbidden, ZkRollbackError
 from ..domain.model import Item
-from ..domain.observation import History, JsonObject, Snapshot
+from ..domain.observation import History, JsonObject, Note, Snapshot
 from ..domain.ports import Stage
 from ..domain.verdict import Judgement, Pending, Verdict, Word
 from .commands import kubectl
 from .diagnosis import Circumstances, findings, pull_errors, restart_counts, sentence
-from .rollout_evidence import render_pods, render_state
+from .rollout_evidence import last_words, render_notes, render_pods, render_state
 from .rollout_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
 from .workload import (
     Workload,
@@ -45,13 +45,15 @@ def blank_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
 class RolloutCheck:
     """One workload's rollout; ``workload`` is ``kind/name``, ``snapshot`` the shared watch's.
 
-    ``namespace/kind/name`` is one in a namespace that is not watched: that is UNVERIFIED.
+    ``notes`` reads what its pods in trouble say. ``namespace/kind/name`` is one in a namespace that is not
+    watched: that is UNVERIFIED.
     """
 
     env: Environment
     item: str
     workload: str
     snapshot: Callable[[], Snapshot]
+    notes: Callable[[Workload], Mapping[str, Note]] | None = None
     stage: Stage = field(default=Stage.AT_ONCE, init=False)
     interval_s: float | None = field(default=0.1, init=False)
     soak_interval_s: float | None = field(default=0.1, init=False)
@@ -97,13 +99,16 @@ class RolloutCheck:
         return self.workload.split("/")[-1]
 
     def observe(self) -> Snapshot:
-        """The shared snapshot, without IO; raises the ClusterError of what it lacks for this kind."""
+        """The shared snapshot, with notes; raises the ClusterError of what it lacks for this kind."""
         snapshot = self.snapshot()
         for resource in needed_resources(self._kind):
             if resource not in snapshot.objects:
                 # The same error is raised again and again: it must not gather a traceback each time.
                 raise snapshot.errors[resource].with_traceback(None)
-        return snapshot
+        item = find_object(snapshot, self._kind, self._name)
+        if item is None or self.notes is None:
+            return snapshot
+        return replace(snapshot, notes=self.notes(read_workload(snapshot, self._kind, item)))
 
     def judge(self, history: History, now: datetime) -> Judgement:
         """Pure; sees only samples taken since judging began."""
@@ -135,7 +140,8 @@ class RolloutCheck:
     ) -> Judgement:
         workload = read_workload(snapshots[-1], self._kind, item)
         status = rollout_status(self._kind, item, ignore_deadline=True)
-        proof = (render_state(workload), render_pods(workload))
+        notes = snapshots[-1].notes
+        proof = (render_state(workload), render_pods(workload), *render_notes(workload, notes))
 
         def final(word: Word, observed: str) -> Verdict:
             return Verdict(word=word, observed=observed, evidence=proof)
@@ -162,15 +168,18 @@ class RolloutCheck:
                 restarts_before=restart_counts(snapshots[0].objects["pods"]),
                 pull_errors=_earlier_pull_errors(workload, history),
                 restarts_green=_restarts_green(history),
+                room_at=_room_at(workload, history),
+                notes=notes,
             ),
         )
         count = len(workload.current)
         red = [finding for finding in found if finding.red]
         if red:
-            return final(Word.FAIL, sentence(red, count))
+            return final(Word.FAIL, "; ".join([sentence(red, count), *last_words(workload, notes)]))
         exceeded = _deadline_exceeded(item, history.since)
         if exceeded and not status.done:
-            return named(Word.FAIL, "; ".join(filter(None, (exceeded, sentence(found, count)))))
+            said = (exceeded, sentence(found, count), *last_words(workload, notes))
+            return named(Word.FAIL, "; ".join(filter(None, said)))
         hint = sentence(found, count)
         desired = desired_replicas(self._kind, item)
         ready = sum(map(is_ready, workload.current))
@@ -270,6 +279,16 @@ def _earlier_pull_errors(workload: Workload, history: History) -> dict[tuple[str
         if sample.error is None:
             causes |= pull_errors([pod for pod in sample.value.objects["pods"] if uid(pod) in ours])
     return causes
+
+
+def _room_at(workload: Workload, history: History) -> datetime | None:
+    """When a pod of the workload was last seen on its way out; asked only where pods cannot be created."""
+    if workload.replicaset is None or condition(workload.replicaset, "ReplicaFailure") is None:
+        return None
+    for sample in reversed(history.samples):
+        if sample.error is None and read_workload(sample.value, workload.kind, workload.item).terminating:
+            return sample.at
+    return None
 
 
 def _restarts_green(history: History) -> dict[tuple[str, str], int]:

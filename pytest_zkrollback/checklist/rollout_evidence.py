@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from ..domain.observation import JsonObject
+from ..domain.observation import JsonObject, Note
 from ..domain.verdict import Evidence, evidence
 from .diagnosis import restart_counts
+from .event_groups import is_warning, render_event
 from .rollout_status import rollout_status
-from .workload import Workload, images, is_ready, uid
+from .workload import Workload, images, is_ready, trouble_of, uid
 
 _ROWS: Final = 60
+_WORDS: Final = 160
 
 
 def render_state(workload: Workload) -> Evidence:
@@ -66,6 +69,42 @@ def render_pods(workload: Workload) -> Evidence:
     if not ordered:
         lines = ["(no pod belongs to it)"]
     return evidence(f"Pods of {workload.title}", "\n".join(lines))
+
+
+def render_notes(workload: Workload, notes: Mapping[str, Note]) -> tuple[Evidence, ...]:
+    """What its pods in trouble say: the end of a log, and events."""
+    found = []
+    for pod, note in _noted(workload, notes):
+        name = f"{pod['metadata'].get('name', '')}"
+        if note.log:
+            found.append(evidence(f"Last lines of {name}/{trouble_of(pod).container}", note.log, kind="log"))
+        if note.events:
+            found.append(evidence(f"Events of {name} (UTC)", "\n".join(map(render_event, note.events))))
+    return tuple(found)
+
+
+def last_words(workload: Workload, notes: Mapping[str, Note]) -> tuple[str, ...]:
+    """The last line of the worst pod's log and its newest warning, to stand in a sentence."""
+    for pod, note in _noted(workload, notes):
+        lines = [line for line in note.log.splitlines() if line.strip()]
+        warnings = [event for event in note.events if is_warning(event)]
+        words = [f"its log ends: {_cut(lines[-1])}"] if lines else []
+        if warnings:
+            said = f"{warnings[-1].get('reason')}: {warnings[-1].get('message', '')}"
+            words.append(f"event of {pod['metadata'].get('name', '')}: {_cut(said)}")
+        if words:
+            return tuple(words)
+    return ()
+
+
+def _noted(workload: Workload, notes: Mapping[str, Note]) -> list[tuple[JsonObject, Note]]:
+    pods = [pod for pod in workload.current if uid(pod) in notes and not is_ready(pod)]
+    return [(pod, notes[uid(pod)]) for pod in sorted(pods, key=lambda pod: -trouble_of(pod).restarts)]
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WORDS else f"{line[: _WORDS - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _shown_state(pod: JsonObject) -> str:

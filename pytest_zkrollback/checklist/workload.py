@@ -97,6 +97,40 @@ def choose_replicaset(
     return min(same, key=lambda rs: (str(rs["metadata"].get("creationTimestamp")), uid(rs)), default=None)
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """A pod's container that is worst off: why it waits (or ended), and what its log may be asked for.
+
+    ``ran``: it has a log; ``ended``: its newest run is over and its log still the current one.
+    """
+
+    container: str = ""
+    reason: str = ""
+    restarts: int = 0
+    ran: bool = False
+    ended: bool = False
+
+    @property
+    def is_loud(self) -> bool:
+        """Whether something is wrong, and not only not there yet."""
+        return bool(self.restarts) or self.reason not in ("", "ContainerCreating", "PodInitializing")
+
+
+def trouble_of(pod: JsonObject) -> Trouble:
+    """The trouble of a pod that is not ready; of a container that merely starts there is no reason."""
+    found = [Trouble()]
+    status = pod.get("status") or {}
+    for entry in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        state, restarts = entry.get("state") or {}, int(entry.get("restartCount") or 0)
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        if ended and not ended.get("exitCode"):
+            continue
+        reason = str(waiting.get("reason") or ended.get("reason") or "")
+        ran = bool(restarts or ended or state.get("running") or (entry.get("lastState") or {}))
+        found.append(Trouble(str(entry.get("name", "")), reason, restarts, ran, bool(ended)))
+    return max(found, key=lambda each: (each.restarts, each.is_loud, each.ran, each.container))
+
+
 def uid(item: JsonObject) -> str:
     """An object's UID."""
     return str(item["metadata"].get("uid", ""))

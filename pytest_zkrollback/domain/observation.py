@@ -13,17 +13,26 @@ JsonObject: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a pod in trouble says itself: its newest events, oldest first, and the end of its log."""
+
+    events: tuple[JsonObject, ...] = ()
+    log: str = ""
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The namespace's objects at one moment, raw as the API gave them.
 
     ``objects`` maps the plural resource (``deployments``, ``statefulsets``, ``daemonsets``,
     ``replicasets``, ``pods``) to its items; a resource that could not be read is missing there and
-    named in ``errors``.
+    named in ``errors``. ``notes``: of some pods in trouble, by UID, what was read besides.
     """
 
     at: datetime
     objects: Mapping[str, tuple[JsonObject, ...]]
     errors: Mapping[str, ZkRollbackError] = field(default_factory=dict)
+    notes: Mapping[str, Note] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

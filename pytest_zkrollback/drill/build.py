@@ -73,7 +73,7 @@ class Build:
         argv = [go, "build", "-v", *tool.build_flags, "-o", tool.name, tool.package]
         try:
             done = self._processes.run(
-                argv, timeout_s=_BUILD_S, env=_go_env(self._environ), cwd=folder, on_line=progress.line
+                argv, timeout_s=_BUILD_S, env=go_env(self._environ), cwd=folder, on_line=progress.line
             )
         except ProcessProblem as problem:
             raise DrillProblem(f"The drill's {tool.name} could not be built: {problem}") from None
@@ -115,7 +115,7 @@ class _Progress:
         self._progress(f"{self._what}: {done}; {now - self._begun:.0f} s in all so far, {_USUAL}")
 
 
-def _go_env(environ: Mapping[str, str]) -> dict[str, str]:
+def go_env(environ: Mapping[str, str]) -> dict[str, str]:
     """The user's environment without what would build something else.
 
     GOFLAGS is not empty, because an empty one lets a ``go env -w GOFLAGS=...`` through.

@@ -167,7 +167,10 @@ def test_pods_that_crash_after_they_were_ready_overturn_the_rollouts_pass(incide
     result = incident.run("--rollback-to=6")
     assert (result.code, result.record["outcome"], incident.head()) == (1, "failed", 8)
     assert result.verdicts()["rollout-backend"] == "FAIL"
-    assert "crash-loops" in result.item("rollout-backend")["observed"]
+    seen = result.item("rollout-backend")["observed"]
+    assert "crash-loops: exit code 1" in seen
+    assert "its log ends: " in seen
+    assert "; event of zkprova-zkprova-backend-" in seen
 
 
 def test_without_a_url_health_and_smoke_are_unverified_and_the_rest_is_judged(bad):

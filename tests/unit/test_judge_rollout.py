@@ -700,6 +700,50 @@ def test_recorded_moment(case: str, moment: str, after_s: float, expected: tuple
     assert _said(_check().judge(history, now)) == expected
 
 
+@pytest.mark.parametrize(
+    ("case", "paces", "expected"),
+    [
+        (
+            "crashloop-exit3",
+            {"1-Error": 2.7, "2-CrashLoopBackOff": 4.8, "3-restarts2": 16.1, "8-after-upgrade": 18},
+            ("FAIL", 16.1),
+        ),
+        ("createcontainerconfigerror", {"1-CreateContainerConfigError": 2.2}, ("FAIL", 2.2)),
+        ("errimagepull-notfound", {"1-ErrImagePull": 2.3, "2-ImagePullBackOff": 15.3}, ("FAIL", 2.3)),
+        ("failedmount-secret", {"1-NotReady10": 10.6, "8-after-upgrade": 17}, ("FAIL", 17)),
+        ("oomkilled", {"1-OOMKilled": 2.1, "2-CrashLoopBackOff": 3.9, "8-after-upgrade": 17}, ("FAIL", 17)),
+        ("readiness-503", {"1-NotReady10": 10.1, "8-after-upgrade": 17}, ("FAIL", 17)),
+        ("rollout-ok", {"1-Ready": 2.3, "8-after-upgrade": 5}, ("PASS", 5)),
+        # Unschedulable for 15 s is red by the passing of time alone, before the next moment.
+        ("unschedulable", {"1-Unschedulable": 0.7, "8-after-upgrade": 17}, ("FAIL", 15.2)),
+    ],
+)
+def test_recordings_at_their_own_pace(
+    case: str, paces: dict[str, float], expected: tuple[str, float]
+) -> None:
+    """Judged every 0.5 s and at every change, as the schedule would; the first red or the last judgement."""
+    moments = recorded(case)
+    since = _began(case, moments[next(iter(paces))], "")
+    begins = [*paces.values()]
+    ends = [*begins[1:], begins[-1]]
+    samples: list[Sample] = []
+    word, second = "", 0.0
+    for (name, begin), end in zip(paces.items(), ends, strict=True):
+        second = begin
+        while word != "FAIL" and (second < end or second == begin):
+            now = since + timedelta(seconds=second)
+            samples.append(Sample(at=now, value=recorded_snapshot(moments[name], now)))
+            history = History(samples=tuple(samples), since=since, judged_from=since)
+            word, _ = _said(_check().judge(history, now))
+            if word != "FAIL":
+                second += 0.5
+        if word == "FAIL":
+            break
+    else:
+        second = begins[-1]
+    assert (word, round(second, 1)) == expected
+
+
 @pytest.mark.parametrize(("case", "exit_text"), [("crashloop-exit3", "3"), ("oomkilled", "137 (OOMKilled)")])
 def test_fault_35_recorded_watch_turns_red_at_the_second_restart_and_not_before(
     case: str, exit_text: str

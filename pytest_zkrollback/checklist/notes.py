@@ -1,0 +1,109 @@
+"""What pods in trouble say themselves: their last log lines and events, read beside the shared snapshot.
+
+A rollout is judged from objects; this is why it fails, in the words of the container and the kubelet, and
+what only events tell: that a node is being added, that a Secret of a volume is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from threading import Event, Lock, Thread
+from typing import Final
+
+from ..domain.errors import ZkRollbackError
+from ..domain.observation import JsonObject, Note
+from ..domain.ports import Clock, Kube
+from .event_groups import by_time
+from .workload import Workload, is_ready, parse_time, trouble_of, uid
+
+# What is new is waited for so long, then judged without; a red may not come later for it.
+WAIT_S: Final = 0.3
+TAIL_LINES: Final = 20
+_TIMEOUT_S: Final = 2.0
+# A pod that merely starts says nothing of interest yet.
+_PATIENCE_S: Final = 3.0
+_AGAIN_S: Final = 3.0
+_PODS: Final = 3
+_EVENTS: Final = 20
+_LOG_BYTES: Final = 16 * 1024
+
+
+class Notes:
+    """Reads, in daemon threads, what is known of a workload's pods in trouble; each state of one once.
+
+    While a pod waits (for a node, for a volume) its events are read again every 3 s.
+    """
+
+    def __init__(self, kube: Kube, namespace: str, clock: Clock) -> None:
+        """Nothing is read before :meth:`look`."""
+        self._kube = kube
+        self._namespace = namespace
+        self._clock = clock
+        self._lock = Lock()
+        self._known: dict[str, Note] = {}
+        self._asked: dict[str, tuple[tuple[object, ...], float]] = {}
+
+    def look(self, workload: Workload) -> dict[str, Note]:
+        """UID -> what is known; blocks for :data:`WAIT_S` at most, where something new is wrong."""
+        late = self._clock.now() - timedelta(seconds=_PATIENCE_S)
+        news = [event for pod in _worst(workload.current, late) if (event := self._ask(pod)) is not None]
+        ends_s = self._clock.monotonic_s() + WAIT_S
+        for event in news:
+            event.wait(max(0.0, ends_s - self._clock.monotonic_s()))
+        with self._lock:
+            return dict(self._known)
+
+    def _ask(self, pod: JsonObject) -> Event | None:
+        """Read it if its state is new, or if it waits; the event that is set when a new one is known."""
+        found = trouble_of(pod)
+        state = (found.container, found.reason, found.restarts)
+        before, asked_s = self._asked.get(uid(pod), ((), 0.0))
+        now_s = self._clock.monotonic_s()
+        if before == state and (found.restarts or now_s - asked_s < _AGAIN_S):
+            return None
+        self._asked[uid(pod)] = (state, now_s)
+        done = Event()
+        Thread(target=self._read, args=(pod, done), name="zkrollback-notes", daemon=True).start()
+        return done if before != state and found.is_loud else None
+
+    def _read(self, pod: JsonObject, done: Event) -> None:
+        try:
+            events, log = self._events(uid(pod)), self._log(pod)
+            with self._lock:
+                self._known[uid(pod)] = Note(events=events, log=log)
+        finally:
+            done.set()
+
+    def _events(self, of: str) -> tuple[JsonObject, ...]:
+        path = f"/api/v1/namespaces/{self._namespace}/events"
+        try:
+            found = self._kube.list(path, {"fieldSelector": f"involvedObject.uid={of}"}, timeout_s=_TIMEOUT_S)
+        except ZkRollbackError:
+            return ()  # the events' own item says why they cannot be read
+        return tuple(by_time(found)[-_EVENTS:])
+
+    def _log(self, pod: JsonObject) -> str:
+        """The last lines of the container in trouble, before its restart if it had one; may be empty."""
+        found = trouble_of(pod)
+        if not found.ran:
+            return ""
+        query = {"container": found.container, "tailLines": str(TAIL_LINES)}
+        if found.restarts and not found.ended:
+            query["previous"] = "true"
+        path = f"/api/v1/namespaces/{self._namespace}/pods/{pod['metadata']['name']}/log"
+        try:
+            return self._kube.text(path, query, timeout_s=_TIMEOUT_S, limit_bytes=_LOG_BYTES)
+        except ZkRollbackError:
+            return ""
+
+
+def _worst(pods: Iterable[JsonObject], late: datetime) -> list[JsonObject]:
+    """A few that are in trouble, or not ready although made before ``late``; most restarts first."""
+    unready = [
+        pod
+        for pod in pods
+        if not is_ready(pod)
+        and (trouble_of(pod).is_loud or (parse_time(pod["metadata"].get("creationTimestamp")) or late) < late)
+    ]
+    return sorted(unready, key=lambda pod: -trouble_of(pod).restarts)[:_PODS]
