@@ -19,12 +19,11 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "drill"))
 
+from fault_proxy import FaultProxy
 from incident import Incident
-from latency import LatencyProxy
 
 from pytest_zkrollback.drill.binaries import find_binaries
 from pytest_zkrollback.drill.cluster import start_cluster
@@ -168,12 +167,8 @@ def measure(folder: Path) -> dict:
             if number:
                 rows["drill"].append(pair[0])
                 rows["plain helm"].append(pair[1])
-        address = urlsplit(running.cluster.server)
-        with LatencyProxy((str(address.hostname), int(address.port or 443)), ROUND_TRIP_S) as proxy:
-            far = ours.folder / "far.kubeconfig"
-            near = running.cluster.kubeconfig.read_text()
-            far.write_text(near.replace(f":{address.port}", f":{proxy.port}"))
-            far.chmod(0o600)
+        with FaultProxy(running.cluster, ROUND_TRIP_S) as proxy:
+            far = proxy.kubeconfig(ours.folder)
             ours.configure(helm=str(helm.path), release="wide", kubeconfig=str(far))
             for number in range(RUNS + 1):
                 row = run_once(ours, helm, "wide", 1)

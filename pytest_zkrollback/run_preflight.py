@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 
 from .domain.errors import HelmProblem, LockHeld
 from .domain.model import Guard, Helm, Outcome, Plan
@@ -49,6 +50,7 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
         driver=os.environ.get("HELM_DRIVER", ""),
         outside=outside_questions(scene, look) if request.target is not None else None,
     )
+    began += _set_clock_right(scene)
     if request.through_github:
         guards = (*judge_pipeline_guards(facts, env, request.confirm), *also())
         guards = apply_overrides(guards, request.overrides, request.break_glass)
@@ -90,6 +92,18 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
     scribe.event("preflight passed", "zkrollback")
     scene.display.changed()
     return facts
+
+
+def _set_clock_right(scene: Scene) -> timedelta:
+    """What was noted before the API server had said its time, by which it is now known to have been wrong."""
+    offset = timedelta(seconds=round(scene.clock.offset_s))
+    if offset:
+        scene.scribe.move(offset)
+        which = "behind" if offset > timedelta() else "ahead of"
+        off_s = abs(offset.total_seconds())
+        text = f"this machine's clock is {off_s:.0f} s {which} the API server's, which counts"
+        scene.scribe.event(text, "zkrollback")
+    return offset
 
 
 def _release(facts: Facts) -> Release | None:

@@ -111,13 +111,17 @@ class EquivalenceCheck:
         return Expectation(self.target, before, away, self.since)
 
     def observe(self) -> Observed:
-        """Every object once, the pods out of the snapshot; what could not be read is in the answer."""
+        """Every object once, all at the same time, the pods out of the snapshot; what could not be read is
+        in the answer."""
         release = self.release() if self.release is not None else None
-        live = fetch_live(self.kube, self.target)
+        outer = [each.item for each in outer_references(self.target)]
+        answers = fetch_live(self.kube, (*self.target, *self.leftovers, *outer))
+        wanted, left = len(self.target), len(self.target) + len(self.leftovers)
+        live = answers[:wanted]
         seen = Observed(
             live,
-            leftovers=fetch_live(self.kube, self.leftovers),
-            references=fetch_live(self.kube, [each.item for each in outer_references(self.target)]),
+            leftovers=answers[wanted:left],
+            references=answers[left:],
             head=release.head.revision if release is not None else None,
             deployed=release.deployed_numbers if release is not None else (),
             made=self._made(live),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import quote
@@ -63,6 +65,7 @@ class KubeClient:
         self._clock = clock
         self._wire = KubeWire(access, clock, renew)
         self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
+        self._discovery = defaultdict[str, threading.Lock](threading.Lock)
 
     @property
     def server(self) -> str:
@@ -101,10 +104,10 @@ class KubeClient:
         return self._pages(self._call("GET", path, None, timeout_s))
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
-        """Watch events ``{type, object}`` until the server ends the stream or ``timeout_s`` passed.
+        """Watch events ``{type, object}`` until the server ends the stream, after ``timeout_s``.
 
         An expired ``resource_version`` is a BadAnswer with status 410: list again. A connection that broke
-        is Unreachable; one that fell silent looks like a quiet one until the server should have ended it.
+        is Unreachable, and so is one that fell silent: the server ends a quiet one in time.
         """
         query = {
             "watch": "1",
@@ -119,9 +122,9 @@ class KubeClient:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in filter(None, lines):
                     yield _watch_event(line, path)
-        except (ReadTimeoutError, TimeoutError):
-            self._wire.distrust()
         except (HTTPError, OSError) as error:
+            if isinstance(error, ReadTimeoutError | TimeoutError):
+                self._wire.distrust()
             raise self._wire.broken(error, call) from None
         finally:
             response.close()
@@ -131,7 +134,7 @@ class KubeClient:
     ) -> str:
         """GET of plain text (pod logs), decoded with replacement, cut at ``limit_bytes`` if above 0."""
         call = self._call("GET", path, query, timeout_s, accept="*/*")
-        return self._wire.body(self._wire.open(call), call, limit_bytes).decode(errors="replace")
+        return self._wire.read(call, limit_bytes).decode(errors="replace")
 
     def send(
         self,
@@ -152,13 +155,14 @@ class KubeClient:
         ``namespace`` is left out for kinds without one. Raises NotFound if the server has no such kind.
         """
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-        if kind not in self._kinds.get(base, {}):
-            answer = self.get(base)
-            self._kinds[base] = {
-                str(item.get("kind")): (str(item.get("name")), bool(item.get("namespaced")))
-                for item in answer.get("resources") or ()
-                if "/" not in str(item.get("name"))  # no subresources
-            }
+        with self._discovery[base]:  # who asks for the same meanwhile waits for the answer
+            if kind not in self._kinds.get(base, {}):
+                answer = self.get(base)
+                self._kinds[base] = {
+                    str(item.get("kind")): (str(item.get("name")), bool(item.get("namespaced")))
+                    for item in answer.get("resources") or ()
+                    if "/" not in str(item.get("name"))  # no subresources
+                }
         if kind not in self._kinds[base]:
             raise NotFound(f"The API server knows no kind {kind} in {api_version}.")
         plural, namespaced = self._kinds[base][kind]
@@ -211,7 +215,7 @@ class KubeClient:
                 return
 
     def _json(self, call: Call) -> JsonObject:
-        raw = self._wire.body(self._wire.open(call), call)
+        raw = self._wire.read(call)
         try:
             answer = json.loads(raw.decode(errors="replace"))
         except ValueError:

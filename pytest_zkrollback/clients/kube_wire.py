@@ -28,6 +28,7 @@ _CHUNK_BYTES = 1 << 16
 _POOL_SIZE = 32
 _RENEW_PAUSE_S = 10.0
 _MIN_WAIT_S = 0.1
+_RESTART_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,27 @@ class KubeWire:
         self._access = access
         self._client: ApiClient | None = None
         self._renewed_s: float | None = None
+        self._answered = False
 
     @property
     def access(self) -> Access:
         """The access in use, which a 401 may have renewed."""
         return self._access
+
+    def read(self, call: Call, limit_bytes: int = 0) -> bytes:
+        """The answer's body, cut at ``limit_bytes`` if above 0.
+
+        What only reads is asked again while its deadline lasts where the connection broke or was refused: a
+        server that has answered before is restarting.
+        """
+        while True:
+            try:
+                return self._body(self.open(call), call, limit_bytes)
+            except Unreachable:
+                over = self._clock.monotonic_s() + _RESTART_PAUSE_S >= call.end_s
+                if over or not call.reads or not self._answered:
+                    raise
+            self._clock.sleep(_RESTART_PAUSE_S)
 
     def open(self, call: Call) -> urllib3.BaseHTTPResponse:
         """The response, its body still unread, once its status is 2xx."""
@@ -85,7 +102,7 @@ class KubeWire:
             problem = refusal(
                 response.status,
                 response.headers,
-                self.body(response, call, limit_bytes=_CHUNK_BYTES),
+                self._body(response, call, limit_bytes=_CHUNK_BYTES),
                 label=access.label,
                 method=call.method,
                 path=call.path,
@@ -121,10 +138,11 @@ class KubeWire:
             redirect=False,
             preload_content=False,
         )
+        self._answered = True
         self._learn(response.headers.get("Date"), self._clock.monotonic_s() - begun_s)
         return response
 
-    def body(self, response: urllib3.BaseHTTPResponse, call: Call, limit_bytes: int = 0) -> bytes:
+    def _body(self, response: urllib3.BaseHTTPResponse, call: Call, limit_bytes: int = 0) -> bytes:
         """The body, cut at ``limit_bytes`` if above 0; raises Unreachable if it does not come whole."""
         parts: list[bytes] = []
         size = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..domain.model import Delivery, Item, Record, SamplePoint, TimelineEntry
@@ -60,6 +60,16 @@ class Scribe:
         with self._lock:
             deliveries = (*self._record.deliveries, delivery)
             self._record = self._record.model_copy(update={"deliveries": deliveries})
+            self._write(self._record)
+
+    def move(self, by: timedelta) -> None:
+        """Move all times so far: they were written before the server's clock was known."""
+        with self._lock:
+            timeline = tuple(
+                entry.model_copy(update={"at": entry.at + by}) for entry in self._record.timeline
+            )
+            changes = {"timeline": timeline, "started_at": self._record.started_at + by}
+            self._record = self._record.model_copy(update=changes)
             self._write(self._record)
 
     def samples(self, points: tuple[SamplePoint, ...]) -> None:

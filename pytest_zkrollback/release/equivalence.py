@@ -106,7 +106,7 @@ def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0
             raise BadAnswer(f"The API server answered GET {path} with something else.")
         return Live(found)
 
-    results = fetch_each(fetch, objects)
+    results = fetch_each(fetch, objects, workers=16)
     return tuple(result if isinstance(result, Live) else Live(error=result) for result in results)
 
 

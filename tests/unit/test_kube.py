@@ -236,13 +236,35 @@ def test_a_dripping_body_ends_with_the_deadline():
             kube.get("/api/v1/pods", timeout_s=0.15)
 
 
-def test_a_body_that_is_cut_off_is_no_answer():
+def test_fault_2_a_body_that_is_cut_off_is_no_answer_and_is_asked_for_again():
     whole = answer('{"a": "' + "x" * 100 + '"}')
     for script in (whole[:-50], chunked('{"a": ', end=False)):
-        with LocalServer(closing(script)) as server, pytest.raises(Unreachable, match="cut the connection"):
-            client(server.url).get("/api/v1/pods")
-        with LocalServer(closing(script)) as server, pytest.raises(Unreachable, match="cut the connection"):
-            client(server.url).text("/api/v1/namespaces/n/pods/p/log")
+        cut = closing(script)
+        with LocalServer(cut, cut, answer('{"a": 1}'), *[cut] * 20) as server:
+            kube = client(server.url, clock=SystemClock())
+            assert kube.get("/api/v1/pods", timeout_s=20) == {"a": 1}
+            with pytest.raises(Unreachable, match="cut the connection"):
+                kube.text("/api/v1/namespaces/n/pods/p/log", timeout_s=2)
+
+
+def test_fault_2_a_server_that_restarts_is_asked_again_and_one_that_never_answered_is_not():
+    with LocalServer(answer("{}")) as server:
+        kube = client(server.url, clock=SystemClock())
+        kube.get("/first")
+    with pytest.raises(Unreachable, match="refuses connections"):
+        kube.get("/second", timeout_s=0.3)
+    begun = time.monotonic()
+    with pytest.raises(Unreachable, match="refuses connections"):
+        client(server.url).get("/first", timeout_s=5)
+    assert time.monotonic() - begun < 2
+
+
+def test_a_write_that_broke_off_is_never_sent_again():
+    with LocalServer(answer("{}"), closing(answer("{}")[:-1])) as server:
+        kube = client(server.url)
+        kube.get("/first")
+        with pytest.raises(Unreachable):
+            kube.send("PATCH", "/x", {})
 
 
 def test_text_is_decoded_with_replacement_and_cut_fault_46():
@@ -265,11 +287,14 @@ def test_watch_yields_events_across_chunks_and_ends_with_the_stream():
     assert seen == [("ADDED", 1), ("MODIFIED", 2)]
 
 
-def test_watch_ends_on_its_timeout_even_if_the_server_fell_silent_fault_3():
-    with LocalServer(chunked(event("ADDED", a=1), end=False)) as server:
-        begun = time.monotonic()
-        assert len(list(client(server.url).watch("/p", "5", 0.15))) == 1
-        assert time.monotonic() - begun < 1
+def test_a_watch_that_fell_silent_is_unreachable_once_the_server_should_have_ended_it_fault_3():
+    with (
+        LocalServer(chunked(event("ADDED", a=1), end=False)) as server,
+        pytest.raises(Unreachable, match="did not answer"),
+    ):
+        events = client(server.url).watch("/p", "5", 0.15)
+        assert next(events)["object"] == {"a": 1}
+        next(events)
 
 
 def test_watch_says_that_its_version_is_gone_fault_4():
