@@ -16,6 +16,7 @@ from .checklist.notify import PATIENCE_S, NotifyCheck
 from .checklist.own import OwnCheck
 from .checklist.rollout import RolloutCheck, blank_rollouts
 from .checklist.smoke import SmokeCheck
+from .checklist.workload import pods_of
 from .domain.environment import Environment
 from .domain.errors import HelmProblem
 from .domain.model import Item, Outcome
@@ -114,7 +115,12 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             for item, workload in env.named_workloads.items()
         ),
         SmokeCheck(env=env, processes=scene.processes, on_line=lambda line: _show(scene, line)),
-        LogsCheck(env=env, kube=kube, since=since),
+        LogsCheck(
+            env=env,
+            kube=kube,
+            since=since,
+            workload_pods=lambda: pods_of(watch.snapshot(), env.named_workloads.values()),
+        ),
         HealthCheck(env=env, http=http),
         EventsCheck(
             env=env,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ..domain.environment import Environment
 from ..domain.errors import ClusterError
-from ..domain.observation import History
+from ..domain.observation import History, JsonObject
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 from .commands import kubectl
@@ -38,13 +39,14 @@ class LogsCheck:
     """The runbook's line: kubectl logs -l <selector> --tail=50, but complete.
 
     ``since`` is when the rollback began (verify-only: when the head was deployed), server time; only
-    lines after it are judged. Source: GET .../pods/NAME/log with timestamps, and ``previous`` where a
-    container restarted since.
+    lines after it are judged. ``workload_pods`` gives the pods where the selector is ``auto``. Source:
+    GET .../pods/NAME/log with timestamps, and ``previous`` where a container restarted since.
     """
 
     env: Environment
     kube: Kube
     since: datetime
+    workload_pods: Callable[[], Sequence[JsonObject]] = tuple
     id: str = field(default="logs", init=False)
     title: str = field(default="Check application logs", init=False)
     stage: Stage = field(default=Stage.SETTLED, init=False)
@@ -55,15 +57,26 @@ class LogsCheck:
     def expected(self) -> str:
         """Which containers, since when, and what must not stand there."""
         return (
-            f"every container of the pods {self.env.logs.selector} is readable, and no line since "
+            f"every container of the pods {self._which} is readable, and no line since "
             f"{moment(self.since)} matches {' or '.join(self.env.logs.patterns) or '(no pattern)'}"
         )
 
     @property
     def command(self) -> str:
         """The runbook's command, with every container."""
-        words = ("logs", "-l", self.env.logs.selector, f"--tail={self.env.logs.tail}")
-        return kubectl(self.env, *words, "--all-containers", "--prefix")
+        more = (f"--tail={self.env.logs.tail}", "--all-containers", "--prefix")
+        if not self._auto:
+            return kubectl(self.env, "logs", "-l", self.env.logs.selector, *more)
+        each = self.env.named_workloads.values()
+        return "; ".join(kubectl(self.env, "logs", name, "--all-pods", *more) for name in each)
+
+    @property
+    def _auto(self) -> bool:
+        return self.env.logs.selector == "auto"
+
+    @property
+    def _which(self) -> str:
+        return "of the release's workloads" if self._auto else self.env.logs.selector
 
     @property
     def deadline_s(self) -> float:
@@ -73,11 +86,9 @@ class LogsCheck:
     def observe(self) -> LogsSeen:
         """Read all logs side by side; raises ClusterError if the pods cannot be listed."""
         timeout_s = self.env.logs.timeout_s
-        pods = self.kube.list(
-            f"/api/v1/namespaces/{self.env.namespace}/pods",
-            {"labelSelector": self.env.logs.selector},
-            timeout_s=timeout_s,
-        )
+        path = f"/api/v1/namespaces/{self.env.namespace}/pods"
+        query = {"labelSelector": self.env.logs.selector}
+        pods = self.workload_pods() if self._auto else self.kube.list(path, query, timeout_s=timeout_s)
         left_out, taken = [], []
         for pod in pods:
             name, gone = pod["metadata"]["name"], why_left_out(pod, self.since)
@@ -168,13 +179,13 @@ class LogsCheck:
         sample = history.last
         if sample is None:
             return Pending(observed="The logs are being read", seen=False)
-        selector = self.env.logs.selector
+        selector = self._which
         if sample.error is not None:
             return Verdict(
                 word=Word.UNVERIFIED, observed=f"The pods {selector} could not be listed: {sample.error}"
             )
         seen: LogsSeen = sample.value
-        return _judge_logs(seen, selector, moment(self.since))
+        return _judge_logs(seen, selector if self._auto else f"matches {selector}", moment(self.since))
 
 
 def _size_bytes(text: str) -> int:
@@ -187,7 +198,7 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> Verdict:
     if not seen.pods:
         return Verdict(
             word=Word.UNVERIFIED,
-            observed=f"No pod matches {selector}, so no log was read. Is logs.selector right?{out}",
+            observed=f"No pod {selector}, so no log was read. Is logs.selector right?{out}",
         )
     shown = _logs_evidence(seen, since)
     bad = [log for log in seen.logs if log.match_count]

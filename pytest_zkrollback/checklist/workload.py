@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -45,6 +45,18 @@ class Workload:
 def needed_resources(kind: str) -> tuple[str, ...]:
     """The resources without which a workload of this kind cannot be judged."""
     return (PLURALS[kind], "replicasets", "pods") if kind == "deployment" else (PLURALS[kind], "pods")
+
+
+def pods_of(snapshot: Snapshot, workloads: Iterable[str]) -> tuple[JsonObject, ...]:
+    """All pods of these (``kind/name``); raises the ClusterError of what could not be read."""
+    found: list[JsonObject] = []
+    for kind, _, name in (workload.partition("/") for workload in workloads):
+        for resource in needed_resources(kind):
+            if resource not in snapshot.objects:
+                raise snapshot.errors[resource]
+        item = find_object(snapshot, kind, name)
+        found += read_workload(snapshot, kind, item).pods if item is not None else ()
+    return tuple(found)
 
 
 def find_object(snapshot: Snapshot, kind: str, name: str) -> JsonObject | None:

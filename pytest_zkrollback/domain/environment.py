@@ -54,7 +54,12 @@ class Health(_Table):
 class Logs(_Table):
     """The runbook's ``kubectl logs -l app=zkprova-backend --tail=50``."""
 
-    selector: str = Field(default="app=zkprova-backend", min_length=1, description="of the pods to read")
+    selector: str = Field(
+        default="app=zkprova-backend",
+        min_length=1,
+        description="of the pods to read; `auto`: all of the release's workloads, the default beside "
+        '`workloads = "auto"`',
+    )
     patterns: tuple[str, ...] = Field(
         default=(
             r"(?i)\bpanic(ked)?\b",
@@ -262,6 +267,16 @@ class Environment(_Table):
         if self.notify.github_issue is not None and self.github is None:
             raise ValueError("notify.github_issue needs the table github with its repository")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _logs_of_all(cls, values: object) -> object:
+        """Whoever does not name workloads has no label to name either."""
+        if isinstance(values, dict) and values.get("workloads") == "auto":
+            logs = values.get("logs", {})
+            if isinstance(logs, dict):
+                return {**values, "logs": {"selector": "auto", **logs}}
+        return values
 
     @field_validator("workloads", mode="before")
     @classmethod

@@ -288,7 +288,7 @@ def test_pods_that_ended_before_the_rollback_are_left_out() -> None:
 
 
 def test_a_log_longer_than_the_limit_is_not_green() -> None:
-    verdict = judged(FakeKube(pod("a", APP), a_app_current="x" * LIMIT_BYTES))
+    verdict = judged(FakeKube(pod("a", APP), a_app_current="x" * LIMIT_BYTES), environment(timeout_s=120))
     assert verdict.word is Word.UNVERIFIED
     assert "is longer than 12582912 bytes and was read up to there only" in verdict.observed
 
@@ -382,6 +382,26 @@ class RecordedKube:
             raise BadAnswer(text.strip(), status=400)
         assert not text.lower().startswith("error")
         return text
+
+
+def test_with_auto_the_pods_are_those_of_the_workloads() -> None:
+    env = Environment.model_validate({"name": "s", "context": "ctx", "namespace": "ns", "workloads": "auto"})
+    assert env.logs.selector == "auto"
+    named = env.model_copy(update={"workloads": {"a": "deployment/a", "q": "statefulset/q"}})
+    kube = FakeKube(a_app_current=f"{NEW} started")
+    one = LogsCheck(env=named, kube=kube, since=SINCE, workload_pods=lambda: (pod("a", APP),))  # type: ignore[arg-type]
+    verdict = one.judge(History((Sample(SINCE, one.observe()),), SINCE), SINCE)
+    assert verdict.observed == "1 container of 1 pod: no bad one among 1 line since 2026-11-23 10:00:00 UTC."
+    assert one.expected.startswith("every container of the pods of the release's workloads is readable")
+    more = "--tail=50 --all-containers --prefix -n ns --context ctx"
+    assert one.command == (
+        f"kubectl logs deployment/a --all-pods {more}; kubectl logs statefulset/q --all-pods {more}"
+    )
+    nothing = LogsCheck(env=named, kube=kube, since=SINCE)  # type: ignore[arg-type]
+    said = nothing.judge(History((Sample(SINCE, nothing.observe()),), SINCE), SINCE)
+    assert said.observed == ("No pod of the release's workloads, so no log was read. Is logs.selector right?")
+    kept = {"name": "s", "context": "c", "workloads": "auto", "logs": {"selector": "app=x"}}
+    assert Environment.model_validate(kept).logs.selector == "app=x"
 
 
 def test_every_recorded_moment_has_its_expected_verdict() -> None:
