@@ -57,7 +57,7 @@ def _by_merge(record: Record, bad: Revision, branch: Branch) -> tuple[str, ...]:
     named = (
         f"commit {commit} of revision {bad.revision}" if commit else f"the commit of revision {bad.revision}"
     )
-    revert = f"git revert {commit}" if commit else "git revert"
+    revert = f"git revert {commit}" if commit else "revert it there."
     if branch.holds is False:
         return ()
     if branch.holds:

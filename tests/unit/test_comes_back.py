@@ -41,7 +41,7 @@ def record(bad=BAD, **changes):
             Branch(),
             (
                 "The commit of revision 6 is probably still on main: then the next merge ships it again. "
-                "First: git revert",
+                "First: revert it there.",
             ),
         ),
         (record(mode=Mode.VERIFY), Branch(), (PROBABLY,)),
