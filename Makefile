@@ -64,6 +64,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python tests/differential/replay.py
 	$(BIN)/python benchmarks/forecast.py
 	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python benchmarks/slack_messages.py
 
 .PHONY: lock
 lock: $(READY) ## lock the newest versions, with hashes and without a registry's name

@@ -228,7 +228,7 @@ class Run:
             self._scribe.event("the drill is ready: its story has been told", "drill")
         hands = (self._scribe, self.redactor, self._clock, self._display.status)
         self._telling = choose_telling(
-            self.request, env, variables(self._drill), hands, self._hooks, selected
+            self.request, env, variables(self._drill), hands, self._hooks, selected, self._drill
         )
         return Scene(
             request=self.request,

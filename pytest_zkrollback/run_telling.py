@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from .checklist.notify import PATIENCE_S, judge_deliveries
 from .clients.http import HttpClient
 from .domain.environment import Environment
-from .domain.model import Mode
+from .domain.errors import NotifyProblem
+from .domain.model import Delivery, Mode
+from .domain.news import News
+from .domain.observation import JsonObject
 from .domain.ports import Channel, Clock, Hooks
 from .domain.verdict import Word
+from .drill.session import Drill
 from .notify.channels import choose_channels, own_channels
+from .notify.slack_channels import SLACK
 from .options import Request
 from .record.outcome import outcome_of
 from .record.redaction import Redactor
@@ -23,6 +29,24 @@ from .telling import NOTIFY, Telling
 _FAREWELL_S = 5.0
 
 
+@dataclass(frozen=True)
+class Witnessed:
+    """The drill's Slack, asked what it has received: that is shown, rather than what was sent."""
+
+    channel: Channel
+    fetch: Callable[[], Sequence[JsonObject]]
+    name: str = SLACK
+
+    def tell(self, news: News) -> Delivery | None:
+        """Send it and look; raises NotifyProblem if it did not arrive as it was sent."""
+        delivery = self.channel.tell(news)
+        received = [each["message"] for each in self.fetch()]
+        if delivery is None or delivery.message not in received:
+            raise NotifyProblem("the drill's Slack has not received what was sent to it")
+        message = received[received.index(delivery.message)]
+        return delivery.model_copy(update={"message": message})
+
+
 def choose_telling(
     request: Request,
     env: Environment,
@@ -30,6 +54,7 @@ def choose_telling(
     hands: tuple[Scribe, Redactor, Clock, Callable[[str], object]],
     hooks: Hooks,
     selected: frozenset[str],
+    drill: Drill | None,
 ) -> Telling:
     """Who is told of this run, or why nobody is. ``hands``: also what says on the terminal that it waits."""
     scribe, redactor, clock, say = hands
@@ -42,6 +67,8 @@ def choose_telling(
         off = f"Nobody is told of a run that only verifies: verify_only = false in {table}."
     else:
         configured = choose_channels(env, environ, HttpClient(clock=clock), clock, say)
+        if drill is not None:
+            configured = tuple(Witnessed(each, drill.fetch_slack_messages) for each in configured)
         channels = (*configured, *own_channels(hooks, env.name))
     if not channels and not off:
         off = f"notify is switched off in the configuration (slack = false in [environments.{env.name}])."

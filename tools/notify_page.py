@@ -23,8 +23,8 @@ from pytest_zkrollback.record.outcome import render_summary  # noqa: E402
 HEAD = """# What is sent
 
 The messages of one example incident, as Slack's webhook gets them, for each event and kind of outcome; then
-one verdict as the JSON webhook and as Teams get it. What is told when: [notify.md](notify.md). This page is made
-by `tools/notify_page.py`.
+one verdict as the JSON webhook and as Teams get it. What is told when: [notify.md](notify.md). This page is
+made by `tools/notify_page.py`.
 """
 BACK = (
     "The commit of revision 6 is probably still on main: then the next merge ships it again. "

@@ -30,6 +30,7 @@ _WORDS = (
     ("POST", r"git/commits", "making the commit that restores the tree"),
     ("POST", r"git/refs", "making the branch"),
     ("PATCH", r"git/refs", "moving our branch onto the newer tip"),
+    ("POST", r"issues/\d+/comments", "commenting on the issue or pull request"),
     ("POST", r"pulls", "opening the pull request"),
     ("PUT", r"pulls/\d+/merge", "merging the pull request"),
     ("POST", r"actions/workflows/\d+/dispatches", "running the workflow"),
@@ -40,7 +41,7 @@ _WORDS = (
 )
 
 # What a fine-grained token or an App needs, where GitHub does not say it itself.
-_NEEDS = (("git/", "contents"), ("pulls", "pull_requests"), ("actions/", "actions"))
+_NEEDS = (("git/", "contents"), ("issues/", "issues"), ("pulls", "pull_requests"), ("actions/", "actions"))
 
 
 def choose_token(table: GithubActions, environ: Mapping[str, str]) -> str:

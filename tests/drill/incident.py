@@ -109,7 +109,8 @@ class Incident:
 
     def environ(self, **more):
         env = {**os.environ, "SLACK_WEBHOOK_URL": self.webhook, **more}
-        env.pop("KUBECONFIG", None)
+        for name in ("KUBECONFIG", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+            env.pop(name, None)
         return {key: value for key, value in env.items() if value is not None}
 
     def argv(self, *args):

@@ -131,7 +131,13 @@ class FakeGitHub:
         self.answers = []  # (pattern of "METHOD path", (status, body, headers)), used up in order
         self.lost = []  # patterns: carried out, but its answer never arrives
         # How this GitHub is set up.
-        self.permissions = {"contents": "write", "pull_requests": "write", "actions": "write"}
+        self.permissions = {
+            "contents": "write",
+            "pull_requests": "write",
+            "actions": "write",
+            "issues": "write",
+        }
+        self.comments = []  # (number, body)
         self.scopes = None
         self.may_push = True
         self.approvals_wanted = 0
@@ -534,6 +540,16 @@ class FakeGitHub:
         }  # fmt: skip
         return 201, self.pull(number)
 
+    def post_comment(self, number, query, body):
+        if len(body["body"]) > 65536:
+            message = "Body is too long (maximum is 65536 characters)"
+            raise Refusal(422, "Validation Failed", [_error(message)])
+        if int(number) not in (12, *self.pulls):
+            raise Refusal(404, "Not Found")
+        self.comments.append((int(number), body["body"]))
+        url = self.html("issues", f"{number}#issuecomment-{len(self.comments)}")
+        return 201, filled("issue-comment", body=body["body"], html_url=url)
+
     def put_merge(self, number, query, body):
         git, pull = self.repository.git, self.pulls[int(number)]
         head, main = self.repository.tip(pull["branch"]), self.repository.tip()
@@ -640,6 +656,7 @@ ROUTES = [
     ("GET", r"git/ref/(.+)", F.get_ref, "contents"),
     ("POST", r"git/refs", F.post_ref, "contents"),
     ("PATCH", r"git/refs/(.+)", F.patch_ref, "contents"),
+    ("POST", r"issues/(\d+)/comments", F.post_comment, "issues"),
     ("GET", r"pulls", F.get_pulls, "pull_requests"),
     ("POST", r"pulls", F.post_pull, "pull_requests"),
     ("GET", r"pulls/(\d+)", F.get_pull, "pull_requests"),

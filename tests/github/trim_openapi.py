@@ -31,6 +31,7 @@ OPERATIONS = {
     f"{REPO}/git/ref/{{ref}}": ["get"],
     f"{REPO}/git/refs": ["post"],
     f"{REPO}/git/refs/{{ref}}": ["patch"],
+    f"{REPO}/issues/{{issue_number}}/comments": ["post"],
     f"{REPO}/pulls": ["get", "post"],
     f"{REPO}/pulls/{{pull_number}}": ["get"],
     f"{REPO}/pulls/{{pull_number}}/merge": ["put"],

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 def repository(pytester, monkeypatch):
     """``pytester`` in a folder with this repository's own checks/ and conftest.py; KUBECONFIG leads nowhere."""
     monkeypatch.setenv("KUBECONFIG", str(pytester.path / "no-kubeconfig"))
-    monkeypatch.delenv("SLACK_WEBHOOK_URL", raising=False)
+    for name in ("SLACK_WEBHOOK_URL", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
     pytester.makeini("[pytest]\ntestpaths = checks\n")
     pytester.makeconftest((ROOT / "conftest.py").read_text())
     checks = pytester.mkdir("checks")

@@ -17,7 +17,7 @@ from pytest_zkrollback.options import Request
 from pytest_zkrollback.record.redaction import Redactor
 from pytest_zkrollback.record.scribe import Scribe
 from pytest_zkrollback.relay import Relay
-from pytest_zkrollback.run_telling import choose_telling, report_address, tell_the_end
+from pytest_zkrollback.run_telling import Witnessed, choose_telling, report_address, tell_the_end
 from pytest_zkrollback.telling import Telling
 
 CLOCK = SystemClock()
@@ -242,7 +242,7 @@ def chosen(env=None, environ=None, hooks=NO_HOOKS, mode=Mode.ROLLBACK, selected=
     )
     hands = (scribe, Redactor(), CLOCK, lambda text: None)
     asked = Request(environment="staging", **request)
-    return choose_telling(asked, table, environ or {}, hands, hooks, frozenset(selected))
+    return choose_telling(asked, table, environ or {}, hands, hooks, frozenset(selected), None)
 
 
 ALL = {
@@ -352,3 +352,12 @@ ACTIONS = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "o/r"
 def test_where_the_report_is(url, environ, address):
     env = Environment(name="s", context="c", workloads={"web": "deployment/web"}, report_url=url)
     assert report_address(env, "x.html", environ) == address
+
+
+def test_in_the_drill_the_record_holds_what_was_received():
+    received = [{"message": {"text": "sent"}}]
+    sent = Delivery(to="slack", ok=True, answer="ok", message={"text": "sent"})
+    channel = SimpleNamespace(tell=lambda news: sent)
+    assert Witnessed(channel, lambda: received).tell(None).message == {"text": "sent"}
+    with pytest.raises(NotifyProblem):
+        Witnessed(channel, lambda: [{"message": {"text": "something else"}}]).tell(None)
