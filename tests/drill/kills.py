@@ -117,7 +117,7 @@ class Killer:
     def _own(self, known):
         new = self._records() - known
         assert len(new) <= 1, new
-        return json.loads(new.pop().read_text()) if new else None
+        return json.loads(next(iter(new)).read_text()) if new else None
 
     def _let_helm_end(self, own):
         """helm outlives its run: until it has written what it writes."""
@@ -150,10 +150,9 @@ class Killer:
 
     def _says_interrupted(self):
         record, page = self.incident.latest(), self.reports / "latest.html"
-        said = record is not None and (record["run_id"], record["outcome"]) != (OLD, "interrupted")
         return (
-            said
-            and record["outcome"] == "interrupted"
+            record is not None
+            and (record["run_id"] != OLD, record["outcome"]) == (True, "interrupted")
             and page.exists()
             and "<h1>INTERRUPTED</h1>" in page.read_text()
         )
