@@ -7,7 +7,7 @@ from datetime import datetime
 from ..domain.model import Mode, Outcome, Record, Revision
 from ..domain.verdict import Word
 from .inert import inert_line
-from .red import by_verdict, refused, word_of
+from .red import by_verdict, refused, unchecked, word_of
 from .times import clock_time, duration, elapsed, moment
 
 NONE_GIVEN = Record.model_fields["next_steps"].default
@@ -137,6 +137,17 @@ def answer(record: Record) -> str:
     return "Service is not shown to be restored."
 
 
+def not_checked(record: Record) -> str:
+    """What this run says nothing about, in one line."""
+    if refused(record):
+        return "the whole checklist: after a refusal nothing is run"
+    if found := unchecked(record):
+        return "; ".join(found)
+    if record.mode is Mode.PLAN:
+        return "whether users are served: a rehearsal runs no item of the checklist"
+    return "nothing: every item has a verdict"
+
+
 def helm_line(record: Record) -> str:
     """``HELM RAN: ...`` or ``HELM DID NOT RUN: why``."""
     helm = record.helm
@@ -202,14 +213,11 @@ def _details_of(record: Record, number: int) -> str:
         rolled_to = rolled_to or record.target_revision
         deployed_at = deployed_at or record.helm.finished_at
     origin = revision_of(record, rolled_to) or known
-    parts = []
-    if rolled_to is not None:
-        parts.append(f"a rollback to {rolled_to}")
+    parts = [] if rolled_to is None else [f"a rollback to {rolled_to}"]
     if origin:
         parts.append(origin.chart)
-    if deployed_at:
-        parts.append(f"deployed {moment(deployed_at)}")
-    details = f" ({', '.join(parts)})" if parts else ""
+    details = f" since {moment(deployed_at)}" if deployed_at else ""
+    details += f" ({', '.join(parts)})" if parts else ""
     changed = record.helm.ran or (record.mode is Mode.GITHUB and number != record.revision_before)
     return details if changed else f"{details}, not changed by this run"
 

@@ -17,8 +17,10 @@ from markupsafe import Markup
 
 from ..domain.model import Record
 from . import dossier, facts, github_way, red, times
-from .chart import charts_begin, recovery_words, render_gantt, render_recovery
+from .axis import charts_begin
+from .gantt import render_gantt
 from .inert import inert
+from .recovery import recovery_words, render_recovery
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -166,8 +168,12 @@ def _css_class(word: str) -> str:
     return _SHAPES.get(name, name)
 
 
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text)
+
+
 def _anchor(text: str) -> str:
-    return "zkr-item-" + re.sub(r"[^A-Za-z0-9_-]+", "-", text)
+    return f"zkr-item-{_slug(text)}"
 
 
 def _size(count: int) -> str:
@@ -203,6 +209,7 @@ def template(name: str) -> Template:
         "css_class": _css_class,
         "message_lines": _message_lines,
         "size": _size,
+        "slug": _slug,
     }
     environment.tests |= {"link": _is_link}
     environment.globals |= {

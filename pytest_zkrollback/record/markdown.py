@@ -22,10 +22,8 @@ from .facts import (
 )
 from .inert import inert, inert_line
 from .red import (
-    not_looked_into,
     red_items,
-    refused,
-    unknowns,
+    unchecked,
     word_of,
 )
 from .times import clock_time, elapsed, moment
@@ -119,7 +117,7 @@ def _head(record: Record) -> str:
         ("Users affected", escaped(users_affected(record), 400)),
         ("Recovery", escaped(recovery(record), 400)),
         ("Checked", escaped(". ".join(filter(None, (tally(record), looked(record)))))),
-        ("Not checked", escaped("; ".join(_left_out(record)), 600)),
+        ("Not checked", escaped("; ".join(unchecked(record)), 600)),
         ("Reason", escaped(record.reason, 1000)),
         ("Incident", record.incident if _LINK.fullmatch(record.incident) else escaped(record.incident, 300)),
         ("Operator", escaped(record.operator, 100)),
@@ -149,11 +147,6 @@ def _comes_back(record: Record) -> str:
         return ""
     lines = [f"- {escaped(line, 600)}" for line in record.comes_back[:_LINES_OF_A_KIND]]
     return "\n### What brings the bad version back\n\n" + "\n".join(lines) + "\n"
-
-
-def _left_out(record: Record) -> list[str]:
-    """What nobody looked at; after a refusal that is everything, and said elsewhere."""
-    return [] if refused(record) else [*filter(None, (unknowns(record),)), *not_looked_into(record)]
 
 
 def _when(record: Record) -> str:

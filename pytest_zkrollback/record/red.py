@@ -110,11 +110,22 @@ def unknowns(record: Record, most: int = 4) -> str:
 
 
 def not_looked_into(record: Record) -> tuple[str, ...]:
-    """What no item looked at, although all may be green: guards that only warned, limits that items name."""
-    said = [f"{guard.id}: {guard.evidence}" for guard in record.guards if guard.state == "warned"]
+    """What no item looked at, although all may be green: guards without an answer, limits that items name."""
+    warned = [guard for guard in record.guards if guard.state == "warned" and not guard.consequence]
+    said = [f"{guard.id}: {guard.evidence}" for guard in warned]
     for item in by_verdict(record, Word.PASS):
         said += [f"{item.id}: {found.strip()}" for found in _NOT_LOOKED_INTO.findall(item.observed)]
     return tuple(said)
+
+
+def unchecked(record: Record) -> tuple[str, ...]:
+    """All of :func:`unknowns` and :func:`not_looked_into`; empty after a refusal, where nothing was run."""
+    return () if refused(record) else (*filter(None, (unknowns(record),)), *not_looked_into(record))
+
+
+def warnings(record: Record) -> tuple[Guard, ...]:
+    """The guards that saw something harmful and did not refuse for it."""
+    return tuple(guard for guard in record.guards if guard.state == "warned" and guard.consequence)
 
 
 def listed(words: Iterable[str]) -> str:

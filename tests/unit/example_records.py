@@ -290,13 +290,18 @@ DECISION = decide(
 )
 
 GUARDS = (
+    Guard(
+        id="target",
+        state="warned",
+        evidence="Revision 5 was rolled back away from once.",
+        consequence="Somebody found it bad before, or found something else better.",
+    ),
     Guard(id="identity", state="ok", evidence="The kube-system namespace has the pinned UID."),
     Guard(id="pending-release", state="ok", evidence="Revision 6 is deployed; nothing is pending."),
     Guard(
         id="identity-unpinned",
         state="warned",
         evidence="This environment pins no cluster identity.",
-        consequence="A context that points elsewhere would not be noticed.",
     ),
 )
 

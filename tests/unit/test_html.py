@@ -117,13 +117,13 @@ def test_headings_are_in_order_and_ids_unique(name: str) -> None:
                 "VERIFIED",
                 "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item "
                 "verified.",
-                "Live now Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC)",
+                "Live now Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0)",
                 "12 min 08 s, from 2026-11-23 11:38:39 UTC to 2026-11-23 11:50:46 UTC.",
                 "HELM RAN: once, exit code 0, after 0.4 s",
                 "11 items: 11 PASS. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since.",
                 "Not checked identity-unpinned: This environment pins no cluster identity.",
-                "Operator's next steps fix POOL_SIZE, then deploy 2026.11.6",
-                "Next: nothing to do. To undo (puts the bad revision 6 back): helm rollback zkprova 6",
+                "Next: nothing to do. The operator's plan: fix POOL_SIZE, then deploy 2026.11.6",
+                "To undo (puts the bad revision 6 back): helm rollback zkprova 6",
                 "before 6, target 5, after 7",
                 "backend crash-loops since 2026.11.5",
                 "ada@workstation",
@@ -149,7 +149,8 @@ def test_headings_are_in_order_and_ids_unique(name: str) -> None:
                 "REFUSED",
                 "Refused: revision 6 is pending-upgrade since 11:48:02 UTC",
                 "HELM DID NOT RUN: refused (pending-release)",
-                "Revision 6 (zkprova-1.6.0, deployed 2026-11-23 11:37:59 UTC), not changed by this run",
+                "Not checked the whole checklist: after a refusal nothing is run",
+                "Revision 6 since 2026-11-23 11:37:59 UTC (zkprova-1.6.0), not changed by this run",
             ],
         ),
         (
@@ -324,6 +325,10 @@ def test_what_is_in_words_is_in_the_picture_and_the_other_way_round() -> None:
     )
     assert "Health: 13 of 32 probes ok, ok from 11:50:43 to the end." in text
     assert "rollout-backend: PASS, 4.2 s." in text
+    assert "Verdicts: 11 of 11, from 11:50:39 to 11:50:46." in text
+    recovery = html[html.index('aria-label="Recovery chart"') : html.index("<figcaption>")]
+    for item in verified().items:
+        assert f"<title>{item.id}: PASS, " in recovery
 
 
 def test_without_samples_it_says_so_and_without_items_there_is_no_chart() -> None:

@@ -25,7 +25,7 @@ def test_head_and_checklist_as_a_whole() -> None:
         "|---|---|\n"
         "| Environment | `drill` (`drill (https://127.0.0.1:36443)`) |\n"
         "| Helm | HELM RAN: once, exit code 0, after 0.4 s |\n"
-        "| Live now | Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC) |\n"
+        "| Live now | Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0) |\n"
         "| Users affected | 12 min 08 s, from 2026-11-23 11:38:39 UTC to 2026-11-23 11:50:46 UTC. |\n"
         "| Recovery | 6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
         "3.5 s after helm's start |\n"

@@ -56,7 +56,7 @@ def test_last_lines_verified() -> None:
         "VERIFIED: zkprova rolled back from 6 to 5 in drill\n"
         "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item verified.\n"
         "HELM RAN: once, exit code 0, after 0.4 s.\n"
-        "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC)\n"
+        "Live now: Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0)\n"
         "Checked: 11 items: 11 PASS. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since.\n"
         "Recovery: 6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
         "3.5 s after helm's start.\n"
@@ -80,7 +80,7 @@ def test_last_lines_failed() -> None:
         "FAILED: zkprova rolled back from 6 to 5 in drill\n"
         "Service is not shown to be restored: 3 of 11 items failed.\n"
         "HELM RAN: once, exit code 0, after 0.4 s.\n"
-        "Live now: Helm's head is revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC); "
+        "Live now: Helm's head is revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0); "
         "release-equivalence: 1 of 7 objects differs: ConfigMap zkprova-settings, data.POOL_SIZE.\n"
         "Checked: 11 items: 7 PASS, 3 FAIL, 1 UNVERIFIED\n"
         "Report: r.html"
@@ -97,7 +97,7 @@ def test_last_lines_refused() -> None:
         "Refused: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
         "Nothing was changed.\n"
         "HELM DID NOT RUN: refused (pending-release).\n"
-        "Live now: Revision 6 (zkprova-1.6.0, deployed 2026-11-23 11:37:59 UTC), not changed by this run\n"
+        "Live now: Revision 6 since 2026-11-23 11:37:59 UTC (zkprova-1.6.0), not changed by this run\n"
         "Checked: 0 of 10 checklist items checked\n"
         "Report: r.html"
     )
@@ -309,12 +309,12 @@ def test_durations(seconds: float, said: str) -> None:
                 "items": items(release_equivalence=(Word.UNVERIFIED, "forbidden")),
                 "outcome": Outcome.UNVERIFIED,
             },
-            "Revision 7 (a rollback to 5, zkprova-1.5.0, deployed 2026-11-23 11:50:40 UTC); "
+            "Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0); "
             "that the live objects match it was not shown (UNVERIFIED)",
         ),
         (
             {"helm": Helm(), "revision_after": None, "outcome": Outcome.REFUSED},
-            "Revision 6 (zkprova-1.6.0, deployed 2026-11-23 11:37:59 UTC), not changed by this run",
+            "Revision 6 since 2026-11-23 11:37:59 UTC (zkprova-1.6.0), not changed by this run",
         ),
     ],
 )

@@ -14,3 +14,6 @@ for (const command of document.querySelectorAll(".zkr pre.cmd")) {
   });
   command.after(button);
 }
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll(".zkr details")) folded.open = true;
+});

@@ -1,7 +1,7 @@
-"""The pictures: what recovered when, and what was judged when. Inline SVG, drawn from the record alone.
+"""The recovery picture: ready replicas by revision, health, verdicts and helm's run, as inline SVG.
 
-Everything that a picture shows is also said in words (:func:`recovery_words`, the checklist's times).
-Colours come from the page's style sheet by class; shapes and dashes carry the same difference.
+Everything that it shows is also said in words (:func:`recovery_words`). Colours come from the page's style
+sheet by class; dashes and shapes carry the same difference.
 """
 
 from __future__ import annotations
@@ -9,59 +9,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from ..domain.model import Record, Revision, SamplePoint
+from .axis import LEFT, RIGHT, ROW, WIDTH, Axis, css_class, cut_label, render_svg, time_axis
 from .inert import inert_line
-from .red import (
-    word_of,
-)
-from .times import clock_time, duration
+from .red import word_of
+from .times import clock_time
 
-WIDTH = 960
-_LEFT = 190
-_RIGHT = 14
 _LANE = 64
-_ROW = 24
-_AXIS = 26
 _KINDS = ("deployment", "statefulset", "daemonset")
-_STEPS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
-
-
-@dataclass(frozen=True)
-class _Axis:
-    start: datetime
-    end: datetime
-
-    def x(self, at: datetime) -> float:
-        share = (at - self.start) / (self.end - self.start)
-        return round(_LEFT + min(1.0, max(0.0, share)) * (WIDTH - _LEFT - _RIGHT), 1)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        span = (self.end - self.start).total_seconds()
-        step = next((each for each in _STEPS_S if span / each <= 9), _STEPS_S[-1])
-        count = min(12, int(span / step))
-        return [
-            (self.x(self.start + timedelta(seconds=index * step)), "0" if not index else _short(index * step))
-            for index in range(count + 1)
-        ]
-
-
-def _short(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:g} s"
-    return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"
-
-
-def _axis(record: Record) -> _Axis:
-    """From the first look on: what comes before (a drill's start) would only squeeze it."""
-    times = [each.at for each in record.samples]
-    times += [each for item in record.items for each in (item.started_at, item.finished_at) if each]
-    times += [each for each in (record.helm.started_at, record.helm.finished_at, record.recovered_at) if each]
-    start, end = min(times, default=record.started_at), max(times, default=record.started_at)
-    return _Axis(start, max(end, start + timedelta(seconds=1)) + (end - start) * 0.02)
 
 
 @dataclass(frozen=True)
@@ -107,11 +66,6 @@ def _replicas(record: Record) -> dict[str, dict[str, list[_Run]]]:
     return lanes
 
 
-def charts_begin(record: Record) -> datetime:
-    """The moment that both pictures call 0."""
-    return _axis(record).start
-
-
 def _wanted(record: Record, workload: str) -> float:
     """How many replicas were wanted at most; 0 where that was not noted."""
     return max((point.value for point in record.samples if point.series == f"wanted/{workload}"), default=0)
@@ -141,6 +95,12 @@ def recovery_words(record: Record) -> tuple[str, ...]:
                 else "not ok at the end"
             )
             said.append(f"Health: {len(good)} of {len(health)} probes ok, {last}.")
+    judged = sorted(item.finished_at for item in record.items if item.finished_at)
+    if said and judged:
+        said.append(
+            f"Verdicts: {len(judged)} of {len(record.items)}, "
+            f"from {clock_time(judged[0])} to {clock_time(judged[-1])}."
+        )
     return tuple(said)
 
 
@@ -150,7 +110,7 @@ def render_recovery(record: Record) -> Markup:
     health = [point for point in record.samples if point.series == "health"]
     if not lanes and not health:
         return Markup("")
-    axis = _axis(record)
+    axis = time_axis(record)
     parts: list[Markup] = []
     y = 6
     for workload, versions in lanes.items():
@@ -158,110 +118,63 @@ def render_recovery(record: Record) -> Markup:
         y += _LANE + 20
     if health:
         parts.append(_health(axis, y, _runs(health, health[-1].at)))
-        y += _ROW + 8
-    return _svg("recovery", "Recovery", " ".join(recovery_words(record)), axis, record, parts, y)
-
-
-def render_gantt(record: Record) -> Markup:
-    """A bar per item from the beginning of judging to its verdict; empty Markup if none has begun."""
-    shown = [item for item in record.items if item.started_at]
-    if not shown:
-        return Markup("")
-    axis = _axis(record)
-    parts: list[Markup] = []
-    said = []
-    y = 6
-    for item in shown:
-        start = item.started_at or record.started_at
-        end = item.finished_at or axis.end
-        word = word_of(item, record)
-        left, right = axis.x(start), axis.x(end)
-        took = duration(end - start) if item.finished_at else "not ended"
-        said.append(f"{item.id}: {word}, {took}.")
-        room = right + 16 < WIDTH - 70
-        parts.append(
-            Markup(
-                '<text class="lbl" x="{}" y="{}">{}</text>'
-                '<rect class="bar v-{}" x="{}" y="{}" width="{}" height="12" rx="2"/>'
-                '<use href="#zkr-{}" class="v-{}" x="{}" y="{}" width="14" height="14"/>'
-                '<text class="num" x="{}" y="{}"{}>{}</text>'
-            ).format(
-                0,
-                y + 15,
-                _cut(item.id, 27),
-                _class(word),
-                left,
-                y + 5,
-                max(1.5, round(right - left, 1)),
-                _class(word),
-                _class(word),
-                round(min(right - 1, WIDTH - 15), 1),
-                y + 4,
-                right + 18 if room else left - 6,
-                y + 15,
-                "" if room else Markup(' text-anchor="end"'),
-                took,
-            )
-        )
-        y += _ROW
-    return _svg("gantt", "When each item was judged", " ".join(said), axis, record, parts, y)
-
-
-def _class(word: str) -> str:
-    return word.lower().replace(" ", "-")
-
-
-def _svg(
-    name: str, title: str, words: str, axis: _Axis, record: Record, parts: Sequence[Markup], height: int
-) -> Markup:
-    helm = record.helm
-    under, over = [], []
-    for x, label in axis.ticks():
-        under.append(Markup('<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(x, height))
-        over.append(
-            Markup('<text class="num" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-                x, height + 18, label
-            )
-        )
-    if helm.started_at:
-        left, right = axis.x(helm.started_at), axis.x(helm.finished_at or axis.end)
-        under.append(
-            Markup('<rect class="helm" x="{}" y="0" width="{}" height="{}"><title>{}</title></rect>').format(
-                left, max(2, round(right - left, 1)), height, "helm's run"
-            )
-        )
-    return Markup(
-        '<svg class="chart" viewBox="0 0 {w} {h}" role="img" aria-labelledby="zkr-{n}-t zkr-{n}-d">'
-        '<title id="zkr-{n}-t">{title}</title><desc id="zkr-{n}-d">{words}</desc>{body}</svg>'
-    ).format(
-        w=WIDTH,
-        h=height + _AXIS,
-        n=name,
-        title=title,
-        words=inert_line(words),
-        body=Markup("").join([*under, *parts, *over]),
+        y += ROW + 8
+    verdicts, height = _verdicts(axis, y, record)
+    return render_svg(
+        "recovery", "Recovery", " ".join(recovery_words(record)), axis, record, [*parts, verdicts], y + height
     )
 
 
-def _lane(axis: _Axis, top: int, workload: str, versions: dict[str, list[_Run]], record: Record) -> Markup:
+def _verdicts(axis: Axis, top: int, record: Record) -> tuple[Markup, int]:
+    """Each item's verdict as its shape at its moment, and the height that they take."""
+    judged = sorted(
+        ((item.finished_at, item) for item in record.items if item.finished_at), key=lambda each: each[0]
+    )
+    parts, taken = [], [0.0]  # right edge of what stands in each row
+    for at, item in judged:
+        left = round(min(axis.x(at), WIDTH - RIGHT) - 7, 1)
+        row = next((row for row, right in enumerate(taken) if right <= left), len(taken))
+        taken[row : row + 1] = [left + 15]
+        word = css_class(word_of(item, record))
+        parts.append(
+            Markup(
+                "<g><title>{}: {}, {}</title>"
+                '<use href="#zkr-{}" class="v-{}" x="{}" y="{}" width="14" height="14"/></g>'
+            ).format(
+                inert_line(item.id),
+                word_of(item, record),
+                clock_time(at),
+                word,
+                word,
+                left,
+                top + 4 + 16 * row,
+            )
+        )
+    if not parts:
+        return Markup(""), 0
+    label = Markup('<text class="lbl" x="0" y="{}">verdicts</text>').format(top + 16)
+    return Markup("").join([label, *parts]), 16 * len(taken) + 10
+
+
+def _lane(axis: Axis, top: int, workload: str, versions: dict[str, list[_Run]], record: Record) -> Markup:
     ready = max((run.value for runs in versions.values() for run in runs), default=0)
     most = max(ready, _wanted(record, workload)) or 1
     kind, _, name = workload.partition("/")
     parts = [
         Markup('<text class="lbl" x="0" y="{}">{}</text><text class="sub" x="0" y="{}">{}</text>').format(
             top + 16,
-            _cut(name or kind, 27),
+            cut_label(name or kind, 27),
             top + 32,
             "ready replicas" if not name else f"{kind}, ready replicas",
         ),
         Markup('<text class="num" x="{}" y="{}" text-anchor="end">{:g}</text>').format(
-            _LEFT - 6, top + 10, most
+            LEFT - 6, top + 10, most
         ),
         Markup('<text class="num" x="{}" y="{}" text-anchor="end">0</text>').format(
-            _LEFT - 6, top + _LANE + 3
+            LEFT - 6, top + _LANE + 3
         ),
         Markup('<line class="base" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(
-            _LEFT, WIDTH - _RIGHT, y=top + _LANE
+            LEFT, WIDTH - RIGHT, y=top + _LANE
         ),
     ]
     for version, runs in versions.items():
@@ -273,10 +186,10 @@ def _lane(axis: _Axis, top: int, workload: str, versions: dict[str, list[_Run]],
         parts.append(
             Markup('<text class="sub {}" x="{}" y="{}"{}>{}</text>').format(
                 style,
-                min(x + 5, WIDTH - _RIGHT),
+                min(x + 5, WIDTH - RIGHT),
                 y + (12 if y < top + 20 else -5),
                 anchor,
-                _cut(_version_name(version, style, record), 34),
+                cut_label(_version_name(version, style, record), 34),
             )
         )
     return Markup("").join(parts)
@@ -305,7 +218,7 @@ def _version_name(version: str, side: str, record: Record) -> str:
     return f"{version} (revision {revision.revision})"
 
 
-def _steps(axis: _Axis, top: int, runs: Sequence[_Run], most: float) -> tuple[str, tuple[float, float]]:
+def _steps(axis: Axis, top: int, runs: Sequence[_Run], most: float) -> tuple[str, tuple[float, float]]:
     def y(value: float) -> float:
         return round(top + _LANE - value / most * (_LANE - 6), 1)
 
@@ -315,7 +228,7 @@ def _steps(axis: _Axis, top: int, runs: Sequence[_Run], most: float) -> tuple[st
     return "".join(path), (axis.x(longest.start), y(longest.value))
 
 
-def _health(axis: _Axis, top: int, runs: Sequence[_Run]) -> Markup:
+def _health(axis: Axis, top: int, runs: Sequence[_Run]) -> Markup:
     parts = [Markup('<text class="lbl" x="0" y="{}">health</text>').format(top + 15)]
     for run in runs:
         good = run.value >= 1
@@ -336,12 +249,3 @@ def _health(axis: _Axis, top: int, runs: Sequence[_Run]) -> Markup:
                 )
             )
     return Markup("").join(parts)
-
-
-def _cut(text: str, limit: int) -> Markup:
-    line = inert_line(text)
-    if len(line) > limit:
-        return Markup("<title>{}</title>{}...{}").format(
-            line, line[: limit // 2 - 1], line[-(limit // 2 - 2) :]
-        )
-    return escape(line)

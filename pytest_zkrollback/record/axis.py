@@ -1,0 +1,110 @@
+"""The frame that both pictures share: one time axis, helm's run as a band, titles and descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from markupsafe import Markup, escape
+
+from ..domain.model import Record
+from .inert import inert_line
+
+WIDTH = 960
+LEFT = 190
+RIGHT = 14
+ROW = 24
+_FOOT = 26
+_STEPS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The stretch of time that a picture shows, laid over its width."""
+
+    start: datetime
+    end: datetime
+
+    def x(self, at: datetime) -> float:
+        """Where a moment stands, in the picture's units; what lies outside stands at the edge."""
+        share = (at - self.start) / (self.end - self.start)
+        return round(LEFT + min(1.0, max(0.0, share)) * (WIDTH - LEFT - RIGHT), 1)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Place and label of each mark on the axis."""
+        span = (self.end - self.start).total_seconds()
+        step = next((each for each in _STEPS_S if span / each <= 9), _STEPS_S[-1])
+        count = min(12, int(span / step))
+        return [
+            (self.x(self.start + timedelta(seconds=index * step)), "0" if not index else _short(index * step))
+            for index in range(count + 1)
+        ]
+
+
+def _short(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:g} s"
+    return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"
+
+
+def time_axis(record: Record) -> Axis:
+    """From the first look on: what comes before (a drill's start) would only squeeze it."""
+    times = [each.at for each in record.samples]
+    times += [each for item in record.items for each in (item.started_at, item.finished_at) if each]
+    times += [each for each in (record.helm.started_at, record.helm.finished_at, record.recovered_at) if each]
+    start, end = min(times, default=record.started_at), max(times, default=record.started_at)
+    return Axis(start, max(end, start + timedelta(seconds=1)) + (end - start) * 0.02)
+
+
+def charts_begin(record: Record) -> datetime:
+    """The moment that both pictures call 0."""
+    return time_axis(record).start
+
+
+def render_svg(
+    name: str, title: str, words: str, axis: Axis, record: Record, parts: Sequence[Markup], height: int
+) -> Markup:
+    """One picture: ``parts`` over the grid and helm's band, with ``words`` as its description."""
+    helm = record.helm
+    under, over = [], []
+    for x, label in axis.ticks():
+        under.append(Markup('<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(x, height))
+        over.append(
+            Markup('<text class="num" x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                x, height + 18, label
+            )
+        )
+    if helm.started_at:
+        left, right = axis.x(helm.started_at), axis.x(helm.finished_at or axis.end)
+        under.append(
+            Markup('<rect class="helm" x="{}" y="0" width="{}" height="{}"><title>{}</title></rect>').format(
+                left, max(2, round(right - left, 1)), height, "helm's run"
+            )
+        )
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {w} {h}" role="img" aria-labelledby="zkr-{n}-t zkr-{n}-d">'
+        '<title id="zkr-{n}-t">{title}</title><desc id="zkr-{n}-d">{words}</desc>{body}</svg>'
+    ).format(
+        w=WIDTH,
+        h=height + _FOOT,
+        n=name,
+        title=title,
+        words=inert_line(words),
+        body=Markup("").join([*under, *parts, *over]),
+    )
+
+
+def cut_label(text: str, limit: int) -> Markup:
+    """``text`` on one line, its middle left out where it is longer than ``limit``; whole in a title."""
+    line = inert_line(text)
+    if len(line) > limit:
+        return Markup("<title>{}</title>{}...{}").format(
+            line, line[: limit // 2 - 1], line[-(limit // 2 - 2) :]
+        )
+    return escape(line)
+
+
+def css_class(word: str) -> str:
+    """``NO VERDICT`` as ``no-verdict``: the name of a verdict's shape and colour."""
+    return word.lower().replace(" ", "-")

@@ -1,0 +1,55 @@
+"""The picture of the items: a bar from the beginning of judging to the verdict. Inline SVG."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from ..domain.model import Record
+from .axis import ROW, WIDTH, css_class, cut_label, render_svg, time_axis
+from .red import word_of
+from .times import duration
+
+
+def render_gantt(record: Record) -> Markup:
+    """A bar per item from the beginning of judging to its verdict; empty Markup if none has begun."""
+    shown = [item for item in record.items if item.started_at]
+    if not shown:
+        return Markup("")
+    axis = time_axis(record)
+    parts: list[Markup] = []
+    said = []
+    y = 6
+    for item in shown:
+        start = item.started_at or record.started_at
+        end = item.finished_at or axis.end
+        word = word_of(item, record)
+        left, right = axis.x(start), axis.x(end)
+        took = duration(end - start) if item.finished_at else "not ended"
+        said.append(f"{item.id}: {word}, {took}.")
+        room = right + 16 < WIDTH - 70
+        parts.append(
+            Markup(
+                '<text class="lbl" x="{}" y="{}">{}</text>'
+                '<rect class="bar v-{}" x="{}" y="{}" width="{}" height="12" rx="2"/>'
+                '<use href="#zkr-{}" class="v-{}" x="{}" y="{}" width="14" height="14"/>'
+                '<text class="num" x="{}" y="{}"{}>{}</text>'
+            ).format(
+                0,
+                y + 15,
+                cut_label(item.id, 27),
+                css_class(word),
+                left,
+                y + 5,
+                max(1.5, round(right - left, 1)),
+                css_class(word),
+                css_class(word),
+                round(min(right - 1, WIDTH - 15), 1),
+                y + 4,
+                right + 18 if room else left - 6,
+                y + 15,
+                "" if room else Markup(' text-anchor="end"'),
+                took,
+            )
+        )
+        y += ROW
+    return render_svg("gantt", "When each item was judged", " ".join(said), axis, record, parts, y)

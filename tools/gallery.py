@@ -1,0 +1,215 @@
+"""Writes docs/gallery/: one record of each kind, from real runs on one kept drill (about 3 minutes).
+
+    python tools/gallery.py            runs everything again (the drill's programs are built if missing)
+    python tools/gallery.py --render   renders the pages again from the records that are there
+
+Only what names this machine (its home folder, host and temporary folder) is replaced in the records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytest_zkrollback.domain.model import Record
+from pytest_zkrollback.drill.stories import BAD_REVISION, CHART, STORIES
+from pytest_zkrollback.record.html import render_page
+from pytest_zkrollback.record.markdown import render_markdown
+
+ROOT = Path(__file__).resolve().parent.parent
+GALLERY = ROOT / "docs" / "gallery"
+BAD = STORIES["crash-loop"].bad
+REASON = "orders fail since 1.9.0: the backend cannot open its database"
+TOLD = (
+    f"--rollback-reason={REASON}",
+    "--rollback-next-steps=mount the volume at the new path, then deploy 1.9.1",
+    "--rollback-incident=https://tracker.example/INC-4711",
+)
+
+# Name -> what the record must have, and what the run was.
+KINDS = {
+    "verified": ("verified", "a rollback after which every item passed"),
+    "waived": ("verified-with-waivers", "the same with the smoke test left out, and why"),
+    "failed": ("failed", "back to a revision that crashes: found while the rollout still looks fine to helm"),
+    "unverified": ("unverified", "verify-only where the configuration has no URL and no webhook is set"),
+    "refused": ("refused", "a pipeline's helm upgrade still hangs: helm did not run"),
+    "interrupted": ("interrupted", "SIGTERM while the items were being judged"),
+    "plan": ("planned", "a rehearsal: nothing was changed"),
+}
+
+
+class KeptDrill:
+    """The operator's command, in a folder that has this repository's checks/ and conftest.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "conftest.py", folder)
+        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+        state = folder / "state"
+        self.environ = {**os.environ, "XDG_STATE_HOME": str(state), "TMPDIR": str(folder)}
+        self.environ.pop("SLACK_WEBHOOK_URL", None)
+        self._state = state / "pytest-zkrollback" / "drill" / "state.json"
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        argv = [str(Path(sys.executable).with_name("pytest")), *arguments]
+        return subprocess.Popen(argv, cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL)
+
+    def run(self, *arguments: str) -> dict[str, Any]:
+        self.start(*arguments).wait(timeout=900)
+        return self.latest()
+
+    def latest(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "reports" / "latest.json").read_bytes()))
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        return dict(json.loads(self._state.read_bytes()))
+
+    def helm(self, *arguments: str) -> list[str]:
+        cluster = self.kept["cluster"]
+        where = ["--kubeconfig", cluster["kubeconfig"], "--kube-context", cluster["context"], "-n", "default"]
+        return [cluster["binaries"]["helm"], *arguments, *where]
+
+    def upgrade(self, tag: str, *arguments: str, **backend: Any) -> list[str]:
+        """The helm upgrade that brings the bad revision, as the deploy pipeline runs it."""
+        chart = self.folder / "chart"
+        shutil.copytree(CHART, chart, dirs_exist_ok=True)
+        text = f"apiVersion: v2\nname: zkprova\nversion: {tag.partition('-')[0]}\nappVersion: {tag}\n"
+        (chart / "Chart.yaml").write_text(text)
+        values = self.folder / "values.json"
+        values.write_text(json.dumps({**BAD.values, "backend": {**BAD.values["backend"], **backend}}))
+        return self.helm("upgrade", "zkprova", str(chart), "--values", str(values), *arguments)
+
+
+def verified(drill: KeptDrill) -> dict[str, Any]:
+    deployed = drill.latest()["plan"]["history"][-1]["deployed_at"]
+    return drill.run(*DRILL, "--rollback-to=5", f"--rollback-impact-since={deployed}", *TOLD)
+
+
+def waived(drill: KeptDrill) -> dict[str, Any]:
+    waiver = "--rollback-waive=smoke=the test account is locked until the morning"
+    return drill.run(*DRILL, "--rollback-to=5", waiver, *TOLD)
+
+
+def failed(drill: KeptDrill) -> dict[str, Any]:
+    reason = "--rollback-reason=the wrong number in the haste: 6 is the revision that crashes"
+    return drill.run(*DRILL, f"--rollback-to={BAD_REVISION}", reason)
+
+
+def unverified(drill: KeptDrill) -> dict[str, Any]:
+    cluster = drill.kept["cluster"]
+    config = drill.folder / "zkrollback.toml"
+    config.write_text(
+        '[environments.staging]\nnamespace = "default"\nrelease = "zkprova"\n'
+        f'context = "{cluster["context"]}"\nkubeconfig = "{cluster["kubeconfig"]}"\n'
+        f'helm = "{cluster["binaries"]["helm"]}"\n[environments.staging.workloads]\n'
+        'backend = "deployment/zkprova-zkprova-backend"\nfrontend = "deployment/zkprova-zkprova-frontend"\n'
+    )
+    try:
+        return drill.run("--env=staging", "--rollback-reason=rolled back by hand at half past two")
+    finally:
+        config.unlink()
+
+
+def refused(drill: KeptDrill) -> dict[str, Any]:
+    argv = drill.upgrade("1.9.1-c04fe81", "--wait", "--timeout=5m", databasePath="/srv/nowhere/zkprova.db")
+    pipeline = subprocess.Popen(argv, env=drill.environ, stdout=subprocess.DEVNULL)
+    try:
+        status = drill.helm("status", "zkprova")
+        until("the upgrade is pending", lambda: b"pending-upgrade" in _output(status))
+        return drill.run(*DRILL, "--rollback-to=5", *TOLD)
+    finally:
+        pipeline.kill()
+        pipeline.wait()
+
+
+def interrupted(drill: KeptDrill) -> dict[str, Any]:
+    before = drill.latest()["run_id"]
+    run = drill.start(*DRILL, "--rollback-to=5", *TOLD)
+
+    def judging() -> bool:
+        record = drill.latest()
+        return record["run_id"] != before and record["helm"]["exit_code"] is not None
+
+    until("helm has ended", judging)
+    run.send_signal(signal.SIGTERM)
+    run.wait(timeout=60)
+    return drill.latest()
+
+
+def plan(drill: KeptDrill) -> dict[str, Any]:
+    return drill.run(*DRILL, "--rollback-plan", "--rollback-to=5", *TOLD)
+
+
+DRILL = ("--env=drill", "--drill-keep")
+# In this order each finds what it needs: 6 is live and bad before the first and after each `failed`.
+RUNS: tuple[Callable[[KeptDrill], dict[str, Any]], ...] = (
+    *(plan, waived, failed, verified, failed, interrupted, unverified, refused),
+)
+
+
+def until(what: str, look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not look():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"Waited 60 s in vain until {what}.")
+        time.sleep(0.02)
+
+
+def _output(argv: list[str]) -> bytes:
+    return subprocess.run(argv, capture_output=True, check=False, timeout=60).stdout
+
+
+def run_all() -> None:
+    with tempfile.TemporaryDirectory(prefix="drill-") as name:
+        drill = KeptDrill(Path(name))
+        try:
+            drill.run(*DRILL)  # verify-only, red: the bad revision is live
+            for run in RUNS:
+                record = run(drill)
+                outcome, _ = KINDS[run.__name__]
+                if record["outcome"] != outcome:
+                    raise SystemExit(f"{run.__name__}: {record['outcome']}: {record['summary']}")
+                text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+                for here, there in names_of_this_machine(name).items():
+                    text = text.replace(here, there)
+                (GALLERY / f"{run.__name__}.json").write_text(text, encoding="utf-8")
+        finally:
+            drill.start("--drill-stop").wait(timeout=60)
+
+
+def names_of_this_machine(folder: str) -> dict[str, str]:
+    repository = {str(ROOT): "~/pytest-zkrollback"}  # before the home folder, which may hold it
+    return {folder: "/tmp/drill", **repository, str(Path.home()): "~", socket.gethostname(): "workstation"}
+
+
+def render_all() -> None:
+    for name in KINDS:
+        record = Record.model_validate_json((GALLERY / f"{name}.json").read_bytes())
+        (GALLERY / f"{name}.html").write_text(render_page(record), encoding="utf-8")
+        (GALLERY / f"{name}.md").write_text(render_markdown(record), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--render", action="store_true", help="only render the pages again")
+    if not parser.parse_args().render:
+        GALLERY.mkdir(exist_ok=True)
+        run_all()
+    render_all()
+
+
+if __name__ == "__main__":
+    main()
