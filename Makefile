@@ -39,7 +39,7 @@ drill-stop: $(READY) ## end a drill that was kept with --drill-keep
 	$(BIN)/pytest --drill-stop
 
 .PHONY: test
-test: lint browser other-pythons ## everything that CI runs; the last lines are pytest's own counts
+test: lint browser postgresql other-pythons ## everything that CI runs; the last lines are pytest's own counts
 	$(BIN)/pytest tests -n 2 --dist loadfile
 
 .PHONY: lint
@@ -51,6 +51,10 @@ lint: $(READY) ## ruff and mypy
 .PHONY: browser
 browser: ## a Chromium for the tests of the report, from Debian's packages where it is missing
 	@tools/need-browser.sh
+
+.PHONY: postgresql
+postgresql: ## a PostgreSQL for the tests of migrations, from Debian's packages where it is missing
+	@tools/need-postgresql.sh
 
 .PHONY: other-pythons
 other-pythons: $(READY) ## unit and plugin tests on every other Python >= 3.11 found

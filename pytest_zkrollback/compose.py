@@ -19,12 +19,12 @@ from .checklist.smoke import SmokeCheck
 from .checklist.workload import pods_of
 from .domain.environment import Environment
 from .domain.errors import HelmProblem
+from .domain.migration import RevisionContent
 from .domain.model import Item, Outcome
 from .domain.observation import JsonObject
 from .domain.own_item import ItemContext, OwnItem
 from .domain.ports import Check
 from .engine.watch import RESOURCES, ClusterWatch
-from .migrations.hooks import RevisionContent
 from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import identity, is_kept, parse_manifest
 from .scene import Scene, target_release
@@ -132,7 +132,9 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         ),
         MigrationCheck(
             env=env,
-            sources=migration_sources(scene, target, wanted, later),
+            sources=migration_sources(
+                scene, history, RevisionContent(wanted, expected, target.hooks), later, before_helm=False
+            ),
             assessed=scene.request.migration_assessed,
             bad=bad.revision if bad is not None else None,
         ),

@@ -122,7 +122,11 @@ def _sentence(error: ValidationError, path: Path, table: str) -> str:
     if first["type"] == "missing":
         return f"{path.name}: [{place}] needs the key '{key}'; helm did not run."
     message = first["msg"].removeprefix("Value error, ")
-    shown = repr(first["input"])
+    if first["type"] == "value_error" and isinstance(first["input"], dict) and key != "workloads":
+        place = ".".join([table, *location])  # what is wrong is how the keys of a table go together
+        return f"{path.name}: [{place}]: {message}; helm did not run."
+    # A URL where the name of a variable belongs holds a password.
+    shown = "no name" if key.endswith("_env") else repr(first["input"])
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return f"{path.name}: '{key}' in [{place}] is {shown}: {message}; helm did not run."
 

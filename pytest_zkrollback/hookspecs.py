@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from .domain.migration import MigrationFinding, Span
     from .own_channels import Channel
     from .own_items import OwnItem
 
@@ -30,4 +31,17 @@ def pytest_zkrollback_notify(environment: str) -> Sequence[Channel]:  # type: ig
     Called once, before helm, with the environment's name. What raises, or gives something else than
     :class:`~pytest_zkrollback.own_channels.Channel`, is said at preflight and turns ``notify`` red; it never
     stops a rollback. docs/notify.md has a complete example.
+    """
+
+
+@pytest.hookspec
+def pytest_zkrollback_migration_sources(  # type: ignore[empty-body]
+    environment: str,
+) -> Mapping[str, Callable[[Span], MigrationFinding]]:
+    """Sources of the repository's own that say what migrated: name -> function, asked beside ours.
+
+    Called once, before anything is contacted; what raises, or gives something else, ends with exit 4 before
+    helm. Each function is asked before helm for the decision, within the preflight's budget, and after it
+    for the item ``migration``: it must not ask the application, which may be the broken one. What it raises
+    counts as not known. docs/migrations.md has an example.
     """

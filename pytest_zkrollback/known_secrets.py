@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
+from .clients.database import passwords_in
 from .domain.environment import Environment
 from .domain.errors import HelmProblem
 from .domain.observation import JsonObject
@@ -51,6 +52,9 @@ def know_environment(redactor: Redactor, env: Environment, variables: Mapping[st
     if env.github is not None and env.github.proxy:
         addresses.append(env.github.proxy)
     know_variables(redactor, variables, secret_variables(env))
+    database = (env.migrations.database_env if env.migrations is not None else None) or ""
+    for password in passwords_in(variables.get(database, "")):
+        redactor.add(password, database)
     for address in addresses:
         if _WITH_PASSWORD.match(address):
             redactor.add(address)

@@ -25,6 +25,7 @@ from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
 from .engine.schedule import ROLLOUT_PREFIX
 from .engine.watch import ClusterWatch
 from .known_secrets import know_environment
+from .migrations.own import fetch_own_sources
 from .options import Request
 from .record.facts import DONE
 from .record.outcome import choose_outcome, next_commands, outcome_of, render_summary
@@ -69,6 +70,7 @@ class Run:
         self.request = request
         self._hooks = hooks
         self._own_items, checklist = _checklist(request, workloads, hooks)
+        self._own_sources = fetch_own_sources(hooks, request.environment)
         self.checklist_ids = tuple(item.id for item in checklist)
         self.hints: tuple[str, ...] = ()
         self._env = env
@@ -244,6 +246,7 @@ class Run:
             selected=selected,
             hooks=self._hooks,
             own_items=self._own_items,
+            own_sources=self._own_sources,
             drill=self._drill,
         )
 

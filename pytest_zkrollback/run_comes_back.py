@@ -5,16 +5,14 @@ from __future__ import annotations
 import threading
 
 from .clients.github import GithubClient, choose_token
+from .commits import commit_name, git_checkout, resolve_commit
 from .domain.errors import ClusterError, ZkRollbackError
-from .domain.model import Revision
 from .domain.observation import JsonObject
 from .engine.watch import ClusterWatch
 from .github.situation import choose_workflow
-from .release.history import ReleaseHistory
+from .release.history import Release, ReleaseHistory
 from .release.owners import Owner, fetch_idle, find_owners
 from .rollback.comes_back import Branch, QueuedDeploy, judge_comes_back
-from .rollback.impact import commit_of
-from .run_decision import git_checkout
 from .scene import Scene
 
 # Of the newest runs; a deploy that still waits is among them.
@@ -33,21 +31,22 @@ def _ask(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
     bad = scene.scribe.record.plan.bad
     if bad is None:
         return
-    branch, queued = _branch(scene, bad), _queued(scene)
+    branch, queued = _branch(scene, history.get(bad.revision)), _queued(scene)
     owners = _owners(scene, history, watch)
     scene.scribe.update(comes_back=judge_comes_back(scene.scribe.record, branch, owners, queued))
 
 
-def _branch(scene: Scene, bad: Revision) -> Branch:
+def _branch(scene: Scene, bad: Release | None) -> Branch:
     git, github = scene.env.git, scene.env.github
     name = git.branch if git is not None else github.branch if github is not None else "main"
-    checkout, commit = git_checkout(scene), commit_of(bad)
+    checkout = git_checkout(scene)
     if git is None or checkout is None:
         return Branch(name)
+    commit = commit_name(git, bad, scene.env.namespace) if bad is not None else None
     if commit is None:
         return Branch(name, why="its tags and versions name no commit")
     try:
-        return Branch(name, checkout.on_branch(commit, git.branch))
+        return Branch(name, checkout.on_branch(resolve_commit(git, checkout, commit), git.branch))
     except ZkRollbackError as problem:
         return Branch(name, why=str(problem).rstrip("."))
 

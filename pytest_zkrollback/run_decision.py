@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
+from urllib.parse import quote
 
 from .clients.git import GitCheckout
+from .clients.github import GithubClient, choose_token
+from .commits import commit_name, git_checkout, resolve_commit
 from .domain.decision import Answer, Decision, SignalName
-from .domain.errors import ProcessProblem
+from .domain.errors import GithubProblem, ProcessProblem
+from .domain.migration import MigrationFinding, RevisionContent
 from .domain.model import Guard
+from .release.manifest import parse_manifest
 from .rollback import guards
 from .rollback.decision import UNKNOWN, Seen, decide, judge_migration_guard
 from .rollback.impact import fetch_users_impacted, judge_many_commits
 from .rollback.look import Look
+from .rollback.preflight import ask_all
 from .scene import Scene
 from .sources import judge_irreversible, later_contents, migration_sources
+
+# Of the preflight's budget; the rest is for reading the history before.
+_SHARE = 0.7
 
 
 def outside_questions(scene: Scene, look: Look) -> dict[str, Callable[[], Seen]]:
@@ -22,7 +31,7 @@ def outside_questions(scene: Scene, look: Look) -> dict[str, Callable[[], Seen]]
     http = scene.http()
     return {
         SignalName.USERS_IMPACTED: lambda: fetch_users_impacted(scene.env, scene.kube, http),
-        SignalName.MIGRATION_IRREVERSIBLE: lambda: _irreversible(scene, look),
+        SignalName.MIGRATION_IRREVERSIBLE: lambda: fetch_irreversible(scene, look),
         SignalName.MANY_COMMITS: lambda: _many_commits(scene, look),
     }
 
@@ -36,14 +45,6 @@ def note_decision(scene: Scene, answers: Mapping[str, guards.Answer[Seen]]) -> G
         "zkrollback",
     )
     return judge_migration_guard(decision)
-
-
-def git_checkout(scene: Scene) -> GitCheckout | None:
-    """The configured checkout of the service, if any."""
-    git = scene.env.git
-    if git is None:
-        return None
-    return GitCheckout(Path(scene.env.base_dir) / Path(git.checkout).expanduser(), scene.processes)
 
 
 def _decision(scene: Scene, answers: Mapping[str, guards.Answer[Seen]]) -> Decision:
@@ -62,16 +63,47 @@ def _many_commits(scene: Scene, look: Look) -> Seen:
     history, target = look.history(), look.choice().revision
     if target is None:
         raise ProcessProblem("the target is not known")
+    counters: dict[str, Callable[[str, str], int]] = {}
     checkout = git_checkout(scene)
+    if checkout is not None:
+        counters["git"] = partial(_count_in_checkout, scene, checkout)
+    if scene.env.github is not None:
+        counters["GitHub"] = partial(count_at_github, scene)
     bad = history.head.revision.revision
-    return judge_many_commits(history, target, bad, checkout.count_commits if checkout else None)
+    name = partial(commit_name, scene.env.git, namespace=scene.env.namespace)
+    return judge_many_commits(history, target, bad, counters, name)
 
 
-def _irreversible(scene: Scene, look: Look) -> Seen:
+def _count_in_checkout(scene: Scene, checkout: GitCheckout, good: str, bad: str) -> int:
+    git = scene.env.git
+    assert git is not None  # noqa: S101 - there is no checkout without it
+    return checkout.count_commits(*(resolve_commit(git, checkout, one) for one in (good, bad)))
+
+
+def count_at_github(scene: Scene, good: str, bad: str) -> int:
+    """GitHub's own comparison. Raises GithubProblem, or UsageProblem without a token."""
+    table = scene.env.github
+    assert table is not None  # noqa: S101 - asked only where it is configured
+    api = GithubClient(table, choose_token(table, scene.variables), scene.clock, patience_s=0, say=str)
+    found = api.get(f"compare/{quote(good, safe='')}...{quote(bad, safe='')}")
+    try:
+        return int(found["ahead_by"])
+    except (KeyError, TypeError, ValueError):
+        raise GithubProblem(f"GitHub does not say how far {bad} is ahead of {good}.") from None
+
+
+def fetch_irreversible(scene: Scene, look: Look) -> Seen:
+    """Whether a migration that cannot be undone came with the head. Raises ZkRollbackError."""
     history, target = look.history(), look.target
     if target is None:
         raise ProcessProblem("the target is not known")
     wanted = look.choice().revision or target.revision.revision
-    later = later_contents(history, wanted, history.head.revision.revision, scene.env.namespace)
-    sources = migration_sources(scene, target, wanted, later)
-    return judge_irreversible([source() for source in sources])
+    namespace = scene.env.namespace
+    later = later_contents(history, wanted, history.head.revision.revision, namespace)
+    content = RevisionContent(wanted, parse_manifest(target.manifest, namespace), target.hooks)
+    sources = migration_sources(scene, history, content, later, before_helm=True)
+    # Side by side: a database that hangs must not hide what the files say.
+    questions = {str(number): source for number, source in enumerate(sources)}
+    answers = ask_all(questions, scene.env.preflight_budget_s * _SHARE, scene.clock)
+    late = MigrationFinding("migrations", None, "One source did not answer in time.")
+    return judge_irreversible([answer.value or late for answer in answers.values()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .clients.clock import SystemClock
@@ -12,9 +13,11 @@ from .clients.kube import KubeClient
 from .clients.process import LocalProcesses
 from .display import Display
 from .domain.environment import Environment
+from .domain.observation import JsonObject
 from .domain.own_item import OwnItem
 from .domain.ports import Hooks
 from .drill.session import Drill
+from .migrations.own import OwnSource
 from .options import Request
 from .record.redaction import Redactor
 from .record.scribe import Scribe
@@ -27,7 +30,10 @@ from .telling import Telling
 
 @dataclass(frozen=True)
 class Scene:
-    """One run's environment and the hands it works with. ``selected``: the items that pytest will report."""
+    """One run's environment and the hands it works with. ``selected``: the items that pytest will report.
+
+    ``jobs`` remembers live Jobs by name: helm deletes those of the bad revision.
+    """
 
     request: Request
     env: Environment
@@ -42,7 +48,9 @@ class Scene:
     selected: frozenset[str]
     hooks: Hooks
     own_items: tuple[OwnItem, ...] = ()
+    own_sources: Mapping[str, OwnSource] = field(default_factory=dict)
     drill: Drill | None = field(default=None)
+    jobs: dict[str, JsonObject] = field(default_factory=dict)
 
     def helm(self) -> HelmCli:
         """The operator's helm, bound to exactly this context; raises HelmProblem."""

@@ -3,28 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
 
+from .clients.database import fetch_rows
+from .clients.git import GitCheckout
+from .commits import git_checkout, with_commits
 from .domain.decision import Answer
-from .domain.errors import HelmProblem
-from .domain.migration import MigrationFinding
-from .migrations.hooks import RevisionContent, judge_hooks
+from .domain.environment import Environment
+from .domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
+from .domain.migration import MigrationFinding, RevisionContent, Span
+from .domain.repository import Migrations
+from .domain.verdict import Word
+from .engine.schedule import ROLLOUT_PREFIX
+from .migrations.hooks import SOURCE as HOOKS
+from .migrations.hooks import judge_hooks
+from .migrations.own import OwnSource, ask_own
+from .migrations.schema import expected_version, judge_applied, judge_version, reported_member
+from .migrations.scripts import Rows, Tool, Tree, judge_files
+from .migrations.tools import TOOLS
 from .release.history import Release, ReleaseHistory
 from .release.manifest import parse_manifest
 from .rollback.decision import Seen
+from .rollback.look import Once
 from .scene import Scene
+
+DATABASE = "schema in the database"
+HEALTH = "schema that /health reports"
+
+Source = Callable[[], MigrationFinding]
 
 
 def migration_sources(
-    scene: Scene, target: Release, wanted: int, later: Sequence[RevisionContent]
-) -> tuple[Callable[[], MigrationFinding], ...]:
-    """Every source, ready to be asked whether a migration ran between revision ``wanted`` and the bad one.
+    scene: Scene,
+    history: ReleaseHistory,
+    target: RevisionContent,
+    later: Sequence[RevisionContent],
+    *,
+    before_helm: bool,
+) -> tuple[Source, ...]:
+    """Every source, ready to be asked whether a migration ran between ``target`` and the bad revision.
 
-    ``target`` holds what ``wanted`` holds; ``later`` is everything after it. Raises HelmProblem if the
-    target's manifest cannot be parsed.
+    ``later`` is everything after the target. A source that cannot answer is a finding that says why.
+    ``before_helm`` leaves out what only the restored application can say. Making them contacts nothing.
     """
-    namespace = scene.env.namespace
-    content = RevisionContent(wanted, parse_manifest(target.manifest, namespace), target.hooks)
-    return (lambda: judge_hooks(content, later),)
+    env, table = scene.env, scene.env.migrations
+    span = Once(lambda: _span(scene, history, target, later))
+    accounted_for = table.accounted_for if table is not None else ()
+    asked: dict[str, Source] = {HOOKS: lambda: judge_hooks(_with_jobs(scene, span()), accounted_for)}
+    if table is not None:
+        asked |= _reading(scene, table, span, before_helm=before_helm)
+    for name, ask in scene.own_sources.items():
+        asked[name] = partial(_own, ask, span)
+    if table is None and not scene.own_sources:
+        asked["configuration"] = partial(_nothing_configured, env)
+    return tuple(partial(_ask, name, question) for name, question in asked.items())
+
+
+def _reading(
+    scene: Scene, table: Migrations, span: Callable[[], Span], *, before_helm: bool
+) -> dict[str, Source]:
+    """The configured sources that read files, the database or ``/health``."""
+    asked: dict[str, Source] = {}
+    readers: dict[str, Callable[[], Rows]] = {}
+    if table.database_env is not None:
+        readers[DATABASE] = lambda: _rows(scene, table)
+    if table.health is not None and not before_helm:
+        readers[HEALTH] = lambda: ((_reported(scene, table.health),),)
+    tool = TOOLS.get(table.kind or "")
+    trees = Once(lambda: _read_trees(scene, tool, table, span()))
+    if tool is not None:
+        asked[f"{tool.name} files"] = lambda: _files(tool, trees())
+    for name, read in readers.items():
+        if tool is not None:
+            asked[name] = partial(_applied, tool, trees, read, name)
+        else:
+            asked[name] = partial(_compared, span, str(table.expected), read, name)
+    return asked
+
+
+def _own(ask: OwnSource, span: Callable[[], Span]) -> MigrationFinding:
+    return ask_own(ask, span())
+
+
+def _ask(name: str, question: Source) -> MigrationFinding:
+    """One source's answer; what it cannot find out is unknown, and the others are asked all the same."""
+    try:
+        return question()
+    except ZkRollbackError as error:
+        return MigrationFinding(name, None, f"{name[0].upper()}{name[1:]}: not known. {error}")
+
+
+def _nothing_configured(env: Environment) -> MigrationFinding:
+    said = (
+        f"How this service migrates its database is not configured ([environments.{env.name}.migrations], "
+        "docs/migrations.md), and what the application does at its own start is not seen from outside."
+    )
+    return MigrationFinding("configuration", None, said)
 
 
 def later_contents(history: ReleaseHistory, target: int, bad: int, namespace: str) -> list[RevisionContent]:
@@ -51,6 +128,119 @@ def judge_irreversible(findings: Sequence[MigrationFinding]) -> Seen:
     cannot = [finding for finding in findings if finding.ran and finding.reversible is False]
     if cannot:
         return Seen(Answer.YES, cannot[0].source, " ".join(finding.observed for finding in cannot))
-    said = " ".join(f"{finding.source}: {finding.observed}" for finding in findings)
+    said = " ".join(finding.observed for finding in findings)
     harmless = [finding.ran is False or finding.reversible is True for finding in findings]
     return Seen(Answer.NO if findings and all(harmless) else Answer.UNKNOWN, "migrations", said)
+
+
+def _span(
+    scene: Scene, history: ReleaseHistory, target: RevisionContent, later: Sequence[RevisionContent]
+) -> Span:
+    first, *rest = with_commits(scene, history, (target, *later)) if scene.env.git else (target, *later)
+    return Span(first, tuple(rest))
+
+
+def _with_jobs(scene: Scene, span: Span) -> Span:
+    """The span with live Jobs: those of now, and those that were there before helm deleted them."""
+    names = {item["metadata"]["name"] for one in span.later for item in one.objects if item["kind"] == "Job"}
+    if not names:
+        return span
+    path = f"/apis/batch/v1/namespaces/{quote(scene.env.namespace, safe='')}/jobs"
+    try:
+        found = scene.kube.list(path)
+    except ZkRollbackError:
+        found = ()  # then nothing is known of what became of them, and said so
+    for job in found:
+        known = scene.jobs.get(job["metadata"]["name"])
+        if known is None or known["metadata"].get("uid") == job["metadata"].get("uid"):
+            scene.jobs[job["metadata"]["name"]] = job
+    return replace(span, jobs=dict(scene.jobs))
+
+
+@dataclass(frozen=True)
+class _Trees:
+    """The migrations of the target's commit and of the later ones; ``where`` and ``checkout`` name them."""
+
+    target: Tree
+    bad: Tree
+    where: str
+    checkout: str
+
+
+def _read_trees(scene: Scene, tool: Tool | None, table: Migrations, span: Span) -> _Trees:
+    """Raises MigrationProblem where a commit is not known, ProcessProblem where it cannot be read."""
+    checkout, bad = git_checkout(scene), span.bad
+    if checkout is None or tool is None:
+        raise MigrationProblem("There is no git checkout to read migration files in.")
+    if bad is None:
+        raise MigrationProblem("Nothing has been rolled back yet, so there is no bad deploy to look into.")
+    for one in (span.target, *span.later):
+        if one.commit is None:
+            raise MigrationProblem(f"The commit of revision {one.revision} is not known: {one.no_commit}")
+    commits = dict.fromkeys(str(one.commit) for one in (span.target, *span.later))
+    files = {commit: _files_of(checkout, table.paths, commit) for commit in commits}
+    later: dict[str, str] = {}
+    for one in sorted(span.later, key=lambda content: content.revision):
+        later |= files[str(one.commit)]
+    good, worse = str(span.target.commit)[:10], str(bad.commit)[:10]
+    where = (
+        f"between {good} (revision {span.target.revision}) and {worse} (revision {bad.revision}) "
+        f"in {', '.join(table.paths)}"
+    )
+    return _Trees(tool.parse(files[str(span.target.commit)]), tool.parse(later), where, worse)
+
+
+def _files_of(checkout: GitCheckout, paths: Sequence[str], commit: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in paths:
+        folder = path.strip("/")
+        files = checkout.read_files(commit, folder)
+        found |= {name if folder in ("", ".") else f"{folder}/{name}": text for name, text in files.items()}
+    return found
+
+
+def _files(tool: Tool, trees: _Trees) -> MigrationFinding:
+    return judge_files(tool, trees.target, trees.bad, trees.where, trees.checkout)
+
+
+def _applied(
+    tool: Tool, trees: Callable[[], _Trees], read: Callable[[], Rows], source: str
+) -> MigrationFinding:
+    known = trees()
+    # What the bad revision brought is in its own tree alone.
+    applied = tool.applied(known.bad if known.bad.scripts else known.target, read())
+    return judge_applied(tool, source, known.target, known.bad, applied, known.checkout)
+
+
+def _compared(
+    span: Callable[[], Span], reference: str, read: Callable[[], Rows], source: str
+) -> MigrationFinding:
+    target = span().target
+    expected = expected_version(target.objects, reference)
+    return judge_version(source, _only(read()), expected, f"{reference} of revision {target.revision}")
+
+
+def _rows(scene: Scene, table: Migrations) -> Rows:
+    url = scene.variables.get(table.database_env or "", "").strip()
+    if not url:
+        raise MigrationProblem(f"The variable {table.database_env}, which names the database, is not set.")
+    query = table.query or TOOLS[str(table.kind)].query
+    return fetch_rows(url, query, timeout_s=table.timeout_s, base_dir=Path(scene.env.base_dir))
+
+
+def _only(rows: Rows) -> str:
+    if len(rows) != 1 or not rows[0] or rows[0][0] is None:
+        raise MigrationProblem(f"The query has to bring one version, and brought {len(rows)} rows.")
+    return str(rows[0][0])
+
+
+def _reported(scene: Scene, member: str | None) -> str:
+    """The restored application's word. Before its own pods serve, nothing is asked of it."""
+    rollouts = [item for item in scene.scribe.record.items if item.id.startswith(ROLLOUT_PREFIX)]
+    if not rollouts or any(item.verdict is not Word.PASS for item in rollouts):
+        raise MigrationProblem("/health was not asked: the restored application has not rolled out.")
+    env = scene.env
+    if env.url is None:
+        raise MigrationProblem("/health was not asked: no url is configured.")
+    answer = scene.http().get(env.url.rstrip("/") + env.health.path, timeout_s=env.health.timeout_s)
+    return reported_member(answer.status, answer.body, str(member))

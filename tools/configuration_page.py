@@ -35,7 +35,8 @@ def render_page() -> str:
         "configuration. What is told when, and what it looks like: [notify.md](notify.md).\n"
     )
     parts += _table("[environments.NAME.notify]", schema["$defs"]["Notify"], schema)
-    parts += _table("[environments.NAME.github]", schema["$defs"]["GithubActions"], schema)
+    for key, definition in (("github", "GithubActions"), ("git", "Git"), ("migrations", "Migrations")):
+        parts += _table(f"[environments.NAME.{key}]", schema["$defs"][definition], schema)
     return "\n".join(parts)
 
 

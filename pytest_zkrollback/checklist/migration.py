@@ -39,10 +39,16 @@ class MigrationCheck:
         default="evidence that no migration ran since the target revision, or a recorded assessment",
         init=False,
     )
-    stage: Stage = field(default=Stage.AT_ONCE, init=False)
-    deadline_s: float = field(default=10.0, init=False)
+    # Longer than every source's own deadline one after the other.
+    deadline_s: float = field(default=30.0, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=None, init=False)
+
+    @property
+    def stage(self) -> Stage:
+        """At once, unless the restored application has a word in it."""
+        table = self.env.migrations
+        return Stage.SETTLED if table is not None and table.health is not None else Stage.AT_ONCE
 
     @property
     def command(self) -> str:
@@ -52,7 +58,7 @@ class MigrationCheck:
         return helm(self.env, "get", "hooks", self.env.release, "--revision", str(self.bad))
 
     def observe(self) -> tuple[MigrationFinding, ...]:
-        """Ask every source."""
+        """Ask every source; each says itself where it could not find out."""
         return tuple(source() for source in self.sources)
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - asked once, no clock
@@ -76,6 +82,8 @@ class MigrationCheck:
             )
         if any(finding.ran for finding in findings):
             said = " ".join(finding.observed for finding in findings if finding.ran)
+            if others := [finding.observed for finding in findings if finding.ran is False and finding.whole]:
+                said = f"{said} Not all sources agree: {' '.join(others)}"
             return Verdict(word=Word.FAIL, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
         if findings and all(finding.ran is False for finding in findings):
             return Verdict(word=Word.PASS, observed=said, evidence=shown)

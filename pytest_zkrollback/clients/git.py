@@ -35,6 +35,12 @@ class GitCheckout:
             raise ProcessProblem(f"{commit!r} is no commit.")
         return self._run("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", missing=commit).strip()
 
+    def resolve_ref(self, name: str) -> str:
+        """The full SHA of the commit that a tag or branch names."""
+        if not _BRANCH.fullmatch(name):
+            raise ProcessProblem(f"{name!r} is no tag or branch.")
+        return self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", missing=name).strip()
+
     def on_branch(self, commit: str, branch: str) -> bool:
         """Whether ``branch`` holds ``commit``, as far as this checkout knows."""
         if not _BRANCH.fullmatch(branch):

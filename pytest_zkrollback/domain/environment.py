@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Seconds = Annotated[float, Field(gt=0, le=3600)]
+from .repository import Git, Migrations
+from .table import Seconds, Table
+
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 # Where a token is sent along: unencrypted it may not leave this machine.
@@ -15,19 +17,13 @@ _ENCRYPTED = r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])([:/]|$))"
 _WORKLOAD = re.compile(r"(deployment|statefulset|daemonset)/[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
-class _Table(BaseModel):
-    """A table of the configuration: unknown keys are refused, nothing changes afterwards."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Identity(_Table):
+class Identity(Table):
     """Pins the cluster: what the context points at must be this one, or helm does not run."""
 
     kube_system_uid: str = Field(min_length=1, description="UID of the kube-system namespace")
 
 
-class Smoke(_Table):
+class Smoke(Table):
     """The runbook's smoke test: ``bash scripts/smoke-test.sh <deploy-url>``."""
 
     command: Argv = Field(
@@ -38,7 +34,7 @@ class Smoke(_Table):
     timeout_s: Seconds = Field(default=120, description="then its process group is ended, and it is red")
 
 
-class Health(_Table):
+class Health(Table):
     """The runbook's ``/health``: which path, and which JSON members have to have which value."""
 
     path: str = Field(default="/health", pattern=r"^/", description="appended to the url")
@@ -51,7 +47,7 @@ class Health(_Table):
     deadline_s: Seconds = Field(default=30, description="once the rollouts have settled")
 
 
-class Logs(_Table):
+class Logs(Table):
     """The runbook's ``kubectl logs -l app=zkprova-backend --tail=50``."""
 
     selector: str = Field(
@@ -83,7 +79,7 @@ class Logs(_Table):
         return patterns
 
 
-class Events(_Table):
+class Events(Table):
     """The runbook's look at the events; docs/events.md lists the reasons that are known."""
 
     grace_s: float = Field(default=0, ge=0, le=3600, description="judge events from this long after helm")
@@ -95,7 +91,7 @@ class Events(_Table):
     )
 
 
-class Slack(_Table):
+class Slack(Table):
     """Where the team hears of it: an incoming webhook, or a channel by a bot's token."""
 
     webhook_env: str = Field(
@@ -126,7 +122,7 @@ class Slack(_Table):
         return self
 
 
-class Notify(_Table):
+class Notify(Table):
     """Who else is told, and of what; Slack has its own table."""
 
     verify_only: bool = Field(
@@ -147,7 +143,7 @@ class Notify(_Table):
     timeout_s: Seconds = Field(default=10, description="for one try")
 
 
-class GithubActions(_Table):
+class GithubActions(Table):
     """The runbook's second way: the repository and the workflow that deploy this environment."""
 
     repository: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", description="owner/name")
@@ -189,18 +185,7 @@ class GithubActions(_Table):
     )
 
 
-class Git(_Table):
-    """A checkout of the service's repository: commits and migrations are read there, nothing is fetched."""
-
-    checkout: str = Field(min_length=1, description="its folder, relative to the configuration file")
-    branch: str = Field(
-        default="origin/main",
-        pattern=r"^[A-Za-z0-9._/][A-Za-z0-9._/-]*$",
-        description="the branch that ships by itself with the next merge",
-    )
-
-
-class Environment(_Table):
+class Environment(Table):
     """One ``[environments.NAME]`` table, validated. Durations are seconds."""
 
     name: str
@@ -260,6 +245,7 @@ class Environment(_Table):
     )
     github: GithubActions | None = Field(default=None, description="rolling back through GitHub Actions")
     git: Git | None = Field(default=None, description="checkout of the service, for commits and migrations")
+    migrations: Migrations | None = Field(default=None, description="how this service migrates its database")
     base_dir: str = Field(default=".", exclude=True, description="folder of the configuration file")
 
     @model_validator(mode="after")
@@ -277,6 +263,12 @@ class Environment(_Table):
             if isinstance(logs, dict):
                 return {**values, "logs": {"selector": "auto", **logs}}
         return values
+
+    @model_validator(mode="after")
+    def _files_need_a_checkout(self) -> Self:
+        if self.migrations is not None and self.migrations.kind is not None and self.git is None:
+            raise ValueError("migrations.paths need a [git] checkout to be read in")
+        return self
 
     @field_validator("workloads", mode="before")
     @classmethod

@@ -15,6 +15,7 @@
     +-- GithubProblem         GitHub refused, limited, or did not answer
     +-- NotifyProblem         the team could not be told
     +-- ItemProblem           a repository's own item could not look
+    +-- MigrationProblem      migration files or the schema's version could not be read
     +-- DrillProblem          the drill's cluster could not be built or started
 
 Every message is a sentence for an operator: what was wrong, where, what is known, what to do next.
@@ -148,6 +149,10 @@ class NotifyProblem(ZkRollbackError):
 
 class ItemProblem(ZkRollbackError):
     """A repository's own item could not look: whatever its code raised."""
+
+
+class MigrationProblem(ZkRollbackError):
+    """Migration files, or the version of a database's schema, could not be read: it stays unknown."""
 
 
 class DrillProblem(ZkRollbackError):

@@ -1,9 +1,11 @@
-"""What one source knows about migrations of the database since the target revision."""
+"""What is asked about migrations of the database since the target revision, and what one source answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from .observation import JsonObject
 from .verdict import Evidence
 
 
@@ -11,8 +13,9 @@ from .verdict import Evidence
 class MigrationFinding:
     """One source's answer to: did a migration run between the target and the bad revision?
 
-    ``ran`` and ``reversible`` are None where that is not known. ``observed`` is one sentence that an operator
-    can act on.
+    ``ran`` is True too where something else moved the database away from what the target expects; it and
+    ``reversible`` are None where that is not known. ``observed`` is one sentence that an operator can act on.
+    ``whole``: its no is about all of the database, so that another source's yes contradicts it.
     """
 
     source: str
@@ -20,3 +23,38 @@ class MigrationFinding:
     observed: str
     evidence: tuple[Evidence, ...] = ()
     reversible: bool | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class RevisionContent:
+    """What a revision of the release holds.
+
+    ``objects`` is its parsed manifest, ``hooks`` are Helm's hook entries as its release record has them
+    (``name``, ``kind``, ``events``, ``manifest`` in YAML, ``last_run.phase``). ``commit`` is the full SHA
+    of the service's commit that it was made of; None where that is not known, and ``no_commit`` says why.
+    """
+
+    revision: int
+    objects: tuple[JsonObject, ...]
+    hooks: tuple[JsonObject, ...]
+    commit: str | None = None
+    no_commit: str = ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """What lies between the target and the bad revision: what a source is asked about.
+
+    ``later`` is every revision after the target, up to the bad one, oldest first. ``jobs`` are live Jobs by
+    name, as they were before helm or are now.
+    """
+
+    target: RevisionContent
+    later: tuple[RevisionContent, ...]
+    jobs: Mapping[str, JsonObject] = field(default_factory=dict)
+
+    @property
+    def bad(self) -> RevisionContent | None:
+        """The revision that was, or will be, rolled away from."""
+        return max(self.later, key=lambda one: one.revision, default=None)

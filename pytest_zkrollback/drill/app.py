@@ -4,7 +4,7 @@ Every request asks the API server which pods a Service would choose from, takes 
 that pod's image and environment would do: it opens the database file that the pod's DATABASE_PATH names
 (its volumes lie in ``--data``) and answers with the version of the pod's image. It knows nothing of Helm.
 
-    GET  /health            200 {"status": "ok", "version": ..., "database": "ok"}, or 503 and why not
+    GET  /health            200 {"status": "ok", "version": ..., "database": "ok", "schema": 7}, or 503
     GET  /                  the frontend's page
     GET  /api/orders        the newest 50 orders
     GET  /api/orders/ID     one order
@@ -68,6 +68,11 @@ class Unavailable(Exception):
         self.database = database
 
 
+def database_url(data: Path) -> str:
+    """The database as the environment's variable names it."""
+    return f"sqlite:///{(data / DATABASE).absolute()}"
+
+
 def create_database(data: Path) -> Path:
     """The database with its schema and first rows, if it is not there yet; returns its file."""
     path = data / DATABASE
@@ -96,13 +101,13 @@ class Application:
         try:
             pod = self._next_pod(BACKEND)
             version = {"version": image_version(pod["spec"]["containers"][0]["image"])[0]}
-            self._query(
+            (schema,) = self._query(
                 pod,
                 lambda connection: connection.execute("SELECT max(version) FROM schema_version").fetchone(),
             )
         except Unavailable as trouble:
             return 503, {"status": "error", **version, "database": trouble.database, "detail": str(trouble)}
-        return 200, {"status": "ok", **version, "database": "ok"}
+        return 200, {"status": "ok", **version, "database": "ok", "schema": schema}
 
     def page(self) -> tuple[int, str]:
         """The frontend's page, if a frontend pod serves."""

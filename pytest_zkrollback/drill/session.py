@@ -18,14 +18,16 @@ from ..clients.state import state_folder
 from ..domain.environment import Environment, Identity, Slack, Smoke
 from ..domain.errors import DrillProblem, HttpProblem, UsageProblem
 from ..domain.ports import Clock, Processes
+from ..domain.repository import Git, Migrations
 from . import kept as kept_drill
-from .app import app_argv
+from .app import app_argv, database_url
 from .binaries import find_binaries
 from .cluster import RunningCluster, start_cluster
 from .kept import Kept
 from .locks import exclusive
+from .service import FOLDER, MIGRATIONS
 from .slack_sink import WEBHOOK_PATH, slack_sink_argv
-from .stories import DEFAULT_STORY, RELEASE, choose_story, tell_story
+from .stories import DEFAULT_STORY, RELEASE, STORIES, choose_story, tell_story
 
 DRILL_WORKLOADS = {
     "backend": "deployment/zkprova-zkprova-backend",
@@ -35,7 +37,9 @@ NAMESPACE = "default"  # as the runbook's commands have it
 WEBHOOK_ENV = "ZKROLLBACK_DRILL_SLACK_WEBHOOK"
 # Longer than the 3 s after which Helm 4's own --wait was seen to be wrong, short enough to rehearse with.
 SOAK_S = 4.0
+DATABASE_ENV = "ZKROLLBACK_DRILL_DATABASE_URL"
 SMOKE = ("bash", "scripts/smoke-test.sh", "{url}")
+_DATA = "demo"
 _LISTENS_S = 20.0
 _SINK_S = 5.0
 
@@ -56,7 +60,8 @@ class Drill:
         self._running = running
         self.kept = stays
         self.environment = _environment(kept)
-        self.secrets = {WEBHOOK_ENV: kept.webhook}
+        database = database_url(kept.cluster.data_dir / _DATA)
+        self.secrets = {WEBHOOK_ENV: kept.webhook, DATABASE_ENV: database}
         self.hints = _hints(kept) if stays else ()
 
     def fetch_slack_messages(self) -> list[dict[str, Any]]:
@@ -182,7 +187,8 @@ def _start(
         cluster = running.cluster
         app = _Listener(running, "demo-app", clock)
         sink = _Listener(running, "slack-sink", clock)
-        app.start(app_argv(cluster, NAMESPACE, cluster.data_dir / "demo", app.port_file))
+        data = cluster.data_dir / _DATA
+        app.start(app_argv(cluster, NAMESPACE, data, app.port_file))
         sink.start(slack_sink_argv(cluster.data_dir / "slack", sink.port_file))
         token = secrets.token_hex(12)
         tell_story(
@@ -192,6 +198,7 @@ def _start(
             helm=binaries["helm"],
             processes=processes,
             progress=progress,
+            data=data,
         )
         uid = running.api.get("/api/v1/namespaces/kube-system")[1]["metadata"]["uid"]
         kept = Kept(cluster, story, app.url(), f"{sink.url()}{WEBHOOK_PATH}{token}", uid)
@@ -231,8 +238,25 @@ class _Listener:
         return f"http://127.0.0.1:{int(self.port_file.read_text())}"
 
 
+def drill_migrations(story: str) -> Migrations:
+    """How the demo service's migrations are found: in its database, and where a story has files, in them."""
+    query = "SELECT max(version) FROM schema_version"
+    if not STORIES[story].migration:
+        expected = "ConfigMap/zkprova-zkprova-config/SCHEMA_VERSION"
+        return Migrations(database_env=DATABASE_ENV, query=query, expected=expected)
+    return Migrations(
+        kind="sql",
+        paths=(MIGRATIONS,),
+        database_env=DATABASE_ENV,
+        query=query,
+        accounted_for=("zkprova-zkprova-migrate",),
+    )
+
+
 def _environment(kept: Kept) -> Environment:
     cluster = kept.cluster
+    repository = cluster.data_dir / _DATA / FOLDER
+    has_files = bool(STORIES[kept.story].migration)
     return Environment(
         name="drill",
         context=cluster.context,
@@ -246,6 +270,8 @@ def _environment(kept: Kept) -> Environment:
         soak_s=SOAK_S,
         slack=Slack(webhook_env=WEBHOOK_ENV),
         identity=Identity(kube_system_uid=kept.identity),
+        migrations=drill_migrations(kept.story),
+        git=Git(checkout=str(repository), branch="main", ref="{app_version}") if has_files else None,
         base_dir=str(Path(__file__).parent),
     )
 

@@ -21,6 +21,7 @@ from ..domain.errors import ClusterError, DrillProblem, UsageProblem
 from ..domain.observation import JsonObject
 from ..domain.ports import Clock, Processes
 from .live import BACKEND, FRONTEND, LivePods, serving
+from .service import apply_migration, make_repository
 
 if TYPE_CHECKING:
     from .cluster import Cluster
@@ -54,14 +55,20 @@ class Revision:
 
 @dataclass(frozen=True)
 class Story:
-    """What goes wrong with revision 6, and ``visible``: whether these backend pods of its show it."""
+    """What goes wrong with revision 6, and ``visible``: whether these backend pods of its show it.
+
+    ``migration`` is one of service.BROUGHT, which it brings along.
+    """
 
     description: str
     bad: Revision
     visible: Callable[[Pods], bool]
+    migration: str = ""
 
 
 _EXPORT = {"config": {"ORDER_EXPORT": "on"}}
+_BAD_TAG = "1.9.0-a7d20c4"
+_MOVED = "/var/lib/zkprova-data/zkprova.db"
 
 GOOD_REVISIONS = (
     Revision("1.5.0-8c1d2f0", "8c1d2f0 first release on Kubernetes", {"config": {"SCHEMA_VERSION": "5"}}),
@@ -89,14 +96,27 @@ def _probed_in_vain(pods: Pods) -> bool:
     )
 
 
+def _migrating(migration: str) -> Story:
+    """The default story's bad revision, with a migration that ran before it."""
+    moved = {"memory": "512Mi", "databasePath": _MOVED}
+    config = {**_EXPORT["config"], "SCHEMA_VERSION": "8"}
+    bad = Revision(
+        _BAD_TAG,
+        "a7d20c4 move the data folder, migrate the orders",
+        {"backend": moved, "config": config, "migrate": True},
+    )
+    can = "can be undone" if migration == "reversible" else "cannot be undone: it drops a column"
+    return Story(f"as crash-loop, after a migration of the database that {can}", bad, _restarting, migration)
+
+
 def _bad(description: str, **backend: Any) -> Revision:
-    return Revision("1.9.0-a7d20c4", description, {"backend": {"memory": "512Mi", **backend}, **_EXPORT})
+    return Revision(_BAD_TAG, description, {"backend": {"memory": "512Mi", **backend}, **_EXPORT})
 
 
 STORIES: Mapping[str, Story] = {
     "crash-loop": Story(
         "revision 6 looks for the database where no volume is: ready for a second, then a crash loop",
-        _bad("a7d20c4 move the data folder", databasePath="/var/lib/zkprova-data/zkprova.db"),
+        _bad("a7d20c4 move the data folder", databasePath=_MOVED),
         _restarting,
     ),
     "bad-image": Story(
@@ -109,6 +129,8 @@ STORIES: Mapping[str, Story] = {
         _bad("a7d20c4 rename the health endpoint", readinessPath="/healthz"),
         _probed_in_vain,
     ),
+    "reversible-migration": _migrating("reversible"),
+    "irreversible-migration": _migrating("irreversible"),
 }
 
 
@@ -131,11 +153,13 @@ def tell_story(
     processes: Processes,
     progress: Callable[[str], None],
     clock: Clock | None = None,
+    data: Path | None = None,
 ) -> None:
     """Install and upgrade the release in ``namespace`` (made if missing) until revision 6 is visibly bad.
 
-    ``helm`` is a Helm 3 or 4 binary. Takes about 7 s. Raises UsageProblem for an unknown story and
-    DrillProblem if helm or the cluster does not play along.
+    ``helm`` is a Helm 3 or 4 binary. ``data`` is the demo application's folder: a story's migration is
+    applied to the database there, and the service's repository made beside it. Takes about 7 s.
+    Raises UsageProblem for an unknown story and DrillProblem if helm or the cluster does not play along.
     """
     chosen = choose_story(story)
     teller = _Teller(cluster, namespace, helm, processes, clock if clock is not None else SystemClock())
@@ -145,6 +169,10 @@ def tell_story(
             teller.wait_for("the pods of revision 5 to be ready", _all_serve(revisions[HEALTHY_REVISION - 1]))
         progress(f"helm: revision {number} of {len(revisions)}, {revision.description}")
         teller.deploy(number, revision)
+    if chosen.migration and data is not None:
+        apply_migration(data, chosen.migration)
+        tags = [revision.tag for revision in GOOD_REVISIONS]
+        make_repository(data, chosen.migration, tags, chosen.bad.tag, processes)
     progress(f"Waiting until it shows: {chosen.description}")
     teller.wait_for(f"revision 6 to show what is wrong with it ({chosen.description})", _shows(chosen))
 

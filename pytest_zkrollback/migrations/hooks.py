@@ -6,12 +6,12 @@ start is not: a chart whose service migrates when it starts needs another source
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import yaml
 
-from ..domain.migration import MigrationFinding
+from ..domain.migration import MigrationFinding, RevisionContent, Span
 from ..domain.observation import JsonObject
 from ..domain.verdict import evidence
 
@@ -38,32 +38,26 @@ _INERT = frozenset(
 
 
 @dataclass(frozen=True)
-class RevisionContent:
-    """What a revision of the release holds.
-
-    ``objects`` is its parsed manifest, ``hooks`` are Helm's hook entries as its release record has them
-    (``name``, ``kind``, ``events``, ``manifest`` in YAML, ``last_run.phase``).
-    """
-
-    revision: int
-    objects: tuple[JsonObject, ...]
-    hooks: tuple[JsonObject, ...]
-
-
-@dataclass(frozen=True)
 class _Thing:
-    """Something that could have migrated: True it ran, None not known, False it did not run."""
+    """Something that could have migrated: True it ran, None not known, False it did not run.
+
+    ``name`` as the manifest has it; ``ended_well`` unless it is known that it did not.
+    """
 
     ran: bool | None
     said: str
+    name: str = ""
+    ended_well: bool = True
 
 
-def judge_hooks(target: RevisionContent, later: Sequence[RevisionContent]) -> MigrationFinding:
-    """Whether anything in ``later`` (every revision after the target, up to the bad one) could migrate.
+def judge_hooks(span: Span, accounted_for: Collection[str] = ()) -> MigrationFinding:
+    """Whether anything in a revision after the target, up to the bad one, could migrate.
 
-    False only if nothing ran; True if a hook ran that the target does not have in the same form; None if
-    it cannot be told (an unchanged hook, a Job, an init container, a revision missing from the history).
+    False only if nothing ran; True if a hook or Job ran that the target does not have in the same form; None
+    if it cannot be told (an unchanged hook, a Job that is gone, an init container, a revision missing from
+    the history). What is ``accounted_for`` by name and did not fail is left to the other sources.
     """
+    target, later = span.target, span.later
     if not later:
         return MigrationFinding(
             SOURCE,
@@ -81,10 +75,11 @@ def judge_hooks(target: RevisionContent, later: Sequence[RevisionContent]) -> Mi
         looked.append(f"revision {number}: not in Helm's history any more")
     known = dict(_hook_shapes(target))
     for one in sorted(later, key=lambda content: content.revision):
-        found = [*_hooks(one, known), *_jobs(one), *_init_containers(one)]
+        found = [*_hooks(one, known), *_jobs(one, target, span.jobs), *_init_containers(one)]
+        found = [_left_to_others(thing, accounted_for) for thing in found]
         things += found
         looked += _rows(f"revision {one.revision}", found)
-    own = list(_hooks_of_the_rollback(target))
+    own = [_left_to_others(thing, accounted_for) for thing in _hooks_of_the_rollback(target)]
     things += own
     looked += _rows(f"revision {target.revision} (target), hooks of a rollback", own)
     shown = (evidence(f"Looked at: {SOURCE}", "\n".join([*looked, NOT_LOOKED_INTO])),)
@@ -99,9 +94,15 @@ def judge_hooks(target: RevisionContent, later: Sequence[RevisionContent]) -> Mi
         return MigrationFinding(
             SOURCE, None, f"It is not known whether a migration ran: {unknown[0].said}{more}.", shown
         )
-    return MigrationFinding(
-        SOURCE, False, f"No hook, Job or init container ran in {where}. {NOT_LOOKED_INTO}", shown
-    )
+    other = "other " if any(thing.name in accounted_for for thing in things) else ""
+    said = f"No {other}hook, Job or init container ran in {where}. {NOT_LOOKED_INTO}"
+    return MigrationFinding(SOURCE, False, said, shown, whole=False)
+
+
+def _left_to_others(thing: _Thing, accounted_for: Collection[str]) -> _Thing:
+    if thing.ran is False or thing.name not in accounted_for or not thing.ended_well:
+        return thing
+    return replace(thing, ran=False, said=f"accounted for by the configuration: {thing.said}")
 
 
 def _rows(title: str, things: list[_Thing]) -> list[str]:
@@ -119,6 +120,7 @@ def _hooks_of_the_rollback(target: RevisionContent) -> Iterator[_Thing]:
                 None,
                 f"{name} of the target runs with the rollback and may have changed the database: "
                 f"{_what_it_runs(hook)}",
+                str(hook.get("name")),
             )
 
 
@@ -135,10 +137,14 @@ def _hooks(content: RevisionContent, known: dict[str, object]) -> Iterator[_Thin
             continue
         shape = _shape(hook)
         what = _what_it_runs(hook)
+        well = phase == "Succeeded"
+        if not well:
+            phase += ", so part of it may be applied"
         if shape is not None and known.get(f"{kind}/{hook.get('name')}") == shape:
-            yield _Thing(None, f"{name} ran ({phase}), in the same form as in the target: {what}")
+            said = f"{name} ran ({phase}), in the same form as in the target: {what}"
+            yield _Thing(None, said, str(hook.get("name")), well)
         else:
-            yield _Thing(True, f"{name} ran ({phase}): {what}")
+            yield _Thing(True, f"{name} ran ({phase}): {what}", str(hook.get("name")), well)
 
 
 def _hook_shapes(content: RevisionContent) -> Iterator[tuple[str, object]]:
@@ -169,21 +175,59 @@ def _what_it_runs(hook: JsonObject) -> str:
     spec = _pod_spec(made) if made is not None else None
     if spec is None:
         return "its manifest does not say what it runs"
-    return "; ".join(
-        _runs(one) for one in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-    )
+    return _all_run(spec)
 
 
-def _jobs(content: RevisionContent) -> Iterator[_Thing]:
+def _all_run(spec: JsonObject) -> str:
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    return "; ".join(_runs(one) for one in containers)
+
+
+def _jobs(
+    content: RevisionContent, target: RevisionContent, live: Mapping[str, JsonObject]
+) -> Iterator[_Thing]:
+    """Jobs and Pods of the manifest itself: Helm records nothing of them, so the live Job is looked at."""
+    before = {
+        item["metadata"]["name"]: _pod_spec(item) for item in target.objects if item.get("kind") == "Job"
+    }
     for item in content.objects:
-        if item.get("kind") in ("Job", "Pod"):
-            spec = _pod_spec(item) or {}
-            runs = "; ".join(_runs(one) for one in spec.get("containers") or ())
+        if item.get("kind") not in ("Job", "Pod"):
+            continue
+        name = str(item["metadata"]["name"])
+        spec = _pod_spec(item) or {}
+        runs = "; ".join(
+            _runs(one) for one in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+        )
+        what = f"{item['kind']} {name} of revision {content.revision}"
+        job = live.get(name) if item["kind"] == "Job" else None
+        if job is None or not _same_images(job, spec):
             yield _Thing(
-                None,
-                f"{item['kind']} {item['metadata']['name']} of revision {content.revision} is no hook, so "
-                f"Helm does not record what became of it: {runs}",
+                None, f"{what} is no hook, so Helm does not record what became of it: {runs}", name, True
             )
+            continue
+        became, well = _became(job)
+        same = before.get(name) == _pod_spec(item)
+        form = ", in the same form as in the target" if same else ""
+        yield _Thing(None if same else True, f"{what} {became}{form}: {runs}", name, well)
+
+
+def _same_images(job: JsonObject, spec: JsonObject) -> bool:
+    """Whether the live Job is this revision's; another one's of the same name says nothing of it."""
+    live = _pod_spec(job) or {}
+    return [one.get("image") for one in live.get("containers") or ()] == [
+        one.get("image") for one in spec.get("containers") or ()
+    ]
+
+
+def _became(job: JsonObject) -> tuple[str, bool]:
+    """What a live Job says of itself, and whether that is a good end."""
+    status = job.get("status") or {}
+    ended = {one.get("type") for one in status.get("conditions") or () if one.get("status") == "True"}
+    if "Complete" in ended:
+        return "ran (completed)", True
+    if "Failed" in ended or status.get("failed"):
+        return f"ran ({status.get('failed', 1)} pods failed, so part of it may be applied)", False
+    return "was started and has not ended, so part of it may be applied", False
 
 
 def _init_containers(content: RevisionContent) -> Iterator[_Thing]:
@@ -198,6 +242,7 @@ def _init_containers(content: RevisionContent) -> Iterator[_Thing]:
                 None,
                 f"init container {one.get('name')} of {item['kind']} {item['metadata']['name']} in revision "
                 f"{content.revision}: {_runs(one)}",
+                str(one.get("name")),
             )
 
 

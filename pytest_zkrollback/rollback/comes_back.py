@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..domain.model import Mode, Record, Revision
+from ..release.commits import commit_of
 from ..release.owners import Owner
-from .impact import commit_of
 
 _MOST = 3
 

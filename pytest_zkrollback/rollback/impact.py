@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.errors import HttpProblem, ZkRollbackError
+from ..release.commits import commit_of
 from .decision import NO, UNKNOWN, YES, Seen
 
 if TYPE_CHECKING:
     from ..domain.environment import Environment
-    from ..domain.model import Revision
     from ..domain.observation import JsonObject
     from ..domain.ports import Http, HttpAnswer, Kube
-    from ..release.history import ReleaseHistory
+    from ..release.history import Release, ReleaseHistory
 
 # One request to a broken service must not eat the preflight's budget.
 HEALTH_S = 2.0
 _KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
-_COMMIT = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])")
 
 
 def fetch_users_impacted(env: Environment, kube: Kube, http: Http) -> Seen:
@@ -92,41 +90,39 @@ def judge_health_once(
     return True, f"{path} answers as it should"
 
 
-def commit_of(revision: Revision) -> str | None:
-    """The commit that a revision's appVersion or image tags name; None if they name none, or several."""
-    texts = [revision.app_version, *(image.rpartition("@")[0] or image for image in revision.images)]
-    found = {
-        commit
-        for text in texts
-        for commit in _COMMIT.findall(text.rpartition(":")[2] if ":" in text else text)
-        if not commit.isdecimal()
-    }
-    longest = max(found, key=len, default=None)
-    return longest if longest and all(longest.startswith(one) for one in found) else None
-
-
 def judge_many_commits(
-    history: ReleaseHistory, target: int, bad: int, count: Callable[[str, str], int] | None
+    history: ReleaseHistory,
+    target: int,
+    bad: int,
+    counters: Mapping[str, Callable[[str, str], int]],
+    name: Callable[[Release], str | None] = lambda release: commit_of(release.revision),
 ) -> Seen:
     """Whether several commits lie between the target and the bad revision.
 
-    ``count(good, bad)`` counts commits in the git checkout (raises ZkRollbackError); without it, or where
-    it does not know them, the revisions between are counted: one revision may hold many commits.
+    ``counters`` count commits from good to bad, by who counts (each raises ZkRollbackError); the first one
+    that knows both has the word. ``name`` says what a revision was made of. Where nobody knows, the revisions
+    between are counted: one revision may hold many commits.
     """
-    why = "no git checkout is configured"
     good_one, bad_one = history.content_of(target), history.get(bad)
-    good_commit = commit_of(good_one.revision) if good_one else None
-    bad_commit = commit_of(bad_one.revision) if bad_one else None
-    if count is not None and not (good_commit and bad_commit):
-        why = "the revisions' tags and versions name no commit"
-    elif count is not None and good_commit and bad_commit:
-        try:
-            number = count(good_commit, bad_commit)
-        except ZkRollbackError as error:
-            why = str(error)
-        else:
+    good_commit = name(good_one) if good_one else None
+    bad_commit = name(bad_one) if bad_one else None
+    if not counters:
+        why = ["no git checkout is configured"]
+    elif not (good_commit and bad_commit):
+        why = ["the revisions' tags and versions name no commit"]
+    else:
+        why = []
+        for source, count in counters.items():
+            try:
+                number = count(good_commit, bad_commit)
+            except ZkRollbackError as error:
+                why.append(str(error))
+                continue
             said = f"{number} commit{'' if number == 1 else 's'} from {good_commit} to {bad_commit}"
-            return Seen(YES if number > 1 else NO, "git", said)
+            return Seen(YES if number > 1 else NO, source, said)
     between = [one for one in history.revisions if target < one.revision <= bad]
-    said = f"revisions after the target: {', '.join(str(one.revision) for one in between) or 'none'} ({why})"
+    said = (
+        f"revisions after the target: {', '.join(str(one.revision) for one in between) or 'none'} "
+        f"({' '.join(why)})"
+    )
     return Seen(YES if len(between) > 1 else UNKNOWN, "helm history", said)

@@ -12,13 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.drill.app import app_argv
+from pytest_zkrollback.drill.app import app_argv, database_url
 from pytest_zkrollback.drill.cluster import RunningCluster
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
 from pytest_zkrollback.drill.stories import tell_story
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "pytest_zkrollback" / "drill"
+# The demo service's schema is in its database; what a revision expects is in its ConfigMap.
+DATABASE = """database_env = "DEMO_DATABASE_URL"
+query = "SELECT max(version) FROM schema_version"
+expected = "ConfigMap/zkprova-zkprova-config/SCHEMA_VERSION"
+"""
 _numbers = itertools.count(1)
 
 
@@ -61,6 +66,7 @@ class Incident:
             helm=helm,
             processes=LocalProcesses(),
             progress=lambda text: None,
+            data=folder / "app",
         )
         self.configure()
 
@@ -84,8 +90,11 @@ class Incident:
         self.helm_path = helm
         self.configure()
 
-    def configure(self, tables="", **keys):
-        """Write the configuration; ``keys`` are laid over the usual ones, ``tables`` is appended."""
+    def configure(self, tables="", migrations=None, **keys):
+        """Write the configuration; ``keys`` are laid over the usual ones, ``tables`` is appended.
+
+        ``migrations`` are the lines of that table, False for none; by default the service's database is read.
+        """
         usual = {
             "context": self.cluster.context,
             "kubeconfig": str(self.cluster.kubeconfig),
@@ -104,11 +113,16 @@ class Incident:
             'workloads = { backend = "deployment/zkprova-zkprova-backend", '
             'frontend = "deployment/zkprova-zkprova-frontend" }\n'
             f"[defaults.smoke]\ncwd = {scripts}\n"
-            "[environments.test]\n" + "\n".join(lines) + "\n" + tables
+            + ("" if migrations is False else f"[defaults.migrations]\n{migrations or DATABASE}\n")
+            + "[environments.test]\n"
+            + "\n".join(lines)
+            + "\n"
+            + tables
         )
 
     def environ(self, **more):
-        env = {**os.environ, "SLACK_WEBHOOK_URL": self.webhook, **more}
+        database = database_url(self.folder / "app")
+        env = {**os.environ, "SLACK_WEBHOOK_URL": self.webhook, "DEMO_DATABASE_URL": database, **more}
         for name in ("KUBECONFIG", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
             env.pop(name, None)
         return {key: value for key, value in env.items() if value is not None}

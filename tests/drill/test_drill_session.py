@@ -97,7 +97,7 @@ def test_a_drill_of_its_own_ends_with_its_run(state_home: Path, say_nothing) -> 
             "frontend": "deployment/zkprova-zkprova-frontend",
         }
         assert (Path(environment.base_dir) / environment.smoke.cwd / environment.smoke.command[1]).is_file()
-        assert list(drill.secrets) == [environment.slack.webhook_env]
+        assert list(drill.secrets) == [environment.slack.webhook_env, environment.migrations.database_env]
         history = subprocess.run(
             [environment.helm, "history", environment.release, "--kubeconfig", environment.kubeconfig],
             capture_output=True,

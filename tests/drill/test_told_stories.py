@@ -19,7 +19,7 @@ from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
 from pytest_zkrollback.drill.stories import tell_story
 
 SMOKE = Path(__file__).parents[2] / "pytest_zkrollback" / "drill" / "scripts" / "smoke-test.sh"
-OK = {"status": "ok", "version": "1.8.0", "database": "ok"}
+OK = {"status": "ok", "version": "1.8.0", "database": "ok", "schema": 7}
 BACKEND = ("-l", "app=zkprova-backend")
 
 

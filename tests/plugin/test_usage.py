@@ -109,7 +109,8 @@ def left_files(repository):
         ),
         (
             ["--env=drill", "--drill-story=flood"],
-            "There is no drill story 'flood'. Known stories: crash-loop, bad-image, failing-readiness.",
+            "There is no drill story 'flood'. Known stories: crash-loop, bad-image, failing-readiness, "
+            "reversible-migration, irreversible-migration.",
         ),
         (
             ["--env=staging", "--rollback-waive=smokes=x"],

@@ -148,6 +148,92 @@ def test_each_mistake_has_a_sentence(toml, text, name, sentence):
     assert str(caught.value) == sentence
 
 
+MIGRATES = GOOD + "[environments.test.git]\ncheckout = '.'\n[environments.test.migrations]\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "hooks_only = true",
+        "kind = 'flyway'\npaths = ['db']",
+        "kind = 'flyway'\npaths = ['db']\ndatabase_env = 'DB'\naccounted_for = ['migrate']",
+        "database_env = 'DB'\nquery = 'select 1'\nexpected = 'ConfigMap/a/B'",
+        "health = 'schema'\nexpected = 'ConfigMap/a/b.c/d'",
+    ],
+)
+def test_what_a_migrations_table_may_say(toml, lines):
+    assert load_environment(toml(MIGRATES + lines), "test").migrations is not None
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("paths = ['db']", "[X]: paths need a kind: alembic, django, flyway, golang-migrate or sql"),
+        ("kind = 'django'", "[X]: kind needs paths: the folders of the migration files"),
+        ("", "[X]: it names no source: kind and paths, database_env, health, or hooks_only = true"),
+        (
+            "hooks_only = true\naccounted_for = ['x']",
+            "[X]: accounted_for needs kind and paths, database_env or health, which show it",
+        ),
+        (
+            "health = 'schema'",
+            "[X]: database_env and health need kind and paths, or expected, to be compared with",
+        ),
+        ("expected = 'ConfigMap/a/b'", "[X]: expected needs database_env or health to be compared with"),
+        (
+            "database_env = 'DB'\nexpected = 'ConfigMap/a/b'",
+            "[X]: database_env needs a query, as no usual table is known for this kind",
+        ),
+        (
+            "kind = 'sql'\npaths = ['db']\ndatabase_env = 'DB'",
+            "[X]: database_env needs a query, as no usual table is known for this kind",
+        ),
+        (
+            "database_env = 'postgresql://a:secret-7f3k9@h/d'\nkind = 'django'\npaths = ['db']",
+            "'database_env' in [X] ",
+        ),
+        ("kind = 'rails'\npaths = ['db']", "'kind' in [X] is 'rails': Input should be 'alembic', "),
+    ],
+)
+def test_each_mistake_in_a_migrations_table_has_a_sentence(toml, lines, said):
+    with pytest.raises(UsageProblem) as caught:
+        load_environment(toml(MIGRATES + lines), "test")
+    sentence = str(caught.value)
+    assert sentence.startswith("zkrollback.toml: " + said.replace("X", "environments.test.migrations"))
+    assert sentence.endswith("; helm did not run.")
+    assert "secret-7f3k9" not in sentence
+
+
+def test_migration_files_need_a_checkout(toml):
+    with pytest.raises(UsageProblem) as caught:
+        load_environment(
+            toml(GOOD + "[environments.test.migrations]\nkind = 'sql'\npaths = ['db']\n"), "test"
+        )
+    assert str(caught.value) == (
+        "zkrollback.toml: [environments.test]: migrations.paths need a [git] checkout to be read in; "
+        "helm did not run."
+    )
+
+
+@pytest.mark.parametrize(
+    ("ref", "taken"),
+    [
+        ("v{app_version}", True),
+        ("releases/{tag}", True),
+        ("v1.8", False),
+        ("--{tag}", False),
+        ("v{x}", False),
+    ],
+)
+def test_how_a_ref_is_made(toml, ref, taken):
+    text = GOOD + f"[environments.test.git]\ncheckout = '.'\nref = '{ref}'\n"
+    if taken:
+        assert load_environment(toml(text), "test").git.ref == ref
+    else:
+        with pytest.raises(UsageProblem, match="'ref'"):
+            load_environment(toml(text), "test")
+
+
 def test_broken_toml_says_where(toml):
     with pytest.raises(
         UsageProblem, match=r"this is no valid TOML: Expected .]. at the end of a table declaration"

@@ -14,10 +14,10 @@ from pytest_zkrollback.domain.model import Revision
 from pytest_zkrollback.domain.ports import HttpAnswer
 from pytest_zkrollback.options_signals import SIGNALS
 from pytest_zkrollback.record.terminal import render_last_lines
+from pytest_zkrollback.release.commits import annotated_commit, commit_of, tag_of
 from pytest_zkrollback.release.history import Release, ReleaseHistory
 from pytest_zkrollback.rollback.decision import Seen, decide, judge_migration_guard, recommend
 from pytest_zkrollback.rollback.impact import (
-    commit_of,
     judge_health_once,
     judge_many_commits,
     judge_replicas,
@@ -248,38 +248,95 @@ def history(*versions):
     return ReleaseHistory("default", "zkprova", tuple(found))
 
 
+def knows(good, bad):
+    return 7
+
+
 def fails(good, bad):
     raise ProcessProblem("The git checkout does not know b27e914: fetch it.")
 
 
 @pytest.mark.parametrize(
-    ("versions", "count", "answer", "said"),
+    ("versions", "counters", "answer", "source", "said"),
     [
-        (("a7d20c4", "b27e914"), lambda good, bad: 1, "no", "1 commit from a7d20c4 to b27e914"),
-        (("a7d20c4", "b27e914"), lambda good, bad: 7, "yes", "7 commits from a7d20c4 to b27e914"),
         (
             ("a7d20c4", "b27e914"),
-            fails,
+            {"git": lambda good, bad: 1},
+            "no",
+            "git",
+            "1 commit from a7d20c4 to b27e914",
+        ),
+        (("a7d20c4", "b27e914"), {"git": knows}, "yes", "git", "7 commits from a7d20c4 to b27e914"),
+        # A checkout that was not fetched lately: GitHub has the word.
+        (
+            ("a7d20c4", "b27e914"),
+            {"git": fails, "GitHub": knows},
+            "yes",
+            "GitHub",
+            "7 commits from a7d20c4 to b27e914",
+        ),
+        (
+            ("a7d20c4", "b27e914"),
+            {"git": fails},
             "unknown",
+            "helm history",
             "revisions after the target: 6 (The git checkout does not know b27e914: fetch it.)",
         ),
         (
             ("x", "y", "z"),
-            lambda good, bad: 1,
+            {"git": knows},
             "yes",
+            "helm history",
             "revisions after the target: 6, 7 (the revisions' tags and versions name no commit)",
         ),
         (
             ("a7d20c4", "b27e914"),
-            None,
+            {},
             "unknown",
+            "helm history",
             "revisions after the target: 6 (no git checkout is configured)",
         ),
     ],
 )
-def test_commits_since_the_last_good_deploy(versions, count, answer, said):
-    seen = judge_many_commits(history(*versions), 5, 4 + len(versions), count)
-    assert (seen.answer, seen.evidence) == (answer, said)
+def test_commits_since_the_last_good_deploy(versions, counters, answer, source, said):
+    seen = judge_many_commits(history(*versions), 5, 4 + len(versions), counters)
+    assert (seen.answer, seen.source, seen.evidence) == (answer, source, said)
+
+
+def labelled(where, value, kind="Deployment"):
+    words = {"org.opencontainers.image.revision": value}
+    item = {"kind": kind, "metadata": {"name": "api"}, "spec": {"template": {"metadata": {}}}}
+    holder = item if where.startswith("object") else item["spec"]["template"]
+    holder["metadata"] |= {where.split()[1]: words}
+    return item
+
+
+@pytest.mark.parametrize(
+    ("objects", "commit"),
+    [
+        ([labelled("object annotations", "A7D20C4")], "a7d20c4"),
+        ([labelled("pod annotations", "a7d20c4")], "a7d20c4"),
+        ([labelled("pod labels", "a7d20c4", "StatefulSet")], "a7d20c4"),
+        ([labelled("object labels", "a7d20c4"), labelled("pod labels", "a7d20c4ffe")], "a7d20c4ffe"),
+        ([labelled("object labels", "a7d20c4"), labelled("pod labels", "b27e914")], None),
+        ([], None),
+    ],
+)
+def test_the_commit_that_annotations_name(objects, commit):
+    assert annotated_commit(objects, "org.opencontainers.image.revision") == commit
+
+
+@pytest.mark.parametrize(
+    ("images", "tag"),
+    [
+        (("r:5000/app/api:v1.8.0", "app/web:v1.8.0@sha256:00"), "v1.8.0"),
+        (("app/api:v1.8.0", "redis:7"), None),
+        (("r:5000/app/api", "app/web:v1.8.0"), "v1.8.0"),
+        ((), None),
+    ],
+)
+def test_the_tag_of_a_revision(images, tag):
+    assert tag_of(revision(5, images=images)) == tag
 
 
 def test_the_last_lines_say_it_where_the_runbook_recommends_the_other_way():

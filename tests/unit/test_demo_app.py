@@ -51,7 +51,7 @@ def application(tmp_path, *pods):
 def test_a_healthy_pod_answers_with_its_version_and_the_real_database(tmp_path):
     assert application(tmp_path, pod()).health() == (
         200,
-        {"status": "ok", "version": "1.8.0", "database": "ok"},
+        {"status": "ok", "version": "1.8.0", "database": "ok", "schema": 7},
     )
 
 

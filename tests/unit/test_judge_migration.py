@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_zkrollback.checklist.migration import MigrationCheck
 from pytest_zkrollback.domain.environment import Environment
 from pytest_zkrollback.domain.errors import HelmProblem
-from pytest_zkrollback.domain.migration import MigrationFinding
+from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
 from pytest_zkrollback.domain.observation import History, JsonObject, Sample
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
-from pytest_zkrollback.migrations.hooks import RevisionContent, judge_hooks
+from pytest_zkrollback.migrations.hooks import judge_hooks
+from pytest_zkrollback.sources import judge_irreversible
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 ENV = Environment(name="staging", context="ctx", namespace="ns", workloads={"web": "deployment/web"})
@@ -86,13 +90,15 @@ TABLE: dict[str, tuple[RevisionContent, list[RevisionContent], bool | None, str]
         content(5),
         [content(6, hook(phase="Failed"))],
         True,
-        f"Hook Job zkprova-migrate (pre-upgrade) of revision 6 ran (Failed): {RUNS}.",
+        f"Hook Job zkprova-migrate (pre-upgrade) of revision 6 ran (Failed, so part of it may be applied): "
+        f"{RUNS}.",
     ),
     "a hook whose end Helm did not see": (
         content(5),
         [content(6, hook(phase="Unknown"))],
         True,
-        f"Hook Job zkprova-migrate (pre-upgrade) of revision 6 ran (Unknown): {RUNS}.",
+        f"Hook Job zkprova-migrate (pre-upgrade) of revision 6 ran (Unknown, so part of it may be "
+        f"applied): {RUNS}.",
     ),
     "a hook in a revision between": (
         content(4),
@@ -190,12 +196,89 @@ TABLE: dict[str, tuple[RevisionContent, list[RevisionContent], bool | None, str]
 @pytest.mark.parametrize("case", TABLE)
 def test_hooks_jobs_and_init_containers(case: str) -> None:
     target, later, ran, observed = TABLE[case]
-    finding = judge_hooks(target, later)
+    finding = judge_hooks(Span(target, tuple(later)))
     assert (finding.ran, finding.observed) == (ran, observed)
 
 
+def live_job(image: str = "zkprova:1.6.0", **status: Any) -> JsonObject:
+    spec = {"containers": [{"name": "app", "image": image}]}
+    return {"metadata": {"name": "web"}, "spec": {"template": {"spec": spec}}, "status": status}
+
+
+def condition(kind: str) -> dict[str, list[dict[str, str]]]:
+    return {"conditions": [{"type": kind, "status": "True"}]}
+
+
+JOB = "Job web of revision 6"
+RAN = "zkprova:1.6.0 runs the image's own command."
+LIVE: dict[str, tuple[JsonObject, bool, bool | None, str]] = {
+    "completed": (live_job(**condition("Complete")), False, True, f"{JOB} ran (completed): {RAN}"),
+    "failed": (
+        live_job(failed=2, **condition("Failed")),
+        False,
+        True,
+        f"{JOB} ran (2 pods failed, so part of it may be applied): {RAN}",
+    ),
+    "still running": (
+        live_job(active=1),
+        False,
+        True,
+        f"{JOB} was started and has not ended, so part of it may be applied: {RAN}",
+    ),
+    "completed, but the target has the same": (
+        live_job(**condition("Complete")),
+        True,
+        None,
+        f"It is not known whether a migration ran: {JOB} ran (completed), in the same form as in the target: {RAN}",
+    ),
+    "another revision's": (
+        live_job(image="zkprova:1.5.0", **condition("Complete")),
+        False,
+        None,
+        f"It is not known whether a migration ran: {JOB} is no hook, so Helm does not record what became of it: "
+        f"{RAN}",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LIVE)
+def test_what_became_of_a_live_job(case: str) -> None:
+    job, in_target, ran, observed = LIVE[case]
+    objects = (workload("Job"),) if in_target else ()
+    span = Span(content(5, objects=objects), (content(6, objects=(workload("Job"),)),), jobs={"web": job})
+    finding = judge_hooks(span)
+    assert (finding.ran, finding.observed) == (ran, observed)
+
+
+ACCOUNTED: dict[str, tuple[RevisionContent, dict[str, JsonObject], bool | None]] = {
+    "a hook that succeeded": (content(6, hook("zkprova-migrate")), {}, False),
+    "a hook that failed": (content(6, hook("zkprova-migrate", phase="Failed")), {}, True),
+    "another hook": (content(6, hook("other")), {}, True),
+    "an init container": (
+        content(6, objects=(workload(init=({**INIT, "name": "zkprova-migrate"},)),)),
+        {},
+        False,
+    ),
+    "a Job that failed": (
+        content(6, objects=({**workload("Job"), "metadata": {"name": "zkprova-migrate"}},)),
+        {"zkprova-migrate": live_job(failed=1)},
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ACCOUNTED)
+def test_what_is_accounted_for_is_left_to_the_other_sources_unless_it_failed(case: str) -> None:
+    bad, jobs, ran = ACCOUNTED[case]
+    finding = judge_hooks(Span(content(5), (bad,), jobs=jobs), ("zkprova-migrate",))
+    assert finding.ran is ran
+    if ran is False:
+        assert finding.observed == f"No other hook, Job or init container ran in revision 6. {NOT_LOOKED}"
+        assert "accounted for by the configuration" in finding.evidence[0].text
+
+
 def test_the_evidence_lists_what_was_looked_at() -> None:
-    finding = judge_hooks(content(4), [content(5), content(6, hook(phase=""), hook("b"))])
+    finding = judge_hooks(Span(content(4), (content(5), content(6, hook(phase=""), hook("b")))))
     assert finding.evidence[0].text == (
         "revision 5: none\n"
         "revision 6: did not run: hook Job zkprova-migrate (pre-upgrade) of revision 6: "
@@ -214,6 +297,7 @@ def judged(*findings: MigrationFinding, assessed: str | None = None, error: Any 
 
 NO = MigrationFinding("hooks", False, "No hook ran.")
 YES = MigrationFinding("files", True, "0007_drop.py ran.")
+PARTIAL = MigrationFinding("hooks", False, "No hook ran.", whole=False)
 UNKNOWN = MigrationFinding("schema", None, "The schema is not known.")
 
 
@@ -222,7 +306,15 @@ UNKNOWN = MigrationFinding("schema", None, "The schema is not known.")
     [
         ((NO,), None, Word.PASS, "No hook ran."),
         ((NO, NO), None, Word.PASS, "No hook ran. No hook ran."),
-        ((NO, YES, UNKNOWN), None, Word.FAIL, f"0007_drop.py ran. {HOW}"),
+        (
+            (NO, YES, UNKNOWN),
+            None,
+            Word.FAIL,
+            f"0007_drop.py ran. Not all sources agree: No hook ran. {HOW}",
+        ),
+        ((YES, UNKNOWN), None, Word.FAIL, f"0007_drop.py ran. {HOW}"),
+        # That no hook ran does not contradict files: the application may migrate when it starts.
+        ((PARTIAL, YES), None, Word.FAIL, f"0007_drop.py ran. {HOW}"),
         ((NO, UNKNOWN), None, Word.UNVERIFIED, f"No hook ran. The schema is not known. {HOW}"),
         (
             (),
@@ -243,6 +335,35 @@ def test_pass_only_on_evidence_or_an_assessment(
     findings: tuple[MigrationFinding, ...], assessed: str | None, word: Word, observed: str
 ) -> None:
     assert judged(*findings, assessed=assessed) == Verdict(word=word, observed=observed)
+
+
+@given(
+    st.lists(st.sampled_from([YES, NO, PARTIAL, UNKNOWN]), max_size=6), st.sampled_from([None, "", "fine"])
+)
+def test_green_only_if_every_source_says_no_or_somebody_assessed(
+    findings: list[MigrationFinding], assessed: str | None
+) -> None:
+    verdict = judged(*findings, assessed=assessed)
+    assert isinstance(verdict, Verdict)
+    if assessed:
+        assert verdict.word is Word.PASS
+    elif any(one.ran for one in findings):
+        assert verdict.word is Word.FAIL
+    else:
+        none_ran = bool(findings) and UNKNOWN not in findings
+        assert verdict.word is (Word.PASS if none_ran else Word.UNVERIFIED)
+
+
+@given(
+    st.lists(st.builds(MigrationFinding, st.just("x"), *[st.sampled_from([True, False, None])], st.just("y")))
+)
+def test_the_signal_is_no_only_if_all_is_known_to_be_harmless(findings: list[MigrationFinding]) -> None:
+    varied = [replace(one, reversible=again) for one in findings for again in (True, False, None)]
+    for chosen in (findings, varied, varied[::2]):
+        answer = judge_irreversible(chosen).answer
+        cannot = any(one.ran and one.reversible is False for one in chosen)
+        harmless = bool(chosen) and all(one.ran is False or one.reversible for one in chosen)
+        assert answer == ("yes" if cannot else "no" if harmless else "unknown")
 
 
 def test_a_source_that_fails_is_unverified_unless_assessed() -> None:

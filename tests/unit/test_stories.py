@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +11,13 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from pytest_zkrollback.clients.git import GitCheckout
+from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import DrillProblem, Unreachable, UsageProblem
 from pytest_zkrollback.domain.ports import Finished
 from pytest_zkrollback.drill import stories
+from pytest_zkrollback.drill.app import create_database
+from pytest_zkrollback.drill.service import BROUGHT, FOLDER, MIGRATIONS, apply_migration, make_repository
 from pytest_zkrollback.drill.stories import (
     DEFAULT_STORY,
     GOOD_REVISIONS,
@@ -19,6 +25,8 @@ from pytest_zkrollback.drill.stories import (
     choose_story,
     tell_story,
 )
+from pytest_zkrollback.migrations.scripts import differ
+from pytest_zkrollback.migrations.sql_files import SQL_PAIRS
 
 STAGES = Path(stories.__file__).with_name("stages.yaml")
 
@@ -224,17 +232,19 @@ def test_an_unknown_story_names_the_known_ones(tell):
     with pytest.raises(UsageProblem) as caught:
         tell([], "crashloop")
     assert str(caught.value) == (
-        "There is no drill story 'crashloop'. Known stories: crash-loop, bad-image, failing-readiness."
+        "There is no drill story 'crashloop'. Known stories: crash-loop, bad-image, failing-readiness, "
+        "reversible-migration, irreversible-migration."
     )
     assert tell.helm.ran == []
 
 
-def test_every_story_differs_from_revision_5_by_values_and_not_by_schema():
+def test_every_story_differs_from_revision_5_by_values_and_by_schema_only_where_it_migrates():
     good = GOOD_REVISIONS[-1]
     assert choose_story(DEFAULT_STORY) is STORIES["crash-loop"]
     for story in STORIES.values():
-        assert story.bad.values["config"] == good.values["config"]
-        assert "SCHEMA_VERSION" not in story.bad.values["config"]
+        changed = {"SCHEMA_VERSION": "8"} if story.migration else {}
+        assert story.bad.values["config"] == {**good.values["config"], **changed}
+        assert story.bad.values.get("migrate", False) is bool(story.migration)
         assert story.bad.values != good.values
         json.dumps(story.bad.values)
 
@@ -253,3 +263,26 @@ def test_the_stages_are_yaml_with_names_of_their_own():
     names = [document["metadata"]["name"] for document in documents]
     assert len(set(names)) == len(names)
     assert {document["kind"] for document in documents} == {"Stage"}
+
+
+@pytest.mark.parametrize("kind", BROUGHT)
+def test_a_migration_is_really_applied_and_lies_between_two_tags_of_a_real_repository(tmp_path, kind):
+    make_repository(tmp_path, kind, ["1.8.0-3f9c2e1"], "1.9.0-a7d20c4", LocalProcesses())
+    checkout = GitCheckout(tmp_path / FOLDER, LocalProcesses())
+    good, bad = (checkout.resolve_ref(tag) for tag in ("1.8.0-3f9c2e1", "1.9.0-a7d20c4"))
+    before, after = (SQL_PAIRS.parse(checkout.read_files(one, MIGRATIONS)) for one in (good, bad))
+    new, changed, gone = differ(before, after)
+    assert (len(new), changed, gone) == (1, [], [])
+    assert new[0].reverse is (kind == "reversible")
+    apply_migration(tmp_path, kind)
+    with closing(sqlite3.connect(create_database(tmp_path))) as connection:
+        assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (8,)
+        if kind == "reversible":
+            connection.executescript(BROUGHT[kind]["0008_order_channel.down.sql"])
+            assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (7,)
+
+
+def test_without_git_the_story_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(DrillProblem, match="This story needs git, for the demo service's repository: "):
+        make_repository(tmp_path, "reversible", [], "x", LocalProcesses())

@@ -1,0 +1,425 @@
+"""Every source in every situation: real Alembic trees in a real git repository, real databases, expected by hand."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import subprocess
+import threading
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from real_alembic import AlembicTree
+
+from pytest_zkrollback.checklist.migration import MigrationCheck
+from pytest_zkrollback.clients.clock import SystemClock
+from pytest_zkrollback.clients.http import HttpClient
+from pytest_zkrollback.clients.process import LocalProcesses
+from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.domain.migration import MigrationFinding
+from pytest_zkrollback.domain.model import Item, Revision
+from pytest_zkrollback.domain.observation import History, Sample
+from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.release.history import Release, ReleaseHistory
+from pytest_zkrollback.rollback.preflight import ask_all
+from pytest_zkrollback.run_decision import fetch_irreversible
+from pytest_zkrollback.sources import judge_irreversible, later_contents, migration_sources, revision_content
+
+AT = datetime(2026, 11, 24, tzinfo=UTC)
+ADD, REMOVE = "op.execute('create table {0} (x int)')", "op.execute('drop table {0}')"
+JOB = """
+kind: Job
+metadata: {name: migrate}
+spec: {template: {spec: {containers: [{name: m, image: "app:IMAGE", command: [alembic, upgrade, head]}]}}}
+"""
+
+
+def git(folder, *args):
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main"]
+    argv = ["git", "-C", str(folder), *who, *args]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def commit(folder):
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "x", "--allow-empty")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def hook(phase, image):
+    return {
+        "name": "migrate",
+        "kind": "Job",
+        "events": ["pre-upgrade"],
+        "manifest": JOB.replace("IMAGE", image),
+        "last_run": {"phase": phase},
+    }
+
+
+class Service:
+    """A service with its repository, its database and a release of two revisions, 5 (the target) and 6."""
+
+    def __init__(self, folder, url):
+        folder.mkdir()
+        self.folder, self.url = folder, url
+        driver = url.replace("postgresql://", "postgresql+psycopg://")
+        self.tree = AlembicTree(folder, driver)
+        git(folder, "init", "-q")
+        (folder / ".gitignore").write_text("*.db\n__pycache__\n")
+        self.health: dict = {"database": "ok"}
+        self.hooks = ((), ())
+        self.variables = {"DATABASE_URL": url}
+        self.commits = ("", "")
+        self.names: dict[str, str] = {}
+
+    def add(self, name, down=True):
+        back = REMOVE.format(name) if down else "raise NotImplementedError"
+        self.names[name] = self.tree.revision(name, ADD.format(name), back)
+
+    def upgrade(self, to):
+        self.tree.upgrade(self.names[to])
+        self.health["schema"] = self.names[to]
+
+    @property
+    def history(self):
+        releases = tuple(
+            Release(
+                Revision(
+                    revision=number, status="deployed", chart="c-1", app_version=f"1-{sha}", deployed_at=AT
+                ),
+                manifest="",
+                hooks=hooks,
+            )
+            for number, sha, hooks in zip((5, 6), self.commits, self.hooks, strict=True)
+        )
+        return ReleaseHistory("default", "zkprova", releases)
+
+    def scene(self, url="http://127.0.0.1:1", *, rolled_out=True):
+        env = Environment(
+            name="test",
+            context="x",
+            url=url,
+            workloads={"api": "deployment/api"},
+            base_dir=str(self.folder),
+            git={"checkout": "."},
+            migrations={
+                "kind": "alembic",
+                "paths": ["db/versions"],
+                "database_env": "DATABASE_URL",
+                "health": "schema",
+            },
+        )
+        rollout = Item(id="rollout-api", title="x", verdict=Word.PASS if rolled_out else Word.FAIL)
+        return SimpleNamespace(
+            env=env,
+            processes=LocalProcesses(),
+            clock=SystemClock(),
+            http=lambda: HttpClient(clock=SystemClock()),
+            variables=self.variables,
+            own_sources={},
+            jobs={},
+            scribe=SimpleNamespace(record=SimpleNamespace(items=(rollout,))),
+        )
+
+    def ask(self, *, before_helm=False, rolled_out=True):
+        """Each source's finding by its name, and the item's verdict on all of them."""
+        history = self.history
+        with Health(self.health) as url:
+            scene = self.scene(url, rolled_out=rolled_out)
+            sources = migration_sources(
+                scene,
+                history,
+                revision_content(history.releases[0], "default"),
+                later_contents(history, 5, 6, "default"),
+                before_helm=before_helm,
+            )
+            check = MigrationCheck(env=scene.env, sources=sources, bad=6)
+            found = check.observe()
+        verdict = check.judge(History((Sample(AT, found),), since=AT, judged_from=AT), AT)
+        return {one.source: one for one in found}, verdict
+
+
+class Health:
+    """The restored application's /health on loopback: ``answer`` as JSON, or 503 where it is None."""
+
+    def __init__(self, answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200 if answer is not None else 503)
+                self.end_headers()
+                self.wfile.write(json.dumps(answer).encode())
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def __exit__(self, *trouble):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def none(service):
+    service.add("a")
+    good = commit(service.folder)
+    service.upgrade("a")
+    (service.folder / "app.py").write_text("print('no migration')")
+    service.commits = (good, commit(service.folder))
+
+
+def brings(*, down=True, reached="c", phase="Succeeded"):
+    def make(service):
+        service.add("a")
+        good = commit(service.folder)
+        service.upgrade("a")
+        service.add("b", down=down)
+        service.add("c")
+        service.commits = (good, commit(service.folder))
+        service.upgrade(reached)
+        service.hooks = ((), (hook(phase, "2"),))
+
+    return make
+
+
+def unknown(service):
+    none(service)
+    service.commits = (service.commits[0], "0123456789abcdef")
+    service.hooks = ((hook("Succeeded", "1"),), (hook("Succeeded", "1"),))
+    service.variables = {}
+    service.health = None
+
+
+def target_newer(service):
+    service.add("a")
+    service.add("b")
+    good = commit(service.folder)
+    service.upgrade("a")
+    service.commits = (good, good)
+
+
+HOOKS, FILES, DATABASE, HEALTH = (
+    "hooks, Jobs and init containers",
+    "Alembic files",
+    "schema in the database",
+    "schema that /health reports",
+)
+NONE = MigrationFinding("", False, "")
+# situation -> (how it comes about, what each source has to say: (ran, reversible, words), the verdict)
+MATRIX = {
+    "none": (
+        none,
+        {
+            HOOKS: (False, None, "No hook, Job or init container ran in revision 6."),
+            FILES: (False, None, "no migration came between {good} (revision 5) and {bad} (revision 6)"),
+            DATABASE: (False, None, "the database is at {a}, as the target expects."),
+            HEALTH: (False, None, "the database is at {a}, as the target expects."),
+        },
+        Word.PASS,
+    ),
+    "reversible": (
+        brings(),
+        {
+            HOOKS: (
+                True,
+                None,
+                "Hook Job migrate (pre-upgrade) of revision 6 ran (Succeeded): app:2 runs alembic",
+            ),
+            FILES: (True, True, "To undo, in a checkout of {bad}: alembic downgrade {a}."),
+            DATABASE: (
+                True,
+                True,
+                "is at {c}, the target expects {a}: db/versions/{b}_b.py, db/versions/{c}_c.py are applied.",
+            ),
+            HEALTH: (True, True, "db/versions/{b}_b.py, db/versions/{c}_c.py are applied."),
+        },
+        Word.FAIL,
+    ),
+    "irreversible": (
+        brings(down=False),
+        {
+            HOOKS: (True, None, "ran (Succeeded)"),
+            FILES: (True, False, "db/versions/{b}_b.py has no reverse: no command takes the database back."),
+            DATABASE: (
+                True,
+                False,
+                "the target expects {a}: db/versions/{b}_b.py, db/versions/{c}_c.py are applied.",
+            ),
+            HEALTH: (
+                True,
+                False,
+                "the target expects {a}: db/versions/{b}_b.py, db/versions/{c}_c.py are applied.",
+            ),
+        },
+        Word.FAIL,
+    ),
+    "unknown": (
+        unknown,
+        {
+            HOOKS: (None, None, "in the same form as in the target"),
+            FILES: (
+                None,
+                None,
+                "The commit of revision 6 is not known: The git checkout does not know 0123456789abcdef",
+            ),
+            DATABASE: (None, None, "The commit of revision 6 is not known"),
+            HEALTH: (None, None, "The commit of revision 6 is not known"),
+        },
+        Word.UNVERIFIED,
+    ),
+    "partly applied": (
+        brings(reached="b", phase="Failed"),
+        {
+            HOOKS: (True, None, "ran (Failed, so part of it may be applied)"),
+            FILES: (True, True, "2 migrations came between"),
+            DATABASE: (
+                True,
+                True,
+                "the database is at {b}, the target expects {a}; only 1 of 2 new migrations: ",
+            ),
+            HEALTH: (True, True, "only 1 of 2 new migrations: db/versions/{b}_b.py is applied."),
+        },
+        Word.FAIL,
+    ),
+    "target newer than schema": (
+        target_newer,
+        {
+            HOOKS: (False, None, "No hook, Job or init container ran in revision 6."),
+            FILES: (False, None, "no migration came between"),
+            DATABASE: (True, None, "the target is newer than the schema, {b} is not applied."),
+            HEALTH: (True, None, "the target is newer than the schema, {b} is not applied."),
+        },
+        Word.FAIL,
+    ),
+}
+
+
+@pytest.mark.parametrize("situation", MATRIX)
+def test_every_source_in_every_situation(situation, make_database, tmp_path):
+    make, expected, word = MATRIX[situation]
+    service = Service(tmp_path / "service", make_database())
+    make(service)
+    found, verdict = service.ask()
+    assert set(found) == set(expected)
+    good, bad = (sha[:10] for sha in service.commits)
+    for source, (ran, reversible, words) in expected.items():
+        finding = found[source]
+        assert (finding.ran, finding.reversible) == (ran, reversible), finding
+        assert words.format(good=good, bad=bad, **service.names) in finding.observed, finding
+        if ran:
+            assert finding.evidence, source
+    assert verdict.word is word
+    if word is Word.FAIL:
+        disagree = any(expected[source][0] is False for source in (FILES, DATABASE, HEALTH))
+        assert ("Not all sources agree" in verdict.observed) == disagree
+        assert "--rollback-migration-assessed" in verdict.observed
+
+
+@pytest.mark.parametrize(
+    ("make", "answer"),
+    [(none, "no"), (brings(), "unknown"), (brings(down=False), "yes"), (unknown, "unknown")],
+)
+def test_the_decision_hears_of_the_same_before_helm_and_the_application_is_not_asked(make, answer, tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    make(service)
+    found, _ = service.ask(before_helm=True)
+    assert set(found) == {HOOKS, FILES, DATABASE}
+    assert judge_irreversible(list(found.values())).answer == answer
+
+
+def test_health_is_not_asked_before_the_restored_application_has_rolled_out(tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    none(service)
+    found, verdict = service.ask(rolled_out=False)
+    assert (found[HEALTH].ran, found[HEALTH].observed) == (
+        None,
+        "Schema that /health reports: not known. /health was not asked: the restored application has not rolled out.",
+    )
+    assert verdict.word is Word.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "/health answers HTTP 503."),
+        ({"database": "ok"}, "/health has no version at 'schema'."),
+        ({"schema": True}, "/health has no version at 'schema'."),
+        ({"schema": {"version": 7}}, "/health has no version at 'schema'."),
+        ([], "/health has no version at 'schema'."),
+    ],
+)
+def test_what_health_does_not_say_is_not_known(answer, said, tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    none(service)
+    service.health = answer
+    found, verdict = service.ask()
+    assert (found[HEALTH].ran, found[HEALTH].observed) == (
+        None,
+        f"Schema that /health reports: not known. {said}",
+    )
+    assert verdict.word is Word.UNVERIFIED
+
+
+def test_files_say_yes_and_the_database_no_is_not_green(tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    brings(reached="a")(service)
+    found, verdict = service.ask()
+    assert (found[FILES].ran, found[DATABASE].ran) == (True, False)
+    assert verdict.word is Word.FAIL
+    assert "Not all sources agree: Alembic: the database is at" in verdict.observed
+
+
+def test_a_revision_between_counts_although_the_bad_one_has_its_files_no_more(tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    service.add("a")
+    good = commit(service.folder)
+    service.add("between")
+    between = commit(service.folder)
+    git(service.folder, "revert", "--no-edit", "HEAD")
+    service.commits = (good, between, commit(service.folder))
+    service.tree.upgrade()
+    numbers = zip((5, 6, 7), service.commits, strict=True)
+    releases = tuple(
+        Release(
+            Revision(revision=n, status="x", chart="c", app_version=f"1-{sha}", deployed_at=AT), manifest=""
+        )
+        for n, sha in numbers
+    )
+    history = ReleaseHistory("default", "zkprova", releases)
+    env = Environment(
+        name="test",
+        context="x",
+        workloads={"api": "deployment/api"},
+        base_dir=str(service.folder),
+        git={"checkout": "."},
+        migrations={"kind": "alembic", "paths": ["db/versions"]},
+    )
+    scene = SimpleNamespace(env=env, processes=LocalProcesses(), variables={}, own_sources={}, jobs={})
+    later = later_contents(history, 5, 7, "default")
+    sources = migration_sources(
+        scene, history, revision_content(releases[0], "default"), later, before_helm=True
+    )
+    files = next(found for one in sources if (found := one()).source == FILES)
+    assert (files.ran, "_between.py" in files.observed) == (True, True)
+
+
+def test_a_database_that_hangs_does_not_hide_what_the_files_say(tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    brings(down=False)(service)
+    look = SimpleNamespace(
+        history=lambda: service.history,
+        target=service.history.releases[0],
+        choice=lambda: SimpleNamespace(revision=5),
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        service.variables = {"DATABASE_URL": f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/x"}
+        scene = service.scene()
+        question = {"irreversible": lambda: fetch_irreversible(scene, look)}
+        seen = ask_all(question, scene.env.preflight_budget_s, scene.clock)["irreversible"].value
+    assert seen is not None, "the budget went by before the files were heard"
+    assert (seen.answer, "_b.py has no reverse" in seen.evidence) == ("yes", True)
