@@ -9,18 +9,20 @@ from ..domain.model import Guard, Record
 from .situation import BRANCH_PREFIX, Situation, describe
 from .texts import short, some
 
-GUARD_IDS = (
-    "github",
-    "commit",
-    "branch",
-    "token",
-    "workflow",
-    "workflow-files",
-    "reviews",
-    "deploys",
-    "other-rollback",
-    "verified-before",
-)
+# Every guard of this way, as shown, and what it protects from; docs/guards.md says the same.
+GUARDS = {
+    "github": "changing a branch that nobody could look at",
+    "commit": "going back to what never was on the branch",
+    "branch": "a dispatched deploy of another state than the one you mean",
+    "token": "stopping halfway for want of a right at GitHub",
+    "workflow": "a merge that nothing deploys",
+    "workflow-files": "a push that GitHub rejects because the good tree has other workflow files",
+    "reviews": "waiting for an approval that nobody was asked for",
+    "deploys": "a run that is cancelled by a newer one of its concurrency group",
+    "other-rollback": "two rollbacks, of which the last one merged decides",
+    "verified-before": "users getting what no other environment has run",
+}
+GUARD_IDS = tuple(GUARDS)
 
 
 def _way_past(guard_id: str) -> str:

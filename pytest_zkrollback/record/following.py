@@ -115,7 +115,11 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
         without.append("--rollback-to")
         also.append(f"--rollback-to={better.revision}")
         why = why or _offered(better)
-    if "pending" in ids and any("stranded" in guard.evidence for guard in refused):
+    if "lock" in ids and any(_is_unknown(guard) for guard in refused if guard.id == "lock"):
+        why = "when the Secret of the lock can be read and written:" if why == _FIRST["lock"] else why
+    if "stranded" in ids:
+        yield _Step(_verify(record), "there is nothing to lead out; to verify what is live:", here=True)
+    elif "pending" in ids and any("stranded" in guard.evidence for guard in refused):
         recover = _typed(record, without=("--rollback-to",), also=("--rollback-recover",))
         yield _Step(recover, "to lead the stranded release out:")
     else:

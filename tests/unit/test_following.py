@@ -162,6 +162,22 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
             id="fault-20-lock",
         ),
         pytest.param(
+            [guard("lock", "whether somebody else is rolling back is unknown: The Secret x holds no lock")],
+            [
+                "# when the Secret of the lock can be read and written:",
+                ASKED,
+                "# or by hand:",
+                f"helm history zkprova {WHERE}",
+                f"helm rollback zkprova 5 {WHERE}",
+            ],
+            id="lock-unknown",
+        ),
+        pytest.param(
+            [guard("stranded", "there is nothing to recover: revision 7 is deployed, it alone")],
+            ["# there is nothing to lead out; to verify what is live:", "pytest --env=drill"],
+            id="nothing-to-recover",
+        ),
+        pytest.param(
             [guard("head", "revision 7 appeared since the plan")],
             [
                 "# look first:",

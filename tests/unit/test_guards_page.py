@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_zkrollback.github.guards import GUARDS as THROUGH_GITHUB
 from pytest_zkrollback.rollback.guards import GUARDS
 
 ROOT = Path(__file__).parents[2]
@@ -24,11 +25,11 @@ def rows():
 
 def test_every_guard_has_its_row_in_the_codes_order_and_words():
     """A new guard: a line in GUARDS and, at the same place, a row in docs/guards.md with a real case."""
-    assert {name: row[0] for name, row in rows().items()} == GUARDS
-    assert list(rows()) == list(GUARDS)
+    assert {name: row[0] for name, row in rows().items()} == {**GUARDS, **THROUGH_GITHUB}
+    assert list(rows()) == [*GUARDS, *THROUGH_GITHUB]
 
 
-@pytest.mark.parametrize("name", list(GUARDS))
+@pytest.mark.parametrize("name", [*GUARDS, *THROUGH_GITHUB])
 def test_every_row_has_a_real_case_and_the_override_that_the_code_gives(name):
     _, refuses, case, override = rows()[name]
     assert refuses
