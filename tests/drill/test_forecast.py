@@ -60,7 +60,9 @@ def test_fault_31_a_conflict_is_known_before_and_forced_only_if_accepted(inciden
     assert incident.revisions()[-1][:2] == (7, "deployed")
 
 
-def test_fault_68_a_rollback_that_would_restart_no_pod_is_said(incident):
+def test_fault_68_a_rollback_that_would_restart_no_pod_is_said(incident, helm3):
     incident.helm("rollback", "zkprova", "5", "--history-max", "0")
-    plan = incident.run("--rollback-to=5", "--rollback-plan")
-    assert "no pod would restart" in plan.guard("forecast")["evidence"]
+    for helm in (incident.helm_path, helm3):
+        incident.use(helm)
+        plan = incident.run("--rollback-to=5", "--rollback-plan")
+        assert "no pod would restart" in plan.guard("forecast")["evidence"]

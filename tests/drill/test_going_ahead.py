@@ -116,6 +116,19 @@ def test_all_refusals_at_once_then_break_glass_goes_ahead_and_takes_the_lock_ove
     assert "all is down, INC-42" in json.dumps(message)
 
 
+def test_a_lock_that_cannot_be_read_refuses_and_can_be_overridden(incident):
+    incident.kubectl("create", "secret", "generic", "zkrollback.v1.zkprova", "--from-literal=state=garbage")
+    assert incident.run("--rollback-to=5").code == 1
+    record = incident.newest()
+    assert [guard["id"] for guard in record["guards"] if guard["state"] == "refused"] == ["lock"]
+    assert incident.head() == 6
+    done = incident.run("--rollback-to=5", "--rollback-override=lock=everybody else is asleep")
+    assert (done.code, done.record["outcome"], incident.head()) == (0, "verified", 7), done.output
+    # the journal has begun anew
+    again = incident.run("--rollback-to=last-verified", "--rollback-plan")
+    assert (again.record["target_revision"], again.guard("lock")["state"]) == (5, "ok")
+
+
 def test_what_is_impossible_stays_refused(bad):
     result = bad.run("--rollback-to=9", "--rollback-override=target=I know", "--rollback-break-glass=now")
     assert (result.code, result.record["outcome"]) == (1, "refused")

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -60,7 +61,7 @@ def wait_for(condition, timeout_s=30):
 
 
 @pytest.mark.parametrize("major", ["helm", "helm3"])
-def test_the_main_job(running_cluster, binaries, helm3, tmp_path, major):
+def test_the_main_job_and_fault_16_the_same_command_again(running_cluster, binaries, helm3, tmp_path, major):
     incident = Incident(running_cluster, tmp_path, {**binaries, "helm3": helm3}[major])
     result = incident.run(
         "--rollback-to=5",
@@ -114,7 +115,7 @@ def test_the_main_job(running_cluster, binaries, helm3, tmp_path, major):
     assert any(line.startswith("Live now: Revision 7") for line in last)
     assert last[-1] == f"Report: reports/{stem}.html"
 
-    # fault 16: the same command again verifies and adds no revision
+    # the same command again verifies and adds no revision
     again = incident.run("--rollback-to=5")
     assert (again.code, again.record["outcome"]) == (0, "verified")
     assert again.record["helm"]["ran"] is False
@@ -346,17 +347,21 @@ def test_fault_17_a_pending_release_is_refused(bad):
     assert "revision 6 is pending-upgrade since" in result.guard("pending")["evidence"]
 
 
-def test_fault_1_an_unreachable_server_is_refused_within_5_s_of_the_runs_start(bad):
-    kubeconfig = bad.folder / "elsewhere"
-    text = bad.cluster.kubeconfig.read_text().replace(bad.cluster.server, "https://127.0.0.1:9")
-    kubeconfig.write_text(text)
-    bad.configure(kubeconfig=str(kubeconfig))
-    result = bad.run("--rollback-to=5")
-    bad.configure()
+@pytest.mark.parametrize("silent", [False, True], ids=["refuses", "accepts-and-never-answers"])
+def test_fault_1_an_unreachable_server_is_refused_within_5_s_of_the_runs_start(bad, silent):
+    """helm alone needs 10 s for the second, whatever its --timeout (helm-measured.md, 1)."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}" if silent else "127.0.0.1:9"
+        kubeconfig = bad.folder / "elsewhere"
+        text = bad.cluster.kubeconfig.read_text().replace(bad.cluster.server, f"https://{address}")
+        kubeconfig.write_text(text)
+        bad.configure(kubeconfig=str(kubeconfig))
+        result = bad.run("--rollback-to=5")
+        bad.configure()
     assert (result.code, result.record["outcome"]) == (1, "refused")
     assert "helm rollback zkprova 5" in result.output
-    entries = result.record["timeline"]
-    assert next(entry["event"] for entry in entries) == "run started"
+    began, ended = (datetime.fromisoformat(result.record[key]) for key in ("started_at", "finished_at"))
+    assert (ended - began).total_seconds() < 6
     assert "Traceback" not in result.output
 
 

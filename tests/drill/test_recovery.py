@@ -183,11 +183,12 @@ def test_a_backup_that_fails_warns_and_does_not_hold_the_rollback_back(incident,
     assert any("no backup of the release's history was made" in e["event"] for e in done.record["timeline"])
 
 
-def hook_that_fails(incident, event):
-    """Revision 5 gets a hook whose Job fails at once: its image cannot run and it has no second try."""
+def hook_that_fails(incident, event, *, hangs=False):
+    """Revision 5 gets a hook whose Job fails after 1 s, or never ends: on kwok no Job's pod completes."""
     job = json.loads(json.dumps(HOOK))
     job["metadata"]["annotations"]["helm.sh/hook"] = event
-    job["spec"]["activeDeadlineSeconds"] = 1
+    if not hangs:
+        job["spec"]["activeDeadlineSeconds"] = 1
     hook_of_revision_5(incident, job)
     content = stored_release.read(incident, 5)
     content["hooks"][0]["events"] = [event]
@@ -212,6 +213,21 @@ def test_fault_30_a_failed_hook_is_named_and_what_runs_is_read_again(either, eve
         "pytest --env=test --rollback-migration-assessed=none --rollback-recover"
         in failed.record["next_commands"]
     )
+
+
+def test_a_hook_that_hangs_ends_with_helms_own_timeout_and_its_job_is_named(either):
+    """helm-measured.md, 3: the release is stranded, and the Job goes on."""
+    hook_that_fails(either, "post-rollback", hangs=True)
+    either.configure(helm_timeout_s=2)
+    failed = either.run("--rollback-to=5", "--rollback-migration-assessed=none")
+    rollback = failed.item("rollback")
+    assert (failed.code, rollback["verdict"]) == (1, "FAIL")
+    assert "a hook did not end within helm's own --timeout, and its Job may still run" in rollback["observed"]
+    assert either.revisions()[-1][:2] == (7, "pending-rollback")
+    assert "as in revision 5" in rollback["observed"]  # post: the objects are rolled back already
+    stored_release.age(either, 7, minutes=20)
+    hook = either.run("--rollback-recover").guard("hook-running")
+    assert "Job zkprova-hook of a hook still runs" in hook["evidence"]
 
 
 def helm_that(incident, *lines):
@@ -240,6 +256,14 @@ def test_fault_28_helm_succeeds_and_the_revision_is_not_there(incident):
     done = incident.run("--rollback-to=5")
     assert (done.code, done.item("rollback")["verdict"]) == (1, "FAIL")
     assert "made no revision: 6 is still the head" in done.item("rollback")["observed"]
+
+
+def test_fault_33_a_helm_that_writes_50_mb_of_anything_is_bounded_in_the_record(incident):
+    helm_that(incident, "head -c 50000000 /dev/urandom >&2", 'exec HELM "$@"')
+    done = incident.run("--rollback-to=5")
+    assert (done.code, done.record["outcome"], incident.head()) == (0, "verified", 7), done.output[-2000:]
+    assert len(done.record["helm"]["stderr_tail"]) <= 4000
+    assert (incident.folder / "reports" / "latest.html").stat().st_size < 2_000_000
 
 
 def test_fault_26_a_helm_that_hangs_is_ended_after_its_own_timeout_and_named(incident):

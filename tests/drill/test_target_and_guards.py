@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import stored_release
 import yaml
 from incident import Incident
 
@@ -231,18 +232,7 @@ def test_fault_8_a_right_that_the_rollback_needs_is_missing(told):
         },
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": reading},
     ]
-    role = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "Role",
-        "metadata": {"name": "r"},
-        "rules": rules,
-    }
-    (told.folder / "role.yaml").write_text(yaml.safe_dump(role))
-    told.kubectl("apply", "-f", str(told.folder / "role.yaml"))
-    told.kubectl("create", "serviceaccount", "narrow")
-    told.kubectl("create", "rolebinding", "r", "--role=r", f"--serviceaccount={told.namespace}:narrow")
-    token = told.kubectl("create", "token", "narrow").strip()
-    told.configure(kubeconfig=credentials(told, "narrow", {"token": token}))
+    told.configure(kubeconfig=credentials(told, "narrow", {"token": account(told, "narrow", rules)}))
     asked = Asked(told, 5)
     told.configure()
     assert asked.refused == {"permissions"}
@@ -258,6 +248,57 @@ def test_a_login_that_is_refused_is_not_called_unreachable(told):
     assert {"release", "pending", "target", "permissions"} <= asked.refused
     assert "401" in asked.guards["release"].evidence
     assert "unreachable" not in asked.guards["release"].evidence
+
+
+def test_a_role_that_names_the_objects_is_enough_and_a_hook_that_cannot_be_watched_is_not(told):
+    """helm watches the hooks that it ran: without that right it would hang, the release stranded."""
+    reading, names = ["get", "list", "watch"], ["zkprova-zkprova-backend", "zkprova-zkprova-frontend"]
+    kinds = ["configmaps", "services", "serviceaccounts", "persistentvolumeclaims"]
+    rules = [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": [*reading, "create", "update", "patch"]},
+        {"apiGroups": [""], "resources": kinds, "verbs": [*reading, "patch"]},
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": reading},
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"], "resourceNames": names},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "create", "delete"]},
+    ]
+    told.configure(kubeconfig=credentials(told, "by-name", {"token": account(told, "by-name", rules)}))
+    named = Asked(told, 5)
+    content = stored_release.read(told, 5)
+    hook = {"name": "h", "kind": "Job", "events": ["pre-rollback"], "manifest": JOB, "path": "h.yaml"}
+    stored_release.write(told, 5, {**content, "hooks": [hook]})
+    hooked = Asked(told, 5)
+    stored_release.write(told, 5, content)
+    told.configure()
+    assert named.refused == set()
+    assert named.guards["permissions"].state == "ok"
+    assert hooked.guards["permissions"].evidence == "you may not: list jobs.batch, watch jobs.batch"
+
+
+def account(incident, name, rules):
+    """The token of a service account with these rules."""
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": name},
+        "rules": rules,
+    }
+    (incident.folder / "role.yaml").write_text(yaml.safe_dump(role))
+    incident.kubectl("apply", "-f", str(incident.folder / "role.yaml"))
+    incident.kubectl("create", "serviceaccount", name)
+    bound = f"--serviceaccount={incident.namespace}:{name}"
+    incident.kubectl("create", "rolebinding", name, f"--role={name}", bound)
+    return incident.kubectl("create", "token", name).strip()
+
+
+def test_without_the_right_to_list_secrets_nothing_is_known_and_nothing_is_done(told):
+    """helm-measured.md, 1."""
+    rules = [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "patch"]}]
+    told.configure(kubeconfig=credentials(told, "blind", {"token": account(told, "blind", rules)}))
+    asked = Asked(told, 5)
+    told.configure()
+    assert {"release", "pending", "target", "permissions", "lock"} <= asked.refused
+    assert "list secrets" in asked.guards["permissions"].evidence
+    assert "may not list secrets" in asked.guards["release"].evidence
 
 
 def test_two_deployed_revisions_warn(told):
@@ -370,6 +411,12 @@ def made_chart(incident, name="small"):
     return chart
 
 
+JOB = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: before}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: "zkprova/none:1"}]}}}
+"""
 CRD = """
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
