@@ -2,8 +2,9 @@
 
 Prints, and writes to benchmarks/results/exec_time.json: seconds and API requests until helm is executed, by
 stage, on the drill cluster as it is (limit 1.5 s) and for a release of 60 objects behind 50 ms of latency
-(limit 4 s). Helm is a script that notes the moment and changes nothing; the run is then killed, so that
-every run begins with the same release. The plain commands run for real, on a release of their own.
+(limit 4 s); beside them those of the plain commands. Helm is a script that notes the moment and changes
+nothing; the run is then killed, so that every run begins with the same release. The plain commands run for
+real, on a release of their own.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def run_once(incident: Incident, helm: Marked, release: str, target: int) -> dic
     """One command until helm's exec: seconds by stage, and requests."""
     incident.kubectl("delete", "secret", f"zkrollback.v1.{release}", "--ignore-not-found")
     shutil.rmtree(incident.folder / "reports", ignore_errors=True)
-    seen = incident.cluster.audit_log.stat().st_size
+    log = AuditLog(incident)
     began = time.time()
     process = incident.start(f"--rollback-to={target}")
     executed = helm.wait()
@@ -92,24 +93,37 @@ def run_once(incident: Incident, helm: Marked, release: str, target: int) -> dic
     record = json.loads((incident.folder / "reports" / "latest.json").read_text())
     at = {event["event"]: _seconds(event["at"]) for event in record["timeline"]}
     helm_started = next(value for key, value in at.items() if key.startswith("helm rollback"))
-    time.sleep(0.3)  # the audit log is written a little later
-    with incident.cluster.audit_log.open("rb") as log:
-        log.seek(seen)
-        events = [json.loads(line) for line in log.read().decode().splitlines()]
-    asked = [
-        event
-        for event in events
-        if "pytest-zkrollback" in event.get("userAgent", "")
-        and _seconds(event["requestReceivedTimestamp"]) <= executed
-    ]
+    asked = log.times("pytest-zkrollback")
     return {
         "total_s": round(executed - began, 3),
         "python_and_pytest_s": round(at["run started"] - began, 3),
         "preflight_s": round(at["preflight passed"] - at["run started"], 3),
         "lock_and_journal_s": round(helm_started - at["preflight passed"], 3),
         "helm_process_s": round(executed - helm_started, 3),
-        "requests": len(asked),
+        "preflight_requests": sum(each <= at["preflight passed"] for each in asked),
+        "lock_and_journal_requests": sum(at["preflight passed"] < each <= helm_started for each in asked),
+        "requests": sum(each <= executed for each in asked),
     }
+
+
+class AuditLog:
+    """What the API server is asked for from now on."""
+
+    def __init__(self, incident: Incident) -> None:
+        self._file = incident.cluster.audit_log
+        self._seen = self._file.stat().st_size
+
+    def times(self, agent: str) -> list[float]:
+        """When requests of this user agent came in."""
+        time.sleep(0.3)  # the log is written a little later
+        with self._file.open("rb") as log:
+            log.seek(self._seen)
+            events = [json.loads(line) for line in log.read().decode().splitlines()]
+        return [
+            _seconds(event["requestReceivedTimestamp"])
+            for event in events
+            if agent in event.get("userAgent", "").lower()
+        ]
 
 
 def _seconds(text: str) -> float:
@@ -122,15 +136,22 @@ def plain(incident: Incident) -> dict:
     scope += ["--kubeconfig", str(incident.cluster.kubeconfig)]
     env = {**os.environ, "HELM_MAX_HISTORY": "0"}
 
-    def timed(*words: str) -> float:
-        began = time.perf_counter()
+    def timed(*words: str) -> tuple[float, int]:
+        log, began = AuditLog(incident), time.perf_counter()
         argv = [str(incident.helm_path), *words, *scope]
         subprocess.run(argv, env=env, check=True, capture_output=True)
-        return round(time.perf_counter() - began, 3)
+        took_s = round(time.perf_counter() - began, 3)
+        return took_s, len(log.times("helm/"))
 
-    result = {"history_s": timed("history", "zkprova"), "rollback_s": timed("rollback", "zkprova", "5")}
+    history_s, history_requests = timed("history", "zkprova")
+    rollback_s, rollback_requests = timed("rollback", "zkprova", "5")
     timed("rollback", "zkprova", "6")
-    return result
+    return {
+        "history_s": history_s,
+        "rollback_s": rollback_s,
+        "history_requests": history_requests,
+        "rollback_requests": rollback_requests,
+    }
 
 
 def wide(incident: Incident) -> None:
