@@ -15,7 +15,7 @@ from .compose import blank_checklist, watched
 from .config import DRILL, find_config, load_environment
 from .display import Display
 from .domain.environment import Environment
-from .domain.errors import ZkRollbackError
+from .domain.errors import LockHeld, ZkRollbackError
 from .domain.model import Guard, Item, Mode, Outcome, Record
 from .domain.own_item import OwnItem
 from .domain.ports import Hooks
@@ -182,7 +182,8 @@ class Run:
             self._watch.start()  # what happens while helm runs is seen, too
             picture.begin()
             no_hooks = needs_no_hooks(facts.hook_jobs.value or ())
-            step = run_rollback(scene, history, target, facts.helm.value, no_hooks=no_hooks)
+            holder = facts.lock.error.run_id if isinstance(facts.lock.error, LockHeld) else ""
+            step = run_rollback(scene, history, target, facts.helm.value, no_hooks=no_hooks, holder=holder)
         if step is Step.LOCKED:
             self.store.give_back_latest()  # they belong to the run that goes on
         if step in (Step.LOCKED, Step.REFUSED):

@@ -16,8 +16,13 @@ from .rollback.overrides import apply_overrides, overrides_used
 from .scene import Scene
 
 
-def take_lock(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, target: int) -> Guard | None:
-    """Take the lock; the refusal if somebody has it, nobody knows, or the head moved since the plan."""
+def take_lock(
+    scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, target: int, seen: str
+) -> Guard | None:
+    """Take the lock; the refusal if somebody has it, nobody knows, or the head moved since the plan.
+
+    ``seen`` is the run that the preflight saw holding it; where the operator set that aside it is taken over.
+    """
     record, request, before = scene.scribe.record, scene.request, planned.head.revision.revision
     intent: JsonObject = {
         "release": record.release,
@@ -29,7 +34,9 @@ def take_lock(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, target: 
         "reason": scene.redactor.text(record.reason)[:200],
     }
     try:
-        taken = lock.take(record.run_id, record.operator, intent, force=_is_taken_over(scene))
+        aside = _is_taken_over(scene)
+        over = seen if aside else ""
+        taken = lock.take(record.run_id, record.operator, intent, force=aside, over=over)
     except LockHeld as error:
         return judge_lock(error)  # even with break-glass: nobody saw this holder before
     except ZkRollbackError as error:

@@ -32,11 +32,18 @@ class Step(Enum):
 
 
 def run_rollback(
-    scene: Scene, history: ReleaseHistory, target: int, version: HelmVersion, *, no_hooks: bool = False
+    scene: Scene,
+    history: ReleaseHistory,
+    target: int,
+    version: HelmVersion,
+    *,
+    no_hooks: bool = False,
+    holder: str = "",
 ) -> Step:
     """Roll back unless the target is live already, holding the release's lock while helm runs.
 
-    ``no_hooks``: for a stranded release whose hooks failed or hung, and would again.
+    ``no_hooks``: for a stranded release whose hooks failed or hung, and would again. ``holder``: the run that
+    the preflight saw holding the lock.
 
     Raises KeyboardInterrupt if a signal came before helm was started.
     """
@@ -50,7 +57,7 @@ def run_rollback(
     lock = scene.lock()
     before = history.head.revision.revision
     began = scene.clock.now()
-    refusal = take_lock(scene, lock, history, target)
+    refusal = take_lock(scene, lock, history, target, holder)
     if refusal is None:
         backup.note()
         refusal = hold_on(scene, lock, history, began)

@@ -90,7 +90,16 @@ class BadAnswer(ClusterError):
 
 
 class LockHeld(ZkRollbackError):
-    """Another run holds the release's lock; the message says who, since when and until when."""
+    """Another run holds the release's lock; the message says who, since when and until when.
+
+    Attributes:
+        run_id: the run that holds it; empty: nobody any more.
+    """
+
+    def __init__(self, message: str, *, run_id: str = "") -> None:
+        """Keep who it was: only the holder that an operator saw is taken over from."""
+        super().__init__(message)
+        self.run_id = run_id
 
 
 class HelmProblem(ZkRollbackError):

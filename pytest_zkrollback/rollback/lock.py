@@ -109,22 +109,24 @@ class ReleaseLock:
         """The state now, if nobody alive holds the lock; raises LockHeld."""
         state, now = self.fetch(), self.clock.now()
         if state.holder is not None and state.holder.expires_at > now:
-            raise LockHeld(_held(state.holder, now))
+            raise _held(state.holder, now)
         return state
 
-    def take(self, run_id: str, operator: str, intent: JsonObject, *, force: bool = False) -> Taken:
+    def take(
+        self, run_id: str, operator: str, intent: JsonObject, *, force: bool = False, over: str = ""
+    ) -> Taken:
         """Take the lock and write the intent down, in one step; an expired holder is taken over.
 
-        Raises LockHeld if a live holder has it, unless ``force``: the operator said to take it from them, and
-        to overwrite a Secret that cannot be read.
+        Raises LockHeld if a live holder has it, unless that is the run ``over``: the operator said to
+        take it over. ``force``: a Secret that cannot be read is overwritten.
         """
         for _ in range(_TRIES):
             state = self._fetch(unreadable_is_free=force)
             now = self.clock.now()
             if state.holder is not None and state.holder.run_id == run_id:
                 return Taken(run_id, entries=state.entries)  # a write of ours whose answer was lost
-            if state.holder is not None and state.holder.expires_at > now and not force:
-                raise LockHeld(_held(state.holder, now))
+            if state.holder is not None and state.holder.expires_at > now and state.holder.run_id != over:
+                raise _held(state.holder, now)
             holder = Holder(run_id, operator, now, now + timedelta(seconds=self.lease_s))
             entry = {"run_id": run_id, "operator": operator, "at": _text(now), "outcome": STARTED, **intent}
             entries = (*state.entries, entry)
@@ -176,7 +178,7 @@ class ReleaseLock:
         def change(state: LockState) -> LockState:
             now = self.clock.now()
             if state.holder is None or state.holder.run_id != run_id:
-                raise LockHeld("nobody holds the lock" if state.holder is None else _held(state.holder, now))
+                raise LockHeld("nobody holds the lock") if state.holder is None else _held(state.holder, now)
             holder = replace(state.holder, expires_at=now + timedelta(seconds=self.lease_s))
             return LockState(holder, state.entries, state.version)
 
@@ -263,12 +265,13 @@ def render_state(state: LockState) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def _held(holder: Holder, now: datetime) -> str:
+def _held(holder: Holder, now: datetime) -> LockHeld:
     age_s = (now - holder.taken_at).total_seconds()
     left_s = (holder.expires_at - now).total_seconds()
-    return (
+    return LockHeld(
         f"{holder.operator} holds the lock for {age_s:.0f} s (run {holder.run_id}); "
-        f"it expires in {left_s:.0f} s at the latest"
+        f"it expires in {left_s:.0f} s at the latest",
+        run_id=holder.run_id,
     )
 
 

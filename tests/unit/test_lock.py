@@ -192,6 +192,16 @@ def test_a_secret_that_is_not_ours_is_not_taken_for_free(lock, store, data):
     )
 
 
+def test_two_operators_who_go_ahead_against_the_same_holder_do_not_take_it_from_each_other(lock, store):
+    lock.take("run1", "ann@host", {})
+    with pytest.raises(LockHeld) as seen:
+        lock.fetch_free()
+    assert lock.take("run2", "bob@host", {}, force=True, over=seen.value.run_id).previous.run_id == "run1"
+    with pytest.raises(LockHeld, match="bob@host holds the lock"):
+        lock.take("run3", "eve@host", {}, force=True, over=seen.value.run_id)
+    assert store.state()["lock"]["run_id"] == "run2"
+
+
 def test_what_cannot_be_read_is_overwritten_only_where_the_operator_says_so(lock, store):
     store.secret = {"metadata": {"name": lock.name, "resourceVersion": "1"}, "data": {"state": "####"}}
     assert lock.take("run1", "ann@host", {}, force=True).previous is None
