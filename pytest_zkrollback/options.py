@@ -29,6 +29,11 @@ _STDIN_IS_TERMINAL = sys.stdin is not None and sys.stdin.isatty()
 NOT_YET = {
     "drill_context": "--drill-context",
 }
+# The drill would have to bring real images into that cluster's nodes, or listen for it beyond loopback.
+WHY_NOT = {
+    "drill_context": ": the drill's images exist only for the node that it simulates, so a kind or k3d "
+    "cluster could not run them; leave it away, or name that cluster in an environment of your own",
+}
 
 
 @dataclass(frozen=True)
@@ -216,7 +221,10 @@ def parse_request(option: Any) -> Request:
         )
     for dest, flag in NOT_YET.items():
         if getattr(option, dest):
-            raise pytest.UsageError(f"{flag} is not built yet; nothing was contacted and helm did not run.")
+            why = WHY_NOT.get(dest, "")
+            raise pytest.UsageError(
+                f"{flag} is not built yet{why}; nothing was contacted and helm did not run."
+            )
     if option.zkrollback_env != "drill":
         for dest, flag in (("drill_keep", "--drill-keep"), ("drill_story", "--drill-story")):
             if getattr(option, dest):

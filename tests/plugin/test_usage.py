@@ -108,6 +108,12 @@ def left_files(repository):
             "--drill-keep goes with --env=drill, not with --env=staging.",
         ),
         (
+            ["--env=drill", "--drill-context=kind-kind"],
+            "--drill-context is not built yet: the drill's images exist only for the node that it simulates, so "
+            "a kind or k3d cluster could not run them; leave it away, or name that cluster in an environment of "
+            "your own; nothing was contacted and helm did not run.",
+        ),
+        (
             ["--env=drill", "--drill-story=flood"],
             "There is no drill story 'flood'. Known stories: crash-loop, bad-image, failing-readiness, "
             "reversible-migration, irreversible-migration.",
