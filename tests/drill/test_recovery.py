@@ -169,10 +169,17 @@ def test_the_history_is_saved_before_helm_runs_and_put_back_by_the_documented_co
     incident.kubectl("delete", "secrets", "-l", "owner=helm,name=zkprova,version in (1,2,3)")
     assert len(incident.revisions()) == 4
     text = (Path(__file__).parents[2] / "docs" / "backup.md").read_text()
-    assert "kubectl create -n NAMESPACE -f FILE" in text
+    for command in ("get -f FILE --ignore-not-found", "create -n NAMESPACE -f FILE"):
+        assert f"kubectl {command}" in text
+    assert incident.kubectl("get", "-f", str(file), "--ignore-not-found", "-o", "name").count("secret/") == 3
     with pytest.raises(AssertionError, match="already exists"):  # those that were still there
         incident.kubectl("create", "-f", str(file))
     assert incident.revisions() == before
+    stored_release.write(incident, 5, {**stored_release.read(incident, 5), "manifest": "damaged"})
+    assert "kubectl replace --force -n NAMESPACE -f FILE" in text
+    incident.kubectl("replace", "--force", "-f", str(file))
+    assert "damaged" not in stored_release.read(incident, 5)["manifest"]
+    assert [row[:2] for row in incident.revisions()][:5] == [row[:2] for row in before][:5]
 
 
 def test_a_backup_that_fails_warns_and_does_not_hold_the_rollback_back(incident, tmp_path):
