@@ -25,15 +25,11 @@ NOT_GIVEN = "not given"
 # Asked when the plugin is loaded: pytest's capture replaces standard input later.
 _STDIN_IS_TERMINAL = sys.stdin is not None and sys.stdin.isatty()
 
-# What a later issue brings; asking for it today is a usage error, never silently nothing.
-NOT_YET = {
-    "drill_context": "--drill-context",
-}
-# The drill would have to bring real images into that cluster's nodes, or listen for it beyond loopback.
-WHY_NOT = {
-    "drill_context": ": the drill's images exist only for the node that it simulates, so a kind or k3d "
-    "cluster could not run them; leave it away, or name that cluster in an environment of your own",
-}
+# Not built: the drill would have to bring real images into that cluster, or listen for it beyond loopback.
+NO_CONTEXT = (
+    "--drill-context is not built: the drill's images exist only for the node that it simulates, so a kind "
+    "or k3d cluster could not run them; leave it away, or name that cluster in an environment of your own"
+)
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,7 @@ def add_options(parser: pytest.Parser) -> None:
     add("--zkrollback-bundle", action="store_true", help="one zip for the ticket, below 10 MB")
     add("--drill-keep", action="store_true", help="keep the drill's cluster for the next run")
     add("--drill-stop", action="store_true", help="end a kept drill, and nothing else")
-    add("--drill-context", metavar="NAME", help="run the drill on an existing kind or k3d context (not yet)")
+    add("--drill-context", metavar="NAME", help="run the drill on an existing context: not built")
     add("--drill-story", metavar="NAME", help="what went wrong in revision 6; default: crash-loop")
 
 
@@ -219,12 +215,8 @@ def parse_request(option: Any) -> Request:
             f"{given} needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs to "
             "another plugin); helm did not run."
         )
-    for dest, flag in NOT_YET.items():
-        if getattr(option, dest):
-            why = WHY_NOT.get(dest, "")
-            raise pytest.UsageError(
-                f"{flag} is not built yet{why}; nothing was contacted and helm did not run."
-            )
+    if option.drill_context:
+        raise pytest.UsageError(f"{NO_CONTEXT}; nothing was contacted and helm did not run.")
     if option.zkrollback_env != "drill":
         for dest, flag in (("drill_keep", "--drill-keep"), ("drill_story", "--drill-story")):
             if getattr(option, dest):
@@ -346,7 +338,8 @@ def _text(value: str | None, default: str) -> str:
 
 def _given_without_env(option: Any) -> list[str]:
     """Options that make no sense without an environment."""
-    names = [*NOT_YET, "rollback_to", "rollback_waive", "rollback_confirm", "rollback_migration_assessed"]
+    names = ["drill_context", "rollback_to", "rollback_waive", "rollback_confirm"]
+    names += ["rollback_migration_assessed"]
     names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
     names += ["rollback_override", "rollback_break_glass", "rollback_plan", "rollback_recover"]
     names += ["rollback_to_commit", "rollback_redeploy_main", "rollback_no_merge"]

@@ -109,7 +109,7 @@ def left_files(repository):
         ),
         (
             ["--env=drill", "--drill-context=kind-kind"],
-            "--drill-context is not built yet: the drill's images exist only for the node that it simulates, so "
+            "--drill-context is not built: the drill's images exist only for the node that it simulates, so "
             "a kind or k3d cluster could not run them; leave it away, or name that cluster in an environment of "
             "your own; nothing was contacted and helm did not run.",
         ),

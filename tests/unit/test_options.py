@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pytest_zkrollback.options import NOT_YET, parse_pairs, parse_target, parse_time
+from pytest_zkrollback.options import parse_pairs, parse_target, parse_time
 
 
 @pytest.mark.parametrize(("text", "revision"), [("1", 1), ("5", 5), ("10", 10), ("999999999", 999999999)])
@@ -93,4 +93,3 @@ def test_every_option_is_documented_in_the_help(pytester):
     ]
     for option in options:
         assert option.replace("=", " ", 1) in help_text or option in help_text, option
-    assert set(NOT_YET.values()) <= {option.partition("=")[0] for option in options}
