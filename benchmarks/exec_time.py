@@ -181,7 +181,7 @@ def measure(folder: Path) -> dict:
         theirs = Incident(running, folder / "theirs", binaries["helm"])
         wide(ours)
         helm = Marked(ours)
-        ours.configure(helm=str(helm.path))
+        ours.configure(helm=str(helm.path), preflight_budget_s=5)
         rows: dict[str, list[dict]] = {"drill": [], "plain helm": [], "60 objects, 50 ms": []}
         for number in range(RUNS + 1):  # the first one warms up
             pair = run_once(ours, helm, "zkprova", 5), plain(theirs)
@@ -190,7 +190,7 @@ def measure(folder: Path) -> dict:
                 rows["plain helm"].append(pair[1])
         with FaultProxy(running.cluster, ROUND_TRIP_S) as proxy:
             far = proxy.kubeconfig(ours.folder)
-            ours.configure(helm=str(helm.path), release="wide", kubeconfig=str(far))
+            ours.configure(helm=str(helm.path), release="wide", kubeconfig=str(far), preflight_budget_s=5)
             for number in range(RUNS + 1):
                 row = run_once(ours, helm, "wide", 1)
                 if number:

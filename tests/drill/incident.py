@@ -102,6 +102,7 @@ class Incident:
             "url": self.url,  # None leaves it out
             "helm": str(self.helm_path),
             "rollout_timeout_s": 30,
+            "preflight_budget_s": 30,  # its 5 s are measured in a benchmark, not on a busy machine
             "soak_s": 0,  # what is watched after the first green has tests of its own
         }
         lines = [

@@ -355,7 +355,7 @@ def test_fault_1_an_unreachable_server_is_refused_within_5_s_of_the_runs_start(b
         kubeconfig = bad.folder / "elsewhere"
         text = bad.cluster.kubeconfig.read_text().replace(bad.cluster.server, f"https://{address}")
         kubeconfig.write_text(text)
-        bad.configure(kubeconfig=str(kubeconfig))
+        bad.configure(kubeconfig=str(kubeconfig), preflight_budget_s=5)
         result = bad.run("--rollback-to=5")
         bad.configure()
     assert (result.code, result.record["outcome"]) == (1, "refused")
