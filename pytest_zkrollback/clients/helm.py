@@ -12,7 +12,7 @@ from pathlib import Path
 from ..domain.errors import HelmProblem
 from ..domain.ports import Finished, Processes
 
-VERSION_TIMEOUT_S = 4
+VERSION_TIMEOUT_S = 25  # the preflight's budget is shorter, unless it is patient (break-glass)
 # helm rounds --timeout to what Go's ParseDuration reads, and its own end comes before ours.
 DEADLINE_GRACE_S = 15
 _REDIRECTS = ("HELM_NAMESPACE", "HELM_MAX_HISTORY", "HELM_DEBUG")
@@ -100,6 +100,8 @@ class HelmCli:
             timeout_s=VERSION_TIMEOUT_S,
             env=self._environ,
         )
+        if done.timed_out:
+            raise HelmProblem(f"`{self.binary} version` did not end within {VERSION_TIMEOUT_S} s.")
         if done.exit_code != 0:
             raise HelmProblem(
                 f"`{self.binary} version` failed (exit code {done.exit_code}): {done.output.strip()[:200]}"
