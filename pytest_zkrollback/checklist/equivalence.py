@@ -14,7 +14,7 @@ from ..domain.observation import History, JsonObject, Snapshot
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 from ..release.additions import HELM
-from ..release.equivalence import Difference, Live, compare, fetch_live, render_differences
+from ..release.equivalence import Difference, Live, compare_each, fetch_live, render_differences
 from ..release.history import ReleaseHistory
 from ..release.made import fetch_made, fetch_made_pod, without_mutations
 from ..release.manifest import container_images, identity, manifest_workloads
@@ -156,8 +156,8 @@ class EquivalenceCheck:
         """A dry run of each object that differs and exists."""
         differing = [
             number
-            for number, (item, answer) in enumerate(zip(self.target, live, strict=True))
-            if answer.item is not None and compare([item], [answer], self._trusted)
+            for number, found in enumerate(compare_each(self.target, live, self._trusted))
+            if found and live[number].item is not None
         ][:_TRIED]
         tried = fetch_each(lambda number: fetch_made(self.kube, self.target[number]), differing)
         return dict(zip(differing, tried, strict=True))
@@ -238,9 +238,9 @@ class EquivalenceCheck:
     def _differences(self, seen: Observed) -> list[Difference]:
         """All but those that a fresh object has as well."""
         found: list[Difference] = []
-        for number, (item, answer) in enumerate(zip(self.target, seen.live, strict=True)):
-            differences = compare([item], [answer], self._trusted)
-            found += without_mutations(differences, seen.made.get(number), answer, self._trusted)
+        for number, differences in enumerate(compare_each(self.target, seen.live, self._trusted)):
+            made = seen.made.get(number)
+            found += without_mutations(differences, made, seen.live[number], self._trusted)
         return found
 
     def _how(self, seen: Observed, pods: int) -> str:

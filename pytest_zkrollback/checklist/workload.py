@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ..domain.errors import ClusterError
 from ..domain.observation import JsonObject, Snapshot
 from .rollout_status import is_observed, rollout_status
 
@@ -48,9 +49,12 @@ def needed_resources(kind: str) -> tuple[str, ...]:
 
 
 def pods_of(snapshot: Snapshot, workloads: Iterable[str]) -> tuple[JsonObject, ...]:
-    """All pods of these (``kind/name``); raises the ClusterError of what could not be read."""
+    """All pods of these (``kind/name``); raises ClusterError where one could not be read."""
     found: list[JsonObject] = []
-    for kind, _, name in (workload.partition("/") for workload in workloads):
+    for workload in workloads:
+        *elsewhere, kind, name = workload.split("/")
+        if elsewhere:
+            raise ClusterError(f"{workload} stands in another namespace, which is not watched.")
         for resource in needed_resources(kind):
             if resource not in snapshot.objects:
                 raise snapshot.errors[resource]

@@ -120,27 +120,35 @@ def compare(
     names. Values of Secrets do not appear in it. A Job with a time to live may be gone. ``spec.replicas`` is
     not compared where a HorizontalPodAutoscaler (of the manifest, or by the managedFields) owns it.
     """
+    if not expected:
+        problem = HelmProblem("The manifest holds no object, so nothing can be compared.")
+        return (Difference("The manifest", "", "", "", problem),)
+    return tuple(one for each in compare_each(expected, live, managers) for one in each)
+
+
+def compare_each(
+    expected: Sequence[JsonObject], live: Sequence[Live], managers: Collection[str] = (HELM,)
+) -> list[list[Difference]]:
+    """The same, for each object its own."""
     scaled = {
         (target.get("kind"), target.get("name"))
         for item in expected
         if item["kind"] == "HorizontalPodAutoscaler"
         and isinstance(target := (item.get("spec") or {}).get("scaleTargetRef"), dict)
     }
-    found: list[Difference] = []
-    if not expected:
-        problem = HelmProblem("The manifest holds no object, so nothing can be compared.")
-        found.append(Difference("The manifest", "", "", "", problem))
+    found: list[list[Difference]] = []
     for item, answer in zip(expected, live, strict=True):
         key = identity(item)
         if answer.error is not None:
-            found.append(Difference(key.label, "", "", "", answer.error))
+            found.append([Difference(key.label, "", "", "", answer.error)])
         elif answer.item is None:
-            if not removes_itself(item):
-                found.append(Difference(key.label, "", "to exist", _ABSENT))
+            missing = Difference(key.label, "", "to exist", _ABSENT)
+            found.append([] if removes_itself(item) else [missing])
         else:
             autoscaled = (key.kind, key.name) in scaled or _scaled_by_controller(answer.item)
-            found += _Comparison(key.label, autoscaled, frozenset(managers)).differences(item, answer.item)
-    return tuple(found)
+            comparison = _Comparison(key.label, autoscaled, frozenset(managers))
+            found.append(list(comparison.differences(item, answer.item)))
+    return found
 
 
 def removes_itself(item: JsonObject) -> bool:

@@ -493,3 +493,19 @@ def test_an_image_that_admission_rewrites_in_every_pod_is_no_stray():
     assert isinstance(verdict, Verdict) and verdict.word is Word.PASS
     hand = replace(value, made_pods={"Deployment/web": pod("fresh", "web:5")})
     assert isinstance(judge(hand), Pending)
+
+
+def test_fault_43_replicas_that_the_manifests_autoscaler_owns_are_not_compared():
+    scaler = """
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec: {scaleTargetRef: {kind: Deployment, name: web}, maxReplicas: 9}
+"""
+    check = replace(CHECK, target=parse_manifest(MANIFEST + scaler, "n"))
+    web, config = live_objects()
+    web["spec"]["replicas"] = 7
+    value = observed(live=(Live(web), Live(config), Live(check.target[2])))
+    assert judge(value, check=check).word is Word.PASS
+    assert judge(observed(live=(Live(web), Live(config)))).word is Word.FAIL

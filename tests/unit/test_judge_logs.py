@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.checklist.logs import LIMIT_BYTES, LogsCheck, LogsSeen
+from pytest_zkrollback.checklist.workload import pods_of
 from pytest_zkrollback.domain.environment import Environment
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, NotFound
-from pytest_zkrollback.domain.observation import History, JsonObject, Sample
+from pytest_zkrollback.domain.observation import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
 
 SINCE = datetime(2026, 11, 23, 10, 0, 0, 400000, tzinfo=UTC)
@@ -402,6 +403,23 @@ def test_with_auto_the_pods_are_those_of_the_workloads() -> None:
     assert said.observed == ("No pod of the release's workloads, so no log was read. Is logs.selector right?")
     kept = {"name": "s", "context": "c", "workloads": "auto", "logs": {"selector": "app=x"}}
     assert Environment.model_validate(kept).logs.selector == "app=x"
+
+
+def test_the_pods_of_workloads_come_from_the_snapshot_or_are_not_known() -> None:
+    def made(name: str, uid: str, owner: str, kind: str = "StatefulSet") -> JsonObject:
+        owners = [{"uid": owner, "kind": kind, "name": "q", "controller": True}]
+        return {"metadata": {"name": name, "uid": uid, "ownerReferences": owners}, "spec": {}, "status": {}}
+
+    queue = {"metadata": {"name": "q", "uid": "u"}, "spec": {}, "status": {}}
+    objects = {"statefulsets": (queue,), "pods": (made("q-0", "p", "u"), made("x", "y", "z"))}
+    snapshot = Snapshot(SINCE, objects, {"deployments": NotFound("none")})
+    assert [one["metadata"]["name"] for one in pods_of(snapshot, ["statefulset/q", "statefulset/no"])] == [
+        "q-0"
+    ]
+    with pytest.raises(NotFound):
+        pods_of(snapshot, ["deployment/a"])
+    with pytest.raises(ClusterError, match="elsewhere/deployment/a stands in another namespace"):
+        pods_of(snapshot, ["elsewhere/deployment/a"])
 
 
 def test_every_recorded_moment_has_its_expected_verdict() -> None:
