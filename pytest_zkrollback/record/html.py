@@ -127,8 +127,9 @@ def _message_lines(message: dict[str, Any]) -> list[tuple[str, str]]:
         parts = [(kind, part) for part in (block.get("text"), *_listed(block.get("elements")))]
         parts += [("field", part) for part in _listed(block.get("fields"))]
         lines += [(name, text) for name, part in parts if (text := _message_text(part))]
-    if not lines and message.get("text"):
-        lines.append(("text", _message_text(message["text"])))
+    said = message.get("text") or message.get("body")  # of Slack; of a comment on GitHub
+    if not lines and said:
+        lines.append(("text", _message_text(said)))
     return lines or [("text", json.dumps(message, indent=2, default=str))]
 
 
@@ -142,6 +143,7 @@ def _message_text(part: object) -> str:
         return ""
     if isinstance(part, dict) and part.get("type") == "mrkdwn":
         text = re.sub(r"(?<!\w)[*_]([^*_\n]+)[*_](?!\w)", r"\1", text)
+        text = re.sub(r"<(https?://[^<>|\s]+)>", r"\1", text)
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 

@@ -270,3 +270,34 @@ def test_githubs_token_goes_nowhere_unencrypted(toml, url, taken):
         return
     with pytest.raises(UsageProblem, match="'api_url'"):
         load_environment(toml(text), "test")
+
+
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        (
+            "[environments.test.notify]\ngithub_issue = 12\n",
+            "[environments.test]: notify.github_issue needs the table github with its repository;",
+        ),
+        (
+            '[environments.test.notify]\nwebhok_env = "X"\n',
+            "unknown key 'webhok_env' in [environments.test.notify] (did you mean 'webhook_env'?);",
+        ),
+        (
+            '[environments.test.slack]\ntoken_env = "BOT"\n',
+            "token_env and channel go together: the bot's token and the id of its channel;",
+        ),
+        (
+            '[environments.test]\nreport_url = "https://a b"\n',
+            "'report_url' in [environments.test] is 'https://a b':",
+        ),
+    ],
+)
+def test_what_is_wrong_with_telling_is_a_sentence(toml, tables, sentence):
+    base = '[defaults]\nworkloads = { api = "deployment/api" }\n'
+    if not tables.startswith("[environments.test]\n"):
+        base += "[environments.test]\n"
+    with pytest.raises(UsageProblem) as raised:
+        load_environment(toml(base + tables), "test")
+    assert sentence in str(raised.value)
+    assert str(raised.value).endswith("; helm did not run.")

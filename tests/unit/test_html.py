@@ -357,6 +357,17 @@ def test_slack_message_is_shown_as_received() -> None:
     assert "in drill <b>" in Page(render_record(bare)).text
 
 
+def test_a_link_in_a_message_and_a_comment_on_github_are_shown_as_read() -> None:
+    link = {"type": "mrkdwn", "text": "Report: <https://ci.example/r?a=1&amp;b=2>"}
+    blocks = {"text": "x", "blocks": [{"type": "section", "text": link}]}
+    told = (
+        Delivery(to="slack", ok=True, message=blocks),
+        Delivery(to="github", ok=True, message={"body": "**VERIFIED**"}),
+    )
+    text = Page(render_record(verified(deliveries=told))).text
+    assert "Report: https://ci.example/r?a=1&b=2 github, verdict: received **VERIFIED**" in text
+
+
 def test_only_web_addresses_become_links() -> None:
     for incident, linked in (
         ("https://t.example/1", 1),
