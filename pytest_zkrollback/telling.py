@@ -48,6 +48,7 @@ class Telling:
         self._moot = threading.Event()
         self._lock = threading.Lock()
         self._starting: dict[int, Channel] = {}
+        self._closed = False
 
     @property
     def unusable(self) -> tuple[str, ...]:
@@ -136,6 +137,7 @@ class Telling:
             left, self._starting = self._starting, {}
         for channel in left.values():
             self._note(self._unanswered(channel, Event.START))
+        self._closed = True
 
     def _tell_start(self, key: int, channel: Channel, record: Record, moot: threading.Event) -> None:
         delivery = self._deliver(
@@ -165,8 +167,11 @@ class Telling:
         return self._stamped(delivery, news.event) if delivery is not None else None
 
     def _note(self, delivery: Delivery) -> None:
+        if self._closed:  # an answer to a message that was overtaken when the run was interrupted
+            return
         self._scribe.delivery(delivery)
-        became = "was told" if delivery.ok else "was not told" if delivery.refused else "may have been told"
+        unsure = "is not known to have been told"
+        became = "was told" if delivery.ok else "was not told" if delivery.refused else unsure
         text = f"{delivery.to} {became}: {delivery.event}"
         if not delivery.ok:
             text += f" ({delivery.answer[:200]})"

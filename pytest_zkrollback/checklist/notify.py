@@ -72,6 +72,6 @@ def judge_deliveries(deliveries: Sequence[Delivery]) -> Verdict:
     if not refused and not unknown:
         return Verdict(word=Word.PASS, observed=has, evidence=proof)
     said = [f"The team was not told by {each.to}: {each.answer}" for each in refused]
-    said += [f"It is not known whether {each.to} told the team: {each.answer}" for each in unknown]
+    said += [f"It was not verified that {each.to} told the team: {each.answer}" for each in unknown]
     text = " ".join(line if line.endswith(".") else f"{line}." for line in [*said, *([has] if has else [])])
     return Verdict(word=Word.FAIL if refused else Word.UNVERIFIED, observed=text, evidence=proof)

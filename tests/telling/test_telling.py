@@ -361,3 +361,18 @@ def test_in_the_drill_the_record_holds_what_was_received():
     assert Witnessed(channel, lambda: received).tell(None).message == {"text": "sent"}
     with pytest.raises(NotifyProblem):
         Witnessed(channel, lambda: [{"message": {"text": "something else"}}]).tell(None)
+
+
+def test_an_answer_that_comes_after_the_end_is_not_written_any_more():
+    channel = Told(hangs=(Event.VERDICT,))
+    telling, scribe = telling_of(channel, record=verified(outcome=Outcome.RUNNING, deliveries=()))
+    late = threading.Thread(target=telling.tell, args=(60,), daemon=True)
+    late.start()
+    wait_for(lambda: channel.events == ["verdict"])
+    scribe.update(outcome=Outcome.INTERRUPTED)
+    assert tell_the_end(telling, scribe, CLOCK, quiet(count=1))
+    after = scribe.record
+    channel.hold.set()
+    late.join(10)
+    assert scribe.record == after
+    assert facts(after.deliveries) == [("told", "changed", True, False, "ok")]

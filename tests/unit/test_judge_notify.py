@@ -42,18 +42,18 @@ TABLE: list[tuple[tuple[Delivery, ...], Word, str]] = [
     (
         (HAS_IT, SILENT),
         Word.UNVERIFIED,
-        "It is not known whether teams told the team: Teams did not answer. slack answered: ok.",
+        "It was not verified that teams told the team: Teams did not answer. slack answered: ok.",
     ),
     (
         (SILENT, REFUSED),
         Word.FAIL,
         "The team was not told by slack: Slack refused the message: HTTP 404 no_service. "
-        "It is not known whether teams told the team: Teams did not answer.",
+        "It was not verified that teams told the team: Teams did not answer.",
     ),
     (
         (UNSET,),
         Word.UNVERIFIED,
-        "It is not known whether slack told the team: the environment variable SLACK_WEBHOOK_URL is not set.",
+        "It was not verified that slack told the team: the environment variable SLACK_WEBHOOK_URL is not set.",
     ),
     ((), Word.UNVERIFIED, "Nobody was told: no channel is configured that this run could use."),
 ]
