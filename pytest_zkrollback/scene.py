@@ -32,7 +32,7 @@ from .telling import Telling
 class Scene:
     """One run's environment and the hands it works with. ``selected``: the items that pytest will report.
 
-    ``jobs`` remembers live Jobs by name: helm deletes those of the bad revision.
+    ``jobs`` remembers live Jobs by name and ``pods`` live pods by UID: those of the bad revision go.
     """
 
     request: Request
@@ -51,6 +51,7 @@ class Scene:
     own_sources: Mapping[str, OwnSource] = field(default_factory=dict)
     drill: Drill | None = field(default=None)
     jobs: dict[str, JsonObject] = field(default_factory=dict)
+    pods: dict[str, JsonObject] = field(default_factory=dict)
 
     def helm(self) -> HelmCli:
         """The operator's helm, bound to exactly this context; raises HelmProblem."""

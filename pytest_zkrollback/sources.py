@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from .domain.repository import Migrations
 from .domain.verdict import Word
 from .engine.schedule import ROLLOUT_PREFIX
 from .migrations.hooks import SOURCE as HOOKS
-from .migrations.hooks import judge_hooks
+from .migrations.hooks import has_init_containers, judge_hooks
 from .migrations.own import OwnSource, ask_own
 from .migrations.schema import expected_version, judge_applied, judge_version, reported_member
 from .migrations.scripts import Rows, Tool, Tree, judge_files
@@ -52,7 +53,7 @@ def migration_sources(
     env, table = scene.env, scene.env.migrations
     span = Once(lambda: _span(scene, history, target, later))
     accounted_for = table.accounted_for if table is not None else ()
-    asked: dict[str, Source] = {HOOKS: lambda: judge_hooks(_with_jobs(scene, span()), accounted_for)}
+    asked: dict[str, Source] = {HOOKS: lambda: judge_hooks(_with_live(scene, span()), accounted_for)}
     if table is not None:
         asked |= _reading(scene, table, span, before_helm=before_helm)
     for name, ask in scene.own_sources.items():
@@ -140,21 +141,24 @@ def _span(
     return Span(first, tuple(rest))
 
 
-def _with_jobs(scene: Scene, span: Span) -> Span:
-    """The span with live Jobs: those of now, and those that were there before helm deleted them."""
-    names = {item["metadata"]["name"] for one in span.later for item in one.objects if item["kind"] == "Job"}
-    if not names:
-        return span
-    path = f"/apis/batch/v1/namespaces/{quote(scene.env.namespace, safe='')}/jobs"
-    try:
-        found = scene.kube.list(path)
-    except ZkRollbackError:
-        found = ()  # then nothing is known of what became of them, and said so
-    for job in found:
-        known = scene.jobs.get(job["metadata"]["name"])
-        if known is None or known["metadata"].get("uid") == job["metadata"].get("uid"):
-            scene.jobs[job["metadata"]["name"]] = job
-    return replace(span, jobs=dict(scene.jobs))
+def _with_live(scene: Scene, span: Span) -> Span:
+    """The span with live Jobs and pods: those of now, and those that were there before helm deleted them.
+
+    What cannot be read is not there: then nothing is known of what became of it, and said so.
+    """
+    objects = [item for one in span.later for item in one.objects]
+    namespace = quote(scene.env.namespace, safe="")
+    if any(item["kind"] == "Job" for item in objects):
+        with suppress(ZkRollbackError):
+            for job in scene.kube.list(f"/apis/batch/v1/namespaces/{namespace}/jobs"):
+                known = scene.jobs.get(job["metadata"]["name"])
+                if known is None or known["metadata"].get("uid") == job["metadata"].get("uid"):
+                    scene.jobs[job["metadata"]["name"]] = job
+    if any(has_init_containers(item) for item in objects):
+        with suppress(ZkRollbackError):
+            pods = scene.kube.list(f"/api/v1/namespaces/{namespace}/pods")
+            scene.pods.update({str(pod["metadata"].get("uid")): pod for pod in pods})
+    return replace(span, jobs=dict(scene.jobs), pods=dict(scene.pods))
 
 
 @dataclass(frozen=True)

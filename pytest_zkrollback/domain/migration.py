@@ -47,12 +47,13 @@ class Span:
     """What lies between the target and the bad revision: what a source is asked about.
 
     ``later`` is every revision after the target, up to the bad one, oldest first. ``jobs`` are live Jobs by
-    name, as they were before helm or are now.
+    name, ``pods`` live pods by UID, as they were before helm or are now.
     """
 
     target: RevisionContent
     later: tuple[RevisionContent, ...]
     jobs: Mapping[str, JsonObject] = field(default_factory=dict)
+    pods: Mapping[str, JsonObject] = field(default_factory=dict)
 
     @property
     def bad(self) -> RevisionContent | None:

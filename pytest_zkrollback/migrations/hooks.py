@@ -6,7 +6,7 @@ start is not: a chart whose service migrates when it starts needs another source
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import yaml
@@ -75,7 +75,7 @@ def judge_hooks(span: Span, accounted_for: Collection[str] = ()) -> MigrationFin
         looked.append(f"revision {number}: not in Helm's history any more")
     known = dict(_hook_shapes(target))
     for one in sorted(later, key=lambda content: content.revision):
-        found = [*_hooks(one, known), *_jobs(one, target, span.jobs), *_init_containers(one)]
+        found = [*_hooks(one, known), *_jobs(one, target, span.jobs), *_init_containers(one, span.pods)]
         found = [_left_to_others(thing, accounted_for) for thing in found]
         things += found
         looked += _rows(f"revision {one.revision}", found)
@@ -230,20 +230,52 @@ def _became(job: JsonObject) -> tuple[str, bool]:
     return "was started and has not ended, so part of it may be applied", False
 
 
-def _init_containers(content: RevisionContent) -> Iterator[_Thing]:
-    for item in content.objects:
-        spec = _pod_spec(item)
-        if spec is None or item.get("kind") in ("Job", "Pod", "CronJob"):
-            continue
+def has_init_containers(item: JsonObject) -> bool:
+    """Whether a workload of a manifest runs something before its containers."""
+    return any(True for _ in _before_start(item))
+
+
+def _before_start(item: JsonObject) -> Iterator[JsonObject]:
+    spec = _pod_spec(item)
+    if spec is not None and item.get("kind") not in ("Job", "Pod", "CronJob"):
         for one in spec.get("initContainers") or ():
-            if one.get("restartPolicy") == "Always":
-                continue  # a sidecar: part of the application
+            if one.get("restartPolicy") != "Always":  # that would be a sidecar: part of the application
+                yield one
+
+
+def _init_containers(content: RevisionContent, pods: Mapping[str, JsonObject]) -> Iterator[_Thing]:
+    for item in content.objects:
+        for one in _before_start(item):
+            became, well = _ended(one, pods.values())
             yield _Thing(
                 None,
                 f"init container {one.get('name')} of {item['kind']} {item['metadata']['name']} in revision "
-                f"{content.revision}: {_runs(one)}",
+                f"{content.revision}{became}: {_runs(one)}",
                 str(one.get("name")),
+                well,
             )
+
+
+def _ended(container: JsonObject, pods: Iterable[JsonObject]) -> tuple[str, bool]:
+    """What live pods say of an init container with this name, image and command; whether none failed."""
+    alike = ("name", "image", "command", "args")
+    good = bad = 0
+    for pod in pods:
+        spec, status = pod.get("spec") or {}, pod.get("status") or {}
+        if not any(
+            all(one.get(key) == container.get(key) for key in alike)
+            for one in spec.get("initContainers") or ()
+        ):
+            continue
+        for one in status.get("initContainerStatuses") or ():
+            if one.get("name") == container.get("name"):
+                ends = [(one.get(key) or {}).get("terminated") for key in ("state", "lastState")]
+                codes = [end.get("exitCode") for end in ends if end]
+                good += bool(codes) and codes[0] == 0
+                bad += bool(codes) and codes[0] != 0
+    if bad:
+        return f" (failed in {bad} pod{'' if bad == 1 else 's'}, so part of it may be applied)", False
+    return (f" (ended well in {good} pod{'' if good == 1 else 's'})" if good else ""), True
 
 
 def _pod_spec(item: JsonObject) -> JsonObject | None:

@@ -92,7 +92,7 @@ def test_a_reversible_migration_is_red_with_its_file_and_its_reverse_until_it_is
     assert reds(job) == {"migration": "FAIL"}, job.output
 
 
-def test_an_irreversible_migration_refuses_before_helm_and_without_a_source_nothing_is_green(tell):
+def test_an_irreversible_migration_refuses_before_helm_and_is_red_after_it(tell):
     bad = tell("irreversible-migration")
     refused = bad.run("--rollback-to=5")
     assert (refused.code, bad.head(), bad.messages()) == (1, 6, [])
@@ -111,15 +111,6 @@ def test_an_irreversible_migration_refuses_before_helm_and_without_a_source_noth
     for name in ("latest.html", "latest.md"):
         assert "0008_drop_exported.up.sql" in (bad.folder / "reports" / name).read_text()
 
-    bad.configure(migrations=False)
-    blind = bad.run()
-    assert reds(blind) == {"migration": "FAIL"}, (
-        blind.output
-    )  # the hook's Job is seen without any configuration
-    assert (
-        "How this service migrates its database is not configured" not in blind.item("migration")["observed"]
-    )
-
 
 def test_without_a_source_a_release_without_hooks_is_unverified_and_the_option_is_named(
     running_cluster, binaries, tmp_path
@@ -135,9 +126,6 @@ def test_without_a_source_a_release_without_hooks_is_unverified_and_the_option_i
             in observed
         )
         assert '--rollback-migration-assessed "TEXT"' in observed
-        bad.configure(migrations="hooks_only = true")
-        sure = bad.run()
-        assert (sure.code, reds(sure)) == (0, {}), sure.output
 
         # A Job that is no hook: Helm records nothing of it, and deletes it with the rollback.
         chart = tmp_path / "zkprova"

@@ -120,6 +120,7 @@ class Service:
             variables=self.variables,
             own_sources={},
             jobs={},
+            pods={},
             scribe=SimpleNamespace(record=SimpleNamespace(items=(rollout,))),
         )
 
@@ -399,7 +400,9 @@ def test_a_revision_between_counts_although_the_bad_one_has_its_files_no_more(tm
         git={"checkout": "."},
         migrations={"kind": "alembic", "paths": ["db/versions"]},
     )
-    scene = SimpleNamespace(env=env, processes=LocalProcesses(), variables={}, own_sources={}, jobs={})
+    scene = SimpleNamespace(
+        env=env, processes=LocalProcesses(), variables={}, own_sources={}, jobs={}, pods={}
+    )
     later = later_contents(history, 5, 7, "default")
     sources = migration_sources(
         scene, history, revision_content(releases[0], "default"), later, before_helm=True

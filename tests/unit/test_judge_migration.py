@@ -250,6 +250,38 @@ def test_what_became_of_a_live_job(case: str) -> None:
     assert (finding.ran, finding.observed) == (ran, observed)
 
 
+def pod(number: int, *ends: int, image: str = "zkprova:1.6.0") -> dict[str, JsonObject]:
+    """A live pod with INIT whose newest ends (state, lastState) had these exit codes."""
+    states = dict(
+        zip(("state", "lastState"), ({"terminated": {"exitCode": code}} for code in ends), strict=False)
+    )
+    status = {"initContainerStatuses": [{"name": "migrate", **states}]}
+    spec = {"initContainers": [{**INIT, "image": image}]}
+    return {str(number): {"metadata": {"uid": str(number)}, "spec": spec, "status": status}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "said", "accounted"),
+    [
+        ({}, "", False),
+        ({**pod(1, 0), **pod(2, 0)}, " (ended well in 2 pods)", False),
+        ({**pod(1, 0), **pod(2, 1)}, " (failed in 1 pod, so part of it may be applied)", None),
+        ({**pod(1, 0, 1)}, " (ended well in 1 pod)", False),  # the second try went well
+        ({**pod(1)}, "", False),  # still running
+        ({**pod(1, 1, image="zkprova:1.5.0")}, "", False),  # another revision's
+    ],
+)
+def test_what_became_of_an_init_container(
+    pods: dict[str, JsonObject], said: str, accounted: bool | None
+) -> None:
+    span = Span(content(5), (content(6, objects=(workload(init=(INIT,)),)),), pods=pods)
+    assert judge_hooks(span).observed == (
+        "It is not known whether a migration ran: init container migrate of Deployment web in revision "
+        f"6{said}: zkprova:1.6.0 runs migrate."
+    )
+    assert judge_hooks(span, ("migrate",)).ran is accounted
+
+
 ACCOUNTED: dict[str, tuple[RevisionContent, dict[str, JsonObject], bool | None]] = {
     "a hook that succeeded": (content(6, hook("zkprova-migrate")), {}, False),
     "a hook that failed": (content(6, hook("zkprova-migrate", phase="Failed")), {}, True),
