@@ -7,7 +7,7 @@ what only events tell: that a node is being added, that a Secret of a volume is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from threading import Event, Lock, Thread
 from typing import Final
 
@@ -42,17 +42,29 @@ class Notes:
         self._clock = clock
         self._lock = Lock()
         self._known: dict[str, Note] = {}
+        self._restarts: dict[str, int] = {}
         self._asked: dict[str, tuple[tuple[object, ...], float]] = {}
 
     def look(self, workload: Workload) -> dict[str, Note]:
         """UID -> what is known; blocks for :data:`WAIT_S` at most, where something new is wrong."""
-        late = self._clock.now() - timedelta(seconds=_PATIENCE_S)
-        news = [event for pod in _worst(workload.current, late) if (event := self._ask(pod)) is not None]
+        news = [event for pod in self._worst(workload.current) if (event := self._ask(pod)) is not None]
         ends_s = self._clock.monotonic_s() + WAIT_S
         for event in news:
             event.wait(max(0.0, ends_s - self._clock.monotonic_s()))
         with self._lock:
             return dict(self._known)
+
+    def _worst(self, pods: Iterable[JsonObject]) -> list[JsonObject]:
+        """A few: in trouble, restarted while we watched, or slow; most restarts first."""
+        late = self._clock.now() - timedelta(seconds=_PATIENCE_S)
+        chosen = []
+        for pod in pods:
+            found = trouble_of(pod)
+            restarted = found.restarts > self._restarts.setdefault(uid(pod), found.restarts)
+            slow = (parse_time(pod["metadata"].get("creationTimestamp")) or late) < late
+            if restarted or (not is_ready(pod) and (found.is_loud or slow)):
+                chosen.append(pod)
+        return sorted(chosen, key=lambda pod: (is_ready(pod), -trouble_of(pod).restarts))[:_PODS]
 
     def _ask(self, pod: JsonObject) -> Event | None:
         """Read it if its state is new, or if it waits; the event that is set when a new one is known."""
@@ -96,14 +108,3 @@ class Notes:
             return self._kube.text(path, query, timeout_s=_TIMEOUT_S, limit_bytes=_LOG_BYTES)
         except ZkRollbackError:
             return ""
-
-
-def _worst(pods: Iterable[JsonObject], late: datetime) -> list[JsonObject]:
-    """A few that are in trouble, or not ready although made before ``late``; most restarts first."""
-    unready = [
-        pod
-        for pod in pods
-        if not is_ready(pod)
-        and (trouble_of(pod).is_loud or (parse_time(pod["metadata"].get("creationTimestamp")) or late) < late)
-    ]
-    return sorted(unready, key=lambda pod: -trouble_of(pod).restarts)[:_PODS]

@@ -75,7 +75,7 @@ def render_notes(workload: Workload, notes: Mapping[str, Note]) -> tuple[Evidenc
     """What its pods in trouble say: the end of a log, and events."""
     found = []
     for pod, note in _noted(workload, notes):
-        name = f"{pod['metadata'].get('name', '')}"
+        name = str(pod["metadata"].get("name", ""))
         if note.log:
             found.append(evidence(f"Last lines of {name}/{trouble_of(pod).container}", note.log, kind="log"))
         if note.events:
@@ -98,8 +98,10 @@ def last_words(workload: Workload, notes: Mapping[str, Note]) -> tuple[str, ...]
 
 
 def _noted(workload: Workload, notes: Mapping[str, Note]) -> list[tuple[JsonObject, Note]]:
-    pods = [pod for pod in workload.current if uid(pod) in notes and not is_ready(pod)]
-    return [(pod, notes[uid(pod)]) for pod in sorted(pods, key=lambda pod: -trouble_of(pod).restarts)]
+    """The worst first: those that are not ready, then those that restarted most."""
+    pods = [pod for pod in workload.current if uid(pod) in notes]
+    pods.sort(key=lambda pod: (is_ready(pod), -trouble_of(pod).restarts))
+    return [(pod, notes[uid(pod)]) for pod in pods]
 
 
 def _cut(text: str) -> str:

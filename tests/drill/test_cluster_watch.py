@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pytest_zkrollback.checklist.notes import Notes
 from pytest_zkrollback.checklist.rollout import RolloutCheck
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube import KubeClient, connect
@@ -80,7 +81,10 @@ class Scene:
             workloads={"web": workload},
             rollout_timeout_s=timeout_s,
         )
-        check = RolloutCheck(env=env, item="web", workload=workload, snapshot=self.watch.snapshot)
+        notes = Notes(self.kube, self.namespace, self.clock).look
+        check = RolloutCheck(
+            env=env, item="web", workload=workload, snapshot=self.watch.snapshot, notes=notes
+        )
         schedule = Schedule(
             [check], self.clock, datetime.now(UTC), lambda *_: None, on_begin=self.watch.refresh
         )
@@ -131,6 +135,7 @@ def test_fault_35_and_36_a_crash_loop_is_red_and_its_replacement_green(
     red = scene.judge(workload)
     assert red.word is Word.FAIL
     assert "crash-loops: exit code 1" in red.observed
+    assert "; event of web-" in red.observed
     scene.patch(kind, _template(GOOD))
     if kind == "StatefulSet":
         blocked = scene.judge(workload, timeout_s=1)
@@ -166,6 +171,41 @@ def test_fault_37_a_missing_image_is_red_and_the_old_pods_stay_ignored(scene: Sc
     green = scene.judge()
     assert green.word is Word.PASS, green
     assert "2 of 2 pods ready" in green.observed
+
+
+def test_fault_39_what_no_node_takes_is_red_with_the_schedulers_words(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_zkrollback.checklist.diagnosis.UNSCHEDULABLE_S", 1.0)
+    template = _template(GOOD)
+    template["spec"]["nodeSelector"] = {"disk": "none-has-this"}
+    scene.create(_object("Deployment", template, replicas=1))
+    red = scene.judge()
+    assert red.word is Word.FAIL
+    assert red.observed.startswith("1 of 1 pod cannot be scheduled: 0/")
+    assert "; event of web-" in red.observed
+    assert "FailedScheduling" in red.observed
+
+
+def test_fault_40_a_quota_is_red_with_the_servers_words(scene: Scene) -> None:
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    path = f"/api/v1/namespaces/{scene.namespace}/resourcequotas"
+    scene.kube.send("POST", path, {"apiVersion": "v1", "kind": "ResourceQuota", **quota})
+    scene.create(_object("Deployment", _template(GOOD), replicas=1))
+    red = scene.judge()
+    assert red.word is Word.FAIL
+    assert red.observed.startswith("pods of this revision cannot be created: ")
+    assert "exceeded quota" in red.observed
+
+
+def test_fault_41_paused_is_unverified_although_kubectl_passes(scene: Scene) -> None:
+    scene.create(_object("Deployment", _template(GOOD), replicas=1))
+    assert scene.judge().word is Word.PASS
+    scene.kube.send(
+        "PATCH", scene.path("Deployment", "web"), {"spec": {"paused": True}}, "application/merge-patch+json"
+    )
+    assert scene.judge().word is Word.UNVERIFIED
+    assert scene.kubectl() == 0
 
 
 def test_fault_42_a_deleted_workload_is_red(scene: Scene) -> None:

@@ -36,9 +36,7 @@ class Bench:
         )
 
     def apply(self, image="pause:1", more=""):
-        done = self.kubectl(
-            "apply", "-f", "-", stdin=TEMPLATE.format(kind=self.kind, image=image, more=more)
-        )
+        done = self.kubectl("apply", "-f", "-", stdin=TEMPLATE.format(kind=self.kind, image=image, more=more))
         assert done.returncode == 0, done.stderr
 
     def item(self):

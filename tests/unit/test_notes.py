@@ -99,6 +99,15 @@ def test_a_crash_is_read_before_its_restart_and_once() -> None:
     ]
 
 
+def test_a_restart_while_we_watch_is_asked_about_although_the_pod_is_ready_again() -> None:
+    kube = FakeKube(log="panic\n")
+    notes = Notes(kube, "shop", FakeClock())  # type: ignore[arg-type]
+    before = container(restarts=5, ready=True, last=ended())
+    assert _look(kube, pod("web-a", before), notes=notes) == {}
+    after = container(restarts=6, ready=True, last=ended())
+    assert _look(kube, pod("web-a", after), notes=notes)["uid-web-a"].log == "panic\n"
+
+
 @pytest.mark.parametrize(
     "well",
     [
