@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import sys
 import tempfile
 import time
@@ -27,7 +28,7 @@ from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
 
 LIMIT_S = 2.0
-EACH = 10  # runs on one release: helm keeps so many revisions
+EACH = 5  # runs on one release
 
 
 def main() -> int:
@@ -37,12 +38,14 @@ def main() -> int:
     parser.add_argument("--stops", type=int, default=20)
     asked = parser.parse_args()
     tally, began = Tally(), time.perf_counter()
+    late: list[tuple[str, float]] = []
     binaries = find_binaries(progress=print)
     running = start_cluster(binaries)
     try:
         with tempfile.TemporaryDirectory() as name:
             os.environ["XDG_STATE_HOME"] = f"{name}/state"
             todo = ["kill"] * asked.kills + ["stop"] * asked.stops
+            random.Random(0).shuffle(todo)
             for first in range(0, len(todo), EACH):
                 place = Path(name, str(first))
                 place.mkdir()
@@ -51,26 +54,33 @@ def main() -> int:
                 for what in todo[first : first + EACH]:
                     getattr(killer, what)()
                 incident.close()
+                late = save(tally, time.perf_counter() - began)
                 print(f"{first + EACH} of {len(todo)}: {tally.moments}, wrong: {tally.wrong}", flush=True)
     finally:
         running.close()
+    return int(bool(tally.wrong or late))
+
+
+def save(tally: Tally, seconds: float) -> list[tuple[str, float]]:
+    """Write what is known so far; returns the reports that came too late."""
     late = [(moment, took_s) for moment, took_s in tally.report_s if took_s > LIMIT_S]
     result = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "load_1_min": round(os.getloadavg()[0], 1),
         "kills": tally.kills,
         "moments": tally.moments,
         "helm_made_a_revision": tally.helm_made_a_revision,
         "wrong": tally.wrong,
+        "sigterms": len(tally.report_s),
         "sigterm_report_most_s": max((took_s for _, took_s in tally.report_s), default=None),
         "sigterm_report_s": tally.report_s,
         "late": late,
-        "seconds": round(time.perf_counter() - began),
+        "seconds": round(seconds),
     }
     out = Path(__file__).parent / "results" / "kills.json"
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=2))
-    return int(bool(tally.wrong or late))
+    return late
 
 
 if __name__ == "__main__":

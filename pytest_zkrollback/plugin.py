@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,10 +66,22 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
             session = Session(config, redactor)
             config.stash[_SESSION] = session
             config.pluginmanager.register(session, "zkrollback-session")
+            _guard_tee(config, redactor.text)
             return (yield)
         except pytest.UsageError as error:  # it quotes what was typed
             raise pytest.UsageError(redactor.text(str(error))) from None
     return (yield)
+
+
+def _guard_tee(config: pytest.Config, clean: Callable[[str], str]) -> None:
+    """``--capture=tee-sys`` took the streams before we came: what it hands on passes the redactor, too."""
+    from .terminal_stream import guarded
+
+    capturing = getattr(config.pluginmanager.getplugin("capturemanager"), "_global_capturing", None)
+    for name, descriptor in (("out", 1), ("err", 2)):
+        tee = getattr(getattr(capturing, name, None), "tmpfile", None)
+        if tee is not None and hasattr(tee, "_other"):
+            tee._other = guarded(tee._other, descriptor, clean)  # noqa: SLF001 - pytest has no public way
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

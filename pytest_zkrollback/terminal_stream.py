@@ -50,8 +50,12 @@ def guard_streams(clean: Callable[[str], str]) -> None:
     Called before pytest's reporter is made, and again whenever pytest's capture has put its own streams back.
     """
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        stream = getattr(sys, name)
-        if not isinstance(stream, _Guarded):
-            stream = _Guarded(stream if stream is not None else io.StringIO(), descriptor)
-            setattr(sys, name, cast("TextIO", stream))
-        stream.clean = clean
+        setattr(sys, name, guarded(getattr(sys, name), descriptor, clean))
+
+
+def guarded(stream: TextIO | None, descriptor: int, clean: Callable[[str], str]) -> TextIO:
+    """``stream`` (None: nobody listens) with a guard, one at most."""
+    if not isinstance(stream, _Guarded):
+        stream = cast("TextIO", _Guarded(stream if stream is not None else io.StringIO(), descriptor))
+    cast("_Guarded", stream).clean = clean
+    return stream

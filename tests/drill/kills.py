@@ -50,7 +50,7 @@ class Killer:
         process, before, seen, known = self._start()
         self._wait_for_a_moment(process)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
         own = self._own(known)
         self._let_helm_end(own)
         made = self.revisions_made(seen)

@@ -189,9 +189,10 @@ def test_fault_49_known_secrets_in_twelve_places_are_in_no_output(incident, heal
         "--junitxml=out/junit.xml",
     ]
     result = incident.run(*args, **env)
+    assert result.record is not None, result.output
+    assert result.record["helm"]["ran"], result.output
     found = {"piped": result.output, "pty": on_a_pty(incident, f"--rollback-next-steps={PLANTED}", **env)}
     found |= outputs(incident, state)
-    assert result.record["helm"]["ran"], result.output
     assert {
         "slack",
         "lock",
