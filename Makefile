@@ -64,6 +64,7 @@ other-pythons: $(READY) ## unit and plugin tests on every other Python >= 3.11 f
 campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/plugin_load.py
 	$(BIN)/python benchmarks/exec_time.py
+	$(BIN)/python benchmarks/verification.py
 	$(BIN)/python benchmarks/sequences.py
 	$(BIN)/python tests/differential/replay.py
 	$(BIN)/python benchmarks/forecast.py

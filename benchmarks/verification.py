@@ -4,8 +4,8 @@
 
 Scenarios: healthy, smoke, far (50 ms of latency added), crowded (500 pods, 10,000 events, 10 release records
 of about 1 MB), crash-loop, bad-image, failing-readiness, half-open. Each starts a cluster of its own, and its
-results are merged into benchmarks/results/verification.json, so that they may be measured one by one. Exit 1
-if a limit is missed.
+results are merged into benchmarks/results/verification.json and README's table, so that they may be measured
+one by one. Exit 1 if a limit is missed.
 
 What is counted from what:
   first verdict   from the moment at which the API server answered the status that made the last pod Ready
@@ -42,6 +42,7 @@ sys.path.insert(0, str(ROOT / "tests" / "drill"))
 from crowd import make_crowd, make_records  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
 from incident import SCRIPTS, Incident  # noqa: E402
+from readme_table import REQUESTS, in_readme, render_table  # noqa: E402
 
 from pytest_zkrollback.clients.clock import SystemClock  # noqa: E402
 from pytest_zkrollback.clients.kube import connect  # noqa: E402
@@ -50,12 +51,12 @@ from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
 from pytest_zkrollback.engine.watch import ClusterWatch  # noqa: E402
 
 OUT = Path(__file__).parent / "results" / "verification.json"
+README = ROOT / "README.md"
 RUNBOOK = Path(__file__).with_name("runbook.sh")
 ROUND_TRIP_S = 0.05
 FIRST_VERDICT_S = 0.5
 BESIDE_SLOWEST_S = 0.3
 TIMES_SOONER = 100
-REQUESTS = 20
 RESPONSE_BYTES = 1_000_000
 HALF_OPEN_S = 10.0
 PEAK_RSS_BYTES = 100_000_000
@@ -430,38 +431,6 @@ def judged(name: str, found: dict) -> dict:
     return result
 
 
-ROWS = {
-    "healthy": "good release, smoke test left out",
-    "smoke": "good release, beside its slowest item",
-    "far": "good release, 50 ms away",
-    "crowded": "500 pods, 10,000 events, 10 records of 1 MB",
-    "crash-loop": "crash loop",
-    "bad-image": "image that does not exist",
-    "failing-readiness": "probe that never passes",
-    "half-open": "half-open sockets: heard again (slowest)",
-}
-
-
-def render_table(result: dict) -> str:
-    """The README's table: what was measured, the limit, and what the runbook's commands took."""
-    lines = ["| situation | first verdict | limit | the runbook's commands |", "|---|---|---|---|"]
-    for name, title in ROWS.items():
-        figures = result["scenarios"].get(name, {}).get("figures", {})
-        key = next((key for key in figures if key.endswith("_s") and key != "runbook_s"), None)
-        if key is None:
-            continue
-        limit, theirs = figures[key]["limit"], figures.get("runbook_s", {}).get("value")
-        lines.append(
-            f"| {title} | {_shown(figures[key]['value'])}{'' if figures[key]['holds'] else ' (missed)'} "
-            f"| {_shown(limit)} | {_shown(theirs)} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
-
-
 def machine() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())
@@ -490,6 +459,7 @@ def main() -> int:
             **found,
         }
         OUT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        README.write_text(in_readme(README.read_text(), render_table(result)), encoding="utf-8")
         print(name, json.dumps(figures), flush=True)
         missed += [f"{name}: {key}" for key, figure in figures.items() if not figure["holds"]]
     print("all limits hold" if not missed else f"MISSED: {', '.join(missed)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from .checklist.events import EventsCheck
 from .compose import EQUIVALENCE, build_checks, release_reader
 from .domain.errors import ZkRollbackError
 from .domain.ports import Stage
@@ -35,6 +36,8 @@ def run_verify(
             scribe.item(check.id, verdict=Word.WAIVED, observed=text, finished_at=now)
         elif check.id in scene.selected or check.id.startswith(ROLLOUT_PREFIX):
             wanted.append(check)  # a rollout is needed even if left out: others wait until it has settled
+            if isinstance(check, EventsCheck):
+                check.begin()
 
     def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
         if item_id not in scene.selected:

@@ -1,23 +1,28 @@
-"""Reads the namespace's events: all of them once, page by page, and afterwards only those that warn.
+"""Reads the namespace's events: all of them page by page; where they are many, then only those that warn.
 
-Ten thousand events are twenty pages: of each only what is shown or judged is kept.
+Ten thousand events are twenty pages, read while the rollouts still go on; of each only what is shown or
+judged is kept.
 """
 
 from __future__ import annotations
 
 import http.client
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..domain.errors import BadAnswer
+from ..domain.errors import BadAnswer, ClusterError, ZkRollbackError
 from ..domain.observation import JsonObject
 from ..domain.ports import Kube
+from ..release.parallel import fetch_each
 from .event_groups import by_time, is_warning, last_seen
 
 SHOWN_LAST = 20  # the runbook's tail -20
 _ALL_TIMEOUT_S = 20.0
 _NEWS_TIMEOUT_S = 5.0
+_MANY = 500  # more than one page
 # What is_warning() says, as the API server can filter it.
 _SELECTORS = ("type!=Normal", "type=Normal,reason=BackOff")
 
@@ -32,7 +37,7 @@ class EventsRead:
 
 
 class EventLog:
-    """The events of one namespace. For one thread."""
+    """The events of one namespace."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         """Nothing is asked yet."""
@@ -40,15 +45,27 @@ class EventLog:
         self._path = f"/api/v1/namespaces/{namespace}/events"
         self._last: dict[str, JsonObject] = {}
         self._total = 0
+        self._lock = threading.Lock()
+
+    def begin(self, since: datetime) -> None:
+        """Read them all beforehand, in a thread: if they are many, the first :meth:`read` is a short one."""
+
+        def work() -> None:
+            with suppress(ClusterError):  # then it is for the first reading, which says so
+                self.read(since)
+
+        threading.Thread(target=work, name="zkrollback-events", daemon=True).start()
 
     def read(self, since: datetime) -> EventsRead:
-        """What is there now; of the second reading on, ``last`` grows by warnings alone. Raises ClusterError.
+        """What is there now; where there are many, ``last`` grows by warnings alone. Raises ClusterError.
 
         API times are often whole seconds, so ``since`` is taken as one.
         """
         start = since.replace(microsecond=0)
-        found = self._all(start) if not self._total else self._news(start)
-        return EventsRead(tuple(by_time(found.values())), tuple(by_time(self._last.values())), self._total)
+        with self._lock:
+            found = self._news(start) if self._total > _MANY else self._all(start)
+            last = tuple(by_time(self._last.values()))
+            return EventsRead(tuple(by_time(found.values())), last, self._total)
 
     def _all(self, start: datetime) -> dict[str, JsonObject]:
         for begun_again in (False, True):
@@ -71,12 +88,16 @@ class EventLog:
 
     def _news(self, start: datetime) -> dict[str, JsonObject]:
         found: dict[str, JsonObject] = {}
-        for selector in _SELECTORS:
-            query = {"fieldSelector": selector}
-            for page in self._kube.pages(self._path, query, timeout_s=_NEWS_TIMEOUT_S):
-                found |= {_key(event): event for event in page if _counts(event, start)}
+        for answer in fetch_each(self._selected, _SELECTORS):
+            if isinstance(answer, ZkRollbackError):
+                raise answer
+            found |= {_key(event): event for event in answer if _counts(event, start)}
         self._keep_last(found.values())
         return found
+
+    def _selected(self, selector: str) -> list[JsonObject]:
+        pages = self._kube.pages(self._path, {"fieldSelector": selector}, timeout_s=_NEWS_TIMEOUT_S)
+        return [event for page in pages for event in page]
 
     def _keep_last(self, events: Iterable[JsonObject]) -> None:
         known = {**self._last, **{_key(event): event for event in events}}

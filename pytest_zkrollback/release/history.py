@@ -27,6 +27,8 @@ from .manifest import manifest_images, parse_manifest
 from .parallel import fetch_each
 
 NEWEST = 30
+# A record may have a megabyte, and some ten on its way to a manifest.
+_AT_ONCE = 4
 _UNPACKED_LIMIT_BYTES = 64 << 20
 _GZIP = zlib.MAX_WBITS | 16
 _GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -150,7 +152,7 @@ def fetch_history(
 
     releases: list[Release] = []
     unreadable: dict[int, str] = {}
-    for number, result in zip(wanted, fetch_each(fetch, wanted), strict=True):
+    for number, result in zip(wanted, fetch_each(fetch, wanted, _AT_ONCE), strict=True):
         if isinstance(result, Release):
             releases.append(result)
         elif isinstance(result, HelmProblem):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pytest_zkrollback.checklist.event_groups import by_time, last_seen
 from pytest_zkrollback.checklist.event_log import EventLog
 from pytest_zkrollback.checklist.events import FAILURES, EventsCheck, EventsSeen, events_seen, judge_events
 from pytest_zkrollback.domain.environment import Environment, Events
-from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound
+from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound, Unreachable
 from pytest_zkrollback.domain.observation import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
 
@@ -387,7 +388,7 @@ def test_reads_events_once_where_all_is_well() -> None:
     assert kube.asked == [ALL]
 
 
-def test_looks_again_while_a_pod_is_still_settling_and_asks_for_warnings_alone() -> None:
+def test_looks_again_while_a_pod_is_still_settling() -> None:
     pods = [(pod(),), (pod(ready=True),)]
     kube = FakeKube(events=(event(), event("Pulled", type_="Normal")))
     one = check(
@@ -398,7 +399,31 @@ def test_looks_again_while_a_pod_is_still_settling_and_asks_for_warnings_alone()
     seen_ = one.observe()
     assert judged(one, Sample(SINCE, seen_)).word is Word.PASS
     assert (len(seen_.last), seen_.total) == (2, 2)
-    assert kube.asked == [ALL, f"{ALL} type!=Normal", f"{ALL} type=Normal,reason=BackOff"]
+    assert kube.asked == [ALL, ALL]
+
+
+WARNINGS = [f"{ALL} type!=Normal", f"{ALL} type=Normal,reason=BackOff"]
+
+
+def test_fault_51_many_events_are_read_once_beforehand_and_then_warnings_alone() -> None:
+    many = [event("Pulled", type_="Normal", name=f"web-{number}") for number in range(600)]
+    kube = FakeKube(events=(*many, event()))
+    log = EventLog(kube, "ns")  # type: ignore[arg-type]
+    log.begin(SINCE)
+    while not kube.asked:
+        time.sleep(0.001)
+    read = log.read(SINCE)  # waits for what was begun
+    assert (len(read.warnings), read.total) == (1, 601)
+    assert (kube.asked[0], sorted(kube.asked[1:])) == (ALL, WARNINGS)
+
+
+def test_what_could_not_be_read_beforehand_is_read_in_its_time() -> None:
+    kube = FakeKube(events=[Unreachable("away"), (event(),)])
+    log = EventLog(kube, "ns")  # type: ignore[arg-type]
+    log.begin(SINCE)
+    while not kube.asked:
+        time.sleep(0.001)
+    assert len(log.read(SINCE).warnings) == 1
 
 
 def test_an_objects_state_comes_from_the_shared_snapshot() -> None:

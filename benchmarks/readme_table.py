@@ -1,0 +1,55 @@
+"""README's table of what benchmarks/verification.py measured. Pure."""
+
+from __future__ import annotations
+
+REQUESTS = 20
+BEGIN, END = "<!-- benchmarks/verification.py -->", "<!-- end -->"
+ROWS = {
+    "healthy": "good release, smoke test left out",
+    "smoke": "good release, beside its slowest item",
+    "far": "good release, 50 ms away",
+    "crowded": "500 pods, 10,000 events, 10 records of 1 MB",
+    "crash-loop": "crash loop",
+    "bad-image": "image that does not exist",
+    "failing-readiness": "probe that never passes",
+    "half-open": "half-open sockets: heard again (slowest)",
+}
+
+
+def render_table(result: dict) -> str:
+    """The README's part: what was measured, the limit, and what the runbook's commands took."""
+    lines = ["| situation | ours | limit | the runbook's commands |", "|---|---|---|---|"]
+    scenarios = {name: result["scenarios"][name] for name in ROWS if name in result["scenarios"]}
+    for name, found in scenarios.items():
+        figures = found["figures"]
+        key = next(key for key in figures if key.endswith("_s") and key != "runbook_s")
+        theirs = figures.get("runbook_s", {}).get("value")
+        lines.append(
+            f"| {ROWS[name]} | {_shown(figures[key]['value'])}{'' if figures[key]['holds'] else ' (missed)'} "
+            f"| {_shown(figures[key]['limit'])} | {_shown(theirs)} |"
+        )
+    lines.append("")
+    for name, found in scenarios.items():
+        if counted := found.get("verify_only"):
+            others = ", ".join(
+                f"{n} {what}" for what, n in sorted(counted["of_them"].items()) if what != "other"
+            )
+            memory = found["figures"]["peak_rss_bytes"]["value"]
+            lines.append(
+                f"- {ROWS[name]}: {counted['requests_counted']} requests (limit {REQUESTS}), and {others}; "
+                f"largest answer {counted['largest_response_bytes'] / 1000:.0f} kB (limit 1,000); "
+                f"peak memory {memory / 1e6:.0f} MB (limit 100)"
+            )
+    machines = sorted({found["machine"].partition(", load")[0] for found in scenarios.values()})
+    return "\n".join([*lines, "", f"Medians, on {'; '.join(machines)}.", ""])
+
+
+def in_readme(text: str, table: str) -> str:
+    """The README with the table between its two marks."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}\n{table}{end}{after}"
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
