@@ -47,7 +47,8 @@ def incident(
 @pytest.fixture(scope="module")
 def proxy(incident: Incident) -> Iterator[FaultProxy]:
     with FaultProxy(incident.cluster) as proxy:
-        incident.configure(kubeconfig=str(proxy.kubeconfig(incident.folder)))
+        # What is slow on a busy machine is not what these tests are about.
+        incident.configure(kubeconfig=str(proxy.kubeconfig(incident.folder)), preflight_budget_s=60)
         yield proxy
 
 
