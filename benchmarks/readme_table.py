@@ -20,6 +20,8 @@ def render_table(result: dict) -> str:
     """The README's part: what was measured, the limit, and what the runbook's commands took."""
     lines = ["| situation | ours | limit | the runbook's commands |", "|---|---|---|---|"]
     scenarios = {name: result["scenarios"][name] for name in ROWS if name in result["scenarios"]}
+    if not scenarios:
+        return "Not measured yet.\n"
     for name, found in scenarios.items():
         figures = found["figures"]
         key = next(key for key in figures if key.endswith("_s") and key != "runbook_s")
