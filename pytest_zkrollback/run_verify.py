@@ -7,6 +7,7 @@ from datetime import datetime
 from .checklist.events import EventsCheck
 from .compose import EQUIVALENCE, build_checks, release_reader
 from .domain.errors import ZkRollbackError
+from .domain.model import TimelineEntry
 from .domain.ports import Stage
 from .domain.verdict import Judgement, Verdict, Word
 from .engine.schedule import ROLLOUT_PREFIX, Schedule
@@ -44,15 +45,16 @@ def run_verify(
             return
         scribe.samples(picture.samples.points())
         if isinstance(judgement, Verdict):
+            at = finished_at or scene.clock.now()
             scribe.item(
                 item_id,
+                said=TimelineEntry(at=at, event=f"{item_id}: {judgement.word}", source="zkrollback"),
                 verdict=judgement.word,
                 observed=judgement.observed,
                 evidence=judgement.evidence,
                 started_at=started_at,
                 finished_at=finished_at,
             )
-            scribe.event(f"{item_id}: {judgement.word}", "zkrollback", finished_at)
         else:
             scribe.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
         scene.display.changed()

@@ -37,6 +37,7 @@ class Redactor:
         self._plain = frozenset(plain)
         self._known = Known()
         self._cache: dict[str, tuple[str, int]] = {}
+        self._last: tuple[Record, Record] | None = None
         self._count = 0
         pairs = secrets.items() if isinstance(secrets, Mapping) else (("", value) for value in secrets)
         for name, value in pairs:
@@ -59,13 +60,13 @@ class Redactor:
                 if is_findable(part) and not self._is_spared(part):
                     for form in encodings_of(part):
                         self._known.add(form, mark)
-            self._cache = {}
+            self._cache, self._last = {}, None
 
     def spare(self, plain: Iterable[str]) -> None:
         """Never blank these words either, from now on: names that the report has to say."""
         with self._lock:
             self._plain |= frozenset(plain)
-            self._cache = {}
+            self._cache, self._last = {}, None
 
     def text(self, text: str) -> str:
         """``text`` without secrets."""
@@ -99,10 +100,21 @@ class Redactor:
         return self.text(str(value))
 
     def record(self, record: Record) -> Record:
-        """``record`` without secrets, encodable in UTF-8, with ``redactions`` counted."""
+        """``record`` without secrets, encodable in UTF-8, with ``redactions`` counted.
+
+        The file and the display want the same one at every change: it is cleaned once.
+        """
+        last = self._last
+        if last is not None and last[0] is record:
+            return last[1]
+        before = self._cache  # replaced when a secret is added
         clean = self.value(_bounded(record.model_dump(by_alias=True, warnings=False)))
         clean["redactions"] = _marks(clean)
-        return Record.model_validate(clean)
+        result = Record.model_validate(clean)
+        with self._lock:
+            if self._cache is before:
+                self._last = (record, result)
+        return result
 
     def _is_spared(self, part: str) -> bool:
         return any(part in word for word in self._plain)

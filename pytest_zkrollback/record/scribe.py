@@ -32,15 +32,19 @@ class Scribe:
             self._record = self._record.model_copy(update=changes)
             self._write(self._record)
 
-    def item(self, item_id: str, **changes: Any) -> None:
-        """Replace fields of one item and write. An unknown id is a bug (KeyError)."""
+    def item(self, item_id: str, *, said: TimelineEntry | None = None, **changes: Any) -> None:
+        """Replace fields of one item, add ``said`` to the timeline, and write, all at once.
+
+        An unknown id is a bug (KeyError).
+        """
         with self._lock:
             items = list(self._record.items)
             index = next((i for i, item in enumerate(items) if item.id == item_id), None)
             if index is None:
                 raise KeyError(item_id)
             items[index] = items[index].model_copy(update=changes)
-            self._record = self._record.model_copy(update={"items": tuple(items)})
+            timeline = self._record.timeline if said is None else (*self._record.timeline, said)
+            self._record = self._record.model_copy(update={"items": tuple(items), "timeline": timeline})
             self._write(self._record)
 
     def find(self, item_id: str) -> Item:
