@@ -28,6 +28,8 @@ class Killed(BaseException):
 
 
 class Clock:
+    offset_s = 0.0
+
     def __init__(self):
         self.at = START
         self.tick = lambda: None
