@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_zkrollback import hookspecs
 from pytest_zkrollback.config import load_environment
 from pytest_zkrollback.domain.errors import MigrationProblem, UsageProblem
 from pytest_zkrollback.domain.migration import RevisionContent, Span
-from pytest_zkrollback.migrations.own import ask_own, parse_own_sources
+from pytest_zkrollback.migrations.own import HOOK, ask_own, parse_own_sources
 from pytest_zkrollback.migrations.tools import TOOLS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrations.md").read_text()
@@ -72,3 +73,8 @@ def test_whatever_a_sources_code_does_is_not_known(ask, said):
     with pytest.raises(MigrationProblem) as caught:
         ask_own(ask, Span(revision(5), ()))
     assert str(caught.value).startswith(said)
+
+
+def test_the_hook_is_one_of_the_plugins():
+    assert hasattr(hookspecs, HOOK)
+    assert f"def {HOOK}(environment)" in PAGE
