@@ -204,9 +204,9 @@ def incident_with(story: str = "crash-loop") -> Iterator[Incident]:
         running.close()
 
 
-def roll_back(incident: Incident, revision: int) -> float:
-    """The real helm by hand; returns when it ended. Ten revisions are kept, as helm does by default."""
-    incident.helm("rollback", "zkprova", str(revision), "--history-max", "10")
+def roll_back(incident: Incident, revision: int, keep: int = 10) -> float:
+    """The real helm by hand; returns when it ended. Ten revisions are kept, as by default; 0: all."""
+    incident.helm("rollback", "zkprova", str(revision), "--history-max", str(keep))
     return time.time()
 
 
@@ -332,7 +332,7 @@ def bad(story: str, runs: int) -> dict:
         good, worse = 5, incident.head()
         rows = []
         for number in range(runs + 1):
-            roll_back(incident, good)
+            roll_back(incident, good, keep=0)
             time.sleep(3)
             good = incident.head()
             if number == runs:
@@ -346,7 +346,7 @@ def bad(story: str, runs: int) -> dict:
             rows.append(_red_row(name, red, exit_at, audit) | {"peak_rss_bytes": ours.peak_rss_bytes})
             print(json.dumps(rows[-1]), flush=True)
         audit = Audit(incident)
-        exit_at = roll_back(incident, worse)
+        exit_at = roll_back(incident, worse, keep=0)
         steps = run_theirs(incident, incident.cluster.kubeconfig)
         name, red = next(((name, end) for name, code, _, end in steps if code), ("(never red)", steps[-1][3]))
         return {"runs": rows, "runbook": [_red_row(name, red, exit_at, audit)]}
