@@ -14,13 +14,12 @@ from datetime import datetime, timedelta
 
 from ..domain.observation import JsonObject, Note
 from .rollout_status import condition
+from .told import is_scaling_up, mount_failure
 from .workload import Workload, is_ready, parse_time, uid
 
 CRASH_LOOP_RESTARTS = 2
 UNSCHEDULABLE_S = 15.0
 REPLICA_FAILURE_S = 5.0
-# So long a Secret or ConfigMap that a volume needs may come later than its pod.
-MOUNT_S = 15.0
 # A pod from before the rollback may still show what the rollback has just mended (a ConfigMap brought
 # back); the kubelet looks again within this time.
 OLD_POD_GRACE_S = 20.0
@@ -46,10 +45,6 @@ _HICCUP = re.compile(
 )
 # The kubelet has not got the object yet: it has just been created, or the node was just told of the pod.
 _CACHE_SYNC = re.compile(r"failed to sync|timed out|no relationship found|deadline exceeded", re.IGNORECASE)
-
-
-_NO_OBJECT = re.compile(r"(secret|configmap) \"[^\"]+\" not found|references non-existent", re.IGNORECASE)
-_SCALING = ("TriggeredScaleUp", "Nominated")
 
 
 @dataclass(frozen=True)
@@ -260,36 +255,16 @@ def _container(
     return None
 
 
-def is_scaling_up(note: Note) -> bool:
-    """Whether an autoscaler has answered a pod that cannot be scheduled, as the newest word of one.
-
-    Sources: cluster-autoscaler's TriggeredScaleUp and NotTriggerScaleUp, Karpenter's Nominated.
-    """
-    words = [str(event.get("reason")) for event in note.events]
-    said = [word for word in words if word in _SCALING or word == "NotTriggerScaleUp"]
-    return bool(said) and said[-1] in _SCALING
-
-
-def _mount_failure(pod: JsonObject, at: Circumstances) -> str:
-    """The newest event on a volume that cannot be mounted; empty if the pod has none."""
-    events = at.notes.get(uid(pod), Note()).events
-    failures = [event for event in events if event.get("reason") in ("FailedMount", "FailedAttachVolume")]
-    return str(failures[-1].get("message", "")) if failures else ""
-
-
 def _unready(pod: JsonObject, at: Circumstances) -> list[Finding]:
     """What an unready pod without any trouble of its own is waiting for."""
-    mount = _mount_failure(pod, at)
+    mount, certain = mount_failure(pod, at.notes.get(uid(pod), Note()), at.since)
     for status in _statuses(pod):
         state = status.get("state") or {}
         waiting = state.get("waiting") or {}
         name = str(status.get("name", ""))
         if mount and waiting.get("reason") in ("ContainerCreating", "PodInitializing"):
-            stood_s = at.stood_s(parse_time(pod["metadata"].get("creationTimestamp")))
-            # What is not there is certain; a disk that is still attached elsewhere comes in the end.
-            red = stood_s > MOUNT_S and bool(_NO_OBJECT.search(mount))
             detail = _short(mount)
-            return [Finding("cannot mount its volumes", detail, container=name, pod=_name(pod), red=red)]
+            return [Finding("cannot mount its volumes", detail, container=name, pod=_name(pod), red=certain)]
         if waiting.get("reason") == "ContainerCreating":
             return [Finding(problem="is being created", container=name, pod=_name(pod))]
         if state.get("running") and status.get("ready") is False:

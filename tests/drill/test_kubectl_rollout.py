@@ -18,6 +18,7 @@ spec:
     metadata: {{labels: {{app: web}}}}
     spec: {{containers: [{{name: app, image: "{image}"}}]}}
 """
+KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 MISSING = "zkprova/backend:no-such-tag"
 
 
@@ -36,7 +37,9 @@ class Bench:
         )
 
     def apply(self, image="pause:1", more=""):
-        done = self.kubectl("apply", "-f", "-", stdin=TEMPLATE.format(kind=self.kind, image=image, more=more))
+        done = self.kubectl(
+            "apply", "-f", "-", stdin=TEMPLATE.format(kind=KINDS[self.kind], image=image, more=more)
+        )
         assert done.returncode == 0, done.stderr
 
     def item(self):
@@ -60,7 +63,7 @@ class Bench:
         raise AssertionError("the object never stood still")
 
 
-@pytest.mark.parametrize("kind", ["deployment", "statefulset", "daemonset"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_kubectl_says_the_same_of_real_objects(cluster, namespace, kind):
     bench = Bench(cluster, namespace, kind)
     replicas = "" if kind == "daemonset" else "replicas: 2"

@@ -184,20 +184,21 @@ def test_fault_39_a_scale_up_under_way_is_waited_for(reasons: list[str], red: bo
 
 
 @pytest.mark.parametrize(
-    ("message", "now_s", "red"),
+    ("message", "seen_s", "red"),
     [
         ('MountVolume.SetUp failed for volume "tls" : secret "web-tls" not found', 30, True),
         ('MountVolume.SetUp failed for volume "conf" : configmap "web" not found', 30, True),
-        ('MountVolume.SetUp failed for volume "tls" : secret "web-tls" not found', 10, False),
+        ('MountVolume.SetUp failed for volume "tls" : secret "web-tls" not found', 15, False),
         ("MountVolume.SetUp failed: failed to sync secret cache: timed out", 30, False),
         ("Multi-Attach error for volume: already used by pod(s) web-old", 30, False),
     ],
 )
 def test_a_volume_whose_secret_is_missing_is_red_and_a_late_disk_is_waited_for(
-    message: str, now_s: float, red: bool
+    message: str, seen_s: float, red: bool
 ) -> None:
     creating = pod("web-a", container(waiting("ContainerCreating")), created_s=1)
-    judgement = _judge(_noted(creating, pod("web-b"), a=Note(events=(event("FailedMount", message),))), now_s)
+    note = Note(events=(event("FailedMount", message, seen_s),))
+    judgement = _judge(_noted(creating, pod("web-b"), a=note), 40)
     assert isinstance(judgement, Pending) is not red
     assert "container app of 1 of 2 pods cannot mount its volumes: " in judgement.observed
     assert message in judgement.observed

@@ -1,0 +1,43 @@
+"""What only events tell of a pod that waits: a node is being added, a volume cannot be mounted. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+from ..domain.observation import JsonObject, Note
+from .event_groups import last_seen
+from .workload import parse_time
+
+# A Secret or ConfigMap that a volume needs may come later than its pod. The kubelet tries again after ever
+# longer pauses: what it has not found so long after the pod was made is not there.
+MOUNT_S: Final = 15.0
+
+_NO_OBJECT = re.compile(r"(secret|configmap) \"[^\"]+\" not found|references non-existent", re.IGNORECASE)
+_SCALING = ("TriggeredScaleUp", "Nominated")
+
+
+def is_scaling_up(note: Note) -> bool:
+    """Whether an autoscaler has answered a pod that cannot be scheduled, as the newest word of one.
+
+    Sources: cluster-autoscaler's TriggeredScaleUp and NotTriggerScaleUp, Karpenter's Nominated.
+    """
+    words = [str(event.get("reason")) for event in note.events]
+    said = [word for word in words if word in _SCALING or word == "NotTriggerScaleUp"]
+    return bool(said) and said[-1] in _SCALING
+
+
+def mount_failure(pod: JsonObject, note: Note, since: datetime) -> tuple[str, bool]:
+    """What the newest event says of a volume that cannot be mounted, and whether it is certain to stay so.
+
+    What is not there is certain; a disk that is still attached elsewhere comes in the end.
+    """
+    reasons = ("FailedMount", "FailedAttachVolume")
+    failures = [event for event in note.events if event.get("reason") in reasons]
+    if not failures:
+        return "", False
+    message = str(failures[-1].get("message", ""))
+    made, seen = parse_time(pod["metadata"].get("creationTimestamp")), last_seen(failures[-1])
+    late = made is not None and seen is not None and seen - max(made, since) >= timedelta(seconds=MOUNT_S)
+    return message, late and bool(_NO_OBJECT.search(message))
