@@ -74,6 +74,7 @@ def _escaped(value: str) -> Iterator[str]:
             yield each
             yield json.dumps(each, ensure_ascii=False)[1:-1]  # JSON inside JSON
     yield repr(value)[1:-1]
+    yield value.replace("\\", r"\\").replace("'", r"\'")  # repr of something with both quotes
     for apostrophe in ("'\"'\"'", "'\\''", "''"):  # shlex, bash and YAML
         yield value.replace("'", apostrophe)
 

@@ -107,7 +107,7 @@ def plant(incident, url):
         "type": "Warning",
         "reason": "FailedMount",
         "message": f"MountVolume failed: {PLANTED}",
-        "lastTimestamp": (datetime.now(UTC) + timedelta(seconds=30)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTimestamp": (datetime.now(UTC) + timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     for name, text in (
         ("event.json", json.dumps(event)),

@@ -145,7 +145,7 @@ PEM = (
         PEM[40:-60],
         f"{PEM[:150]}\n[... 90 of 300 bytes left out ...]\n{PEM[-70:]}",
         quote(PEM),
-        repr(PEM),
+        repr([f'{PEM} "said"', "it's"]),
     ],
     ids=[
         "prefixed",
@@ -183,6 +183,11 @@ def test_fault_49_a_secret_that_was_cut_through_is_not_half_there(length: int) -
         left = redactor.text(text)
         assert secret[:length] not in left, text
         assert secret[-length:] not in left, text
+
+
+def test_fault_49_a_list_in_a_traceback_escapes_what_holds_both_quotes() -> None:
+    secret = "Zk7/qW3r'yU&1pL5mN8"
+    assert Redactor({"S": secret}).text(repr([f'a "{secret}"'])) == "['a \"[redacted S]\"']"
 
 
 def test_fault_49_colours_inside_a_secret_do_not_hide_it() -> None:
