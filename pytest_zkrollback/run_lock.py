@@ -69,7 +69,8 @@ def hold_on(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, taken_at: 
     try:
         lock.renew(scene.scribe.record.run_id)
     except LockHeld as error:
-        return judge_lock(LockHeld(f"lost while this process stood still for {stood_s:.0f} s: {error}"))
+        if error.run_id:  # else nobody holds it: what was done meanwhile shows in the head
+            return judge_lock(LockHeld(f"lost while this process stood still for {stood_s:.0f} s: {error}"))
     except ZkRollbackError as error:
         refusal = judge_lock(error)
         return None if _set_aside(scene, refusal) else refusal

@@ -28,9 +28,7 @@ T = TypeVar("T")
 _STORE_VERBS = ("list", "get", "create", "update")
 _AT_ONCE = 30
 # Verbs that no Role can allow by name; nor can it name helm's own Secrets, whose numbers go on.
-_UNNAMED = ("create", "list", "watch", "deletecollection")
-
-
+_UNNAMED = ("create", "list", "watch")
 # What a rollback cannot do without, and how long it is waited for with --rollback-break-glass.
 _NEEDED = ("history", "choice", "identity", "helm", "denied", "lock")
 PATIENCE_S = 30.0
