@@ -99,11 +99,10 @@ def _probed_in_vain(pods: Pods) -> bool:
 def _migrating(migration: str) -> Story:
     """The default story's bad revision, with a migration that ran before it."""
     moved = {"memory": "512Mi", "databasePath": _MOVED}
-    config = {**_EXPORT["config"], "SCHEMA_VERSION": "8"}
     bad = Revision(
         _BAD_TAG,
         "a7d20c4 move the data folder, migrate the orders",
-        {"backend": moved, "config": config, "migrate": True},
+        {"backend": moved, "migrate": True, **_EXPORT},
     )
     can = "can be undone" if migration == "reversible" else "cannot be undone: it drops a column"
     return Story(f"as crash-loop, after a migration of the database that {can}", bad, _restarting, migration)
