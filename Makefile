@@ -71,6 +71,11 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/slack_messages.py
 
+.PHONY: gallery
+gallery: $(READY) browser ## docs/gallery and the README's pictures again, from real drill runs (some minutes; needs tmux)
+	$(BIN)/python tools/gallery.py
+	$(BIN)/python tools/pictures.py
+
 .PHONY: lock
 lock: $(READY) ## lock the newest versions, with hashes and without a registry's name
 	$(BIN)/$(LOCK) --upgrade --group dev pyproject.toml --output-file requirements/dev.txt

@@ -27,7 +27,7 @@ from .record.terminal import render_last_lines
 from .relay import Relay
 from .rollback.guards import GUARD_IDS
 from .run import Run
-from .terminal_stream import guard_streams
+from .terminal_stream import guard_streams, write_last
 
 _BY_FUNCTION = {
     "test_preflight": "preflight",
@@ -240,7 +240,7 @@ class Session:
         bundle = self.run.store.write_bundle(record) if self.request.bundle else None
         hints = [*published, *self.run.hints, *([f"Bundle: {bundle}"] if bundle is not None else [])]
         lines = [*hints, *self.run.store.problems, render_last_lines(record, str(path))]
-        _write_last(session.config, "\n".join(lines))
+        write_last(session.config.pluginmanager.get_plugin("terminalreporter"), "\n".join(lines))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = _EXIT.get(str(record.outcome), 1)
         return result
@@ -333,16 +333,6 @@ def _escaped(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_escaped(entry) for entry in value]
     return html.escape(str(value))
-
-
-def _write_last(config: pytest.Config, text: str) -> None:
-    """The last lines on the terminal, whatever reporter is loaded."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.ensure_newline()
-        reporter.write_line(text)
-    else:
-        sys.stdout.write(text + "\n")
 
 
 def _command_line(config: pytest.Config) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any, TextIO, cast
+
+from .record.terminal import fitted
 
 
 class _Guarded:
@@ -59,3 +62,13 @@ def guarded(stream: TextIO | None, descriptor: int, clean: Callable[[str], str])
         stream = cast("TextIO", _Guarded(stream if stream is not None else io.StringIO(), descriptor))
     cast("_Guarded", stream).clean = clean
     return stream
+
+
+def write_last(reporter: Any, text: str) -> None:
+    """The last lines, by pytest's reporter if there is one; on a terminal sentences break between words."""
+    if reporter is None:
+        sys.stdout.write(text + "\n")
+        return
+    reporter.ensure_newline()
+    width = shutil.get_terminal_size().columns
+    reporter.write_line(fitted(text, width) if reporter.isatty() else text)

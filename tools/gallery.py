@@ -9,6 +9,7 @@ Only what names this machine (its home folder, host and temporary folder) is rep
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import shutil
@@ -41,7 +42,7 @@ TOLD = (
 KINDS = {
     "verified": ("verified", "a rollback after which every item passed"),
     "waived": ("verified-with-waivers", "the same with the smoke test left out, and why"),
-    "failed": ("failed", "back to a revision that crashes: found while the rollout still looks fine to helm"),
+    "failed": ("failed", "back to a revision that crashes, which helm does not see"),
     "unverified": ("unverified", "verify-only where the configuration has no URL and no webhook is set"),
     "refused": ("refused", "a pipeline's helm upgrade still hangs: helm did not run"),
     "interrupted": ("interrupted", "SIGTERM while the items were being judged"),
@@ -191,15 +192,33 @@ def run_all() -> None:
 
 
 def names_of_this_machine(folder: str) -> dict[str, str]:
-    repository = {str(ROOT): "~/pytest-zkrollback"}  # before the home folder, which may hold it
-    return {folder: "/tmp/drill", **repository, str(Path.home()): "~", socket.gethostname(): "workstation"}
+    repository = {str(ROOT): "/home/ada/pytest-zkrollback"}  # before the home folder, which may hold it
+    operator = f"{getpass.getuser()}@{socket.gethostname()}"
+    return {folder: "/tmp/drill", **repository, str(Path.home()): "/home/ada", operator: "ada@workstation"}
+
+
+INDEX = """# Gallery
+
+One record of each kind, from real runs on one kept drill: the page (open it in a browser), the JSON that it
+is rendered from, and the Markdown for a comment. Only what named the machine was replaced in them. Made by
+`tools/gallery.py` (`make gallery`), which writes this page, too.
+
+| record | what the run was | page | JSON | Markdown |
+|---|---|---|---|---|
+"""
 
 
 def render_all() -> None:
+    rows = [f"| {name} | {what} | {_links(name)} |" for name, (_, what) in KINDS.items()]
+    (GALLERY / "README.md").write_text(INDEX + "\n".join(rows) + "\n", encoding="utf-8")
     for name in KINDS:
         record = Record.model_validate_json((GALLERY / f"{name}.json").read_bytes())
         (GALLERY / f"{name}.html").write_text(render_page(record), encoding="utf-8")
         (GALLERY / f"{name}.md").write_text(render_markdown(record), encoding="utf-8")
+
+
+def _links(name: str) -> str:
+    return " | ".join(f"[{name}.{kind}]({name}.{kind})" for kind in ("html", "json", "md"))
 
 
 def main() -> None:

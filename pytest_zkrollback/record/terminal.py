@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from textwrap import wrap
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
@@ -61,6 +62,15 @@ def render_last_lines(record: Record, report_path: str) -> str:
         for lines in (_dossier(record), _not_well(record), _next(record), _verdict(record, report_path))
         if lines
     )
+
+
+def fitted(text: str, width: int) -> str:
+    """``text`` broken between words at ``width``; commands (indented lines) stay whole, to be pasted."""
+    lines = []
+    for line in text.splitlines():
+        whole = line.startswith("  ") or len(line) <= width
+        lines += [line] if whole else wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def _dossier(record: Record) -> list[str]:

@@ -38,6 +38,7 @@ from pytest_zkrollback.record.red import (
     wrong,
 )
 from pytest_zkrollback.record.terminal import (
+    fitted,
     phase,
     render_last_lines,
     render_live,
@@ -463,3 +464,11 @@ def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
 )
 def test_summaries(changes: dict[str, object], said: str) -> None:
     assert render_summary(verified(**changes)) == said
+
+
+def test_on_a_terminal_sentences_break_between_words_and_commands_stay_whole() -> None:
+    text = "Next:\n  helm rollback zkprova 6 --namespace zkprova\n\nChecked: 11 items: 11 PASS; not watched since."
+    assert fitted(text, 30) == (
+        "Next:\n  helm rollback zkprova 6 --namespace zkprova\n\n"
+        "Checked: 11 items: 11 PASS;\nnot watched since."
+    )
