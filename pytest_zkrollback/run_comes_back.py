@@ -24,7 +24,15 @@ _TICK_S = 0.1
 def find_what_comes_back(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
     """Write down what is known at once, and what can be asked as soon as it is answered; returns at once."""
     scene.scribe.update(comes_back=judge_comes_back(scene.scribe.record))
-    threading.Thread(target=_ask, args=(scene, history, watch), daemon=True, name="comes-back").start()
+    threading.Thread(target=_guarded, args=(scene, history, watch), daemon=True, name="comes-back").start()
+
+
+def _guarded(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
+    try:
+        _ask(scene, history, watch)
+    except Exception as error:  # noqa: BLE001 - no verdict depends on it, and what was known at once stands
+        text = f"what brings the bad version back was not found out: {type(error).__name__}: {error}"
+        scene.scribe.event(text, "zkrollback")
 
 
 def _ask(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:

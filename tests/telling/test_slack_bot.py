@@ -50,6 +50,15 @@ def test_start_verdict_and_change_are_one_thread_and_the_report_is_in_it(slack):
     assert TOKEN not in page
 
 
+def test_fault_62_a_name_with_shell_and_path_in_it_is_text_and_a_harmless_file_name(slack):
+    name = "../a;$(touch pwned)&`b`"
+    record = verified(environment=name, incident=name)
+    BotChannel(bot(slack)).tell(News(event=Event.VERDICT, record=record))
+    assert slack.files["F001"]["filename"] == ".._a_touch_pwned_b_-1a2b3c4d.html"
+    fields = [field["text"] for block in slack.messages()[0]["blocks"] for field in block.get("fields", ())]
+    assert f"Incident\n{name}" in fields
+
+
 def test_without_a_start_the_verdict_opens_the_thread(slack):
     BotChannel(bot(slack)).tell(News(event=Event.VERDICT, record=verified()))
     assert "thread_ts" not in slack.messages()[0]

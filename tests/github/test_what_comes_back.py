@@ -1,0 +1,97 @@
+"""What brings the bad version back, asked of a real git repository, of GitHub and of the watched workloads."""
+
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fake_github import TOKEN, FakeGitHub
+from github_operator import table
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+
+from example_records import revision, verified
+
+from pytest_zkrollback.clients.clock import SystemClock
+from pytest_zkrollback.clients.process import LocalProcesses
+from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.domain.errors import NotFound
+from pytest_zkrollback.domain.model import Plan
+from pytest_zkrollback.options import Request
+from pytest_zkrollback.record.scribe import Scribe
+from pytest_zkrollback.run_comes_back import find_what_comes_back
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture
+def github(tmp_path):
+    with FakeGitHub(tmp_path) as fake:
+        files = {"app.txt": "bad\n", ".github/workflows/deploy.yml": "name: Deploy\n"}
+        fake.bad = fake.repository.commit(files, "bad")
+        yield fake
+
+
+def no_such_object(path, **_):
+    raise NotFound("not found")
+
+
+def found(github, *, git=True, token=TOKEN, argo=True):
+    bad = revision(6, "superseded", 60, f"1.9.0-{github.bad[:7]}")
+    written = []
+    scribe = Scribe(verified(plan=Plan(bad=bad)), CLOCK, written.append)
+    env = Environment(
+        name="staging",
+        context="test",
+        workloads={"backend": "deployment/web"},
+        git={"checkout": str(github.repository.folder), "branch": "main"} if git else None,
+        github={**table(github.url), "token_env": "TOKEN"},
+    )
+    annotations = {"meta.helm.sh/release-name": "zkprova"}
+    annotations |= {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:default/web"} if argo else {}
+    web = {"kind": "Deployment", "metadata": {"name": "web", "annotations": annotations}}
+    scene = SimpleNamespace(
+        scribe=scribe,
+        env=env,
+        request=Request(environment="staging", target=5),
+        kube=SimpleNamespace(get=no_such_object),
+        clock=CLOCK,
+        processes=LocalProcesses(),
+        display=SimpleNamespace(status=lambda text: None),
+        variables={"TOKEN": token},
+    )
+    watch = SimpleNamespace(snapshot=lambda: SimpleNamespace(objects={"deployments": (web,)}))
+    release = SimpleNamespace(revision=bad, manifest="", manager="helm")
+    history = SimpleNamespace(head=release, get=lambda number: release)
+    find_what_comes_back(scene, history, watch)
+    deadline = time.monotonic() + 30
+    while len(written) < 2:
+        assert time.monotonic() < deadline, "nobody asked"
+        time.sleep(0.02)
+    assert written[-1].timeline == written[0].timeline, written[-1].timeline[-1]
+    return written[0].comes_back, written[1].comes_back
+
+
+def test_the_bad_commit_an_owner_and_a_queued_deploy(github):
+    github.held = {"staging"}
+    run = github.start_run("push", github.bad, "staging", "Deploy")
+    commit = github.bad[:7]
+    at_once, asked = found(github)
+    assert at_once == (
+        f"Commit {commit} of revision 6 is probably still on main: then the next merge ships it again. "
+        f"First: git revert {commit}",
+    )
+    by_merge, by_owner, by_queue = asked
+    assert by_merge == (
+        f"Commit {commit} of revision 6 is on main: the next merge ships it again. First: git revert {commit}"
+    )
+    assert by_owner.startswith("Argo CD Application argocd/shop puts back what its source says")
+    assert by_queue.startswith(f"A deploy of commit {commit} is ")
+    assert f"/actions/runs/{run.id}. First: cancel it" in by_queue
+
+
+def test_what_nobody_answers_leaves_what_was_known_at_once(github):
+    at_once, asked = found(github, git=False, token="", argo=False)
+    assert asked == at_once
+    assert github.requests == []
