@@ -18,6 +18,9 @@ from .release.history import ReleaseHistory
 from .run_picture import Picture
 from .scene import Scene
 
+_ANEW_S = 4.0  # as long as a list may take
+_TICK_S = 0.1
+
 
 def run_verify(
     scene: Scene, history: ReleaseHistory, watch: ClusterWatch, picture: Picture, since: datetime
@@ -73,6 +76,14 @@ def run_verify(
         scene.display.status(text)
         scene.display.changed()
 
+    def look_anew() -> None:
+        """A watch that died without a word may show what was there 15 s ago; the last look may not."""
+        watch.refresh()
+        until_s = scene.clock.monotonic_s() + _ANEW_S
+        while not scene.signals.count and scene.clock.monotonic_s() < until_s:
+            if watch.wait_first(_TICK_S):
+                return
+
     scene.display.status("verifying the checklist")
     schedule = Schedule(
         wanted,
@@ -85,6 +96,7 @@ def run_verify(
         soak_s=soak_s,
         is_green=is_green,
         on_provisional=begin_soak,
+        on_soaked=look_anew,
     )
     picture.hand_over()
     schedule.run(lambda: scene.signals.count > 0)

@@ -42,7 +42,8 @@ class Schedule:
     The first verdict: when every check that is not LAST has one. If all are green, and ``is_green()`` says
     that the run as a whole is, it is provisional where ``soak_s`` is above 0: ``on_provisional(moment)`` is
     called once, in the thread of :meth:`run`, and the LAST checks begin then, beside the soak. While it
-    lasts, every check with a ``soak_interval_s`` is looked at in that rhythm; the first red ends it.
+    lasts, every check with a ``soak_interval_s`` is looked at in that rhythm; the first red ends it, and
+    ``on_soaked()`` is called before the last look: the place to read anew what samples are taken from.
     Otherwise the LAST checks begin when every other verdict is final and has been told.
 
     A sample's ``at`` is when its observation *began*; one begun before judging does not count.
@@ -61,6 +62,7 @@ class Schedule:
         soak_s: float = 0.0,
         is_green: Callable[[], bool] = lambda: True,
         on_provisional: Callable[[datetime], None] | None = None,
+        on_soaked: Callable[[], None] | None = None,
     ) -> None:
         """Nothing is observed before :meth:`start` or :meth:`run`.
 
@@ -81,6 +83,7 @@ class Schedule:
         self._soak_s = soak_s
         self._is_green = is_green
         self._on_provisional = on_provisional
+        self._on_soaked = on_soaked
         self._provisional_at: datetime | None = None
         self._soak_ends_s = 0.0
         self._closing_from: datetime | None = None
@@ -167,6 +170,8 @@ class Schedule:
 
     def _begin_closing(self) -> None:
         """From here on a sample decides for good; it has to be taken from here on, too."""
+        if self._provisional_at is not None and self._on_soaked is not None:
+            self._on_soaked()
         with self._lock:
             self._closing_from = self._tick()
         for run in self._open_runs():

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -489,6 +490,17 @@ def test_what_is_green_is_looked_at_once_more_after_the_soak() -> None:
     assert last.last is not None
     assert last.last.at >= ended[0] + timedelta(seconds=SOAK_S * 0.9)
     assert last.provisional_at == ended[0]
+
+
+def test_fault_3_after_the_soak_nothing_decides_that_was_read_before_its_end() -> None:
+    """A half-open watch still shows what was there before the crash: it is read anew before the last look."""
+    picture = {"now": "as it was"}
+    rollout = _soaked("rollout-a", observing=lambda: picture["now"])
+    rollout.judging = lambda h: FAIL if h.last is not None and h.last.value == "crashed" else PASS
+    read = partial(picture.update, now="crashed")
+    assert _run(rollout, soak_s=SOAK_S, on_soaked=read) == {"rollout-a": FAIL}
+    picture["now"] = "as it was"
+    assert _run(rollout, on_soaked=read) == {"rollout-a": PASS}, "without a soak nothing is read again"
 
 
 def test_unread_once_in_the_soak_is_not_red_but_unread_at_its_end_is() -> None:
