@@ -161,8 +161,11 @@ class Telling:
             )
         except ZkRollbackError as problem:
             delivery = Delivery(to=channel.name, ok=False, answer=str(problem))
-        except Exception as error:  # noqa: BLE001 - somebody's own channel must not cost the other ones
+        except BaseException as error:  # noqa: BLE001 - pytest.fail() and sys.exit() must not end the thread
             text = f"{channel.name} failed: {type(error).__name__}: {error}"
+            delivery = Delivery(to=channel.name, ok=False, answer=text)
+        if delivery is not None and not isinstance(delivery, Delivery):
+            text = f"{channel.name} answered {repr(delivery)[:80]}, which is no Delivery"
             delivery = Delivery(to=channel.name, ok=False, answer=text)
         return self._stamped(delivery, news.event) if delivery is not None else None
 

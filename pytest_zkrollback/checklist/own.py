@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Final
 
 from ..domain.errors import ItemProblem, UsageProblem, ZkRollbackError
@@ -18,6 +20,7 @@ HOOK: Final = "pytest_zkrollback_items"
 _RESERVED: Final = ("preflight", "rollback", "release-equivalence")
 _RESERVED_PREFIX: Final = "rollout-"
 _LONGEST_S: Final = 3600.0
+_JUDGE_S: Final = 1.0
 
 
 def parse_own_items(answers: Iterable[object], taken: Collection[str]) -> tuple[OwnItem, ...]:
@@ -139,10 +142,20 @@ class OwnCheck:
 
     def judge(self, history: History, now: datetime) -> Judgement:
         """The item's judgement; no answer, WAIVED, or an exception is UNVERIFIED and says so."""
+        answer: SimpleQueue[object] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answer.put(self.item.judge(history, now))
+            except BaseException as error:  # noqa: BLE001 - see observe
+                answer.put(_unverified(f"its judge raised {type(error).__name__}: {error}"))
+
+        # The other items are judged in the same thread: one that hangs must not hold them up.
+        Thread(target=ask, name=f"zkrollback-judge-{self.id}", daemon=True).start()
         try:
-            judgement = self.item.judge(history, now)
-        except BaseException as error:  # noqa: BLE001 - see observe
-            return _unverified(f"its judge raised {type(error).__name__}: {error}")
+            judgement = answer.get(timeout=_JUDGE_S)
+        except Empty:
+            return _unverified(f"its judge gave no answer within {_JUDGE_S:g} s; it may do no IO")
         if isinstance(judgement, Pending):
             return Pending(observed=judgement.observed, seen=judgement.seen, evidence=_bounded(judgement))
         if not isinstance(judgement, Verdict):

@@ -134,6 +134,8 @@ def test_a_verdict_that_hangs_is_waited_for_in_vain_but_not_for_ever():
         (NotifyProblem("no answer", maybe_sent=True), False, "no answer"),
         (UsageProblem("the variable X is not set"), False, "the variable X is not set"),
         (ZeroDivisionError("division by zero"), False, "told failed: ZeroDivisionError: division by zero"),
+        (pytest.fail.Exception("boom"), False, "told failed: Failed: boom"),
+        (SystemExit(3), False, "told failed: SystemExit: 3"),
     ],
 )
 def test_fault_63_what_a_channel_raises_is_its_delivery_and_no_other_channels(answer, refused, said):
@@ -142,6 +144,13 @@ def test_fault_63_what_a_channel_raises_is_its_delivery_and_no_other_channels(an
         ("told", "verdict", False, refused, said),
         ("other", "verdict", True, False, "ok"),
     ]
+
+
+def test_what_is_no_delivery_is_not_called_told():
+    channel = SimpleNamespace(name="own", tell=lambda news: True)
+    telling, _ = telling_of(channel)
+    said = "own answered True, which is no Delivery"
+    assert facts(telling.tell(5)) == [("own", "verdict", False, False, said)]
 
 
 def test_an_event_that_is_none_for_a_channel_leaves_no_delivery():

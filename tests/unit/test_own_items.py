@@ -1,5 +1,6 @@
 """Items of a repository's own: what the hook may give, and what its code can cost."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -132,6 +133,16 @@ def test_a_judge_that_raises_is_unverified():
     assert check.judge(seen(1), NOW) == Verdict(
         word=Word.UNVERIFIED, observed="its judge raised ZeroDivisionError: division by zero"
     )
+
+
+def test_a_judge_that_hangs_holds_up_nobody(monkeypatch):
+    monkeypatch.setattr("pytest_zkrollback.checklist.own._JUDGE_S", 0.05)
+    over = threading.Event()
+    check = OwnCheck(item(judge=lambda history, now: over.wait(20) and GREEN), CONTEXT)
+    assert check.judge(seen(1), NOW) == Verdict(
+        word=Word.UNVERIFIED, observed="its judge gave no answer within 0.05 s; it may do no IO"
+    )
+    over.set()
 
 
 def test_evidence_is_cut_like_everybodys():
