@@ -133,7 +133,12 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         MigrationCheck(
             env=env,
             sources=migration_sources(
-                scene, history, RevisionContent(wanted, expected, target.hooks), later, before_helm=False
+                scene,
+                history,
+                RevisionContent(wanted, expected, target.hooks),
+                later,
+                before_helm=False,
+                bad=bad.revision if bad is not None else None,
             ),
             assessed=scene.request.migration_assessed,
             bad=bad.revision if bad is not None else None,

@@ -99,9 +99,10 @@ def fetch_irreversible(scene: Scene, look: Look) -> Seen:
         raise ProcessProblem("the target is not known")
     wanted = look.choice().revision or target.revision.revision
     namespace = scene.env.namespace
-    later = later_contents(history, wanted, history.head.revision.revision, namespace)
+    head = history.head.revision.revision
+    later = later_contents(history, wanted, head, namespace)
     content = RevisionContent(wanted, parse_manifest(target.manifest, namespace), target.hooks)
-    sources = migration_sources(scene, history, content, later, before_helm=True)
+    sources = migration_sources(scene, history, content, later, before_helm=True, bad=head)
     # Side by side: a database that hangs must not hide what the files say.
     questions = {str(number): source for number, source in enumerate(sources)}
     answers = ask_all(questions, scene.env.preflight_budget_s * _SHARE, scene.clock)

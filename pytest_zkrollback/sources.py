@@ -44,10 +44,12 @@ def migration_sources(
     later: Sequence[RevisionContent],
     *,
     before_helm: bool,
+    bad: int | None = None,
 ) -> tuple[Source, ...]:
     """Every source, ready to be asked whether a migration ran between ``target`` and the bad revision.
 
-    ``later`` is everything after the target. A source that cannot answer is a finding that says why.
+    ``later`` is everything after the target that could be read; where ``bad`` is not in it, nobody's "no" is
+    about the bad deploy, and that is a finding, too. A source that cannot answer is one that says why.
     ``before_helm`` leaves out what only the restored application can say. Making them contacts nothing.
     """
     env, table = scene.env, scene.env.migrations
@@ -57,7 +59,10 @@ def migration_sources(
     if table is not None:
         asked |= _reading(scene, table, span, before_helm=before_helm)
     for name, ask in scene.own_sources.items():
-        asked[name] = partial(_own, ask, span)
+        # One that has the name of one of ours is asked beside it, not in its place.
+        asked[f"{name} (own)" if name in asked else name] = partial(_own, ask, span)
+    if bad is not None and later and all(one.revision != bad for one in later):
+        asked[f"revision {bad}"] = partial(_unreadable, bad)
     if table is None and not scene.own_sources:
         asked["configuration"] = partial(_nothing_configured, env)
     return tuple(partial(_ask, name, question) for name, question in asked.items())
@@ -95,6 +100,10 @@ def _ask(name: str, question: Source) -> MigrationFinding:
         return question()
     except ZkRollbackError as error:
         return MigrationFinding(name, None, f"{name[0].upper()}{name[1:]}: not known. {error}")
+
+
+def _unreadable(revision: int) -> MigrationFinding:
+    raise MigrationProblem(f"What revision {revision}, the bad one, holds cannot be read.")
 
 
 def _nothing_configured(env: Environment) -> MigrationFinding:
@@ -182,7 +191,14 @@ def _read_trees(scene: Scene, tool: Tool | None, table: Migrations, span: Span) 
         if one.commit is None:
             raise MigrationProblem(f"The commit of revision {one.revision} is not known: {one.no_commit}")
     commits = dict.fromkeys(str(one.commit) for one in (span.target, *span.later))
-    files = {commit: _files_of(checkout, table.paths, commit) for commit in commits}
+    by_path = {path: {each: _files_of(checkout, path, each) for each in commits} for path in table.paths}
+    for path, found in by_path.items():
+        if not any(found.values()):  # beside one that is right it would hide what came
+            raise MigrationProblem(f"There is nothing at {path} in any of these commits. Is the path right?")
+    files = {
+        commit: {name: text for found in by_path.values() for name, text in found[commit].items()}
+        for commit in commits
+    }
     later: dict[str, str] = {}
     for one in sorted(span.later, key=lambda content: content.revision):
         later |= files[str(one.commit)]
@@ -194,13 +210,10 @@ def _read_trees(scene: Scene, tool: Tool | None, table: Migrations, span: Span) 
     return _Trees(tool.parse(files[str(span.target.commit)]), tool.parse(later), where, worse)
 
 
-def _files_of(checkout: GitCheckout, paths: Sequence[str], commit: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in paths:
-        folder = path.strip("/")
-        files = checkout.read_files(commit, folder)
-        found |= {name if folder in ("", ".") else f"{folder}/{name}": text for name, text in files.items()}
-    return found
+def _files_of(checkout: GitCheckout, path: str, commit: str) -> dict[str, str]:
+    folder = path.strip("/")
+    files = checkout.read_files(commit, folder)
+    return {name if folder in ("", ".") else f"{folder}/{name}": text for name, text in files.items()}
 
 
 def _files(tool: Tool, trees: _Trees) -> MigrationFinding:

@@ -8,6 +8,7 @@ from typing import Final
 from ..domain.errors import MigrationProblem, UsageProblem
 from ..domain.migration import MigrationFinding, Span
 from ..domain.ports import Hooks
+from ..domain.verdict import Evidence
 
 HOOK: Final = "pytest_zkrollback_migration_sources"
 
@@ -30,7 +31,13 @@ def parse_own_sources(answers: Iterable[object]) -> dict[str, OwnSource]:
             raise UsageProblem(
                 f"{HOOK} gave {repr(answer)[:80]}: return a dictionary of name -> function; helm did not run."
             )
-        found |= dict(pairs)
+        for name, source in pairs:
+            if name in found:
+                raise UsageProblem(
+                    f"{HOOK} gave two sources named {name!r}, and one would hide the other: "
+                    "give each its own name; helm did not run."
+                )
+            found[name] = source
     return found
 
 
@@ -40,6 +47,17 @@ def ask_own(ask: OwnSource, span: Span) -> MigrationFinding:
         finding = ask(span)
     except BaseException as error:  # noqa: BLE001 - pytest.fail() and sys.exit() must not end the thread
         raise MigrationProblem(f"Its code raised {type(error).__name__}: {error}") from None
-    if not isinstance(finding, MigrationFinding) or finding.ran not in (True, False, None):
+    if not _is_finding(finding):
         raise MigrationProblem(f"It gave {repr(finding)[:80]}, which is no MigrationFinding.")
     return finding
+
+
+def _is_finding(given: object) -> bool:
+    """Whether its members are what they have to be, too: a dataclass takes anything."""
+    return (
+        isinstance(given, MigrationFinding)
+        and all(each in (True, False, None) for each in (given.ran, given.reversible))
+        and isinstance(given.observed, str)
+        and isinstance(given.evidence, tuple)
+        and all(isinstance(each, Evidence) for each in given.evidence)
+    )

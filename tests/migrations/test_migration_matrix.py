@@ -426,3 +426,38 @@ def test_a_database_that_hangs_does_not_hide_what_the_files_say(tmp_path):
         seen = ask_all(question, scene.env.preflight_budget_s, scene.clock)["irreversible"].value
     assert seen is not None, "the budget went by before the files were heard"
     assert (seen.answer, "_b.py has no reverse" in seen.evidence) == ("yes", True)
+
+
+def test_a_wrong_path_beside_a_right_one_hides_nothing(tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    brings(down=True)(service)
+    scene = service.scene()
+    paths = ("db/versions", "db/versoins")
+    table = scene.env.migrations.model_copy(update={"paths": paths, "database_env": None, "health": None})
+    scene.env = scene.env.model_copy(update={"migrations": table})
+    history = service.history
+    target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
+    sources = migration_sources(scene, history, target, later, before_helm=True)
+    said = "There is nothing at db/versoins in any of these commits. Is the path right?"
+    assert [found.ran for one in sources if said in (found := one()).observed] == [None]
+
+
+def test_the_bad_revision_that_cannot_be_read_is_never_a_no(tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    brings(down=True)(service)
+    history = service.history
+    target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
+    sources = migration_sources(service.scene(), history, target, later, before_helm=True, bad=7)
+    found = [one() for one in sources]
+    said = "Revision 7: not known. What revision 7, the bad one, holds cannot be read."
+    assert [each.ran for each in found if each.observed == said] == [None]
+
+
+def test_an_own_source_that_is_called_as_one_of_ours_is_asked_beside_it(tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    brings(down=True)(service)
+    history, scene = service.history, service.scene()
+    target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
+    names = len(migration_sources(scene, history, target, later, before_helm=True))
+    scene.own_sources = {HOOKS: lambda span: MigrationFinding("own", False, "none")}
+    assert len(migration_sources(scene, history, target, later, before_helm=True)) == names + 1

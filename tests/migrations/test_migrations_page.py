@@ -8,7 +8,7 @@ import pytest
 from pytest_zkrollback import hookspecs
 from pytest_zkrollback.config import load_environment
 from pytest_zkrollback.domain.errors import MigrationProblem, UsageProblem
-from pytest_zkrollback.domain.migration import RevisionContent, Span
+from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
 from pytest_zkrollback.migrations.own import HOOK, ask_own, parse_own_sources
 from pytest_zkrollback.migrations.tools import TOOLS
 
@@ -60,6 +60,11 @@ def test_a_hook_that_gives_something_else_is_refused_before_helm(answer):
         parse_own_sources([answer])
 
 
+def test_of_two_sources_with_one_name_none_hides_the_other():
+    with pytest.raises(UsageProblem, match="gave two sources named 'schema', and one would hide the other"):
+        parse_own_sources([{"schema": print}, {"schema": repr}])
+
+
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
@@ -67,6 +72,11 @@ def test_a_hook_that_gives_something_else_is_refused_before_helm(answer):
         (lambda span: pytest.fail("no"), "Its code raised Failed: no"),
         (lambda span: True, "It gave True, which is no MigrationFinding."),
         (lambda span: None, "It gave None, which is no MigrationFinding."),
+        (lambda span: MigrationFinding("x", False, None), "It gave MigrationFinding(source='x', ran=False"),
+        (
+            lambda span: MigrationFinding("x", False, "no", ("text",)),
+            "It gave MigrationFinding(source='x', ran=False",
+        ),
     ],
 )
 def test_whatever_a_sources_code_does_is_not_known(ask, said):
