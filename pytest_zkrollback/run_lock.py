@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from .domain.errors import LockHeld, ZkRollbackError
-from .domain.model import Guard
+from .domain.model import Guard, Outcome
 from .domain.observation import JsonObject
 from .domain.verdict import Word
 from .release.history import ReleaseHistory, fetch_history
@@ -128,7 +128,8 @@ def note_verified(scene: Scene, history: ReleaseHistory) -> None:
     """
     record = scene.scribe.record
     equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
-    if record.revision_after is None or equal is not Word.PASS:
+    # The head may have been seen to move while a later look was under way: that one was not verified.
+    if record.revision_after is None or equal is not Word.PASS or record.outcome is Outcome.SUPERSEDED:
         return
     try:
         scene.lock().note_verified(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain, count
 
 from .checklist.rollout import blank_rollouts
 from .domain.errors import HelmProblem, UsageProblem
@@ -53,8 +54,8 @@ def auto_workloads(manifest: str, namespace: str) -> dict[str, str]:
     for key in map(identity, manifest_workloads(parse_manifest(manifest, namespace))):
         kind, place = key.kind.lower(), f"{key.namespace}/" if key.namespace != namespace else ""
         name = key.name.replace(".", "-")
-        for item in (name, f"{kind}-{name}", f"{key.namespace}-{kind}-{name}"):
-            if item not in found:
-                found[item] = f"{place}{kind}/{key.name}"
-                break
+        names = (name, f"{kind}-{name}", f"{key.namespace}-{kind}-{name}")
+        numbered = (f"{names[-1]}-{number}" for number in count(2))  # a.b-c and a-b.c: none may get lost
+        item = next(each for each in chain(names, numbered) if each not in found)
+        found[item] = f"{place}{kind}/{key.name}"
     return found
