@@ -321,6 +321,16 @@ def test_a_hook_that_is_wrong_is_a_channel_that_cannot_work_and_stops_nothing(ho
     assert "helm did not run" not in text
 
 
+def test_a_hook_that_hangs_holds_up_no_rollback(monkeypatch):
+    monkeypatch.setattr("pytest_zkrollback.notify.channels._HOOK_S", 0.05)
+    over = threading.Event()
+    telling = chosen(
+        {"slack": False}, hooks=SimpleNamespace(answers=lambda hook, **facts: over.wait(20) and ())
+    )
+    assert telling.unusable == ("pytest_zkrollback_notify gave no answer within 0.05 s: mend the hook",)
+    over.set()
+
+
 @pytest.mark.parametrize(
     ("given", "off"),
     [
