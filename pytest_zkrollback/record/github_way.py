@@ -17,6 +17,9 @@ def rows(record: Record) -> list[tuple[str, str]]:
         found.append(("Back to", f"commit {github.good}"))
         undone = [f"{each.sha[:12]} {each.author}: {each.title}" for each in github.undone[-_MOST:]]
         found.append((f"Undone ({github.undone_count} commits)", "; ".join(undone)))
+    if github.files:
+        more = f" and {len(github.files) - _MOST} more" if len(github.files) > _MOST else ""
+        found.append((f"Files ({len(github.files)})", f"{', '.join(github.files[:_MOST])}{more}"))
     if github.migrations:
         found.append(("Migrations among the files", ", ".join(github.migrations[:_MOST])))
     if github.workflow_files:

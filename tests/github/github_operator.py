@@ -43,7 +43,7 @@ class _Scene:
         self.request, self.env, self.clock = request, env, SystemClock()
         self.variables = {"GITHUB_TOKEN": token}
         self.said = []
-        redactor = Redactor()
+        redactor = self.redactor = Redactor()
         redactor.add(token, "GITHUB_TOKEN")
         from pytest_zkrollback.domain.model import Item
 

@@ -253,7 +253,8 @@ def test_trap_run_waiting_for_approval_shows_who_may_give_it(place):
     runs = []
     thread = threading.Thread(target=lambda: runs.append(place.run("production")))
     thread.start()
-    wait_for(lambda: any("pending_deployments" in line for line in place.fake.requests))
+    # Asked twice: the first answer has been read, and said.
+    wait_for(lambda: sum("pending_deployments" in line for line in place.fake.requests) > 1)
     place.fake.approve_run(max(place.fake.runs))
     thread.join()
     [result] = runs

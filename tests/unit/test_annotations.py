@@ -13,7 +13,10 @@ from pytest_zkrollback.record.actions import (
     render_job_summary,
 )
 
-UNPINNED = "::warning title=identity-unpinned::This environment pins no cluster identity."
+WARNED = (
+    "::warning title=target::Revision 5 was rolled back away from once.",
+    "::warning title=identity-unpinned::This environment pins no cluster identity.",
+)
 
 # As the runner reads a line: "::name key=value,...::message"; see actions/runner, ActionCommand.cs.
 COMMAND = re.compile(r"::(error|warning) title=([^,:\r\n]*)::([^\r\n]*)")
@@ -32,15 +35,15 @@ def read(line):
 @pytest.mark.parametrize(
     ("record", "lines"),
     [
-        (verified(), [UNPINNED]),
-        (rehearsal(), [UNPINNED]),
-        (waived(), [UNPINNED, "::warning title=item smoke set aside::the staging host is being moved"]),
+        (verified(), [*WARNED]),
+        (rehearsal(), [*WARNED]),
+        (waived(), [*WARNED, "::warning title=item smoke set aside::the staging host is being moved"]),
         (
             refused(),
             [
                 "::error title=REFUSED::Refused: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of "
                 "ci-runner-7. Nothing was changed.",
-                UNPINNED,
+                *WARNED,
             ],
         ),
         (
@@ -49,7 +52,7 @@ def read(line):
                 "::error title=UNVERIFIED logs::pods/log is forbidden for system:serviceaccount:ci:deployer in "
                 "zkprova.",
                 "::error title=UNVERIFIED events::The API server did not answer within 15 s (3 attempts).",
-                UNPINNED,
+                *WARNED,
             ],
         ),
     ],
@@ -63,6 +66,7 @@ def test_a_run_that_ended_without_a_verdict_is_an_error():
     lost = running().model_copy(update={"outcome": Outcome.INTERRUPTED, "items": ()})
     assert [read(line)[:2] for line in render_annotations(lost)] == [
         ("error", "INTERRUPTED"),
+        ("warning", "target"),
         ("warning", "identity-unpinned"),
     ]
 
