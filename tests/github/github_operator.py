@@ -76,10 +76,10 @@ def table(url, environment="staging", **more):
         "deploy": "push" if environment == "staging" else "dispatch",
         "inputs": {"environment": "{environment}", "rollback": "{intent}"},
         "poll_s": 0.05,
-        "timeout_s": 5,
-        "start_timeout_s": 5,
-        "approval_timeout_s": 5,
-        "run_timeout_s": 20,
+        "timeout_s": 15,
+        "start_timeout_s": 30,
+        "approval_timeout_s": 30,
+        "run_timeout_s": 60,
     }
     if environment == "production":
         usual["after"] = "staging"

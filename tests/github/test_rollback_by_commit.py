@@ -26,7 +26,7 @@ def once(place, pattern, change):
 
 def wait_for(condition):
     waiter = threading.Event()
-    for _ in range(500):
+    for _ in range(3000):
         if condition():
             return
         waiter.wait(0.02)
