@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = Path(sys.executable).with_name("uv")
+# As in the Makefile.
+OPTIONS = ("-n", "2", "--dist", "loadfile", "--reruns", "1")
 ASK = "import sys; print('%d.%d' % sys.version_info[:2], sys.implementation.name, sys.executable)"
 
 
@@ -45,7 +47,7 @@ def main() -> int:
         install = [UV, "pip", "install", "--quiet", "--python", python]
         subprocess.run([*install, "--require-hashes", "-r", ROOT / "requirements" / "dev.txt"], check=True)
         subprocess.run([*install, "--no-deps", "--no-build-isolation", "--editable", ROOT], check=True)
-        argv = [python, "-m", "pytest", "-q", "tests/unit", "tests/plugin"]
+        argv = [python, "-m", "pytest", "-q", "tests/unit", "tests/plugin", *OPTIONS]
         tests = subprocess.run(argv, cwd=ROOT, check=False)
         if tests.returncode != 0:
             return tests.returncode
