@@ -131,7 +131,8 @@ def test_without_a_source_a_release_without_hooks_is_unverified_and_the_option_i
         chart = tmp_path / "zkprova"
         shutil.copytree(STORY_CHART, chart)
         template = chart / "templates" / "migrate.yaml"
-        template.write_text("".join(line for line in template.open() if "helm.sh/hook" not in line))
+        lines = template.read_text().splitlines(keepends=True)
+        template.write_text("".join(line for line in lines if "helm.sh/hook" not in line))
         bad.helm("upgrade", "zkprova", str(chart), "--reuse-values", "--set", "migrate=true")
         bad.kubectl("wait", "--for=condition=complete", "job/zkprova-zkprova-migrate", "--timeout=30s")
         job = bad.run("--rollback-to=5")
