@@ -8,19 +8,14 @@ from datetime import datetime
 from ..domain.model import Event, Item, Mode, Outcome, Record, Revision
 from ..domain.news import News
 from ..domain.verdict import Word
+from ..record.facts import HEADLINES as FACTS_HEADLINES
 from ..record.facts import decided
 from ..record.inert import inert, inert_line
 
-HEADLINES = {
-    Outcome.RUNNING: "NOT FINISHED",
-    Outcome.PLANNED: "PLAN ONLY",
-    Outcome.VERIFIED: "VERIFIED",
-    Outcome.VERIFIED_WITH_WAIVERS: "VERIFIED WITH WAIVERS",
-    Outcome.FAILED: "FAILED",
+# A message stands alone, without the page's shapes: these two say more than its headline.
+HEADLINES = FACTS_HEADLINES | {
     Outcome.UNVERIFIED: "NOT VERIFIED",
     Outcome.SUPERSEDED: "SUPERSEDED BY ANOTHER CHANGE",
-    Outcome.REFUSED: "REFUSED",
-    Outcome.INTERRUPTED: "INTERRUPTED",
 }
 MARKS = {
     Word.PASS: "\N{WHITE HEAVY CHECK MARK}",
