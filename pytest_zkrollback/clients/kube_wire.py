@@ -29,6 +29,8 @@ _POOL_SIZE = 32
 _RENEW_PAUSE_S = 10.0
 _MIN_WAIT_S = 0.1
 _RESTART_PAUSE_S = 0.2
+# A read that got no word for this long is asked again over a new connection: the old one may be half-open.
+_SILENT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,17 @@ class KubeWire:
         while True:
             access, client = self._current()
             try:
-                response = self._request(access, client, call)
+                response = self._request(access, client, call, hurry=call.reads and not asked_again)
             except (HTTPError, OSError, ValueError) as error:
-                # A pooled connection that the server closed meanwhile: a read may simply be asked again.
-                if isinstance(error, ProtocolError) and call.reads and not asked_again:
-                    asked_again = True
-                    continue
                 if isinstance(error, ReadTimeoutError):
                     self.distrust()
+                # A pooled connection that the server closed meanwhile, or that fell silent: a read may simply
+                # be asked again.
+                over = self._clock.monotonic_s() + _RESTART_PAUSE_S >= call.end_s
+                may_heal = isinstance(error, ProtocolError | ReadTimeoutError) and call.reads and not over
+                if may_heal and not asked_again:
+                    asked_again = True
+                    continue
                 raise self.broken(error, call) from None
             if 200 <= response.status < 300:
                 return response
@@ -113,7 +118,10 @@ class KubeWire:
             elif not (call.reads and self._waited(problem, call)):
                 raise problem
 
-    def _request(self, access: Access, client: ApiClient, call: Call) -> urllib3.BaseHTTPResponse:
+    def _request(
+        self, access: Access, client: ApiClient, call: Call, *, hurry: bool
+    ) -> urllib3.BaseHTTPResponse:
+        """The response's head; in a ``hurry`` it leaves time to ask again, where there is enough of it."""
         _, url, headers, _, _ = client.param_serialize(
             call.method,
             call.path,
@@ -128,12 +136,13 @@ class KubeWire:
                 sent.add("Impersonate-Group", group)
         begun_s = self._clock.monotonic_s()
         left_s = max(0.001, call.end_s - begun_s)
+        head_s = _SILENT_S if hurry and left_s > 2 * _SILENT_S else left_s
         response: urllib3.BaseHTTPResponse = client.rest_client.pool_manager.request(
             call.method,
             url,
             body=call.data,
             headers=sent,
-            timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, left_s), total=left_s),
+            timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, left_s), read=head_s, total=left_s),
             retries=False,
             redirect=False,
             preload_content=False,

@@ -228,6 +228,22 @@ def test_a_half_open_socket_ends_with_the_deadline_fault_3():
         assert time.monotonic() - begun < 1
 
 
+def test_a_read_on_a_half_open_socket_is_asked_again_long_before_its_deadline_fault_3(monkeypatch):
+    monkeypatch.setattr("pytest_zkrollback.clients.kube_wire._SILENT_S", 0.3)
+    with LocalServer(silence, answer('{"a": 1}')) as server:
+        begun_s = time.monotonic()
+        assert client(server.url).get("/api/v1/pods", timeout_s=20) == {"a": 1}
+        assert time.monotonic() - begun_s < 5
+        assert len(server.requests) == 2
+
+
+def test_a_write_on_a_half_open_socket_is_sent_once_fault_3(monkeypatch):
+    monkeypatch.setattr("pytest_zkrollback.clients.kube_wire._SILENT_S", 0.1)
+    with LocalServer(silence, answer("{}")) as server, pytest.raises(Unreachable):
+        client(server.url).send("PUT", "/api/v1/secrets/a", {}, timeout_s=1)
+    assert len(server.requests) == 1
+
+
 def test_a_dripping_body_ends_with_the_deadline():
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
     with LocalServer(dripping(head)) as server:
