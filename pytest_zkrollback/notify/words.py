@@ -57,10 +57,19 @@ def headline(news: News) -> str:
         Mode.PLAN: "rollback plan",
         Mode.RECOVER: "recovery",
     }.get(record.mode, "rollback")
-    to = f" to revision {record.target_revision}" if record.target_revision is not None else ""
+    destination = _destination(record)
+    to = f" to {destination}" if destination else ""
     release = shortened(inert_line(record.release), 40)
     environment = shortened(inert_line(record.environment), 30)
     return f"{_stands(news)}: {mark}{environment}, {what} of {release}{to}"
+
+
+def _destination(record: Record) -> str:
+    """Where it goes back to; through GitHub that is a commit, whose revision only the deploy makes."""
+    if record.mode is Mode.GITHUB:
+        good = record.github.good if record.github is not None else ""
+        return f"commit {good[:10]}" if good else ""
+    return f"revision {record.target_revision}" if record.target_revision is not None else ""
 
 
 def _stands(news: News) -> str:
@@ -112,7 +121,10 @@ def _revisions(record: Record) -> str:
     parts = []
     if bad is not None:
         parts.append(f"from {bad}{_chart(record.plan.bad)}")
-    if record.target_revision is not None:
+    if record.mode is Mode.GITHUB:
+        destination = _destination(record)
+        parts += [f"to {destination}"] if destination else []
+    elif record.target_revision is not None:
         parts.append(f"to {record.target_revision}{_chart(record.plan.target)}")
     if record.revision_after is not None and record.revision_after != bad:
         parts.append(f"now {record.revision_after}")

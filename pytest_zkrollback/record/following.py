@@ -78,7 +78,7 @@ def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
     elif record.outcome in _GREEN:
         if record.helm.ran and record.revision_before is not None and env is not None:
             bad = "bad " if record.plan.bad and record.plan.bad.revision == record.revision_before else ""
-            undo = _helm(env, "rollback", record.release, str(record.revision_before))
+            undo = _rollback(env, record.release, record.revision_before)
             yield _Step(undo, f"to undo (puts the {bad}revision {record.revision_before} back):", here=True)
     elif record.outcome is Outcome.INTERRUPTED:
         yield from _after_interruption(record, env)
@@ -138,7 +138,7 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
     if env is not None and all(map(_is_unknown, refused)):
         by_hand = [_helm(env, "history", record.release)]
         if record.mode is Mode.ROLLBACK and record.target_revision is not None:
-            by_hand.append(_helm(env, "rollback", record.release, str(record.target_revision)))
+            by_hand.append(_rollback(env, record.release, record.target_revision))
         yield _Step(by_hand[0], "or by hand:", here=True)
         yield from (_Step(each, here=True) for each in by_hand[1:])
 
@@ -272,6 +272,11 @@ def _options(record: Record) -> Iterator[tuple[str, list[str]]]:
             yield option, [word, words.pop(0)]
         else:
             yield option, [word]
+
+
+def _rollback(env: Environment, release: str, revision: int) -> str:
+    # By hand it must prune as little as ours: helm deletes the oldest, be it the target (helm-measured.md, 5).
+    return _helm(env, "rollback", release, str(revision), "--history-max", "0")
 
 
 def _helm(env: Environment, *words: str) -> str:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from ..domain.errors import BadAnswer, LockHeld, NotFound
+from ..domain.errors import BadAnswer, LockHeld, NotFound, Unreachable
 from ..domain.observation import JsonObject
 from ..domain.ports import Clock, Kube
 from .journal import STARTED, VERIFIED, LocalJournal
@@ -120,6 +120,7 @@ class ReleaseLock:
         Raises LockHeld if a live holder has it, unless that is the run ``over``: the operator said to
         take it over. ``force``: a Secret that cannot be read is overwritten.
         """
+        lost = False
         for _ in range(_TRIES):
             state = self._fetch(unreadable_is_free=force)
             now = self.clock.now()
@@ -130,7 +131,14 @@ class ReleaseLock:
             holder = Holder(run_id, operator, now, now + timedelta(seconds=self.lease_s))
             entry = {"run_id": run_id, "operator": operator, "at": _text(now), "outcome": STARTED, **intent}
             entries = (*state.entries, entry)
-            if self._write(LockState(holder, entries, state.version)):
+            try:
+                written = self._write(LockState(holder, entries, state.version))
+            except Unreachable:
+                if lost:
+                    raise
+                lost = True  # it may have been written: look, rather than leave a lock of ours behind
+                continue
+            if written:
                 return Taken(run_id, state.holder, entries)
         raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was taken.")
 

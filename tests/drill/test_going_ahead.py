@@ -112,8 +112,9 @@ def test_all_refusals_at_once_then_break_glass_goes_ahead_and_takes_the_lock_ove
         "lock",
     }
     assert "OVERRIDDEN lock" in done.output
-    [message] = incident.messages()
-    assert "all is down, INC-42" in json.dumps(message)
+    start, verdict = incident.messages()
+    for message in (start, verdict):
+        assert "all is down, INC-42" in json.dumps(message)
 
 
 def test_a_lock_that_cannot_be_read_refuses_and_can_be_overridden(incident):

@@ -60,12 +60,12 @@ def _no_rules_are_left(proxy: FaultProxy) -> Iterator[None]:
 
 def make_bad(incident: Incident) -> None:
     if not incident.revisions()[-1][2].endswith(("folder", "to 6")):
-        incident.helm("rollback", "zkprova", "6")
+        incident.helm("rollback", "zkprova", "6", "--history-max=0")
 
 
 def make_good(incident: Incident) -> None:
     if not incident.revisions()[-1][2].endswith("to 5"):
-        incident.helm("rollback", "zkprova", "5")
+        incident.helm("rollback", "zkprova", "5", "--history-max=0")
 
 
 def seconds(text: str) -> float:

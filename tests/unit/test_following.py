@@ -42,7 +42,7 @@ def after_refusal(*guards: Guard, **changes: Any) -> tuple[str, ...]:
 def test_green_has_only_the_way_back() -> None:
     assert next_commands(verified(), ENV) == (
         "# to undo (puts the bad revision 6 back):",
-        f"helm rollback zkprova 6 {WHERE}",
+        f"helm rollback zkprova 6 --history-max 0 {WHERE}",
     )
     assert next_commands(verified(helm=Helm(skipped_reason="it is live")), ENV) == ()
     other = verified(plan=Plan(target=HISTORY[2], bad=HISTORY[1], history=HISTORY))
@@ -108,7 +108,7 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
                 ASKED,
                 "# or by hand:",
                 f"helm history zkprova {WHERE}",
-                f"helm rollback zkprova 5 {WHERE}",
+                f"helm rollback zkprova 5 --history-max 0 {WHERE}",
             ],
             id="permissions-unknown",
         ),
@@ -119,7 +119,7 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
                 ASKED,
                 "# or by hand:",
                 f"helm history zkprova {WHERE}",
-                f"helm rollback zkprova 5 {WHERE}",
+                f"helm rollback zkprova 5 --history-max 0 {WHERE}",
             ],
             id="no-kubeconfig",
         ),
@@ -152,7 +152,7 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
                 ASKED,
                 "# or by hand:",
                 f"helm history zkprova {WHERE}",
-                f"helm rollback zkprova 5 {WHERE}",
+                f"helm rollback zkprova 5 --history-max 0 {WHERE}",
             ],
             id="fault-1-unreachable",
         ),
@@ -168,7 +168,7 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
                 ASKED,
                 "# or by hand:",
                 f"helm history zkprova {WHERE}",
-                f"helm rollback zkprova 5 {WHERE}",
+                f"helm rollback zkprova 5 --history-max 0 {WHERE}",
             ],
             id="lock-unknown",
         ),

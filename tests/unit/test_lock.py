@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, LockHeld, NotFound
+from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, LockHeld, NotFound, Unreachable
 from pytest_zkrollback.rollback.guards import judge_lock
 from pytest_zkrollback.rollback.lock import ReleaseLock
 
@@ -24,6 +24,7 @@ class Store:
         self.version = 0
         self.lock = threading.Lock()
         self.before_write = []
+        self.answers_lost = 0
 
     def get(self, path, query=None, timeout_s=5.0):
         assert path == f"{PATH}/zkrollback.v1.zkprova"
@@ -52,6 +53,9 @@ class Store:
             self.version += 1
             self.secret = copy.deepcopy(body)
             self.secret["metadata"]["resourceVersion"] = str(self.version)
+            if self.answers_lost:
+                self.answers_lost -= 1
+                raise Unreachable("no answer came")
             return self.secret
 
     def state(self):
@@ -133,9 +137,33 @@ def test_giving_back_closes_the_entry_and_leaves_anothers_lock_alone(lock, store
     assert store.state()["lock"]["run_id"] == "run2"
 
 
-def test_a_write_whose_answer_was_lost_is_recognised(lock):
-    lock.take("run1", "ann@host", {})
-    assert lock.take("run1", "ann@host", {}).previous is None
+@pytest.mark.parametrize("there_before", [False, True])
+def test_fault_2_a_write_whose_answer_was_lost_is_looked_for_and_leaves_no_lock_behind(
+    lock, store, there_before
+):
+    if there_before:
+        lock.take("run0", "ann@host", {})
+        lock.release_with("run0", {"outcome": "done"})
+    store.answers_lost = 1
+    taken = lock.take("run1", "ann@host", {"target": 5})
+    assert (taken.previous, taken.entries[-1]["run_id"]) == (None, "run1")
+    assert [entry["run_id"] for entry in store.state()["entries"]] == ["run0", "run1"][not there_before :]
+    lock.release_with("run1", {"outcome": "done"})
+    assert store.state()["lock"] is None
+
+
+def test_fault_2_a_write_that_never_arrives_is_tried_once_more_and_refused(lock, store):
+    tried = []
+
+    def swallow():
+        tried.append(1)
+        store.before_write.append(swallow)
+        raise Unreachable("no answer came")
+
+    store.before_write.append(swallow)
+    with pytest.raises(Unreachable):
+        lock.take("run1", "ann@host", {})
+    assert (len(tried), store.secret) == (2, None)
 
 
 def test_a_change_between_read_and_write_is_seen(lock, store, clock):
