@@ -39,7 +39,7 @@ def main() -> int:
     if not interpreters:
         print("No other Python >= 3.11 was found: the tests run on this one only.")
         return 0
-    # What breaks in one in the middle breaks at an end of the range, too: this one and the farthest are tried.
+    # What breaks in the middle of the range breaks at an end, too: this one and the farthest are tried.
     here = sys.version_info.minor
     version = max(interpreters, key=lambda each: abs(int(each.partition(".")[2]) - here))
     print(f"--- unit and plugin tests on Python {version}", flush=True)

@@ -275,7 +275,7 @@ def _options(record: Record) -> Iterator[tuple[str, list[str]]]:
 
 
 def _rollback(env: Environment, release: str, revision: int) -> str:
-    # By hand it must prune as little as ours: helm deletes the oldest, be it the target (helm-measured.md, 5).
+    # By hand it prunes as little as ours; helm deletes the oldest, be it the target (helm-measured.md, 5).
     return _helm(env, "rollback", release, str(revision), "--history-max", "0")
 
 

@@ -58,7 +58,10 @@ def test_every_rendering_is_there_and_parses(repository):
         False,
     )
     assert [item["verdict"] for item in found["items"]] == ["FAIL"] + ["UNVERIFIED"] * 10
-    assert found["next_commands"][-1] == "helm rollback zkprova 5 --history-max 0 -n default --kube-context staging"
+    assert (
+        found["next_commands"][-1]
+        == "helm rollback zkprova 5 --history-max 0 -n default --kube-context staging"
+    )
     cases = ET.parse(repository.path / "reports" / "latest.xml").getroot().iter("testcase")
     assert len(list(cases)) == 12  # the run itself, and its items
     assert "REFUSED" in (repository.path / "reports" / "latest.md").read_text()
