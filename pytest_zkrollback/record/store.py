@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,9 @@ _RENDERINGS: tuple[tuple[str, Callable[[Record], str]], ...] = (
 )
 
 _COUNTER = itertools.count()
+# Half a file of a run that was killed while it wrote; after this long nobody writes it any more.
+_LEFTOVER = re.compile(r"\..+\.(json|html|md|xml|zip)\.[0-9]+-[0-9]+\.tmp")
+_LEFTOVER_S = 3600
 
 
 def file_stem(record: Record) -> str:
@@ -73,6 +77,8 @@ class Store:
         problem = _probe(report_dir)
         if problem:
             self._fall_back(problem)
+        else:
+            _sweep(report_dir)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -294,6 +300,14 @@ def _probe(folder: Path) -> str:
     except OSError as error:
         return _reason(error)
     return ""
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left half written."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if _LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > _LEFTOVER_S:
+                path.unlink(missing_ok=True)
 
 
 def _reason(error: OSError) -> str:

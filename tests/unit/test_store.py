@@ -8,6 +8,7 @@ import os
 import stat
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,17 @@ def test_fault_19_a_run_that_the_lock_refused_gives_latest_back(tmp_path: Path) 
     assert (tmp_path / "latest.json").read_text() == "the other run's latest.json"
     assert (tmp_path / "latest.md").read_text() == "the other run goes on"
     assert store.json_path.exists()
+
+
+def test_what_killed_runs_left_half_written_goes_after_an_hour_and_nothing_else_does(tmp_path: Path) -> None:
+    old, new = ".latest.html.4711-3.tmp", ".20261126T023000Z-staging-1a2b3c4d.json.4712-0.tmp"
+    others = [".gitignore", ".notes.tmp", "latest.html.tmp", ".x.txt.1-1.tmp"]
+    for name in [old, new, *others]:
+        (tmp_path / name).write_text("half")
+    for name in [old, *others]:
+        os.utime(tmp_path / name, (time.time() - 3700,) * 2)
+    make(tmp_path)
+    assert names(tmp_path) == sorted([new, *others])
 
 
 def test_writes_from_many_threads_leave_one_whole_record(tmp_path: Path) -> None:
