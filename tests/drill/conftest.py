@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from incident import Incident
 
 from pytest_zkrollback.drill.binaries import find_binaries
 from pytest_zkrollback.drill.cluster import Cluster, RunningCluster, start_cluster
@@ -52,6 +53,22 @@ def running_cluster(binaries: dict[str, Path]) -> Iterator[RunningCluster]:
 @pytest.fixture(scope="session")
 def cluster(running_cluster: RunningCluster) -> Cluster:
     return running_cluster.cluster
+
+
+@pytest.fixture
+def incident(
+    request: pytest.FixtureRequest,
+    running_cluster: RunningCluster,
+    binaries: dict[str, Path],
+    tmp_path: Path,
+) -> Iterator[Incident]:
+    """A bad release of its own for the test, with helm 4 unless the test is for BOTH."""
+    helm = (
+        binaries["helm"] if getattr(request, "param", "helm") == "helm" else request.getfixturevalue("helm3")
+    )
+    found = Incident(running_cluster, tmp_path, helm)
+    yield found
+    found.close()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.app import app_argv, database_url
 from pytest_zkrollback.drill.cluster import RunningCluster
@@ -24,6 +26,8 @@ DATABASE = """database_env = "DEMO_DATABASE_URL"
 query = "SELECT max(version) FROM schema_version"
 expected = "ConfigMap/zkprova-zkprova-config/SCHEMA_VERSION"
 """
+# For the tests that have to hold with both majors of helm.
+BOTH = pytest.mark.parametrize("incident", ["helm", "helm3"], indirect=True, ids=["helm 4", "helm 3"])
 _numbers = itertools.count(1)
 
 

@@ -3,7 +3,6 @@
 import pytest
 from forecast_reality import play
 from forecast_situations import SITUATIONS
-from incident import Incident
 
 EIGHT = (
     "calm",
@@ -25,13 +24,6 @@ def test_reality_does_not_contradict_the_forecast(cluster, helm3, tmp_path, name
     outcome = play(situation, cluster, major, tmp_path)
     assert outcome.contradiction == ""
     assert outcome.forecast.will != "unknown"
-
-
-@pytest.fixture
-def incident(running_cluster, binaries, tmp_path):
-    found = Incident(running_cluster, tmp_path, binaries["helm"])
-    yield found
-    found.close()
 
 
 def test_fault_31_a_conflict_is_known_before_and_forced_only_if_accepted(incident):

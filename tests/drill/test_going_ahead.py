@@ -24,13 +24,6 @@ def bad(running_cluster, binaries, tmp_path_factory):
     found.close()
 
 
-@pytest.fixture
-def incident(running_cluster, binaries, tmp_path):
-    found = Incident(running_cluster, tmp_path, binaries["helm"])
-    yield found
-    found.close()
-
-
 def wait_for(condition, timeout_s=30):
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from incident import Incident
+from incident import BOTH, Incident
 
 CHECKLIST = [
     "rollout-backend",
@@ -25,13 +25,6 @@ CHECKLIST = [
     "notify",
 ]
 BEFORE = ["preflight", "rollback", "release-equivalence"]
-
-
-@pytest.fixture
-def incident(running_cluster, binaries, tmp_path):
-    found = Incident(running_cluster, tmp_path, binaries["helm"])
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -366,7 +359,9 @@ def test_fault_1_an_unreachable_server_is_refused_within_5_s_of_the_runs_start(b
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+    ("incident", "number"),
+    [("helm", signal.SIGINT), ("helm", signal.SIGTERM), ("helm", signal.SIGHUP), ("helm3", signal.SIGINT)],
+    indirect=["incident"],
 )
 def test_fault_23_a_signal_while_helm_runs(incident, number):
     slow_helm(incident, 3)
@@ -392,6 +387,7 @@ def test_fault_23_a_signal_while_helm_runs(incident, number):
     assert (again.code, incident.head()) == (0, 7)
 
 
+@BOTH
 def test_fault_24_a_second_signal_ends_the_waiting(incident):
     slow_helm(incident, 6)
     process = incident.start("--rollback-to=5")
@@ -415,6 +411,7 @@ def result_of(record, item):
     return next(entry for entry in record["items"] if entry["id"] == item)
 
 
+@BOTH
 def test_fault_25_killed_while_helm_runs_the_next_run_does_not_roll_back_twice(incident):
     slow_helm(incident, 2)
     process = incident.start("--rollback-to=5")
@@ -441,6 +438,7 @@ def journal(incident):
     return json.loads(base64.b64decode(secret["data"]["state"]))
 
 
+@BOTH
 def test_fault_19_two_operators_at_the_same_instant_make_one_rollback(incident):
     slow_helm(incident, 1)
     processes = [
@@ -470,6 +468,7 @@ def test_fault_19_two_operators_at_the_same_instant_make_one_rollback(incident):
     assert (done["outcome"], done["head_before"], done["head_after"], done["target"]) == ("done", 6, 7, 5)
 
 
+@BOTH
 def test_fault_20_a_live_lock_refuses_and_an_expired_one_is_taken_over(incident):
     def hold(expires_in_s):
         now = datetime.now(UTC)
@@ -502,6 +501,7 @@ def test_fault_20_a_live_lock_refuses_and_an_expired_one_is_taken_over(incident)
     assert "lock taken over from ann@laptop (run 0badcafe): it had expired" in events
 
 
+@BOTH
 def test_fault_21_the_head_moved_between_plan_and_run(incident):
     path = incident.folder / "helm-that-is-late"
     path.write_text(

@@ -9,16 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from incident import Incident
+from incident import BOTH
 
 CHART = Path(__file__).parents[2] / "pytest_zkrollback" / "drill" / "chart" / "zkprova"
-
-
-@pytest.fixture
-def incident(running_cluster, binaries, tmp_path):
-    found = Incident(running_cluster, tmp_path, binaries["helm"])
-    yield found
-    found.close()
 
 
 def upgrade_with(incident, name, extra):
@@ -47,6 +40,7 @@ def shell(incident, tool, *words):
     return " ".join([*argv, "-n", incident.namespace, *kubeconfig, ">/dev/null"])
 
 
+@BOTH
 def test_fault_28_a_release_that_helm_left_failed_is_not_green_on_the_next_run(incident):
     job = {
         "apiVersion": "batch/v1",
@@ -95,6 +89,7 @@ def test_fault_44_what_only_the_bad_revision_has_and_still_serves_is_red(inciden
     )
 
 
+@BOTH
 def test_fault_22_a_foreign_change_while_we_verify_is_superseded_and_slack_is_not_told_verified(incident):
     incident.helm("rollback", "zkprova", "5")
     smoke_that(incident, shell(incident, "helm", "rollback", "zkprova", "4"))
@@ -124,6 +119,7 @@ def test_what_vanishes_while_we_verify_is_seen_by_the_last_look(incident, words,
     assert result.verdicts()["release-equivalence"] == verdict
 
 
+@BOTH
 def test_fault_24_two_signals_do_not_cut_helm_in_half_even_if_it_has_something_to_say(incident):
     """Helm prints the API server's warnings in mid-rollback: its outputs must not be our pipes."""
     incident.kubectl("label", "namespace", incident.namespace, "pod-security.kubernetes.io/warn=restricted")

@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from incident import Incident
 
 CHART = Path(__file__).parents[2] / "pytest_zkrollback" / "drill" / "chart" / "zkprova"
 OF_RELEASE = "Zk7/qW3r+T9yU&1pL5'mN8"
@@ -38,13 +37,6 @@ FORMS = {
     for kind, form in forms(globals()[name]).items()
 }
 PLANTED = " ".join(FORMS.values())
-
-
-@pytest.fixture
-def incident(running_cluster, binaries, tmp_path):
-    found = Incident(running_cluster, tmp_path, binaries["helm"])
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -29,13 +29,6 @@ data: {content: {{ $.Values.content | quote }}}
 """
 
 
-@pytest.fixture
-def incident(running_cluster, binaries, tmp_path):
-    found = Incident(running_cluster, tmp_path, binaries["helm"])
-    yield found
-    found.close()
-
-
 def test_ten_random_sequences_make_no_double_rollback_and_no_wrong_claim(incident, binaries, helm3):
     """Both majors in turn, on one release."""
     tally = Tally()

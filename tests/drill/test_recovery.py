@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import stored_release
-from incident import Incident
+from incident import BOTH
 
 HOOK = {
     "apiVersion": "batch/v1",
@@ -25,20 +25,6 @@ HOOK = {
         },
     },
 }
-
-
-@pytest.fixture(params=["helm 4", "helm 3"])
-def either(request, running_cluster, binaries, helm3, tmp_path):
-    found = Incident(running_cluster, tmp_path, helm3 if request.param == "helm 3" else binaries["helm"])
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def incident(running_cluster, binaries, tmp_path):
-    found = Incident(running_cluster, tmp_path, binaries["helm"])
-    yield found
-    found.close()
 
 
 def wait_for(condition, timeout_s=30):
@@ -70,31 +56,32 @@ def start_helm(incident, *words):
     return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_fault_18_and_27_a_stranded_release_is_explained_and_led_out_by_the_explicit_recovery(either):
-    hook_of_revision_5(either)
-    helm = start_helm(either, "rollback", "zkprova", "5", "--timeout", "60s")
-    wait_for(lambda: "zkprova-hook" in either.kubectl("get", "jobs", "-o", "name"))
+@BOTH
+def test_fault_18_and_27_a_stranded_release_is_explained_and_led_out_by_the_explicit_recovery(incident):
+    hook_of_revision_5(incident)
+    helm = start_helm(incident, "rollback", "zkprova", "5", "--timeout", "60s")
+    wait_for(lambda: "zkprova-hook" in incident.kubectl("get", "jobs", "-o", "name"))
     helm.send_signal(signal.SIGKILL)
     helm.wait()
-    assert either.revisions()[-1][:2] == (7, "pending-rollback")
+    assert incident.revisions()[-1][:2] == (7, "pending-rollback")
 
-    fresh = either.run("--rollback-to=5")
+    fresh = incident.run("--rollback-to=5")
     assert (fresh.code, fresh.record["helm"]["ran"]) == (1, False)
     assert "a helm probably still works on it" in fresh.guard("pending")["evidence"]
-    assert either.run("--rollback-recover").guard("pending")["state"] == "refused"
+    assert incident.run("--rollback-recover").guard("pending")["state"] == "refused"
 
-    stored_release.age(either, 7, minutes=20)
-    stale = either.run("--rollback-to=5")
+    stored_release.age(incident, 7, minutes=20)
+    stale = incident.run("--rollback-to=5")
     assert (stale.code, stale.record["helm"]["ran"]) == (1, False)
     assert "stranded" in stale.guard("pending")["evidence"]
     assert "pytest --env=test --rollback-recover" in stale.record["next_commands"]
 
-    hook = either.run("--rollback-recover")
+    hook = incident.run("--rollback-recover")
     assert (hook.code, hook.record["helm"]["ran"]) == (1, False)
     assert "zkprova-hook of a hook still runs" in hook.guard("hook-running")["evidence"]
-    assert either.head() == 7
+    assert incident.head() == 7
 
-    done = either.run(
+    done = incident.run(
         "--rollback-recover",
         "--rollback-override=hook-running=it only waits",
         "--rollback-migration-assessed=the hook only waits",
@@ -103,17 +90,17 @@ def test_fault_18_and_27_a_stranded_release_is_explained_and_led_out_by_the_expl
     assert done.record["target_revision"] == 5
     assert "--no-hooks" in done.record["helm"]["argv"]
     assert {one["id"] for one in done.record["overrides"]} == {"pending", "hook-running"}
-    assert [row[:2] for row in either.revisions()][-3:] == [
+    assert [row[:2] for row in incident.revisions()][-3:] == [
         (6, "superseded"),
         (7, "pending-rollback"),
         (8, "deployed"),
     ]
-    again = either.run("--rollback-recover")
+    again = incident.run("--rollback-recover")
     assert (again.code, again.record["helm"]["ran"]) == (1, False)
     assert again.guard("stranded")["evidence"].startswith(
         "there is nothing to recover: revision 8 is deployed"
     )
-    assert either.head() == 8
+    assert incident.head() == 8
 
 
 def immutable_selector(incident):
@@ -131,12 +118,13 @@ def immutable_selector(incident):
     stored_release.write(incident, 5, content)
 
 
-def test_fault_31_half_applied_is_said_object_by_object_and_led_out(either):
-    immutable_selector(either)
-    refused = either.run("--rollback-to=5")
+@BOTH
+def test_fault_31_half_applied_is_said_object_by_object_and_led_out(incident):
+    immutable_selector(incident)
+    refused = incident.run("--rollback-to=5")
     assert (refused.code, refused.record["helm"]["ran"]) == (1, False)
     assert "Deployment/zkprova-zkprova-backend: immutable" in refused.guard("forecast")["evidence"]
-    failed = either.run("--rollback-to=5", "--rollback-override=forecast=to see it fail")
+    failed = incident.run("--rollback-to=5", "--rollback-override=forecast=to see it fail")
     rollback = failed.item("rollback")
     assert (failed.code, rollback["verdict"]) == (1, "FAIL")
     assert "field is immutable" in json.dumps(failed.record["helm"])
@@ -147,11 +135,11 @@ def test_fault_31_half_applied_is_said_object_by_object_and_led_out(either):
     assert lines["Deployment/zkprova-zkprova-backend"] == "as in revision 6"
     assert lines["Deployment/zkprova-zkprova-frontend"] == "as in revision 5"
     assert "--rollback-recover" in "\n".join(failed.record["next_commands"])
-    assert not [row for row in either.revisions() if row[1] == "deployed"]
+    assert not [row for row in incident.revisions() if row[1] == "deployed"]
 
-    done = either.run("--rollback-recover", "--rollback-to=4")
+    done = incident.run("--rollback-recover", "--rollback-to=4")
     assert (done.code, done.record["outcome"]) == (0, "verified"), done.output
-    assert either.revisions()[-1][:2] == (8, "deployed") or either.revisions()[-1][1] == "deployed"
+    assert incident.revisions()[-1][:2] == (8, "deployed") or incident.revisions()[-1][1] == "deployed"
 
 
 def test_the_history_is_saved_before_helm_runs_and_put_back_by_the_documented_commands(incident, tmp_path):
@@ -202,15 +190,16 @@ def hook_that_fails(incident, event, *, hangs=False):
     stored_release.write(incident, 5, content)
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("event", "runs"), [("pre-rollback", "as in revision 6"), ("post-rollback", "as in revision 5")]
 )
-def test_fault_30_a_failed_hook_is_named_and_what_runs_is_read_again(either, event, runs):
-    hook_that_fails(either, event)
-    failed = either.run("--rollback-to=5", "--rollback-migration-assessed=none")
+def test_fault_30_a_failed_hook_is_named_and_what_runs_is_read_again(incident, event, runs):
+    hook_that_fails(incident, event)
+    failed = incident.run("--rollback-to=5", "--rollback-migration-assessed=none")
     rollback = failed.item("rollback")
     assert (failed.code, rollback["verdict"]) == (1, "FAIL")
-    assert either.revisions()[-1][:2] == (7, "pending-rollback")
+    assert incident.revisions()[-1][:2] == (7, "pending-rollback")
     assert "revision 7 is pending-rollback" in rollback["observed"]
     assert "a hook's Job failed" in rollback["observed"]
     table = next(e["text"] for e in rollback["evidence"] if e["title"].startswith("Which revision runs"))
@@ -222,18 +211,19 @@ def test_fault_30_a_failed_hook_is_named_and_what_runs_is_read_again(either, eve
     )
 
 
-def test_a_hook_that_hangs_ends_with_helms_own_timeout_and_its_job_is_named(either):
+@BOTH
+def test_a_hook_that_hangs_ends_with_helms_own_timeout_and_its_job_is_named(incident):
     """helm-measured.md, 3: the release is stranded, and the Job goes on."""
-    hook_that_fails(either, "post-rollback", hangs=True)
-    either.configure(helm_timeout_s=2)
-    failed = either.run("--rollback-to=5", "--rollback-migration-assessed=none")
+    hook_that_fails(incident, "post-rollback", hangs=True)
+    incident.configure(helm_timeout_s=2)
+    failed = incident.run("--rollback-to=5", "--rollback-migration-assessed=none")
     rollback = failed.item("rollback")
     assert (failed.code, rollback["verdict"]) == (1, "FAIL")
     assert "a hook did not end within helm's own --timeout, and its Job may still run" in rollback["observed"]
-    assert either.revisions()[-1][:2] == (7, "pending-rollback")
+    assert incident.revisions()[-1][:2] == (7, "pending-rollback")
     assert "as in revision 5" in rollback["observed"]  # post: the objects are rolled back already
-    stored_release.age(either, 7, minutes=20)
-    hook = either.run("--rollback-recover").guard("hook-running")
+    stored_release.age(incident, 7, minutes=20)
+    hook = incident.run("--rollback-recover").guard("hook-running")
     assert "Job zkprova-hook of a hook still runs" in hook["evidence"]
 
 
@@ -248,6 +238,7 @@ def helm_that(incident, *lines):
     incident.configure(helm=str(path))
 
 
+@BOTH
 def test_fault_29_helm_fails_and_yet_the_revision_is_deployed(incident):
     helm_that(incident, 'HELM "$@"', 'echo "Error: lost the connection" >&2', "exit 1")
     done = incident.run("--rollback-to=5")
@@ -258,6 +249,7 @@ def test_fault_29_helm_fails_and_yet_the_revision_is_deployed(incident):
     assert "lost the connection" in done.record["helm"]["stderr_tail"]
 
 
+@BOTH
 def test_fault_28_helm_succeeds_and_the_revision_is_not_there(incident):
     helm_that(incident, 'echo "Rollback was a success! Happy Helming!"', "exit 0")
     done = incident.run("--rollback-to=5")
@@ -265,6 +257,7 @@ def test_fault_28_helm_succeeds_and_the_revision_is_not_there(incident):
     assert "made no revision: 6 is still the head" in done.item("rollback")["observed"]
 
 
+@BOTH
 def test_fault_33_a_helm_that_writes_50_mb_of_anything_is_bounded_in_the_record(incident):
     helm_that(incident, "head -c 50000000 /dev/urandom >&2", 'exec HELM "$@"')
     done = incident.run("--rollback-to=5")
@@ -273,6 +266,7 @@ def test_fault_33_a_helm_that_writes_50_mb_of_anything_is_bounded_in_the_record(
     assert (incident.folder / "reports" / "latest.html").stat().st_size < 2_000_000
 
 
+@BOTH
 def test_fault_26_a_helm_that_hangs_is_ended_after_its_own_timeout_and_named(incident):
     helm_that(incident, "trap '' TERM", "sleep 300")
     incident.configure(helm=str(incident.folder / "odd-helm"), helm_timeout_s=1)

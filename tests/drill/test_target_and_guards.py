@@ -38,13 +38,6 @@ def told(request, running_cluster, binaries, helm3, tmp_path_factory):
     found.close()
 
 
-@pytest.fixture
-def incident(running_cluster, binaries, tmp_path):
-    found = Incident(running_cluster, tmp_path, binaries["helm"])
-    yield found
-    found.close()
-
-
 class Asked:
     """What the preflight, in this process, found and judged."""
 

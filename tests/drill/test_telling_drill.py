@@ -8,18 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from incident import Incident
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "telling"))
 
 from fake_slack import CHANNEL, TOKEN, FakeSlack
-
-
-@pytest.fixture
-def incident(running_cluster, binaries, tmp_path):
-    found = Incident(running_cluster, tmp_path, binaries["helm"])
-    yield found
-    found.close()
 
 
 @pytest.fixture
