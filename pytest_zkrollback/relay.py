@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 from .domain.errors import UsageProblem
@@ -16,21 +18,35 @@ class Relay:
         """Nothing is asked yet."""
         self._hook = hook
 
-    def answers(self, hook: str, **facts: object) -> tuple[object, ...]:
+    def answers(self, hook: str, timeout_s: float = 10.0, **facts: object) -> tuple[object, ...]:
         """What each implementation gave, in the order of their registration; none: empty.
 
-        Raises UsageProblem that names the place if one of them raises, whatever it raises.
+        Raises UsageProblem that names the place if one of them raises, whatever it raises, and if they take
+        longer than ``timeout_s``: they are asked in a thread, for helm waits for no hook.
         """
+        heard: SimpleQueue[list[object] | UsageProblem] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                heard.put(getattr(self._hook, hook)(**facts))
+            except BaseException as error:  # noqa: BLE001 - also pytest.skip() and sys.exit() end nothing here
+                where = _first_frame_of_the_hook(error)
+                heard.put(
+                    UsageProblem(
+                        f"{hook} raised {type(error).__name__} in {Path(where.filename).name}, line "
+                        f"{where.lineno}: {error}; mend the hook; helm did not run."
+                    )
+                )
+
+        Thread(target=ask, name=f"zkrollback-{hook}", daemon=True).start()
         try:
-            found = getattr(self._hook, hook)(**facts)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - also pytest.skip() and sys.exit() end nothing here
-            where = _first_frame_of_the_hook(error)
-            raise UsageProblem(
-                f"{hook} raised {type(error).__name__} in {Path(where.filename).name}, line {where.lineno}: "
-                f"{error}; mend the hook; helm did not run."
-            ) from None
+            found = heard.get(timeout=timeout_s)
+        except Empty:
+            found = UsageProblem(
+                f"{hook} gave no answer within {timeout_s:g} s; mend the hook; helm did not run."
+            )
+        if isinstance(found, UsageProblem):
+            raise found
         return tuple(reversed(found))  # pluggy asks the newest first
 
 

@@ -75,8 +75,9 @@ class Check(Protocol):
 class Hooks(Protocol):
     """The repository's own parts, by the hooks of ``hookspecs.py``."""
 
-    def answers(self, hook: str, **facts: object) -> tuple[object, ...]:
-        """What each implementation of ``hook`` gave, first registered first; raises UsageProblem."""
+    def answers(self, hook: str, timeout_s: float = 10.0, **facts: object) -> tuple[object, ...]:
+        """What each implementation of ``hook`` gave, first registered first; raises UsageProblem, also if
+        that takes longer than ``timeout_s``."""
 
 
 class Channel(Protocol):

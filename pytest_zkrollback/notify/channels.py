@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import TypeGuard
 
 from ..domain.environment import Environment
@@ -19,6 +17,7 @@ from .slack_channels import SLACK, choose_slack
 from .teams import TEAMS, choose_teams
 
 HOOK = "pytest_zkrollback_notify"
+# Telling must not keep helm waiting.
 _HOOK_S = 2.0
 
 
@@ -53,29 +52,13 @@ def choose_channels(
 
 def own_channels(hooks: Hooks, environment: str) -> tuple[Channel, ...]:
     """What the repository's hooks give; a hook that is wrong, or hangs, is a channel that cannot work."""
-    answers = _asked(hooks, environment)
-    if isinstance(answers, UsageProblem):
+    try:
+        answers = hooks.answers(HOOK, timeout_s=_HOOK_S, environment=environment)
+    except UsageProblem as problem:
         # Relay ends its sentence as a usage error ends; this one stops nothing.
-        return (Unusable(HOOK, UsageProblem(str(answers).removesuffix("; helm did not run."))),)
+        return (Unusable(HOOK, UsageProblem(str(problem).removesuffix("; helm did not run."))),)
     given = [each for answer in answers if answer is not None for each in _listed(answer)]
     return tuple(each if _is_channel(each) else _no_channel(each) for each in given)
-
-
-def _asked(hooks: Hooks, environment: str) -> Sequence[object] | UsageProblem:
-    """The hooks' answers, or what is wrong with them. In a thread: helm waits for nobody's telling."""
-    heard: SimpleQueue[Sequence[object] | UsageProblem] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            heard.put(hooks.answers(HOOK, environment=environment))
-        except UsageProblem as problem:
-            heard.put(problem)
-
-    Thread(target=ask, name="zkrollback-notify-hook", daemon=True).start()
-    try:
-        return heard.get(timeout=_HOOK_S)
-    except Empty:
-        return UsageProblem(f"{HOOK} gave no answer within {_HOOK_S:g} s: mend the hook")
 
 
 def _listed(answer: object) -> Sequence[object]:

@@ -42,6 +42,11 @@ def test_the_documents_example_is_collected_before_notify(repository):
             "helm did not run.",
         ),
         (
+            ["--rollback-to=5"],
+            "    import threading; threading.Event().wait(60)",
+            "pytest_zkrollback_items gave no answer within 10 s; mend the hook; helm did not run.",
+        ),
+        (
             ["--rollback-to=5", "--rollback-plan"],
             "    return ['queue']",
             "pytest_zkrollback_items gave a list with 'queue' in it: return a list of OwnItem; helm did not run.",

@@ -324,10 +324,9 @@ def test_a_hook_that_is_wrong_is_a_channel_that_cannot_work_and_stops_nothing(ho
 def test_a_hook_that_hangs_holds_up_no_rollback(monkeypatch):
     monkeypatch.setattr("pytest_zkrollback.notify.channels._HOOK_S", 0.05)
     over = threading.Event()
-    telling = chosen(
-        {"slack": False}, hooks=SimpleNamespace(answers=lambda hook, **facts: over.wait(20) and ())
-    )
-    assert telling.unusable == ("pytest_zkrollback_notify gave no answer within 0.05 s: mend the hook",)
+    hangs = SimpleNamespace(pytest_zkrollback_notify=lambda environment: over.wait(20) and [])
+    telling = chosen({"slack": False}, hooks=Relay(hangs))
+    assert telling.unusable == ("pytest_zkrollback_notify gave no answer within 0.05 s; mend the hook",)
     over.set()
 
 
