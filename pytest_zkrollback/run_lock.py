@@ -123,8 +123,8 @@ def tell_unfinished(scene: Scene, history: ReleaseHistory) -> None:
 def note_verified(scene: Scene, history: ReleaseHistory) -> None:
     """Write the verified head into the journal, for ``last-verified``, if that is allowed.
 
-    Not if the release changed meanwhile, and not if ``release-equivalence`` was waived: then nobody saw that
-    this revision runs.
+    Not if the release changed meanwhile, and not if ``release-equivalence`` was left out: then nobody saw
+    that this revision runs.
     """
     record = scene.scribe.record
     equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
