@@ -378,6 +378,7 @@ class _Server(ThreadingHTTPServer):
         context.load_cert_chain(proxy._cluster.ca_file, folder / "apiserver.key")
         # The handshake is made by the connection's own thread.
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
 
     def shutdown_request(self, request: ssl.SSLSocket) -> None:  # type: ignore[override]
         # No TLS goodbye and no half-close first: a reset has to be one.

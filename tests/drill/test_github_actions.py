@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -138,8 +139,16 @@ def test_the_whole_way_for_staging_and_production(project):
 
     # Production, by hand, with an approval: the same tree, dispatched once.
     fake.protected_environments["prod"] = ["grace"]
-    approve = threading.Timer(3, lambda: fake.approve_run(max(fake.runs)))
-    approve.start()
+
+    def approve_once_it_waits():
+        waiting = []
+        while not waiting:
+            time.sleep(0.2)
+            waiting = [run.id for run in [*fake.runs.values()] if run.status == "waiting"]
+        time.sleep(1)  # long enough to be seen waiting
+        fake.approve_run(waiting[0])
+
+    threading.Thread(target=approve_once_it_waits, daemon=True).start()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--env=prod", commit],
         cwd=incident.folder,

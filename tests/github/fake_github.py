@@ -150,6 +150,7 @@ class FakeGitHub:
         self.held = set()  # environments whose deploy waits for release()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
+        self.server.socket.settimeout(5)  # a client that went before it was accepted must not block close()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}{PREFIX}"
         threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True

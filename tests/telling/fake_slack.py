@@ -84,6 +84,7 @@ class FakeSlack:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.socket.settimeout(5)  # a client that went before it was accepted must not block close()
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.webhook, self.api_url = f"{self.url}{WEBHOOK}", f"{self.url}/api/"
