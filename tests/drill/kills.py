@@ -6,13 +6,12 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 KINDS = ("json", "html", "md", "xml")
 OLD = "01dgreen"  # the run id of an older run's green
 HELM_TAKES_S = 0.7
-# A run on the drill, from its first word on disk to its end.
-LASTS_S = 5.0
 
 
 @dataclass
@@ -40,6 +39,8 @@ class Killer:
         incident.configure(helm=str(path))
         first = incident.run("--rollback-to=5")
         assert first.code == 0, first.output
+        began, ended = (datetime.fromisoformat(first.record[key]) for key in ("started_at", "finished_at"))
+        self.lasts_s = (ended - began).total_seconds()
         self.green = {
             kind: (self.reports / f"latest.{kind}").read_text().replace(first.record["run_id"], OLD)
             for kind in KINDS
@@ -107,7 +108,7 @@ class Killer:
         deadline = time.monotonic() + 30
         while self._records() == known and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
-        end = time.monotonic() + self.random.uniform(0, LASTS_S)
+        end = time.monotonic() + self.random.uniform(0, self.lasts_s)
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.002)
 
