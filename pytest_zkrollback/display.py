@@ -91,8 +91,9 @@ class Display:
         """The record changed: a terminal redraws by itself, elsewhere a line says what is new."""
         if self._live is None:
             text = render_progress_line(self._fetch(), self._clock.now())
-            if text != self._last_change:
-                self._last_change = text
+            news = text.rpartition(" (")[0]  # an item that is looked at anew changes no more than the count
+            if news != self._last_change:
+                self._last_change = news
                 self._line(text)
 
     def _line(self, text: str) -> None:

@@ -73,7 +73,6 @@ def run_verify(
         scribe.update(provisional_at=moment)
         text = f"provisionally green: every item is in order, watched for {soak_s:g} s more"
         scribe.event(text, "zkrollback", moment)
-        scene.display.status(text)
         scene.display.changed()
 
     def look_anew() -> None:

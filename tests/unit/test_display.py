@@ -60,6 +60,19 @@ def test_elsewhere_there_are_lines_and_each_is_said_once() -> None:
     assert stream.getvalue().count("PASS release-equivalence") == 1
 
 
+def test_an_item_that_is_looked_at_anew_says_nobody_elses_verdict_again() -> None:
+    records = [running(), running()]
+    first, *others = records[1].items
+    anew = (first.model_copy(update={"verdict": None}), *others)
+    records[1] = records[1].model_copy(update={"items": anew})
+    stream = io.StringIO()
+    display = Display(lambda: records.pop(0), SimpleNamespace(now=lambda: at(9)), stream)  # type: ignore[arg-type]
+    with display:
+        display.changed()
+        display.changed()
+    assert (records, stream.getvalue().count("PASS release-equivalence")) == ([], 1)
+
+
 def test_a_closed_terminal_ends_nothing() -> None:
     stream = io.StringIO()
     display = Display(running, SimpleNamespace(now=lambda: at(9)), stream)  # type: ignore[arg-type]
