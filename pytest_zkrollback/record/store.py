@@ -14,7 +14,6 @@ import re
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -77,8 +76,6 @@ class Store:
         problem = _probe(report_dir)
         if problem:
             self._fall_back(problem)
-        else:
-            _sweep(report_dir)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -292,21 +289,23 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def _probe(folder: Path) -> str:
-    """Why files cannot be written to ``folder``; empty if they can."""
+    """Why files cannot be written to ``folder``; empty if they can. Leftovers go."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"zkrollback")
+            file.flush()
+            _sweep(folder, os.fstat(file.fileno()).st_mtime)
     except OSError as error:
         return _reason(error)
     return ""
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what killed runs left half written."""
+def _sweep(folder: Path, now_s: float) -> None:
+    """Remove what killed runs left half written; ``now_s`` by the file system's clock."""
     with suppress(OSError):
         for path in folder.iterdir():
-            if _LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > _LEFTOVER_S:
+            if _LEFTOVER.fullmatch(path.name) and now_s - path.stat().st_mtime > _LEFTOVER_S:
                 path.unlink(missing_ok=True)
 
 
