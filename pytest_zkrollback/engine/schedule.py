@@ -293,10 +293,18 @@ class Schedule:
             self._wake.set()
             if self._on_sample is not None:
                 self._on_sample(run.check.id, sample)
-            interval_s = self._interval_s(run)
-            if interval_s is None:
+            if not self._pause(run):
                 return
-            run.due.wait(interval_s)
+
+    def _pause(self, run: CheckRun) -> bool:
+        """Wait until the next observation is due; False: there is none. It is judged meanwhile, and then
+        may be looked at more seldom."""
+        waited_s = 0.0
+        while (interval_s := self._interval_s(run)) is not None and waited_s < interval_s:
+            if run.due.wait(interval_s - waited_s):
+                break
+            waited_s = interval_s
+        return interval_s is not None
 
     def _interval_s(self, run: CheckRun) -> float | None:
         """What is in order is looked at more seldom."""

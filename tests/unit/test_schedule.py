@@ -471,6 +471,15 @@ def test_no_soak(judging: Callable[[History], Judgement], options: dict[str, Any
     assert notify.histories[0].provisional_at is None
 
 
+def test_what_passed_at_the_first_look_is_looked_at_in_the_soaks_rhythm_at_once() -> None:
+    looks: list[float] = []
+    equal = _soaked("a", observing=lambda: looks.append(0.0), stage=Stage.SETTLED, interval_s=0.1)
+    equal.soak_interval_s = 5.0
+    smoke = FakeCheck("smoke", observing=lambda: time.sleep(0.35), interval_s=None)
+    _run(equal, smoke, soak_s=0.1)
+    assert len(looks) == 2, "the first look, and the last one after the soak"
+
+
 def test_what_is_observed_once_is_looked_at_again_in_the_soak_if_it_has_a_rhythm_there() -> None:
     looks: list[str] = []
     smoke = FakeCheck("smoke", observing=lambda: looks.append("smoke"), stage=Stage.SETTLED, interval_s=None)
