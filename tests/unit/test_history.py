@@ -1,11 +1,12 @@
 import base64
 import gzip
 import json
+import random
 from datetime import UTC, datetime
 
 import pytest
 
-from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, NotFound, Unreachable
+from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, HelmProblem, NotFound, Unreachable
 from pytest_zkrollback.release.history import ReleaseHistory, decode_release, fetch_history
 
 SECRETS = "/api/v1/namespaces/n/secrets"
@@ -54,11 +55,29 @@ def secret(number: int, data: str | None = None, name: str = "web", **info) -> d
 class FakeKube:
     """Knows release Secrets and a namespace; fails on anything else."""
 
-    def __init__(self, *secrets: dict, namespace: Exception | None = None, get: dict | None = None) -> None:
+    def __init__(
+        self,
+        *secrets: dict,
+        namespace: Exception | None = None,
+        get: dict | None = None,
+        pages: Exception | None = None,
+    ) -> None:
         self.secrets = {one["metadata"]["name"]: one for one in secrets}
         self.namespace = namespace
         self.problems = get or {}
+        self.no_pages = pages
         self.fetched: list[str] = []
+        self.listed: list[dict] = []
+
+    def pages(self, path, query, timeout_s):
+        assert path == SECRETS
+        self.listed.append(query)
+        if self.no_pages is not None:
+            raise self.no_pages
+        numbers = query["labelSelector"].removeprefix("owner=helm,name=web,version in (").removesuffix(")")
+        for number in numbers.split(","):
+            if (found := self.secrets.get(f"sh.helm.release.v1.web.v{number}")) is not None:
+                yield (found,)
 
     def list_metadata(self, path, query=None, timeout_s=5.0):
         assert path == SECRETS
@@ -189,6 +208,41 @@ def test_what_does_not_say_its_version_is_read_again():
     kube = FakeKube(secret(1))
     fetch_history(kube, "n", "web", known=known)
     assert len(kube.fetched) == 1
+
+
+def test_together_the_revisions_come_in_pages_after_the_head():
+    secrets = [secret(1), secret(2, "%%%"), secret(3), secret(4)]
+    kube = FakeKube(*secrets)
+    history = fetch_history(kube, "n", "web", together=True)
+    alone = fetch_history(FakeKube(*secrets), "n", "web")
+    assert (history.releases, history.unreadable) == (alone.releases, alone.unreadable)
+    assert kube.fetched == ["sh.helm.release.v1.web.v4"]
+    [asked] = kube.listed
+    assert asked["labelSelector"] == "owner=helm,name=web,version in (1,2,3)"
+    assert 100 < int(asked["limit"]) < 500  # a megabyte of records of this size
+
+
+def test_a_page_has_one_record_where_they_are_large():
+    large = packed({**content(2), "config": {"blob": base64.b64encode(random.randbytes(400_000)).decode()}})
+    kube = FakeKube(secret(1), secret(2, large))
+    assert fetch_history(kube, "n", "web", together=True).revisions[0].revision == 1
+    assert kube.listed[0]["limit"] == "1"
+
+
+@pytest.mark.parametrize("problem", [BadAnswer("expired", status=410), NotFound("gone")])
+def test_what_no_page_brings_is_read_by_its_name(problem):
+    kube = FakeKube(secret(1), secret(2), secret(3), pages=problem)
+    assert len(fetch_history(kube, "n", "web", together=True).releases) == 3
+    assert len(kube.fetched) == 3
+    with pytest.raises(Forbidden):
+        refused = Forbidden("no", verb="list", resource="secrets", namespace="n")
+        fetch_history(FakeKube(secret(1), secret(2), pages=refused), "n", "web", together=True)
+
+
+def test_together_an_only_revision_needs_no_page():
+    kube = FakeKube(secret(1))
+    assert fetch_history(kube, "n", "web", together=True).head.revision.revision == 1
+    assert kube.listed == [] and len(kube.fetched) == 1
 
 
 def test_an_uncompressed_release_is_read_as_helm_does():
