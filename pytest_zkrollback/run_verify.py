@@ -7,7 +7,7 @@ from datetime import datetime
 from .checklist.events import EventsCheck
 from .compose import EQUIVALENCE, build_checks, release_reader
 from .domain.errors import ZkRollbackError
-from .domain.model import TimelineEntry
+from .domain.model import Mode, TimelineEntry
 from .domain.ports import Stage
 from .domain.verdict import Judgement, Verdict, Word
 from .engine.schedule import ROLLOUT_PREFIX, Schedule
@@ -40,8 +40,8 @@ def run_verify(
             scribe.item(check.id, verdict=Word.WAIVED, observed=text, finished_at=now)
         elif check.id in scene.selected or check.id.startswith(ROLLOUT_PREFIX):
             wanted.append(check)  # a rollout is needed even if left out: others wait until it has settled
-            if isinstance(check, EventsCheck):
-                check.begin()
+            if isinstance(check, EventsCheck) and scribe.record.mode is not Mode.VERIFY:
+                check.begin()  # verify-only is not expected to wait for rollouts meanwhile
 
     def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
         if item_id not in scene.selected:
