@@ -1,14 +1,18 @@
-"""What is wanted of a pod's logs, and what stands in them: pure, no IO."""
+"""What is wanted of a pod's logs, how they are gone through, and what stands in them: no IO."""
 
 from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+from ..domain.errors import ClusterError
 from ..domain.observation import JsonObject
 
+# The kubelet keeps 10 Mi of a container's log by default before it rotates, so this is all there is.
+PAGES = 12
 _KEPT_MATCHES = 50
 # What a kubelet sends, with status 200, instead of a log that it no longer has (recorded).
 _LOST = re.compile(r"unable to retrieve container logs for \S+")
@@ -83,6 +87,53 @@ class LogReading:
                     self.matches.append(shortened(line, offset + found.start()))
 
 
+def read_pages(
+    ask: Callable[[Mapping[str, str]], str], since: datetime, take: Callable[[str], None], limit_bytes: int
+) -> str:
+    """Hand every line from ``since`` on to ``take``; returns why there are others, empty if there are none.
+
+    ``ask`` brings at most ``limit_bytes``, the oldest lines first. A kubelet leaves out, line by line, what
+    is older than the second asked from. So what was cut is asked for from the second of its last whole
+    line: then what was taken of that second stands at the beginning once more, unless the log was rotated.
+    """
+    start = since.astimezone(UTC).replace(microsecond=0)
+    known: list[str] = []
+    for _ in range(PAGES):
+        try:
+            text = ask({"sinceTime": start.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        except ClusterError as error:
+            return f"could not be read: {error}"
+        if is_lost(text):
+            return f"could not be read: {text.strip()}"
+        lines = text.split("\n")
+        if lines[: len(known)] != known:
+            return "was rotated while it was read, and a part of it is missing"
+        times = [stamped(line)[0] for line in lines]
+        newest = next((at for at in reversed(times[:-1]) if at is not None), start)
+        end = newest.astimezone(UTC).replace(microsecond=0)
+        if not _may_be_cut(text, limit_bytes) or end <= start:
+            take("\n".join(lines[len(known) :]))
+            cut = _may_be_cut(text, limit_bytes)
+            return f"has more than {limit_bytes} bytes in one second, read up to there only" if cut else ""
+        take("\n".join(lines[len(known) : -1]))
+        known = [line for line, at in zip(lines[:-1], times, strict=False) if at is None or at >= end]
+        start = end
+    return f"is longer than {PAGES * limit_bytes} bytes and was read up to there only"
+
+
+def reaches_back(text: str, since: datetime, limit_bytes: int) -> bool:
+    """Whether the last lines of a log hold all since ``since``: they begin before it, or there are none."""
+    if is_lost(text) or _may_be_cut(text, limit_bytes):
+        return False
+    first = stamped(text)[0]  # two streams write it: their lines may be out of order a little
+    return not text or (first is not None and first < since - timedelta(seconds=1))
+
+
+def _may_be_cut(text: str, limit_bytes: int) -> bool:
+    """Never "no" of one that is: what was no UTF-8 became a character of three bytes, its longest."""
+    return len(text.encode()) >= limit_bytes
+
+
 def is_lost(text: str) -> bool:
     """Whether the kubelet says in the log's place that it no longer has it."""
     return _LOST.fullmatch(text.strip()) is not None
@@ -154,7 +205,7 @@ def wanted_logs(pod: JsonObject, since: datetime) -> list[WantedLog]:
                 waiting=waiting,
                 current=not waiting,
                 previous=previous,
-                older_lines=started is None or started < since,
+                older_lines=started is None or started < since.replace(microsecond=0),
             )
         )
     return wanted

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 
 from ..domain.environment import Environment
 from ..domain.errors import ClusterError
@@ -19,7 +20,8 @@ from .log_lines import (
     LogReading,
     LogsSeen,
     WantedLog,
-    is_lost,
+    reaches_back,
+    read_pages,
     shortened,
     stamped,
     wanted_logs,
@@ -27,11 +29,12 @@ from .log_lines import (
 )
 from .workload import moment
 
-# The kubelet keeps 10 Mi of a container's log by default before it rotates, so this is all there is.
-LIMIT_BYTES = 12 * 1024 * 1024
+# Of one answer.
+LIMIT_BYTES = 1_000_000
 PARALLEL = 4
 _EVIDENCE_BYTES = 8 * 1024
 _SHOWN_CONTAINERS = 20
+_LAST_LINES = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,32 +133,20 @@ class LogsCheck:
     def _read(self, one: WantedLog, timeout_s: float) -> ContainerLog:
         reading = LogReading(self.since, self.env.logs.patterns, self.env.logs.tail)
         troubles = [f"it is still waiting ({one.waiting})"] if one.waiting else []
-        since = {"sinceTime": self.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        last = self._last_lines(one, timeout_s) if one.older_lines and not one.previous else None
+        if last is not None:
+            reading.take(last)
         for wanted, query, what in (
-            (one.previous, {**since, "previous": "true"}, "its log before the restart"),
-            (one.current, since, "its log"),
+            (one.previous, {"previous": "true"}, "its log before the restart"),
+            (one.current and last is None, {}, "its log"),
         ):
-            if not wanted:
-                continue
-            try:
-                text = self._text(one, query, timeout_s)
-            except ClusterError as error:
-                troubles.append(f"{what} could not be read: {error}")
-                continue
-            if is_lost(text):
-                troubles.append(f"{what} could not be read: {text.strip()}")
-                continue
-            if _size_bytes(text) >= LIMIT_BYTES:
-                troubles.append(f"{what} is longer than {LIMIT_BYTES} bytes and was read up to there only")
-            reading.take(text)
+            if wanted:
+                ask = partial(self._text, one, timeout_s, query)
+                trouble = read_pages(ask, self.since, reading.take, LIMIT_BYTES)
+                troubles += [f"{what} {trouble}"] if trouble else []
         tail = tuple(reading.tail)
-        if one.current and one.older_lines and len(tail) < self.env.logs.tail:
-            # The runbook's last lines, whatever their age: only evidence, so failing here is no trouble.
-            try:
-                older = self._text(one, {"tailLines": str(self.env.logs.tail)}, timeout_s)
-                tail = tuple(shortened(line) for line in older.split("\n") if line)[-self.env.logs.tail :]
-            except ClusterError:
-                pass
+        if last is not None:  # the runbook's last lines, whatever their age
+            tail = tuple(shortened(line) for line in last.split("\n") if line)[-self.env.logs.tail :]
         return ContainerLog(
             pod=one.pod,
             container=one.container,
@@ -166,10 +157,25 @@ class LogsCheck:
             trouble="; ".join(troubles),
         )
 
-    def _text(self, one: WantedLog, query: dict[str, str], timeout_s: float) -> str:
+    def _last_lines(self, one: WantedLog, timeout_s: float) -> str | None:
+        """The last lines of a container that started before the rollback: one answer is enough where they
+        reach back to it. None: they do not, or could not be read."""
+        if not one.current:
+            return None
+        lines = max(self.env.logs.tail, _LAST_LINES)
+        try:
+            text = self._text(one, timeout_s, {"tailLines": str(lines)}, {})
+        except ClusterError:
+            return None
+        return text if reaches_back(text, self.since, LIMIT_BYTES) else None
+
+    def _text(
+        self, one: WantedLog, timeout_s: float, query: Mapping[str, str], more: Mapping[str, str]
+    ) -> str:
+        where = {"container": one.container, "timestamps": "true", "limitBytes": str(LIMIT_BYTES)}
         return self.kube.text(
             f"/api/v1/namespaces/{self.env.namespace}/pods/{one.pod}/log",
-            {**query, "container": one.container, "timestamps": "true", "limitBytes": str(LIMIT_BYTES)},
+            {**query, **more, **where},
             timeout_s=timeout_s,
             limit_bytes=LIMIT_BYTES,
         )
@@ -186,11 +192,6 @@ class LogsCheck:
             )
         seen: LogsSeen = sample.value
         return _judge_logs(seen, selector if self._auto else f"matches {selector}", moment(self.since))
-
-
-def _size_bytes(text: str) -> int:
-    """About the size before decoding: a byte that was no UTF-8 became a character of three."""
-    return len(text.encode("utf-8", errors="replace")) - 2 * text.count("\N{REPLACEMENT CHARACTER}")
 
 
 def _judge_logs(seen: LogsSeen, selector: str, since: str) -> Verdict:

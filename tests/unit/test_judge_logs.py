@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_zkrollback.checklist.log_lines import LogReading, read_pages, stamped
 from pytest_zkrollback.checklist.logs import LIMIT_BYTES, LogsCheck, LogsSeen
 from pytest_zkrollback.checklist.workload import pods_of
 from pytest_zkrollback.domain.environment import Environment
@@ -180,7 +182,32 @@ def test_a_container_older_than_the_rollback_shows_its_last_lines_too() -> None:
     verdict = judged(kube)
     assert verdict.word is Word.PASS
     assert verdict.evidence[0].text == f"{OLD} panic: long ago\n{OLD} fine since"
-    assert kube.queries[1]["tailLines"] == "50"
+    [asked] = kube.queries
+    assert asked["tailLines"] == "500"
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(f"{NEW} fine\n", id="they do not reach back"),
+        pytest.param("2026-11-23T10:00:00.3Z fine\n", id="too little before it, with two streams"),
+        pytest.param(f"{OLD} " + "x" * LIMIT_BYTES, id="there are more of them"),
+        pytest.param("unable to retrieve container logs for containerd://1", id="lost"),
+        pytest.param(BadAnswer("HTTP 500.", status=500), id="refused"),
+    ],
+)
+def test_where_the_last_lines_are_not_all_since_the_rollback_those_are_read(last: str | ClusterError) -> None:
+    old = pod("a", status("app", state=running("2026-11-23T08:00:00Z")))
+    kube = FakeKube(old, a_app_current=f"{NEW} panic: x\n{NEW} fine\n", a_app_tail=last)
+    assert judged(kube).word is Word.FAIL
+    assert [query["which"] for query in kube.queries] == ["tail", "current"]
+
+
+def test_last_lines_are_judged_where_they_are_since_the_rollback() -> None:
+    old = pod("a", status("app", state=running("2026-11-23T08:00:00Z")))
+    verdict = judged(FakeKube(old, a_app_tail=f"{OLD} fine\n{NEW} panic: x\n"))
+    assert verdict.observed == "1 bad line since 2026-11-23 10:00:00 UTC. a/app: panic: x"
+    assert judged(FakeKube(old, a_app_tail="")).word is Word.PASS
 
 
 def test_every_container_of_every_pod_is_read() -> None:
@@ -289,9 +316,61 @@ def test_pods_that_ended_before_the_rollback_are_left_out() -> None:
 
 
 def test_a_log_longer_than_the_limit_is_not_green() -> None:
-    verdict = judged(FakeKube(pod("a", APP), a_app_current="x" * LIMIT_BYTES), environment(timeout_s=120))
+    second = f"{NEW} fine\n" * (LIMIT_BYTES // 20)
+    verdict = judged(FakeKube(pod("a", APP), a_app_current=second), environment(timeout_s=120))
     assert verdict.word is Word.UNVERIFIED
-    assert "is longer than 12582912 bytes and was read up to there only" in verdict.observed
+    assert "its log has more than 1000000 bytes in one second, read up to there only" in verdict.observed
+
+
+class Kubelet:
+    """A container's log and what a kubelet answers of it; ``rotates`` lines go after the first answer."""
+
+    def __init__(self, lines: list[str], limit: int, rotates: int = 0) -> None:
+        self.lines, self.limit, self.rotates = lines, limit, rotates
+        self.asked = 0
+
+    def __call__(self, query: Mapping[str, str]) -> str:
+        since = datetime.fromisoformat(query["sinceTime"])
+        if self.asked:
+            self.lines, self.rotates = self.lines[self.rotates :], 0
+        self.asked += 1
+        text = "".join(f"{line}\n" for line in self.lines if (stamped(line)[0] or since) >= since)
+        return text.encode()[: self.limit].decode(errors="replace")
+
+
+def read(kubelet: Kubelet) -> tuple[list[str], str]:
+    reading = LogReading(SINCE, (), 10_000)
+    trouble = read_pages(kubelet, SINCE, reading.take, kubelet.limit)
+    return list(reading.tail), trouble
+
+
+def test_what_was_cut_is_gone_on_with_from_the_last_whole_lines_second() -> None:
+    lines = [f"2026-11-23T10:00:{n // 4:02}.{n % 4 + 5}Z line {n}" for n in range(40)]
+    kubelet = Kubelet(lines, limit=500)
+    assert read(kubelet) == (lines, "")
+    assert kubelet.asked == 3
+    rotated = read(Kubelet(lines, limit=500, rotates=30))
+    assert rotated == (lines[:16], "was rotated while it was read, and a part of it is missing")
+    assert read(Kubelet(lines, limit=100)) == (
+        [*lines[:3], lines[3][:10]],
+        "has more than 100 bytes in one second, read up to there only",
+    )
+    slow = [f"2026-11-23T10:{n:02}:00Z line {n}" for n in range(30)]
+    assert read(Kubelet(slow, limit=70))[1] == "is longer than 840 bytes and was read up to there only"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1500), st.text("x\u20ac\ufffd", max_size=12)), max_size=60),
+    st.integers(60, 2000),
+    st.integers(0, 5),
+)
+def test_no_line_is_left_out_in_silence(written: list[tuple[int, str]], limit: int, rotates: int) -> None:
+    at, lines = SINCE, []
+    for number, (later_ms, text) in enumerate(written):
+        at += timedelta(milliseconds=later_ms)
+        lines.append(f"{at.isoformat(timespec='milliseconds')} {number} {text}")
+    taken, trouble = read(Kubelet(lines, limit, rotates))
+    assert trouble or taken == lines
 
 
 def test_fault_46_a_huge_line_and_broken_bytes_are_shortened_and_shown() -> None:
