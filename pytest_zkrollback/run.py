@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .checklist.own import HOOK, parse_own_items
 from .clients.clock import SystemClock
@@ -20,8 +21,6 @@ from .domain.model import Guard, Item, Mode, Outcome, Record
 from .domain.own_item import OwnItem
 from .domain.ports import Hooks
 from .domain.verdict import Word
-from .drill.session import DRILL_WORKLOADS, Drill, refuse_another_story, start_drill
-from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
 from .engine.schedule import ROLLOUT_PREFIX
 from .engine.watch import ClusterWatch
 from .known_secrets import know_environment
@@ -48,6 +47,9 @@ from .run_workloads import name_workloads
 from .scene import Scene, variables
 from .signals import Signals
 from .telling import Telling
+
+if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
+    from .drill.session import Drill
 
 
 class Run:
@@ -99,6 +101,9 @@ class Run:
         """Read the configuration and ask the hooks; raises UsageProblem. ``redactor`` learns secrets."""
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
+            from .drill.session import DRILL_WORKLOADS, refuse_another_story
+            from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
+
             choose_story(request.drill_story or DEFAULT_STORY)
             refuse_another_story(request.drill_story)
             refuse_without_github(request, None)
@@ -202,6 +207,8 @@ class Run:
     def _open(self, selected: frozenset[str]) -> Scene:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""
         if self._env is None:
+            from .drill.session import start_drill
+
             self._drill = start_drill(
                 keep=self.request.drill_keep,
                 story=self.request.drill_story,

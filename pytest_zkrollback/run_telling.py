@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .checklist.notify import PATIENCE_S, judge_deliveries
 from .clients.http import HttpClient
@@ -15,7 +16,6 @@ from .domain.news import News
 from .domain.observation import JsonObject
 from .domain.ports import Channel, Clock, Hooks
 from .domain.verdict import Word
-from .drill.session import Drill
 from .notify.channels import choose_channels, own_channels
 from .notify.slack_channels import SLACK
 from .options import Request
@@ -24,6 +24,9 @@ from .record.redaction import Redactor
 from .record.scribe import Scribe
 from .signals import Signals
 from .telling import NOTIFY, Telling
+
+if TYPE_CHECKING:
+    from .drill.session import Drill
 
 # After Ctrl-C the record is complete; the operator waits no longer than this for somebody to hear of it.
 _FAREWELL_S = 5.0

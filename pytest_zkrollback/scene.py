@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .clients.clock import SystemClock
 from .clients.helm import DEADLINE_GRACE_S, HelmCli, find_helm
@@ -16,7 +17,6 @@ from .domain.environment import Environment
 from .domain.observation import JsonObject
 from .domain.own_item import OwnItem
 from .domain.ports import Hooks
-from .drill.session import Drill
 from .migrations.own import OwnSource
 from .options import Request
 from .record.redaction import Redactor
@@ -26,6 +26,9 @@ from .rollback.journal import LocalJournal
 from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
 from .signals import Signals
 from .telling import Telling
+
+if TYPE_CHECKING:
+    from .drill.session import Drill
 
 
 @dataclass(frozen=True)
