@@ -11,8 +11,9 @@ from .domain.errors import HelmProblem, ProcessProblem
 from .domain.migration import RevisionContent
 from .domain.repository import Git
 from .release.commits import annotated_commit, commit_of, tag_of
-from .release.history import Release, ReleaseHistory
+from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest
+from .release.stored import Release
 from .scene import Scene
 
 

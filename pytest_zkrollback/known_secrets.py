@@ -12,8 +12,9 @@ from .domain.errors import HelmProblem
 from .domain.observation import JsonObject
 from .notify.channels import secret_variables
 from .record.redaction import Redactor
-from .release.history import Release, ReleaseHistory
+from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest, secret_values
+from .release.stored import Release
 
 # The operator's variables that a script may print ...
 _SECRET_NAME = re.compile(

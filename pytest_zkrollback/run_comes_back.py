@@ -10,8 +10,9 @@ from .domain.errors import ClusterError, ZkRollbackError
 from .domain.observation import JsonObject
 from .engine.watch import ClusterWatch
 from .github.situation import choose_workflow
-from .release.history import Release, ReleaseHistory
+from .release.history import ReleaseHistory
 from .release.owners import Owner, fetch_idle, find_owners
+from .release.stored import Release
 from .rollback.comes_back import Branch, QueuedDeploy, judge_comes_back
 from .scene import Scene
 

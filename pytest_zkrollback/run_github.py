@@ -18,7 +18,8 @@ from .github.restore import Restore
 from .github.situation import Situation, describe, fetch_situation
 from .options import Request
 from .record.earlier import fetch_earlier
-from .release.history import Release, ReleaseHistory, fetch_history
+from .release.history import ReleaseHistory, fetch_history
+from .release.stored import Release
 from .rollback.preflight import ask_all
 from .scene import Scene
 

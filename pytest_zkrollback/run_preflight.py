@@ -11,9 +11,10 @@ from .domain.model import Guard, Helm, Outcome, Plan
 from .domain.verdict import Word
 from .known_secrets import know_release
 from .prompt import ask
-from .release.history import Release, ReleaseHistory
+from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest, render_manifest_diff
 from .release.standing import live_already
+from .release.stored import Release
 from .rollback.all_guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
 from .rollback.guards import OVERRIDDEN, WARNED, Facts, judge_notify, refusals
 from .rollback.look import Look

@@ -12,8 +12,8 @@ from typing import Any
 from ..domain.dossier import Change
 from ..domain.observation import JsonObject
 from .equivalence import Live
-from .history import Release
 from .manifest import Identity, container_images, identity, is_kept, pod_template, render_manifest_diff
+from .stored import Release
 
 _SECRET_NAME = re.compile(r"(?i)passw|token|secret|credential|api_?key|private_?key|webhook|dsn|pwd")
 _SHOWN_CHARS = 120

@@ -1,66 +1,25 @@
-"""A release's history, read straight from Helm's release Secrets (storage driver ``secret``, Helm 3 and 4).
-
-Source: helm's pkg/storage/driver/secrets.go and util.go: Secrets of type ``helm.sh/release.v1`` with the
-labels owner, name, status and version; ``data.release`` is base64 of base64 of gzipped JSON.
-"""
+"""A release's history, read straight from Helm's release Secrets."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import difflib
-import hashlib
-import json
-import re
-import zlib
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, HelmProblem, NotFound, ZkRollbackError
 from ..domain.model import Revision
 from ..domain.observation import JsonObject
 from ..domain.ports import Kube
-from .manifest import manifest_images, parse_manifest
 from .parallel import fetch_each
+from .stored import ROLLBACK_TEXT, Release, parse_release, revision_number, size_bytes, stored_version
 
 NEWEST = 30
 # A record may have a megabyte, and some ten on its way to a manifest.
 _AT_ONCE = 4
 # Of records in one answer; the API server packs them to about half.
 _PAGE_BYTES = 1_000_000
-_UNPACKED_LIMIT_BYTES = 64 << 20
-_GZIP = zlib.MAX_WBITS | 16
-_GZIP_MAGIC = b"\x1f\x8b\x08"
-_HELMS_LABELS = ("owner", "name", "version", "status", "createdAt", "modifiedAt")
-_ROLLBACK_TEXT = re.compile(r"Rollback to ([0-9]+)")
-
-
-@dataclass(frozen=True)
-class Release:
-    """One revision with what it would bring back.
-
-    ``manifest`` is the rendered YAML without hooks; ``hooks`` as helm stores them (name, kind, events,
-    manifest ...); ``values`` the user's (they may hold secrets); ``apply_method`` is ``ssa`` or ``csa``.
-    ``labels`` are those that were given to helm; ``manager`` is what wrote the Secret; ``crds`` the files of
-    the chart's ``crds/`` folder with a digest of each; ``stored`` is the Secret's resourceVersion;
-    ``installed`` when the release was first deployed, as helm wrote it: the same in all revisions of one
-    installation, and another after uninstall and install.
-    """
-
-    revision: Revision
-    manifest: str = field(repr=False)
-    hooks: tuple[JsonObject, ...] = field(default=(), repr=False)
-    values: JsonObject = field(default_factory=dict, repr=False)
-    apply_method: str = "csa"
-    labels: dict[str, str] = field(default_factory=dict)
-    manager: str = ""
-    crds: dict[str, str] = field(default_factory=dict)
-    stored: str = ""
-    installed: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +102,7 @@ def fetch_history(
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     found = kube.list_metadata(path, {"labelSelector": f"owner=helm,name={release}"}, timeout_s)
-    names = {number: item for item in found if (number := _number(item)) is not None}
+    names = {number: item for item in found if (number := revision_number(item)) is not None}
     if not names:
         raise _missing(kube, path, namespace, release, timeout_s)
     numbers = sorted(names)
@@ -155,19 +114,19 @@ def fetch_history(
 
     def fetch(number: int) -> Release:
         before = known.get(number) if known is not None else None
-        if before is not None and before.stored and before.stored == _stored(names[number]):
+        if before is not None and before.stored and before.stored == stored_version(names[number]):
             return before
         found = paged.get(number)
         if isinstance(found, HelmProblem):
             raise found
-        return found or _release(get(number), namespace)
+        return found or parse_release(get(number), namespace)
 
     paged: dict[int, Release | HelmProblem] = {}
     if together and known is None:
         with suppress(NotFound, BadAnswer):  # what a page does not bring is read by its name
             newest = get(numbers[-1])
             paged[numbers[-1]] = _decoded(newest, namespace)
-            paged |= _in_pages(kube, namespace, release, wanted[:-1], _size(newest), timeout_s)
+            paged |= _in_pages(kube, namespace, release, wanted[:-1], size_bytes(newest), timeout_s)
 
     releases: list[Release] = []
     unreadable: dict[int, str] = {}
@@ -188,131 +147,41 @@ def fetch_history(
 
 
 def _in_pages(
-    kube: Kube, namespace: str, release: str, numbers: Collection[int], size_bytes: int, timeout_s: float
+    kube: Kube, namespace: str, release: str, numbers: Collection[int], each_bytes: int, timeout_s: float
 ) -> dict[int, Release | HelmProblem]:
-    """Those revisions, as many in an answer as fit where all are about as large as ``size_bytes``."""
+    """Those revisions, as many in an answer as fit where all are about as large as ``each_bytes``."""
     if not numbers:
         return {}
     among = ",".join(map(str, numbers))
     query = {
         "labelSelector": f"owner=helm,name={release},version in ({among})",
-        "limit": str(max(1, _PAGE_BYTES // size_bytes)),
+        "limit": str(max(1, _PAGE_BYTES // each_bytes)),
     }
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     return {
         number: _decoded(secret, namespace)
         for page in kube.pages(path, query, timeout_s)
         for secret in page
-        if (number := _number(secret)) is not None
+        if (number := revision_number(secret)) is not None
     }
-
-
-def rollback_hooks(release: Release) -> tuple[JsonObject, ...]:
-    """The hooks that helm runs when it goes back to ``release``, as it stores them."""
-    events = {"pre-rollback", "post-rollback"}
-    return tuple(hook for hook in release.hooks if events.intersection(hook.get("events") or ()))
-
-
-def decode_release(secret: JsonObject) -> JsonObject:
-    """Helm's own JSON (name, info, chart, config, manifest, hooks, version ...) out of a release Secret.
-
-    Raises HelmProblem if it is something else.
-    """
-    try:
-        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-        if packed.startswith(_GZIP_MAGIC):
-            unpacker = zlib.decompressobj(_GZIP)
-            packed = unpacker.decompress(packed, _UNPACKED_LIMIT_BYTES)
-            if not unpacker.eof:
-                raise ValueError
-        content = json.loads(packed)
-    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error, RecursionError):
-        content = None
-    if not isinstance(content, dict) or not isinstance(content.get("info"), dict):
-        name = (secret.get("metadata") or {}).get("name")
-        raise HelmProblem(f"The Secret {name} holds no release that can be decoded.")
-    return content
 
 
 def _decoded(secret: JsonObject, namespace: str) -> Release | HelmProblem:
     try:
-        return _release(secret, namespace)
+        return parse_release(secret, namespace)
     except HelmProblem as problem:
         return problem
-
-
-def _release(secret: JsonObject, namespace: str) -> Release:
-    content = decode_release(secret)
-    info: JsonObject = content["info"]
-    metadata = (content.get("chart") or {}).get("metadata") or {}
-    description = str(info.get("description") or "")
-    manifest = str(content.get("manifest") or "")
-    rolled = _ROLLBACK_TEXT.fullmatch(description)
-    rollback_of = info.get("rollback_revision") or (int(rolled[1]) if rolled else None)
-    deployed_at = _time(info.get("last_deployed")) or _time(secret["metadata"].get("creationTimestamp"))
-    number = _number(secret)
-    if number is None or deployed_at is None:
-        raise HelmProblem(
-            f"The Secret {secret['metadata'].get('name')} does not say which revision, or when."
-        )
-    return Release(
-        Revision(
-            revision=number,
-            status=str(info.get("status") or "unknown"),
-            chart=f"{metadata.get('name', '?')}-{metadata.get('version', '?')}",
-            app_version=str(metadata.get("appVersion") or ""),
-            deployed_at=deployed_at,
-            description=description,
-            rollback_of=rollback_of,
-            images=_images(manifest, namespace),
-        ),
-        manifest=manifest,
-        hooks=tuple(content.get("hooks") or ()),
-        values=content.get("config") or {},
-        apply_method=str(content.get("apply_method") or "csa"),
-        labels={
-            str(key): str(value)
-            for key, value in (secret["metadata"].get("labels") or {}).items()
-            if key not in _HELMS_LABELS
-        },
-        manager=next(
-            (str(each.get("manager") or "") for each in secret["metadata"].get("managedFields") or ()), ""
-        ),
-        crds=_crds(content.get("chart") or {}),
-        stored=_stored(secret),
-        installed=str(info.get("first_deployed") or ""),
-    )
 
 
 def _believed(release: Release, others: Collection[Release]) -> Release:
     """Without "Rollback to N" where somebody only wrote that: `helm upgrade` has --description too."""
     back = release.revision.rollback_of
-    if back is None or not _ROLLBACK_TEXT.fullmatch(release.revision.description):
+    if back is None or not ROLLBACK_TEXT.fullmatch(release.revision.description):
         return release
     origin = next((one for one in others if one.revision.revision == back), None)
     if origin is None or origin.manifest == release.manifest:
         return release
     return replace(release, revision=release.revision.model_copy(update={"rollback_of": None}))
-
-
-def _crds(chart: JsonObject) -> dict[str, str]:
-    """What ``helm install`` once created from ``crds/`` and no upgrade or rollback ever touches."""
-    files = [each for each in chart.get("files") or () if isinstance(each, dict)]
-    return {
-        str(each.get("name")): hashlib.sha256(str(each.get("data")).encode()).hexdigest()
-        for each in files
-        if str(each.get("name")).startswith("crds/")
-        and str(each.get("name")).endswith((".yaml", ".yml", ".json"))
-    }
-
-
-def _images(manifest: str, namespace: str) -> tuple[str, ...]:
-    # Most of a large manifest is CRDs and ConfigMaps: only documents that can hold an image are parsed.
-    documents = [one for one in re.split(r"^---", manifest, flags=re.MULTILINE) if "image" in one]
-    try:
-        return manifest_images(parse_manifest("\n---".join(["", *documents]), namespace))
-    except HelmProblem:
-        return ()  # said where the manifest itself is needed
 
 
 def _missing(kube: Kube, path: str, namespace: str, release: str, timeout_s: float) -> ZkRollbackError:
@@ -335,25 +204,3 @@ def _missing(kube: Kube, path: str, namespace: str, release: str, timeout_s: flo
         f"There is no release {release} in namespace {namespace}; {listed}. Only releases that helm stores "
         "in Secrets (its default) are seen."
     )
-
-
-def _size(secret: JsonObject) -> int:
-    """About the bytes of its JSON."""
-    return 2_000 + len(str((secret.get("data") or {}).get("release")))
-
-
-def _stored(item: JsonObject) -> str:
-    return str(item["metadata"].get("resourceVersion") or "")
-
-
-def _number(item: JsonObject) -> int | None:
-    label = (item["metadata"].get("labels") or {}).get("version")
-    return int(label) if isinstance(label, str) and label.isascii() and label.isdigit() else None
-
-
-def _time(text: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return found.astimezone(UTC) if found.tzinfo is not None else None

@@ -10,8 +10,9 @@ from ..domain.errors import HelmProblem
 from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from .equivalence import Live, compare, fetch_live
-from .history import Release, ReleaseHistory
+from .history import ReleaseHistory
 from .manifest import identity, parse_manifest
+from .stored import Release
 
 
 class Standing(NamedTuple):

@@ -21,8 +21,9 @@ from ..release.changes import (
     what_stays,
 )
 from ..release.equivalence import Live, compare
-from ..release.history import Release, ReleaseHistory, rollback_hooks
+from ..release.history import ReleaseHistory
 from ..release.manifest import Identity, pod_template
+from ..release.stored import Release, rollback_hooks
 from .target import judged_against
 
 if TYPE_CHECKING:

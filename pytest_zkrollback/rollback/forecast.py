@@ -18,9 +18,9 @@ from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from ..release.changes import by_identity, is_secret_name, pod_references
 from ..release.dryrun import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch
-from ..release.history import Release, rollback_hooks
 from ..release.manifest import WORKLOAD_KINDS, Identity, is_kept, pod_template
 from ..release.parallel import fetch_each
+from ..release.stored import Release, rollback_hooks
 
 if TYPE_CHECKING:
     from .look import Look

@@ -13,7 +13,8 @@ from .guards import OK, REFUSED, WARNED, Answer, Facts, way_past
 from .target import evidence_against, judged_against
 
 if TYPE_CHECKING:
-    from ..release.history import Release, ReleaseHistory
+    from ..release.history import ReleaseHistory
+    from ..release.stored import Release
     from .target import Choice
 
 # A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ..domain.environment import Environment
     from ..domain.observation import JsonObject
     from ..domain.ports import Http, HttpAnswer, Kube
-    from ..release.history import Release, ReleaseHistory
+    from ..release.history import ReleaseHistory
+    from ..release.stored import Release
 
 # One request to a broken service must not eat the preflight's budget.
 HEALTH_S = 2.0

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from ..domain.dossier import Skipped
 from ..domain.model import Revision
 from ..domain.observation import JsonObject
-from ..release.history import Release, ReleaseHistory
+from ..release.history import ReleaseHistory
+from ..release.stored import Release
 
 PREVIOUS = "previous"
 LAST_VERIFIED = "last-verified"

@@ -26,8 +26,9 @@ from pytest_zkrollback.release.changes import (
     what_stays,
 )
 from pytest_zkrollback.release.equivalence import Live
-from pytest_zkrollback.release.history import Release, ReleaseHistory
+from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.manifest import identity, parse_manifest
+from pytest_zkrollback.release.stored import Release
 from pytest_zkrollback.rollback.dossier import chain_of, gather_dossier, served_s
 from pytest_zkrollback.rollback.target import Choice
 

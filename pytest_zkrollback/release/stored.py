@@ -1,0 +1,167 @@
+"""One revision as helm stores it in a Secret (storage driver ``secret``, Helm 3 and 4).
+
+Source: helm's pkg/storage/driver/secrets.go and util.go: Secrets of type ``helm.sh/release.v1`` with the
+labels owner, name, status and version; ``data.release`` is base64 of base64 of gzipped JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+import zlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ..domain.errors import HelmProblem
+from ..domain.model import Revision
+from ..domain.observation import JsonObject
+from .manifest import manifest_images, parse_manifest
+
+_UNPACKED_LIMIT_BYTES = 64 << 20
+_GZIP = zlib.MAX_WBITS | 16
+_GZIP_MAGIC = b"\x1f\x8b\x08"
+_HELMS_LABELS = ("owner", "name", "version", "status", "createdAt", "modifiedAt")
+ROLLBACK_TEXT = re.compile(r"Rollback to ([0-9]+)")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One revision with what it would bring back.
+
+    ``manifest`` is the rendered YAML without hooks; ``hooks`` as helm stores them (name, kind, events,
+    manifest ...); ``values`` the user's (they may hold secrets); ``apply_method`` is ``ssa`` or ``csa``.
+    ``labels`` are those that were given to helm; ``manager`` is what wrote the Secret; ``crds`` the files of
+    the chart's ``crds/`` folder with a digest of each; ``stored`` is the Secret's resourceVersion;
+    ``installed`` when the release was first deployed, as helm wrote it: the same in all revisions of one
+    installation, and another after uninstall and install.
+    """
+
+    revision: Revision
+    manifest: str = field(repr=False)
+    hooks: tuple[JsonObject, ...] = field(default=(), repr=False)
+    values: JsonObject = field(default_factory=dict, repr=False)
+    apply_method: str = "csa"
+    labels: dict[str, str] = field(default_factory=dict)
+    manager: str = ""
+    crds: dict[str, str] = field(default_factory=dict)
+    stored: str = ""
+    installed: str = ""
+
+
+def rollback_hooks(release: Release) -> tuple[JsonObject, ...]:
+    """The hooks that helm runs when it goes back to ``release``, as it stores them."""
+    events = {"pre-rollback", "post-rollback"}
+    return tuple(hook for hook in release.hooks if events.intersection(hook.get("events") or ()))
+
+
+def decode_release(secret: JsonObject) -> JsonObject:
+    """Helm's own JSON (name, info, chart, config, manifest, hooks, version ...) out of a release Secret.
+
+    Raises HelmProblem if it is something else.
+    """
+    try:
+        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+        if packed.startswith(_GZIP_MAGIC):
+            unpacker = zlib.decompressobj(_GZIP)
+            packed = unpacker.decompress(packed, _UNPACKED_LIMIT_BYTES)
+            if not unpacker.eof:
+                raise ValueError
+        content = json.loads(packed)
+    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error, RecursionError):
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("info"), dict):
+        name = (secret.get("metadata") or {}).get("name")
+        raise HelmProblem(f"The Secret {name} holds no release that can be decoded.")
+    return content
+
+
+def parse_release(secret: JsonObject, namespace: str) -> Release:
+    """The revision in a release Secret; raises HelmProblem."""
+    content = decode_release(secret)
+    info: JsonObject = content["info"]
+    metadata = (content.get("chart") or {}).get("metadata") or {}
+    description = str(info.get("description") or "")
+    manifest = str(content.get("manifest") or "")
+    rolled = ROLLBACK_TEXT.fullmatch(description)
+    rollback_of = info.get("rollback_revision") or (int(rolled[1]) if rolled else None)
+    deployed_at = _time(info.get("last_deployed")) or _time(secret["metadata"].get("creationTimestamp"))
+    number = revision_number(secret)
+    if number is None or deployed_at is None:
+        raise HelmProblem(
+            f"The Secret {secret['metadata'].get('name')} does not say which revision, or when."
+        )
+    return Release(
+        Revision(
+            revision=number,
+            status=str(info.get("status") or "unknown"),
+            chart=f"{metadata.get('name', '?')}-{metadata.get('version', '?')}",
+            app_version=str(metadata.get("appVersion") or ""),
+            deployed_at=deployed_at,
+            description=description,
+            rollback_of=rollback_of,
+            images=_images(manifest, namespace),
+        ),
+        manifest=manifest,
+        hooks=tuple(content.get("hooks") or ()),
+        values=content.get("config") or {},
+        apply_method=str(content.get("apply_method") or "csa"),
+        labels={
+            str(key): str(value)
+            for key, value in (secret["metadata"].get("labels") or {}).items()
+            if key not in _HELMS_LABELS
+        },
+        manager=next(
+            (str(each.get("manager") or "") for each in secret["metadata"].get("managedFields") or ()), ""
+        ),
+        crds=_crds(content.get("chart") or {}),
+        stored=stored_version(secret),
+        installed=str(info.get("first_deployed") or ""),
+    )
+
+
+def _crds(chart: JsonObject) -> dict[str, str]:
+    """What ``helm install`` once created from ``crds/`` and no upgrade or rollback ever touches."""
+    files = [each for each in chart.get("files") or () if isinstance(each, dict)]
+    return {
+        str(each.get("name")): hashlib.sha256(str(each.get("data")).encode()).hexdigest()
+        for each in files
+        if str(each.get("name")).startswith("crds/")
+        and str(each.get("name")).endswith((".yaml", ".yml", ".json"))
+    }
+
+
+def _images(manifest: str, namespace: str) -> tuple[str, ...]:
+    # Most of a large manifest is CRDs and ConfigMaps: only documents that can hold an image are parsed.
+    documents = [one for one in re.split(r"^---", manifest, flags=re.MULTILINE) if "image" in one]
+    try:
+        return manifest_images(parse_manifest("\n---".join(["", *documents]), namespace))
+    except HelmProblem:
+        return ()  # said where the manifest itself is needed
+
+
+def size_bytes(secret: JsonObject) -> int:
+    """About the bytes of its JSON."""
+    return 2_000 + len(str((secret.get("data") or {}).get("release")))
+
+
+def stored_version(item: JsonObject) -> str:
+    """Its resourceVersion; another one: it was written since."""
+    return str(item["metadata"].get("resourceVersion") or "")
+
+
+def revision_number(item: JsonObject) -> int | None:
+    """By its label; None: it is none of helm's."""
+    label = (item["metadata"].get("labels") or {}).get("version")
+    return int(label) if isinstance(label, str) and label.isascii() and label.isdigit() else None
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found.astimezone(UTC) if found.tzinfo is not None else None
