@@ -14,6 +14,7 @@ from .checklist.migration import MigrationCheck
 from .checklist.notes import Notes
 from .checklist.notify import PATIENCE_S, NotifyCheck
 from .checklist.own import OwnCheck
+from .checklist.pod_facts import Era
 from .checklist.rollout import RolloutCheck, blank_rollouts
 from .checklist.smoke import SmokeCheck
 from .checklist.workload import pods_of
@@ -104,6 +105,12 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
             target=expected,
             leftovers=leftovers,
             rolled_away=tuple(content.objects for content in later),
+            eras=choose_eras(
+                history,
+                RevisionContent(wanted, expected, target.hooks),
+                later,
+                bad.revision if bad is not None else None,
+            ),
             release=release_reader(scene, history),
             expected_head=scene.scribe.record.revision_after,
             managers=frozenset(release.manager for release in history.releases if release.manager),
@@ -170,6 +177,26 @@ def _rolled_away(scene: Scene, history: ReleaseHistory, revision: int) -> bool:
         < revision
         <= bad.revision
     )
+
+
+def choose_eras(
+    history: ReleaseHistory,
+    target: RevisionContent,
+    later: Sequence[RevisionContent],
+    bad: int | None,
+) -> tuple[Era, ...]:
+    """What was live from the target's deploy until the rollback; none unless all of it is known."""
+    began = {}
+    for one in history.releases:
+        # Of two clocks: helm's own may be wrong, and a Secret may have been made anew (a restored backup).
+        told = (one.revision.deployed_at, one.created or one.revision.deployed_at)
+        number = one.revision.revision
+        began[number] = max(told) if number == target.revision else min(told)
+    known = [target.revision, *(content.revision for content in later)]
+    last = bad if bad is not None else target.revision
+    if target.revision not in began or known != list(range(target.revision, last + 1)):
+        return ()
+    return tuple(Era(began[content.revision], content.objects) for content in (target, *later))
 
 
 def _show(scene: Scene, line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..domain.observation import JsonObject
 from ..domain.verdict import Word
@@ -12,6 +12,19 @@ from ..release.equivalence import Live
 from ..release.manifest import WORKLOAD_KINDS, identity
 
 _OVER = ("Succeeded", "Failed")
+# Between the clocks of the API server and of a node.
+_SKEW = timedelta(minutes=1)
+# From helm's start (hooks, other objects first) until all that it changes is changed.
+_APPLIED = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Era:
+    """What a revision of the release holds, and when helm began to deploy it: the target at the latest, what
+    came after it at the earliest."""
+
+    began: datetime
+    objects: tuple[JsonObject, ...]
 
 
 @dataclass(frozen=True)
@@ -20,13 +33,15 @@ class Expectation:
 
     ``target`` are the objects of the target's manifest, ``before`` those of the revision that was rolled
     away from (empty: not known), ``away`` the images that only rolled-away revisions have, ``since`` when
-    the rollback began, server time.
+    the rollback began, server time. ``eras``: the target and all that came after it until then, in order
+    (empty: not all of them are known).
     """
 
     target: tuple[JsonObject, ...]
     before: tuple[JsonObject, ...] = ()
     away: frozenset[str] = frozenset()
     since: datetime | None = None
+    eras: tuple[Era, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,11 +92,32 @@ def is_going(pod: JsonObject) -> bool:
 
 def started_before(pod: JsonObject, container: str, since: datetime) -> bool:
     """Whether this container runs and began before ``since`` (API times are whole seconds)."""
+    began = started_at(pod, container)
+    return began is not None and began < since.replace(microsecond=0)
+
+
+def started_at(pod: JsonObject, container: str) -> datetime | None:
+    """When this container began to run; None if it does not, or does not say so."""
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         if status.get("name") == container:
-            began = parse_time(((status.get("state") or {}).get("running") or {}).get("startedAt"))
-            return began is not None and began < since.replace(microsecond=0)
-    return False
+            return parse_time(((status.get("state") or {}).get("running") or {}).get("startedAt"))
+    return None
+
+
+def eras_at(eras: Sequence[Era], moment: datetime | None) -> tuple[Era, ...]:
+    """All that may have been live at this moment; none: not known, for that may be older than the first.
+
+    Times that are not in order are those of clocks that cannot be compared.
+    """
+    begins = [era.began for era in eras]
+    if moment is None or not eras or begins != sorted(begins) or moment < begins[0] + _APPLIED:
+        return ()
+    replaced = [began + _APPLIED <= moment for began in begins[1:]]
+    return tuple(
+        era
+        for era, gone in zip(eras, [*replaced, False], strict=True)
+        if era.began - _SKEW <= moment and not gone
+    )
 
 
 def is_ready(pod: JsonObject) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ..domain.observation import JsonObject
 from ..domain.verdict import Word
@@ -17,15 +18,17 @@ from .pod_facts import (
     Cluster,
     Expectation,
     Stray,
+    eras_at,
     is_going,
     is_workload,
     owned_pods,
     parse_time,
     pod_name,
+    started_at,
     started_before,
 )
 from .serving_pods import judge_servers
-from .start_values import read_at_start, settings_changed
+from .start_values import Source, read_at_start, settings_changed
 from .workload import moment
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{12,}$")
@@ -84,12 +87,14 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
     """Pods that read, at their start, what the rollback changed afterwards (fault 68)."""
     if expected.since is None or not expected.before:
         return
-    changed = settings_changed(expected.before, expected.target)
     template = pod_template(item) or {}
     for pod in pods:
         for name, sources in read_at_start(template).items():
+            if not started_before(pod, name, expected.since):
+                continue
+            changed = _changed_since(expected, started_at(pod, name))
             read = sorted(f"{kind}/{source}" for kind, source in sources & changed)
-            if read and started_before(pod, name, expected.since):
+            if read:
                 kind, workload = item["kind"].lower(), identity(item).name
                 yield Stray(
                     f"Pod {pod_name(pod)} of {identity(item).label} was not restarted: its container {name} "
@@ -98,6 +103,14 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
                     waits=False,
                 )
                 break
+
+
+def _changed_since(expected: Expectation, moment: datetime | None) -> set[Source]:
+    """The settings of which a container that started then may have read another value than the target's."""
+    lived = eras_at(expected.eras, moment)
+    if not lived:
+        return settings_changed(expected.before, expected.target)
+    return {source for era in lived for source in settings_changed(era.objects, expected.target)}
 
 
 def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[Stray]:
@@ -128,7 +141,10 @@ def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -
         label = identity(item).label
         for pod in owned.get(label, ()):
             for name, image in container_images(pod_template(item) or {}).items():
-                if not is_going(pod) and _moves(image) and started_before(pod, name, expected.since):
+                if is_going(pod) or not _moves(image) or not started_before(pod, name, expected.since):
+                    continue
+                lived = eras_at(expected.eras, started_at(pod, name))
+                if not lived or lived != expected.eras[:1]:
                     yield Stray(
                         f"Pod {pod_name(pod)} of {label} was not restarted, and {image} is the same text in "
                         "both revisions: which build runs is not known",

@@ -37,7 +37,8 @@ class Release:
     ``labels`` are those that were given to helm; ``manager`` is what wrote the Secret; ``crds`` the files of
     the chart's ``crds/`` folder with a digest of each; ``stored`` is the Secret's resourceVersion;
     ``installed`` when the release was first deployed, as helm wrote it: the same in all revisions of one
-    installation, and another after uninstall and install.
+    installation, and another after uninstall and install. ``created`` is when the Secret was made, by the API
+    server's clock: helm makes it before it changes anything.
     """
 
     revision: Revision
@@ -50,6 +51,7 @@ class Release:
     crds: dict[str, str] = field(default_factory=dict)
     stored: str = ""
     installed: str = ""
+    created: datetime | None = None
 
 
 def rollback_hooks(release: Release) -> tuple[JsonObject, ...]:
@@ -120,6 +122,7 @@ def parse_release(secret: JsonObject, namespace: str) -> Release:
         crds=_crds(content.get("chart") or {}),
         stored=stored_version(secret),
         installed=str(info.get("first_deployed") or ""),
+        created=_time(secret["metadata"].get("creationTimestamp")),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.checklist.equivalence import EquivalenceCheck, Observed
+from pytest_zkrollback.checklist.pod_facts import Era
 from pytest_zkrollback.domain.environment import Environment
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable
 from pytest_zkrollback.domain.model import Revision
@@ -297,12 +298,12 @@ def running(name: str, minutes: int, image: str = "web:5", image_id: str = "", *
     return pod(name, image, containerStatuses=[status], **{**READY, **more})
 
 
-def with_service(*pods: dict, before: str = "", **changes: Any) -> Judgement:
+def with_service(*pods: dict, before: str = "", eras: tuple[Era, ...] = (), **changes: Any) -> Judgement:
     target = parse_manifest(SERVED, "n")
     web, config, service = map(dict, parse_manifest(SERVED, "n"))
     web["metadata"] = {**web["metadata"], "uid": "web"}
     rolled_away = (parse_manifest(before, "n"),) if before else ()
-    check = replace(CHECK, target=target, rolled_away=rolled_away, since=NOW)
+    check = replace(CHECK, target=target, rolled_away=rolled_away, since=NOW, eras=eras)
     for each in pods:
         each["metadata"]["labels"] = {"app": "web"}
     value = observed(*pods, **{"live": (Live(web), Live(config), Live(service)), **changes})
@@ -420,6 +421,59 @@ def test_fault_68_a_tag_that_moves_and_a_rollback_that_restarts_nothing_is_unver
     assert (
         with_service(*pods, before=served.replace("i:1", "i:2")).word is Word.PASS
     )  # that one moved something
+
+
+def eras(*told: tuple[int, str]) -> tuple[Era, ...]:
+    """(minutes from the rollback, manifest) of the target and what came after it."""
+    return tuple(Era(NOW + timedelta(minutes=minutes), parse_manifest(text, "n")) for minutes, text in told)
+
+
+@pytest.mark.parametrize(
+    ("started", "word"),
+    [
+        pytest.param(-300, Word.FAIL, id="before the target: not known what it read"),
+        pytest.param(-91, Word.FAIL, id="within 10 minutes of the target's deploy"),
+        pytest.param(-90, Word.PASS, id="the target was live"),
+        pytest.param(-62, Word.PASS, id="until the next revision"),
+        pytest.param(-60, Word.PASS, id="the next one has the same values"),
+        pytest.param(-32, Word.PASS, id="until the bad deploy"),
+        pytest.param(-31, Word.FAIL, id="a minute before it: clocks differ"),
+        pytest.param(-25, Word.FAIL, id="while it may not have been applied"),
+        pytest.param(-5, Word.FAIL, id="the bad one was live"),
+        pytest.param(1, Word.PASS, id="after the rollback"),
+    ],
+)
+def test_fault_68_a_pod_of_the_targets_own_time_read_the_targets_settings(started, word, monkeypatch):
+    monkeypatch.setitem(globals(), "SERVED", READS)
+    bad = READS.replace("{k: v}", "{k: bad}")
+    known = eras((-100, READS), (-60, READS.replace("web:5", "web:6")), (-30, bad))
+    pods = running("a", 1), running("b", started)
+    assert with_service(*pods, before=bad, eras=known).word is word
+    assert with_service(*pods, before=bad).word is (Word.PASS if started > 0 else Word.FAIL)
+    disordered = eras((-100, READS), (-30, READS), (-60, bad))
+    assert with_service(*pods, before=bad, eras=disordered).word is (Word.PASS if started > 0 else Word.FAIL)
+
+
+def test_fault_68_a_pod_of_a_revision_in_between_read_its_settings(monkeypatch):
+    monkeypatch.setitem(globals(), "SERVED", READS)
+    other = READS.replace("{k: v}", "{k: other}")
+    known = eras((-100, READS), (-60, other), (-30, READS))
+    pods = running("a", 1), running("b", -45)
+    assert with_service(*pods, before=READS, eras=known).word is Word.FAIL
+    assert with_service(running("a", 1), running("b", -15), before=READS, eras=known).word is Word.PASS
+    assert with_service(running("a", 1), running("b", -25), before=READS, eras=known).word is Word.FAIL
+
+
+@pytest.mark.parametrize(
+    ("started", "word"),
+    [(-95, Word.UNVERIFIED), (-45, Word.PASS), (-31, Word.UNVERIFIED), (-5, Word.UNVERIFIED)],
+)
+def test_fault_68_a_moving_tag_is_known_of_a_pod_of_the_targets_own_time(started, word, monkeypatch):
+    served = SERVED.replace("web:5", "web:latest")
+    monkeypatch.setitem(globals(), "SERVED", served)
+    bad = served.replace("replicas: 2", "replicas: 3")
+    pods = running("a", started, "web:latest"), running("b", started, "web:latest")
+    assert with_service(*pods, before=bad, eras=eras((-100, served), (-30, bad))).word is word
 
 
 def test_fault_68_two_builds_under_one_name_are_unverified():

@@ -1,0 +1,53 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pytest_zkrollback.compose import choose_eras
+from pytest_zkrollback.domain.migration import RevisionContent
+from pytest_zkrollback.domain.model import Revision
+from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.release.stored import Release
+
+AT = datetime(2026, 11, 23, 7, tzinfo=UTC)
+
+
+def release(number: int, said: int, made: int | None = None) -> Release:
+    """Deployed in that minute as helm says, its Secret made in that one."""
+    revision = Revision(
+        revision=number,
+        status="superseded",
+        chart="web-1.0.0",
+        app_version="1",
+        deployed_at=AT + timedelta(minutes=said),
+        description="Upgrade complete",
+    )
+    return Release(revision, "", created=AT + timedelta(minutes=said if made is None else made))
+
+
+def chosen(*releases: Release, target: int, later: tuple[int, ...], bad: int | None) -> list[float]:
+    contents = [RevisionContent(number, ({"of": number},), ()) for number in (target, *later)]
+    found = choose_eras(ReleaseHistory("n", "web", releases), contents[0], contents[1:], bad)
+    assert [era.objects for era in found] == [one.objects for one in contents][: len(found)]
+    return [(era.began - AT).total_seconds() / 60 for era in found]
+
+
+@pytest.mark.parametrize(
+    ("target", "later", "bad", "expected"),
+    [
+        pytest.param(5, (6, 7), 7, [50, 60, 70], id="all are known"),
+        pytest.param(5, (), None, [50], id="nothing was rolled away"),
+        pytest.param(5, (7,), 7, [], id="one in between cannot be read"),
+        pytest.param(5, (6,), 7, [], id="the bad one cannot be read"),
+        pytest.param(4, (5, 6, 7), 7, [], id="the target was pruned"),
+        pytest.param(7, (5, 6), 6, [], id="through GitHub the target is the newest"),
+    ],
+)
+def test_the_eras_are_known_from_the_target_to_the_bad_revision_or_not_at_all(target, later, bad, expected):
+    releases = [release(5, 50), release(6, 60), release(7, 70)]
+    assert chosen(*releases, target=target, later=later, bad=bad) == expected
+
+
+def test_of_two_clocks_the_one_counts_that_makes_the_targets_era_shorter():
+    ahead, behind = release(5, said=50, made=45), release(5, said=50, made=55)
+    assert chosen(ahead, release(6, 60, made=55), target=5, later=(6,), bad=6) == [50, 55]
+    assert chosen(behind, release(6, 60, made=65), target=5, later=(6,), bad=6) == [55, 60]
