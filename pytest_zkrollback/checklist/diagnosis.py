@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from ..domain.observation import JsonObject, Note
 from .rollout_status import condition
-from .told import is_scaling_up, mount_failure
+from .told import creation_failure, is_scaling_up, mount_failure
 from .workload import Workload, is_ready, parse_time, uid
 
 CRASH_LOOP_RESTARTS = 2
@@ -72,8 +72,8 @@ class Circumstances:
     ``since``: when the rollback began; ``watched_from``: when judging began; ``now``: all server time.
     ``restarts_before``: (pod UID, container) -> restarts when judging began; ``pull_errors``: the same
     key -> the newest full message of a failed pull (later messages of old kubelets leave the cause out).
-    ``notes``: UID -> what pods in trouble say. ``room_at``: when a pod of the workload was last seen on its
-    way out, which makes room for others.
+    ``notes``: UID -> what pods in trouble say, and the controller that lacks some. ``room_at``: when a pod of
+    the workload was last seen on its way out, which makes room for others.
     ``restarts_green``: in the soak, the restarts of the pods that were ready when it began; else empty.
     """
 
@@ -152,12 +152,14 @@ def is_missing_image(message: str, image: str) -> bool:
 
 
 def _replica_failure(workload: Workload, at: Circumstances) -> tuple[Finding, ...]:
-    """The current ReplicaSet cannot create its pods: quota, admission, a missing ServiceAccount."""
+    """Pods of the current revision cannot be created: quota, admission, a missing ServiceAccount."""
     failure = condition(workload.replicaset, "ReplicaFailure") if workload.replicaset else None
-    if failure is None or failure.get("status") != "True":
+    told = creation_failure(workload, at.notes.get(uid(workload.item), Note()), at.since)
+    if failure is not None and failure.get("status") == "True":
+        told = str(failure.get("message", "")), parse_time(failure.get("lastTransitionTime"))
+    if told is None:
         return ()
-    message = str(failure.get("message", ""))
-    stood_s = at.stood_s(parse_time(failure.get("lastTransitionTime")))
+    message, stood_s = told[0], at.stood_s(told[1])
     # Terminating pods still hold their quota. The controller tries again after ever longer pauses, each as
     # long as all before it together: once there is room it may take as long again as it has until then.
     room_s = stood_s if at.room_at is None else (at.now - at.room_at).total_seconds()

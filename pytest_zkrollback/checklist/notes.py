@@ -32,7 +32,8 @@ _LOG_BYTES: Final = 16 * 1024
 class Notes:
     """Reads, in daemon threads, what is known of a workload's pods in trouble; each state of one once.
 
-    While a pod waits (for a node, for a volume) its events are read again every 3 s.
+    While a pod waits (for a node, for a volume) its events are read again every 3 s; so are those of a
+    StatefulSet or DaemonSet that lacks pods, which tells nowhere else why.
     """
 
     def __init__(self, kube: Kube, namespace: str, clock: Clock) -> None:
@@ -47,7 +48,8 @@ class Notes:
 
     def look(self, workload: Workload) -> dict[str, Note]:
         """UID -> what is known; blocks for :data:`WAIT_S` at most, where something new is wrong."""
-        news = [event for pod in self._worst(workload.current) if (event := self._ask(pod)) is not None]
+        asked = [*([workload.item] if workload.lacks_pods else []), *self._worst(workload.current)]
+        news = [event for item in asked if (event := self._ask(item)) is not None]
         ends_s = self._clock.monotonic_s() + WAIT_S
         for event in news:
             event.wait(max(0.0, ends_s - self._clock.monotonic_s()))

@@ -21,6 +21,7 @@ from .commands import kubectl
 from .diagnosis import Circumstances, findings, pull_errors, restart_counts, sentence
 from .rollout_evidence import last_words, render_notes, render_pods, render_state
 from .rollout_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
+from .told import creation_failure
 from .workload import (
     Workload,
     find_object,
@@ -168,7 +169,7 @@ class RolloutCheck:
                 restarts_before=restart_counts(snapshots[0].objects["pods"]),
                 pull_errors=_earlier_pull_errors(workload, history),
                 restarts_green=_restarts_green(history),
-                room_at=_room_at(workload, history),
+                room_at=_room_at(workload, history, notes),
                 notes=notes,
             ),
         )
@@ -281,9 +282,11 @@ def _earlier_pull_errors(workload: Workload, history: History) -> dict[tuple[str
     return causes
 
 
-def _room_at(workload: Workload, history: History) -> datetime | None:
+def _room_at(workload: Workload, history: History, notes: Mapping[str, Note]) -> datetime | None:
     """When a pod of the workload was last seen on its way out; asked only where pods cannot be created."""
-    if workload.replicaset is None or condition(workload.replicaset, "ReplicaFailure") is None:
+    failure = condition(workload.replicaset, "ReplicaFailure") if workload.replicaset else None
+    told = creation_failure(workload, notes.get(uid(workload.item), Note()), history.since)
+    if failure is None and told is None:
         return None
     for sample in reversed(history.samples):
         if sample.error is None and read_workload(sample.value, workload.kind, workload.item).terminating:

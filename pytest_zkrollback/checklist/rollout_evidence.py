@@ -72,9 +72,10 @@ def render_pods(workload: Workload) -> Evidence:
 
 
 def render_notes(workload: Workload, notes: Mapping[str, Note]) -> tuple[Evidence, ...]:
-    """What its pods in trouble say: the end of a log, and events."""
+    """What its pods in trouble say: the end of a log, and events; and what it says itself."""
     found = []
-    for pod, note in _noted(workload, notes):
+    own = [(workload.item, notes[uid(workload.item)])] if uid(workload.item) in notes else []
+    for pod, note in (*own, *_noted(workload, notes)):
         name = str(pod["metadata"].get("name", ""))
         if note.log:
             found.append(evidence(f"Last lines of {name}/{trouble_of(pod).container}", note.log, kind="log"))

@@ -1,4 +1,4 @@
-"""What only events tell of a pod that waits: a node is being added, a volume cannot be mounted. Pure."""
+"""What only events tell: a node is being added, a volume cannot be mounted, a pod cannot be made. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ..domain.observation import JsonObject, Note
-from .event_groups import last_seen
-from .workload import parse_time
+from .event_groups import grouped, last_seen
+from .workload import Workload, parse_time
 
 # A Secret or ConfigMap that a volume needs may come later than its pod. The kubelet tries again after ever
 # longer pauses: what it has not found so long after the pod was made is not there.
@@ -41,3 +41,28 @@ def mount_failure(pod: JsonObject, note: Note, since: datetime) -> tuple[str, bo
     made, seen = parse_time(pod["metadata"].get("creationTimestamp")), last_seen(failures[-1])
     late = made is not None and seen is not None and seen - max(made, since) >= timedelta(seconds=MOUNT_S)
     return message, late and bool(_NO_OBJECT.search(message))
+
+
+def creation_failure(workload: Workload, note: Note, since: datetime) -> tuple[str, datetime | None] | None:
+    """Why the controller of a StatefulSet or DaemonSet cannot make the pods that it lacks, and since when.
+
+    They have no condition for it, only FailedCreate events. One that is not later than the newest pod was
+    overcome, and one that may be from before the rollback speaks of what was rolled back.
+    """
+    if not workload.lacks_pods:
+        return None
+    start = since.replace(microsecond=0)
+    made = [parse_time(pod["metadata"].get("creationTimestamp")) for pod in workload.pods]
+    newest = max((at for at in made if at is not None), default=None)
+    failed = [
+        event
+        for event in note.events
+        if event.get("reason") == "FailedCreate"
+        and (at := last_seen(event)) is not None
+        and at > start
+        and (newest is None or at > newest)
+    ]
+    if not failed:
+        return None
+    group = grouped(failed)[-1]
+    return group.message, max((at for at in (group.first, newest) if at is not None), default=None)

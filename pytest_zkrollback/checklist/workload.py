@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ..domain.errors import ClusterError
 from ..domain.observation import JsonObject, Snapshot
-from .rollout_status import is_observed, rollout_status
+from .rollout_status import desired_replicas, is_observed, rollout_status
 
 PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 
@@ -41,6 +41,13 @@ class Workload:
     def terminating(self) -> int:
         """How many of its pods, of any revision, are on their way out."""
         return sum("deletionTimestamp" in pod["metadata"] for pod in self.pods)
+
+    @property
+    def lacks_pods(self) -> bool:
+        """Whether a StatefulSet or DaemonSet has pods to make; a Deployment leaves that to its ReplicaSet."""
+        if self.kind == "deployment" or self.terminating or not is_observed(self.kind, self.item):
+            return False
+        return sum(map(_is_alive, self.pods)) < desired_replicas(self.kind, self.item)
 
 
 def needed_resources(kind: str) -> tuple[str, ...]:

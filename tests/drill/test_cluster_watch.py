@@ -150,6 +150,31 @@ def test_fault_35_and_36_a_crash_loop_is_red_and_its_replacement_green(
     assert scene.kubectl(workload) == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [("Deployment", {"replicas": 2}), ("StatefulSet", {"replicas": 2}), ("DaemonSet", {})],
+)
+def test_fault_40_a_quota_is_red_and_green_once_it_is_raised(
+    scene: Scene, kind: str, spec: dict[str, Any]
+) -> None:
+    quotas = f"/api/v1/namespaces/{scene.namespace}/resourcequotas"
+    scene.kube.send("POST", quotas, {"metadata": {"name": "small"}, "spec": {"hard": {"pods": "0"}}})
+    while "hard" not in scene.kube.get(f"{quotas}/small").get("status", {}):
+        time.sleep(0.05)
+    scene.create(_object(kind, _template(GOOD), **spec))
+    begun = time.monotonic()
+    red = scene.judge(f"{kind.lower()}/web")
+    assert time.monotonic() - begun < 12
+    assert red.word is Word.FAIL
+    assert red.observed.startswith("pods of this revision cannot be created: ")
+    assert "exceeded quota: small" in red.observed
+    raised = {"spec": {"hard": {"pods": "9"}}}
+    scene.kube.send("PATCH", f"{quotas}/small", raised, "application/merge-patch+json")
+    scene.patch(kind, _template(BETTER))  # as a rollback does: the controller tries at once
+    green = scene.judge(f"{kind.lower()}/web")
+    assert green.word is Word.PASS, green
+
+
 def _restarted_twice(snapshot: Snapshot) -> bool:
     return any(
         status["restartCount"] >= 2
@@ -185,17 +210,6 @@ def test_fault_39_what_no_node_takes_is_red_with_the_schedulers_words(
     assert red.observed.startswith("1 of 1 pod cannot be scheduled: 0/")
     assert "; event of web-" in red.observed
     assert "FailedScheduling" in red.observed
-
-
-def test_fault_40_a_quota_is_red_with_the_servers_words(scene: Scene) -> None:
-    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
-    path = f"/api/v1/namespaces/{scene.namespace}/resourcequotas"
-    scene.kube.send("POST", path, {"apiVersion": "v1", "kind": "ResourceQuota", **quota})
-    scene.create(_object("Deployment", _template(GOOD), replicas=1))
-    red = scene.judge()
-    assert red.word is Word.FAIL
-    assert red.observed.startswith("pods of this revision cannot be created: ")
-    assert "exceeded quota" in red.observed
 
 
 def test_fault_41_paused_is_unverified_although_kubectl_passes(scene: Scene) -> None:

@@ -29,6 +29,7 @@ from pytest_zkrollback.checklist.diagnosis import (
     sentence,
 )
 from pytest_zkrollback.checklist.workload import read_workload
+from pytest_zkrollback.domain.observation import JsonObject, Note
 
 NOT_FOUND = (
     'rpc error: code = NotFound desc = failed to pull and unpack image "app:5": failed to resolve image:'
@@ -344,6 +345,87 @@ def test_fault_40_pods_cannot_be_created(
 def test_fault_40_of_an_old_replicaset_is_ignored() -> None:
     failing = replicaset("rs-6", image="app:6", conditions=[_replica_failure(1, QUOTA)])
     assert _findings(replicasets=[replicaset(), failing]) == ()
+
+
+def _failed_create(last_s: float, first_s: float = 1, message: str = QUOTA) -> JsonObject:
+    times = {"firstTimestamp": stamp(first_s), "lastTimestamp": stamp(last_s)}
+    about = {"kind": "StatefulSet", "name": "web", "uid": "s-1"}
+    return {
+        "metadata": {},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": message,
+        "involvedObject": about,
+        **times,
+    }
+
+
+def _set(kind: str, wanted: int, observed: int = 7) -> JsonObject:
+    number = {"replicas": wanted, "desiredNumberScheduled": wanted, "updateRevision": "r"}
+    metadata = {"name": "web", "uid": "s-1", "generation": 7}
+    return {"metadata": metadata, "spec": number, "status": {"observedGeneration": observed, **number}}
+
+
+NEW = {"labels": {"controller-revision-hash": "r"}, "owned_by": "s-1"}
+
+
+@pytest.mark.parametrize("kind", ["statefulset", "daemonset"])
+@pytest.mark.parametrize(
+    ("event", "pods", "now_s", "red"),
+    [
+        pytest.param(_failed_create(5), [], 6, True, id="quota"),
+        pytest.param(_failed_create(5), [], 5.9, False, id="not_for_long_yet"),
+        pytest.param(_failed_create(3, first_s=-60), [], 4.9, False, id="counted_from_the_rollback"),
+        pytest.param(
+            _failed_create(20), [pod("web-0", created_s=10, **NEW)], 30, True, id="one_could_be_made"
+        ),
+        pytest.param(
+            _failed_create(12), [pod("web-0", created_s=10, **NEW)], 14, False, id="counted_from_it"
+        ),
+        pytest.param(_failed_create(9, message="i/o timeout"), [], 30, False, id="hiccup"),
+    ],
+)
+def test_fault_40_a_controller_without_a_condition_says_it_in_its_events(
+    kind: str, event: JsonObject, pods: list[JsonObject], now_s: float, red: bool
+) -> None:
+    found = _findings_of(kind, _set(kind, 2), pods, event, now_s)
+    assert [finding.red for finding in found] == [red]
+    assert sentence(found, 0) == f"pods of this revision cannot be created: {event['message']}"
+
+
+@pytest.mark.parametrize("kind", ["statefulset", "daemonset"])
+@pytest.mark.parametrize(
+    ("event", "pods", "observed"),
+    [
+        pytest.param(_failed_create(-1), [], 7, id="before_the_rollback"),
+        pytest.param(_failed_create(0), [], 7, id="in_the_rollbacks_second"),
+        pytest.param(_failed_create(9), [pod("web-0", created_s=10, **NEW)], 7, id="overcome_since"),
+        pytest.param(_failed_create(10), [pod("web-0", created_s=10, **NEW)], 7, id="in_the_same_second"),
+        pytest.param(_failed_create(9), [pod("web-0", **NEW), pod("web-1", **NEW)], 7, id="all_are_there"),
+        pytest.param(_failed_create(9), [pod("web-1", owned_by="s-1", deleted=True)], 7, id="room_is_made"),
+        pytest.param(_failed_create(9), [], 6, id="of_the_spec_before"),
+        pytest.param({**_failed_create(9), "reason": "RecreatingFailedPod"}, [], 7, id="another_word"),
+    ],
+)
+def test_fault_40_an_event_that_speaks_of_the_past_is_no_finding(
+    kind: str, event: JsonObject, pods: list[JsonObject], observed: int
+) -> None:
+    assert _findings_of(kind, _set(kind, 2, observed), pods, event, 60) == ()
+
+
+def test_fault_40_a_retry_may_take_as_long_again_as_there_was_no_room() -> None:
+    failing = (_set("statefulset", 2), [], _failed_create(20))
+    assert not _findings_of("statefulset", *failing, 60, room_at=at(31))[0].red
+    assert _findings_of("statefulset", *failing, 62, room_at=at(31))[0].red
+
+
+def _findings_of(
+    kind: str, item: JsonObject, pods: list[JsonObject], event: JsonObject, now_s: float, **more: Any
+) -> tuple[Finding, ...]:
+    shot = snapshot(*pods, statefulsets=[item], daemonsets=[item])
+    notes = {"s-1": Note(events=(event,))}
+    circumstances = Circumstances(since=at(0), watched_from=at(3), now=at(now_s), notes=notes, **more)
+    return findings(read_workload(shot, kind, item), circumstances)
 
 
 def test_fault_37_the_cause_of_a_back_off_may_be_known_from_before() -> None:

@@ -122,6 +122,26 @@ def test_nothing_is_asked_of_pods_that_are_well_or_just_made(well: dict[str, Any
     assert kube.asked == []
 
 
+@pytest.mark.parametrize(("replicas", "asked"), [(2, True), (1, False)])
+def test_a_controller_that_lacks_pods_is_asked_itself(replicas: int, asked: bool) -> None:
+    status = {"observedGeneration": 1, "updateRevision": "r"}
+    metadata = {"name": "web", "uid": "s-1", "generation": 1}
+    item = {"metadata": metadata, "spec": {"replicas": replicas}, "status": status}
+    web_0 = pod("web-0", owned_by="s-1", labels={"controller-revision-hash": "r"})
+    kube = FakeKube([event("FailedCreate", "exceeded quota")])
+    notes = Notes(kube, "shop", FakeClock())  # type: ignore[arg-type]
+    workload = read_workload(snapshot(web_0, statefulsets=[item]), "statefulset", item)
+    notes.look(workload)
+    deadline = time.monotonic() + 5
+    while asked and not (found := notes.look(workload)):
+        assert time.monotonic() < deadline
+    if asked:
+        assert found == {"s-1": Note(events=(event("FailedCreate", "exceeded quota"),))}
+        assert [query["fieldSelector"] for _, query in kube.asked] == ["involvedObject.uid=s-1"]
+    else:
+        assert kube.asked == []
+
+
 def test_a_container_that_never_ran_has_no_log_to_ask_for() -> None:
     kube = FakeKube([event("Failed", "no such image")])
     _look(kube, pod("web-a", container(waiting("ErrImagePull", "not found"))))
