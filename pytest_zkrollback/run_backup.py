@@ -7,6 +7,7 @@ import threading
 from .clients.state import state_folder
 from .domain.errors import ZkRollbackError
 from .domain.model import Backup
+from .release.history import ReleaseHistory
 from .rollback.backup import save_backup
 from .scene import Scene
 
@@ -16,9 +17,10 @@ LIMIT_S = 2.0
 class BackupThread:
     """Saves in a daemon thread from its making on; a failure is said and delays nothing further."""
 
-    def __init__(self, scene: Scene) -> None:
-        """Begin."""
+    def __init__(self, scene: Scene, history: ReleaseHistory) -> None:
+        """Begin; ``history`` tells how large the records are."""
         self._scene = scene
+        self._each_bytes = max(release.size_bytes for release in history.releases)
         self._backup: Backup | None = None
         self._problem = f"it took longer than {LIMIT_S:g} s"
         self._thread = threading.Thread(target=self._save, daemon=True, name="backup")
@@ -44,6 +46,7 @@ class BackupThread:
                 state_folder("backups"),
                 scene.clock.now(),
                 scene.scribe.record.run_id,
+                self._each_bytes,
             )
         except (ZkRollbackError, OSError) as error:
             self._problem = str(error)

@@ -53,7 +53,7 @@ def run_rollback(
         tell_unfinished(scene, history)
         _note_skipped(scene, reason)
         return Step.SKIPPED
-    backup = BackupThread(scene)
+    backup = BackupThread(scene, history)
     lock = scene.lock()
     before = history.head.revision.revision
     began = scene.clock.now()

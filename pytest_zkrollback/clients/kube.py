@@ -215,9 +215,8 @@ class KubeClient:
                 return
 
     def _json(self, call: Call) -> JsonObject:
-        raw = self._wire.read(call)
-        try:
-            answer = json.loads(raw.decode(errors="replace"))
+        try:  # the bytes go before the text is parsed: an answer may have megabytes
+            answer = json.loads(self._wire.read(call).decode(errors="replace"))
         except ValueError:
             answer = None
         if not isinstance(answer, dict):

@@ -43,7 +43,7 @@ def rbac_words(method: str, path: str, query: Mapping[str, str]) -> tuple[str, s
 def refusal(
     status: int,
     headers: Mapping[str, str],
-    body: bytes,
+    body: bytes | bytearray,
     *,
     label: str,
     method: str,
@@ -114,7 +114,7 @@ def watch_error(status_object: object, path: str) -> BadAnswer:
     )
 
 
-def _status_message(body: bytes) -> str:
+def _status_message(body: bytes | bytearray) -> str:
     try:
         answer = json.loads(body)
     except ValueError:
@@ -123,7 +123,7 @@ def _status_message(body: bytes) -> str:
     return str(message)[:300].rstrip(".") if message else ""
 
 
-def _causes(body: bytes) -> tuple[tuple[str, str], ...]:
+def _causes(body: bytes | bytearray) -> tuple[tuple[str, str], ...]:
     try:
         found = json.loads(body)["details"]["causes"]
         return tuple((str(one.get("field") or ""), str(one.get("message") or "")) for one in found)

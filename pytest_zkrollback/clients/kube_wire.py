@@ -69,7 +69,7 @@ class KubeWire:
         """The access in use, which a 401 may have renewed."""
         return self._access
 
-    def read(self, call: Call, limit_bytes: int = 0) -> bytes:
+    def read(self, call: Call, limit_bytes: int = 0) -> bytearray:
         """The answer's body, cut at ``limit_bytes`` if above 0.
 
         What only reads is asked again while its deadline lasts where the connection broke or was refused: a
@@ -151,24 +151,22 @@ class KubeWire:
         self._learn(response.headers.get("Date"), self._clock.monotonic_s() - begun_s)
         return response
 
-    def _body(self, response: urllib3.BaseHTTPResponse, call: Call, limit_bytes: int = 0) -> bytes:
+    def _body(self, response: urllib3.BaseHTTPResponse, call: Call, limit_bytes: int = 0) -> bytearray:
         """The body, cut at ``limit_bytes`` if above 0; raises Unreachable if it does not come whole."""
-        parts: list[bytes] = []
-        size = 0
+        body = bytearray()
         try:
             while chunk := self.chunk(response, call):
-                parts.append(chunk)
-                size += len(chunk)
-                if 0 < limit_bytes <= size:
+                body += chunk
+                if 0 < limit_bytes <= len(body):
                     break
             else:
                 response.release_conn()
-                return b"".join(parts)
+                return body
         except (HTTPError, OSError) as error:
             response.close()
             raise self.broken(error, call) from None
         response.close()
-        return b"".join(parts)[:limit_bytes]
+        return body[:limit_bytes]
 
     def chunk(self, response: urllib3.BaseHTTPResponse, call: Call) -> bytes:
         """What is there to read, or b"" at the end; waits no longer than the call has left."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -17,10 +17,18 @@ def state_folder(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     return folder
 
 
-def write_private(path: Path, text: str) -> Path:
-    """Write a file that only its owner can read, whole or not at all. Raises OSError."""
+def write_private(path: Path, text: str | Iterable[str]) -> Path:
+    """Write a file that only its owner can read, whole or not at all; a long ``text`` may come in parts.
+
+    Raises OSError, and what making a part raises.
+    """
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     new.touch(mode=0o600)
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.writelines([text] if isinstance(text, str) else text)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
     return path

@@ -191,10 +191,12 @@ class ClusterWatch:
 
     def _replace(self, feed: _Feed, epoch: int, items: tuple[JsonObject, ...], begun_s: float) -> bool:
         """Take a whole list over; False if a newer thread has already done so."""
-        fresh = {_key(item): _lean(item) for item in items}
+        listed = {_key(item): _lean(item) for item in items}
         with self._news:
             if epoch < feed.epoch:
                 return False
+            # What did not change stays the same object: samples of earlier snapshots hold on to it anyway.
+            fresh = {key: _known(item, feed.items.get(key)) for key, item in listed.items()}
             changed = feed.epoch == 0 or _versions(fresh) != _versions(feed.items)
             feed.epoch = epoch
             feed.items = fresh
@@ -262,6 +264,12 @@ def _lean(item: JsonObject) -> JsonObject:
     """The object without what no judge reads and what is often half of it."""
     item["metadata"].pop("managedFields", None)
     return item
+
+
+def _known(item: JsonObject, before: JsonObject | None) -> JsonObject:
+    version = item["metadata"].get("resourceVersion")
+    same = before is not None and version and before["metadata"].get("resourceVersion") == version
+    return before if before is not None and same else item
 
 
 def _versions(items: dict[str, JsonObject]) -> dict[str, object]:

@@ -13,13 +13,19 @@ from ..domain.model import Revision
 from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from .parallel import fetch_each
-from .stored import ROLLBACK_TEXT, Release, parse_release, revision_number, size_bytes, stored_version
+from .stored import (
+    ROLLBACK_TEXT,
+    Release,
+    parse_release,
+    record_bytes,
+    records_in_a_page,
+    revision_number,
+    stored_version,
+)
 
 NEWEST = 30
 # A record may have a megabyte, and some ten on its way to a manifest.
-_AT_ONCE = 4
-# Of records in one answer; the API server packs them to about half.
-_PAGE_BYTES = 1_000_000
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,10 @@ def fetch_history(
     if together and known is None:
         with suppress(NotFound, BadAnswer):  # what a page does not bring is read by its name
             newest = get(numbers[-1])
+            each_bytes = record_bytes(newest)
             paged[numbers[-1]] = _decoded(newest, namespace)
-            paged |= _in_pages(kube, namespace, release, wanted[:-1], size_bytes(newest), timeout_s)
+            del newest
+            paged |= _in_pages(kube, namespace, release, wanted[:-1], each_bytes, timeout_s)
 
     releases: list[Release] = []
     unreadable: dict[int, str] = {}
@@ -155,7 +163,7 @@ def _in_pages(
     among = ",".join(map(str, numbers))
     query = {
         "labelSelector": f"owner=helm,name={release},version in ({among})",
-        "limit": str(max(1, _PAGE_BYTES // each_bytes)),
+        "limit": str(records_in_a_page(each_bytes)),
     }
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     return {

@@ -22,6 +22,7 @@ from ..domain.observation import JsonObject
 from .manifest import manifest_images, parse_manifest
 
 _UNPACKED_LIMIT_BYTES = 64 << 20
+_PAGE_BYTES = 1_000_000
 _GZIP = zlib.MAX_WBITS | 16
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _HELMS_LABELS = ("owner", "name", "version", "status", "createdAt", "modifiedAt")
@@ -38,7 +39,7 @@ class Release:
     the chart's ``crds/`` folder with a digest of each; ``stored`` is the Secret's resourceVersion;
     ``installed`` when the release was first deployed, as helm wrote it: the same in all revisions of one
     installation, and another after uninstall and install. ``created`` is when the Secret was made, by the API
-    server's clock: helm makes it before it changes anything.
+    server's clock: helm makes it before it changes anything; ``size_bytes`` is about its size as JSON.
     """
 
     revision: Revision
@@ -52,6 +53,7 @@ class Release:
     stored: str = ""
     installed: str = ""
     created: datetime | None = None
+    size_bytes: int = 0
 
 
 def rollback_hooks(release: Release) -> tuple[JsonObject, ...]:
@@ -123,6 +125,7 @@ def parse_release(secret: JsonObject, namespace: str) -> Release:
         stored=stored_version(secret),
         installed=str(info.get("first_deployed") or ""),
         created=_time(secret["metadata"].get("creationTimestamp")),
+        size_bytes=record_bytes(secret),
     )
 
 
@@ -146,9 +149,14 @@ def _images(manifest: str, namespace: str) -> tuple[str, ...]:
         return ()  # said where the manifest itself is needed
 
 
-def size_bytes(secret: JsonObject) -> int:
-    """About the bytes of its JSON."""
+def record_bytes(secret: JsonObject) -> int:
+    """About the size of a release Secret's JSON."""
     return 2_000 + len(str((secret.get("data") or {}).get("release")))
+
+
+def records_in_a_page(each_bytes: int) -> int:
+    """How many of them to ask for at once: a megabyte, which may be several on its way."""
+    return max(1, _PAGE_BYTES // max(1, each_bytes))
 
 
 def stored_version(item: JsonObject) -> str:

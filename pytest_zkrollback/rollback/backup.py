@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -17,26 +18,43 @@ from ..clients.state import write_private
 from ..domain.model import Backup
 from ..domain.observation import JsonObject
 from ..domain.ports import Kube
+from ..release.stored import records_in_a_page
 
 KEPT_FILES = 10
 _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp", "managedFields")
 
 
-def save_backup(kube: Kube, namespace: str, release: str, folder: Path, now: datetime, run_id: str) -> Backup:
+def save_backup(
+    kube: Kube, namespace: str, release: str, folder: Path, now: datetime, run_id: str, each_bytes: int
+) -> Backup:
     """Save all revisions' Secrets to one file that ``kubectl create -f`` takes; older files go beyond 10.
 
+    They come in pages, the largest has ``each_bytes``: all at once may be ten megabytes, several times.
     Raises ClusterError and OSError.
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
-    found = kube.list(path, {"labelSelector": f"owner=helm,name={release}"})
-    text = json.dumps(
-        {"apiVersion": "v1", "kind": "List", "items": [_portable(each) for each in found]}, indent=1
-    )
+    query = {"labelSelector": f"owner=helm,name={release}", "limit": str(records_in_a_page(each_bytes))}
+    digest, count = hashlib.sha256(), 0
+
+    def parts() -> Iterator[str]:
+        nonlocal count
+        yield from hashed('{"apiVersion": "v1", "kind": "List", "items": [')
+        for page in kube.pages(path, query):
+            for secret in page:
+                yield from hashed("\n" if count == 0 else ",\n")
+                yield from hashed(json.dumps(_portable(secret), indent=1))
+                count += 1
+        yield from hashed("\n]}\n")
+
+    def hashed(text: str) -> Iterator[str]:
+        digest.update(text.encode())
+        yield text
+
     stem = f"{namespace}.{release}."
-    file = write_private(folder / f"{stem}{now:%Y%m%dT%H%M%SZ}.{run_id}.json", text)
+    file = write_private(folder / f"{stem}{now:%Y%m%dT%H%M%SZ}.{run_id}.json", parts())
     for old in sorted(folder.glob(f"{stem}*.json"))[:-KEPT_FILES]:
         old.unlink(missing_ok=True)
-    return Backup(path=str(file), revisions=len(found), digest=hashlib.sha256(text.encode()).hexdigest())
+    return Backup(path=str(file), revisions=count, digest=digest.hexdigest())
 
 
 def _portable(secret: JsonObject) -> JsonObject:

@@ -264,6 +264,21 @@ def test_after_a_refresh_only_what_was_read_since_is_shown(bench: Bench) -> None
     assert snapshot.objects["deployments"][0]["metadata"]["resourceVersion"] == "3"
 
 
+def test_what_did_not_change_is_not_held_twice(bench: Bench) -> None:
+    for name in ("a", "b"):
+        bench.kube.put("pods", name, 1)
+    bench.start()
+    a, b = bench.watch.snapshot().objects["pods"]
+    bench.kube.put("pods", "a", 1)  # as the server says it again, in a new answer
+    bench.kube.put("pods", "b", 2)
+    bench.watch.refresh()
+    shot = bench.until(lambda shot: not shot.errors)
+    same, other = shot.objects["pods"]
+    assert same is a
+    assert other is not b
+    assert other["metadata"]["resourceVersion"] == "2"
+
+
 def test_the_stream_from_before_a_refresh_no_longer_counts(bench: Bench) -> None:
     bench.kube.put("pods", "a")
     bench.start()
