@@ -10,8 +10,8 @@ one by one. Exit 1 if a limit is missed.
 What is counted from what:
   first verdict   from the moment at which the API server answered the status that made the last pod Ready
                   (its audit log) to the moment at which every item but the message is green (the record's)
-  red             from the first answered pod status that qualifies (CrashLoopBackOff with two restarts; an
-                  image that is not found) to the first red item, or the first command that ends with an error
+  red             from the first answered pod status that qualifies (two restarts; an image that is not
+                  found) to the first red item, or the first command that ends with an error
   requests, sizes one `pytest --env=NAME` until its first verdict: the audit log's, the proxy's on the wire
   memory          VmHWM of the pytest process
 """
@@ -111,9 +111,7 @@ def qualifies(audit: Audit, since: float) -> float | None:
 
     def shows(container: dict) -> bool:
         reason = ((container.get("state") or {}).get("waiting") or {}).get("reason")
-        return reason == "ErrImagePull" or (
-            reason == "CrashLoopBackOff" and container.get("restartCount", 0) >= 2
-        )
+        return reason == "ErrImagePull" or container.get("restartCount", 0) >= 2
 
     return min(
         (

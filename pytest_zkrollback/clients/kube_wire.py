@@ -31,6 +31,8 @@ _MIN_WAIT_S = 0.1
 _RESTART_PAUSE_S = 0.2
 # A read that got no word for this long is asked again over a new connection: the old one may be half-open.
 _SILENT_S = 5.0
+# kubernetes loads its parts when they are asked for, and fails where two threads ask at once.
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,8 @@ class KubeWire:
 
 def _api_client(access: Access) -> ApiClient:
     # Importing it costs half a second: paid by the thread that asks first, not by every import of ours.
-    from kubernetes.client import ApiClient, Configuration
+    with _importing:
+        from kubernetes.client import ApiClient, Configuration
 
     configuration = Configuration(host=access.server)
     configuration.verify_ssl = not access.insecure
