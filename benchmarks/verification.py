@@ -63,6 +63,7 @@ PEAK_RSS_BYTES = 100_000_000
 RUNS = {"healthy": 20, "smoke": 20, "far": 20, "crowded": 20, "crash-loop": 5, "bad-image": 5}
 RUNS |= {"failing-readiness": 1, "half-open": 10}
 
+_LINE = re.compile(r"^\{\"kind\":\"Event\".*\}$", re.MULTILINE)
 _WAIVED = "--rollback-waive=smoke=measured by itself"
 
 
@@ -80,7 +81,8 @@ class Audit:
         time.sleep(0.3)  # it is written a little later
         with self._log.open("rb") as log:
             log.seek(self._from)
-            return [json.loads(line) for line in log.read().decode().splitlines() if line.endswith("}")]
+            # The first line may have been half written when its place was noted, the last one may be now.
+            return [json.loads(line) for line in _LINE.findall(log.read().decode())]
 
     def statuses(self) -> Iterator[tuple[float, str, dict]]:
         """When the API server answered, which pod, the status that was written, in that order."""
