@@ -188,7 +188,15 @@ class Run:
             picture.begin()
             no_hooks = needs_no_hooks(facts.hook_jobs.value or ())
             holder = facts.lock.error.run_id if isinstance(facts.lock.error, LockHeld) else ""
-            step = run_rollback(scene, history, target, facts.helm.value, no_hooks=no_hooks, holder=holder)
+            step = run_rollback(
+                scene,
+                history,
+                target,
+                facts.helm.value,
+                on_end=self._watch.refresh,  # a picture from before helm's changes may decide nothing
+                no_hooks=no_hooks,
+                holder=holder,
+            )
         if step is Step.LOCKED:
             self.store.give_back_latest()  # they belong to the run that goes on
         if step in (Step.LOCKED, Step.REFUSED):
@@ -196,6 +204,7 @@ class Run:
         if self._signals.count:
             raise KeyboardInterrupt
         if step is not Step.RAN:
+            self._watch.refresh()
             since = history.head.revision.deployed_at
         find_what_comes_back(scene, history, self._watch)
         run_verify(scene, history, self._watch, picture, since)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from enum import Enum
 
 from .clients.helm import HelmVersion
@@ -37,13 +38,14 @@ def run_rollback(
     target: int,
     version: HelmVersion,
     *,
+    on_end: Callable[[], None],
     no_hooks: bool = False,
     holder: str = "",
 ) -> Step:
     """Roll back unless the target is live already, holding the release's lock while helm runs.
 
-    ``no_hooks``: for a stranded release whose hooks failed or hung, and would again. ``holder``: the run that
-    the preflight saw holding the lock.
+    ``on_end`` is called the moment helm has ended. ``no_hooks``: for a stranded release whose hooks failed or
+    hung, and would again. ``holder``: the run that the preflight saw holding the lock.
 
     Raises KeyboardInterrupt if a signal came before helm was started.
     """
@@ -79,7 +81,7 @@ def run_rollback(
         return Step.LOCKED if refusal.id == "lock" else Step.REFUSED
     before = scene.scribe.record.revision_before or before
     argv = _argv(scene, target, version, no_hooks=no_hooks)
-    _run_helm(scene, lock, argv, history, (before, target))
+    _run_helm(scene, lock, argv, history, (before, target), on_end)
     helm = scene.scribe.record.helm
     if not helm.running:  # else the lock expires by itself, after helm's own timeout
         outcome = {
@@ -122,7 +124,12 @@ def _forces(scene: Scene) -> bool:
 
 
 def _run_helm(
-    scene: Scene, lock: ReleaseLock, argv: list[str], history: ReleaseHistory, way: tuple[int, int]
+    scene: Scene,
+    lock: ReleaseLock,
+    argv: list[str],
+    history: ReleaseHistory,
+    way: tuple[int, int],
+    on_end: Callable[[], None],
 ) -> None:
     """Start helm, wait for its end, read the release again. ``way``: from and to which revision."""
     scribe, env, (before, target) = scene.scribe, scene.env, way
@@ -137,6 +144,7 @@ def _run_helm(
     scene.display.status(f"helm rollback {env.release} {target}")
     helm_run.start()
     _wait(scene, helm_run, lock)
+    on_end()
     _note_end(scene, helm_run)
     if not scribe.record.helm.running:
         verdict, after = judge_rollback(helm_run, target, before, lambda: _read_again(scene, history))

@@ -89,7 +89,6 @@ def run_verify(
         scene.clock,
         since,
         note,
-        on_begin=watch.refresh,
         on_sample=picture.add,
         stays_open=lambda item_id: item_id == EQUIVALENCE or item_id.startswith(ROLLOUT_PREFIX),
         soak_s=soak_s,

@@ -56,7 +56,7 @@ class RolloutCheck:
     snapshot: Callable[[], Snapshot]
     notes: Callable[[Workload], Mapping[str, Note]] | None = None
     stage: Stage = field(default=Stage.AT_ONCE, init=False)
-    interval_s: float | None = field(default=0.1, init=False)
+    interval_s: float | None = field(default=0.05, init=False)
     soak_interval_s: float | None = field(default=0.1, init=False)
 
     @property

@@ -35,9 +35,8 @@ class Schedule:
     ``since`` is when the rollback began (verify-only: when the head was deployed), server time.
     ``on_judgement(check id, judgement, started_at, finished_at or None)`` is called in the thread of
     :meth:`run` whenever a judgement changed. A PASS that stays open may still change, until every other item
-    is judged. ``on_begin`` is called once when judging begins, before the first sample that counts is taken:
-    the place for :meth:`~.watch.ClusterWatch.refresh`. ``on_sample(check id, sample)`` is called in the
-    observing thread for every sample (for the recovery clock); neither may raise.
+    is judged. ``on_sample(check id, sample)`` is called in the observing thread for every sample (for the
+    recovery clock); it may not raise.
 
     The first verdict: when every check that is not LAST has one. If all are green, and ``is_green()`` says
     that the run as a whole is, it is provisional where ``soak_s`` is above 0: ``on_provisional(moment)`` is
@@ -56,7 +55,6 @@ class Schedule:
         since: datetime,
         on_judgement: Callable[[str, Judgement, datetime, datetime | None], None],
         *,
-        on_begin: Callable[[], None] | None = None,
         on_sample: Callable[[str, Sample], None] | None = None,
         stays_open: Callable[[str], bool] = lambda item_id: item_id.startswith(ROLLOUT_PREFIX),
         soak_s: float = 0.0,
@@ -73,7 +71,6 @@ class Schedule:
         self._clock = clock
         self._since = since
         self._on_judgement = on_judgement
-        self._on_begin = on_begin
         self._on_sample = on_sample
         self._lock = Lock()
         self._wake = Event()
@@ -108,8 +105,6 @@ class Schedule:
         the last look, plus 0.5 s, whatever an observation does.
         """
         self.start()
-        if self._on_begin is not None:
-            self._on_begin()
         try:
             while not interrupted() and not all(run.final for run in self._runs):
                 self._begin_stages()

@@ -85,9 +85,8 @@ class Scene:
         check = RolloutCheck(
             env=env, item="web", workload=workload, snapshot=self.watch.snapshot, notes=notes
         )
-        schedule = Schedule(
-            [check], self.clock, datetime.now(UTC), lambda *_: None, on_begin=self.watch.refresh
-        )
+        self.watch.refresh()
+        schedule = Schedule([check], self.clock, datetime.now(UTC), lambda *_: None)
         return schedule.run(lambda: False)["rollout-web"]
 
     def kubectl(self, workload: str = "deployment/web", timeout: str = "1s") -> int:

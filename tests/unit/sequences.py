@@ -130,11 +130,12 @@ class World:
                 self.tally.refused += 1
             else:
                 wanted = scribe.record.target_revision
-                if run_rollback(scene, facts.history.value, wanted, facts.helm.value) is Step.REFUSED:
+                history, version = facts.history.value, facts.helm.value
+                if run_rollback(scene, history, wanted, version, on_end=lambda: None) is Step.REFUSED:
                     self.tally.refused += 1
-                elif self._equals(wanted, facts.history.value):
+                elif self._equals(wanted, history):
                     scribe.item("release-equivalence", verdict=Word.PASS)
-                    note_verified(scene, facts.history.value)
+                    note_verified(scene, history)
         except Killed:
             killed = True
             self.tally.kills += 1
