@@ -32,16 +32,18 @@ def run_verify(
     scribe, waivers = scene.scribe, scene.request.waivers
     checks = build_checks(scene, history, watch, since)
     wanted = []
+    described: dict[str, dict[str, object]] = {}
     for check in checks:
-        scribe.item(check.id, title=check.title, expected=check.expected, command=check.command)
+        described[check.id] = {"title": check.title, "expected": check.expected, "command": check.command}
         if check.id in waivers:
-            now = scene.clock.now()
             text = f"waived by the operator: {waivers[check.id]}"
-            scribe.item(check.id, verdict=Word.WAIVED, observed=text, finished_at=now)
+            now = scene.clock.now()
+            described[check.id] |= {"verdict": Word.WAIVED, "observed": text, "finished_at": now}
         elif check.id in scene.selected or check.id.startswith(ROLLOUT_PREFIX):
             wanted.append(check)  # a rollout is needed even if left out: others wait until it has settled
             if isinstance(check, EventsCheck) and scribe.record.mode is not Mode.VERIFY:
                 check.begin()  # verify-only is not expected to wait for rollouts meanwhile
+    scribe.items(described)
 
     def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
         if item_id not in scene.selected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,14 +37,18 @@ class Scribe:
 
         An unknown id is a bug (KeyError).
         """
+        self.items({item_id: changes}, said)
+
+    def items(self, changes: Mapping[str, Mapping[str, Any]], said: TimelineEntry | None = None) -> None:
+        """The same for several items, by id: a write takes time, and there may be ten of them."""
         with self._lock:
-            items = list(self._record.items)
-            index = next((i for i, item in enumerate(items) if item.id == item_id), None)
-            if index is None:
-                raise KeyError(item_id)
-            items[index] = items[index].model_copy(update=changes)
+            items = {item.id: item for item in self._record.items}
+            for item_id, fields in changes.items():
+                items[item_id] = items[item_id].model_copy(update=fields)
             timeline = self._record.timeline if said is None else (*self._record.timeline, said)
-            self._record = self._record.model_copy(update={"items": tuple(items), "timeline": timeline})
+            self._record = self._record.model_copy(
+                update={"items": tuple(items.values()), "timeline": timeline}
+            )
             self._write(self._record)
 
     def find(self, item_id: str) -> Item:
