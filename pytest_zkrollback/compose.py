@@ -72,7 +72,9 @@ def watched(env: Environment, history: ReleaseHistory) -> tuple[str, ...]:
     )
 
 
-def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, since: datetime) -> list[Check]:
+def build_checks(
+    scene: Scene, history: ReleaseHistory, watch: ClusterWatch, events: EventLog, since: datetime
+) -> list[Check]:
     """The items after preflight and rollback, in the runbook's order.
 
     ``history`` is as it was at preflight. Raises HelmProblem if the target's manifest cannot be parsed.
@@ -132,7 +134,7 @@ def build_checks(scene: Scene, history: ReleaseHistory, watch: ClusterWatch, sin
         EventsCheck(
             env=env,
             kube=kube,
-            log=EventLog(kube, env.namespace),
+            log=events,
             since=since,
             owned=frozenset((each.kind, each.name) for each in map(identity, (*expected, *leftovers))),
             snapshot=watch.snapshot,

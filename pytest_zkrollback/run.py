@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .checklist.event_log import EventLog
 from .checklist.own import HOOK, parse_own_items
 from .clients.clock import SystemClock
 from .clients.kube import connect
@@ -40,7 +41,7 @@ from .run_github import GithubWay, refuse_without_github
 from .run_lock import note_verified
 from .run_picture import Picture
 from .run_preflight import run_preflight
-from .run_rollback import Step, run_rollback
+from .run_rollback import Moments, Step, run_rollback
 from .run_telling import choose_telling, report_address, tell_the_end
 from .run_verify import run_verify
 from .run_workloads import name_workloads
@@ -181,6 +182,7 @@ class Run:
             scene.kube, scene.env.namespace, self._clock, resources=watched(scene.env, history)
         )
         picture = self._picture = Picture(scene, self._watch)
+        events = EventLog(scene.kube, scene.env.namespace)
         since = self._clock.now()
         step = Step.SKIPPED
         if self.request.target is not None and target is not None and facts.helm.value is not None:
@@ -193,7 +195,10 @@ class Run:
                 history,
                 target,
                 facts.helm.value,
-                on_end=self._watch.refresh,  # a picture from before helm's changes may decide nothing
+                moments=Moments(
+                    started=lambda: events.begin(since),
+                    ended=self._watch.refresh,  # a picture from before helm's changes may decide nothing
+                ),
                 no_hooks=no_hooks,
                 holder=holder,
             )
@@ -207,7 +212,7 @@ class Run:
             self._watch.refresh()
             since = history.head.revision.deployed_at
         find_what_comes_back(scene, history, self._watch)
-        run_verify(scene, history, self._watch, picture, since)
+        run_verify(scene, history, self._watch, events, picture, since)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
         if choose_outcome(self._scribe.record.items) in DONE:

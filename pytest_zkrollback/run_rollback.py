@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
 from .clients.helm import HelmVersion
@@ -32,20 +33,28 @@ class Step(Enum):
     REFUSED = "the release changed since the plan"
 
 
+@dataclass(frozen=True)
+class Moments:
+    """What is called once helm has been started, and when it has ended; neither may wait or raise."""
+
+    started: Callable[[], None] = lambda: None
+    ended: Callable[[], None] = lambda: None
+
+
 def run_rollback(
     scene: Scene,
     history: ReleaseHistory,
     target: int,
     version: HelmVersion,
     *,
-    on_end: Callable[[], None],
+    moments: Moments = Moments(),
     no_hooks: bool = False,
     holder: str = "",
 ) -> Step:
     """Roll back unless the target is live already, holding the release's lock while helm runs.
 
-    ``on_end`` is called the moment helm has ended. ``no_hooks``: for a stranded release whose hooks failed or
-    hung, and would again. ``holder``: the run that the preflight saw holding the lock.
+    ``no_hooks``: for a stranded release whose hooks failed or hung, and would again. ``holder``: the run that
+    the preflight saw holding the lock.
 
     Raises KeyboardInterrupt if a signal came before helm was started.
     """
@@ -81,7 +90,7 @@ def run_rollback(
         return Step.LOCKED if refusal.id == "lock" else Step.REFUSED
     before = scene.scribe.record.revision_before or before
     argv = _argv(scene, target, version, no_hooks=no_hooks)
-    _run_helm(scene, lock, argv, history, (before, target), on_end)
+    _run_helm(scene, lock, argv, history, (before, target), moments)
     helm = scene.scribe.record.helm
     if not helm.running:  # else the lock expires by itself, after helm's own timeout
         outcome = {
@@ -129,7 +138,7 @@ def _run_helm(
     argv: list[str],
     history: ReleaseHistory,
     way: tuple[int, int],
-    on_end: Callable[[], None],
+    moments: Moments,
 ) -> None:
     """Start helm, wait for its end, read the release again. ``way``: from and to which revision."""
     scribe, env, (before, target) = scene.scribe, scene.env, way
@@ -143,8 +152,9 @@ def _run_helm(
     scribe.event(f"helm rollback {env.release} {target} started", "zkrollback", began)
     scene.display.status(f"helm rollback {env.release} {target}")
     helm_run.start()
+    moments.started()
     _wait(scene, helm_run, lock)
-    on_end()
+    moments.ended()
     _note_end(scene, helm_run)
     if not scribe.record.helm.running:
         verdict, after = judge_rollback(helm_run, target, before, lambda: _read_again(scene, history))

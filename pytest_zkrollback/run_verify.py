@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .checklist.events import EventsCheck
+from .checklist.event_log import EventLog
 from .compose import EQUIVALENCE, build_checks, release_reader
 from .domain.errors import ZkRollbackError
-from .domain.model import Mode, TimelineEntry
+from .domain.model import TimelineEntry
 from .domain.ports import Stage
 from .domain.verdict import Judgement, Verdict, Word
 from .engine.schedule import ROLLOUT_PREFIX, Schedule
@@ -23,14 +23,19 @@ _TICK_S = 0.1
 
 
 def run_verify(
-    scene: Scene, history: ReleaseHistory, watch: ClusterWatch, picture: Picture, since: datetime
+    scene: Scene,
+    history: ReleaseHistory,
+    watch: ClusterWatch,
+    events: EventLog,
+    picture: Picture,
+    since: datetime,
 ) -> None:
     """Judge every item until its verdict is final; each is in the record before the next one.
 
     ``history`` is as it was before helm; ``since`` when the rollback began, by the server's clock.
     """
     scribe, waivers = scene.scribe, scene.request.waivers
-    checks = build_checks(scene, history, watch, since)
+    checks = build_checks(scene, history, watch, events, since)
     wanted = []
     described: dict[str, dict[str, object]] = {}
     for check in checks:
@@ -41,8 +46,6 @@ def run_verify(
             described[check.id] |= {"verdict": Word.WAIVED, "observed": text, "finished_at": now}
         elif check.id in scene.selected or check.id.startswith(ROLLOUT_PREFIX):
             wanted.append(check)  # a rollout is needed even if left out: others wait until it has settled
-            if isinstance(check, EventsCheck) and scribe.record.mode is not Mode.VERIFY:
-                check.begin()  # verify-only is not expected to wait for rollouts meanwhile
     scribe.items(described)
 
     def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:

@@ -1,7 +1,7 @@
 """Reads the namespace's events: all of them page by page; where they are many, then only those that warn.
 
-Ten thousand events are twenty pages, read while the rollouts still go on; of each only what is shown or
-judged is kept.
+Ten thousand events are twenty pages, read while helm is at work; of each only what is shown or judged is
+kept.
 """
 
 from __future__ import annotations

@@ -115,10 +115,6 @@ class EventsCheck:
         """The runbook's command."""
         return f"{kubectl(self.env, 'get', 'events', '--sort-by=.lastTimestamp')} | tail -{SHOWN_LAST}"
 
-    def begin(self) -> None:
-        """Thousands of events are read while the rollouts go on, and not after them. Returns at once."""
-        self.log.begin(self._from)
-
     def observe(self) -> EventsSeen:
         """Read events and objects; while one is in trouble look again, for ``settle_s``.
 

@@ -131,7 +131,7 @@ class World:
             else:
                 wanted = scribe.record.target_revision
                 history, version = facts.history.value, facts.helm.value
-                if run_rollback(scene, history, wanted, version, on_end=lambda: None) is Step.REFUSED:
+                if run_rollback(scene, history, wanted, version) is Step.REFUSED:
                     self.tally.refused += 1
                 elif self._equals(wanted, history):
                     scribe.item("release-equivalence", verdict=Word.PASS)
