@@ -23,7 +23,7 @@ from .kube_errors import watch_error
 from .kube_wire import Call, KubeWire
 from .kubeconfig import Access, read_access
 
-PAGE_SIZE = 500
+PAGE_SIZE = 250
 # A server ends a watch when it was asked to; this much later it will not any more.
 _SILENCE_S = 0.5
 _JSON = "application/json"
@@ -99,9 +99,11 @@ class KubeClient:
         """The same with ``metadata`` only: the labels of Secrets without their megabytes of data."""
         return self._pages(self._call("GET", path, query, timeout_s, accept=_METADATA))[0]
 
-    def list_with_version(self, path: str, timeout_s: float = 5.0) -> tuple[tuple[JsonObject, ...], str]:
-        """All items and the resourceVersion to watch from."""
-        return self._pages(self._call("GET", path, None, timeout_s))
+    def list_with_version(
+        self, path: str, timeout_s: float = 5.0, keep: Callable[[JsonObject], JsonObject] = lambda item: item
+    ) -> tuple[tuple[JsonObject, ...], str]:
+        """What ``keep`` makes of each item, page by page, and the resourceVersion to watch from."""
+        return self._pages(self._call("GET", path, None, timeout_s), keep)
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
         """Watch events ``{type, object}`` until the server ends the stream, after ``timeout_s``.
@@ -186,13 +188,15 @@ class KubeClient:
         end_s = self._clock.monotonic_s() + timeout_s
         return Call(method, path, query or {}, timeout_s, end_s, headers, data)
 
-    def _pages(self, call: Call) -> tuple[tuple[JsonObject, ...], str]:
+    def _pages(
+        self, call: Call, keep: Callable[[JsonObject], JsonObject] = lambda item: item
+    ) -> tuple[tuple[JsonObject, ...], str]:
         while True:
             items: list[JsonObject] = []
             version, begun = "", False
             try:
                 for found, newest in self._each_page(call):
-                    items += found
+                    items += map(keep, found)
                     version, begun = newest, True
             except BadAnswer as error:
                 if error.status != http.client.GONE or not begun:

@@ -133,7 +133,9 @@ class Kube(Protocol):
     ) -> tuple[JsonObject, ...]:
         """The same with ``metadata`` only: the labels of Secrets without their megabytes of data."""
 
-    def list_with_version(self, path: str, timeout_s: float = 5.0) -> tuple[tuple[JsonObject, ...], str]:
+    def list_with_version(
+        self, path: str, timeout_s: float = 5.0, keep: Callable[[JsonObject], JsonObject] = lambda item: item
+    ) -> tuple[tuple[JsonObject, ...], str]:
         """All items and the resourceVersion to watch from."""
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:

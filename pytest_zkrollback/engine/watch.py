@@ -7,8 +7,9 @@ within :data:`STALE_S`: such a resource is named in ``Snapshot.errors`` instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Condition, Event, Lock, Thread
 from types import MappingProxyType
 from typing import Final
@@ -166,7 +167,9 @@ class ClusterWatch:
         while not self._stopping.is_set() and feed.asked == epoch:
             begun_s = self._clock.monotonic_s()
             try:
-                items, version = self._kube.list_with_version(feed.path, timeout_s=LIST_TIMEOUT_S)
+                items, version = self._kube.list_with_version(
+                    feed.path, timeout_s=LIST_TIMEOUT_S, keep=partial(_kept, feed.items)
+                )
                 if not self._replace(feed, epoch, items, begun_s):
                     return
                 failures = 0
@@ -191,12 +194,10 @@ class ClusterWatch:
 
     def _replace(self, feed: _Feed, epoch: int, items: tuple[JsonObject, ...], begun_s: float) -> bool:
         """Take a whole list over; False if a newer thread has already done so."""
-        listed = {_key(item): _lean(item) for item in items}
+        fresh = {_key(item): item for item in items}
         with self._news:
             if epoch < feed.epoch:
                 return False
-            # What did not change stays the same object: samples of earlier snapshots hold on to it anyway.
-            fresh = {key: _known(item, feed.items.get(key)) for key, item in listed.items()}
             changed = feed.epoch == 0 or _versions(fresh) != _versions(feed.items)
             feed.epoch = epoch
             feed.items = fresh
@@ -266,10 +267,13 @@ def _lean(item: JsonObject) -> JsonObject:
     return item
 
 
-def _known(item: JsonObject, before: JsonObject | None) -> JsonObject:
+def _kept(known: Mapping[str, JsonObject], item: JsonObject) -> JsonObject:
+    """What did not change stays the same object: samples of earlier snapshots hold on to it anyway."""
+    before = known.get(_key(item))
     version = item["metadata"].get("resourceVersion")
-    same = before is not None and version and before["metadata"].get("resourceVersion") == version
-    return before if before is not None and same else item
+    if before is not None and version and before["metadata"].get("resourceVersion") == version:
+        return before
+    return _lean(item)
 
 
 def _versions(items: dict[str, JsonObject]) -> dict[str, object]:

@@ -61,14 +61,16 @@ class FakeKube:
             for _ in range(20):
                 stream.put(None)
 
-    def list_with_version(self, path: str, timeout_s: float = 5.0) -> tuple[tuple[dict[str, Any], ...], str]:
+    def list_with_version(
+        self, path: str, timeout_s: float, keep: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> tuple[tuple[dict[str, Any], ...], str]:
         resource = self._resource(path)
         self.gate.wait(5)
         with self._lock:
             self.lists.append(resource)
         if resource in self.failures:
             raise self.failures[resource]
-        return tuple(self.items[resource].values()), "7"
+        return tuple(map(keep, self.items[resource].values())), "7"
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[dict[str, Any]]:
         assert resource_version == "7"
