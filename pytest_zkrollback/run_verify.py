@@ -78,7 +78,7 @@ def run_verify(
         scribe.update(provisional_at=moment)
         text = f"provisionally green: every item is in order, watched for {soak_s:g} s more"
         scribe.event(text, "zkrollback", moment)
-        scene.display.changed()
+        scene.display.status(text)
 
     def look_anew() -> None:
         """A watch that died without a word may show what was there 15 s ago; the last look may not."""
