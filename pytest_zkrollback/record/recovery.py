@@ -19,6 +19,8 @@ from .inert import inert_line
 from .red import word_of
 from .times import clock_time
 
+_LETTER = 6.4  # a label's widest usual one
+_LINE = 13
 _LANE = 64
 _KINDS = ("deployment", "statefulset", "daemonset")
 
@@ -177,22 +179,33 @@ def _lane(axis: Axis, top: int, workload: str, versions: dict[str, list[_Run]], 
             LEFT, WIDTH - RIGHT, y=top + _LANE
         ),
     ]
+    taken: list[tuple[float, float, float]] = []
     for version, runs in versions.items():
         style = _side(version, record)
-        path, labelled = _steps(axis, top, runs, most)
+        path, (x, y) = _steps(axis, top, runs, most)
         parts.append(Markup('<path class="step {}" d="{}"/>').format(style, path))
-        x, y = labelled
-        anchor = Markup(' text-anchor="end"') if x > WIDTH - 160 else ""
+        text = cut_label(_version_name(version, style, record), 34)
+        ends = x > WIDTH - 160
+        at = min(x + 5, WIDTH - RIGHT)
         parts.append(
             Markup('<text class="sub {}" x="{}" y="{}"{}>{}</text>').format(
                 style,
-                min(x + 5, WIDTH - RIGHT),
-                y + (12 if y < top + 20 else -5),
-                anchor,
-                cut_label(_version_name(version, style, record), 34),
+                at,
+                _free_y(taken, at - ends * len(text) * _LETTER, len(text), y + (12 if y < top + 20 else -5)),
+                Markup(' text-anchor="end"') if ends else "",
+                text,
             )
         )
     return Markup("").join(parts)
+
+
+def _free_y(taken: list[tuple[float, float, float]], x: float, letters: int, y: float) -> float:
+    """Where a label of so many letters at ``x`` covers none before it: at ``y`` or below."""
+    end = x + letters * _LETTER
+    while any(begins < end and x < ends and abs(other - y) < _LINE for begins, ends, other in taken):
+        y += _LINE
+    taken.append((x, end, y))
+    return round(y, 1)
 
 
 def _side(version: str, record: Record) -> str:

@@ -434,3 +434,16 @@ def test_the_pictures_begin_with_the_first_look_and_show_what_was_wanted() -> No
 def test_a_drill_that_has_ended_says_so_once() -> None:
     assert "The drill's cluster has ended with its run" in render_record(verified(drill="ended"))
     assert "The drill's cluster" not in render_record(verified(drill="kept"))
+
+
+def test_labels_of_versions_that_come_and_go_at_once_cover_each_other_nowhere() -> None:
+    points = [
+        SamplePoint(at=at(second), series=f"replicas/zkprova-zkprova-backend/{tag}", value=value)
+        for tag, values in (("1.9.0-a7d20c4", (3, 0, 0)), ("1.8.0-3f9c2e1", (0, 3, 3)))
+        for second, value in zip((4.0, 4.2, 9.0), values, strict=True)
+    ]
+    page = render_page(verified(samples=tuple(points)))
+    labels = re.findall(r'<text class="sub (?:old|new|other)" x="([\d.]+)" y="([\d.]+)">([^<]+)', page)
+    (x, y, text), (other_x, other_y, _) = sorted(labels)
+    assert float(other_x) < float(x) + 6 * len(text), "they would not meet anyway: the test shows nothing"
+    assert abs(float(y) - float(other_y)) >= 12
