@@ -28,6 +28,7 @@ from .domain.ports import Check
 from .engine.watch import RESOURCES, ClusterWatch
 from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import identity, is_kept, parse_manifest
+from .rollback.target import failure_of
 from .scene import Scene, target_release
 from .sources import migration_sources, revision_content
 from .telling import NOTIFY
@@ -188,17 +189,18 @@ def choose_eras(
     bad: int | None,
 ) -> tuple[Era, ...]:
     """What was live from the target's deploy until the rollback; none unless all of it is known."""
-    began = {}
-    for one in history.releases:
-        # Of two clocks: helm's own may be wrong, and a Secret may have been made anew (a restored backup).
-        told = (one.revision.deployed_at, one.created or one.revision.deployed_at)
-        number = one.revision.revision
-        began[number] = max(told) if number == target.revision else min(told)
     known = [target.revision, *(content.revision for content in later)]
     last = bad if bad is not None else target.revision
-    if target.revision not in began or known != list(range(target.revision, last + 1)):
+    if history.get(target.revision) is None or known != list(range(target.revision, last + 1)):
         return ()
-    return tuple(Era(began[content.revision], content.objects) for content in (target, *later))
+    eras = []
+    for content in (target, *later):
+        release = history.get(content.revision)
+        assert release is not None  # noqa: S101 - its content was read from there
+        # Of two clocks: helm's own may be wrong, and a Secret may have been made anew (a restored backup).
+        told = (release.revision.deployed_at, release.created or release.revision.deployed_at)
+        eras.append(Era(min(told), max(told), content.objects, applied=not failure_of(release)))
+    return tuple(eras)
 
 
 def _show(scene: Scene, line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -152,9 +153,11 @@ def _run_helm(
     scribe.event(f"helm rollback {env.release} {target} started", "zkrollback", began)
     scene.display.status(f"helm rollback {env.release} {target}")
     helm_run.start()
-    moments.started()
+    with suppress(RuntimeError):  # no thread to be had must not hide what helm did
+        moments.started()
     _wait(scene, helm_run, lock)
-    moments.ended()
+    with suppress(RuntimeError):
+        moments.ended()
     _note_end(scene, helm_run)
     if not scribe.record.helm.running:
         verdict, after = judge_rollback(helm_run, target, before, lambda: _read_again(scene, history))

@@ -40,7 +40,8 @@ _NOT_FOUND = re.compile(
 )
 _HICCUP = re.compile(
     r"too ?many ?requests|rate.?limit|time[d]? ?out|deadline exceeded|connection (refused|reset)|no such host"
-    r"|server misbehaving|temporar|unavailable|\bEOF\b|TLS handshake|\b(429|50[0-4])\b",
+    r"|server misbehaving|temporar|unavailable|failed calling webhook|no endpoints available"
+    r"|\bEOF\b|TLS handshake|\b(429|50[0-4])\b",
     re.IGNORECASE,
 )
 # The kubelet has not got the object yet: it has just been created, or the node was just told of the pod.

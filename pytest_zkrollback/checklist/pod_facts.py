@@ -20,11 +20,15 @@ _APPLIED = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Era:
-    """What a revision of the release holds, and when helm began to deploy it: the target at the latest, what
-    came after it at the earliest."""
+    """What a revision of the release holds, and when helm began to deploy it: at the earliest, at the latest.
 
-    began: datetime
+    ``applied``: it did not fail, so that what was there before is gone.
+    """
+
+    earliest: datetime
+    latest: datetime
     objects: tuple[JsonObject, ...]
+    applied: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,13 @@ def eras_at(eras: Sequence[Era], moment: datetime | None) -> tuple[Era, ...]:
 
     Times that are not in order are those of clocks that cannot be compared.
     """
-    begins = [era.began for era in eras]
-    if moment is None or not eras or begins != sorted(begins) or moment < begins[0] + _APPLIED:
+    ordered = all(times == sorted(times) for times in ([e.earliest for e in eras], [e.latest for e in eras]))
+    if moment is None or not ordered:
         return ()
-    replaced = [began + _APPLIED <= moment for began in begins[1:]]
-    return tuple(
-        era
-        for era, gone in zip(eras, [*replaced, False], strict=True)
-        if era.began - _SKEW <= moment and not gone
-    )
+    there = [index for index, era in enumerate(eras) if era.applied and era.latest + _APPLIED <= moment]
+    if 0 not in there:
+        return ()
+    return tuple(era for era in eras[there[-1] :] if era.earliest - _SKEW <= moment)
 
 
 def is_ready(pod: JsonObject) -> bool:

@@ -283,13 +283,16 @@ def _earlier_pull_errors(workload: Workload, history: History) -> dict[tuple[str
 
 
 def _room_at(workload: Workload, history: History, notes: Mapping[str, Note]) -> datetime | None:
-    """When a pod of the workload was last seen on its way out; asked only where pods cannot be created."""
+    """When a pod of the namespace was last seen on its way out, which may make room for others in a quota;
+    asked only where pods cannot be created."""
     failure = condition(workload.replicaset, "ReplicaFailure") if workload.replicaset else None
     told = creation_failure(workload, notes.get(uid(workload.item), Note()), history.since)
     if failure is None and told is None:
         return None
     for sample in reversed(history.samples):
-        if sample.error is None and read_workload(sample.value, workload.kind, workload.item).terminating:
+        if sample.error is None and any(
+            pod["metadata"].get("deletionTimestamp") for pod in sample.value.objects.get("pods", ())
+        ):
             return sample.at
     return None
 

@@ -23,7 +23,7 @@ from .kube_errors import watch_error
 from .kube_wire import Call, KubeWire
 from .kubeconfig import Access, read_access
 
-PAGE_SIZE = 250
+PAGE_SIZE = 500
 # A server ends a watch when it was asked to; this much later it will not any more.
 _SILENCE_S = 0.5
 _JSON = "application/json"

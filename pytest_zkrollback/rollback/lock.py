@@ -120,12 +120,14 @@ class ReleaseLock:
         Raises LockHeld if a live holder has it, unless that is the run ``over``: the operator said to
         take it over. ``force``: a Secret that cannot be read is overwritten.
         """
-        lost = False
+        lost, previous = False, None
         for _ in range(_TRIES):
             state = self._fetch(unreadable_is_free=force)
             now = self.clock.now()
             if state.holder is not None and state.holder.run_id == run_id:
-                return Taken(run_id, entries=state.entries)  # a write of ours whose answer was lost
+                if self.local is not None:
+                    self.local.write(state.entries[-KEPT_ENTRIES:])
+                return Taken(run_id, previous, state.entries)  # a write of ours whose answer was lost
             if state.holder is not None and state.holder.expires_at > now and state.holder.run_id != over:
                 raise _held(state.holder, now)
             holder = Holder(run_id, operator, now, now + timedelta(seconds=self.lease_s))
@@ -136,7 +138,8 @@ class ReleaseLock:
             except Unreachable:
                 if lost:
                     raise
-                lost = True  # it may have been written: look, rather than leave a lock of ours behind
+                # It may have been written: look, rather than leave a lock of ours behind.
+                lost, previous = True, state.holder
                 continue
             if written:
                 return Taken(run_id, state.holder, entries)
@@ -193,9 +196,15 @@ class ReleaseLock:
         self._change(change, "renewed")
 
     def _change(self, change: Callable[[LockState], LockState], what: str) -> None:
+        lost = False
         for _ in range(_TRIES):
-            if self._write(change(self.fetch())):
-                return
+            try:
+                if self._write(change(self.fetch())):
+                    return
+            except Unreachable:
+                if lost:
+                    raise
+                lost = True  # a change that was written is none when it is made again
         raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was {what}.")
 
     def _write(self, state: LockState) -> bool:

@@ -86,13 +86,13 @@ def judged_against(history: ReleaseHistory, number: int) -> str:
     found = history.get(number)
     if found is None:
         return ""
-    own = _failure(found)
+    own = failure_of(found)
     if own:
         return own
     origin = history.get(history.origin(number))
     if origin is None or origin is found:
         return ""
-    failure = _failure(origin)
+    failure = failure_of(origin)
     return f"is a rollback to revision {origin.revision.revision}, which {failure}" if failure else ""
 
 
@@ -126,7 +126,8 @@ def _unreadable(history: ReleaseHistory, number: int) -> str:
     return "cannot be read" if number in history.unreadable else ""
 
 
-def _failure(release: Release) -> str:
+def failure_of(release: Release) -> str:
+    """That helm did not bring this revision to its end, as a predicate; empty: it did."""
     revision = release.revision
     if revision.status not in _WENT:
         why = f": {_first_line(revision.description)}" if revision.description else ""

@@ -425,7 +425,12 @@ def test_fault_68_a_tag_that_moves_and_a_rollback_that_restarts_nothing_is_unver
 
 def eras(*told: tuple[int, str]) -> tuple[Era, ...]:
     """(minutes from the rollback, manifest) of the target and what came after it."""
-    return tuple(Era(NOW + timedelta(minutes=minutes), parse_manifest(text, "n")) for minutes, text in told)
+    return tuple(era(minutes, minutes, text) for minutes, text in told)
+
+
+def era(earliest: int, latest: int, text: str, *, applied: bool = True) -> Era:
+    began = (NOW + timedelta(minutes=minutes) for minutes in (earliest, latest))
+    return Era(*began, parse_manifest(text, "n"), applied)
 
 
 @pytest.mark.parametrize(
@@ -464,16 +469,34 @@ def test_fault_68_a_pod_of_a_revision_in_between_read_its_settings(monkeypatch):
     assert with_service(running("a", 1), running("b", -25), before=READS, eras=known).word is Word.FAIL
 
 
-@pytest.mark.parametrize(
-    ("started", "word"),
-    [(-95, Word.UNVERIFIED), (-45, Word.PASS), (-31, Word.UNVERIFIED), (-5, Word.UNVERIFIED)],
-)
-def test_fault_68_a_moving_tag_is_known_of_a_pod_of_the_targets_own_time(started, word, monkeypatch):
+def test_fault_68_a_revision_that_failed_has_replaced_nothing(monkeypatch):
+    """6 is bad, 7 has the target's values and failed before it applied them, 8 is as bad as 6."""
+    monkeypatch.setitem(globals(), "SERVED", READS)
+    bad = READS.replace("{k: v}", "{k: bad}")
+    pods = running("a", 1), running("b", -45)
+    for applied, word in ((False, Word.FAIL), (True, Word.PASS)):
+        seventh = era(-80, -80, READS, applied=applied)
+        known = (era(-200, -200, READS), era(-150, -150, bad), seventh, era(-30, -30, bad))
+        assert with_service(*pods, before=bad, eras=known).word is word
+    never_live = (era(-200, -200, READS, applied=False), era(-30, -30, bad))
+    assert with_service(*pods, before=bad, eras=never_live).word is Word.FAIL
+
+
+def test_fault_68_a_deploy_that_one_clock_puts_later_has_replaced_nothing_before_that(monkeypatch):
+    monkeypatch.setitem(globals(), "SERVED", READS)
+    bad = READS.replace("{k: v}", "{k: bad}")
+    known = (era(-400, -400, READS), era(-180, -180, bad), era(-150, -30, READS), era(-15, -15, bad))
+    assert with_service(running("a", 1), running("b", -90), before=bad, eras=known).word is Word.FAIL
+
+
+@pytest.mark.parametrize("started", [-95, -45, -5])
+def test_fault_68_a_moving_tag_may_have_moved_whenever_the_pod_started(started, monkeypatch):
     served = SERVED.replace("web:5", "web:latest")
     monkeypatch.setitem(globals(), "SERVED", served)
     bad = served.replace("replicas: 2", "replicas: 3")
     pods = running("a", started, "web:latest"), running("b", started, "web:latest")
-    assert with_service(*pods, before=bad, eras=eras((-100, served), (-30, bad))).word is word
+    known = eras((-100, served), (-30, bad))
+    assert with_service(*pods, before=bad, eras=known).word is Word.UNVERIFIED
 
 
 def test_fault_68_two_builds_under_one_name_are_unverified():

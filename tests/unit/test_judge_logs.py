@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.checklist.log_lines import LogReading, read_pages, stamped
+from pytest_zkrollback.checklist.log_lines import PAGES, LogReading, read_pages, stamped
 from pytest_zkrollback.checklist.logs import LIMIT_BYTES, LogsCheck, LogsSeen
 from pytest_zkrollback.checklist.workload import pods_of
 from pytest_zkrollback.domain.environment import Environment
@@ -319,7 +319,7 @@ def test_a_log_longer_than_the_limit_is_not_green() -> None:
     second = f"{NEW} fine\n" * (LIMIT_BYTES // 20)
     verdict = judged(FakeKube(pod("a", APP), a_app_current=second), environment(timeout_s=120))
     assert verdict.word is Word.UNVERIFIED
-    assert "its log has more than 1000000 bytes in one second, read up to there only" in verdict.observed
+    assert "its log has more than 1000000 bytes within 2 s, read up to there only" in verdict.observed
 
 
 class Kubelet:
@@ -344,30 +344,34 @@ def read(kubelet: Kubelet) -> tuple[list[str], str]:
     return list(reading.tail), trouble
 
 
-def test_what_was_cut_is_gone_on_with_from_the_last_whole_lines_second() -> None:
+def test_what_was_cut_is_gone_on_with_from_the_second_before_its_last_whole_line() -> None:
     lines = [f"2026-11-23T10:00:{n // 4:02}.{n % 4 + 5}Z line {n}" for n in range(40)]
     kubelet = Kubelet(lines, limit=500)
     assert read(kubelet) == (lines, "")
-    assert kubelet.asked == 3
-    rotated = read(Kubelet(lines, limit=500, rotates=30))
-    assert rotated == (lines[:16], "was rotated while it was read, and a part of it is missing")
+    assert 3 <= kubelet.asked <= PAGES
+    taken, trouble = read(Kubelet(lines, limit=500, rotates=30))
+    assert (taken, trouble) == (
+        lines[: len(taken)],
+        "was rotated while it was read, and a part of it is missing",
+    )
     assert read(Kubelet(lines, limit=100)) == (
         [*lines[:3], lines[3][:10]],
-        "has more than 100 bytes in one second, read up to there only",
+        "has more than 100 bytes within 2 s, read up to there only",
     )
     slow = [f"2026-11-23T10:{n:02}:00Z line {n}" for n in range(30)]
     assert read(Kubelet(slow, limit=70))[1] == "is longer than 840 bytes and was read up to there only"
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 1500), st.text("x\u20ac\ufffd", max_size=12)), max_size=60),
+    st.lists(st.tuples(st.integers(-900, 1500), st.text("x\u20ac\ufffd", max_size=12)), max_size=60),
     st.integers(60, 2000),
     st.integers(0, 5),
 )
 def test_no_line_is_left_out_in_silence(written: list[tuple[int, str]], limit: int, rotates: int) -> None:
-    at, lines = SINCE, []
+    newest, lines = SINCE + timedelta(seconds=5), []
     for number, (later_ms, text) in enumerate(written):
-        at += timedelta(milliseconds=later_ms)
+        at = newest + timedelta(milliseconds=later_ms)  # two streams may be out of order a little
+        newest = max(newest, at)
         lines.append(f"{at.isoformat(timespec='milliseconds')} {number} {text}")
     taken, trouble = read(Kubelet(lines, limit, rotates))
     assert trouble or taken == lines
