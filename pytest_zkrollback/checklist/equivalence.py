@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 from ..domain.environment import Environment
@@ -115,9 +116,7 @@ class EquivalenceCheck:
     def observe(self) -> Observed:
         """Every object once, all at the same time, the pods out of the snapshot; what could not be read is
         in the answer."""
-        release = self.release() if self.release is not None else None
-        outer = [each.item for each in outer_references(self.target)]
-        answers = fetch_live(self.kube, (*self.target, *self.leftovers, *outer))
+        release, answers = self._read()
         wanted, left = len(self.target), len(self.target) + len(self.leftovers)
         live = answers[:wanted]
         seen = Observed(
@@ -139,6 +138,19 @@ class EquivalenceCheck:
             made_pods=self._made_pods(judged),
             endpointslices=self._endpoints() if leaves_too_late(self._expectation, _cluster(seen)) else (),
         )
+
+    def _read(self) -> tuple[ReleaseHistory | None, tuple[Live, ...]]:
+        """The release's history and every object, at the same time: far away each answer takes a while."""
+        outer = [each.item for each in outer_references(self.target)]
+        ask: tuple[Callable[[], Any], ...] = (
+            self.release or (lambda: None),
+            lambda: fetch_live(self.kube, (*self.target, *self.leftovers, *outer)),
+        )
+        found: list[Any] = fetch_each(lambda each: each(), ask)
+        for each in found:
+            if isinstance(each, ZkRollbackError):
+                raise each
+        return found[0], found[1]
 
     def _list(self, resource: str) -> tuple[JsonObject, ...]:
         """Of all namespaces that the target's workloads are in; that of the release is watched."""

@@ -42,7 +42,7 @@ class Health(Table):
         default={"database": "ok"}, min_length=1, description="member (dots for nesting) -> exact value"
     )
     passes: int = Field(default=3, ge=1, le=100, description="passes in a row")
-    interval_s: Seconds = Field(default=0.07, description="between two requests")
+    interval_s: Seconds = Field(default=0.05, description="between two requests")
     timeout_s: Seconds = Field(default=5, description="total for one request")
     deadline_s: Seconds = Field(default=30, description="once the rollouts have settled")
 

@@ -226,7 +226,7 @@ def test_the_words_around_it() -> None:
     )
     assert check().command == "curl -sS -i --max-time 5 --noproxy '*' http://zk.example/app/health"
     assert one.expected == '3 answers in a row of /health are JSON with "database": "ok"'
-    assert (one.id, one.deadline_s, one.interval_s) == ("health-database", 30, 0.07)
+    assert (one.id, one.deadline_s, one.interval_s) == ("health-database", 30, 0.05)
 
 
 @contextmanager
