@@ -39,10 +39,10 @@ drill-stop: $(READY) ## end a drill that was kept with --drill-keep
 	$(BIN)/pytest --drill-stop
 
 .PHONY: test
-# Four at once on two cores, the drill's files among the first: they mostly wait. A real control plane may be
+# Three at once on two cores, the drill's files among the first: they mostly wait. A real control plane may be
 # late once: what fails twice is red. What hangs ends (a first build of the drill's binaries takes ten minutes).
 test: lint browser postgresql other-pythons ## everything that CI runs; the last lines are pytest's own counts
-	$(BIN)/pytest tests -n 4 --dist loadfile --no-loadscope-reorder --reruns 1 -r R --durations 20 \
+	$(BIN)/pytest tests -n 3 --dist loadfile --no-loadscope-reorder --reruns 1 -r R --durations 20 \
 		-o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
 
 .PHONY: lint
