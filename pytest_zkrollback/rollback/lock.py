@@ -74,6 +74,8 @@ class ReleaseLock:
     lease_s: float
     local: LocalJournal | None = None
     _path: str = field(init=False, default="")
+    # What we wrote last: changed again without being read first, for compare-and-swap finds out if it is old.
+    _written: list[LockState] = field(init=False, default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         """Where the Secret is."""
@@ -199,7 +201,7 @@ class ReleaseLock:
         lost = False
         for _ in range(_TRIES):
             try:
-                if self._write(change(self.fetch())):
+                if self._write(change(self._written.pop() if self._written else self.fetch())):
                     return
             except Unreachable:
                 if lost:
@@ -223,15 +225,18 @@ class ReleaseLock:
         try:
             if state.version:
                 body["metadata"]["resourceVersion"] = state.version
-                self.kube.send("PUT", f"{self._path}/{self.name}", body)
+                answer = self.kube.send("PUT", f"{self._path}/{self.name}", body)
             else:
-                self.kube.send("POST", self._path, body)
+                answer = self.kube.send("POST", self._path, body)
         except BadAnswer as error:
             if error.status == _CONFLICT:
                 return False
             raise
         except NotFound:
             return False  # deleted meanwhile: read again and create it
+        self._written.clear()
+        if version := str((answer.get("metadata") or {}).get("resourceVersion") or ""):
+            self._written.append(replace(state, entries=state.entries[-KEPT_ENTRIES:], version=version))
         if self.local is not None:
             self.local.write(state.entries[-KEPT_ENTRIES:])
         return True
