@@ -226,6 +226,8 @@ def _is_kept_on_purpose(item: JsonObject) -> bool:
 def release_reader(scene: Scene, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:
     """Reads the history anew; a newest revision that is not ours is in the record before anything is said."""
 
+    known = scene.readings[-1] if scene.readings else known
+
     def read() -> ReleaseHistory:
         nonlocal known
         env, record = scene.env, scene.scribe.record

@@ -179,10 +179,13 @@ def _read_again(scene: Scene, known: ReleaseHistory) -> ReleaseHistory:
     deadline_s = scene.clock.monotonic_s() + REREAD_S
     while True:
         try:
-            return fetch_history(scene.kube, scene.env.namespace, scene.env.release, known=known)
+            after = fetch_history(scene.kube, scene.env.namespace, scene.env.release, known=known)
         except (Unreachable, BadAnswer):
             if scene.signals.count > 1 or scene.clock.monotonic_s() > deadline_s:
                 raise
+        else:
+            scene.readings.append(after)
+            return after
         scene.clock.sleep(_PAUSE_S)
 
 

@@ -36,6 +36,7 @@ class Scene:
     """One run's environment and the hands it works with. ``selected``: the items that pytest will report.
 
     ``jobs`` remembers live Jobs by name and ``pods`` live pods by UID: those of the bad revision go.
+    ``readings`` are those of the release's history after helm: what has not changed since is not read again.
     """
 
     request: Request
@@ -55,6 +56,7 @@ class Scene:
     drill: Drill | None = field(default=None)
     jobs: dict[str, JsonObject] = field(default_factory=dict)
     pods: dict[str, JsonObject] = field(default_factory=dict)
+    readings: list[ReleaseHistory] = field(default_factory=list)
 
     def helm(self) -> HelmCli:
         """The operator's helm, bound to exactly this context; raises HelmProblem."""
