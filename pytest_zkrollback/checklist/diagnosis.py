@@ -74,7 +74,7 @@ class Circumstances:
     ``restarts_before``: (pod UID, container) -> restarts when judging began; ``pull_errors``: the same
     key -> the newest full message of a failed pull (later messages of old kubelets leave the cause out).
     ``notes``: UID -> what pods in trouble say, and the controller that lacks some. ``room_at``: when a pod of
-    the workload was last seen on its way out, which makes room for others.
+    the namespace was last seen on its way out, which makes room for others.
     ``restarts_green``: in the soak, the restarts of the pods that were ready when it began; else empty.
     """
 
@@ -154,10 +154,7 @@ def is_missing_image(message: str, image: str) -> bool:
 
 def _replica_failure(workload: Workload, at: Circumstances) -> tuple[Finding, ...]:
     """Pods of the current revision cannot be created: quota, admission, a missing ServiceAccount."""
-    failure = condition(workload.replicaset, "ReplicaFailure") if workload.replicaset else None
     told = creation_failure(workload, at.notes.get(uid(workload.item), Note()), at.since)
-    if failure is not None and failure.get("status") == "True":
-        told = str(failure.get("message", "")), parse_time(failure.get("lastTransitionTime"))
     if told is None:
         return ()
     message, stood_s = told[0], at.stood_s(told[1])

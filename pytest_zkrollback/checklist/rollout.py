@@ -285,9 +285,7 @@ def _earlier_pull_errors(workload: Workload, history: History) -> dict[tuple[str
 def _room_at(workload: Workload, history: History, notes: Mapping[str, Note]) -> datetime | None:
     """When a pod of the namespace was last seen on its way out, which may make room for others in a quota;
     asked only where pods cannot be created."""
-    failure = condition(workload.replicaset, "ReplicaFailure") if workload.replicaset else None
-    told = creation_failure(workload, notes.get(uid(workload.item), Note()), history.since)
-    if failure is None and told is None:
+    if creation_failure(workload, notes.get(uid(workload.item), Note()), history.since) is None:
         return None
     for sample in reversed(history.samples):
         if sample.error is None and any(

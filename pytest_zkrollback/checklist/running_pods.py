@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 
 from ..domain.observation import JsonObject
 from ..domain.verdict import Word
@@ -87,13 +88,15 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
     """Pods that read, at their start, what the rollback changed afterwards (fault 68)."""
     if expected.since is None or not expected.before:
         return
-    template = pod_template(item) or {}
+    read_by = read_at_start(pod_template(item) or {})
+    changed_since = cache(partial(_changed_since, expected))  # pods that came together started together
     for pod in pods:
-        for name, sources in read_at_start(template).items():
+        for name, sources in read_by.items():
             if not started_before(pod, name, expected.since):
                 continue
-            changed = _changed_since(expected, started_at(pod, name))
-            read = sorted(f"{kind}/{source}" for kind, source in sources & changed)
+            read = sorted(
+                f"{kind}/{source}" for kind, source in sources & changed_since(started_at(pod, name))
+            )
             if read:
                 kind, workload = item["kind"].lower(), identity(item).name
                 yield Stray(

@@ -8,6 +8,7 @@ from typing import Final
 
 from ..domain.observation import JsonObject, Note
 from .event_groups import grouped, last_seen
+from .rollout_status import condition
 from .workload import Workload, parse_time
 
 # A Secret or ConfigMap that a volume needs may come later than its pod. The kubelet tries again after ever
@@ -44,11 +45,15 @@ def mount_failure(pod: JsonObject, note: Note, since: datetime) -> tuple[str, bo
 
 
 def creation_failure(workload: Workload, note: Note, since: datetime) -> tuple[str, datetime | None] | None:
-    """Why the controller of a StatefulSet or DaemonSet cannot make the pods that it lacks, and since when.
+    """Why pods of the current revision cannot be made (quota, admission), and since when; None: they can.
 
-    They have no condition for it, only FailedCreate events. One that is not later than the newest pod was
-    overcome, and one that may be from before the rollback speaks of what was rolled back.
+    A Deployment's ReplicaSet has a condition for it, StatefulSets and DaemonSets have FailedCreate events
+    alone. One that is not later than the newest pod was overcome, and one that may be from before the
+    rollback speaks of what was rolled back.
     """
+    failure = condition(workload.replicaset, "ReplicaFailure") if workload.replicaset else None
+    if failure is not None and failure.get("status") == "True":
+        return str(failure.get("message", "")), parse_time(failure.get("lastTransitionTime"))
     if not workload.lacks_pods:
         return None
     start = since.replace(microsecond=0)

@@ -136,7 +136,7 @@ class Kube(Protocol):
     def list_with_version(
         self, path: str, timeout_s: float = 5.0, keep: Callable[[JsonObject], JsonObject] = lambda item: item
     ) -> tuple[tuple[JsonObject, ...], str]:
-        """All items and the resourceVersion to watch from."""
+        """What ``keep`` makes of each item, page by page, and the resourceVersion to watch from."""
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
         """Watch events ``{type, object}`` until the server ends the stream or ``timeout_s`` passed."""

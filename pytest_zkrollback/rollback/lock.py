@@ -107,6 +107,10 @@ class ReleaseLock:
     def _copy(self) -> tuple[JsonObject, ...]:
         return self.local.read() if self.local is not None else ()
 
+    def _keep_copy(self, entries: tuple[JsonObject, ...]) -> None:
+        if self.local is not None:
+            self.local.write(entries[-KEPT_ENTRIES:])
+
     def fetch_free(self) -> LockState:
         """The state now, if nobody alive holds the lock; raises LockHeld."""
         state, now = self.fetch(), self.clock.now()
@@ -127,8 +131,7 @@ class ReleaseLock:
             state = self._fetch(unreadable_is_free=force)
             now = self.clock.now()
             if state.holder is not None and state.holder.run_id == run_id:
-                if self.local is not None:
-                    self.local.write(state.entries[-KEPT_ENTRIES:])
+                self._keep_copy(state.entries)
                 return Taken(run_id, previous, state.entries)  # a write of ours whose answer was lost
             if state.holder is not None and state.holder.expires_at > now and state.holder.run_id != over:
                 raise _held(state.holder, now)
@@ -237,8 +240,7 @@ class ReleaseLock:
         self._written.clear()
         if version := str((answer.get("metadata") or {}).get("resourceVersion") or ""):
             self._written.append(replace(state, entries=state.entries[-KEPT_ENTRIES:], version=version))
-        if self.local is not None:
-            self.local.write(state.entries[-KEPT_ENTRIES:])
+        self._keep_copy(state.entries)
         return True
 
 
