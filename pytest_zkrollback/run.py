@@ -12,6 +12,7 @@ from .checklist.event_log import EventLog
 from .checklist.own import HOOK, parse_own_items
 from .clients.clock import SystemClock
 from .clients.kube import connect
+from .clients.memory import share_one_arena
 from .clients.process import LocalProcesses
 from .compose import blank_checklist, watched
 from .config import DRILL, find_config, load_environment
@@ -87,6 +88,7 @@ class Run:
         if env is not None:
             know_environment(self.redactor, env, os.environ)
         self._watch: ClusterWatch | None = None
+        self._events: EventLog | None = None
         self._picture: Picture | None = None
         self._telling: Telling | None = None
         record = blank_record(request, release, checklist, command_line, self._clock.now())
@@ -128,6 +130,7 @@ class Run:
 
         ``selected`` are the items that pytest will report; the others are left out and said so.
         """
+        share_one_arena()
         self._signals.install()
         self._scribe.event("run started", "zkrollback")
         note = ""
@@ -154,6 +157,8 @@ class Run:
                 self._picture.hand_over()
             if self._watch is not None:
                 self._watch.stop()
+            if self._events is not None:
+                self._events.stop()
             if self._drill is not None:
                 self._drill.close()
             self._signals.restore()
@@ -182,7 +187,7 @@ class Run:
             scene.kube, scene.env.namespace, self._clock, resources=watched(scene.env, history)
         )
         picture = self._picture = Picture(scene, self._watch)
-        events = EventLog(scene.kube, scene.env.namespace)
+        events = self._events = EventLog(scene.kube, scene.env.namespace, self._clock)
         since = self._clock.now()
         step = Step.SKIPPED
         if self.request.target is not None and target is not None and facts.helm.value is not None:
@@ -211,6 +216,7 @@ class Run:
         if step is not Step.RAN:
             self._watch.refresh()
             since = history.head.revision.deployed_at
+            events.begin(since)
         find_what_comes_back(scene, history, self._watch)
         run_verify(scene, history, self._watch, events, picture, since)
         if self._signals.count:  # also in the soak, when every item is green already
@@ -300,6 +306,7 @@ class Run:
     def _conclude(self, selected: frozenset[str], note: str) -> None:
         """Every item gets a verdict, the run an outcome, the record its end."""
         scribe, now = self._scribe, self._clock.now()
+        scribe.settle()
         refused = scribe.record.outcome is Outcome.REFUSED
         for item in scribe.record.items:
             if item.verdict is None:

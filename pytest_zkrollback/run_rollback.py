@@ -156,6 +156,7 @@ def _run_helm(
     with suppress(RuntimeError):  # no thread to be had must not hide what helm did
         moments.started()
     _wait(scene, helm_run, lock)
+    scribe.hurry()  # from here on nothing is changed that the record would have to be ahead of
     with suppress(RuntimeError):
         moments.ended()
     _note_end(scene, helm_run)

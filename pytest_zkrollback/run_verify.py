@@ -35,6 +35,7 @@ def run_verify(
     ``history`` is as it was before helm; ``since`` when the rollback began, by the server's clock.
     """
     scribe, waivers = scene.scribe, scene.request.waivers
+    scribe.hurry()
     checks = build_checks(scene, history, watch, events, since)
     wanted = []
     described: dict[str, dict[str, object]] = {}
@@ -82,6 +83,7 @@ def run_verify(
 
     def look_anew() -> None:
         """A watch that died without a word may show what was there 15 s ago; the last look may not."""
+        events.stop()  # and asked again
         watch.refresh()
         until_s = scene.clock.monotonic_s() + _ANEW_S
         while not scene.signals.count and scene.clock.monotonic_s() < until_s:

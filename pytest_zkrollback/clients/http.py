@@ -122,7 +122,7 @@ class HttpClient:
         try:
             with (
                 httpx.Client(
-                    verify=self._trust(),
+                    verify=self._trust() if url.startswith("https") or self._proxy else False,
                     proxy=self._proxy,
                     trust_env=False,
                     follow_redirects=False,

@@ -23,7 +23,7 @@ from .kube_errors import watch_error
 from .kube_wire import Call, KubeWire
 from .kubeconfig import Access, read_access
 
-PAGE_SIZE = 500
+PAGE_SIZE = 250
 # A server ends a watch when it was asked to; this much later it will not any more.
 _SILENCE_S = 0.5
 _JSON = "application/json"
@@ -87,11 +87,13 @@ class KubeClient:
         return self._pages(self._call("GET", path, query, timeout_s))[0]
 
     def pages(
-        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
-    ) -> Iterator[tuple[JsonObject, ...]]:
-        """The same page by page; an expired continue token (410) is for the caller to begin again."""
-        for items, _ in self._each_page(self._call("GET", path, query, timeout_s)):
-            yield items
+        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0, *, lean: bool = False
+    ) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
+        """The same page by page, each with the list's resourceVersion; ``lean``: without managedFields.
+
+        An expired continue token (410) is for the caller to begin again.
+        """
+        return self._each_page(self._call("GET", path, query, timeout_s), lean=lean)
 
     def list_metadata(
         self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
@@ -102,12 +104,16 @@ class KubeClient:
     def list_with_version(
         self, path: str, timeout_s: float = 5.0, keep: Callable[[JsonObject], JsonObject] = lambda item: item
     ) -> tuple[tuple[JsonObject, ...], str]:
-        """What ``keep`` makes of each item, page by page, and the resourceVersion to watch from."""
-        return self._pages(self._call("GET", path, None, timeout_s), keep)
+        """What ``keep`` makes of each item, page by page, and the resourceVersion to watch from.
+
+        The items are without managedFields.
+        """
+        return self._pages(self._call("GET", path, None, timeout_s), keep, lean=True)
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
         """Watch events ``{type, object}`` until the server ends the stream, after ``timeout_s``.
 
+        The objects are without managedFields.
         An expired ``resource_version`` is a BadAnswer with status 410: list again. A connection that broke
         is Unreachable, and so is one that fell silent: the server ends a quiet one in time.
         """
@@ -189,13 +195,13 @@ class KubeClient:
         return Call(method, path, query or {}, timeout_s, end_s, headers, data)
 
     def _pages(
-        self, call: Call, keep: Callable[[JsonObject], JsonObject] = lambda item: item
+        self, call: Call, keep: Callable[[JsonObject], JsonObject] = lambda item: item, *, lean: bool = False
     ) -> tuple[tuple[JsonObject, ...], str]:
         while True:
             items: list[JsonObject] = []
             version, begun = "", False
             try:
-                for found, newest in self._each_page(call):
+                for found, newest in self._each_page(call, lean=lean):
                     items += map(keep, found)
                     version, begun = newest, True
             except BadAnswer as error:
@@ -204,12 +210,12 @@ class KubeClient:
                 continue
             return tuple(items), version
 
-    def _each_page(self, call: Call) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
+    def _each_page(self, call: Call, *, lean: bool) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
         """Items and resourceVersion, page by page."""
         query = {"limit": str(PAGE_SIZE), **call.query}
         token = ""
         while True:
-            page = self._json(replace(call, query=query | ({"continue": token} if token else {})))
+            page = self._json(replace(call, query=query | ({"continue": token} if token else {})), lean=lean)
             found, metadata = page.get("items"), page.get("metadata")
             if not isinstance(metadata, dict) or not isinstance(found, list | None):
                 raise BadAnswer(f"The API server answered GET {call.path} with something that is no list.")
@@ -218,9 +224,12 @@ class KubeClient:
             if not token:
                 return
 
-    def _json(self, call: Call) -> JsonObject:
+    def _json(self, call: Call, *, lean: bool = False) -> JsonObject:
         try:  # the bytes go before the text is parsed: an answer may have megabytes
-            answer = json.loads(self._wire.read(call).decode(errors="replace"))
+            answer = json.loads(
+                self._wire.read(call).decode(errors="replace"),
+                object_hook=_without_managers if lean else None,
+            )
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
@@ -228,9 +237,15 @@ class KubeClient:
         return answer
 
 
+def _without_managers(item: JsonObject) -> JsonObject:
+    """While it is parsed: often half of an object, and no judge of pods and events reads it."""
+    item.pop("managedFields", None)
+    return item
+
+
 def _watch_event(line: bytes, path: str) -> JsonObject:
     try:
-        event = json.loads(line)
+        event = json.loads(line, object_hook=_without_managers)
     except ValueError:
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("object"), dict):

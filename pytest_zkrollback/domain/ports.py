@@ -121,10 +121,11 @@ class Kube(Protocol):
         """All items of a list, page by page."""
 
     def pages(
-        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
-    ) -> Iterator[tuple[JsonObject, ...]]:
-        """The same page by page, so that a long list is never held whole.
+        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0, *, lean: bool = False
+    ) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
+        """The same page by page, so that a long list is never held whole, each with the resourceVersion.
 
+        ``lean``: without managedFields.
         A continue token that expired meanwhile is a BadAnswer with status 410: begin again.
         """
 
@@ -136,10 +137,16 @@ class Kube(Protocol):
     def list_with_version(
         self, path: str, timeout_s: float = 5.0, keep: Callable[[JsonObject], JsonObject] = lambda item: item
     ) -> tuple[tuple[JsonObject, ...], str]:
-        """What ``keep`` makes of each item, page by page, and the resourceVersion to watch from."""
+        """What ``keep`` makes of each item, page by page, and the resourceVersion to watch from.
+
+        The items are without managedFields.
+        """
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
-        """Watch events ``{type, object}`` until the server ends the stream or ``timeout_s`` passed."""
+        """Watch events ``{type, object}`` until the server ends the stream or ``timeout_s`` passed.
+
+        The objects are without managedFields.
+        """
 
     def text(
         self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0, limit_bytes: int = 0

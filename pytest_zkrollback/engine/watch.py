@@ -63,8 +63,7 @@ class ClusterWatch:
 
     ``resources`` are those of them (keys of :data:`RESOURCES`) that are needed: each costs two requests
     every :data:`RESYNC_S`. ``on_change`` is called, from a watch thread, after every change of the picture;
-    it must be quick and must not raise. Only the newest state of each object is held, without its
-    managedFields.
+    it must be quick and must not raise. Only the newest state of each object is held.
     """
 
     def __init__(
@@ -233,7 +232,7 @@ class ClusterWatch:
             if kind == "DELETED":
                 feed.items.pop(key, None)
             else:
-                feed.items[key] = _lean(item)
+                feed.items[key] = item
             feed.shown = None
             self._news.notify_all()
         self._changed()
@@ -261,19 +260,13 @@ def _key(item: JsonObject) -> str:
     return name
 
 
-def _lean(item: JsonObject) -> JsonObject:
-    """The object without what no judge reads and what is often half of it."""
-    item["metadata"].pop("managedFields", None)
-    return item
-
-
 def _kept(known: Mapping[str, JsonObject], item: JsonObject) -> JsonObject:
     """What did not change stays the same object: samples of earlier snapshots hold on to it anyway."""
     before = known.get(_key(item))
     version = item["metadata"].get("resourceVersion")
     if before is not None and version and before["metadata"].get("resourceVersion") == version:
         return before
-    return _lean(item)
+    return item
 
 
 def _versions(items: dict[str, JsonObject]) -> dict[str, object]:

@@ -34,6 +34,7 @@ class Redactor:
         ``plain`` is what the report itself says: environment, namespace, release.
         """
         self._lock = threading.Lock()
+        self._cleaning = threading.Lock()
         self._plain = frozenset(plain)
         self._known = Known()
         self._cache: dict[str, tuple[str, int]] = {}
@@ -104,17 +105,18 @@ class Redactor:
 
         The file and the display want the same one at every change: it is cleaned once.
         """
-        last = self._last
-        if last is not None and last[0] is record:
-            return last[1]
-        before = self._cache  # replaced when a secret is added
-        clean = self.value(_bounded(record.model_dump(by_alias=True, warnings=False)))
-        clean["redactions"] = _marks(clean)
-        result = Record.model_validate(clean)
-        with self._lock:
-            if self._cache is before:
-                self._last = (record, result)
-        return result
+        with self._cleaning:  # who wants the same meanwhile waits for it
+            last = self._last
+            if last is not None and last[0] is record:
+                return last[1]
+            before = self._cache  # replaced when a secret is added
+            clean = self.value(_bounded(record.model_dump(by_alias=True, warnings=False)))
+            clean["redactions"] = _marks(clean)
+            result = Record.model_validate(clean)
+            with self._lock:
+                if self._cache is before:
+                    self._last = (record, result)
+            return result
 
     def _is_spared(self, part: str) -> bool:
         return any(part in word for word in self._plain)

@@ -24,7 +24,7 @@ from .stored import (
 )
 
 NEWEST = 30
-# A record may have a megabyte, and some ten on its way to a manifest.
+# So many records are read at once, unless they are large: one of a megabyte is several on its way.
 _AT_ONCE = 2
 
 
@@ -136,9 +136,11 @@ def fetch_history(
             del newest
             paged |= _in_pages(kube, namespace, release, wanted[:-1], each_bytes, timeout_s)
 
+    largest = max((one.size_bytes for one in known.releases), default=1) if known is not None else 1
+    at_once = min(_AT_ONCE, records_in_a_page(largest))
     releases: list[Release] = []
     unreadable: dict[int, str] = {}
-    for number, result in zip(wanted, fetch_each(fetch, wanted, _AT_ONCE), strict=True):
+    for number, result in zip(wanted, fetch_each(fetch, wanted, at_once), strict=True):
         if isinstance(result, Release):
             releases.append(result)
         elif isinstance(result, HelmProblem):
@@ -168,7 +170,7 @@ def _in_pages(
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     return {
         number: _decoded(secret, namespace)
-        for page in kube.pages(path, query, timeout_s)
+        for page, _ in kube.pages(path, query, timeout_s)
         for secret in page
         if (number := revision_number(secret)) is not None
     }

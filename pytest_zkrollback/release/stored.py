@@ -65,17 +65,12 @@ def rollback_hooks(release: Release) -> tuple[JsonObject, ...]:
 def decode_release(secret: JsonObject) -> JsonObject:
     """Helm's own JSON (name, info, chart, config, manifest, hooks, version ...) out of a release Secret.
 
-    Raises HelmProblem if it is something else.
+    It is taken out: a megabyte need not be there in four forms at once. Raises HelmProblem if it is something
+    else.
     """
     try:
-        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-        if packed.startswith(_GZIP_MAGIC):
-            unpacker = zlib.decompressobj(_GZIP)
-            packed = unpacker.decompress(packed, _UNPACKED_LIMIT_BYTES)
-            if not unpacker.eof:
-                raise ValueError
-        content = json.loads(packed)
-    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error, RecursionError):
+        content = json.loads(_unpacked(secret["data"].pop("release")))
+    except (AttributeError, KeyError, TypeError, ValueError, binascii.Error, zlib.error, RecursionError):
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("info"), dict):
         name = (secret.get("metadata") or {}).get("name")
@@ -83,8 +78,21 @@ def decode_release(secret: JsonObject) -> JsonObject:
     return content
 
 
+def _unpacked(data: str) -> str:
+    """Raises ValueError and zlib.error."""
+    packed = base64.b64decode(base64.b64decode(data))
+    if not packed.startswith(_GZIP_MAGIC):
+        return packed.decode()
+    unpacker = zlib.decompressobj(_GZIP)
+    unpacked = unpacker.decompress(packed, _UNPACKED_LIMIT_BYTES)
+    if not unpacker.eof:
+        raise ValueError
+    return unpacked.decode()
+
+
 def parse_release(secret: JsonObject, namespace: str) -> Release:
-    """The revision in a release Secret; raises HelmProblem."""
+    """The revision in a release Secret, which is taken out of it; raises HelmProblem."""
+    size_bytes = record_bytes(secret)
     content = decode_release(secret)
     info: JsonObject = content["info"]
     metadata = (content.get("chart") or {}).get("metadata") or {}
@@ -125,7 +133,7 @@ def parse_release(secret: JsonObject, namespace: str) -> Release:
         stored=stored_version(secret),
         installed=str(info.get("first_deployed") or ""),
         created=_time(secret["metadata"].get("creationTimestamp")),
-        size_bytes=record_bytes(secret),
+        size_bytes=size_bytes,
     )
 
 

@@ -21,6 +21,7 @@ from ..domain.ports import Kube
 from ..release.stored import records_in_a_page
 
 KEPT_FILES = 10
+_ENCODER = json.JSONEncoder(indent=1)
 _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp", "managedFields")
 
 
@@ -39,10 +40,11 @@ def save_backup(
     def parts() -> Iterator[str]:
         nonlocal count
         yield from hashed('{"apiVersion": "v1", "kind": "List", "items": [')
-        for page in kube.pages(path, query):
+        for page, _ in kube.pages(path, query, lean=True):
             for secret in page:
                 yield from hashed("\n" if count == 0 else ",\n")
-                yield from hashed(json.dumps(_portable(secret), indent=1))
+                for part in _ENCODER.iterencode(_portable(secret)):
+                    yield from hashed(part)
                 count += 1
         yield from hashed("\n]}\n")
 

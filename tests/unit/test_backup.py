@@ -20,12 +20,12 @@ class FakeKube:
     def __init__(self, *pages: tuple[dict, ...] | BadAnswer) -> None:
         self.answers, self.asked = pages, []
 
-    def pages(self, path, query):
+    def pages(self, path, query, *, lean):
         self.asked.append((path, query))
         for page in self.answers:
             if isinstance(page, BadAnswer):
                 raise page
-            yield page
+            yield page, "7"
 
 
 def save(kube: FakeKube, folder: Path, each_bytes: int = 10_000):

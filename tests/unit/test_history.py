@@ -1,4 +1,5 @@
 import base64
+import copy
 import gzip
 import json
 import random
@@ -78,7 +79,7 @@ class FakeKube:
         numbers = query["labelSelector"].removeprefix("owner=helm,name=web,version in (").removesuffix(")")
         for number in numbers.split(","):
             if (found := self.secrets.get(f"sh.helm.release.v1.web.v{number}")) is not None:
-                yield (found,)
+                yield (copy.deepcopy(found),), "7"
 
     def list_metadata(self, path, query=None, timeout_s=5.0):
         assert path == SECRETS
@@ -99,7 +100,7 @@ class FakeKube:
         self.fetched.append(name)
         if name in self.problems:
             raise self.problems[name]
-        return self.secrets[name]
+        return copy.deepcopy(self.secrets[name])
 
 
 def fetch(*secrets: dict, **kwargs) -> ReleaseHistory:

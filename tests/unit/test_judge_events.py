@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,13 @@ from hypothesis import strategies as st
 from pytest_zkrollback.checklist.event_groups import by_time, last_seen
 from pytest_zkrollback.checklist.event_log import EventLog
 from pytest_zkrollback.checklist.events import FAILURES, EventsCheck, EventsSeen, events_seen, judge_events
+from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.domain.environment import Environment, Events
-from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound, Unreachable
+from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound
 from pytest_zkrollback.domain.observation import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
 
+ALL = "/api/v1/namespaces/ns/events"
 RECORDINGS = Path(__file__).parent / "recordings_events"
 OWNED = frozenset({("Deployment", "web"), ("Service", "web")})
 SINCE = datetime(2026, 11, 23, 10, 0, 0, 400000, tzinfo=UTC)
@@ -67,29 +68,22 @@ RECORDED = {
 
 
 class FakeKube:
-    """Answers lists of events, filtered as the server does it, and single objects; fails on any other call."""
+    """Answers lists of events and single objects; fails on any other call."""
 
     def __init__(self, events: object = (), page: int = 500, **objects: object) -> None:
         self.events, self.page, self.objects = events, page, objects
         self.asked: list[str] = []
 
-    def pages(self, path, query=None, timeout_s=5.0):
-        assert path == "/api/v1/namespaces/ns/events"
-        selector = (query or {}).get("fieldSelector", "")
-        self.asked.append(f"{path} {selector}".strip())
+    def pages(self, path, query=None, timeout_s=5.0, *, lean=False):
+        assert (path, query, lean) == (ALL, None, True)
+        self.asked.append(path)
         answer = self.events
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
         if isinstance(answer, Exception):
             raise answer
-        wanted = {
-            "": lambda one: True,
-            "type!=Normal": lambda one: one["type"] != "Normal",
-            "type=Normal,reason=BackOff": lambda one: (one["type"], one["reason"]) == ("Normal", "BackOff"),
-        }[selector]
-        found = [one for one in answer if wanted(one)]
-        for start in range(0, max(len(found), 1), self.page):
-            yield tuple(found[start : start + self.page])
+        for start in range(0, max(len(answer), 1), self.page):
+            yield tuple(answer[start : start + self.page]), "7"
 
     def get(self, path, query=None, timeout_s=5.0):
         self.asked.append(path)
@@ -104,12 +98,12 @@ WELL = Snapshot(SINCE, {"pods": (), "replicasets": (), "deployments": ()})
 
 def check(kube: FakeKube, **more: Any) -> EventsCheck:
     usual = {"env": ENV, "since": SINCE, "owned": OWNED, "snapshot": lambda: WELL}
-    return EventsCheck(kube=kube, log=EventLog(kube, "ns"), **{**usual, **more})  # type: ignore[arg-type]
+    return EventsCheck(kube=kube, log=EventLog(kube, "ns", SystemClock()), **{**usual, **more})  # type: ignore[arg-type]
 
 
 def parse_events(events: list[JsonObject], objects: object, since: datetime) -> EventsSeen:
     """As a check reads them from an API server that holds these."""
-    read = EventLog(FakeKube(events=tuple(events)), "ns").read(since)  # type: ignore[arg-type]
+    read = EventLog(FakeKube(events=tuple(events)), "ns", SystemClock()).read(since)  # type: ignore[arg-type]
     return events_seen(read, objects, since)  # type: ignore[arg-type]
 
 
@@ -373,9 +367,6 @@ def judged(one: EventsCheck, *samples: Sample) -> Verdict | Pending:
     return one.judge(History(samples=samples, since=SINCE, judged_from=SINCE), SINCE)
 
 
-ALL = "/api/v1/namespaces/ns/events"
-
-
 def test_reads_events_once_where_all_is_well() -> None:
     kube = FakeKube()
     one = check(kube)
@@ -400,30 +391,6 @@ def test_looks_again_while_a_pod_is_still_settling() -> None:
     assert judged(one, Sample(SINCE, seen_)).word is Word.PASS
     assert (len(seen_.last), seen_.total) == (2, 2)
     assert kube.asked == [ALL, ALL]
-
-
-WARNINGS = [f"{ALL} type!=Normal", f"{ALL} type=Normal,reason=BackOff"]
-
-
-def test_fault_51_many_events_are_read_once_beforehand_and_then_warnings_alone() -> None:
-    many = [event("Pulled", type_="Normal", name=f"web-{number}") for number in range(600)]
-    kube = FakeKube(events=(*many, event()))
-    log = EventLog(kube, "ns")  # type: ignore[arg-type]
-    log.begin(SINCE)
-    while not kube.asked:
-        time.sleep(0.001)
-    read = log.read(SINCE)  # waits for what was begun
-    assert (len(read.warnings), read.total) == (1, 601)
-    assert (kube.asked[0], sorted(kube.asked[1:])) == (ALL, WARNINGS)
-
-
-def test_what_could_not_be_read_beforehand_is_read_in_its_time() -> None:
-    kube = FakeKube(events=[Unreachable("away"), (event(),)])
-    log = EventLog(kube, "ns")  # type: ignore[arg-type]
-    log.begin(SINCE)
-    while not kube.asked:
-        time.sleep(0.001)
-    assert len(log.read(SINCE).warnings) == 1
 
 
 def test_an_objects_state_comes_from_the_shared_snapshot() -> None:

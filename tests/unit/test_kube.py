@@ -37,7 +37,7 @@ def client(url: str, renew=None, clock=None, **access) -> KubeClient:
 
 
 def page(*names: str, token: str = "", version: str = "7") -> bytes:
-    items = [{"metadata": {"name": name}} for name in names]
+    items = [{"metadata": {"name": name, "managedFields": [{"manager": "helm"}]}} for name in names]
     return answer(json.dumps({"metadata": {"continue": token, "resourceVersion": version}, "items": items}))
 
 
@@ -68,12 +68,13 @@ def test_pages_are_followed_and_an_expired_token_starts_again_fault_4():
     ) as server:
         items, version = client(server.url).list_with_version("/api/v1/pods")
         assert (names(items), version) == (["c", "d"], "9")
+        assert items[0] == {"metadata": {"name": "c"}}
         lines = [request.split(" ")[1] for request in server.requests]
     assert lines == [
-        "/api/v1/pods?limit=500",
-        "/api/v1/pods?limit=500&continue=t/1",
-        "/api/v1/pods?limit=500",
-        "/api/v1/pods?limit=500&continue=t2",
+        "/api/v1/pods?limit=250",
+        "/api/v1/pods?limit=250&continue=t/1",
+        "/api/v1/pods?limit=250",
+        "/api/v1/pods?limit=250&continue=t2",
     ]
 
 
@@ -296,11 +297,20 @@ def event(kind: str, **item) -> str:
 
 
 def test_watch_yields_events_across_chunks_and_ends_with_the_stream():
-    whole = event("ADDED", a=1) + event("MODIFIED", a=2)
+    whole = event("ADDED", a=1, metadata={"managedFields": [{}]}) + event("MODIFIED", a=2)
     with LocalServer(chunked(whole[:10], whole[10:50], whole[50:])) as server:
-        seen = [(one["type"], one["object"]["a"]) for one in client(server.url).watch("/p", "5", 9)]
+        seen = [(one["type"], one["object"]) for one in client(server.url).watch("/p", "5", 9)]
         assert server.requests[0].startswith("GET /p?watch=1&resourceVersion=5&timeoutSeconds=9 ")
-    assert seen == [("ADDED", 1), ("MODIFIED", 2)]
+    assert seen == [("ADDED", {"a": 1, "metadata": {}}), ("MODIFIED", {"a": 2})]
+
+
+def test_pages_say_which_version_they_are_and_are_lean_only_where_asked_to():
+    with LocalServer(page("a", token="t", version="9"), page("b", version="9"), page("c")) as server:
+        kube = client(server.url)
+        lean = list(kube.pages("/api/v1/events", lean=True))
+        (((whole,), version),) = kube.pages("/api/v1/secrets")
+    assert lean == [(({"metadata": {"name": name}},), "9") for name in "ab"]
+    assert (whole["metadata"]["managedFields"], version) == ([{"manager": "helm"}], "7")
 
 
 def test_a_watch_that_fell_silent_is_unreachable_once_the_server_should_have_ended_it_fault_3():

@@ -47,7 +47,7 @@ class FakeKube:
         self._lock = Lock()
 
     def put(self, resource: str, name: str, version: int = 1, **more: Any) -> dict[str, Any]:
-        item = {"metadata": {"name": name, "resourceVersion": str(version), "managedFields": [{}]}, **more}
+        item = {"metadata": {"name": name, "resourceVersion": str(version)}, **more}
         self.items[resource][name] = item
         return item
 

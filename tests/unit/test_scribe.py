@@ -1,0 +1,107 @@
+"""The record follows the run: at once where something will be changed, without being waited for later."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from example_records import running
+
+from pytest_zkrollback.clients.clock import SystemClock
+from pytest_zkrollback.domain.model import Record
+from pytest_zkrollback.record.scribe import Scribe
+
+
+class Disk:
+    """Takes a record once ``free`` is set."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.free.set()
+        self.asked = threading.Semaphore(0)
+        self.records: list[Record] = []
+
+    @property
+    def taken(self) -> list[str]:
+        return [record.summary for record in self.records]
+
+    def write(self, record: Record) -> None:
+        self.asked.release()
+        assert self.free.wait(5)
+        self.records.append(record)
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    disk = Disk()
+    yield disk
+    disk.free.set()
+
+
+@pytest.fixture
+def scribe(disk: Disk) -> Iterator[Scribe]:
+    scribe = Scribe(running(), SystemClock(), disk.write)
+    yield scribe
+    disk.free.set()
+    scribe.settle()
+
+
+def test_every_change_is_on_disk_before_the_next_thing_happens(scribe: Scribe, disk: Disk) -> None:
+    scribe.update(summary="a")
+    scribe.update(summary="b")
+    assert disk.taken == ["a", "b"]
+
+
+def test_in_a_hurry_nobody_waits_for_a_busy_disk_and_the_newest_is_written(
+    scribe: Scribe, disk: Disk
+) -> None:
+    disk.free.clear()
+    scribe.hurry()
+    scribe.update(summary="a")
+    assert disk.asked.acquire(timeout=5)
+    begun = time.monotonic()
+    for text in "bcdefg":
+        scribe.update(summary=text)
+    assert time.monotonic() - begun < 2
+    assert scribe.record.summary == "g"
+    disk.free.set()
+    scribe.settle()
+    assert disk.taken == ["a", "g"]
+
+
+def test_a_change_in_a_hurry_is_written_at_once(scribe: Scribe, disk: Disk) -> None:
+    scribe.hurry()
+    scribe.hurry()
+    for text in "ab":
+        scribe.update(summary=text)
+        assert disk.asked.acquire(timeout=5)
+    scribe.settle()
+    assert disk.taken == ["a", "b"]
+
+
+def test_once_settled_every_change_is_waited_for_again(scribe: Scribe, disk: Disk) -> None:
+    scribe.settle()
+    scribe.hurry()
+    scribe.update(summary="a")
+    scribe.settle()
+    scribe.update(summary="b")
+    assert disk.taken == ["a", "b"]
+    assert not [one for one in threading.enumerate() if one.name == "zkrollback-record"]
+
+
+def test_whatever_several_threads_change_the_newest_is_the_last_on_disk(scribe: Scribe, disk: Disk) -> None:
+    scribe.hurry()
+
+    def change() -> None:
+        for _ in range(50):
+            scribe.event("something", "test")
+
+    threads = [threading.Thread(target=change) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    scribe.settle()
+    for thread in threads:
+        thread.join()
+    scribe.settle()
+    assert disk.records[-1] is scribe.record
+    assert sum(entry.event == "something" for entry in scribe.record.timeline) == 200
