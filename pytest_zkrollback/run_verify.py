@@ -105,6 +105,7 @@ def run_verify(
     )
     picture.hand_over()
     schedule.run(lambda: scene.signals.count > 0)
+    scribe.settle()
     scribe.samples(picture.samples.points())
     scribe.update(served_again_at=picture.samples.served_again_at)
     if EQUIVALENCE not in {check.id for check in wanted} and not scene.signals.count:

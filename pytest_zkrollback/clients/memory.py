@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 
 _M_ARENA_MAX = -8  # malloc.h
 
@@ -14,6 +15,5 @@ def share_one_arena() -> None:
     megabytes of what it freed. Answers of a megabyte are read by many threads here, one after the other: 15
     to 20 MB that nobody used. Python lets one thread run at a time, so nobody waits. Without glibc: nothing.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 1)
+    with suppress(OSError, TypeError, AttributeError):  # no dynamic linker, Windows, another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

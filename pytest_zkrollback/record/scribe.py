@@ -1,12 +1,13 @@
 """Keeps the run's record: every change of state is on disk before the next thing happens.
 
-But for the verification, which changes nothing: there the disk follows, and nobody waits for it.
+But once helm has ended nothing is changed any more: the disk follows, and only who tells others waits.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +26,8 @@ class Scribe:
         self._lock = threading.Lock()
         self._news = threading.Condition(self._lock)
         self._follower: threading.Thread | None = None
-        self._behind = self._ending = False
+        self._ending = False
+        self._changes = self._written = 0
 
     @property
     def record(self) -> Record:
@@ -35,27 +37,31 @@ class Scribe:
     def hurry(self) -> None:
         """From now on a thread writes what has changed, as soon as the disk has taken the last change.
 
-        A busy disk takes a quarter of a second for one.
+        A busy disk takes a quarter of a second for one. Where no thread is to be had all stays as it was.
         """
-        with self._lock:
+        with self._lock, suppress(RuntimeError):
             if self._follower is None:
-                self._follower = threading.Thread(target=self._follow, name="zkrollback-record", daemon=True)
-                self._follower.start()
+                follower = threading.Thread(target=self._follow, name="zkrollback-record", daemon=True)
+                follower.start()
+                self._follower = follower
+
+    def wait_for_disk(self, timeout_s: float = 2.0) -> None:
+        """Before others are told: wait until what has changed so far is on disk, at most ``timeout_s``."""
+        with self._news:
+            self._news.wait_for(lambda: self._follower is None or self._written == self._changes, timeout_s)
 
     def settle(self) -> None:
         """Wait until all is on disk; from now on every change is waited for again."""
-        follower = self._follower
-        if follower is None:
-            return
         with self._news:
+            follower = self._follower
             self._ending = True
             self._news.notify_all()
-        follower.join()
-        with self._lock:
+        if follower is not None:
+            follower.join()
+        with self._news:
             self._follower, self._ending = None, False
-            if self._behind:  # it changed once more
-                self._behind = False
-                self._write(self._record)
+            if self._written < self._changes:  # once more meanwhile, or the thread failed
+                self._write_now()
 
     def update(self, **changes: Any) -> None:
         """Replace fields of the record and write it."""
@@ -118,17 +124,30 @@ class Scribe:
 
     def _put(self) -> None:
         """The record has changed; the lock is held."""
+        self._changes += 1
         if self._follower is None:
-            self._write(self._record)
+            self._write_now()
         else:
-            self._behind = True
             self._news.notify_all()
 
+    def _write_now(self) -> None:
+        self._write(self._record)
+        self._written = self._changes
+
     def _follow(self) -> None:
-        while True:
+        try:
+            while True:
+                with self._news:
+                    self._news.wait_for(lambda: self._written < self._changes or self._ending)
+                    if self._written == self._changes:
+                        return
+                    record, change = self._record, self._changes
+                self._write(record)
+                with self._news:
+                    self._written = change
+                    self._news.notify_all()
+        except BaseException:  # a defect: no change may be left to a thread that is gone
             with self._news:
-                self._news.wait_for(lambda: self._behind or self._ending)
-                if not self._behind:
-                    return
-                self._behind, record = False, self._record
-            self._write(record)
+                self._follower = None
+                self._news.notify_all()
+            raise

@@ -236,7 +236,7 @@ class Store:
                     replace_file(self.path(suffix), content)
                 if self._before:
                     self._ours[f"latest{suffix}"] = content
-                    replace_file(self.folder / f"latest{suffix}", content)
+                    replace_file(self.folder / f"latest{suffix}", content, durable=False)
             except OSError as error:
                 if attempt == "asked":
                     self._fall_back(_reason(error))
@@ -269,18 +269,24 @@ class Store:
                 (folder / f"latest{suffix}").unlink(missing_ok=True)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path``: whole or not at all, and on the disk when this returns. Raises OSError."""
+def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Put ``content`` at ``path``: whole or not at all. Raises OSError.
+
+    ``durable``: it outlives a power failure when this returns, as does what else was done in its folder.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_COUNTER)}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    if not durable:
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -40,7 +40,7 @@ def save_backup(
     def parts() -> Iterator[str]:
         nonlocal count
         yield from hashed('{"apiVersion": "v1", "kind": "List", "items": [')
-        for page, _ in kube.pages(path, query, lean=True):
+        for page, _ in kube.pages(path, query):
             for secret in page:
                 yield from hashed("\n" if count == 0 else ",\n")
                 for part in _ENCODER.iterencode(_portable(secret)):

@@ -139,7 +139,10 @@ class World:
         except Killed:
             killed = True
             self.tally.kills += 1
-        self._judge(scribe.record, begun, before, killed=killed, foreign=self.foreign != foreign)
+        else:
+            scribe.settle()
+        self._judge(self.on_disk, begun, before, killed=killed, foreign=self.foreign != foreign)
+        scribe.settle()  # its thread ends
 
     # What happens in the middle.
 
@@ -248,7 +251,8 @@ class World:
             started_at=self.clock.now(),
             items=tuple(Item(id=name, title=name) for name in names),
         )
-        return Scribe(record, self.clock, lambda record: None)
+        self.on_disk = record
+        return Scribe(record, self.clock, lambda record: setattr(self, "on_disk", record))
 
     def _scene(self, scribe, target):
         env = Environment(

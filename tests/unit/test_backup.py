@@ -20,7 +20,7 @@ class FakeKube:
     def __init__(self, *pages: tuple[dict, ...] | BadAnswer) -> None:
         self.answers, self.asked = pages, []
 
-    def pages(self, path, query, *, lean):
+    def pages(self, path, query):
         self.asked.append((path, query))
         for page in self.answers:
             if isinstance(page, BadAnswer):

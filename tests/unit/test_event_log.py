@@ -16,7 +16,6 @@ from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unreachable
 
 PATH = "/api/v1/namespaces/ns/events"
 SINCE = datetime(2026, 11, 23, 10, 0, 0, 400000, tzinfo=UTC)
-GONE = BadAnswer("Too old.", status=410)
 
 
 def event(number: int, kind: str = "Warning", after_s: float = 5, version: int = 0) -> dict[str, Any]:
@@ -36,14 +35,17 @@ class FakeKube:
     """Lists ``events`` (an exception: raises it) at version 7; streams what a test sends."""
 
     def __init__(self, *events: dict[str, Any]) -> None:
-        self.events: list[dict[str, Any]] | Exception = list(events)
+        self.events: Any = list(events)
         self.lists = 0
         self.watched: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
         self._sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def pages(self, path: str, timeout_s: float, *, lean: bool) -> Iterator[tuple[tuple[Any, ...], str]]:
         assert (path, lean) == (PATH, True)
         self.lists += 1
+        assert self.gate.wait(5)
         if isinstance(self.events, Exception):
             raise self.events
         for start in range(0, max(1, len(self.events)), 250):
@@ -63,10 +65,18 @@ class FakeKube:
             yield {"type": news[0], "object": news[1]}
 
 
+class Clock(SystemClock):
+    moved_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.moved_s
+
+
 class Bench:
     def __init__(self, kube: FakeKube) -> None:
         self.kube = kube
-        self.log = EventLog(kube, "ns", SystemClock())  # type: ignore[arg-type]
+        self.clock = Clock()
+        self.log = EventLog(kube, "ns", self.clock)  # type: ignore[arg-type]
 
     def begin(self) -> None:
         self.log.begin(SINCE)
@@ -126,50 +136,73 @@ def test_fault_51_many_events_are_read_once_beforehand_and_followed_from_there(b
     assert (bench.kube.lists, bench.kube.watched) == (1, ["7"])
 
 
-def test_a_stream_goes_on_where_the_last_one_ended(bench: Bench) -> None:
+def test_what_a_stream_did_not_bring_the_next_list_does(bench: Bench) -> None:
     bench.begin()
-    bench.kube.send(("ADDED", event(601, version=41)), None)
-    bench.watched(2)
-    bench.kube.send(None)
-    bench.watched(3)
-    assert bench.kube.watched == ["7", "41", "41"]
-    assert (bench.read().total, bench.kube.lists) == (602, 1)
-
-
-@pytest.mark.parametrize("error", [Unreachable("cut"), BadAnswer("busy", status=503)])
-def test_fault_2_while_a_stream_is_broken_every_reading_asks(bench: Bench, error: Exception) -> None:
-    bench.begin()
-    bench.kube.send(("ADDED", event(601, version=41)), error)
-    bench.watched(2)
-    assert isinstance(bench.kube.events, list)
     bench.kube.events.append(event(601))
-    assert [bench.read().total, bench.read().total] == [602, 602]
-    assert bench.kube.lists == 3
-    # The next stream brings what was missed; once it has ended well there is nothing to ask any more.
-    bench.kube.send(("ADDED", event(602, version=42)), None)
-    bench.watched(3)
-    assert (bench.read().total, bench.kube.lists, bench.kube.watched) == (603, 3, ["7", "41", "42"])
-
-
-def test_fault_4_a_version_that_is_gone_is_listed_anew(bench: Bench) -> None:
-    bench.begin()
-    bench.kube.send(GONE)
-    bench.watched(2)
+    assert bench.read().total == 601
+    bench.kube.send(None)
+    assert bench.until(lambda found: found.total == 602)
     assert (bench.kube.lists, bench.kube.watched) == (2, ["7", "7"])
-    assert (bench.read().total, bench.kube.lists) == (601, 2)
 
 
-def test_fault_3_a_stream_that_says_nothing_for_too_long_is_not_believed(
+@pytest.mark.parametrize(
+    "error", [Unreachable("cut"), BadAnswer("busy", status=503), BadAnswer("too old", status=410)]
+)
+def test_faults_2_and_4_while_a_stream_is_broken_every_reading_asks(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(event_log, "_PAUSE_S", 0.5)
+    bench.begin()
+    bench.kube.send(error)
+    bench.until(lambda _: bench.kube.lists == 2)
+    bench.kube.events.append(event(601))
+    assert (bench.read().total, bench.kube.lists) == (602, 3)
+    # The next list is followed again, and then there is nothing to ask any more.
+    bench.watched(2)
+    lists = bench.kube.lists
+    bench.kube.send(("ADDED", event(602)))
+    assert bench.until(lambda found: found.total == 603)
+    assert bench.kube.lists == lists
+
+
+def test_fault_3_a_list_is_believed_for_15_s_whatever_the_streams_say(bench: Bench) -> None:
+    bench.begin()
+    bench.kube.events.append(event(601))
+    bench.clock.moved_s = 14.9
+    assert (bench.read().total, bench.kube.lists) == (601, 1)
+    bench.clock.moved_s = 15.1
+    assert (bench.read().total, bench.kube.lists) == (602, 2)
+
+
+def test_a_server_that_ends_every_stream_at_once_is_not_asked_in_a_tight_loop(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log, "_STREAM_S", 0.02)
-    monkeypatch.setattr(event_log, "_GRACE_S", 0.03)
+    monkeypatch.setattr(event_log, "_PAUSE_S", 30)
+    bench.kube.send(*[None] * 99)
     bench.log.begin(SINCE)
     bench.watched(1)
-    time.sleep(0.06)
-    assert isinstance(bench.kube.events, list)
-    bench.kube.events.append(event(601))
-    assert names(bench.read()) == ["e600", "e601"]
+    time.sleep(0.1)
+    assert (bench.kube.lists, bench.kube.watched) == (1, ["7"])
+
+
+def test_a_reading_does_not_wait_for_a_list_that_hangs_once_it_is_over(bench: Bench) -> None:
+    bench.kube.gate.clear()
+    bench.log.begin(SINCE)
+    stopped = threading.Timer(0.05, lambda: (bench.log.stop(), bench.kube.gate.set()))
+    stopped.start()
+    assert bench.read().total == 601
+
+
+def test_where_no_thread_is_to_be_had_every_reading_asks(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(threading.Thread, "start", refuse)
+        bench.log.begin(SINCE)
+    assert (bench.read().total, bench.kube.lists) == (601, 1)
 
 
 def test_what_could_not_be_read_beforehand_is_read_in_its_time(bench: Bench) -> None:
@@ -185,16 +218,14 @@ def test_fault_7_who_may_list_but_not_watch_lists(bench: Bench) -> None:
     refused = Forbidden("May not watch.", verb="watch", resource="events", namespace="ns")
     bench.begin()
     bench.kube.send(refused)
-    assert isinstance(bench.kube.events, list)
     bench.kube.events.append(event(601))
-    bench.until(lambda found: found.total == 602)
+    assert bench.until(lambda found: found.total == 602)
     assert bench.kube.watched == ["7"]
 
 
 def test_the_last_look_asks_the_server(bench: Bench) -> None:
     bench.begin()
     bench.log.stop()
-    assert isinstance(bench.kube.events, list)
     bench.kube.events.append(event(601))
     assert (bench.read().total, bench.kube.lists) == (602, 2)
 

@@ -213,8 +213,9 @@ def test_the_environments_proxy_is_not_used_and_a_given_one_is(monkeypatch):
         assert "is not asked" in str(error)
 
 
-def test_a_ca_file_that_is_none(tmp_path):
-    error = problem(HttpClient(ca_file=str(tmp_path / "no.pem")).get, "https://127.0.0.1:1", timeout_s=5)
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_a_ca_file_that_is_none(tmp_path, scheme):
+    error = problem(HttpClient(ca_file=str(tmp_path / "no.pem")).get, f"{scheme}://127.0.0.1:1", timeout_s=5)
     assert str(error) == f"ca_file {tmp_path}/no.pem holds no usable CA: No such file or directory."
     (tmp_path / "bad.pem").write_text("no pem")
     error = problem(HttpClient(ca_file=str(tmp_path / "bad.pem")).get, "https://127.0.0.1:1", timeout_s=5)

@@ -37,7 +37,11 @@ def client(url: str, renew=None, clock=None, **access) -> KubeClient:
 
 
 def page(*names: str, token: str = "", version: str = "7") -> bytes:
-    items = [{"metadata": {"name": name, "managedFields": [{"manager": "helm"}]}} for name in names]
+    labels = {"managedFields": "a label of that name"}
+    items = [
+        {"metadata": {"name": name, "labels": labels, "managedFields": [{"manager": "helm"}]}}
+        for name in names
+    ]
     return answer(json.dumps({"metadata": {"continue": token, "resourceVersion": version}, "items": items}))
 
 
@@ -68,13 +72,13 @@ def test_pages_are_followed_and_an_expired_token_starts_again_fault_4():
     ) as server:
         items, version = client(server.url).list_with_version("/api/v1/pods")
         assert (names(items), version) == (["c", "d"], "9")
-        assert items[0] == {"metadata": {"name": "c"}}
+        assert items[0] == {"metadata": {"name": "c", "labels": {"managedFields": "a label of that name"}}}
         lines = [request.split(" ")[1] for request in server.requests]
     assert lines == [
-        "/api/v1/pods?limit=250",
-        "/api/v1/pods?limit=250&continue=t/1",
-        "/api/v1/pods?limit=250",
-        "/api/v1/pods?limit=250&continue=t2",
+        "/api/v1/pods?limit=500",
+        "/api/v1/pods?limit=500&continue=t/1",
+        "/api/v1/pods?limit=500",
+        "/api/v1/pods?limit=500&continue=t2",
     ]
 
 
@@ -309,7 +313,10 @@ def test_pages_say_which_version_they_are_and_are_lean_only_where_asked_to():
         kube = client(server.url)
         lean = list(kube.pages("/api/v1/events", lean=True))
         (((whole,), version),) = kube.pages("/api/v1/secrets")
-    assert lean == [(({"metadata": {"name": name}},), "9") for name in "ab"]
+    assert [([sorted(one["metadata"]) for one in items], version) for items, version in lean] == [
+        ([["labels", "name"]], "9"),
+        ([["labels", "name"]], "9"),
+    ]
     assert (whole["metadata"]["managedFields"], version) == ([{"manager": "helm"}], "7")
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import re
+import threading
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -100,6 +101,18 @@ def test_short_and_common_values_do_not_blank_the_report() -> None:
     assert (
         Redactor(common).text("POSTGRES_PASSWORD=zkprova") == "POSTGRES_PASSWORD=[redacted assigned secret]"
     )
+
+
+def test_who_wants_the_same_record_meanwhile_waits_for_it() -> None:
+    redactor, record = Redactor(["abc123def"]), verified()
+    found: list[object] = []
+    threads = [threading.Thread(target=lambda: found.append(redactor.record(record))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert all(each is found[0] for each in found)
 
 
 def test_the_reports_own_words_are_never_blanked() -> None:

@@ -105,3 +105,55 @@ def test_whatever_several_threads_change_the_newest_is_the_last_on_disk(scribe: 
     scribe.settle()
     assert disk.records[-1] is scribe.record
     assert sum(entry.event == "something" for entry in scribe.record.timeline) == 200
+
+
+def test_who_tells_others_waits_for_the_disk_but_not_for_ever(scribe: Scribe, disk: Disk) -> None:
+    scribe.wait_for_disk()
+    scribe.hurry()
+    disk.free.clear()
+    scribe.update(summary="a")
+    scribe.update(summary="b")
+    begun = time.monotonic()
+    scribe.wait_for_disk(0.05)
+    assert 0.05 <= time.monotonic() - begun < 2
+    assert disk.taken == []
+    threading.Timer(0.05, disk.free.set).start()
+    scribe.wait_for_disk(5)
+    assert disk.taken[-1] == "b"
+
+
+def test_where_no_thread_is_to_be_had_every_change_is_waited_for(
+    scribe: Scribe, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        scribe.hurry()
+        scribe.update(summary="a")
+        assert disk.taken == ["a"]
+        scribe.settle()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("more", [True, False])
+def test_a_thread_that_fails_leaves_nothing_unwritten(more: bool) -> None:
+    taken: list[str] = []
+    failed = threading.Event()
+
+    def write(record: Record) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            failed.set()
+            raise MemoryError
+        taken.append(record.summary)
+
+    scribe = Scribe(running(), SystemClock(), write)
+    scribe.hurry()
+    scribe.update(summary="a")
+    assert failed.wait(5)
+    scribe.wait_for_disk(5)
+    if more:
+        scribe.update(summary="b")
+    scribe.settle()
+    assert taken == ["b" if more else "a"]

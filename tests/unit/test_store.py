@@ -118,10 +118,10 @@ def test_fault_64_disk_full_in_mid_run(tmp_path: Path, monkeypatch: pytest.Monke
     store.write(running())
     real = store_module.replace_file
 
-    def full(path: Path, content: bytes) -> None:
+    def full(path: Path, content: bytes, *, durable: bool = True) -> None:
         if path.parent == reports:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        real(path, content)
+        real(path, content, durable=durable)
 
     monkeypatch.setattr(store_module, "replace_file", full)
     path = store.finish(verified())
@@ -137,7 +137,7 @@ def test_fault_64_nothing_can_be_written_then_the_summary_is_said(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    def full(path: Path, content: bytes) -> None:
+    def full(path: Path, content: bytes, *, durable: bool = True) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(store_module, "replace_file", full)
