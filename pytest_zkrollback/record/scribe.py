@@ -48,7 +48,8 @@ class Scribe:
     def wait_for_disk(self, timeout_s: float = 2.0) -> None:
         """Before others are told: wait until what has changed so far is on disk, at most ``timeout_s``."""
         with self._news:
-            self._news.wait_for(lambda: self._follower is None or self._written == self._changes, timeout_s)
+            so_far = self._changes
+            self._news.wait_for(lambda: self._follower is None or self._written >= so_far, timeout_s)
 
     def settle(self) -> None:
         """Wait until all is on disk; from now on every change is waited for again."""

@@ -122,6 +122,25 @@ def test_who_tells_others_waits_for_the_disk_but_not_for_ever(scribe: Scribe, di
     assert disk.taken[-1] == "b"
 
 
+def test_what_changes_meanwhile_is_not_waited_for() -> None:
+    over = threading.Event()
+
+    def write(record: Record) -> None:
+        over.wait(0.01)
+        if not over.is_set() and threading.current_thread() is not threading.main_thread():
+            scribe.event("something", "test")  # so all is never on disk
+
+    scribe = Scribe(running(), SystemClock(), write)
+    scribe.hurry()
+    scribe.update(summary="a")
+    begun = time.monotonic()
+    scribe.wait_for_disk(5)
+    took = time.monotonic() - begun
+    over.set()
+    scribe.settle()
+    assert took < 4
+
+
 def test_where_no_thread_is_to_be_had_every_change_is_waited_for(
     scribe: Scribe, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
