@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from .domain.errors import UsageProblem
+from .domain.errors import HookProblem
 
 
 class Relay:
@@ -21,33 +21,39 @@ class Relay:
     def answers(self, hook: str, timeout_s: float = 10.0, **facts: object) -> tuple[object, ...]:
         """What each implementation gave, in the order of their registration; none: empty.
 
-        Raises UsageProblem that names the place if one of them raises, whatever it raises, and if they take
+        Raises HookProblem that names the place if one of them raises, whatever it raises, and if they take
         longer than ``timeout_s``: they are asked in a thread, for helm waits for no hook.
         """
-        heard: SimpleQueue[list[object] | UsageProblem] = SimpleQueue()
+        heard: SimpleQueue[list[object] | HookProblem] = SimpleQueue()
+        called = getattr(self._hook, hook)
+        without = _without(called, facts.get("environment"))
 
         def ask() -> None:
             try:
-                heard.put(getattr(self._hook, hook)(**facts))
+                heard.put(called(**facts))
             except BaseException as error:  # noqa: BLE001 - also pytest.skip() and sys.exit() end nothing here
                 where = _first_frame_of_the_hook(error)
-                heard.put(
-                    UsageProblem(
-                        f"{hook} raised {type(error).__name__} in {Path(where.filename).name}, line "
-                        f"{where.lineno}: {error}; mend the hook; helm did not run."
-                    )
-                )
+                name, place = type(error).__name__, f"{Path(where.filename).name}, line {where.lineno}"
+                heard.put(HookProblem(f"{hook} raised {name} in {place}: {error}", without))
 
         Thread(target=ask, name=f"zkrollback-{hook}", daemon=True).start()
         try:
             found = heard.get(timeout=timeout_s)
         except Empty:
-            found = UsageProblem(
-                f"{hook} gave no answer within {timeout_s:g} s; mend the hook; helm did not run."
-            )
-        if isinstance(found, UsageProblem):
+            found = HookProblem(f"{hook} gave no answer within {timeout_s:g} s", without)
+        if isinstance(found, HookProblem):
             raise found
         return tuple(reversed(found))  # pluggy asks the newest first
+
+
+def _without(called: Any, environment: object) -> str:
+    """The options that leave out whoever implements the hook (pluggy's HookCaller)."""
+    names = [each.plugin_name for each in getattr(called, "get_hookimpls", list)()]
+    plugins = [name for name in names if Path(name).name != "conftest.py"]
+    options = [f"-p no:{name}" for name in plugins]
+    if len(plugins) < len(names):  # --env is a conftest.py's, too
+        options.insert(0, f"--noconftest --zkrollback-env={environment}")
+    return " ".join(options)
 
 
 def _first_frame_of_the_hook(error: BaseException) -> traceback.FrameSummary:

@@ -32,6 +32,20 @@ class UsageProblem(ZkRollbackError):
     """Wrong options or configuration. The edge turns it into pytest's exit 4."""
 
 
+class HookProblem(UsageProblem):
+    """A repository's hook that fails or hangs.
+
+    Attributes:
+        what: what is wrong, where it stops nothing.
+    """
+
+    def __init__(self, what: str, without: str) -> None:
+        """``without``: the options that leave the hook out, for at half past two nobody mends one."""
+        self.what = f"{what}; mend the hook"
+        way_on = f", or go on without it: {without}" if without else ""
+        super().__init__(f"{self.what}{way_on}; helm did not run.")
+
+
 class ClusterError(ZkRollbackError):
     """The API server could not be asked; what was asked about stays unknown."""
 

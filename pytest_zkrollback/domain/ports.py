@@ -76,7 +76,7 @@ class Hooks(Protocol):
     """The repository's own parts, by the hooks of ``hookspecs.py``."""
 
     def answers(self, hook: str, timeout_s: float = 10.0, **facts: object) -> tuple[object, ...]:
-        """What each implementation of ``hook`` gave, first registered first; raises UsageProblem, also if
+        """What each implementation of ``hook`` gave, first registered first; raises HookProblem, also if
         that takes longer than ``timeout_s``."""
 
 

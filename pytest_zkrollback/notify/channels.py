@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from ..domain.environment import Environment
-from ..domain.errors import UsageProblem, ZkRollbackError
+from ..domain.errors import HookProblem, UsageProblem, ZkRollbackError
 from ..domain.model import Delivery
 from ..domain.news import News
 from ..domain.ports import Channel, Clock, Hooks, Http
@@ -54,9 +54,8 @@ def own_channels(hooks: Hooks, environment: str) -> tuple[Channel, ...]:
     """What the repository's hooks give; a hook that is wrong, or hangs, is a channel that cannot work."""
     try:
         answers = hooks.answers(HOOK, timeout_s=_HOOK_S, environment=environment)
-    except UsageProblem as problem:
-        # Relay ends its sentence as a usage error ends; this one stops nothing.
-        return (Unusable(HOOK, UsageProblem(str(problem).removesuffix("; helm did not run."))),)
+    except HookProblem as problem:
+        return (Unusable(HOOK, UsageProblem(problem.what)),)
     given = [each for answer in answers if answer is not None for each in _listed(answer)]
     return tuple(each if _is_channel(each) else _no_channel(each) for each in given)
 

@@ -32,19 +32,20 @@ def test_the_documents_example_is_collected_before_notify(repository):
         (
             [],
             "    raise KeyError('queue')",
-            "pytest_zkrollback_items raised KeyError in conftest.py, line 2: 'queue'; mend the hook; "
-            "helm did not run.",
+            "pytest_zkrollback_items raised KeyError in conftest.py, line 2: 'queue'; mend the hook, or "
+            "go on without it: --noconftest --zkrollback-env=staging; helm did not run.",
         ),
         (
             ["--rollback-to=5"],
             "    import pytest; pytest.skip('not today')",
-            "pytest_zkrollback_items raised Skipped in conftest.py, line 2: not today; mend the hook; "
-            "helm did not run.",
+            "pytest_zkrollback_items raised Skipped in conftest.py, line 2: not today; mend the hook, "
+            "or go on without it: --noconftest --zkrollback-env=staging; helm did not run.",
         ),
         (
             ["--rollback-to=5"],
             "    import threading; threading.Event().wait(60)",
-            "pytest_zkrollback_items gave no answer within 10 s; mend the hook; helm did not run.",
+            "pytest_zkrollback_items gave no answer within 10 s; mend the hook, or go on without it: "
+            "--noconftest --zkrollback-env=staging; helm did not run.",
         ),
         (
             ["--rollback-to=5", "--rollback-plan"],
@@ -63,6 +64,29 @@ def test_a_wrong_hook_is_exit_4_and_a_sentence(repository, args, body, sentence,
     assert f"ERROR: {sentence}\n" in said
     assert "Traceback" not in said
     assert not (repository.path / "reports").exists()
+
+
+def test_what_the_sentence_says_leads_out(repository, capfd):
+    (repository.path / "checks" / "conftest.py").write_text(
+        "def pytest_zkrollback_items(environment):\n    raise KeyError('queue')\n"
+    )
+    result = repository.runpytest("--collect-only", "-q", "--noconftest", "--zkrollback-env=staging")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*test_checklist*notify]"])
+
+
+def test_a_plugin_is_left_out_by_its_name(repository, capfd):
+    (repository.path / "pager.py").write_text(
+        "def pytest_zkrollback_items(environment):\n    raise KeyError('x')\n"
+    )
+    repository.syspathinsert()
+    result = repository.runpytest("--env=staging", "-p", "pager", "--rollback-to=5")
+    assert result.ret == 4
+    sentence = (
+        "pytest_zkrollback_items raised KeyError in pager.py, line 2: 'x'; mend the hook, or go on without it: "
+        "-p no:pager; helm did not run."
+    )
+    assert f"ERROR: {sentence}\n" in "\n".join(capfd.readouterr())
 
 
 def test_a_rollback_without_an_own_item_is_refused(repository, capfd):

@@ -169,9 +169,10 @@ def test_a_thread_that_fails_leaves_nothing_unwritten(more: bool) -> None:
 
     scribe = Scribe(running(), SystemClock(), write)
     scribe.hurry()
+    [thread] = [one for one in threading.enumerate() if one.name == "zkrollback-record"]
     scribe.update(summary="a")
     assert failed.wait(5)
-    scribe.wait_for_disk(5)
+    thread.join(5)
     if more:
         scribe.update(summary="b")
     scribe.settle()
