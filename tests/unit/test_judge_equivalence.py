@@ -1,9 +1,11 @@
+import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from pytest_zkrollback.checklist import equivalence
 from pytest_zkrollback.checklist.equivalence import EquivalenceCheck, Observed
 from pytest_zkrollback.checklist.pod_facts import Era
 from pytest_zkrollback.domain.environment import Environment
@@ -586,3 +588,19 @@ spec: {scaleTargetRef: {kind: Deployment, name: web}, maxReplicas: 9}
     value = observed(live=(Live(web), Live(config), Live(check.target[2])))
     assert judge(value, check=check).word is Word.PASS
     assert judge(observed(live=(Live(web), Live(config)))).word is Word.FAIL
+
+
+@pytest.mark.parametrize(("changed", "heads"), [(False, [7]), (True, [7, 8])])
+def test_fault_22_where_objects_differ_the_release_is_read_once_more_after_them(monkeypatch, changed, heads):
+    live = [Live(copy.deepcopy(item)) for item in TARGET]
+    if changed:
+        live[1].item["data"] = {"k": "somebody else's"}
+    monkeypatch.setattr(equivalence, "fetch_live", lambda kube, objects: tuple(live))
+    read: list[int] = []
+
+    def release() -> int:
+        read.append(7 + len(read))
+        return read[-1]
+
+    found, _ = replace(CHECK, release=release)._read()
+    assert (found, read) == (heads[-1], heads)
