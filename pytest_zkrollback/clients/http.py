@@ -124,7 +124,7 @@ class HttpClient:
             with (
                 httpx.Client(
                     # Reading the CAs takes 15 ms and 1.4 MB: only where there is TLS.
-                    verify=self._trust() if place.tls or self._proxy else False,
+                    verify=self._trust() if place.tls else False,
                     proxy=self._proxy,
                     trust_env=False,
                     follow_redirects=False,
