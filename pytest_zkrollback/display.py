@@ -47,13 +47,7 @@ class Display:
         if stream.isatty():
             console = Console(file=stream, highlight=False)
             if not console.is_dumb_terminal:
-                self._live = Live(
-                    get_renderable=self._render,
-                    console=console,
-                    refresh_per_second=_REFRESH_PER_S,
-                    redirect_stdout=False,
-                    redirect_stderr=False,
-                )
+                self._live = self._drawn_on(console)
 
     def __enter__(self) -> Self:
         """Begin on a line of its own."""
@@ -78,6 +72,8 @@ class Display:
             yield
         finally:
             if self._live is not None:
+                # A new one: the old one would draw over what stands on the screen since it was stopped.
+                self._live = self._drawn_on(self._live.console)
                 self._live.start()
 
     def status(self, text: str) -> None:
@@ -95,6 +91,15 @@ class Display:
             if news != self._last_change:
                 self._last_change = news
                 self._line(text)
+
+    def _drawn_on(self, console: Console) -> Live:
+        return Live(
+            get_renderable=self._render,
+            console=console,
+            refresh_per_second=_REFRESH_PER_S,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def _line(self, text: str) -> None:
         with self._lock:

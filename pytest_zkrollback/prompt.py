@@ -3,44 +3,79 @@
 from __future__ import annotations
 
 import os
+import re
 import select
+import termios
+from dataclasses import dataclass
 
 from .domain.ports import Clock
 from .record.inert import inert_line
 
 _TTY = "/dev/tty"
 _LINE_BYTES = 4096
+_YES = re.compile(r"yes(?:[\s,.:;!][\s,.:;!-]*(?P<why>.*))?", re.IGNORECASE | re.DOTALL)
 
 
-def ask(question: str, clock: Clock, timeout_s: float) -> str:
-    """The line that was typed, stripped; empty for none: no terminal, no answer in time, end of input.
+@dataclass(frozen=True)
+class Reply:
+    """The line that was typed, stripped; or, where there is none, why not (``silence``)."""
+
+    text: str = ""
+    silence: str = ""
+
+    @property
+    def spoken(self) -> str:
+        """For the record: the line in quotes, or why there is none."""
+        return self.silence or f'"{inert_line(self.text)}"'
+
+
+def ask(question: str, clock: Clock, until_s: float) -> Reply:
+    """Ask, and wait for one line until the monotonic clock says ``until_s``.
 
     pytest captures standard input, so the controlling terminal itself is asked. The question's text is made
-    inert line by line: evidence in it comes from the cluster.
+    inert line by line: evidence in it comes from the cluster. What was typed or pasted before the question
+    was on the screen is thrown away: it cannot be an answer to it.
     """
     try:
         terminal = os.open(_TTY, os.O_RDWR | os.O_NOCTTY)
     except OSError:
-        return ""
+        return Reply(silence="there is no terminal to ask on")
     try:
-        os.write(terminal, "\n".join(map(inert_line, question.splitlines())).encode() + b" ")
-        return _read_line(terminal, clock, clock.monotonic_s() + timeout_s)
-    except OSError:
-        return ""
+        if os.tcgetpgrp(terminal) != os.getpgrp():  # to touch the terminal would stop a job in the background
+            return Reply(silence="this run is in the background of its terminal")
+        termios.tcflush(terminal, termios.TCIFLUSH)
+        _write(terminal, "\n".join(map(inert_line, question.splitlines())) + " ")
+        reply = _read_line(terminal, clock, until_s)
+        if reply.silence:
+            _write(terminal, f"\n({reply.silence})\n")
+        return reply
+    except (OSError, termios.error):
+        return Reply(silence="the terminal could not be read")
     finally:
         os.close(terminal)
 
 
-def _read_line(terminal: int, clock: Clock, end_s: float) -> str:
+def parse_consent(text: str) -> str | None:
+    """The reason in ``yes because ...``: empty for ``yes`` alone, None where another word comes first."""
+    found = _YES.fullmatch(text.strip())
+    return None if found is None else (found["why"] or "").strip()
+
+
+def _write(terminal: int, text: str) -> None:
+    left = text.encode()
+    while left:
+        left = left[os.write(terminal, left) :]
+
+
+def _read_line(terminal: int, clock: Clock, until_s: float) -> Reply:
     """What was typed up to the line's end; a line that was begun and not ended in time counts as none."""
     typed = b""
     while not typed.endswith(b"\n"):
-        left_s = end_s - clock.monotonic_s()
+        left_s = until_s - clock.monotonic_s()
         if left_s <= 0 or not select.select([terminal], [], [], left_s)[0]:
-            os.write(terminal, b"\n(no answer in time)\n")
-            return ""
+            return Reply(silence="no answer in time")
         more = os.read(terminal, _LINE_BYTES)
         if not more:
-            return ""
+            return Reply(silence="the input ended")
         typed += more
-    return typed.decode(errors="replace").strip()
+    return Reply(typed.decode(errors="replace").strip())

@@ -10,7 +10,8 @@ from .domain.errors import HelmProblem, LockHeld
 from .domain.model import Guard, Helm, Outcome, Plan
 from .domain.verdict import Word
 from .known_secrets import know_release
-from .prompt import ask
+from .options import NOT_GIVEN
+from .prompt import Reply, ask, parse_consent
 from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest, render_manifest_diff
 from .release.standing import live_already
@@ -26,6 +27,7 @@ from .scene import Scene
 
 # How long the operator may think at the terminal before no answer is an answer.
 ASK_S = 60
+CONSENT = "Type yes and why in one line to go ahead (yes the limit is wrong); anything else stops."
 
 
 def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -> Facts | None:
@@ -155,31 +157,38 @@ def _settled(scene: Scene, guards: tuple[Guard, ...], reasons: dict[str, str]) -
 
 
 def _accepted(scene: Scene, refused: Sequence[Guard]) -> dict[str, str]:
-    """Guard id -> reason, as typed at the terminal; empty unless all of them are accepted."""
-    text = scene.redactor.text
+    """Guard id -> reason, as typed at the terminal; empty unless all of them are accepted.
+
+    All questions together have one time limit.
+    """
+    until_s = scene.clock.monotonic_s() + ASK_S
     reasons: dict[str, str] = {}
     rest = [guard for guard in refused if guard.id != "protected"]
     with scene.display.paused(), scene.signals.raising():
         for guard in refused:
             if guard.id == "protected":
                 name = scene.env.name
-                question = f"{guard.evidence}. {guard.consequence}\n" if guard.consequence else ""
-                question += (
-                    f"Type the environment's name, {name}, to go ahead; Enter alone stops ({ASK_S} s):"
-                )
-                if ask(text(question), scene.clock, ASK_S) != name:
+                why = f"{guard.evidence}. {guard.consequence}" if guard.consequence else ""
+                question = f"Type the environment's name, {name}, to go ahead; anything else stops."
+                if _ask(scene, why, question, until_s).text != name:
                     return {}
                 reasons[guard.id] = "its name was typed at the terminal"
         if rest:
             lines = [f"REFUSED {guard.id}: {guard.evidence}\n    {guard.consequence}" for guard in rest]
-            question = "\n".join(
-                [*lines, f"To go ahead, type why (recorded); Enter alone stops ({ASK_S} s):"]
-            )
-            why = ask(text(question), scene.clock, ASK_S)
-            if not why:
+            consent = parse_consent(_ask(scene, "\n".join(lines), CONSENT, until_s).text)
+            if consent is None:
                 return {}
-            reasons |= {guard.id: why for guard in rest}
+            reasons |= {guard.id: consent or NOT_GIVEN for guard in rest}
     return reasons
+
+
+def _ask(scene: Scene, why: str, question: str, until_s: float) -> Reply:
+    """Question and answer stay on the screen and stand in the record."""
+    left_s = max(0.0, until_s - scene.clock.monotonic_s())
+    shown = "\n".join(filter(None, (why, question, f"{left_s:.0f} s to answer:")))
+    reply = ask(scene.redactor.text(shown), scene.clock, until_s)
+    scene.scribe.event(f"asked at the terminal: {question} Answer: {reply.spoken}", "operator")
+    return reply
 
 
 def refuse(scene: Scene, refused: Iterable[Guard]) -> None:

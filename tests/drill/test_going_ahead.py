@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from incident import Incident
 
+from pytest_zkrollback.run_preflight import CONSENT
+
 _WRITES = ("create", "update", "patch", "delete", "deletecollection")
 _REVIEWS = ("selfsubjectaccessreviews", "selfsubjectrulesreviews")
 
@@ -129,13 +131,17 @@ def test_what_is_impossible_stays_refused(bad):
     assert result.guard("target")["state"] == "refused"
 
 
-def at_a_terminal(incident, answers, *args):
-    """Run the command as an operator at a terminal does; ``answers`` are typed at the questions, in turn."""
+def at_a_terminal(incident, answers, *args, before=b""):
+    """Run the command as an operator at a terminal does; ``answers`` are typed at the questions, in turn.
+
+    ``before`` is typed, or pasted, as soon as the command runs.
+    """
     argv, environ = incident.argv(*args), incident.environ(TERM="xterm", COLUMNS="100", LINES="40")
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(incident.folder)
         os.execve(argv[0], argv, environ)
+    os.write(terminal, before)
     shown, left, answered = b"", list(answers), 0
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
@@ -148,26 +154,86 @@ def at_a_terminal(incident, answers, *args):
         if not more:
             break
         shown += more
-        if left and shown.count(b"Enter alone stops") > answered:
+        if left and shown.count(b"s to answer:") > answered:
             answered += 1
-            os.write(terminal, left.pop(0).encode() + b"\n")
+            os.write(terminal, left.pop(0).encode())
     status = os.waitpid(pid, 0)[1]
+    os.close(terminal)
     return os.waitstatus_to_exitcode(status), shown.decode(errors="replace"), incident.latest()
 
 
-def test_refusals_are_accepted_in_the_same_run_at_a_terminal(incident):
+def asked(record):
+    """What stands in the record of the questions and their answers."""
+    return [
+        each["event"] for each in record["timeline"] if each["event"].startswith("asked at the terminal: ")
+    ]
+
+
+ASKED = f"asked at the terminal: {CONSENT} Answer: "
+ASKED_NAME = (
+    "asked at the terminal: Type the environment's name, test, to go ahead; anything else stops. Answer: "
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [("yes the pin comes tomorrow", "the pin comes tomorrow"), ("yes", "not given")],
+    ids=["with a reason", "yes alone"],
+)
+def test_refusals_are_accepted_in_the_same_run_at_a_terminal(incident, answer, reason):
     incident.configure(protected=True)
-    code, shown, record = at_a_terminal(incident, ["test", "the pin comes tomorrow"], "--rollback-to=5")
+    code, shown, record = at_a_terminal(incident, ["test\n", f"{answer}\n"], "--rollback-to=5")
     assert (code, record["outcome"]) == (0, "verified"), shown
     assert {one["id"]: one["reason"] for one in record["overrides"]} == {
         "protected": "its name was typed at the terminal",
-        "identity": "the pin comes tomorrow",
+        "identity": reason,
     }
+    assert asked(record) == [f'{ASKED_NAME}"test"', f'{ASKED}"{answer}"']
     assert incident.head() == 7
 
 
-@pytest.mark.parametrize("answers", [["", ""], ["tset"], ["test", ""]], ids=["enter", "a slip", "no reason"])
-def test_anything_but_acceptance_at_the_terminal_refuses(bad, answers):
+@pytest.mark.parametrize(
+    ("answers", "events"),
+    [
+        pytest.param(["\n"], [f'{ASKED_NAME}""'], id="Enter at the name"),
+        pytest.param(["tset\n"], [f'{ASKED_NAME}"tset"'], id="a slip in the name"),
+        *(
+            pytest.param(
+                ["test\n", f"{word}\n"], [f'{ASKED_NAME}"test"', f'{ASKED}"{word}"'], id=word or "Enter"
+            )
+            for word in ("", "no", "n", "q", "y", "because I say so", "no yes")
+        ),
+        pytest.param(
+            ["test\n", "\x04"], [f'{ASKED_NAME}"test"', f"{ASKED}the input ended"], id="end of input"
+        ),
+    ],
+)
+def test_anything_but_yes_at_the_terminal_refuses(bad, answers, events):
     bad.configure(protected=True)
     code, shown, record = at_a_terminal(bad, answers, "--rollback-to=5")
     assert (code, record["outcome"], record["overrides"]) == (1, "refused", []), shown
+    assert asked(record) == events
+    assert "Type the environment's name, test, to go ahead; anything else stops." in shown
+
+
+def test_case_b2_what_was_pasted_before_the_question_is_no_answer(bad):
+    bad.configure(protected=True)
+    code, shown, record = at_a_terminal(
+        bad, ["test\n", "n\n"], "--rollback-to=5", before=b"test\nyes I pasted too much\nyes\n"
+    )
+    assert (code, record["outcome"], record["overrides"]) == (1, "refused", []), shown
+    assert asked(record) == [f'{ASKED_NAME}"test"', f'{ASKED}"n"']
+
+
+def test_a_second_question_may_be_answered_by_nobody_within_the_one_limit(bad, monkeypatch):
+    """Silence stops as well; the limit of 60 s is for both questions together."""
+    bad.configure(protected=True)
+    (bad.folder / "sitecustomize.py").write_text("import pytest_zkrollback.run_preflight as p\np.ASK_S = 3\n")
+    monkeypatch.setenv("PYTHONPATH", str(bad.folder))
+    try:
+        code, shown, record = at_a_terminal(bad, ["test\n"], "--rollback-to=5")
+    finally:
+        (bad.folder / "sitecustomize.py").unlink()
+    assert (code, record["outcome"], record["overrides"]) == (1, "refused", []), shown
+    assert asked(record) == [f'{ASKED_NAME}"test"', f"{ASKED}no answer in time"]
+    assert "(no answer in time)" in shown
