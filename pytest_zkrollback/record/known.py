@@ -10,7 +10,7 @@ import base64
 import html
 import json
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -34,12 +34,13 @@ _SAFE_BY_ENCODER = (
 )  # Python, JavaScript, the URL standard
 _WRAPS = (64, 76)  # PEM and MIME
 
-# Base64 that goes on in the next line.
-_WRAPPED = re.compile(r"[A-Za-z0-9+/_-]{32,}(?:\s|\\[nrt])+[A-Za-z0-9+/=_-]{4,}")
+# Base64 that goes on in the next line. Every pattern here begins only where a run of its letters begins: else
+# a word of 60 KB (a truststore) is gone through once for each of its letters.
+_WRAPPED = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{32,}(?:\s|\\[nrt])+[A-Za-z0-9+/=_-]{4,}")
 _GAP = re.compile(r"(?:\s|\\[nrt])+")
 # Where text was taken out of the middle, and where a line is so long that somebody may have cut it.
-_LEFT_OUT = re.compile(r"[ \t]*\n?\[\.\.\. [^\]\n]{0,80}\.\.\.\]\n?")
-_SHORTENED = re.compile(r"\.\.\.|\N{HORIZONTAL ELLIPSIS}")
+_LEFT_OUT = re.compile(r"(?:(?<![ \t])[ \t]+)?\n?\[\.\.\. [^\]\n]{0,80}\.\.\.\]\n?")
+_SHORTENED = re.compile(r"\.{3,}|\N{HORIZONTAL ELLIPSIS}")
 _LONG_LINE = re.compile(r"[^\n]{190,}")
 
 Span = tuple[int, int, str]
@@ -171,20 +172,31 @@ class Known:
 
     def _cut(self, text: str) -> Iterator[Span]:
         """What is left of a secret where the text was cut through it."""
+        begun, ended = self._begun(text), self._ended(text)
         for cut_start, cut_end, sure in _cuts(text):
             first = max(text.rfind("\n", 0, cut_start) + 1, cut_start - self._longest)
-            for at in range(first, cut_start - SHORTEST + 1):
+            for at in begun[bisect_left(begun, first) : bisect_right(begun, cut_start - SHORTEST)]:
                 for form in self._by_start.get(text[at : at + SHORTEST], ()):
                     rest = text[at:cut_start]
                     if form.startswith(rest) and form != rest and _is_left_over(rest, sure):
                         yield at, cut_start, self._marks[form]
             line_end = text.find("\n", cut_end)
             last = min(len(text) if line_end < 0 else line_end, cut_end + self._longest)
-            for at in range(cut_end + SHORTEST, last + 1):
+            for at in ended[bisect_left(ended, cut_end + SHORTEST) : bisect_right(ended, last)]:
                 for form in self._by_end.get(text[at - SHORTEST : at], ()):
                     rest = text[cut_end:at]
                     if form.endswith(rest) and form != rest and _is_left_over(rest, sure):
                         yield cut_end, at, self._marks[form]
+
+    def _begun(self, text: str) -> list[int]:
+        """Where the first characters of something known stand."""
+        starts = self._by_start
+        return [at for at in range(len(text) - SHORTEST + 1) if text[at : at + SHORTEST] in starts]
+
+    def _ended(self, text: str) -> list[int]:
+        """Behind which places the last characters of something known stand."""
+        ends = self._by_end
+        return [at for at in range(SHORTEST, len(text) + 1) if text[at - SHORTEST : at] in ends]
 
 
 def _is_left_over(rest: str, sure: bool | None) -> bool:

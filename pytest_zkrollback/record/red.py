@@ -10,7 +10,7 @@ from itertools import groupby
 from ..domain.model import Guard, Item, Outcome, Record
 from ..domain.verdict import Word
 
-_NOT_LOOKED_INTO = re.compile(r"[^.]* is not looked into")
+_NOT_LOOKED_INTO = re.compile(r"(?:^|(?<=\.))[^.]* is not looked into")
 
 
 def by_verdict(record: Record, verdict: Word | None) -> tuple[Item, ...]:

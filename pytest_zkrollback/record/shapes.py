@@ -34,7 +34,7 @@ SHAPES = tuple(
             r"(?<![A-Za-z0-9+/=_.-])(?=[A-Za-z0-9+/]{64}(?![A-Za-z0-9+/=_.-]))"
             r"(?=[a-z0-9+/]*[A-Z])(?=[A-Z0-9+/]*[a-z])(?=[A-Za-z+/]*[0-9])[A-Za-z0-9+/]{64}",
         ),
-        ("JWT", "eyj", r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+        ("JWT", "eyj", r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
         (
             "authorization",
             "authorization",
