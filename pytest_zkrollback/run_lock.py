@@ -85,11 +85,16 @@ def _unmoved(scene: Scene, planned: ReleaseHistory, before: int) -> ReleaseHisto
     except ZkRollbackError as error:
         evidence = f"whether the release changed since the plan is unknown: {error}"
     else:
-        head = history.head.revision
-        if head.revision == before:
+        head, was = history.head.revision, planned.head
+        if head.revision != before:
+            scene.scribe.update(revision_before=head.revision, revision_after=head.revision)
+            evidence = (
+                f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
+            )
+        elif history.head.under_way_since is not None and was.under_way_since is None:
+            evidence = f"revision {before} is {head.status} since the plan, when it was {was.revision.status}"
+        else:
             return history
-        scene.scribe.update(revision_before=head.revision, revision_after=head.revision)
-        evidence = f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
     refusal = Guard(
         id="head",
         state="refused",

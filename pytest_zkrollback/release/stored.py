@@ -26,6 +26,7 @@ _PAGE_BYTES = 1_000_000
 _GZIP = zlib.MAX_WBITS | 16
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _HELMS_LABELS = ("owner", "name", "version", "status", "createdAt", "modifiedAt")
+UNINSTALLING = "uninstalling"
 ROLLBACK_TEXT = re.compile(r"Rollback to ([0-9]+)")
 
 
@@ -38,7 +39,8 @@ class Release:
     ``labels`` are those that were given to helm; ``manager`` is what wrote the Secret; ``crds`` the files of
     the chart's ``crds/`` folder with a digest of each; ``stored`` is the Secret's resourceVersion;
     ``installed`` when the release was first deployed, as helm wrote it: the same in all revisions of one
-    installation, and another after uninstall and install. ``created`` is when the Secret was made, by the API
+    installation, and another after uninstall and install. ``deleted_at`` is when a `helm uninstall` began;
+    ``created`` is when the Secret was made, by the API
     server's clock: helm makes it before it changes anything; ``size_bytes`` is about its size as JSON.
     """
 
@@ -52,8 +54,16 @@ class Release:
     crds: dict[str, str] = field(default_factory=dict)
     stored: str = ""
     installed: str = ""
+    deleted_at: datetime | None = None
     created: datetime | None = None
     size_bytes: int = 0
+
+    @property
+    def under_way_since(self) -> datetime | None:
+        """Since when an operation works on it or died on it (``pending-*``, ``uninstalling``); else None."""
+        if self.revision.status == UNINSTALLING:
+            return self.deleted_at or self.revision.deployed_at
+        return self.revision.deployed_at if self.revision.status.startswith("pending") else None
 
 
 def rollback_hooks(release: Release) -> tuple[JsonObject, ...]:
@@ -132,6 +142,7 @@ def parse_release(secret: JsonObject, namespace: str) -> Release:
         crds=_crds(content.get("chart") or {}),
         stored=stored_version(secret),
         installed=str(info.get("first_deployed") or ""),
+        deleted_at=_time(info.get("deleted")),
         created=_time(secret["metadata"].get("creationTimestamp")),
         size_bytes=size_bytes,
     )

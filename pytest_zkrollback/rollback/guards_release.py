@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..domain.model import Guard
 from ..domain.observation import JsonObject
 from ..release.manifest import WORKLOAD_KINDS, identity
+from ..release.stored import UNINSTALLING
 from .guards import OK, REFUSED, WARNED, Answer, Facts, way_past
 from .target import evidence_against, judged_against
 
@@ -50,15 +51,18 @@ def judge_pending(answer: Answer[ReleaseHistory], now: datetime) -> Guard:
     if answer.value is None:
         return Guard(id="pending", state=REFUSED, evidence="whether another operation runs is unknown")
     head = answer.value.head
-    if not head.revision.status.startswith("pending"):
+    since = head.under_way_since
+    if since is None:
         return Guard(
             id="pending", state=OK, evidence=f"no operation is under way (head is {head.revision.status})"
         )
-    age = now - head.revision.deployed_at
+    age = now - since
     said = (
         f"revision {head.revision.revision} is {head.revision.status} since "
-        f"{head.revision.deployed_at:%Y-%m-%d %H:%M:%S} UTC ({_age(age)}){_by_whom(head)}"
+        f"{since:%Y-%m-%d %H:%M:%S} UTC ({_age(age)}){_by_whom(head)}"
     )
+    if head.revision.status == UNINSTALLING:
+        return _uninstalling(said, age)
     if age < FRESH:
         return Guard(
             id="pending",
@@ -74,6 +78,19 @@ def judge_pending(answer: Answer[ReleaseHistory], now: datetime) -> Guard:
         evidence=f"{said}: its helm has probably died and left the release stranded",
         consequence="helm rolls back all the same, but a hook's Job may still run, and what is live may not "
         "be what the history says. --rollback-recover looks at that.",
+        override=way_past("pending"),
+    )
+
+
+def _uninstalling(said: str, age: timedelta) -> Guard:
+    alive = "a `helm uninstall` probably still waits, for instance for a pre-delete hook"
+    dead = "its `helm uninstall` has probably died halfway"
+    return Guard(
+        id="pending",
+        state=REFUSED,
+        evidence=f"{said}: {alive if age < FRESH else dead}",
+        consequence="The uninstall deletes every object and the whole history when it goes on, also what the "
+        "rollback has made. End that helm first.",
         override=way_past("pending"),
     )
 
@@ -100,6 +117,14 @@ def judge_deployed(answer: Answer[ReleaseHistory]) -> Guard:
             state=WARNED,
             evidence=f"revision {head.revision} is uninstalled: the rollback makes every object anew",
             consequence="What was deleted with it, data too, does not come back.",
+        )
+    if head.status == UNINSTALLING:
+        return Guard(
+            id="deployed",
+            state=WARNED,
+            evidence=f"no revision is `deployed`: revision {head.revision} is being uninstalled",
+            consequence="Some of its objects may be gone already; what was deleted with them, data too, does "
+            "not come back.",
         )
     return Guard(
         id="deployed",
