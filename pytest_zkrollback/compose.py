@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from .checklist.equivalence import EquivalenceCheck
+from .checklist.equivalence import EquivalenceCheck, is_kept_on_purpose
 from .checklist.event_log import EventLog
 from .checklist.events import EventsCheck
 from .checklist.health import HealthCheck
@@ -27,24 +27,13 @@ from .domain.own_item import ItemContext, OwnItem
 from .domain.ports import Check
 from .engine.watch import RESOURCES, ClusterWatch
 from .release.history import ReleaseHistory, fetch_history
-from .release.manifest import identity, is_kept, parse_manifest
+from .release.manifest import identity, parse_manifest
 from .rollback.target import failure_of
 from .scene import Scene, target_release
 from .sources import migration_sources, revision_content
 from .telling import NOTIFY
 
 EQUIVALENCE = EquivalenceCheck.id
-_SERVING_KINDS = (
-    "Deployment",
-    "StatefulSet",
-    "DaemonSet",
-    "ReplicaSet",
-    "Pod",
-    "Job",
-    "CronJob",
-    "Service",
-    "Ingress",
-)
 _TITLES = {
     "smoke": SmokeCheck.title,
     "logs": LogsCheck.title,
@@ -216,11 +205,7 @@ def find_leftovers(
     """
     known = {identity(item) for item in expected}
     found = {identity(item): item for content in later for item in content.objects}
-    return tuple(item for key, item in found.items() if key not in known and not _is_kept_on_purpose(item))
-
-
-def _is_kept_on_purpose(item: JsonObject) -> bool:
-    return is_kept(item) and item["kind"] not in _SERVING_KINDS
+    return tuple(item for key, item in found.items() if key not in known and not is_kept_on_purpose(item))
 
 
 def release_reader(scene: Scene, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:

@@ -29,7 +29,7 @@ from .known_secrets import know_environment
 from .migrations.own import fetch_own_sources
 from .options import Request
 from .record.facts import DONE
-from .record.outcome import choose_outcome, next_commands, outcome_of, render_summary
+from .record.outcome import choose_outcome, next_commands, outcome_of, render_summary, undo_command
 from .record.redaction import Redactor
 from .record.scribe import Scribe
 from .record.store import Store, file_stem
@@ -37,7 +37,7 @@ from .rollback.all_guards import judge_without_contact
 from .rollback.guards import refusals
 from .rollback.recover import needs_no_hooks
 from .run_blank import blank_record
-from .run_comes_back import find_what_comes_back
+from .run_comes_back import ComesBack
 from .run_github import GithubWay, refuse_without_github
 from .run_lock import note_verified
 from .run_picture import Picture
@@ -91,6 +91,7 @@ class Run:
         self._events: EventLog | None = None
         self._picture: Picture | None = None
         self._telling: Telling | None = None
+        self._comes_back: ComesBack | None = None
         record = blank_record(request, release, checklist, command_line, self._clock.now())
         self.item_ids = tuple(item.id for item in record.items)
         self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
@@ -217,8 +218,9 @@ class Run:
             self._watch.refresh()
             since = history.head.revision.deployed_at
             events.begin(since)
-        find_what_comes_back(scene, history, self._watch)
-        run_verify(scene, history, self._watch, events, picture, since)
+        comes_back = self._comes_back = ComesBack(scene, history, self._watch)
+        comes_back.begin()
+        run_verify(scene, history, self._watch, events, picture, since, comes_back)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
         if choose_outcome(self._scribe.record.items) in DONE:
@@ -327,8 +329,14 @@ class Run:
         self._sum_up()
 
     def _sum_up(self) -> None:
+        if self._comes_back is not None:
+            self._comes_back.note()
         record = self._scribe.record
-        self._scribe.update(summary=render_summary(record), next_commands=next_commands(record, self._env))
+        self._scribe.update(
+            summary=render_summary(record),
+            next_commands=next_commands(record, self._env),
+            undo_command=undo_command(record),
+        )
 
 
 def _checklist(

@@ -11,9 +11,10 @@ from .domain.observation import JsonObject
 from .engine.watch import ClusterWatch
 from .github.situation import choose_workflow
 from .release.history import ReleaseHistory
+from .release.manifest import release_of
 from .release.owners import Owner, fetch_idle, find_owners
 from .release.stored import Release
-from .rollback.comes_back import Branch, QueuedDeploy, judge_comes_back
+from .rollback.comes_back import Branch, QueuedDeploy, judge_comes_back, rolled_away_from
 from .scene import Scene
 
 # Of the newest runs; a deploy that still waits is among them.
@@ -22,27 +23,43 @@ _SEEN_S = 3.0
 _TICK_S = 0.1
 
 
-def find_what_comes_back(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
-    """Write down what is known at once, and what can be asked as soon as it is answered; returns at once."""
-    scene.scribe.update(comes_back=judge_comes_back(scene.scribe.record))
-    threading.Thread(target=_guarded, args=(scene, history, watch), daemon=True, name="comes-back").start()
+class ComesBack:
+    """Asks in a thread of its own; says it in the record while the target stands verified, and only then."""
 
+    def __init__(self, scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
+        """Nothing is asked yet."""
+        self._scene, self._history, self._watch = scene, history, watch
+        self._lock = threading.Lock()
+        self._found: tuple[Branch, tuple[Owner, ...], tuple[QueuedDeploy, ...]] = (Branch(), (), ())
 
-def _guarded(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
-    try:
-        _ask(scene, history, watch)
-    except Exception as error:  # noqa: BLE001 - no verdict depends on it, and what was known at once stands
-        text = f"what brings the bad version back was not found out: {type(error).__name__}: {error}"
-        scene.scribe.event(text, "zkrollback")
+    def begin(self) -> None:
+        """Ask; returns at once."""
+        threading.Thread(target=self._guarded, daemon=True, name="comes-back").start()
 
+    def note(self) -> None:
+        """Write down what is known by now, or nothing where it may not be said; called at each verdict."""
+        scribe = self._scene.scribe
+        with self._lock:
+            said = judge_comes_back(scribe.record, *self._found)
+            if said != scribe.record.comes_back:
+                scribe.update(comes_back=said)
 
-def _ask(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
-    bad = scene.scribe.record.plan.bad
-    if bad is None:
-        return
-    branch, queued = _branch(scene, history.get(bad.revision)), _queued(scene)
-    owners = _owners(scene, history, watch)
-    scene.scribe.update(comes_back=judge_comes_back(scene.scribe.record, branch, owners, queued))
+    def _guarded(self) -> None:
+        try:
+            self._ask()
+        except Exception as error:  # noqa: BLE001 - no verdict depends on it, and what was known at once stands
+            text = f"what brings the bad version back was not found out: {type(error).__name__}: {error}"
+            self._scene.scribe.event(text, "zkrollback")
+
+    def _ask(self) -> None:
+        scene, bad = self._scene, rolled_away_from(self._scene.scribe.record)
+        if bad is None:
+            return
+        branch, queued = _branch(scene, self._history.get(bad.revision)), _queued(scene)
+        found = branch, _owners(scene, self._history, self._watch), queued
+        with self._lock:
+            self._found = found
+        self.note()
 
 
 def _branch(scene: Scene, bad: Release | None) -> Branch:
@@ -72,17 +89,12 @@ def _owners(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> tuple
     objects: list[JsonObject] = [
         item for name in ("deployments", "statefulsets", "daemonsets") for item in seen.get(name, ())
     ]
-    ours = [item for item in objects if _is_of(item, scene.env.release)]
+    ours = [item for item in objects if release_of(item)[0] == scene.env.release]
     found = find_owners(ours, history.head.manager)
     try:
         return tuple(fetch_idle(scene.kube, owner) for owner in found)
     except ClusterError:
         return tuple(found)
-
-
-def _is_of(item: JsonObject, release: str) -> bool:
-    annotations = (item.get("metadata") or {}).get("annotations") or {}
-    return bool(annotations.get("meta.helm.sh/release-name") == release)
 
 
 def _queued(scene: Scene) -> tuple[QueuedDeploy, ...]:

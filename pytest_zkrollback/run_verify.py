@@ -15,6 +15,7 @@ from .engine.watch import ClusterWatch
 from .record.facts import DONE
 from .record.outcome import choose_outcome
 from .release.history import ReleaseHistory
+from .run_comes_back import ComesBack
 from .run_picture import Picture
 from .scene import Scene
 
@@ -29,6 +30,7 @@ def run_verify(
     events: EventLog,
     picture: Picture,
     since: datetime,
+    comes_back: ComesBack,
 ) -> None:
     """Judge every item until its verdict is final; each is in the record before the next one.
 
@@ -66,6 +68,7 @@ def run_verify(
             )
         else:
             scribe.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
+        comes_back.note()
         scene.display.changed()
 
     soak_s = scene.env.soak_s if scene.request.soak_s is None else scene.request.soak_s

@@ -14,22 +14,30 @@ from ..domain.model import Revision
 from ..domain.observation import History, JsonObject, Snapshot
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ..record.by_hand import helm, kubectl
 from ..release.additions import HELM
 from ..release.equivalence import Difference, Live, compare_each, fetch_live, render_differences
 from ..release.history import ReleaseHistory
 from ..release.made import fetch_made, fetch_made_pod, without_mutations
-from ..release.manifest import container_images, identity, manifest_workloads
+from ..release.manifest import container_images, identity, is_kept, manifest_workloads, release_of
 from ..release.parallel import fetch_each
 from ..release.references import outer_references
-from .commands import helm, kubectl
 from .pod_facts import Cluster, Era, Expectation
 from .running_pods import PodsJudged, judge_pods
 from .serving_pods import images_rolled_away, leaves_too_late
 
+_SERVING_KINDS = frozenset(
+    ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Job", "CronJob", "Service", "Ingress"]
+)
 # Dry runs of what differs: where more differs, no webhook explains it.
 _TRIED = 10
 
 Made = JsonObject | ZkRollbackError
+
+
+def is_kept_on_purpose(item: JsonObject) -> bool:
+    """Whether a policy keeps it (data, say), and it neither runs pods nor serves them."""
+    return is_kept(item) and item["kind"] not in _SERVING_KINDS
 
 
 @dataclass(frozen=True)
@@ -220,7 +228,9 @@ class EquivalenceCheck:
         left = [
             f"{identity(item).label}, which revision {self.revision} does not have, is still live"
             for item, answer in zip(self.leftovers, seen.leftovers, strict=True)
-            if answer.item is not None and not answer.item["metadata"].get("deletionTimestamp")
+            if answer.item is not None
+            and not answer.item["metadata"].get("deletionTimestamp")
+            and not self._why_it_stays(answer.item)
         ]
         missing = [
             f"{identity(each.item).label}, which {each.user} refers to, does not exist"
@@ -262,8 +272,22 @@ class EquivalenceCheck:
             found += without_mutations(differences, made, seen.live[number], self._trusted)
         return found
 
+    def _why_it_stays(self, leftover: JsonObject) -> str:
+        """Why it may stay live: helm had to leave it, or another release has it; empty: it is a leftover."""
+        ours = (self.env.release, self.env.namespace)
+        if (owner := release_of(leftover, ours)) != ours:
+            return f"belongs to release {'/'.join(reversed(owner))}"
+        return "kept by its policy" if is_kept_on_purpose(leftover) else ""
+
     def _how(self, seen: Observed, pods: int) -> str:
         how = f"read-only comparison of {len(self.target)} objects and {pods} pods"
+        stay = [
+            f"{identity(item).label} ({why})"
+            for item, answer in zip(self.leftovers, seen.leftovers, strict=True)
+            if answer.item is not None and (why := self._why_it_stays(answer.item))
+        ]
+        if stay:
+            how += f"; stays where it is: {', '.join(stay)}"
         tried = [*seen.made.values(), *seen.made_pods.values()]
         refused = [one for one in tried if not isinstance(one, dict)]
         if len(tried) > len(refused):

@@ -14,7 +14,7 @@ from ..domain.errors import ClusterError
 from ..domain.observation import History, JsonObject
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
-from .commands import kubectl
+from ..record.by_hand import kubectl
 from .log_lines import (
     ContainerLog,
     LogReading,

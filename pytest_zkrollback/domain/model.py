@@ -83,6 +83,9 @@ class Guard(_Part):
     evidence: str = Field(description="what was seen")
     consequence: str = Field(default="", description="what could happen if helm ran all the same")
     override: str = Field(default="", description="the option that goes ahead all the same; empty: none")
+    commands: tuple[str, ...] = Field(
+        default=(), description="shell lines that take the reason away and harm nothing, to be typed first"
+    )
 
 
 class Override(_Part):
@@ -233,6 +236,10 @@ class Record(_Part):
     next_commands: tuple[str, ...] = Field(
         default=(),
         description="shell lines, what to type next; one that begins with '# ' explains the next",
+    )
+    undo_command: str = Field(
+        default="",
+        description="a shell line that takes a verified rollback back, should it be wrong; empty: none",
     )
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, helm, Kubernetes, Python, ...")

@@ -7,18 +7,24 @@ import shlex
 from ..domain.environment import Environment
 
 
-def kubectl(env: Environment, *words: str) -> str:
-    """A kubectl command line against exactly this environment's cluster and namespace."""
-    return _line("kubectl", "--context", env, words)
+def kubectl(env: Environment, *words: str, namespace: str | None = None) -> str:
+    """A kubectl command line against exactly this environment's cluster and namespace.
+
+    ``namespace``: another one; empty for a kind that is in none.
+    """
+    return _line("kubectl", "--context", env, words, env.namespace if namespace is None else namespace)
 
 
 def helm(env: Environment, *words: str) -> str:
-    """A helm command line against exactly this environment's cluster and namespace; helm from PATH."""
-    return _line("helm", "--kube-context", env, words)
+    """A helm command line against exactly this environment's cluster and namespace; helm from PATH.
+
+    ``--all-namespaces`` among the words stands in the namespace's place.
+    """
+    return _line("helm", "--kube-context", env, words, "" if "--all-namespaces" in words else env.namespace)
 
 
-def _line(program: str, context_flag: str, env: Environment, words: tuple[str, ...]) -> str:
-    argv = [program, *words, "-n", env.namespace]
+def _line(program: str, context_flag: str, env: Environment, words: tuple[str, ...], namespace: str) -> str:
+    argv = [program, *words, *(["-n", namespace] if namespace else [])]
     if not env.in_cluster:
         argv += [context_flag, env.context]
         if env.kubeconfig:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from ..domain.environment import Environment
 from ..domain.model import Guard, Mode, Outcome, Record, Revision
 from ..domain.verdict import Word
+from .by_hand import helm
 
 MOST = 3
 
@@ -36,6 +37,7 @@ _FIRST = {
     "release": "with `release`, `namespace` or `context` in the configuration mended:",
     "storage": "with HELM_DRIVER unset:",
     "pending": "when that operation has ended:",
+    "ownership": "when that release has given it up:",
     "gitops": "when that is suspended, or reverted in its source:",
     "head": "if it is still right after what appeared:",
     "lock": "when that run has ended:",
@@ -69,20 +71,31 @@ def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
     )
 
 
+def undo_command(record: Record) -> str:
+    """How to take back a rollback that was verified, with this tool; empty: there is nothing to take back.
+
+    It is for somebody who knows that the rollback itself was wrong: no step that follows from the verdict.
+    """
+    before = _by_number(record).get(record.revision_before or 0)
+    if record.outcome not in _GREEN or not record.helm.ran or record.drill == "ended":
+        return ""
+    if before is None or before.status not in (
+        "deployed",
+        "superseded",
+    ):  # a stranded one is nothing to go back to
+        return ""
+    return f"{_verify(record)} --rollback-to={before.revision}"
+
+
 def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
     refused = [guard for guard in record.guards if guard.state == "refused"]
     if refused and not record.helm.ran:
         yield from _after_refusal(record, env, refused)
     elif record.outcome is Outcome.PLANNED:
         yield _Step(_typed(record, without=("--rollback-plan",), also=_chosen(record)), "to do it:")
-    elif record.outcome in _GREEN:
-        if record.helm.ran and record.revision_before is not None and env is not None:
-            bad = "bad " if record.plan.bad and record.plan.bad.revision == record.revision_before else ""
-            undo = _rollback(env, record.release, record.revision_before)
-            yield _Step(undo, f"to undo (puts the {bad}revision {record.revision_before} back):", here=True)
     elif record.outcome is Outcome.INTERRUPTED:
         yield from _after_interruption(record, env)
-    elif env is not None:
+    elif record.outcome not in _GREEN and env is not None:
         yield from _while_red(record, env)
 
 
@@ -101,20 +114,24 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
     if "release" in ids and any(_is_unknown(guard) for guard in refused if guard.id == "release"):
         why = _FIRST["cluster"]
     elif "release" in ids and env is not None:
-        yield _Step(_helm(env, "list", "--all-namespaces"), "which releases there are:", here=True)
+        yield _Step(helm(env, "list", "--all-namespaces"), "which releases there are:", here=True)
     if "head" in ids and env is not None:
-        yield _Step(_helm(env, "history", record.release), "look first:", here=True)
+        yield _Step(helm(env, "history", record.release), "look first:", here=True)
     if "target" in ids and record.plan.history:
         better = newest_earlier(record)
         if better is None:
             if env is not None:
                 yield _Step(
-                    _helm(env, "history", record.release), "no other revision offers itself:", here=True
+                    helm(env, "history", record.release), "no other revision offers itself:", here=True
                 )
             return
         without.append("--rollback-to")
         also.append(f"--rollback-to={better.revision}")
         why = why or _offered(better)
+    cures = [command for guard in refused for command in guard.commands]
+    if cures and record.drill != "ended":
+        yield _Step(" && ".join(cures), "to keep it where it is, with everything in it:", here=True)
+        why = "and then:"
     if "lock" in ids and any(_is_unknown(guard) for guard in refused if guard.id == "lock"):
         why = "when the Secret of the lock can be read and written:" if why == _FIRST["lock"] else why
     if "stranded" in ids:
@@ -136,7 +153,7 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
             "or against all of this, recorded (your reason instead of 'accepted'):",
         )
     if env is not None and all(map(_is_unknown, refused)):
-        by_hand = [_helm(env, "history", record.release)]
+        by_hand = [helm(env, "history", record.release)]
         if record.mode is Mode.ROLLBACK and record.target_revision is not None:
             by_hand.append(_rollback(env, record.release, record.target_revision))
         yield _Step(by_hand[0], "or by hand:", here=True)
@@ -157,7 +174,7 @@ def _after_interruption(record: Record, env: Environment | None) -> Iterator[_St
     verify = _Step(_verify(record), "verify what is live:", here=True)
     if env is not None and record.helm.running:
         yield _Step(
-            _helm(env, "history", record.release), "helm may still be at work; wait for its end:", here=True
+            helm(env, "history", record.release), "helm may still be at work; wait for its end:", here=True
         )
         yield verify
         return
@@ -165,7 +182,7 @@ def _after_interruption(record: Record, env: Environment | None) -> Iterator[_St
     if record.mode is Mode.ROLLBACK and not record.helm.ran:
         yield _Step(record.command_line, "to roll back after all:")
     elif env is not None and record.helm.ran:
-        yield _Step(_helm(env, "history", record.release), here=True)
+        yield _Step(helm(env, "history", record.release), here=True)
 
 
 def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
@@ -182,7 +199,7 @@ def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
             command = f"{_verify(record)} --rollback-to={better.revision}"
             steps.append(_Step(command, _offered(better)))
     if record.outcome is Outcome.SUPERSEDED or any(item.id == "rollback" for item in failed):
-        steps.append(_Step(_helm(env, "history", record.release), here=True))
+        steps.append(_Step(helm(env, "history", record.release), here=True))
     red = [*failed, *(item for item in record.items if item.verdict in (Word.UNVERIFIED, None))]
     steps += [_Step(item.command, f"by hand, {item.id}:", here=True) for item in red if item.command]
     yield from steps[: MOST - 1]
@@ -276,13 +293,4 @@ def _options(record: Record) -> Iterator[tuple[str, list[str]]]:
 
 def _rollback(env: Environment, release: str, revision: int) -> str:
     # By hand it prunes as little as ours; helm deletes the oldest, be it the target (helm-measured.md, 5).
-    return _helm(env, "rollback", release, str(revision), "--history-max", "0")
-
-
-def _helm(env: Environment, *words: str) -> str:
-    argv = ["helm", *words]
-    argv += [] if "--all-namespaces" in words else ["-n", env.namespace]
-    if not env.in_cluster:
-        argv += ["--kube-context", env.context]
-        argv += ["--kubeconfig", env.kubeconfig] if env.kubeconfig else []
-    return shlex.join(argv)
+    return helm(env, "rollback", release, str(revision), "--history-max", "0")

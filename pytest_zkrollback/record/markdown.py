@@ -139,6 +139,10 @@ def _head(record: Record) -> str:
         lines += ["", "Next:"]
     if record.next_commands:
         lines += ["", block("\n".join(record.next_commands), "sh", 3000)]
+    if record.undo_command:
+        said = f"This brings revision {record.revision_before} back, with the same guards and checks:"
+        lines += ["", "<details><summary>If the rollback itself was wrong</summary>", "", said, ""]
+        lines += [block(record.undo_command, "sh", 3000), "</details>"]
     return "\n".join(lines) + "\n"
 
 

@@ -40,6 +40,11 @@ def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
     return following.next_commands(record, env)
 
 
+def undo_command(record: Record) -> str:
+    """How to take a verified rollback back: see :func:`following.undo_command`."""
+    return following.undo_command(record)
+
+
 def render_summary(record: Record) -> str:
     """One sentence: what is true now."""
     refused = red.refused(record)

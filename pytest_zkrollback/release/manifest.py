@@ -110,6 +110,17 @@ def is_kept(item: JsonObject) -> bool:
     return bool(annotations.get("helm.sh/resource-policy") == "keep")
 
 
+def release_of(item: JsonObject, otherwise: tuple[str, str] = ("", "")) -> tuple[str, str]:
+    """(name, namespace) of the Helm release to which a live object says that it belongs.
+
+    What it does not say is that of ``otherwise``. Source: helm's pkg/action/validate.go.
+    """
+    annotations = item["metadata"].get("annotations") or {}
+    found = (annotations.get(f"meta.helm.sh/release-{each}") for each in ("name", "namespace"))
+    name, namespace = (str(one) if one else default for one, default in zip(found, otherwise, strict=True))
+    return name, namespace
+
+
 def pod_template(item: JsonObject) -> JsonObject | None:
     """The pod template of a workload, a Job, a CronJob or (itself) a Pod; None for other kinds."""
     path = _TEMPLATE_PATHS.get(str(item.get("kind")))

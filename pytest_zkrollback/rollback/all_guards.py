@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..domain.model import Guard
 from ..domain.observation import JsonObject
+from ..release.stored import UNINSTALLING
 from .guards import (
     GUARD_IDS,
     REFUSED,
@@ -20,6 +21,7 @@ from .guards import (
     judge_release,
 )
 from .guards_forecast import judge_forecast
+from .guards_objects import judge_data_loss, judge_ownership
 from .guards_release import (
     judge_deployed,
     judge_deploying,
@@ -54,6 +56,8 @@ def judge_guards(
         judge_deployed(facts.history),
         judge_target(facts.history, facts.choice),
         judge_forecast(facts.forecast, facts.helm, facts.denied),
+        judge_ownership(facts),
+        judge_data_loss(facts, env),
         judge_gitops(facts),
         judge_deploying(facts),
         judge_hpa(facts, target),
@@ -83,9 +87,13 @@ def judge_verify_guards(facts: Facts, env: Environment) -> tuple[Guard, ...]:
 
 
 def judge_pipeline_guards(facts: Facts, env: Environment, confirm: str | None) -> tuple[Guard, ...]:
-    """Where somebody else's pipeline deploys: a release that is pending may well be its own doing."""
+    """Where somebody else's pipeline deploys: a release that is pending may well be its own doing.
+
+    One that is being uninstalled is not.
+    """
     pending = judge_pending(facts.history, facts.now)
-    if pending.state == REFUSED:
+    history = facts.history.value
+    if pending.state == REFUSED and not (history and history.head.revision.status == UNINSTALLING):
         pending = pending.model_copy(update={"state": WARNED})
     return (
         judge_identity(facts.identity, env),

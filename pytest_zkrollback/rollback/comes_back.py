@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..domain.model import Mode, Record, Revision
+from ..domain.model import Mode, Outcome, Record, Revision
+from ..record.facts import DONE, revision_of
+from ..record.outcome import choose_outcome
 from ..release.commits import commit_of
 from ..release.owners import Owner
 
@@ -36,11 +38,31 @@ def judge_comes_back(
     owners: Sequence[Owner] = (),
     queued: Sequence[QueuedDeploy] = (),
 ) -> tuple[str, ...]:
-    """Sentences, the likeliest first; empty where there is no bad revision that somebody left."""
-    bad = record.plan.bad
-    if bad is None or record.mode is Mode.PLAN:
+    """Sentences, the likeliest first; empty where nothing was rolled away from or the target is not verified.
+
+    Before that nobody knows which of the two is the bad one, and to revert the good one would be harm.
+    """
+    bad = rolled_away_from(record)
+    if bad is None or not stands_verified(record):
         return ()
     return (*_by_merge(record, bad, branch), *map(_by_owner, owners), *map(_by_queue, queued[:_MOST]))
+
+
+def rolled_away_from(record: Record) -> Revision | None:
+    """The revision that a rollback left: this run's, or the one that made the current revision; else None."""
+    before, bad = revision_of(record, record.revision_before), record.plan.bad
+    if record.mode is Mode.PLAN or bad is None or before is None:
+        return None
+    if record.mode is Mode.GITHUB or before.rollback_of is not None:
+        return bad
+    return bad if record.helm.ran and bad.revision == before.revision else None
+
+
+def stands_verified(record: Record) -> bool:
+    """Whether the run ended verified, or every item but the telling is green so far."""
+    if record.outcome is not Outcome.RUNNING:
+        return record.outcome in DONE
+    return choose_outcome([item for item in record.items if item.id != "notify"]) in DONE
 
 
 def _by_merge(record: Record, bad: Revision, branch: Branch) -> tuple[str, ...]:

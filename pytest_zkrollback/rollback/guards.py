@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..release.owners import Owner
     from .decision import Seen
     from .lock import LockState
+    from .look import Touched
     from .target import Choice
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ GUARDS = {
     "target": "going back to a revision that never worked, or that is not there",
     "migration": "old code on a database that cannot be taken back to it",
     "forecast": "helm applying half of the objects and stopping, with no revision deployed",
+    "ownership": "taking another release's objects away, or overwriting them",
+    "data-loss": "deleting data, or every object of a kind or in a namespace, with no way back",
     "gitops": "a controller that puts the bad version back within minutes",
     "deploying": "two pairs of hands on the same workloads",
     "hpa": "a rollback that takes replicas away from an autoscaler",
@@ -85,7 +88,8 @@ class Facts:
 
     ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version;
     ``lock`` is the lock's state if nobody alive holds it, else LockHeld; ``live`` are the live objects of
-    the head and the target; ``forecast`` what helm would meet;
+    the head and the target; ``touched`` those that helm would delete, apply or run as hooks,
+    ``contents`` what is in those that hold more than themselves; ``forecast`` what helm would meet;
     ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
     HorizontalPodAutoscalers; ``hook_jobs`` the live Jobs of hooks, asked
     for a recovery only; ``elsewhere``: whether ConfigMaps hold a release of this name; ``driver`` is
@@ -100,6 +104,8 @@ class Facts:
     denied: Answer[Sequence[str]] = Answer()
     lock: Answer[LockState] = Answer()
     live: Answer[Mapping[Identity, Live]] = Answer()
+    touched: Answer[Touched] = Answer()
+    contents: Answer[Mapping[Identity, str]] = Answer()
     owners: Answer[Sequence[Owner]] = Answer()
     scalers: Answer[Sequence[JsonObject]] = Answer()
     elsewhere: Answer[bool] = Answer()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.errors import HelmProblem, ZkRollbackError
@@ -47,6 +48,15 @@ class Once(Generic[T]):
         return self._value[0]
 
 
+@dataclass(frozen=True)
+class Touched:
+    """The objects that helm would delete, apply and run as hooks, each as it is live."""
+
+    deleted: Mapping[Identity, Live] = field(default_factory=dict)
+    applied: Mapping[Identity, Live] = field(default_factory=dict)
+    hooks: Mapping[Identity, Live] = field(default_factory=dict)
+
+
 class Look:
     """The release as the preflight sees it. Every member is a :class:`Once`; all raise ZkRollbackErrors.
 
@@ -64,6 +74,7 @@ class Look:
         self.history = Once(self._history)
         self.choice = Once(self._choice)
         self.live = Once(self._live)
+        self.touched = Once(self._touched)
         self.writes = Once(self._writes)
         self.hook_jobs = Once(self._hook_jobs)
 
@@ -115,6 +126,20 @@ class Look:
             for item in self.objects_of(release)
         }
         return dict(zip(objects, fetch_live(self._kube, tuple(objects.values())), strict=True))
+
+    def _touched(self) -> Touched:
+        """helm makes the target's hooks anew, and leaves what a policy keeps."""
+        live, target = self.live(), {identity(item) for item in self.objects_of(self.target)}
+        hooks = {identity(item): item for item in self._hooks()}
+        return Touched(
+            deleted={
+                key: found
+                for key, found in live.items()
+                if key not in target and not (found.item is not None and is_kept(found.item))
+            },
+            applied={key: found for key, found in live.items() if key in target},
+            hooks=dict(zip(hooks, fetch_live(self._kube, tuple(hooks.values())), strict=True)),
+        )
 
     def _writes(self) -> dict[tuple[str, ...], list[JsonObject]]:
         """The verbs that helm will need, with their objects.

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from ..domain.errors import HelmProblem, NotFound, ZkRollbackError
 from ..release.owners import Owner, fetch_idle, find_owners
 from ..release.parallel import fetch_each
+from .contents import fetch_contents
 from .dossier import gather_dossier
 from .forecast import make_forecast
 from .guards import Answer, Facts
@@ -107,6 +108,8 @@ def fetch_facts(
             "denied": denied,
             "lock": fetch_lock,
             "live": look.live,
+            "touched": look.touched,
+            "contents": lambda: fetch_contents(kube, look.touched().deleted),
             "owners": lambda: fetch_owners(kube, look),
             "scalers": lambda: fetch_scalers(kube, env.namespace),
             "elsewhere": lambda: fetch_elsewhere(kube, env, look),

@@ -1,7 +1,7 @@
 """What brings the bad version back, asked of a real git repository, of GitHub and of the watched workloads."""
 
 import sys
-import time
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,10 +17,10 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.environment import Environment
 from pytest_zkrollback.domain.errors import NotFound
-from pytest_zkrollback.domain.model import Plan
+from pytest_zkrollback.domain.model import Outcome, Plan
 from pytest_zkrollback.options import Request
 from pytest_zkrollback.record.scribe import Scribe
-from pytest_zkrollback.run_comes_back import find_what_comes_back
+from pytest_zkrollback.run_comes_back import ComesBack
 
 CLOCK = SystemClock()
 
@@ -40,7 +40,7 @@ def no_such_object(path, **_):
 def found(github, *, git=True, token=TOKEN, argo=True):
     bad = revision(6, "superseded", 60, f"1.9.0-{github.bad[:7]}")
     written = []
-    scribe = Scribe(verified(plan=Plan(bad=bad)), CLOCK, written.append)
+    scribe = Scribe(verified(plan=Plan(bad=bad), timeline=()), CLOCK, written.append)
     env = Environment(
         name="staging",
         context="test",
@@ -64,13 +64,20 @@ def found(github, *, git=True, token=TOKEN, argo=True):
     watch = SimpleNamespace(snapshot=lambda: SimpleNamespace(objects={"deployments": (web,)}))
     release = SimpleNamespace(revision=bad, manifest="", manager="helm")
     history = SimpleNamespace(head=release, get=lambda number: release)
-    find_what_comes_back(scene, history, watch)
-    deadline = time.monotonic() + 30
-    while len(written) < 2:
-        assert time.monotonic() < deadline, "nobody asked"
-        time.sleep(0.02)
-    assert written[-1].timeline == written[0].timeline, written[-1].timeline[-1]
-    return written[0].comes_back, written[1].comes_back
+    comes_back = ComesBack(scene, history, watch)
+    comes_back.note()
+    at_once = scribe.record.comes_back
+    comes_back.begin()
+    for thread in threading.enumerate():
+        if thread.name == "comes-back":
+            thread.join(30)
+            assert not thread.is_alive(), "nobody asked"
+    assert scribe.record.timeline == (), scribe.record.timeline[-1]
+    scribe.update(outcome=Outcome.FAILED)  # a later look turned it: then nothing may be said any more
+    asked = scribe.record.comes_back
+    comes_back.note()
+    assert scribe.record.comes_back == ()
+    return at_once, asked
 
 
 def test_the_bad_commit_an_owner_and_a_queued_deploy(github):

@@ -1,10 +1,11 @@
 """What brings the bad version back: the runbook's auto-staging first, then owners, then queued deploys."""
 
 import pytest
-from example_records import checked_only, rehearsal, revision, verified
+from example_records import rehearsal, revision, verified
 
 from pytest_zkrollback.domain.github import Github, PullRequest
-from pytest_zkrollback.domain.model import Mode, Plan
+from pytest_zkrollback.domain.model import Helm, Mode, Outcome, Plan
+from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.release.owners import ARGO, FLUX_HELM, Owner
 from pytest_zkrollback.rollback.comes_back import Branch, QueuedDeploy, judge_comes_back
 
@@ -19,7 +20,7 @@ PROBABLY = (
 
 
 def record(bad=BAD, **changes):
-    return verified(plan=Plan(bad=bad), **changes)
+    return verified(**{"plan": Plan(bad=bad), **changes})
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,6 @@ def record(bad=BAD, **changes):
                 "First: revert it there.",
             ),
         ),
-        (record(mode=Mode.VERIFY), Branch(), (PROBABLY,)),
         (record(mode=Mode.RECOVER), Branch(), (PROBABLY,)),
         (record(bad=None), Branch(), ()),
         (rehearsal(), Branch(), ()),
@@ -88,7 +88,54 @@ def test_owners_and_queued_deploys_follow():
     assert len(judge_comes_back(record(), Branch(), owners, queued)) == 6
 
 
-def test_after_a_rollback_by_hand_the_bad_revision_is_the_one_before():
-    assert judge_comes_back(checked_only())[0].startswith(
-        "The commit of revision 6 is probably still on main"
+BY_HAND = revision(7, "deployed", 60, "1.8.0", rollback_of=5)
+UPGRADED = revision(7, "deployed", 60, "1.10.0")
+GOOD = revision(5, "superseded", 900, "1.8.0-0dd5af3")
+GREEN = {"helm": Helm(), "mode": Mode.VERIFY, "revision_before": 7, "revision_after": 7}
+
+
+def running(found, **verdicts):
+    """In the middle of a run: these items have a verdict already, the others have passed."""
+    changed = tuple(
+        item.model_copy(update={"verdict": verdicts.get(item.id.replace("-", "_"), item.verdict)})
+        for item in found.items
     )
+    return found.model_copy(update={"outcome": Outcome.RUNNING, "items": changed})
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        pytest.param(record(plan=Plan(bad=BAD, history=(GOOD, BAD, BY_HAND)), **GREEN), True, id="by hand"),
+        pytest.param(
+            record(plan=Plan(bad=GOOD, history=(GOOD, UPGRADED)), **GREEN), False, id="an ordinary deploy"
+        ),
+        pytest.param(
+            record(plan=Plan(bad=GOOD, history=(GOOD, BAD)), helm=Helm(skipped_reason="it is live")),
+            False,
+            id="asked for what is live, which is no rollback",
+        ),
+        pytest.param(
+            record(plan=Plan(bad=GOOD, history=(GOOD, BAD))), False, id="helm repaired what is no rollback"
+        ),
+        pytest.param(record(), True, id="verified"),
+        pytest.param(record(outcome=Outcome.VERIFIED_WITH_WAIVERS), True, id="waived"),
+        *(
+            pytest.param(record(outcome=outcome), False, id=outcome)
+            for outcome in Outcome
+            if outcome not in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS, Outcome.RUNNING)
+        ),
+        pytest.param(
+            record(plan=Plan(bad=BAD, history=(GOOD, BAD, BY_HAND)), **GREEN, outcome=Outcome.UNVERIFIED),
+            False,
+            id="by hand, unverified",
+        ),
+        pytest.param(running(record(), notify=None), True, id="all but the telling is green"),
+        pytest.param(running(record(), notify=None, smoke=None), False, id="one is not judged yet"),
+        pytest.param(running(record(), notify=None, logs=Word.FAIL), False, id="one failed"),
+        pytest.param(running(record(), notify=None, logs=Word.UNVERIFIED), False, id="one is unverified"),
+    ],
+)
+def test_nothing_is_called_bad_unless_it_was_rolled_away_from_and_the_target_stands(found, says):
+    """A good commit that is reverted on this advice takes the service down."""
+    assert bool(judge_comes_back(found, Branch("main", True))) is says

@@ -10,7 +10,7 @@ from example_records import HISTORY, items, revision, verified
 from pytest_zkrollback.domain.environment import Environment
 from pytest_zkrollback.domain.model import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.record.following import newest_earlier, next_commands
+from pytest_zkrollback.record.following import newest_earlier, next_commands, undo_command
 
 ENV = Environment(
     name="drill",
@@ -39,14 +39,57 @@ def after_refusal(*guards: Guard, **changes: Any) -> tuple[str, ...]:
     return next_commands(given(outcome=Outcome.REFUSED, guards=guards, **changes), ENV)
 
 
-def test_green_has_only_the_way_back() -> None:
-    assert next_commands(verified(), ENV) == (
-        "# to undo (puts the bad revision 6 back):",
-        f"helm rollback zkprova 6 --history-max 0 {WHERE}",
+def test_green_has_nothing_to_type_and_the_way_back_is_this_tools_own() -> None:
+    """Raw helm would bring the bad revision back without lock and guards."""
+    for outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
+        assert next_commands(verified(outcome=outcome), ENV) == ()
+        assert undo_command(verified(outcome=outcome)) == "pytest --env=drill --rollback-to=6"
+    typed = "pytest --zkrollback-env=shop --zkrollback-config=z.toml --rollback-to=5 --rollback-confirm=shop"
+    assert undo_command(verified(command_line=typed)) == (
+        "pytest --zkrollback-env=shop --zkrollback-config=z.toml --rollback-to=6"
     )
-    assert next_commands(verified(helm=Helm(skipped_reason="it is live")), ENV) == ()
-    other = verified(plan=Plan(target=HISTORY[2], bad=HISTORY[1], history=HISTORY))
-    assert next_commands(other, ENV)[0] == "# to undo (puts the revision 6 back):"
+
+
+STRANDED = (*HISTORY[:3], revision(6, "pending-upgrade", 760, "2026.11.5"))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(verified(helm=Helm(skipped_reason="it is live")), id="helm did not run"),
+        pytest.param(verified(drill="ended"), id="the cluster is gone"),
+        pytest.param(verified(revision_before=None), id="not known from where"),
+        pytest.param(verified(plan=Plan(history=STRANDED)), id="nothing to go back to"),
+        *(
+            pytest.param(verified(outcome=outcome), id=outcome)
+            for outcome in Outcome
+            if outcome not in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS, Outcome.PLANNED)
+        ),
+        pytest.param(given(outcome=Outcome.PLANNED), id="planned"),
+    ],
+)
+def test_there_is_no_way_back_where_nothing_was_verified_or_changed(record: Record) -> None:
+    assert undo_command(record) == ""
+
+
+def test_what_would_be_lost_is_kept_first() -> None:
+    keep = "kubectl annotate persistentvolumeclaim data helm.sh/resource-policy=keep -n shop"
+    lost = Guard(
+        id="data-loss",
+        state="refused",
+        evidence="PersistentVolumeClaim/data would be deleted",
+        override="--rollback-override=data-loss=REASON",
+        commands=(keep, f"{keep}2"),
+    )
+    assert after_refusal(lost, command_line=ASKED) == (
+        "# to keep it where it is, with everything in it:",
+        f"{keep} && {keep}2",
+        "# and then:",
+        ASKED,
+        "# or against all of this, recorded (your reason instead of 'accepted'):",
+        f"{ASKED} --rollback-override=data-loss=accepted",
+    )
+    assert after_refusal(lost, command_line=ASKED, drill="ended")[:2] == ("# again:", ASKED)
 
 
 def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
@@ -90,6 +133,11 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
             [guard("pending", "revision 6 is pending-upgrade since 11:48:02 UTC")],
             ["# when that operation has ended:", ASKED],
             id="fault-17-pending",
+        ),
+        pytest.param(
+            [guard("ownership", "ConfigMap/x belongs to release shop/other and would be deleted")],
+            ["# when that release has given it up:", ASKED],
+            id="case-B1-ownership",
         ),
         pytest.param(
             [guard("identity", "context 'drill' points at cluster a, but b is pinned")],

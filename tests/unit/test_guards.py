@@ -18,6 +18,7 @@ from pytest_zkrollback.release.stored import Release
 from pytest_zkrollback.rollback.all_guards import judge_guards, judge_verify_guards
 from pytest_zkrollback.rollback.guards import Answer, Facts, refusals
 from pytest_zkrollback.rollback.lock import LockState
+from pytest_zkrollback.rollback.look import Touched
 from pytest_zkrollback.rollback.target import choose_target
 
 AT = datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
@@ -52,6 +53,7 @@ def facts(**changes):
         "forecast": Answer(value=Forecast(will=Will.APPLY, method="server-side apply")),
         "lock": Answer(value=LockState()),
         "live": Answer(value={}),
+        "touched": Answer(value=Touched()),
         "owners": Answer(value=()),
         "scalers": Answer(value=()),
         "elsewhere": Answer(value=False),
@@ -89,6 +91,8 @@ def test_nothing_speaks_against_a_usual_rollback():
         ("deployed", "ok"),
         ("target", "ok"),
         ("forecast", "ok"),
+        ("ownership", "ok"),
+        ("data-loss", "ok"),
         ("gitops", "ok"),
         ("deploying", "ok"),
         ("hpa", "ok"),
@@ -296,6 +300,33 @@ def scaler(kind="Deployment", desired=7):
             "revision 6 is pending-upgrade since 2026-11-23 02:11:00 UTC (for 60 s), by helm-controller, pipeline=4711: "
             "a helm probably still works on it, as a pipeline's `helm upgrade --wait` does",
             id="fault-17-by-whom",
+        ),
+        pytest.param(
+            {
+                "history": history(
+                    revision(5), revision(6, "uninstalling", deleted_at=AT + timedelta(seconds=20))
+                )
+            },
+            "pending",
+            "refused",
+            "revision 6 is uninstalling since 2026-11-23 02:11:20 UTC (for 40 s): a `helm uninstall` probably still "
+            "waits, for instance for a pre-delete hook",
+            id="case-A3-uninstalling",
+        ),
+        pytest.param(
+            {"history": history(revision(5), revision(6, "uninstalling")), "now": AT + timedelta(hours=3)},
+            "pending",
+            "refused",
+            "revision 6 is uninstalling since 2026-11-23 02:11:00 UTC (for 3 h): its `helm uninstall` has probably "
+            "died halfway",
+            id="case-A3-uninstall-died",
+        ),
+        pytest.param(
+            {"history": history(revision(5), revision(6, "uninstalling"))},
+            "deployed",
+            "warned",
+            "no revision is `deployed`: revision 6 is being uninstalled",
+            id="case-A3-not-deployed",
         ),
         pytest.param(
             {"history": history(revision(5), revision(6, "failed"))},

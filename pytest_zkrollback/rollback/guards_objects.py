@@ -1,0 +1,126 @@
+"""The guards that look at what helm would take away from others, or for good. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..domain.model import Guard
+from ..record.by_hand import kubectl
+from ..release.manifest import Identity, is_kept, release_of
+from .guards import OK, REFUSED, WARNED, Facts, way_past
+
+if TYPE_CHECKING:
+    from ..domain.environment import Environment
+    from ..domain.observation import JsonObject
+
+_FEW = 4
+_KEEP = "helm.sh/resource-policy=keep"
+# With these more is deleted than the object: data, or every object of a kind or in a namespace.
+HOLDERS = ("PersistentVolumeClaim", "CustomResourceDefinition", "Namespace")
+_NO_NAMESPACE = ("CustomResourceDefinition", "Namespace")
+
+
+def judge_ownership(facts: Facts) -> Guard:
+    """No object that helm would delete, change or make belongs to another release."""
+    touched, history = facts.touched.value, facts.history.value
+    if touched is None or history is None:
+        why = f"whether another release owns one of the objects is unknown: {facts.touched.why}"
+        return Guard(id="ownership", state=WARNED, evidence=why)
+    ours = (history.name, history.namespace)
+    found = [
+        f"{key.label} belongs to release {'/'.join(reversed(owner))} and would be {what}"
+        for what, objects in (
+            ("deleted", touched.deleted),
+            ("overwritten", touched.applied),
+            ("deleted and made anew as a hook", touched.hooks),
+        )
+        for key, live in objects.items()
+        if live.item is not None and (owner := release_of(live.item, ours)) != ours
+    ]
+    if found:
+        return Guard(
+            id="ownership",
+            state=REFUSED,
+            evidence=_listed(found),
+            consequence="That release loses it, with what is in it, and nobody there is told. Helm does not "
+            "look at whose it is.",
+            override=way_past("ownership"),
+        )
+    unread = [
+        key.label
+        for key, live in {**touched.deleted, **touched.applied, **touched.hooks}.items()
+        if live.error is not None
+    ]
+    if unread:
+        return Guard(
+            id="ownership",
+            state=WARNED,
+            evidence=f"whether another release owns {_listed(unread, ', ')} is unknown: not read",
+        )
+    return Guard(id="ownership", state=OK, evidence="no object of another release would be touched")
+
+
+def judge_data_loss(facts: Facts, env: Environment) -> Guard:
+    """Nothing is deleted that takes data along, or every object of a kind or in a namespace."""
+    touched = facts.touched.value
+    if touched is None:
+        why = f"what helm would delete is unknown: {facts.touched.why}"
+        return Guard(id="data-loss", state=WARNED, evidence=why)
+    losing = {key: live.item for key, live in touched.deleted.items() if live.item and _loses(key, live.item)}
+    if losing:
+        known: Mapping[Identity, str] = facts.contents.value or {}
+        said = [
+            f"{key.label} would be deleted{_with(key, item, known.get(key, ''))}"
+            for key, item in losing.items()
+        ]
+        return Guard(
+            id="data-loss",
+            state=REFUSED,
+            evidence=_listed(said),
+            consequence="What is in it is gone for good: no other rollback brings it back.",
+            override=way_past("data-loss"),
+            commands=tuple(_keep(env, key) for key in losing),
+        )
+    unread = [key.label for key, live in touched.deleted.items() if live.error and key.kind in HOLDERS]
+    if unread:
+        why = f"what becomes of {_listed(unread, ', ')}, which the target does not have, is unknown: not read"
+        return Guard(id="data-loss", state=WARNED, evidence=why)
+    return Guard(
+        id="data-loss", state=OK, evidence="no PersistentVolumeClaim, kind or namespace would be deleted"
+    )
+
+
+def _loses(key: Identity, item: JsonObject) -> bool:
+    return not is_kept(item) and (key.kind in HOLDERS or _takes_claims_along(item))
+
+
+def _takes_claims_along(item: JsonObject) -> bool:
+    """A StatefulSet whose claims go with it."""
+    spec = item.get("spec") or {}
+    policy = spec.get("persistentVolumeClaimRetentionPolicy") or {}
+    return item.get("kind") == "StatefulSet" and policy.get("whenDeleted") == "Delete"
+
+
+def _with(key: Identity, item: JsonObject, contents: str) -> str:
+    if key.kind not in HOLDERS:
+        claims = (item.get("spec") or {}).get("volumeClaimTemplates") or ()
+        return ", and its PersistentVolumeClaims with it" if claims else ""
+    if contents:
+        return f" ({contents})"
+    return "; what is in it is not known"
+
+
+def _keep(env: Environment, key: Identity) -> str:
+    """The command after which helm leaves it, or its claims, where they are; it changes nothing else."""
+    if key.kind == "StatefulSet":
+        patch = '{"spec":{"persistentVolumeClaimRetentionPolicy":{"whenDeleted":"Retain"}}}'
+        words: tuple[str, ...] = ("patch", "statefulset", key.name, "--type=merge", "-p", patch)
+    else:
+        words = ("annotate", key.kind.lower(), key.name, _KEEP)
+    return kubectl(env, *words, namespace="" if key.kind in _NO_NAMESPACE else key.namespace)
+
+
+def _listed(sentences: list[str], between: str = "; ") -> str:
+    more = [f"{len(sentences) - _FEW} more"] if len(sentences) > _FEW else []
+    return between.join([*sentences[:_FEW], *more])
