@@ -57,7 +57,7 @@ def judge_guards(
         judge_target(facts.history, facts.choice),
         judge_forecast(facts.forecast, facts.helm, facts.denied),
         judge_ownership(facts),
-        judge_data_loss(facts, env),
+        judge_data_loss(facts, env, target),
         judge_gitops(facts),
         judge_deploying(facts),
         judge_hpa(facts, target),

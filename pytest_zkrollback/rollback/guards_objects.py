@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.model import Guard
 from ..record.by_hand import kubectl
-from ..release.manifest import Identity, is_kept, release_of
+from ..release.manifest import Identity, identity, is_kept, release_of
 from .guards import OK, REFUSED, WARNED, Facts, way_past
 
 if TYPE_CHECKING:
     from ..domain.environment import Environment
     from ..domain.observation import JsonObject
+    from ..release.equivalence import Live
 
 _FEW = 4
 _KEEP = "helm.sh/resource-policy=keep"
@@ -61,19 +62,20 @@ def judge_ownership(facts: Facts) -> Guard:
     return Guard(id="ownership", state=OK, evidence="no object of another release would be touched")
 
 
-def judge_data_loss(facts: Facts, env: Environment) -> Guard:
-    """Nothing is deleted that takes data along, or every object of a kind or in a namespace."""
+def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject] = ()) -> Guard:
+    """Nothing is deleted that takes data along, or every object of a kind or in a namespace.
+
+    ``target``: the target's objects, which may ask for fewer replicas.
+    """
     touched = facts.touched.value
     if touched is None:
         why = f"what helm would delete is unknown: {facts.touched.why}"
         return Guard(id="data-loss", state=WARNED, evidence=why)
     losing = {key: live.item for key, live in touched.deleted.items() if live.item and _loses(key, live.item)}
-    if losing:
-        known: Mapping[Identity, str] = facts.contents.value or {}
-        said = [
-            f"{key.label} would be deleted{_with(key, item, known.get(key, ''))}"
-            for key, item in losing.items()
-        ]
+    known: Mapping[Identity, str] = facts.contents.value or {}
+    said = [f"{key.label} would be deleted{_with(key, known.get(key, ''))}" for key in losing]
+    said += _scaled_away(touched.applied, target)
+    if said:
         return Guard(
             id="data-loss",
             state=REFUSED,
@@ -96,19 +98,39 @@ def _loses(key: Identity, item: JsonObject) -> bool:
 
 
 def _takes_claims_along(item: JsonObject) -> bool:
-    """A StatefulSet whose claims go with it."""
+    """A StatefulSet whose claims go with it. Source: apps/v1, persistentVolumeClaimRetentionPolicy."""
+    return item.get("kind") == "StatefulSet" and _claims_go(item, "whenDeleted")
+
+
+def _claims_go(item: JsonObject, when: str) -> bool:
     spec = item.get("spec") or {}
     policy = spec.get("persistentVolumeClaimRetentionPolicy") or {}
-    return item.get("kind") == "StatefulSet" and policy.get("whenDeleted") == "Delete"
+    return bool(policy.get(when) == "Delete" and spec.get("volumeClaimTemplates"))
 
 
-def _with(key: Identity, item: JsonObject, contents: str) -> str:
+def _scaled_away(applied: Mapping[Identity, Live], target: Sequence[JsonObject]) -> list[str]:
+    """StatefulSets that the target gives fewer replicas, and whose claims go with the pods."""
+    found = []
+    for item in target:
+        live = applied.get(identity(item))
+        if item["kind"] != "StatefulSet" or live is None or live.item is None:
+            continue
+        wanted, now = (each.get("spec", {}).get("replicas") for each in (item, live.item))
+        if (
+            isinstance(wanted, int)
+            and isinstance(now, int)
+            and wanted < now
+            and _claims_go(item, "whenScaled")
+        ):
+            claims = f"the PersistentVolumeClaims of {now - wanted} pods would be deleted with them"
+            found.append(f"{identity(item).label} goes from {now} to {wanted} replicas, and {claims}")
+    return found
+
+
+def _with(key: Identity, contents: str) -> str:
     if key.kind not in HOLDERS:
-        claims = (item.get("spec") or {}).get("volumeClaimTemplates") or ()
-        return ", and its PersistentVolumeClaims with it" if claims else ""
-    if contents:
-        return f" ({contents})"
-    return "; what is in it is not known"
+        return ", and its PersistentVolumeClaims with it"
+    return f" ({contents})" if contents else "; what is in it is not known"
 
 
 def _keep(env: Environment, key: Identity) -> str:

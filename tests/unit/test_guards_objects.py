@@ -189,6 +189,35 @@ def test_nothing_is_deleted_that_no_rollback_brings_back(deleted, contents, stat
     assert guard.override == ("--rollback-override=data-loss=REASON" if state == "refused" else "")
 
 
+def sized(replicas, when="Delete", claims=({},)):
+    spec = {
+        "persistentVolumeClaimRetentionPolicy": {"whenScaled": when},
+        "volumeClaimTemplates": list(claims),
+    }
+    return live("StatefulSet", "db", spec={**spec, **({} if replicas is None else {"replicas": replicas})})
+
+
+@pytest.mark.parametrize(
+    ("now", "target", "refuses"),
+    [
+        (sized(3), sized(2), True),
+        (sized(2), sized(3), False),
+        (sized(2), sized(2), False),
+        (sized(3), sized(None), False),
+        (sized(3), sized(2, when="Retain"), False),
+        (sized(3), sized(2, claims=()), False),
+    ],
+)
+def test_claims_that_go_with_replicas_are_a_loss(now, target, refuses):
+    guard = judge_data_loss(facts(touched=touched(applied=[now])), environment(), [target])
+    assert (guard.state == "refused") is refuses
+    if refuses:
+        assert guard.evidence == (
+            "StatefulSet/db goes from 3 to 2 replicas, and the PersistentVolumeClaims of 1 pods would be deleted "
+            "with them"
+        )
+
+
 def test_what_could_not_be_read_is_said_and_refuses_nothing():
     unknown = judge_data_loss(facts(touched=Answer()), environment())
     said = "what helm would delete is unknown: no answer within the preflight's budget"
