@@ -119,7 +119,7 @@ def _reason(refused: Sequence[Guard]) -> str:
     if not refused:
         return ""
     text = re.split(r"\.\s+(?=[A-Z])", refused[0].evidence.strip(), maxsplit=1)[0].rstrip(".")
-    if re.match(r"[A-Z][a-z ]", text):
+    if re.match(r"[A-Z][a-z]*[ ,]", text):  # a word, and no ConfigMap/x
         text = text[0].lower() + text[1:]
     more = len(refused) - 1
     return text + (f" (and {more} more reason{'s' if more > 1 else ''})" if more else "")

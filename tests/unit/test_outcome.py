@@ -1,11 +1,13 @@
 """What items add up to: never green unverified."""
 
+import pytest
+from example_records import verified
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.model import Item, Outcome
+from pytest_zkrollback.domain.model import Guard, Helm, Item, Outcome
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.record.outcome import choose_outcome
+from pytest_zkrollback.record.outcome import choose_outcome, render_summary
 
 IDS = [
     *("preflight", "rollback", "release-equivalence", "rollout-backend", "rollout-frontend"),
@@ -53,3 +55,19 @@ def test_green_means_every_item_has_pass_or_an_audited_waiver(words):
         assert Word.PASS in service
     elif set(words) == {Word.PASS}:
         raise AssertionError(outcome)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        ("The API server did not answer. Try again.", "the API server did not answer"),
+        ("A proxy answered", "a proxy answered"),
+        ("ConfigMap/x belongs to release n/o", "ConfigMap/x belongs to release n/o"),
+        ("Deployment/x: forbidden", "Deployment/x: forbidden"),
+        ("HELM_DRIVER=sql sends helm elsewhere", "HELM_DRIVER=sql sends helm elsewhere"),
+    ],
+)
+def test_a_refusal_goes_on_after_the_colon_and_names_keep_their_capitals(evidence, said):
+    guards = (Guard(id="forecast", state="refused", evidence=evidence),)
+    record = verified(outcome=Outcome.REFUSED, guards=guards, helm=Helm())
+    assert render_summary(record) == f"Refused: {said}. Nothing was changed."
