@@ -133,6 +133,7 @@ class Shop:
 @pytest.fixture
 def shop(cluster, binaries, namespace, tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    server.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     found = Shop(cluster, binaries["helm"], namespace, tmp_path, f"http://127.0.0.1:{server.server_port}")
     yield found

@@ -56,6 +56,7 @@ def health():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://operator:{quote(OF_OPERATOR, safe='')}@127.0.0.1:{server.server_port}"
     server.shutdown()

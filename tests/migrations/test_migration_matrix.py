@@ -157,6 +157,8 @@ class Health:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # A client that went before it was accepted must not block shutdown().
+        self.server.socket.settimeout(5)
 
     def __enter__(self):
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}).start()

@@ -40,6 +40,8 @@ class Receiver:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # A client that went before it was accepted must not block shutdown().
+        self.server.socket.settimeout(5)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         self.variables = {"URL": f"http://127.0.0.1:{self.server.server_port}/workflows/secretsecret"}

@@ -243,6 +243,7 @@ def serving(status: int, body: bytes, **headers: str) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

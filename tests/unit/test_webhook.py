@@ -40,6 +40,7 @@ def slack(*answers: tuple[int, str, dict[str, str]] | None) -> Iterator[tuple[st
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
