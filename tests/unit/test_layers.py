@@ -106,8 +106,3 @@ def test_one_module_each_for_processes_time_and_signals(module):
         if module in {name.split(".")[0] for name in imported(path)}
     }
     assert users <= ONLY_IN[module]
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_can_be_read_in_one_sitting(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
