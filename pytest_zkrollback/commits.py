@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from .clients.git import GitCheckout
+from .config.repository import Git
 from .domain.errors import HelmProblem, ProcessProblem
 from .domain.migration import RevisionContent
-from .domain.repository import Git
 from .release.commits import annotated_commit, commit_of, tag_of
 from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest

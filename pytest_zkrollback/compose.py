@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from .checklist.custom import ItemContext, OwnCheck, OwnItem
 from .checklist.equivalence import EquivalenceCheck, is_kept_on_purpose
 from .checklist.event_log import EventLog
 from .checklist.events import EventsCheck
@@ -13,17 +14,15 @@ from .checklist.logs import LogsCheck
 from .checklist.migration import MigrationCheck
 from .checklist.notes import Notes
 from .checklist.notify import PATIENCE_S, NotifyCheck
-from .checklist.own import OwnCheck
 from .checklist.pod_facts import Era
 from .checklist.rollout import RolloutCheck, blank_rollouts
 from .checklist.smoke import SmokeCheck
 from .checklist.workload import pods_of
-from .domain.environment import Environment
+from .config.environment import Environment
 from .domain.errors import HelmProblem
 from .domain.migration import RevisionContent
 from .domain.model import Item, Outcome
 from .domain.observation import JsonObject
-from .domain.own_item import ItemContext, OwnItem
 from .domain.ports import Check
 from .engine.watch import RESOURCES, ClusterWatch
 from .release.history import ReleaseHistory, fetch_history

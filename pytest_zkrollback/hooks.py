@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from . import config as configuration
 from .actions import publish
+from .config import loader as configuration
 from .domain.errors import UsageProblem
 from .fixtures import RECORD_KEY
 from .github.guards import GUARD_IDS as GITHUB_GUARDS

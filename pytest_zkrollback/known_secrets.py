@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from .clients.database import passwords_in
-from .domain.environment import Environment
+from .config.environment import Environment
 from .domain.errors import HelmProblem
 from .domain.observation import JsonObject
 from .notify.channels import secret_variables

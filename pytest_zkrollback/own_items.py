@@ -3,8 +3,8 @@
 Import it inside the hook: it costs 0.3 s, which the repository's other pytest runs need not pay.
 """
 
+from .checklist.custom import ItemContext, OwnItem
 from .domain.observation import History, Sample
-from .domain.own_item import ItemContext, OwnItem
 from .domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 
 __all__ = [

@@ -8,19 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .checklist.custom import HOOK, OwnItem, parse_own_items
 from .checklist.event_log import EventLog
-from .checklist.own import HOOK, parse_own_items
 from .clients.clock import SystemClock
 from .clients.kube import connect
 from .clients.memory import share_one_arena
 from .clients.process import LocalProcesses
 from .compose import blank_checklist, watched
-from .config import DRILL, find_config, load_environment
+from .config.environment import Environment
+from .config.loader import DRILL, find_config, load_environment
 from .display import Display
-from .domain.environment import Environment
 from .domain.errors import LockHeld, ZkRollbackError
 from .domain.model import Guard, Item, Mode, Outcome, Record
-from .domain.own_item import OwnItem
 from .domain.ports import Hooks
 from .domain.verdict import Word
 from .engine.schedule import ROLLOUT_PREFIX

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from .clients.github import GithubClient, choose_token
-from .domain.environment import Environment, GithubActions
+from .config.environment import Environment, GithubActions
 from .domain.errors import GithubProblem, UsageProblem, ZkRollbackError
 from .domain.github import WorkflowRun
 from .domain.model import Guard

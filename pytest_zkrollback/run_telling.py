@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .checklist.notify import PATIENCE_S, judge_deliveries
 from .clients.http import HttpClient
-from .domain.environment import Environment
+from .config.environment import Environment
 from .domain.errors import NotifyProblem
 from .domain.model import Delivery, Mode
 from .domain.news import News

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .checklist.custom import OwnItem
 from .clients.clock import SystemClock
 from .clients.helm import DEADLINE_GRACE_S, HelmCli, find_helm
 from .clients.http import HttpClient
 from .clients.kube import KubeClient
 from .clients.process import LocalProcesses
+from .config.environment import Environment
 from .display import Display
-from .domain.environment import Environment
 from .domain.observation import JsonObject
-from .domain.own_item import OwnItem
 from .domain.ports import Hooks
 from .migrations.own import OwnSource
 from .options import Request

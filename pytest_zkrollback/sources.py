@@ -12,11 +12,11 @@ from urllib.parse import quote
 from .clients.database import fetch_rows
 from .clients.git import GitCheckout
 from .commits import git_checkout, with_commits
+from .config.environment import Environment
+from .config.repository import Migrations
 from .domain.decision import Answer
-from .domain.environment import Environment
 from .domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
 from .domain.migration import MigrationFinding, RevisionContent, Span
-from .domain.repository import Migrations
 from .domain.verdict import Word
 from .engine.schedule import ROLLOUT_PREFIX
 from .migrations.hooks import SOURCE as HOOKS

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 from ..domain.errors import Forbidden, Unauthorized, ZkRollbackError
 from ..domain.model import Revision
 from ..domain.observation import History, JsonObject, Snapshot

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from ..domain.environment import Environment, Events
+from ..config.environment import Environment, Events
 from ..domain.errors import ClusterError, NotFound
 from ..domain.observation import History, JsonObject, Snapshot
 from ..domain.ports import Kube, Stage

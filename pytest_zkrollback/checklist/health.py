@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 from ..domain.observation import History, JsonObject, Sample
 from ..domain.ports import Http, HttpAnswer, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 from ..domain.errors import ClusterError
 from ..domain.observation import History, JsonObject
 from ..domain.ports import Kube, Stage

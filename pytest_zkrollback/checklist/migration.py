@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 from ..domain.migration import MigrationFinding
 from ..domain.observation import History
 from ..domain.ports import Stage

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 from ..domain.errors import Forbidden, ZkRollbackError
 from ..domain.model import Item
 from ..domain.observation import History, JsonObject, Note, Snapshot

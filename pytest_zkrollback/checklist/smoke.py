@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 from ..domain.observation import History
 from ..domain.ports import Finished, Processes, Stage
 from ..domain.verdict import Judgement, Pending, Verdict, Word, evidence

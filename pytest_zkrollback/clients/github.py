@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..domain.environment import GithubActions
+from ..config.environment import GithubActions
 from ..domain.errors import GithubProblem, HttpProblem, UsageProblem
 from ..domain.observation import JsonObject
 from ..domain.ports import Clock, HttpAnswer

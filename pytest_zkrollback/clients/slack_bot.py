@@ -12,7 +12,7 @@ import urllib.error
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..domain.environment import Slack
+from ..config.environment import Slack
 from ..domain.errors import NotifyProblem, UsageProblem
 from ..domain.observation import JsonObject
 from .again import TryAgain, until_taken

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from ..clients.clock import SystemClock
 from ..clients.process import LocalProcesses
 from ..clients.state import state_folder
-from ..domain.environment import Environment, Identity, Slack, Smoke
+from ..config.environment import Environment, Identity, Slack, Smoke
+from ..config.repository import Git, Migrations
 from ..domain.errors import DrillProblem, HttpProblem, UsageProblem
 from ..domain.ports import Clock, Processes
-from ..domain.repository import Git, Migrations
 from . import kept as kept_drill
 from .app import app_argv, database_url
 from .binaries import find_binaries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..domain.environment import GithubActions
+from ..config.environment import GithubActions
 from ..domain.errors import GithubProblem
 from ..domain.github import WorkflowRun
 from ..domain.observation import JsonObject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..domain.environment import GithubActions
+from ..config.environment import GithubActions
 from ..domain.model import Guard, Record
 from .situation import BRANCH_PREFIX, Situation, describe
 from .texts import short, some

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..domain.environment import GithubActions
+from ..config.environment import GithubActions
 from ..domain.errors import GithubProblem
 from ..domain.github import PullRequest
 from ..domain.observation import JsonObject

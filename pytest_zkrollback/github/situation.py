@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain.environment import GithubActions
+from ..config.environment import GithubActions
 from ..domain.errors import GithubProblem, ZkRollbackError
 from ..domain.github import Commit, Github
 from ..domain.observation import JsonObject

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 from ..domain.errors import HookProblem, UsageProblem, ZkRollbackError
 from ..domain.model import Delivery
 from ..domain.news import News

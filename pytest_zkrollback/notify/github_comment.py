@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ..clients.again import TryAgain, until_taken
 from ..clients.github import GithubClient, choose_token
-from ..domain.environment import GithubActions, Notify
+from ..config.environment import GithubActions, Notify
 from ..domain.errors import GithubProblem, NotifyProblem
 from ..domain.model import Delivery, Event, Record
 from ..domain.news import News

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..clients.webhook import Webhook, choose_url
-from ..domain.environment import Notify
+from ..config.environment import Notify
 from ..domain.model import Delivery
 from ..domain.news import News
 from ..domain.observation import JsonObject

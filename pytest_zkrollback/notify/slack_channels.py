@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ..clients.slack_bot import SlackBot, choose_bot_token
 from ..clients.webhook import Webhook, choose_url
-from ..domain.environment import Slack
+from ..config.environment import Slack
 from ..domain.model import Delivery, Event
 from ..domain.news import News
 from ..domain.ports import Channel, Http

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 
 from ..clients.webhook import Webhook, choose_url
-from ..domain.environment import Notify
+from ..config.environment import Notify
 from ..domain.model import Delivery, Event
 from ..domain.news import News
 from ..domain.observation import JsonObject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 
 
 def kubectl(env: Environment, *words: str, namespace: str | None = None) -> str:

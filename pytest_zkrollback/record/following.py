@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 from ..domain.model import Guard, Mode, Outcome, Record, Revision
 from ..domain.verdict import Word
 from .by_hand import helm

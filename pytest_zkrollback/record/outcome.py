@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..domain.environment import Environment
+from ..config.environment import Environment
 from ..domain.model import Guard, Item, Mode, Outcome, Record
 from ..domain.verdict import Word
 from . import following, red

@@ -34,7 +34,7 @@ from .guards_release import (
 from .recover import judge_hook_jobs, judge_stranded
 
 if TYPE_CHECKING:
-    from ..domain.environment import Environment
+    from ..config.environment import Environment
 
 
 def judge_guards(

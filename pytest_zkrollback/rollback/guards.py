@@ -16,8 +16,8 @@ from ..domain.model import Guard
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
+    from ..config.environment import Environment
     from ..domain.dossier import Dossier
-    from ..domain.environment import Environment
     from ..domain.forecast import Forecast
     from ..domain.observation import JsonObject
     from ..release.equivalence import Live

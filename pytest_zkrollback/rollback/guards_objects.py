@@ -11,7 +11,7 @@ from ..release.manifest import Identity, identity, is_kept, release_of
 from .guards import OK, REFUSED, WARNED, Facts, way_past
 
 if TYPE_CHECKING:
-    from ..domain.environment import Environment
+    from ..config.environment import Environment
     from ..domain.observation import JsonObject
     from ..release.equivalence import Live
 

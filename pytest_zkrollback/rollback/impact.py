@@ -11,7 +11,7 @@ from ..release.commits import commit_of
 from .decision import NO, UNKNOWN, YES, Seen
 
 if TYPE_CHECKING:
-    from ..domain.environment import Environment
+    from ..config.environment import Environment
     from ..domain.observation import JsonObject
     from ..domain.ports import Http, HttpAnswer, Kube
     from ..release.history import ReleaseHistory

@@ -19,7 +19,7 @@ from .recover import RECOVER, choose_recovery
 from .target import Choice, choose_target
 
 if TYPE_CHECKING:
-    from ..domain.environment import Environment
+    from ..config.environment import Environment
     from .lock import LockState
 
 T = TypeVar("T")

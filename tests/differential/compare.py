@@ -15,7 +15,7 @@ from states import BEGAN, KINDS, NOW, State, generate
 
 from pytest_zkrollback.checklist.rollout import RolloutCheck
 from pytest_zkrollback.checklist.rollout_status import rollout_status
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.observation import History, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Word
 

@@ -16,7 +16,7 @@ from pytest_zkrollback.checklist.notes import Notes
 from pytest_zkrollback.checklist.rollout import RolloutCheck
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube import KubeClient, connect
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import Forbidden
 from pytest_zkrollback.domain.observation import Snapshot
 from pytest_zkrollback.domain.verdict import Verdict, Word

@@ -17,7 +17,7 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.helm import HelmCli, find_helm
 from pytest_zkrollback.clients.kube import connect
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.config import load_environment
+from pytest_zkrollback.config.loader import load_environment
 from pytest_zkrollback.rollback.all_guards import judge_guards
 from pytest_zkrollback.rollback.lock import ReleaseLock
 from pytest_zkrollback.rollback.look import Look

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import ZkRollbackError
 from pytest_zkrollback.domain.model import Mode, Record
 from pytest_zkrollback.options import Request

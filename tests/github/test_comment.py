@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from example_records import failed, running, verified
 
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.domain.environment import GithubActions, Notify
+from pytest_zkrollback.config.environment import GithubActions, Notify
 from pytest_zkrollback.domain.errors import NotifyProblem
 from pytest_zkrollback.domain.github import Github, PullRequest
 from pytest_zkrollback.domain.model import Event, Outcome

@@ -7,7 +7,7 @@ from fake_github import TOKEN
 from github_operator import table
 
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.domain.environment import GithubActions
+from pytest_zkrollback.config.environment import GithubActions
 from pytest_zkrollback.domain.errors import GithubProblem, UsageProblem
 from pytest_zkrollback.run_decision import count_at_github
 

@@ -15,7 +15,7 @@ from example_records import revision, verified
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotFound
 from pytest_zkrollback.domain.model import Outcome, Plan
 from pytest_zkrollback.options import Request

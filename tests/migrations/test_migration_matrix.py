@@ -17,7 +17,7 @@ from pytest_zkrollback.checklist.migration import MigrationCheck
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.migration import MigrationFinding
 from pytest_zkrollback.domain.model import Item, Revision
 from pytest_zkrollback.domain.observation import History, Sample

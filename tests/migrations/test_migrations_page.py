@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_zkrollback import hookspecs
-from pytest_zkrollback.config import load_environment
+from pytest_zkrollback.config.loader import load_environment
 from pytest_zkrollback.domain.errors import MigrationProblem, UsageProblem
 from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
 from pytest_zkrollback.migrations.own import HOOK, ask_own, parse_own_sources

@@ -9,7 +9,7 @@ from example_records import failed, running, verified, waived
 from hostile import hostile_news
 
 from pytest_zkrollback.clients.http import HttpClient
-from pytest_zkrollback.domain.environment import Notify
+from pytest_zkrollback.config.environment import Notify
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
 from pytest_zkrollback.domain.model import Event, Outcome
 from pytest_zkrollback.domain.news import News

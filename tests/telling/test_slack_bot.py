@@ -5,7 +5,7 @@ from example_records import failed, running, verified
 from fake_slack import CHANNEL, TOKEN
 
 from pytest_zkrollback.clients.slack_bot import SlackBot, choose_bot_token
-from pytest_zkrollback.domain.environment import Slack
+from pytest_zkrollback.config.environment import Slack
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
 from pytest_zkrollback.domain.model import Event, Outcome
 from pytest_zkrollback.domain.news import News

@@ -8,7 +8,7 @@ import pytest
 from example_records import failed, running, verified
 
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
 from pytest_zkrollback.domain.model import Delivery, Event, Mode, Outcome
 from pytest_zkrollback.domain.verdict import Word

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 from fake_release import NAMESPACE, OBJECTS, RELEASE, Clock, Helm, Killed, Release, manifest
 
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.model import Item, Mode, Record
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.options import Request

@@ -4,8 +4,8 @@ import textwrap
 
 import pytest
 
-from pytest_zkrollback.config import SHIPPED, find_config, known_environments, load_environment
-from pytest_zkrollback.domain.environment import Slack
+from pytest_zkrollback.config.environment import Slack
+from pytest_zkrollback.config.loader import SHIPPED, find_config, known_environments, load_environment
 from pytest_zkrollback.domain.errors import UsageProblem
 
 GOOD = """

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pytest_zkrollback.clients.helm import HelmVersion
-from pytest_zkrollback.domain.environment import Environment, Identity
+from pytest_zkrollback.config.environment import Environment, Identity
 from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, Unreachable
 from pytest_zkrollback.domain.forecast import Forecast, Will
 from pytest_zkrollback.domain.model import Revision

@@ -8,7 +8,7 @@ import pytest
 from pytest_zkrollback.checklist import equivalence
 from pytest_zkrollback.checklist.equivalence import EquivalenceCheck, Observed
 from pytest_zkrollback.checklist.pod_facts import Era
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable
 from pytest_zkrollback.domain.model import Revision
 from pytest_zkrollback.domain.observation import History, Sample

@@ -14,7 +14,7 @@ from pytest_zkrollback.checklist.event_groups import by_time, last_seen
 from pytest_zkrollback.checklist.event_log import EventLog
 from pytest_zkrollback.checklist.events import FAILURES, EventsCheck, EventsSeen, events_seen, judge_events
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.domain.environment import Environment, Events
+from pytest_zkrollback.config.environment import Environment, Events
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound
 from pytest_zkrollback.domain.observation import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Pending, Verdict, Word

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.checklist.migration import MigrationCheck
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import HelmProblem
 from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
 from pytest_zkrollback.domain.observation import History, JsonObject, Sample

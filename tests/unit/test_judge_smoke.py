@@ -8,7 +8,7 @@ import pytest
 
 from pytest_zkrollback.checklist.smoke import SmokeCheck
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import ProcessProblem
 from pytest_zkrollback.domain.observation import History, Sample
 from pytest_zkrollback.domain.ports import Finished

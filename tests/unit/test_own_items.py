@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pytest_zkrollback.checklist.own import OwnCheck, parse_own_items
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.checklist.custom import ItemContext, OwnCheck, parse_own_items
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import HttpProblem, UsageProblem, ZkRollbackError
 from pytest_zkrollback.domain.observation import History, Sample
-from pytest_zkrollback.domain.own_item import ItemContext
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.own_items import OwnItem, Pending, Verdict, Word, evidence
 
@@ -136,7 +135,7 @@ def test_a_judge_that_raises_is_unverified():
 
 
 def test_a_judge_that_hangs_holds_up_nobody(monkeypatch):
-    monkeypatch.setattr("pytest_zkrollback.checklist.own._JUDGE_S", 0.05)
+    monkeypatch.setattr("pytest_zkrollback.checklist.custom._JUDGE_S", 0.05)
     over = threading.Event()
     check = OwnCheck(item(judge=lambda history, now: over.wait(20) and GREEN), CONTEXT)
     assert check.judge(seen(1), NOW) == Verdict(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pytest_zkrollback.domain.environment import Environment
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.observation import Snapshot
 
 T0 = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from .table import Seconds, Table
+from .base import Seconds, Table
 
 
 class Git(Table):

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from .base import Seconds, Table
 from .repository import Git, Migrations
-from .table import Seconds, Table
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .domain.environment import Environment
-from .domain.errors import UsageProblem
+from ..domain.errors import UsageProblem
+from .environment import Environment
 
-SHIPPED = Path(__file__).with_name("zkrollback.toml")
+SHIPPED = Path(__file__).parents[1] / "zkrollback.toml"
 DRILL = "drill"
 
 
