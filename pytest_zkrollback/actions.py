@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .domain.model import Record
+from .domain.record import Record
 from .record.actions import SUMMARY_LIMIT_BYTES, render_annotations, render_job_summary
 from .record.store import Store
 

@@ -19,11 +19,11 @@ from .checklist.rollout import RolloutCheck, blank_rollouts
 from .checklist.smoke import SmokeCheck
 from .checklist.workload import pods_of
 from .config.environment import Environment
+from .domain.checks import JsonObject
 from .domain.errors import HelmProblem
 from .domain.migration import RevisionContent
-from .domain.model import Item, Outcome
-from .domain.observation import JsonObject
 from .domain.ports import Check
+from .domain.record import Item, Outcome
 from .engine.watch import RESOURCES, ClusterWatch
 from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import identity, parse_manifest

@@ -11,8 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from .domain.model import Mode, Outcome, Record
 from .domain.ports import Clock
+from .domain.record import Mode, Outcome, Record
 from .record.inert import inert_line
 from .record.outcome import choose_outcome
 from .record.terminal import render_live, render_progress_line

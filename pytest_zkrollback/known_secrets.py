@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from .clients.database import passwords_in
 from .config.environment import Environment
+from .domain.checks import JsonObject
 from .domain.errors import HelmProblem
-from .domain.observation import JsonObject
 from .notify.channels import secret_variables
 from .record.redaction import Redactor
 from .release.history import ReleaseHistory

@@ -4,9 +4,9 @@ Import it inside the hook: it costs 0.3 s, which the repository's other pytest r
 """
 
 from .domain.errors import NotifyProblem
-from .domain.model import Delivery, Event
-from .domain.news import News
+from .domain.notification import News
 from .domain.ports import Channel
+from .domain.record import Delivery, Event
 from .notify.json_webhook import render_news
 
 __all__ = ["Channel", "Delivery", "Event", "News", "NotifyProblem", "render_news"]

@@ -4,7 +4,7 @@ Import it inside the hook: it costs 0.3 s, which the repository's other pytest r
 """
 
 from .checklist.custom import ItemContext, OwnItem
-from .domain.observation import History, Sample
+from .domain.checks import History, Sample
 from .domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 
 __all__ = [

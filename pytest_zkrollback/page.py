@@ -9,7 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from .domain.model import Record
+from .domain.record import Record
 from .record.html import SCRIPT, STYLE, TABLE_STYLE, content_policy, render_page, render_record, template
 from .record.redaction import Redactor
 from .record.store import replace_file

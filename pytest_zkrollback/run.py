@@ -19,14 +19,14 @@ from .config.environment import Environment
 from .config.loader import DRILL, find_config, load_environment
 from .display import Display
 from .domain.errors import LockHeld, ZkRollbackError
-from .domain.model import Guard, Item, Mode, Outcome, Record
 from .domain.ports import Hooks
+from .domain.record import Guard, Item, Mode, Outcome, Record
+from .domain.request import Request
 from .domain.verdict import Word
 from .engine.schedule import ROLLOUT_PREFIX
 from .engine.watch import ClusterWatch
 from .known_secrets import know_environment
 from .migrations.own import fetch_own_sources
-from .options import Request
 from .record.facts import DONE
 from .record.outcome import choose_outcome, next_commands, outcome_of, render_summary, undo_command
 from .record.redaction import Redactor

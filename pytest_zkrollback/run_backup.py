@@ -6,7 +6,7 @@ import threading
 
 from .clients.state import state_folder
 from .domain.errors import ZkRollbackError
-from .domain.model import Backup
+from .domain.record import Backup
 from .release.history import ReleaseHistory
 from .rollback.backup import save_backup
 from .scene import Scene

@@ -6,8 +6,8 @@ import threading
 
 from .clients.github import GithubClient, choose_token
 from .commits import commit_name, git_checkout, resolve_commit
+from .domain.checks import JsonObject
 from .domain.errors import ClusterError, ZkRollbackError
-from .domain.observation import JsonObject
 from .engine.watch import ClusterWatch
 from .github.situation import choose_workflow
 from .release.history import ReleaseHistory

@@ -9,13 +9,13 @@ from urllib.parse import quote
 from .clients.git import GitCheckout
 from .clients.github import GithubClient, choose_token
 from .commits import commit_name, git_checkout, resolve_commit
-from .domain.decision import Answer, Decision, SignalName
+from .domain.decision import Answer, Decision, Seen, SignalName
 from .domain.errors import GithubProblem, ProcessProblem
 from .domain.migration import MigrationFinding, RevisionContent
-from .domain.model import Guard
+from .domain.record import Guard
 from .release.manifest import parse_manifest
 from .rollback import guards
-from .rollback.decision import UNKNOWN, Seen, decide, judge_migration_guard
+from .rollback.decision import UNKNOWN, decide, judge_migration_guard
 from .rollback.impact import fetch_users_impacted, judge_many_commits
 from .rollback.look import Look
 from .rollback.preflight import ask_all

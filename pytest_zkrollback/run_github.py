@@ -9,14 +9,14 @@ from .clients.github import GithubClient, choose_token
 from .config.environment import Environment, GithubActions
 from .domain.errors import GithubProblem, UsageProblem, ZkRollbackError
 from .domain.github import WorkflowRun
-from .domain.model import Guard
+from .domain.record import Guard
+from .domain.request import Request
 from .domain.verdict import Word
 from .github.deploy import Deploy
 from .github.guards import judge_github, newest_verified, unreadable
 from .github.journal import Earlier, Journal
 from .github.restore import Restore
 from .github.situation import Situation, describe, fetch_situation
-from .options import Request
 from .record.earlier import fetch_earlier
 from .release.history import ReleaseHistory, fetch_history
 from .release.stored import Release

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from .domain.checks import JsonObject
 from .domain.errors import LockHeld, ZkRollbackError
-from .domain.model import Guard, Outcome
-from .domain.observation import JsonObject
+from .domain.record import Guard, Outcome
 from .domain.verdict import Word
 from .release.history import ReleaseHistory, fetch_history
 from .rollback.guards import judge_lock, way_past

@@ -7,8 +7,8 @@ from threading import Event, Thread
 from typing import Final
 
 from .checklist.health import HealthAnswer, HealthCheck
+from .domain.checks import Sample
 from .domain.errors import ZkRollbackError
-from .domain.observation import Sample
 from .engine.samples import Samples
 from .engine.schedule import ROLLOUT_PREFIX
 from .engine.watch import ClusterWatch

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 from .domain.errors import HelmProblem, LockHeld
-from .domain.model import Guard, Helm, Outcome, Plan
+from .domain.record import Guard, Helm, Outcome, Plan
+from .domain.request import NOT_GIVEN
 from .domain.verdict import Word
 from .known_secrets import know_release
-from .options import NOT_GIVEN
 from .prompt import Reply, ask, parse_consent
 from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest, render_manifest_diff

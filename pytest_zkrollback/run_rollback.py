@@ -10,7 +10,7 @@ from enum import Enum
 
 from .clients.helm import HelmVersion
 from .domain.errors import BadAnswer, Unreachable, ZkRollbackError
-from .domain.model import Outcome
+from .domain.record import Outcome
 from .domain.verdict import Evidence, Word, evidence
 from .release.history import ReleaseHistory, fetch_history
 from .release.standing import fetch_standing, live_already, render_standing, summarise_standing

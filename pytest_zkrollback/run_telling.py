@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from .checklist.notify import PATIENCE_S, judge_deliveries
 from .clients.http import HttpClient
 from .config.environment import Environment
+from .domain.checks import JsonObject
 from .domain.errors import NotifyProblem
-from .domain.model import Delivery, Mode
-from .domain.news import News
-from .domain.observation import JsonObject
+from .domain.notification import News
 from .domain.ports import Channel, Clock, Hooks
+from .domain.record import Delivery, Mode
+from .domain.request import Request
 from .domain.verdict import Word
 from .notify.channels import choose_channels, own_channels
 from .notify.slack_channels import SLACK
-from .options import Request
 from .record.outcome import outcome_of
 from .record.redaction import Redactor
 from .record.scribe import Scribe

@@ -7,8 +7,8 @@ from datetime import datetime
 from .checklist.event_log import EventLog
 from .compose import EQUIVALENCE, build_checks, release_reader
 from .domain.errors import ZkRollbackError
-from .domain.model import TimelineEntry
 from .domain.ports import Stage
+from .domain.record import TimelineEntry
 from .domain.verdict import Judgement, Verdict, Word
 from .engine.schedule import ROLLOUT_PREFIX, Schedule
 from .engine.watch import ClusterWatch

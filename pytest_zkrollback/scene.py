@@ -15,10 +15,10 @@ from .clients.kube import KubeClient
 from .clients.process import LocalProcesses
 from .config.environment import Environment
 from .display import Display
-from .domain.observation import JsonObject
+from .domain.checks import JsonObject
 from .domain.ports import Hooks
+from .domain.request import Request
 from .migrations.own import OwnSource
-from .options import Request
 from .record.redaction import Redactor
 from .record.scribe import Scribe
 from .release.history import ReleaseHistory

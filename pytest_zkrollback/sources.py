@@ -14,7 +14,7 @@ from .clients.git import GitCheckout
 from .commits import git_checkout, with_commits
 from .config.environment import Environment
 from .config.repository import Migrations
-from .domain.decision import Answer
+from .domain.decision import Answer, Seen
 from .domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
 from .domain.migration import MigrationFinding, RevisionContent, Span
 from .domain.verdict import Word
@@ -28,7 +28,6 @@ from .migrations.tools import TOOLS
 from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest
 from .release.stored import Release
-from .rollback.decision import Seen
 from .rollback.look import Once
 from .scene import Scene
 

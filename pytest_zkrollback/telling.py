@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from .domain.errors import NotifyProblem, ZkRollbackError
-from .domain.model import Delivery, Event, Outcome, Record
-from .domain.news import News
+from .domain.notification import News
 from .domain.ports import Channel, Clock
+from .domain.record import Delivery, Event, Outcome, Record
 from .notify.channels import Unusable
 from .record.facts import provisional
 from .record.outcome import outcome_of, render_summary

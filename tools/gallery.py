@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_zkrollback.domain.model import Record
+from pytest_zkrollback.domain.record import Record
 from pytest_zkrollback.drill.stories import BAD_REVISION, CHART, STORIES
 from pytest_zkrollback.record.html import render_page
 from pytest_zkrollback.record.markdown import render_markdown

@@ -13,8 +13,8 @@ sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
 from example_records import checked_only, failed, interrupted, running, unverified, verified, waived  # noqa: E402
 
-from pytest_zkrollback.domain.model import Event, Outcome, Record  # noqa: E402
-from pytest_zkrollback.domain.news import News  # noqa: E402
+from pytest_zkrollback.domain.notification import News  # noqa: E402
+from pytest_zkrollback.domain.record import Event, Outcome, Record  # noqa: E402
 from pytest_zkrollback.notify.json_webhook import render_news  # noqa: E402
 from pytest_zkrollback.notify.slack import render_slack_message  # noqa: E402
 from pytest_zkrollback.notify.teams import render_card  # noqa: E402

@@ -11,8 +11,8 @@ from threading import Thread
 from typing import Final
 
 from ..config.environment import Environment
+from ..domain.checks import History
 from ..domain.errors import ItemProblem, UsageProblem, ZkRollbackError
-from ..domain.observation import History
 from ..domain.ports import Http, Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 

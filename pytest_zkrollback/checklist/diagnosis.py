@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ..domain.observation import JsonObject, Note
+from ..domain.checks import JsonObject, Note
 from .rollout_status import condition
 from .told import creation_failure, is_scaling_up, mount_failure
 from .workload import Workload, is_ready, parse_time, uid

@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from ..config.environment import Environment
+from ..domain.checks import History, JsonObject, Snapshot
 from ..domain.errors import Forbidden, Unauthorized, ZkRollbackError
-from ..domain.model import Revision
-from ..domain.observation import History, JsonObject, Snapshot
 from ..domain.ports import Kube, Stage
+from ..domain.record import Revision
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 from ..record.by_hand import helm, kubectl
 from ..release.additions import HELM

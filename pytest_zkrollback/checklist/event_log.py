@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, Unreachable
-from ..domain.observation import JsonObject
 from ..domain.ports import Clock, Kube
 from ..engine.watch import STALE_S
 from .event_groups import by_time, is_warning, last_seen

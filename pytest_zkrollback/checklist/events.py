@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from ..config.environment import Environment, Events
+from ..domain.checks import History, JsonObject, Snapshot
 from ..domain.errors import ClusterError, NotFound
-from ..domain.observation import History, JsonObject, Snapshot
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 from ..record.by_hand import kubectl

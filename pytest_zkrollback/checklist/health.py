@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..config.environment import Environment
-from ..domain.observation import History, JsonObject, Sample
+from ..domain.checks import History, JsonObject, Sample
 from ..domain.ports import Http, HttpAnswer, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from functools import partial
 
 from ..config.environment import Environment
+from ..domain.checks import History, JsonObject
 from ..domain.errors import ClusterError
-from ..domain.observation import History, JsonObject
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
 from ..record.by_hand import kubectl

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..config.environment import Environment
+from ..domain.checks import History
 from ..domain.migration import MigrationFinding
-from ..domain.observation import History
 from ..domain.ports import Stage
 from ..domain.verdict import Judgement, Pending, Verdict, Word
 from ..record.by_hand import helm

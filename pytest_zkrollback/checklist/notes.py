@@ -11,8 +11,8 @@ from datetime import timedelta
 from threading import Event, Lock, Thread
 from typing import Final
 
+from ..domain.checks import JsonObject, Note
 from ..domain.errors import ZkRollbackError
-from ..domain.observation import JsonObject, Note
 from ..domain.ports import Clock, Kube
 from .event_groups import by_time
 from .workload import Workload, is_ready, parse_time, trouble_of, uid

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..domain.model import Delivery
-from ..domain.observation import History
+from ..domain.checks import History
 from ..domain.ports import Stage
+from ..domain.record import Delivery
 from ..domain.verdict import Judgement, Pending, Verdict, Word, evidence
 
 # All tries of a message, its file included (clients/again.py, notify/slack_channels.py).

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 from ..domain.verdict import Word
 from ..release.equivalence import Live
 from ..release.manifest import WORKLOAD_KINDS, identity

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ..config.environment import Environment
+from ..domain.checks import History, JsonObject, Note, Snapshot
 from ..domain.errors import Forbidden, ZkRollbackError
-from ..domain.model import Item
-from ..domain.observation import History, JsonObject, Note, Snapshot
 from ..domain.ports import Stage
+from ..domain.record import Item
 from ..domain.verdict import Judgement, Pending, Verdict, Word
 from ..record.by_hand import kubectl
 from .diagnosis import Circumstances, findings, pull_errors, restart_counts, sentence

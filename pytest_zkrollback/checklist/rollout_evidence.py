@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ..domain.observation import JsonObject, Note
+from ..domain.checks import JsonObject, Note
 from ..domain.verdict import Evidence, evidence
 from .diagnosis import restart_counts
 from .event_groups import is_warning, render_event

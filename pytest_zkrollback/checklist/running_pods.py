@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 from ..domain.verdict import Word
 from ..release.manifest import container_images, identity, pod_template
 from .pod_facts import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 from ..release.manifest import container_images, identity, manifest_images, pod_template
 from .pod_facts import (
     Cluster,

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..config.environment import Environment
-from ..domain.observation import History
+from ..domain.checks import History
 from ..domain.ports import Finished, Processes, Stage
 from ..domain.verdict import Judgement, Pending, Verdict, Word, evidence
 

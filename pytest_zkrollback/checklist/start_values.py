@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 from ..release.manifest import SECRET_MEMBERS, identity
 
 Source = tuple[str, str]  # kind and name of a ConfigMap or Secret

@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
-from ..domain.observation import JsonObject, Note
+from ..domain.checks import JsonObject, Note
 from .event_groups import grouped, last_seen
 from .rollout_status import condition
 from .workload import Workload, parse_time

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ..domain.checks import JsonObject, Snapshot
 from ..domain.errors import ClusterError
-from ..domain.observation import JsonObject, Snapshot
 from .rollout_status import desired_replicas, is_observed, rollout_status
 
 PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}

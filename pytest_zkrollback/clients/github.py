@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ..config.environment import GithubActions
+from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem, HttpProblem, UsageProblem
-from ..domain.observation import JsonObject
 from ..domain.ports import Clock, HttpAnswer
 from .http import HttpClient
 

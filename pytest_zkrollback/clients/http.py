@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from ..domain.checks import JsonObject
 from ..domain.errors import HttpProblem
-from ..domain.observation import JsonObject
 from ..domain.ports import Clock, HttpAnswer
 from .clock import SystemClock
 

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, NotFound
-from ..domain.observation import JsonObject
 from ..domain.ports import Processes
 from .clock import SystemClock
 from .kube_errors import watch_error

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..config.environment import Slack
+from ..domain.checks import JsonObject
 from ..domain.errors import NotifyProblem, UsageProblem
-from ..domain.observation import JsonObject
 from .again import TryAgain, until_taken
 
 if TYPE_CHECKING:

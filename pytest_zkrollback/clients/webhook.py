@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..domain.checks import JsonObject
 from ..domain.errors import HttpProblem, NotifyProblem, UsageProblem
-from ..domain.observation import JsonObject
 from ..domain.ports import Http
 from .again import TryAgain, retry_after_s, until_taken
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,3 +55,12 @@ class Decision(_Part):
     reasons: tuple[str, ...] = Field(description="why, in sentences")
     choice: str = Field(description="what the operator asked for")
     signals: tuple[Signal, ...] = Field(description="the five signals, in the runbook's order")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one source outside says about a signal."""
+
+    answer: Answer
+    source: str
+    evidence: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .times import Time
+from .timestamps import Time
 
 
 class _Part(BaseModel):

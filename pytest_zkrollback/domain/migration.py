@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .observation import JsonObject
+from .checks import JsonObject
 from .verdict import Evidence
 
 

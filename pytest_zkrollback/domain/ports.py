@@ -9,11 +9,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .observation import History, JsonObject
+from .checks import History, JsonObject
 
 if TYPE_CHECKING:  # pydantic costs 0.3 s, which the drill's small processes need not pay
-    from .model import Delivery
-    from .news import News
+    from .notification import News
+    from .record import Delivery
     from .verdict import Judgement
 
 

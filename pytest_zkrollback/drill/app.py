@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError
-from ..domain.observation import JsonObject
 from .live import BACKEND, FRONTEND, LivePods, environment, image_version, serving, volume_of
 from .loopback import Handler, LoopbackServer
 

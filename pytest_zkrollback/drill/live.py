@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from ..clients.kubeconfig import read_access
+from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, NotFound, Unreachable
-from ..domain.observation import JsonObject
 
 BACKEND = "zkprova-backend"
 FRONTEND = "zkprova-frontend"

@@ -18,8 +18,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from ..clients.clock import SystemClock
+from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, NotFound
-from ..domain.observation import JsonObject
 from ..domain.ports import Clock
 from .live import LivePods, environment, image_version, volume_of
 from .loopback import Handler, LoopbackServer

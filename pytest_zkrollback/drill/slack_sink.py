@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..clients.clock import SystemClock
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 from .loopback import Handler, LoopbackServer
 
 if TYPE_CHECKING:

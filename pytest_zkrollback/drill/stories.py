@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..clients.clock import SystemClock
+from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, DrillProblem, UsageProblem
-from ..domain.observation import JsonObject
 from ..domain.ports import Clock, Processes
 from .live import BACKEND, FRONTEND, LivePods, serving
 from .service import apply_migration, make_repository

@@ -8,7 +8,7 @@ from datetime import datetime
 from threading import Event
 from typing import Final
 
-from ..domain.observation import Sample
+from ..domain.checks import Sample
 from ..domain.ports import Check
 from ..domain.verdict import Judgement, Verdict, Word
 

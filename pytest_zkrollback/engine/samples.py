@@ -7,8 +7,8 @@ from datetime import datetime
 from threading import Lock
 from typing import Final
 
-from ..domain.model import SamplePoint
-from ..domain.observation import JsonObject, Snapshot
+from ..domain.checks import JsonObject, Snapshot
+from ..domain.record import SamplePoint
 
 LIMIT: Final = 500
 HEALTH: Final = "health"

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
 from typing import Final
 
+from ..domain.checks import History, Sample
 from ..domain.errors import ZkRollbackError
-from ..domain.observation import History, Sample
 from ..domain.ports import Check, Clock, Stage
 from ..domain.verdict import Judgement, Pending, Verdict, Word
 from .checkrun import CheckRun

@@ -14,8 +14,8 @@ from threading import Condition, Event, Lock, Thread
 from types import MappingProxyType
 from typing import Final
 
+from ..domain.checks import JsonObject, Snapshot
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
-from ..domain.observation import JsonObject, Snapshot
 from ..domain.ports import Clock, Kube
 
 RESYNC_S: Final = 5.0

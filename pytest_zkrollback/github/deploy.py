@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..config.environment import GithubActions
+from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem
 from ..domain.github import WorkflowRun
-from ..domain.observation import JsonObject
 from ..domain.ports import Clock, GithubApi
 from .journal import DONE, FAILED, FOUND, WAITING, Earlier, Journal
 from .runs import describe_run, parse_time

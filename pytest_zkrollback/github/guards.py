@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..config.environment import GithubActions
-from ..domain.model import Guard, Record
+from ..domain.record import Guard, Record
 from .situation import BRANCH_PREFIX, Situation, describe
 from .texts import short, some
 

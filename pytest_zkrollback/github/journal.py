@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from ..domain.github import Github, GithubStep, WorkflowRun
-from ..domain.model import Record
+from ..domain.record import Record
 from ..record.scribe import Scribe
 
 BEGUN, DONE, FOUND, WAITING, FAILED = "begun", "done", "found", "waiting", "failed"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..config.environment import GithubActions
+from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem
 from ..domain.github import PullRequest
-from ..domain.observation import JsonObject
 from ..domain.ports import Clock, GithubApi
 from .journal import DONE, FAILED, FOUND, WAITING, Journal
 from .reviews import describe_wait

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem
 from ..domain.github import Job, WorkflowRun
-from ..domain.observation import JsonObject
 from ..domain.ports import GithubApi
 
 

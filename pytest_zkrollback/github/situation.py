@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config.environment import GithubActions
+from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem, ZkRollbackError
 from ..domain.github import Commit, Github
-from ..domain.observation import JsonObject
 from ..domain.ports import GithubApi
 from ..release.parallel import fetch_each
 

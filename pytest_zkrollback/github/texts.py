@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..domain.github import Github
-from ..domain.model import Record
+from ..domain.record import Record
 from ..record.markdown import code, escaped
 
 _MOST = 50

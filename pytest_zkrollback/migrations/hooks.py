@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import yaml
 
+from ..domain.checks import JsonObject
 from ..domain.migration import MigrationFinding, RevisionContent, Span
-from ..domain.observation import JsonObject
 from ..domain.verdict import evidence
 
 SOURCE = "hooks, Jobs and init containers"

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ..domain.checks import JsonObject
 from ..domain.errors import MigrationProblem
 from ..domain.migration import MigrationFinding
-from ..domain.observation import JsonObject
 from ..domain.verdict import evidence
 from .scripts import Applied, Tool, Tree, describe_ran, differ, names, natural
 

@@ -9,9 +9,9 @@ from ..clients.again import TryAgain, until_taken
 from ..clients.github import GithubClient, choose_token
 from ..config.environment import GithubActions, Notify
 from ..domain.errors import GithubProblem, NotifyProblem
-from ..domain.model import Delivery, Event, Record
-from ..domain.news import News
+from ..domain.notification import News
 from ..domain.ports import Clock, GithubApi
+from ..domain.record import Delivery, Event, Record
 from ..record.markdown import code, escaped, render_markdown
 from . import words
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Notify
-from ..domain.model import Delivery
-from ..domain.news import News
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
+from ..domain.notification import News
 from ..domain.ports import Http
+from ..domain.record import Delivery
 from . import words
 
 WEBHOOK = "webhook"

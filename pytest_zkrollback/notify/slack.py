@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import re
 
-from ..domain.model import Event, Record
-from ..domain.news import News
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
+from ..domain.notification import News
+from ..domain.record import Event, Record
 from ..record.inert import inert_line
 from . import words
 from .words import characters, shortened

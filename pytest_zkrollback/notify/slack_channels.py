@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from ..clients.slack_bot import SlackBot, choose_bot_token
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Slack
-from ..domain.model import Delivery, Event
-from ..domain.news import News
+from ..domain.notification import News
 from ..domain.ports import Channel, Http
+from ..domain.record import Delivery, Event
 from ..record.html import render_page
 from .slack import render_slack_message
 

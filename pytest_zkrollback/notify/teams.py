@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Notify
-from ..domain.model import Delivery, Event
-from ..domain.news import News
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
+from ..domain.notification import News
 from ..domain.ports import Http
+from ..domain.record import Delivery, Event
 from . import words
 
 TEAMS = "teams"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from ..domain.model import Event, Item, Mode, Outcome, Record, Revision
-from ..domain.news import News
+from ..domain.notification import News
+from ..domain.record import Event, Item, Mode, Outcome, Record, Revision
 from ..domain.verdict import Word
 from ..record.facts import HEADLINES as FACTS_HEADLINES
 from ..record.facts import decided

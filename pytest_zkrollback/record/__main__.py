@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..domain.model import SCHEMA, Record
+from ..domain.record import SCHEMA, Record
 from .html import render_page
 from .junit import render_junit
 from .markdown import render_markdown

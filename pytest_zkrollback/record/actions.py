@@ -5,7 +5,7 @@ Limits and escaping: GitHub's "Workflow commands for GitHub Actions", and action
 
 from __future__ import annotations
 
-from ..domain.model import Record
+from ..domain.record import Record
 from .facts import GREEN, answer, headline
 from .inert import inert_line
 from .markdown import render_markdown

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup, escape
 
-from ..domain.model import Record
+from ..domain.record import Record
 from .inert import inert_line
 
 WIDTH = 960

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 
-from ..domain.model import Item, Record
+from ..domain.record import Item, Record
 from ..domain.verdict import Evidence
 from .facts import headline, what
 from .inert import inert, inert_line

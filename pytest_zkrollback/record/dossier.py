@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..domain.dossier import Change, Dossier
+from ..domain.change_summary import Change, Dossier
 from ..domain.forecast import ObjectForecast
-from ..domain.model import Record
+from ..domain.record import Record
 from .times import duration, moment
 
 # On a terminal each heading shows at most this many lines.

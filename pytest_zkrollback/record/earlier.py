@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..domain.model import Record
+from ..domain.record import Record
 
 _MOST = 200
 

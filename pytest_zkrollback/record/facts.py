@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..domain.model import Mode, Outcome, Record, Revision
+from ..domain.record import Mode, Outcome, Record, Revision
 from ..domain.verdict import Word
 from .inert import inert_line
 from .red import by_verdict, refused, unchecked, word_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..config.environment import Environment
-from ..domain.model import Guard, Mode, Outcome, Record, Revision
+from ..domain.record import Guard, Mode, Outcome, Record, Revision
 from ..domain.verdict import Word
 from .by_hand import helm
 

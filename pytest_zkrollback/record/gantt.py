@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from ..domain.model import Record
+from ..domain.record import Record
 from .axis import ROW, WIDTH, css_class, cut_label, render_svg, time_axis
 from .red import word_of
 from .times import duration

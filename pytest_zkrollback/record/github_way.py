@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..domain.model import Record
+from ..domain.record import Record
 
 _MOST = 20
 

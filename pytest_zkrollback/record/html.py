@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from ..domain.model import Record
+from ..domain.record import Record
 from . import dossier, facts, github_way, red, times
 from .axis import charts_begin
 from .gantt import render_gantt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET  # written here, never read from outside
 
-from ..domain.model import Item, Outcome, Record
+from ..domain.record import Item, Outcome, Record
 from ..domain.verdict import Word
 from .facts import (
     GREEN,

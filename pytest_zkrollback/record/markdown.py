@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..domain.model import Item, Record
+from ..domain.record import Item, Record
 from . import github_way
 from .dossier import dossier_parts
 from .facts import (

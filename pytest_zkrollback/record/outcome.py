@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..config.environment import Environment
-from ..domain.model import Guard, Item, Mode, Outcome, Record
+from ..domain.record import Guard, Item, Mode, Outcome, Record
 from ..domain.verdict import Word
 from . import following, red
 from .times import clock_time

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from ..domain.model import Record, Revision, SamplePoint
+from ..domain.record import Record, Revision, SamplePoint
 from .axis import LEFT, RIGHT, ROW, WIDTH, Axis, css_class, cut_label, render_svg, time_axis
 from .inert import inert_line
 from .red import word_of

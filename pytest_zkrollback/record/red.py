@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..domain.model import Guard, Item, Outcome, Record
+from ..domain.record import Guard, Item, Outcome, Record
 from ..domain.verdict import Word
 
 _NOT_LOOKED_INTO = re.compile(r"(?:^|(?<=\.))[^.]* is not looked into")

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from ..domain.model import Record
+from ..domain.record import Record
 from .inert import without_colour
 from .known import Known, Span, encodings_of, is_findable, parts_of
 from .shapes import MARK, SECRET_KEY, SHAPES

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..domain.model import SCHEMA, Record
+from ..domain.record import SCHEMA, Record
 
 PACKAGED = Path(__file__).with_name("record.schema.json")
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..domain.model import Delivery, Item, Record, SamplePoint, TimelineEntry
 from ..domain.ports import Clock
+from ..domain.record import Delivery, Item, Record, SamplePoint, TimelineEntry
 
 
 class Scribe:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..domain.model import Outcome, Record
+from ..domain.record import Outcome, Record
 from .bundle import render_bundle
 from .html import render_page
 from .junit import render_junit

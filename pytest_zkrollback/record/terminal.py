@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..domain.decision import Way
-from ..domain.model import Item, Mode, Outcome, Record
+from ..domain.record import Item, Mode, Outcome, Record
 from ..domain.verdict import Word
 from .dossier import render_dossier_lines
 from .facts import (

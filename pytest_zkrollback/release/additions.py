@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any
 
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 from .field_paths import Path, element_key, find_stated, keyed
 
 HELM = "helm"

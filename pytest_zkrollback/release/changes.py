@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..domain.dossier import Change
-from ..domain.observation import JsonObject
+from ..domain.change_summary import Change
+from ..domain.checks import JsonObject
 from .equivalence import Live
 from .manifest import Identity, container_images, identity, is_kept, pod_template, render_manifest_diff
 from .stored import Release

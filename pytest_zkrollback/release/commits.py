@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..domain.model import Revision
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
+from ..domain.record import Revision
 from .manifest import pod_template
 
 _COMMIT = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])")

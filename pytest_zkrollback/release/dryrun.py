@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer
-from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from .patching import merge_patch, strategic_patch
 

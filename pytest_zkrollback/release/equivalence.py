@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, HelmProblem, NotFound, ZkRollbackError
-from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from .additions import HELM, added_data, added_to_template, set_by
 from .field_paths import Path, keyed, shown_path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 
 Path: TypeAlias = tuple[str, ...]
 

@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
+from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, HelmProblem, NotFound, ZkRollbackError
-from ..domain.model import Revision
-from ..domain.observation import JsonObject
 from ..domain.ports import Kube
+from ..domain.record import Revision
 from .parallel import fetch_each
 from .stored import (
     ROLLBACK_TEXT,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
-from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from .dryrun import try_create
 from .equivalence import Difference, Live, compare

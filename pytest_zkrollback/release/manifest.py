@@ -11,8 +11,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
+from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
-from ..domain.observation import JsonObject
 
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 _TEMPLATE_PATHS: dict[str, tuple[str, ...]] = {

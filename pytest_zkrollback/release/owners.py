@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
-from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 
 ARGO, FLUX_HELM, FLUX_KUSTOMIZE = "Argo CD Application", "Flux HelmRelease", "Flux Kustomization"

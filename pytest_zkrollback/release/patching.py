@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 
 # Lists that the API server merges, by the key that tells their elements apart; all others are replaced whole.
 _MERGE_KEYS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 from .changes import pod_references
 from .manifest import identity, pod_template
 

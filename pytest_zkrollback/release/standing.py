@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
-from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from .equivalence import Live, compare, fetch_live
 from .history import ReleaseHistory

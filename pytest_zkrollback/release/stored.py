@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
-from ..domain.model import Revision
-from ..domain.observation import JsonObject
+from ..domain.record import Revision
 from .manifest import manifest_images, parse_manifest
 
 _UNPACKED_LIMIT_BYTES = 64 << 20

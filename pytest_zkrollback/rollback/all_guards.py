@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..domain.model import Guard
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
+from ..domain.record import Guard
 from ..release.stored import UNINSTALLING
 from .guards import (
     GUARD_IDS,

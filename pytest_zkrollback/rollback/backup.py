@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..clients.state import write_private
-from ..domain.model import Backup
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 from ..domain.ports import Kube
+from ..domain.record import Backup
 from ..release.stored import records_in_a_page
 
 KEPT_FILES = 10

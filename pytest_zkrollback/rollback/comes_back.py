@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..domain.model import Mode, Outcome, Record, Revision
+from ..domain.record import Mode, Outcome, Record, Revision
 from ..record.facts import DONE, revision_of
 from ..record.outcome import choose_outcome
 from ..release.commits import commit_of

@@ -10,7 +10,7 @@ from ..domain.errors import ZkRollbackError
 from ..release.parallel import fetch_each
 
 if TYPE_CHECKING:
-    from ..domain.observation import JsonObject
+    from ..domain.checks import JsonObject
     from ..domain.ports import Kube
     from ..release.equivalence import Live
     from ..release.manifest import Identity

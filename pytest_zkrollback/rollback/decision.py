@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from ..domain.decision import Answer, Decision, Signal, SignalName, Way
-from ..domain.model import Guard
+from ..domain.decision import Answer, Decision, Seen, Signal, SignalName, Way
+from ..domain.record import Guard
 from .guards import OK, REFUSED, WARNED, way_past
 
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
@@ -42,15 +41,6 @@ def recommend(answers: Mapping[SignalName, Answer]) -> tuple[Way, tuple[str, ...
     if answers.get(SignalName.USERS_IMPACTED, UNKNOWN) is NO:
         return Way.HOTFIX, (*reasons, "Users are not impacted, and nothing speaks for rollback.")
     return Way.ROLLBACK, (*reasons, f"Whether users are impacted is not known. {DEFAULT}")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one source outside says about a signal."""
-
-    answer: Answer
-    source: str
-    evidence: str
 
 
 def decide(seen: Mapping[SignalName, Seen], said: Mapping[SignalName, Answer], choice: str) -> Decision:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from ..domain.dossier import Dossier, TargetHook
+from ..domain.change_summary import Dossier, TargetHook
+from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
-from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from ..release.changes import (
     by_identity,

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, ZkRollbackError
 from ..domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
-from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from ..release.changes import by_identity, is_secret_name, pod_references
 from ..release.dryrun import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch

@@ -12,19 +12,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.errors import ClusterError, LockHeld, ZkRollbackError
-from ..domain.model import Guard
+from ..domain.record import Guard
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
     from ..config.environment import Environment
-    from ..domain.dossier import Dossier
+    from ..domain.change_summary import Dossier
+    from ..domain.checks import JsonObject
+    from ..domain.decision import Seen
     from ..domain.forecast import Forecast
-    from ..domain.observation import JsonObject
     from ..release.equivalence import Live
     from ..release.history import ReleaseHistory
     from ..release.manifest import Identity
     from ..release.owners import Owner
-    from .decision import Seen
     from .lock import LockState
     from .look import Touched
     from .target import Choice

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.forecast import Forecast, ObjectForecast, Will
-from ..domain.model import Guard
+from ..domain.record import Guard
 from .guards import OK, REFUSED, WARNED, Answer, way_past
 
 if TYPE_CHECKING:

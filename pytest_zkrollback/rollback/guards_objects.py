@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..domain.model import Guard
+from ..domain.record import Guard
 from ..record.by_hand import kubectl
 from ..release.manifest import Identity, identity, is_kept, release_of
 from .guards import OK, REFUSED, WARNED, Facts, way_past
 
 if TYPE_CHECKING:
     from ..config.environment import Environment
-    from ..domain.observation import JsonObject
+    from ..domain.checks import JsonObject
     from ..release.equivalence import Live
 
 _FEW = 4

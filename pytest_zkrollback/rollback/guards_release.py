@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..domain.model import Guard
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
+from ..domain.record import Guard
 from ..release.manifest import WORKLOAD_KINDS, identity
 from ..release.stored import UNINSTALLING
 from .guards import OK, REFUSED, WARNED, Answer, Facts, way_past

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..domain.decision import Seen
 from ..domain.errors import HttpProblem, ZkRollbackError
 from ..release.commits import commit_of
-from .decision import NO, UNKNOWN, YES, Seen
+from .decision import NO, UNKNOWN, YES
 
 if TYPE_CHECKING:
     from ..config.environment import Environment
-    from ..domain.observation import JsonObject
+    from ..domain.checks import JsonObject
     from ..domain.ports import Http, HttpAnswer, Kube
     from ..release.history import ReleaseHistory
     from ..release.stored import Release

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..clients.state import state_folder, write_private
-from ..domain.observation import JsonObject
+from ..domain.checks import JsonObject
 
 if TYPE_CHECKING:
     from ..release.history import ReleaseHistory

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, LockHeld, NotFound, Unreachable
-from ..domain.observation import JsonObject
 from ..domain.ports import Clock, Kube
 from .journal import STARTED, VERIFIED, LocalJournal
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem, ZkRollbackError
-from ..domain.observation import JsonObject
 from ..domain.ports import Kube
 from ..release.equivalence import Live, fetch_live
 from ..release.history import ReleaseHistory, fetch_history

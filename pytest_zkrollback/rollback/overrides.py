@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..domain.model import Guard, Override
+from ..domain.record import Guard, Override
 from .guards import OVERRIDDEN, REFUSED
 
 BREAK_GLASS = "break-glass"

@@ -19,7 +19,7 @@ from .look import Look, Once
 if TYPE_CHECKING:
     from ..clients.helm import HelmCli
     from ..config.environment import Environment
-    from ..domain.observation import JsonObject
+    from ..domain.checks import JsonObject
     from ..domain.ports import Clock, Kube
     from .lock import LockState
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..domain.dossier import Skipped
-from ..domain.model import Guard
-from ..domain.observation import JsonObject
+from ..domain.change_summary import Skipped
+from ..domain.checks import JsonObject
+from ..domain.record import Guard
 from ..release.history import ReleaseHistory
 from .guards import OK, REFUSED, WARNED, Answer, way_past
 from .guards_release import FRESH

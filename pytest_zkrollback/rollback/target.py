@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..domain.dossier import Skipped
-from ..domain.model import Revision
-from ..domain.observation import JsonObject
+from ..domain.change_summary import Skipped
+from ..domain.checks import JsonObject
+from ..domain.record import Revision
 from ..release.history import ReleaseHistory
 from ..release.stored import Release
 

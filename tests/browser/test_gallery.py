@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Frame, Page
 from pypdf import PdfReader
 
-from pytest_zkrollback.domain.model import Outcome, Record
+from pytest_zkrollback.domain.record import Outcome, Record
 from pytest_zkrollback.page import completed_page
 from pytest_zkrollback.record import facts, red, times
 from pytest_zkrollback.record.redaction import Redactor

@@ -16,7 +16,7 @@ from states import BEGAN, KINDS, NOW, State, generate
 from pytest_zkrollback.checklist.rollout import RolloutCheck
 from pytest_zkrollback.checklist.rollout_status import rollout_status
 from pytest_zkrollback.config.environment import Environment
-from pytest_zkrollback.domain.observation import History, Sample, Snapshot
+from pytest_zkrollback.domain.checks import History, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Word
 
 STATES = 3000

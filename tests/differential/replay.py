@@ -18,7 +18,7 @@ from rollouts import BEGAN, Rollout, failing, recovering
 
 from pytest_zkrollback.checklist.rollout import RolloutCheck
 from pytest_zkrollback.config.environment import Environment
-from pytest_zkrollback.domain.observation import History, Sample, Snapshot
+from pytest_zkrollback.domain.checks import History, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Judgement, Verdict, Word
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "rollouts.json"

@@ -17,8 +17,8 @@ from pytest_zkrollback.checklist.rollout import RolloutCheck
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import Forbidden
-from pytest_zkrollback.domain.observation import Snapshot
 from pytest_zkrollback.domain.verdict import Verdict, Word
 from pytest_zkrollback.drill.cluster import Cluster
 from pytest_zkrollback.engine.samples import Samples

@@ -14,8 +14,8 @@ from pytest_zkrollback.checklist.equivalence import EquivalenceCheck
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HelmProblem, NotFound
-from pytest_zkrollback.domain.observation import History, Sample
 from pytest_zkrollback.domain.verdict import Verdict, Word
 from pytest_zkrollback.drill.cluster import Cluster
 from pytest_zkrollback.release.equivalence import compare, fetch_live

@@ -12,8 +12,8 @@ from pathlib import Path
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import ZkRollbackError
-from pytest_zkrollback.domain.model import Mode, Record
-from pytest_zkrollback.options import Request
+from pytest_zkrollback.domain.record import Mode, Record
+from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.record.redaction import Redactor
 from pytest_zkrollback.record.scribe import Scribe
 from pytest_zkrollback.record.store import Store, file_stem
@@ -45,7 +45,7 @@ class _Scene:
         self.said = []
         redactor = self.redactor = Redactor()
         redactor.add(token, "GITHUB_TOKEN")
-        from pytest_zkrollback.domain.model import Item
+        from pytest_zkrollback.domain.record import Item
 
         record = Record(
             run_id=f"{id(self) & 0xFFFFFFFF:08x}",

@@ -15,8 +15,8 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import GithubActions, Notify
 from pytest_zkrollback.domain.errors import NotifyProblem
 from pytest_zkrollback.domain.github import Github, PullRequest
-from pytest_zkrollback.domain.model import Event, Outcome
-from pytest_zkrollback.domain.news import News
+from pytest_zkrollback.domain.notification import News
+from pytest_zkrollback.domain.record import Event, Outcome
 from pytest_zkrollback.domain.verdict import evidence
 from pytest_zkrollback.notify.github_comment import choose_github_comment, choose_number, render_comment
 

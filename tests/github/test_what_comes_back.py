@@ -17,8 +17,8 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotFound
-from pytest_zkrollback.domain.model import Outcome, Plan
-from pytest_zkrollback.options import Request
+from pytest_zkrollback.domain.record import Outcome, Plan
+from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.record.scribe import Scribe
 from pytest_zkrollback.run_comes_back import ComesBack
 

@@ -18,9 +18,9 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.migration import MigrationFinding
-from pytest_zkrollback.domain.model import Item, Revision
-from pytest_zkrollback.domain.observation import History, Sample
+from pytest_zkrollback.domain.record import Item, Revision
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.stored import Release

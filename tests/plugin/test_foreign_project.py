@@ -61,8 +61,9 @@ def test_loading_imports_nothing_heavy(pytester):
     )
     assert "HEAVY []" in done.stdout
     assert (
-        "OURS ['pytest_zkrollback', 'pytest_zkrollback.fixtures', 'pytest_zkrollback.hookspecs', "
-        "'pytest_zkrollback.items', 'pytest_zkrollback.options', "
-        "'pytest_zkrollback.options_github', 'pytest_zkrollback.options_signals', 'pytest_zkrollback.options_soak', "
+        "OURS ['pytest_zkrollback', 'pytest_zkrollback.domain', 'pytest_zkrollback.domain.request', "
+        "'pytest_zkrollback.fixtures', 'pytest_zkrollback.hookspecs', 'pytest_zkrollback.items', "
+        "'pytest_zkrollback.options', 'pytest_zkrollback.options_github', "
+        "'pytest_zkrollback.options_signals', 'pytest_zkrollback.options_soak', "
         "'pytest_zkrollback.plugin']" in done.stdout
     )

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from example_records import ALL
 
-from pytest_zkrollback.domain.model import Event, Helm, Item, Mode, Outcome, Override, Plan, Revision
-from pytest_zkrollback.domain.news import News
+from pytest_zkrollback.domain.notification import News
+from pytest_zkrollback.domain.record import Event, Helm, Item, Mode, Outcome, Override, Plan, Revision
 from pytest_zkrollback.domain.verdict import Word
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)

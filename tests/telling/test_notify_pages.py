@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fake_slack import breach
 
-from pytest_zkrollback.domain.model import Outcome
+from pytest_zkrollback.domain.record import Outcome
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "notify.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from hostile import hostile_news
 from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.config.environment import Notify
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
-from pytest_zkrollback.domain.model import Event, Outcome
-from pytest_zkrollback.domain.news import News
+from pytest_zkrollback.domain.notification import News
+from pytest_zkrollback.domain.record import Event, Outcome
 from pytest_zkrollback.notify.json_webhook import choose_json_webhook
 from pytest_zkrollback.notify.teams import choose_teams
 

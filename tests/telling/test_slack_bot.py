@@ -7,8 +7,8 @@ from fake_slack import CHANNEL, TOKEN
 from pytest_zkrollback.clients.slack_bot import SlackBot, choose_bot_token
 from pytest_zkrollback.config.environment import Slack
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
-from pytest_zkrollback.domain.model import Event, Outcome
-from pytest_zkrollback.domain.news import News
+from pytest_zkrollback.domain.notification import News
+from pytest_zkrollback.domain.record import Event, Outcome
 from pytest_zkrollback.notify.slack_channels import BotChannel
 
 POST = "/api/chat.postMessage"

@@ -9,18 +9,8 @@ from fake_slack import breach
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.model import (
-    Event,
-    Helm,
-    Item,
-    Mode,
-    Outcome,
-    Override,
-    Plan,
-    Record,
-    Revision,
-)
-from pytest_zkrollback.domain.news import News
+from pytest_zkrollback.domain.notification import News
+from pytest_zkrollback.domain.record import Event, Helm, Item, Mode, Outcome, Override, Plan, Record, Revision
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.notify.slack import escaped, render_slack_message
 from pytest_zkrollback.notify.words import characters, shortened

@@ -10,10 +10,10 @@ from example_records import failed, running, verified
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
-from pytest_zkrollback.domain.model import Delivery, Event, Mode, Outcome
+from pytest_zkrollback.domain.record import Delivery, Event, Mode, Outcome
+from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.notify.channels import Unusable
-from pytest_zkrollback.options import Request
 from pytest_zkrollback.record.redaction import Redactor
 from pytest_zkrollback.record.scribe import Scribe
 from pytest_zkrollback.relay import Relay

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pytest_zkrollback.domain.decision import Answer, SignalName
-from pytest_zkrollback.domain.model import (
+from pytest_zkrollback.domain.decision import Answer, Seen, SignalName
+from pytest_zkrollback.domain.record import (
     Delivery,
     Guard,
     Helm,
@@ -21,7 +21,7 @@ from pytest_zkrollback.domain.model import (
     TimelineEntry,
 )
 from pytest_zkrollback.domain.verdict import Word, evidence
-from pytest_zkrollback.rollback.decision import Seen, decide
+from pytest_zkrollback.rollback.decision import decide
 
 START = datetime(2026, 11, 23, 11, 50, 39, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from example_records import at
 from pydantic import BaseModel
 
-from pytest_zkrollback.domain.model import Mode, Outcome, Record
+from pytest_zkrollback.domain.record import Mode, Outcome, Record
 
 
 def filled(

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 from fake_release import NAMESPACE, OBJECTS, RELEASE, Clock, Helm, Killed, Release, manifest
 
 from pytest_zkrollback.config.environment import Environment
-from pytest_zkrollback.domain.model import Item, Mode, Record
+from pytest_zkrollback.domain.record import Item, Mode, Record
+from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.options import Request
 from pytest_zkrollback.record.redaction import Redactor
 from pytest_zkrollback.record.scribe import Scribe
 from pytest_zkrollback.run_lock import note_verified

@@ -5,7 +5,7 @@ import re
 import pytest
 from example_records import failed, refused, rehearsal, running, unverified, verified, waived
 
-from pytest_zkrollback.domain.model import Guard, Outcome
+from pytest_zkrollback.domain.record import Guard, Outcome
 from pytest_zkrollback.record.actions import (
     MOST_ANNOTATIONS,
     SUMMARY_LIMIT_BYTES,

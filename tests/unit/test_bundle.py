@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from example_records import ALL, failed, items, verified
 
-from pytest_zkrollback.domain.model import Helm, Outcome, Record
+from pytest_zkrollback.domain.record import Helm, Outcome, Record
 from pytest_zkrollback.domain.verdict import Word, evidence
 from pytest_zkrollback.record.bundle import LIMIT_BYTES, render_bundle
 from pytest_zkrollback.record.html import render_page

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_zkrollback.compose import choose_eras
 from pytest_zkrollback.domain.migration import RevisionContent
-from pytest_zkrollback.domain.model import Revision
+from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.stored import Release
 

@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 import pytest
 from example_records import verified
 
-from pytest_zkrollback.domain.decision import Answer, SignalName, Way
+from pytest_zkrollback.domain.decision import Answer, Seen, SignalName, Way
 from pytest_zkrollback.domain.errors import ProcessProblem
-from pytest_zkrollback.domain.model import Revision
 from pytest_zkrollback.domain.ports import HttpAnswer
+from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.options_signals import SIGNALS
 from pytest_zkrollback.record.terminal import render_last_lines
 from pytest_zkrollback.release.commits import annotated_commit, commit_of, tag_of
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.stored import Release
-from pytest_zkrollback.rollback.decision import Seen, decide, judge_migration_guard, recommend
+from pytest_zkrollback.rollback.decision import decide, judge_migration_guard, recommend
 from pytest_zkrollback.rollback.impact import (
     judge_health_once,
     judge_many_commits,

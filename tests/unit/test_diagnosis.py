@@ -29,7 +29,7 @@ from pytest_zkrollback.checklist.diagnosis import (
     sentence,
 )
 from pytest_zkrollback.checklist.workload import read_workload
-from pytest_zkrollback.domain.observation import JsonObject, Note
+from pytest_zkrollback.domain.checks import JsonObject, Note
 
 NOT_FOUND = (
     'rpc error: code = NotFound desc = failed to pull and unpack image "app:5": failed to resolve image:'

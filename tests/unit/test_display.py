@@ -10,7 +10,7 @@ from example_records import at, items, running, verified
 
 from pytest_zkrollback.display import Display
 from pytest_zkrollback.domain.errors import Unreachable
-from pytest_zkrollback.domain.model import Helm, Record
+from pytest_zkrollback.domain.record import Helm, Record
 
 
 class Terminal(io.StringIO):

@@ -8,9 +8,9 @@ from example_records import verified
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.dossier import Change, Dossier, Skipped, TargetHook
+from pytest_zkrollback.domain.change_summary import Change, Dossier, Skipped, TargetHook
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable
-from pytest_zkrollback.domain.model import Mode, Outcome, Plan, Revision
+from pytest_zkrollback.domain.record import Mode, Outcome, Plan, Revision
 from pytest_zkrollback.record.dossier import dossier_parts, render_dossier_lines
 from pytest_zkrollback.record.html import render_page
 from pytest_zkrollback.record.markdown import render_markdown

@@ -8,7 +8,7 @@ import pytest
 from example_records import HISTORY, items, revision, verified
 
 from pytest_zkrollback.config.environment import Environment
-from pytest_zkrollback.domain.model import Guard, Helm, Mode, Outcome, Plan, Record
+from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.record.following import newest_earlier, next_commands, undo_command
 

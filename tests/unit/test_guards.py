@@ -9,7 +9,7 @@ from pytest_zkrollback.clients.helm import HelmVersion
 from pytest_zkrollback.config.environment import Environment, Identity
 from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, Unreachable
 from pytest_zkrollback.domain.forecast import Forecast, Will
-from pytest_zkrollback.domain.model import Revision
+from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.release.equivalence import Live
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.manifest import identity

@@ -8,8 +8,8 @@ import pytest
 
 from pytest_zkrollback.clients.helm import HelmCli, HelmVersion, find_helm, parse_version, shorten
 from pytest_zkrollback.domain.errors import HelmProblem, ProcessProblem, Unreachable
-from pytest_zkrollback.domain.model import Revision
 from pytest_zkrollback.domain.ports import Finished
+from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.stored import Release

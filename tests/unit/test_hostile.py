@@ -18,8 +18,8 @@ from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 from test_html import HOSTILE, Page
 
-from pytest_zkrollback.domain.model import Event, Mode, Outcome, Record
-from pytest_zkrollback.domain.news import News
+from pytest_zkrollback.domain.notification import News
+from pytest_zkrollback.domain.record import Event, Mode, Outcome, Record
 from pytest_zkrollback.notify.github_comment import LIMIT as COMMENT_LIMIT
 from pytest_zkrollback.notify.github_comment import render_comment
 from pytest_zkrollback.notify.json_webhook import render_news

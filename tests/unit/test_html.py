@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.decision import Decision
 from pytest_zkrollback.domain.github import Commit, Github, GithubStep, Job, PullRequest, WorkflowRun
-from pytest_zkrollback.domain.model import Delivery, Helm, Record, SamplePoint
+from pytest_zkrollback.domain.record import Delivery, Helm, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import evidence
 from pytest_zkrollback.record.html import render_page, render_record
 from pytest_zkrollback.record.redaction import Redactor

@@ -9,10 +9,10 @@ from pytest_zkrollback.checklist import equivalence
 from pytest_zkrollback.checklist.equivalence import EquivalenceCheck, Observed
 from pytest_zkrollback.checklist.pod_facts import Era
 from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable
-from pytest_zkrollback.domain.model import Revision
-from pytest_zkrollback.domain.observation import History, Sample
 from pytest_zkrollback.domain.ports import Check, Stage
+from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
 from pytest_zkrollback.release.equivalence import Live
 from pytest_zkrollback.release.manifest import parse_manifest

@@ -15,8 +15,8 @@ from pytest_zkrollback.checklist.event_log import EventLog
 from pytest_zkrollback.checklist.events import FAILURES, EventsCheck, EventsSeen, events_seen, judge_events
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment, Events
+from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound
-from pytest_zkrollback.domain.observation import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
 
 ALL = "/api/v1/namespaces/ns/events"

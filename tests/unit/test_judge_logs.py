@@ -14,8 +14,8 @@ from pytest_zkrollback.checklist.log_lines import PAGES, LogReading, read_pages,
 from pytest_zkrollback.checklist.logs import LIMIT_BYTES, LogsCheck, LogsSeen
 from pytest_zkrollback.checklist.workload import pods_of
 from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, NotFound
-from pytest_zkrollback.domain.observation import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
 
 SINCE = datetime(2026, 11, 23, 10, 0, 0, 400000, tzinfo=UTC)

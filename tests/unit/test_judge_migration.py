@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.checklist.migration import MigrationCheck
 from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.domain.checks import History, JsonObject, Sample
 from pytest_zkrollback.domain.errors import HelmProblem
 from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
-from pytest_zkrollback.domain.observation import History, JsonObject, Sample
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
 from pytest_zkrollback.migrations.hooks import judge_hooks
 from pytest_zkrollback.sources import judge_irreversible

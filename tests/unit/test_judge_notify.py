@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from pytest_zkrollback.checklist.notify import NotifyCheck, judge_deliveries
-from pytest_zkrollback.domain.model import Delivery
-from pytest_zkrollback.domain.observation import History, Sample
+from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.ports import Stage
+from pytest_zkrollback.domain.record import Delivery
 from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)

@@ -31,8 +31,8 @@ from workload_objects import (
 
 from pytest_zkrollback.checklist.rollout import RolloutCheck
 from pytest_zkrollback.checklist.workload import choose_replicaset
+from pytest_zkrollback.domain.checks import History, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable, ZkRollbackError
-from pytest_zkrollback.domain.observation import History, Sample, Snapshot
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
 

@@ -9,8 +9,8 @@ import pytest
 from pytest_zkrollback.checklist.smoke import SmokeCheck
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import ProcessProblem
-from pytest_zkrollback.domain.observation import History, Sample
 from pytest_zkrollback.domain.ports import Finished
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
 

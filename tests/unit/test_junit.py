@@ -9,7 +9,7 @@ from example_records import ALL, failed, items, refused, running, verified, waiv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.model import Outcome
+from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.domain.verdict import Word, evidence
 from pytest_zkrollback.record.junit import render_junit
 from pytest_zkrollback.record.redaction import Redactor

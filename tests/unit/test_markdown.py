@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pytest_zkrollback.domain.model import Outcome
+from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.domain.verdict import Word, evidence
 from pytest_zkrollback.record.markdown import LIMIT, block, code, escaped, render_markdown
 from pytest_zkrollback.record.redaction import Redactor

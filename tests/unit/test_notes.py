@@ -23,8 +23,8 @@ from workload_objects import (
 from pytest_zkrollback.checklist.notes import WAIT_S, Notes
 from pytest_zkrollback.checklist.rollout import RolloutCheck
 from pytest_zkrollback.checklist.workload import read_workload
+from pytest_zkrollback.domain.checks import History, Note, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden
-from pytest_zkrollback.domain.observation import History, Note, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Judgement, Pending
 
 LOOPING = container(waiting("CrashLoopBackOff"), restarts=2, last=ended(3, "Error", 4, 5))

@@ -5,7 +5,7 @@ from example_records import verified
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.model import Guard, Helm, Item, Outcome
+from pytest_zkrollback.domain.record import Guard, Helm, Item, Outcome
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.record.outcome import choose_outcome, render_summary
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_zkrollback.domain.model import Guard
+from pytest_zkrollback.domain.record import Guard
 from pytest_zkrollback.rollback.guards import OK, OVERRIDDEN, REFUSED, WARNED, way_past
 from pytest_zkrollback.rollback.overrides import apply_overrides, overrides_used
 

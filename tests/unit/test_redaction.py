@@ -15,7 +15,7 @@ from example_records import ALL, DECISION, verified
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.model import Delivery, Helm
+from pytest_zkrollback.domain.record import Delivery, Helm
 from pytest_zkrollback.domain.verdict import Word, evidence
 from pytest_zkrollback.record.html import render_page
 from pytest_zkrollback.record.junit import render_junit

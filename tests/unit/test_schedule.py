@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import Unreachable
-from pytest_zkrollback.domain.observation import History, Sample
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
 from pytest_zkrollback.engine.checkrun import KEPT, KEPT_EARLY, KEPT_FIRST, CheckRun

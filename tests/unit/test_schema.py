@@ -10,7 +10,7 @@ import pytest
 from example_records import ALL, verified
 from jsonschema import Draft202012Validator
 
-from pytest_zkrollback.domain.model import Record
+from pytest_zkrollback.domain.record import Record
 from pytest_zkrollback.record.schema import PACKAGED, record_schema, render_schema
 from pytest_zkrollback.record.store import render_json
 

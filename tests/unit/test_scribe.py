@@ -8,7 +8,7 @@ import pytest
 from example_records import running
 
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.domain.model import Record
+from pytest_zkrollback.domain.record import Record
 from pytest_zkrollback.record.scribe import Scribe
 
 

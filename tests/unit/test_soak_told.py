@@ -8,7 +8,7 @@ import pytest
 from example_records import at, items, verified
 from rich.console import Console
 
-from pytest_zkrollback.domain.model import Helm, Outcome, Record, SamplePoint
+from pytest_zkrollback.domain.record import Helm, Outcome, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.record.facts import answer, headline, looked, recovery
 from pytest_zkrollback.record.outcome import render_summary

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from example_records import at, running, verified
 
-from pytest_zkrollback.domain.model import Record
+from pytest_zkrollback.domain.record import Record
 from pytest_zkrollback.record import store as store_module
 from pytest_zkrollback.record.redaction import Redactor
 from pytest_zkrollback.record.store import Store, file_stem

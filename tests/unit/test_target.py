@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.model import Revision
+from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.stored import Release
 from pytest_zkrollback.rollback.journal import of_this_install

@@ -21,7 +21,7 @@ from example_records import (
 )
 from rich.console import Console
 
-from pytest_zkrollback.domain.model import Guard, Helm, Mode, Outcome, Plan, Record
+from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.record.facts import (
     helm_line,

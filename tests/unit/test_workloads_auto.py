@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from example_records import verified
 
-from pytest_zkrollback.domain.model import Outcome
+from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.run_lock import note_verified
 from pytest_zkrollback.run_workloads import auto_workloads
 

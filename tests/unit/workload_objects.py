@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_zkrollback.config.environment import Environment
-from pytest_zkrollback.domain.observation import Snapshot
+from pytest_zkrollback.domain.checks import Snapshot
 
 T0 = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 RECORDINGS = Path(__file__).parent / "recordings" / "rollouts"

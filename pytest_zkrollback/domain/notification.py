@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from .model import Event, Outcome, Record
+from .record import Event, Outcome, Record
 
 
 @dataclass(frozen=True)

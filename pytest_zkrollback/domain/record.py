@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .change_summary import Dossier
 from .decision import Decision
-from .dossier import Dossier
 from .forecast import Forecast
 from .github import Github
-from .times import Time
+from .timestamps import Time
 from .verdict import Evidence, Word
 
 SCHEMA = "zkrollback.record/1"

@@ -1,0 +1,58 @@
+"""What the operator asked for, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+NOT_GIVEN = "not given"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the operator asked for, validated as far as it can be without the configuration.
+
+    ``target`` is the Helm revision to roll back to, or ``previous`` or ``last-verified``; None verifies only.
+    ``interactive``: standard input was a terminal when the plugin was loaded, so that refusals can be
+    accepted in the same run. ``soak_s`` is None where the configuration's holds.
+    """
+
+    environment: str
+    target: int | str | None = None
+    reason: str = NOT_GIVEN
+    next_steps: str = "none given"
+    incident: str = ""
+    impact_since: datetime | None = None
+    confirm: str | None = None
+    migration_assessed: str | None = None
+    waivers: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
+    signals: dict[str, str] = field(default_factory=dict)
+    break_glass: str | None = None
+    plan: bool = False
+    recover: bool = False
+    interactive: bool = False
+    config_file: str | None = None
+    report_dir: str = "reports"
+    bundle: bool = False
+    drill_keep: bool = False
+    drill_story: str | None = None
+    commit: str | None = None
+    redeploy: bool = False
+    no_merge: bool = False
+    soak_s: float | None = None
+
+    @property
+    def through_github(self) -> bool:
+        """Whether GitHub's workflow deploys, and not helm from here."""
+        return self.commit is not None or self.redeploy
+
+    @property
+    def changes(self) -> bool:
+        """Whether this is more than verifying: by helm or through GitHub."""
+        return self.target is not None or self.through_github
+
+    @property
+    def given_reason(self) -> str:
+        """The reason if one was given, else empty."""
+        return "" if self.reason == NOT_GIVEN else self.reason
