@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pytest_zkrollback.clients.kube import connect
+from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.drill.control_plane import NODE
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from .checklist.custom import HOOK, OwnItem, parse_own_items
 from .checklist.event_log import EventLog
 from .clients.clock import SystemClock
-from .clients.kube import connect
-from .clients.memory import share_one_arena
+from .clients.kube.client import connect
+from .clients.malloc import share_one_arena
 from .clients.process import LocalProcesses
 from .compose import blank_checklist, watched
 from .config.environment import Environment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from .clients.state import state_folder
+from .clients.state_dir import state_folder
 from .domain.errors import ZkRollbackError
 from .domain.record import Backup
 from .release.history import ReleaseHistory

@@ -11,7 +11,7 @@ from .checklist.custom import OwnItem
 from .clients.clock import SystemClock
 from .clients.helm import DEADLINE_GRACE_S, HelmCli, find_helm
 from .clients.http import HttpClient
-from .clients.kube import KubeClient
+from .clients.kube.client import KubeClient
 from .clients.process import LocalProcesses
 from .config.environment import Environment
 from .display import Display

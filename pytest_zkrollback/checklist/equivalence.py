@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from ..clients.threads import fetch_each
 from ..config.environment import Environment
 from ..domain.checks import History, JsonObject, Snapshot
 from ..domain.errors import Forbidden, Unauthorized, ZkRollbackError
@@ -20,7 +21,6 @@ from ..release.equivalence import Difference, Live, compare_each, fetch_live, re
 from ..release.history import ReleaseHistory
 from ..release.made import fetch_made, fetch_made_pod, without_mutations
 from ..release.manifest import container_images, identity, is_kept, manifest_workloads, release_of
-from ..release.parallel import fetch_each
 from ..release.references import outer_references
 from .pod_facts import Cluster, Era, Expectation
 from .running_pods import PodsJudged, judge_pods

@@ -11,7 +11,7 @@ from ..domain.ports import Stage
 from ..domain.record import Delivery
 from ..domain.verdict import Judgement, Pending, Verdict, Word, evidence
 
-# All tries of a message, its file included (clients/again.py, notify/slack_channels.py).
+# All tries of a message, its file included (clients/retry.py, notify/slack_channels.py).
 PATIENCE_S = 28.0
 
 

@@ -20,9 +20,9 @@ from typing import IO
 
 from ..domain.errors import ProcessProblem
 from ..domain.ports import Clock, Finished
+from .captured_output import Bounded, OutputFiles
 from .clock import SystemClock
-from .daemon import Daemon
-from .output import Bounded, OutputFiles
+from .daemon_process import Daemon
 
 TERM_GRACE_S = 2.0
 _LOOK_S = 0.05  # how often it is looked whether the program ended although its pipes are still open

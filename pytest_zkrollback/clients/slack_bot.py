@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..config.environment import Slack
 from ..domain.checks import JsonObject
 from ..domain.errors import NotifyProblem, UsageProblem
-from .again import TryAgain, until_taken
+from .retry import TryAgain, until_taken
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient

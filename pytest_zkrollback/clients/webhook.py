@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ..domain.checks import JsonObject
 from ..domain.errors import HttpProblem, NotifyProblem, UsageProblem
 from ..domain.ports import Http
-from .again import TryAgain, retry_after_s, until_taken
+from .retry import TryAgain, retry_after_s, until_taken
 
 
 def choose_url(variable: str, environ: Mapping[str, str], who: str, off: str) -> str:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ..clients.clock import SystemClock
-from ..clients.daemon import Daemon
+from ..clients.daemon_process import Daemon
 from ..clients.process import start_daemon
-from ..clients.state import write_private
+from ..clients.state_dir import write_private
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock
 from . import credentials

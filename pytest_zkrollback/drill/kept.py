@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..clients.state import write_private
+from ..clients.state_dir import write_private
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock, Processes
 from .cluster import PREFIX, Cluster

@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from ..clients.kubeconfig import read_access
+from ..clients.kube.kubeconfig import read_access
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, NotFound, Unreachable
 

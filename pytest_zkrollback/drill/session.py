@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ..clients.clock import SystemClock
 from ..clients.process import LocalProcesses
-from ..clients.state import state_folder
+from ..clients.state_dir import state_folder
 from ..config.environment import Environment, Identity, Slack, Smoke
 from ..config.repository import Git, Migrations
 from ..domain.errors import DrillProblem, HttpProblem, UsageProblem

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..clients.threads import fetch_each
 from ..config.environment import GithubActions
 from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem, ZkRollbackError
 from ..domain.github import Commit, Github
 from ..domain.ports import GithubApi
-from ..release.parallel import fetch_each
 
 BRANCH_PREFIX = "hotfix/rollback-"
 WORKFLOWS = ".github/workflows/"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from ..clients.again import TryAgain, until_taken
 from ..clients.github import GithubClient, choose_token
+from ..clients.retry import TryAgain, until_taken
 from ..config.environment import GithubActions, Notify
 from ..domain.errors import GithubProblem, NotifyProblem
 from ..domain.notification import News

@@ -15,13 +15,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, HelmProblem, NotFound, ZkRollbackError
 from ..domain.ports import Kube
 from .additions import HELM, added_data, added_to_template, set_by
 from .field_paths import Path, keyed, shown_path
 from .manifest import SECRET_MEMBERS, identity
-from .parallel import fetch_each
 from .quantity import parse_quantity
 
 

@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
+from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, HelmProblem, NotFound, ZkRollbackError
 from ..domain.ports import Kube
 from ..domain.record import Revision
-from .parallel import fetch_each
 from .stored import (
     ROLLBACK_TEXT,
     Release,

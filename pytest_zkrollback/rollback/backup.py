@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from ..clients.state import write_private
+from ..clients.state_dir import write_private
 from ..domain.checks import JsonObject
 from ..domain.ports import Kube
 from ..domain.record import Backup

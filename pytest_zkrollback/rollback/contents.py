@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ..clients.threads import fetch_each
 from ..domain.errors import ZkRollbackError
-from ..release.parallel import fetch_each
 
 if TYPE_CHECKING:
     from ..domain.checks import JsonObject

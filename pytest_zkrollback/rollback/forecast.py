@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, ZkRollbackError
 from ..domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
@@ -19,7 +20,6 @@ from ..domain.ports import Kube
 from ..release.changes import by_identity, is_secret_name, pod_references
 from ..release.dryrun import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch
 from ..release.manifest import WORKLOAD_KINDS, Identity, is_kept, pod_template
-from ..release.parallel import fetch_each
 from ..release.stored import Release, rollback_hooks
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..clients.state import state_folder, write_private
+from ..clients.state_dir import state_folder, write_private
 from ..domain.checks import JsonObject
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from ..clients.threads import fetch_each
 from ..domain.errors import HelmProblem, NotFound, ZkRollbackError
 from ..release.owners import Owner, fetch_idle, find_owners
-from ..release.parallel import fetch_each
 from .contents import fetch_contents
 from .dossier import gather_dossier
 from .forecast import make_forecast

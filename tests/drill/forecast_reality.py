@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from forecast_situations import RELEASE, Situation, Stage
 
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.clients.kube import connect
+from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.forecast import Forecast, Will
 from pytest_zkrollback.rollback.forecast import make_forecast

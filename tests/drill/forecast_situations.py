@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from pytest_zkrollback.clients.kube import connect
+from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, NotFound
 from pytest_zkrollback.drill.cluster import Cluster
 

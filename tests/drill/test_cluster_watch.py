@@ -15,7 +15,7 @@ import pytest
 from pytest_zkrollback.checklist.notes import Notes
 from pytest_zkrollback.checklist.rollout import RolloutCheck
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.clients.kube import KubeClient, connect
+from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import Forbidden

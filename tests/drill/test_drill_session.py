@@ -14,7 +14,7 @@ import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.clients.state import state_folder
+from pytest_zkrollback.clients.state_dir import state_folder
 from pytest_zkrollback.domain.errors import DrillProblem, UsageProblem
 from pytest_zkrollback.drill import kept as kept_drill
 from pytest_zkrollback.drill.cluster import start_cluster

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.http import HttpClient
-from pytest_zkrollback.clients.kube import KubeClient, connect
+from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.domain.errors import (
     BadAnswer,
     Forbidden,

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_zkrollback.checklist.equivalence import EquivalenceCheck
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.clients.kube import KubeClient, connect
+from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HelmProblem, NotFound

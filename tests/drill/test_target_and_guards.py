@@ -15,7 +15,7 @@ from incident import Incident
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.helm import HelmCli, find_helm
-from pytest_zkrollback.clients.kube import connect
+from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.loader import load_environment
 from pytest_zkrollback.rollback.all_guards import judge_guards

@@ -10,9 +10,9 @@ import pytest
 from local_sockets import LocalServer, answer, chunked, closing, dripping, free_port, silence
 
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.clients.kube import KubeClient
-from pytest_zkrollback.clients.kube_errors import rbac_words
-from pytest_zkrollback.clients.kubeconfig import Access
+from pytest_zkrollback.clients.kube.client import KubeClient
+from pytest_zkrollback.clients.kube.errors import rbac_words
+from pytest_zkrollback.clients.kube.kubeconfig import Access
 from pytest_zkrollback.domain.errors import (
     BadAnswer,
     Forbidden,
@@ -234,7 +234,7 @@ def test_a_half_open_socket_ends_with_the_deadline_fault_3():
 
 
 def test_a_read_on_a_half_open_socket_is_asked_again_long_before_its_deadline_fault_3(monkeypatch):
-    monkeypatch.setattr("pytest_zkrollback.clients.kube_wire._SILENT_S", 0.3)
+    monkeypatch.setattr("pytest_zkrollback.clients.kube.transport._SILENT_S", 0.3)
     with LocalServer(silence, answer('{"a": 1}')) as server:
         begun_s = time.monotonic()
         assert client(server.url).get("/api/v1/pods", timeout_s=20) == {"a": 1}
@@ -243,7 +243,7 @@ def test_a_read_on_a_half_open_socket_is_asked_again_long_before_its_deadline_fa
 
 
 def test_a_write_on_a_half_open_socket_is_sent_once_fault_3(monkeypatch):
-    monkeypatch.setattr("pytest_zkrollback.clients.kube_wire._SILENT_S", 0.1)
+    monkeypatch.setattr("pytest_zkrollback.clients.kube.transport._SILENT_S", 0.1)
     with LocalServer(silence, answer("{}")) as server, pytest.raises(Unreachable):
         client(server.url).send("PUT", "/api/v1/secrets/a", {}, timeout_s=1)
     assert len(server.requests) == 1
@@ -426,7 +426,7 @@ def test_garbage_instead_of_http_is_a_sentence():
 
 
 def test_a_server_that_accepts_nothing_ends_with_the_connect_timeout_fault_1(monkeypatch):
-    monkeypatch.setattr("pytest_zkrollback.clients.kube_wire.CONNECT_TIMEOUT_S", 0.15)
+    monkeypatch.setattr("pytest_zkrollback.clients.kube.transport.CONNECT_TIMEOUT_S", 0.15)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         fillers = [socket.socket() for _ in range(4)]
         for filler in fillers:

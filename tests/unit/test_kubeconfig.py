@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_zkrollback.clients.kubeconfig import Access, read_access
+from pytest_zkrollback.clients.kube.kubeconfig import Access, read_access
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import ProcessProblem, Unreachable
 from pytest_zkrollback.domain.ports import Finished
@@ -236,13 +236,13 @@ def script(tmp_path: Path, body: str) -> dict[str, Any]:
 
 
 def test_a_real_plugin_that_hangs_is_ended_and_one_that_asks_reads_nothing_fault_65(tmp_path, monkeypatch):
-    monkeypatch.setattr("pytest_zkrollback.clients.kubeconfig.PLUGIN_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("pytest_zkrollback.clients.kube.kubeconfig.PLUGIN_TIMEOUT_S", 0.2)
     user = script(tmp_path, "sleep 60")
     begun = time.monotonic()
     with pytest.raises(Unreachable, match=r"did not end in 0\.2 s"):
         read_access("staging", config(tmp_path, user), processes=LocalProcesses())
     assert time.monotonic() - begun < 5
-    monkeypatch.setattr("pytest_zkrollback.clients.kubeconfig.PLUGIN_TIMEOUT_S", 10)
+    monkeypatch.setattr("pytest_zkrollback.clients.kube.kubeconfig.PLUGIN_TIMEOUT_S", 10)
     user = script(tmp_path, 'read answer; echo "{\\"status\\": {\\"token\\": \\"got:$answer\\"}}"')
     access = read_access("staging", config(tmp_path, user), processes=LocalProcesses())
     assert access.authorization == "Bearer got:"

@@ -13,6 +13,7 @@ MAY = {
     "domain": set(),
     "config": {"domain"},
     "clients": {"config", "domain"},
+    "clients/kube": {"clients", "domain"},
     "record": {"config", "domain"},
     "release": {"clients", "config", "domain", "record"},
     "engine": {"clients", "config", "domain", "record"},
@@ -21,7 +22,7 @@ MAY = {
     "rollback": {"clients", "config", "domain", "engine", "record", "release"},
     "github": {"clients", "config", "domain", "engine", "record", "release"},
     "notify": {"clients", "config", "domain", "engine", "record", "release"},
-    "drill": {"clients", "config", "domain"},
+    "drill": {"clients", "clients/kube", "config", "domain"},
 }
 
 EDGE = {

@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import threading
 from pathlib import Path
-from pytest_zkrollback.clients.memory import share_one_arena
+from pytest_zkrollback.clients.malloc import share_one_arena
 
 def arenas():
     # glibc reserves 64 MiB of addresses for each: a little is used, the rest may not be read.

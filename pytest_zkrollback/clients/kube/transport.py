@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
-from ..domain.errors import BadAnswer, ClusterError, Unauthorized, Unreachable
-from .clock import SystemClock
-from .kube_errors import broken_connection, refusal
+from ...domain.errors import BadAnswer, ClusterError, Unauthorized, Unreachable
+from ..clock import SystemClock
+from .errors import broken_connection, refusal
 from .kubeconfig import Access
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
+from ...domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 

@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ..domain.checks import JsonObject
-from ..domain.errors import BadAnswer, NotFound
-from ..domain.ports import Processes
-from .clock import SystemClock
-from .kube_errors import watch_error
-from .kube_wire import Call, KubeWire
+from ...domain.checks import JsonObject
+from ...domain.errors import BadAnswer, NotFound
+from ...domain.ports import Processes
+from ..clock import SystemClock
+from .errors import watch_error
 from .kubeconfig import Access, read_access
+from .transport import Call, KubeWire
 
 PAGE_SIZE = 500
 # A server ends a watch when it was asked to; this much later it will not any more.

@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
-from ..domain.errors import ProcessProblem, Unreachable
-from ..domain.ports import Processes
+from ...domain.errors import ProcessProblem, Unreachable
+from ...domain.ports import Processes
 
 PLUGIN_TIMEOUT_S = 10.0
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")

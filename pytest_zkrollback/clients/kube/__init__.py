@@ -1,0 +1,1 @@
+"""The Kubernetes API: who we are, the wire, the client, its errors."""
