@@ -10,10 +10,10 @@ from .clients.git import GitCheckout
 from .config.repository import Git
 from .domain.errors import HelmProblem, ProcessProblem
 from .domain.migration import RevisionContent
-from .release.commits import annotated_commit, commit_of, tag_of
+from .release.helm_secret import Release
 from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest
-from .release.stored import Release
+from .release.source_commit import annotated_commit, commit_of, tag_of
 from .scene import Scene
 
 

@@ -10,10 +10,10 @@ from .domain.checks import JsonObject
 from .domain.errors import ClusterError, ZkRollbackError
 from .engine.watch import ClusterWatch
 from .github.situation import choose_workflow
+from .release.gitops import Owner, fetch_idle, find_owners
+from .release.helm_secret import Release
 from .release.history import ReleaseHistory
 from .release.manifest import release_of
-from .release.owners import Owner, fetch_idle, find_owners
-from .release.stored import Release
 from .rollback.comes_back import Branch, QueuedDeploy, judge_comes_back, rolled_away_from
 from .scene import Scene
 

@@ -18,8 +18,8 @@ from .github.journal import Earlier, Journal
 from .github.restore import Restore
 from .github.situation import Situation, describe, fetch_situation
 from .record.earlier import fetch_earlier
+from .release.helm_secret import Release
 from .release.history import ReleaseHistory, fetch_history
-from .release.stored import Release
 from .rollback.preflight import ask_all
 from .scene import Scene
 

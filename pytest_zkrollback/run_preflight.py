@@ -12,10 +12,10 @@ from .domain.request import NOT_GIVEN
 from .domain.verdict import Word
 from .known_secrets import know_release
 from .prompt import Reply, ask, parse_consent
+from .release.applied_revision import live_already
+from .release.helm_secret import Release
 from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest, render_manifest_diff
-from .release.standing import live_already
-from .release.stored import Release
 from .rollback.all_guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
 from .rollback.guards import OVERRIDDEN, WARNED, Facts, judge_notify, refusals
 from .rollback.look import Look

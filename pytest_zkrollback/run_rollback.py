@@ -12,8 +12,8 @@ from .clients.helm import HelmVersion
 from .domain.errors import BadAnswer, Unreachable, ZkRollbackError
 from .domain.record import Outcome
 from .domain.verdict import Evidence, Word, evidence
+from .release.applied_revision import fetch_standing, live_already, render_standing, summarise_standing
 from .release.history import ReleaseHistory, fetch_history
-from .release.standing import fetch_standing, live_already, render_standing, summarise_standing
 from .rollback.execute import HelmRun, judge_rollback
 from .rollback.lock import ReleaseLock
 from .run_backup import BackupThread

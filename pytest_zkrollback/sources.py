@@ -25,9 +25,9 @@ from .migrations.own import OwnSource, ask_own
 from .migrations.schema import expected_version, judge_applied, judge_version, reported_member
 from .migrations.scripts import Rows, Tool, Tree, judge_files
 from .migrations.tools import TOOLS
+from .release.helm_secret import Release
 from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest
-from .release.stored import Release
 from .rollback.look import Once
 from .scene import Scene
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ..domain.checks import JsonObject
 from ..domain.verdict import Word
-from ..release.equivalence import Live
+from ..release.drift import Live
 from ..release.manifest import WORKLOAD_KINDS, identity
 
 _OVER = ("Succeeded", "Failed")

@@ -1,7 +1,7 @@
 """The dossier: what is known about a rollback's target before anything is done. Part of the record's plan.
 
 Labels of objects are ``Kind/name``; lists are in a stable order and cut to what a person can read
-(``release/changes.py``). Values of Secrets are in none of it.
+(``release/diff.py``). Values of Secrets are in none of it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, HelmProblem, NotFound, ZkRollbackError
 from ..domain.ports import Kube
 from ..domain.record import Revision
-from .stored import (
+from .helm_secret import (
     ROLLBACK_TEXT,
     Release,
     parse_release,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..domain.checks import JsonObject
 from ..domain.record import Guard
-from ..release.stored import UNINSTALLING
+from ..release.helm_secret import UNINSTALLING
 from .guards import (
     GUARD_IDS,
     REFUSED,

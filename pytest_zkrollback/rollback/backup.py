@@ -18,7 +18,7 @@ from ..clients.state_dir import write_private
 from ..domain.checks import JsonObject
 from ..domain.ports import Kube
 from ..domain.record import Backup
-from ..release.stored import records_in_a_page
+from ..release.helm_secret import records_in_a_page
 
 KEPT_FILES = 10
 _ENCODER = json.JSONEncoder(indent=1)

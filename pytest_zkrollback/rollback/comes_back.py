@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ..domain.record import Mode, Outcome, Record, Revision
 from ..record.facts import DONE, revision_of
 from ..record.outcome import choose_outcome
-from ..release.commits import commit_of
-from ..release.owners import Owner
+from ..release.gitops import Owner
+from ..release.source_commit import commit_of
 
 _MOST = 3
 

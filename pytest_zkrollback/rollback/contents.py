@@ -12,7 +12,7 @@ from ..domain.errors import ZkRollbackError
 if TYPE_CHECKING:
     from ..domain.checks import JsonObject
     from ..domain.ports import Kube
-    from ..release.equivalence import Live
+    from ..release.drift import Live
     from ..release.manifest import Identity
 
 

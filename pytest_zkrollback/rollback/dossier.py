@@ -10,7 +10,7 @@ from ..domain.change_summary import Dossier, TargetHook
 from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Kube
-from ..release.changes import (
+from ..release.diff import (
     by_identity,
     deleted_objects,
     image_changes,
@@ -20,10 +20,10 @@ from ..release.changes import (
     value_changes,
     what_stays,
 )
-from ..release.equivalence import Live, compare
+from ..release.drift import Live, compare
+from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import ReleaseHistory
 from ..release.manifest import Identity, pod_template
-from ..release.stored import Release, rollback_hooks
 from .target import judged_against
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, ZkRollbackError
 from ..domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
 from ..domain.ports import Kube
-from ..release.changes import by_identity, is_secret_name, pod_references
-from ..release.dryrun import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch
+from ..release.diff import by_identity, is_secret_name, pod_references
+from ..release.dry_run import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch
+from ..release.helm_secret import Release, rollback_hooks
 from ..release.manifest import WORKLOAD_KINDS, Identity, is_kept, pod_template
-from ..release.stored import Release, rollback_hooks
 
 if TYPE_CHECKING:
     from .look import Look

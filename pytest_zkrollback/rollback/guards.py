@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ..domain.checks import JsonObject
     from ..domain.decision import Seen
     from ..domain.forecast import Forecast
-    from ..release.equivalence import Live
+    from ..release.drift import Live
+    from ..release.gitops import Owner
     from ..release.history import ReleaseHistory
     from ..release.manifest import Identity
-    from ..release.owners import Owner
     from .lock import LockState
     from .look import Touched
     from .target import Choice

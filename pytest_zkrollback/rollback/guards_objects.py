@@ -13,7 +13,7 @@ from .guards import OK, REFUSED, WARNED, Facts, way_past
 if TYPE_CHECKING:
     from ..config.environment import Environment
     from ..domain.checks import JsonObject
-    from ..release.equivalence import Live
+    from ..release.drift import Live
 
 _FEW = 4
 _KEEP = "helm.sh/resource-policy=keep"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from ..domain.checks import JsonObject
 from ..domain.record import Guard
+from ..release.helm_secret import UNINSTALLING
 from ..release.manifest import WORKLOAD_KINDS, identity
-from ..release.stored import UNINSTALLING
 from .guards import OK, REFUSED, WARNED, Answer, Facts, way_past
 from .target import evidence_against, judged_against
 
 if TYPE_CHECKING:
+    from ..release.helm_secret import Release
     from ..release.history import ReleaseHistory
-    from ..release.stored import Release
     from .target import Choice
 
 # A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.

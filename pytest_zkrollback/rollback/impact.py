@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from ..domain.decision import Seen
 from ..domain.errors import HttpProblem, ZkRollbackError
-from ..release.commits import commit_of
+from ..release.source_commit import commit_of
 from .decision import NO, UNKNOWN, YES
 
 if TYPE_CHECKING:
     from ..config.environment import Environment
     from ..domain.checks import JsonObject
     from ..domain.ports import Http, HttpAnswer, Kube
+    from ..release.helm_secret import Release
     from ..release.history import ReleaseHistory
-    from ..release.stored import Release
 
 # One request to a broken service must not eat the preflight's budget.
 HEALTH_S = 2.0

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem, ZkRollbackError
 from ..domain.ports import Kube
-from ..release.equivalence import Live, fetch_live
+from ..release.drift import Live, fetch_live
+from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.manifest import Identity, identity, is_kept, parse_manifest
-from ..release.stored import Release, rollback_hooks
 from .journal import of_this_install
 from .recover import RECOVER, choose_recovery
 from .target import Choice, choose_target

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ..clients.threads import fetch_each
 from ..domain.errors import HelmProblem, NotFound, ZkRollbackError
-from ..release.owners import Owner, fetch_idle, find_owners
+from ..release.gitops import Owner, fetch_idle, find_owners
 from .contents import fetch_contents
 from .dossier import gather_dossier
 from .forecast import make_forecast

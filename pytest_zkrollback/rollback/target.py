@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
 from ..domain.record import Revision
+from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
-from ..release.stored import Release
 
 PREVIOUS = "previous"
 LAST_VERIFIED = "last-verified"

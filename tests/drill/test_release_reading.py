@@ -18,7 +18,7 @@ from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HelmProblem, NotFound
 from pytest_zkrollback.domain.verdict import Verdict, Word
 from pytest_zkrollback.drill.cluster import Cluster
-from pytest_zkrollback.release.equivalence import compare, fetch_live
+from pytest_zkrollback.release.drift import compare, fetch_live
 from pytest_zkrollback.release.history import ReleaseHistory, fetch_history
 from pytest_zkrollback.release.manifest import parse_manifest, render_manifest_diff
 

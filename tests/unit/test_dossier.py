@@ -15,7 +15,7 @@ from pytest_zkrollback.record.dossier import dossier_parts, render_dossier_lines
 from pytest_zkrollback.record.html import render_page
 from pytest_zkrollback.record.markdown import render_markdown
 from pytest_zkrollback.record.terminal import render_last_lines
-from pytest_zkrollback.release.changes import (
+from pytest_zkrollback.release.diff import (
     by_identity,
     deleted_objects,
     image_changes,
@@ -25,10 +25,10 @@ from pytest_zkrollback.release.changes import (
     value_changes,
     what_stays,
 )
-from pytest_zkrollback.release.equivalence import Live
+from pytest_zkrollback.release.drift import Live
+from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.manifest import identity, parse_manifest
-from pytest_zkrollback.release.stored import Release
 from pytest_zkrollback.rollback.dossier import chain_of, gather_dossier, served_s
 from pytest_zkrollback.rollback.target import Choice
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound, Unreachable, ZkRollbackError
-from pytest_zkrollback.release.equivalence import Live, compare, fetch_live, render_differences
+from pytest_zkrollback.release.drift import Live, compare, fetch_live, render_differences
 from pytest_zkrollback.release.manifest import parse_manifest
 
 CONTAINER = {

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from test_guards import environment, facts
 
 from pytest_zkrollback.domain.errors import Unreachable
-from pytest_zkrollback.release.equivalence import Live
+from pytest_zkrollback.release.drift import Live
 from pytest_zkrollback.release.manifest import identity
 from pytest_zkrollback.rollback.guards import Answer
 from pytest_zkrollback.rollback.guards_objects import judge_data_loss, judge_ownership

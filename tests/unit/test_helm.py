@@ -11,8 +11,8 @@ from pytest_zkrollback.domain.errors import HelmProblem, ProcessProblem, Unreach
 from pytest_zkrollback.domain.ports import Finished
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.release.stored import Release
 from pytest_zkrollback.rollback.execute import HelmRun, judge_rollback
 from pytest_zkrollback.rollback.preflight import ask_all
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, HelmProblem, NotFound, Unreachable
+from pytest_zkrollback.release.helm_secret import decode_release
 from pytest_zkrollback.release.history import ReleaseHistory, fetch_history
-from pytest_zkrollback.release.stored import decode_release
 
 SECRETS = "/api/v1/namespaces/n/secrets"
 MANIFEST = (

@@ -14,7 +14,7 @@ from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, 
 from pytest_zkrollback.domain.ports import Check, Stage
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
-from pytest_zkrollback.release.equivalence import Live
+from pytest_zkrollback.release.drift import Live
 from pytest_zkrollback.release.manifest import parse_manifest
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_zkrollback.domain.errors import Forbidden, NotFound
-from pytest_zkrollback.release.owners import Owner, fetch_idle, find_owners
+from pytest_zkrollback.release.gitops import Owner, fetch_idle, find_owners
 
 
 def thing(labels=None, annotations=None, **metadata):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_zkrollback.release.patching import merge_patch, strategic_patch
+from pytest_zkrollback.release.merge_patch import merge_patch, strategic_patch
 
 
 def deployment(containers, **spec):

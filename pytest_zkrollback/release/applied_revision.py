@@ -9,10 +9,10 @@ from typing import NamedTuple
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
 from ..domain.ports import Kube
-from .equivalence import Live, compare, fetch_live
+from .drift import Live, compare, fetch_live
+from .helm_secret import Release
 from .history import ReleaseHistory
 from .manifest import identity, parse_manifest
-from .stored import Release
 
 
 class Standing(NamedTuple):

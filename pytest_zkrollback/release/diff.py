@@ -11,9 +11,9 @@ from typing import Any
 
 from ..domain.change_summary import Change
 from ..domain.checks import JsonObject
-from .equivalence import Live
+from .drift import Live
+from .helm_secret import Release
 from .manifest import Identity, container_images, identity, is_kept, pod_template, render_manifest_diff
-from .stored import Release
 
 _SECRET_NAME = re.compile(r"(?i)passw|token|secret|credential|api_?key|private_?key|webhook|dsn|pwd")
 _SHOWN_CHARS = 120

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Kube
-from .dryrun import try_create
-from .equivalence import Difference, Live, compare
+from .drift import Difference, Live, compare
+from .dry_run import try_create
 from .manifest import identity, pod_template
 
 _TIMEOUT_S = 5.0

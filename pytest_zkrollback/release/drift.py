@@ -19,8 +19,8 @@ from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, HelmProblem, NotFound, ZkRollbackError
 from ..domain.ports import Kube
-from .additions import HELM, added_data, added_to_template, set_by
 from .field_paths import Path, keyed, shown_path
+from .managed_fields import HELM, added_data, added_to_template, set_by
 from .manifest import SECRET_MEMBERS, identity
 from .quantity import parse_quantity
 

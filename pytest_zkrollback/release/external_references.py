@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..domain.checks import JsonObject
-from .changes import pod_references
+from .diff import pod_references
 from .manifest import identity, pod_template
 
 # Every namespace has them.

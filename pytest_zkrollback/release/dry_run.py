@@ -12,7 +12,7 @@ from typing import Any
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer
 from ..domain.ports import Kube
-from .patching import merge_patch, strategic_patch
+from .merge_patch import merge_patch, strategic_patch
 
 MANAGER = "helm"
 _DRY = {"dryRun": "All", "fieldManager": MANAGER}
