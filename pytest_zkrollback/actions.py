@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .domain.record import Record
-from .record.actions import SUMMARY_LIMIT_BYTES, render_annotations, render_job_summary
-from .record.store import Store
+from .report.files import Store
+from .report.github_actions import SUMMARY_LIMIT_BYTES, render_annotations, render_job_summary
 
 
 def publish(record: Record, environ: Mapping[str, str], store: Store) -> list[str]:

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from .domain.ports import Clock
 from .domain.record import Mode, Outcome, Record
-from .record.inert import inert_line
-from .record.outcome import choose_outcome
-from .record.terminal import render_live, render_progress_line
+from .report.outcome import choose_outcome
+from .report.sanitize import inert_line
+from .report.terminal import render_live, render_progress_line
 
 _REFRESH_PER_S = 8
 

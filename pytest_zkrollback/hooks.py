@@ -21,10 +21,10 @@ from .github.guards import GUARD_IDS as GITHUB_GUARDS
 from .items import WorkloadItem, is_ours
 from .options import parse_request
 from .page import complete_page
-from .record.redaction import RedactingFilter, Redactor
-from .record.store import replace_file
-from .record.terminal import render_last_lines
 from .relay import Relay
+from .report.files import replace_file
+from .report.redaction import RedactingFilter, Redactor
+from .report.terminal import render_last_lines
 from .rollback.guards import GUARD_IDS
 from .run import Run
 from .terminal_stream import guard_streams, write_last

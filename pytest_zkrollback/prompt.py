@@ -9,7 +9,7 @@ import termios
 from dataclasses import dataclass
 
 from .domain.ports import Clock
-from .record.inert import inert_line
+from .report.sanitize import inert_line
 
 _TTY = "/dev/tty"
 _LINE_BYTES = 4096

@@ -27,11 +27,11 @@ from .engine.schedule import ROLLOUT_PREFIX
 from .engine.watch import ClusterWatch
 from .known_secrets import know_environment
 from .migrations.own import fetch_own_sources
-from .record.facts import DONE
-from .record.outcome import choose_outcome, next_commands, outcome_of, render_summary, undo_command
-from .record.redaction import Redactor
-from .record.scribe import Scribe
-from .record.store import Store, file_stem
+from .report.files import Store, file_stem
+from .report.outcome import choose_outcome, next_commands, outcome_of, render_summary, undo_command
+from .report.recorder import Scribe
+from .report.redaction import Redactor
+from .report.summary import DONE
 from .rollback.all_guards import judge_without_contact
 from .rollback.guards import refusals
 from .rollback.recover import needs_no_hooks

@@ -17,9 +17,9 @@ from .github.guards import judge_github, newest_verified, unreadable
 from .github.journal import Earlier, Journal
 from .github.restore import Restore
 from .github.situation import Situation, describe, fetch_situation
-from .record.earlier import fetch_earlier
 from .release.helm_secret import Release
 from .release.history import ReleaseHistory, fetch_history
+from .report.previous_runs import fetch_earlier
 from .rollback.preflight import ask_all
 from .scene import Scene
 

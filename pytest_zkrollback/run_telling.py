@@ -19,9 +19,9 @@ from .domain.request import Request
 from .domain.verdict import Word
 from .notify.channels import choose_channels, own_channels
 from .notify.slack_channels import SLACK
-from .record.outcome import outcome_of
-from .record.redaction import Redactor
-from .record.scribe import Scribe
+from .report.outcome import outcome_of
+from .report.recorder import Scribe
+from .report.redaction import Redactor
 from .signals import Signals
 from .telling import NOTIFY, Telling
 

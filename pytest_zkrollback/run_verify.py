@@ -12,9 +12,9 @@ from .domain.record import TimelineEntry
 from .domain.verdict import Judgement, Verdict, Word
 from .engine.schedule import ROLLOUT_PREFIX, Schedule
 from .engine.watch import ClusterWatch
-from .record.facts import DONE
-from .record.outcome import choose_outcome
 from .release.history import ReleaseHistory
+from .report.outcome import choose_outcome
+from .report.summary import DONE
 from .run_comes_back import ComesBack
 from .run_picture import Picture
 from .scene import Scene

@@ -19,9 +19,9 @@ from .domain.checks import JsonObject
 from .domain.ports import Hooks
 from .domain.request import Request
 from .migrations.own import OwnSource
-from .record.redaction import Redactor
-from .record.scribe import Scribe
 from .release.history import ReleaseHistory
+from .report.recorder import Scribe
+from .report.redaction import Redactor
 from .rollback.journal import LocalJournal
 from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
 from .signals import Signals

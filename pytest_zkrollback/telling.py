@@ -16,10 +16,10 @@ from .domain.notification import News
 from .domain.ports import Channel, Clock
 from .domain.record import Delivery, Event, Outcome, Record
 from .notify.channels import Unusable
-from .record.facts import provisional
-from .record.outcome import outcome_of, render_summary
-from .record.redaction import Redactor
-from .record.scribe import Scribe
+from .report.outcome import outcome_of, render_summary
+from .report.recorder import Scribe
+from .report.redaction import Redactor
+from .report.summary import provisional
 
 NOTIFY = "notify"
 _TICK_S = 0.05

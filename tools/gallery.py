@@ -25,8 +25,8 @@ from typing import Any
 
 from pytest_zkrollback.domain.record import Record
 from pytest_zkrollback.drill.stories import BAD_REVISION, CHART, STORIES
-from pytest_zkrollback.record.html import render_page
-from pytest_zkrollback.record.markdown import render_markdown
+from pytest_zkrollback.report.html import render_page
+from pytest_zkrollback.report.markdown import render_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 GALLERY = ROOT / "docs" / "gallery"

@@ -18,7 +18,7 @@ from pytest_zkrollback.domain.record import Event, Outcome, Record  # noqa: E402
 from pytest_zkrollback.notify.json_webhook import render_news  # noqa: E402
 from pytest_zkrollback.notify.slack import render_slack_message  # noqa: E402
 from pytest_zkrollback.notify.teams import render_card  # noqa: E402
-from pytest_zkrollback.record.outcome import render_summary  # noqa: E402
+from pytest_zkrollback.report.outcome import render_summary  # noqa: E402
 
 HEAD = """# What is sent
 

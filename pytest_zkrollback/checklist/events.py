@@ -16,7 +16,7 @@ from ..domain.checks import History, JsonObject, Snapshot
 from ..domain.errors import ClusterError, NotFound
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
-from ..record.by_hand import kubectl
+from ..report.by_hand import kubectl
 from .event_groups import EventGroup, LiveObjects, clock_time, grouped, is_conflict, render_event
 from .event_log import SHOWN_LAST, EventLog, EventsRead
 from .workload import moment

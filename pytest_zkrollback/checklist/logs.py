@@ -14,7 +14,7 @@ from ..domain.checks import History, JsonObject
 from ..domain.errors import ClusterError
 from ..domain.ports import Kube, Stage
 from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
-from ..record.by_hand import kubectl
+from ..report.by_hand import kubectl
 from .log_lines import (
     ContainerLog,
     LogReading,

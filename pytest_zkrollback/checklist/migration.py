@@ -11,7 +11,7 @@ from ..domain.checks import History
 from ..domain.migration import MigrationFinding
 from ..domain.ports import Stage
 from ..domain.verdict import Judgement, Pending, Verdict, Word
-from ..record.by_hand import helm
+from ..report.by_hand import helm
 
 HOW_TO_RECORD = (
     'Assess whether a reverse migration is needed, then record it: --rollback-migration-assessed "TEXT".'

@@ -17,7 +17,7 @@ from ..domain.errors import Forbidden, ZkRollbackError
 from ..domain.ports import Stage
 from ..domain.record import Item
 from ..domain.verdict import Judgement, Pending, Verdict, Word
-from ..record.by_hand import kubectl
+from ..report.by_hand import kubectl
 from .diagnosis import Circumstances, findings, pull_errors, restart_counts, sentence
 from .rollout_evidence import last_words, render_notes, render_pods, render_state
 from .rollout_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..domain.github import Github, GithubStep, WorkflowRun
 from ..domain.record import Record
-from ..record.scribe import Scribe
+from ..report.recorder import Scribe
 
 BEGUN, DONE, FOUND, WAITING, FAILED = "begun", "done", "found", "waiting", "failed"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..domain.github import Github
 from ..domain.record import Record
-from ..record.markdown import code, escaped
+from ..report.markdown import code, escaped
 
 _MOST = 50
 

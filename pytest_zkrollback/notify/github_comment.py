@@ -12,7 +12,7 @@ from ..domain.errors import GithubProblem, NotifyProblem
 from ..domain.notification import News
 from ..domain.ports import Clock, GithubApi
 from ..domain.record import Delivery, Event, Record
-from ..record.markdown import code, escaped, render_markdown
+from ..report.markdown import code, escaped, render_markdown
 from . import words
 
 GITHUB = "github"

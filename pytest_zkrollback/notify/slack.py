@@ -14,7 +14,7 @@ import re
 from ..domain.checks import JsonObject
 from ..domain.notification import News
 from ..domain.record import Event, Record
-from ..record.inert import inert_line
+from ..report.sanitize import inert_line
 from . import words
 from .words import characters, shortened
 

@@ -13,7 +13,7 @@ from ..config.environment import Slack
 from ..domain.notification import News
 from ..domain.ports import Channel, Http
 from ..domain.record import Delivery, Event
-from ..record.html import render_page
+from ..report.html import render_page
 from .slack import render_slack_message
 
 SLACK = "slack"

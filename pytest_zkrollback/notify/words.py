@@ -8,9 +8,9 @@ from datetime import datetime
 from ..domain.notification import News
 from ..domain.record import Event, Item, Mode, Outcome, Record, Revision
 from ..domain.verdict import Word
-from ..record.facts import HEADLINES as FACTS_HEADLINES
-from ..record.facts import decided
-from ..record.inert import inert, inert_line
+from ..report.sanitize import inert, inert_line
+from ..report.summary import HEADLINES as FACTS_HEADLINES
+from ..report.summary import decided
 
 # A message stands alone, without the page's shapes: these two say more than its headline.
 HEADLINES = FACTS_HEADLINES | {

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..domain.record import Mode, Outcome, Record, Revision
-from ..record.facts import DONE, revision_of
-from ..record.outcome import choose_outcome
 from ..release.gitops import Owner
 from ..release.source_commit import commit_of
+from ..report.outcome import choose_outcome
+from ..report.summary import DONE, revision_of
 
 _MOST = 3
 

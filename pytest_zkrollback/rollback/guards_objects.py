@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.record import Guard
-from ..record.by_hand import kubectl
 from ..release.manifest import Identity, identity, is_kept, release_of
+from ..report.by_hand import kubectl
 from .guards import OK, REFUSED, WARNED, Facts, way_past
 
 if TYPE_CHECKING:

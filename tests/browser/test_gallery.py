@@ -14,8 +14,8 @@ from pypdf import PdfReader
 
 from pytest_zkrollback.domain.record import Outcome, Record
 from pytest_zkrollback.page import completed_page
-from pytest_zkrollback.record import facts, red, times
-from pytest_zkrollback.record.redaction import Redactor
+from pytest_zkrollback.report import failures, formatting, summary
+from pytest_zkrollback.report.redaction import Redactor
 
 GALLERY = Path(__file__).parents[2] / "docs" / "gallery"
 OUTCOMES = {
@@ -71,32 +71,32 @@ def assert_all_facts(frame: Page | Frame, found: Record) -> None:
         text = squeezed(items[f"zkr-item-{item.id}"])
         for fact in (item.title, item.id, item.expected, item.command):
             assert squeezed(fact) in text
-        word = red.word_of(item, found)
-        folded = next(group for group in red.folded(found) if item in group)
+        word = failures.word_of(item, found)
+        folded = next(group for group in failures.folded(found) if item in group)
         if len(folded) == 1:
             assert text.startswith(word)
             assert squeezed(item.observed) in text
-            assert times.clock_time(item.finished_at) in text
+            assert formatting.clock_time(item.finished_at) in text
         else:
             assert f"{word} {len(folded)} items" in rows.replace("▸", "").replace("▶", "")
             assert squeezed(item.observed) in rows
     for said in (
-        facts.headline(found),
-        facts.live_now(found),
-        facts.users_affected(found),
-        facts.not_checked(found),
-        facts.helm_line(found),
+        summary.headline(found),
+        summary.live_now(found),
+        summary.users_affected(found),
+        summary.not_checked(found),
+        summary.helm_line(found),
         found.environment,
         found.reason,
         found.operator,
-        times.moment(found.started_at),
+        formatting.moment(found.started_at),
     ):
         assert squeezed(said) in seen
     for guard in found.guards:
         assert squeezed(guard.evidence) in seen
     for entry in found.timeline:
         assert squeezed(entry.event) in seen
-        assert times.moment(entry.at) in seen
+        assert formatting.moment(entry.at) in seen
     for one in found.decision.signals if found.decision else ():
         assert squeezed(one.question) in seen
 
@@ -129,7 +129,7 @@ def test_all_facts_and_all_evidence_are_printed_without_scripts(name: str, path:
     page.pdf(path=pdf, format="A4")
     printed = bare("".join(each.extract_text() for each in PdfReader(pdf).pages))
     found = record(name)
-    assert bare(facts.headline(found) + (found.summary or facts.answer(found))) in printed
+    assert bare(summary.headline(found) + (found.summary or summary.answer(found))) in printed
     for item in found.items:
         for fact in (item.title, item.observed, item.expected, item.command):
             assert bare(fact) in printed

@@ -14,9 +14,9 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import ZkRollbackError
 from pytest_zkrollback.domain.record import Mode, Record
 from pytest_zkrollback.domain.request import Request
-from pytest_zkrollback.record.redaction import Redactor
-from pytest_zkrollback.record.scribe import Scribe
-from pytest_zkrollback.record.store import Store, file_stem
+from pytest_zkrollback.report.files import Store, file_stem
+from pytest_zkrollback.report.recorder import Scribe
+from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run_github import GithubWay
 
 

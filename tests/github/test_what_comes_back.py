@@ -19,7 +19,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotFound
 from pytest_zkrollback.domain.record import Outcome, Plan
 from pytest_zkrollback.domain.request import Request
-from pytest_zkrollback.record.scribe import Scribe
+from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.run_comes_back import ComesBack
 
 CLOCK = SystemClock()

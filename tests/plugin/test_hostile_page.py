@@ -12,8 +12,8 @@ from test_html import Page
 from test_page import dom_of, written  # noqa: F401 - a fixture
 
 from pytest_zkrollback.page import completed_page
-from pytest_zkrollback.record.html import render_page
-from pytest_zkrollback.record.redaction import Redactor
+from pytest_zkrollback.report.html import render_page
+from pytest_zkrollback.report.redaction import Redactor
 
 OWNED = "document.documentElement.dataset.owned=1"
 HOSTILE = (

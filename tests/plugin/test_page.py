@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from example_records import failed, verified
 
 from pytest_zkrollback.page import UnexpectedPage, complete_page, completed_page
-from pytest_zkrollback.record.redaction import Redactor
+from pytest_zkrollback.report.redaction import Redactor
 
 TESTS = """
 import pytest

@@ -6,7 +6,7 @@ import pytest
 from example_records import failed, refused, rehearsal, running, unverified, verified, waived
 
 from pytest_zkrollback.domain.record import Guard, Outcome
-from pytest_zkrollback.record.actions import (
+from pytest_zkrollback.report.github_actions import (
     MOST_ANNOTATIONS,
     SUMMARY_LIMIT_BYTES,
     render_annotations,

@@ -14,10 +14,10 @@ from example_records import ALL, failed, items, verified
 
 from pytest_zkrollback.domain.record import Helm, Outcome, Record
 from pytest_zkrollback.domain.verdict import Word, evidence
-from pytest_zkrollback.record.bundle import LIMIT_BYTES, render_bundle
-from pytest_zkrollback.record.html import render_page
-from pytest_zkrollback.record.markdown import render_markdown
-from pytest_zkrollback.record.store import Store, render_json
+from pytest_zkrollback.report.bundle import LIMIT_BYTES, render_bundle
+from pytest_zkrollback.report.files import Store, render_json
+from pytest_zkrollback.report.html import render_page
+from pytest_zkrollback.report.markdown import render_markdown
 
 
 def files_of(record: Record) -> dict[str, bytes]:

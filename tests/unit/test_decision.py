@@ -13,10 +13,10 @@ from pytest_zkrollback.domain.errors import ProcessProblem
 from pytest_zkrollback.domain.ports import HttpAnswer
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.options_signals import SIGNALS
-from pytest_zkrollback.record.terminal import render_last_lines
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.source_commit import annotated_commit, commit_of, tag_of
+from pytest_zkrollback.report.terminal import render_last_lines
 from pytest_zkrollback.rollback.decision import decide, judge_migration_guard, recommend
 from pytest_zkrollback.rollback.impact import (
     judge_health_once,

@@ -11,10 +11,6 @@ from hypothesis import strategies as st
 from pytest_zkrollback.domain.change_summary import Change, Dossier, Skipped, TargetHook
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable
 from pytest_zkrollback.domain.record import Mode, Outcome, Plan, Revision
-from pytest_zkrollback.record.dossier import dossier_parts, render_dossier_lines
-from pytest_zkrollback.record.html import render_page
-from pytest_zkrollback.record.markdown import render_markdown
-from pytest_zkrollback.record.terminal import render_last_lines
 from pytest_zkrollback.release.diff import (
     by_identity,
     deleted_objects,
@@ -29,6 +25,10 @@ from pytest_zkrollback.release.drift import Live
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.manifest import identity, parse_manifest
+from pytest_zkrollback.report.change_section import dossier_parts, render_dossier_lines
+from pytest_zkrollback.report.html import render_page
+from pytest_zkrollback.report.markdown import render_markdown
+from pytest_zkrollback.report.terminal import render_last_lines
 from pytest_zkrollback.rollback.dossier import chain_of, gather_dossier, served_s
 from pytest_zkrollback.rollback.target import Choice
 

@@ -10,7 +10,7 @@ from example_records import HISTORY, items, revision, verified
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.record.following import newest_earlier, next_commands, undo_command
+from pytest_zkrollback.report.next_commands import newest_earlier, next_commands, undo_command
 
 ENV = Environment(
     name="drill",

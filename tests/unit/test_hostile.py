@@ -26,15 +26,19 @@ from pytest_zkrollback.notify.json_webhook import render_news
 from pytest_zkrollback.notify.slack import TOTAL_LIMIT, render_slack_message
 from pytest_zkrollback.notify.teams import TOTAL_LIMIT_BYTES, render_card
 from pytest_zkrollback.notify.words import characters
-from pytest_zkrollback.record.actions import SUMMARY_LIMIT_BYTES, render_annotations, render_job_summary
-from pytest_zkrollback.record.bundle import render_bundle
-from pytest_zkrollback.record.html import render_page
-from pytest_zkrollback.record.junit import render_junit
-from pytest_zkrollback.record.markdown import LIMIT, render_markdown
-from pytest_zkrollback.record.redaction import Redactor
-from pytest_zkrollback.record.schema import record_schema
-from pytest_zkrollback.record.store import render_json
-from pytest_zkrollback.record.terminal import render_last_lines, render_text
+from pytest_zkrollback.report.bundle import render_bundle
+from pytest_zkrollback.report.files import render_json
+from pytest_zkrollback.report.github_actions import (
+    SUMMARY_LIMIT_BYTES,
+    render_annotations,
+    render_job_summary,
+)
+from pytest_zkrollback.report.html import render_page
+from pytest_zkrollback.report.junit import render_junit
+from pytest_zkrollback.report.markdown import LIMIT, render_markdown
+from pytest_zkrollback.report.redaction import Redactor
+from pytest_zkrollback.report.schema import record_schema
+from pytest_zkrollback.report.terminal import render_last_lines, render_text
 
 ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 SCHEMA = Draft202012Validator(record_schema())

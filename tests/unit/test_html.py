@@ -17,9 +17,9 @@ from pytest_zkrollback.domain.decision import Decision
 from pytest_zkrollback.domain.github import Commit, Github, GithubStep, Job, PullRequest, WorkflowRun
 from pytest_zkrollback.domain.record import Delivery, Helm, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import evidence
-from pytest_zkrollback.record.html import render_page, render_record
-from pytest_zkrollback.record.redaction import Redactor
-from pytest_zkrollback.record.times import moment
+from pytest_zkrollback.report.formatting import moment
+from pytest_zkrollback.report.html import render_page, render_record
+from pytest_zkrollback.report.redaction import Redactor
 
 VOID = {"meta", "br", "hr", "input", "img"}
 

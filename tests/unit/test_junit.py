@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.domain.verdict import Word, evidence
-from pytest_zkrollback.record.junit import render_junit
-from pytest_zkrollback.record.redaction import Redactor
+from pytest_zkrollback.report.junit import render_junit
+from pytest_zkrollback.report.redaction import Redactor
 
 
 def suite(text: str) -> ET.Element:

@@ -14,14 +14,14 @@ MAY = {
     "config": {"domain"},
     "clients": {"config", "domain"},
     "clients/kube": {"clients", "domain"},
-    "record": {"config", "domain"},
-    "release": {"clients", "config", "domain", "record"},
-    "engine": {"clients", "config", "domain", "record"},
-    "migrations": {"clients", "config", "domain", "engine", "record", "release"},
-    "checklist": {"clients", "config", "domain", "engine", "record", "release"},
-    "rollback": {"clients", "config", "domain", "engine", "record", "release"},
-    "github": {"clients", "config", "domain", "engine", "record", "release"},
-    "notify": {"clients", "config", "domain", "engine", "record", "release"},
+    "report": {"config", "domain"},
+    "release": {"clients", "config", "domain", "report"},
+    "engine": {"clients", "config", "domain", "report"},
+    "migrations": {"clients", "config", "domain", "engine", "release", "report"},
+    "checklist": {"clients", "config", "domain", "engine", "release", "report"},
+    "rollback": {"clients", "config", "domain", "engine", "release", "report"},
+    "github": {"clients", "config", "domain", "engine", "release", "report"},
+    "notify": {"clients", "config", "domain", "engine", "release", "report"},
     "drill": {"clients", "clients/kube", "config", "domain"},
 }
 
@@ -99,7 +99,7 @@ def test_every_folder_stands_in_the_table_and_no_arrow_closes_a_circle():
         ("domain/x.py", "from .. import drill"),
         ("checklist/x.py", "from ..rollback.guards import Answer"),
         ("drill/x.py", "import pytest_zkrollback.run"),
-        ("record/x.py", "from ..engine.samples import Samples"),
+        ("report/x.py", "from ..engine.samples import Samples"),
     ],
 )
 def test_a_breach_is_seen(module, source):

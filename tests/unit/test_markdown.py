@@ -10,8 +10,8 @@ from markdown_it import MarkdownIt
 
 from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.domain.verdict import Word, evidence
-from pytest_zkrollback.record.markdown import LIMIT, block, code, escaped, render_markdown
-from pytest_zkrollback.record.redaction import Redactor
+from pytest_zkrollback.report.markdown import LIMIT, block, code, escaped, render_markdown
+from pytest_zkrollback.report.redaction import Redactor
 
 
 def test_head_and_checklist_as_a_whole() -> None:

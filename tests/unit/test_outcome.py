@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Guard, Helm, Item, Outcome
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.record.outcome import choose_outcome, render_summary
+from pytest_zkrollback.report.outcome import choose_outcome, render_summary
 
 IDS = [
     *("preflight", "rollback", "release-equivalence", "rollout-backend", "rollout-frontend"),

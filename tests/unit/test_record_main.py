@@ -1,4 +1,4 @@
-"""``python -m pytest_zkrollback.record``: the same renderings again, offline."""
+"""``python -m pytest_zkrollback.report``: the same renderings again, offline."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from example_records import verified
 
-from pytest_zkrollback.record.__main__ import FORMATS, main
-from pytest_zkrollback.record.store import render_json
+from pytest_zkrollback.report.__main__ import FORMATS, main
+from pytest_zkrollback.report.files import render_json
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Delivery, Helm
 from pytest_zkrollback.domain.verdict import Word, evidence
-from pytest_zkrollback.record.html import render_page
-from pytest_zkrollback.record.junit import render_junit
-from pytest_zkrollback.record.markdown import render_markdown
-from pytest_zkrollback.record.redaction import RedactingFilter, Redactor
-from pytest_zkrollback.record.store import render_json
-from pytest_zkrollback.record.terminal import render_text
+from pytest_zkrollback.report.files import render_json
+from pytest_zkrollback.report.html import render_page
+from pytest_zkrollback.report.junit import render_junit
+from pytest_zkrollback.report.markdown import render_markdown
+from pytest_zkrollback.report.redaction import RedactingFilter, Redactor
+from pytest_zkrollback.report.terminal import render_text
 
 HOOK = "https://hooks.slack.com/services/" + "T000/B000/" + "XXXXXXXXXXXXXXXX"
 JWT = "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiJhZGEifQ" + ".c2lnbmF0dXJl"

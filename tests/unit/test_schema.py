@@ -11,8 +11,8 @@ from example_records import ALL, verified
 from jsonschema import Draft202012Validator
 
 from pytest_zkrollback.domain.record import Record
-from pytest_zkrollback.record.schema import PACKAGED, record_schema, render_schema
-from pytest_zkrollback.record.store import render_json
+from pytest_zkrollback.report.files import render_json
+from pytest_zkrollback.report.schema import PACKAGED, record_schema, render_schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -20,7 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.parametrize("path", [PACKAGED, DOCS / "record.schema.json"], ids=["packaged", "docs"])
 def test_the_files_are_in_step_with_the_model(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == render_schema(), (
-        "run: python -m pytest_zkrollback.record.schema docs/record.schema.json"
+        "run: python -m pytest_zkrollback.report.schema docs/record.schema.json"
     )
 
 

@@ -9,7 +9,7 @@ from example_records import running
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.domain.record import Record
-from pytest_zkrollback.record.scribe import Scribe
+from pytest_zkrollback.report.recorder import Scribe
 
 
 class Disk:

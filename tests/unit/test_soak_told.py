@@ -10,9 +10,9 @@ from rich.console import Console
 
 from pytest_zkrollback.domain.record import Helm, Outcome, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.record.facts import answer, headline, looked, recovery
-from pytest_zkrollback.record.outcome import render_summary
-from pytest_zkrollback.record.terminal import render_live, render_progress_line
+from pytest_zkrollback.report.outcome import render_summary
+from pytest_zkrollback.report.summary import answer, headline, looked, recovery
+from pytest_zkrollback.report.terminal import render_live, render_progress_line
 
 
 def _live(record: Record) -> str:

@@ -15,9 +15,9 @@ import pytest
 from example_records import at, running, verified
 
 from pytest_zkrollback.domain.record import Record
-from pytest_zkrollback.record import store as store_module
-from pytest_zkrollback.record.redaction import Redactor
-from pytest_zkrollback.record.store import Store, file_stem
+from pytest_zkrollback.report import files as store_module
+from pytest_zkrollback.report.files import Store, file_stem
+from pytest_zkrollback.report.redaction import Redactor
 
 STEM = "20261123T115039Z-drill-1a2b3c4d"
 ALL = [f"{STEM}.html", f"{STEM}.json", f"{STEM}.md", f"{STEM}.xml"]

@@ -23,7 +23,10 @@ from rich.console import Console
 
 from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.record.facts import (
+from pytest_zkrollback.report.failures import not_looked_into, wrong
+from pytest_zkrollback.report.formatting import duration
+from pytest_zkrollback.report.outcome import render_summary
+from pytest_zkrollback.report.summary import (
     helm_line,
     live_now,
     looked,
@@ -32,12 +35,7 @@ from pytest_zkrollback.record.facts import (
     title,
     users_affected,
 )
-from pytest_zkrollback.record.outcome import render_summary
-from pytest_zkrollback.record.red import (
-    not_looked_into,
-    wrong,
-)
-from pytest_zkrollback.record.terminal import (
+from pytest_zkrollback.report.terminal import (
     fitted,
     phase,
     render_last_lines,
@@ -45,7 +43,6 @@ from pytest_zkrollback.record.terminal import (
     render_progress_line,
     render_text,
 )
-from pytest_zkrollback.record.times import duration
 
 
 def test_last_lines_verified() -> None:

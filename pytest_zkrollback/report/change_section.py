@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..domain.change_summary import Change, Dossier
 from ..domain.forecast import ObjectForecast
 from ..domain.record import Record
-from .times import duration, moment
+from .formatting import duration, moment
 
 # On a terminal each heading shows at most this many lines.
 _FEW = 4

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 
 from ..domain.record import Item, Record
 from ..domain.verdict import Evidence
-from .facts import headline, what
-from .inert import inert, inert_line
-from .red import red_items
-from .times import moment
+from .failures import red_items
+from .formatting import moment
+from .sanitize import inert, inert_line
+from .summary import headline, what
 
 # Jira refuses attachments above 10 MB by default.
 LIMIT_BYTES = 9_500_000

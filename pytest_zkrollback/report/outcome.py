@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from ..config.environment import Environment
 from ..domain.record import Guard, Item, Mode, Outcome, Record
 from ..domain.verdict import Word
-from . import following, red
-from .times import clock_time
+from . import failures
+from . import next_commands as following
+from .formatting import clock_time
 
 # A PASS of these alone says nothing about users being served.
 _NO_PROOF_OF_SERVICE = ("preflight", "rollback", "release-equivalence", "migration", "notify")
@@ -47,9 +48,9 @@ def undo_command(record: Record) -> str:
 
 def render_summary(record: Record) -> str:
     """One sentence: what is true now."""
-    refused = red.refused(record)
+    refused = failures.refused(record)
     where = f"release {record.release}, environment {record.environment},"
-    not_green = ", ".join(item.id for item in red.red_items(record))
+    not_green = ", ".join(item.id for item in failures.red_items(record))
     match record.outcome:
         case Outcome.VERIFIED:
             return f"{_capital(where)} is restored: {_live(record)}, every item verified."

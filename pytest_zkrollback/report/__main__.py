@@ -1,4 +1,4 @@
-"""Renders a record again, offline: ``python -m pytest_zkrollback.record FILE.json [--format F] [-o OUT]``."""
+"""Renders a record again, offline: ``python -m pytest_zkrollback.report FILE.json [--format F] [-o OUT]``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..domain.record import SCHEMA, Record
+from .files import replace_file
 from .html import render_page
 from .junit import render_junit
 from .markdown import render_markdown
-from .store import replace_file
 from .terminal import render_text
 
 FORMATS: dict[str, Callable[[Record], str]] = {
@@ -27,7 +27,7 @@ FORMATS: dict[str, Callable[[Record], str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 where the file cannot be read, is no record, or the output cannot be written."""
     parser = argparse.ArgumentParser(
-        prog="python -m pytest_zkrollback.record",
+        prog="python -m pytest_zkrollback.report",
         description="Render a record again, offline; the page is the one without pytest-html's table.",
     )
     parser.add_argument("file", type=Path, help="a record, e.g. reports/latest.json")

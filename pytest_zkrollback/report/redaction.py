@@ -15,9 +15,9 @@ from enum import Enum
 from typing import Any
 
 from ..domain.record import Record
-from .inert import without_colour
-from .known import Known, Span, encodings_of, is_findable, parts_of
-from .shapes import MARK, SECRET_KEY, SHAPES
+from .sanitize import without_colour
+from .secret_matcher import Known, Span, encodings_of, is_findable, parts_of
+from .secret_patterns import MARK, SECRET_KEY, SHAPES
 
 # Sentences, names and commands; evidence comes cut to 64 KiB already.
 _MOST_CHARACTERS = 8_000

@@ -6,18 +6,9 @@ from xml.etree import ElementTree as ET  # written here, never read from outside
 
 from ..domain.record import Item, Outcome, Record
 from ..domain.verdict import Word
-from .facts import (
-    GREEN,
-    answer,
-    headline,
-    helm_line,
-    live_now,
-    title,
-)
-from .inert import inert, inert_line
-from .red import (
-    word_of,
-)
+from .failures import word_of
+from .sanitize import inert, inert_line
+from .summary import GREEN, answer, headline, helm_line, live_now, title
 
 _OUTPUT_LIMIT = 4000
 

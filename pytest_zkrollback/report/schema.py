@@ -1,4 +1,4 @@
-"""The record's published JSON Schema, from the model: ``python -m pytest_zkrollback.record.schema docs/...``.
+"""The record's published JSON Schema, from the model: ``python -m pytest_zkrollback.report.schema docs/...``.
 
 Two equal files hold it: ``record.schema.json`` beside this module (in the wheel) and ``docs/``. Within
 ``zkrollback.record/1`` fields are only added: readers have to ignore fields that they do not know.

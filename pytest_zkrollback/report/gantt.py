@@ -5,9 +5,9 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from ..domain.record import Record
-from .axis import ROW, WIDTH, css_class, cut_label, render_svg, time_axis
-from .red import word_of
-from .times import duration
+from .failures import word_of
+from .formatting import duration
+from .svg import ROW, WIDTH, css_class, cut_label, render_svg, time_axis
 
 
 def render_gantt(record: Record) -> Markup:

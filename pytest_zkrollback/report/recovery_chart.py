@@ -14,10 +14,10 @@ from datetime import datetime
 from markupsafe import Markup
 
 from ..domain.record import Record, Revision, SamplePoint
-from .axis import LEFT, RIGHT, ROW, WIDTH, Axis, css_class, cut_label, render_svg, time_axis
-from .inert import inert_line
-from .red import word_of
-from .times import clock_time
+from .failures import word_of
+from .formatting import clock_time
+from .sanitize import inert_line
+from .svg import LEFT, RIGHT, ROW, WIDTH, Axis, css_class, cut_label, render_svg, time_axis
 
 _LETTER = 6.4  # a label's widest usual one
 _LINE = 13

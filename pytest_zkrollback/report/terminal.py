@@ -13,8 +13,11 @@ from rich.text import Text
 from ..domain.decision import Way
 from ..domain.record import Item, Mode, Outcome, Record
 from ..domain.verdict import Word
-from .dossier import render_dossier_lines
-from .facts import (
+from .change_section import render_dossier_lines
+from .failures import by_verdict, refused, word_of, wrong
+from .formatting import duration, elapsed
+from .sanitize import inert_line
+from .summary import (
     DONE,
     answer,
     decided,
@@ -27,14 +30,6 @@ from .facts import (
     title,
     what,
 )
-from .inert import inert_line
-from .red import (
-    by_verdict,
-    refused,
-    word_of,
-    wrong,
-)
-from .times import duration, elapsed
 
 _OBSERVED_LIMIT = 300
 # Of a terminal of 80 columns: the verdict and what belongs to it have to fit into one look at the end.

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from markupsafe import Markup, escape
 
 from ..domain.record import Record
-from .inert import inert_line
+from .sanitize import inert_line
 
 WIDTH = 960
 LEFT = 190

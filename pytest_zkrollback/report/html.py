@@ -16,11 +16,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ..domain.record import Record
-from . import dossier, facts, github_way, red, times
-from .axis import charts_begin
+from . import change_section, failures, formatting, github_section, summary
 from .gantt import render_gantt
-from .inert import inert
-from .recovery import recovery_words, render_recovery
+from .recovery_chart import recovery_words, render_recovery
+from .sanitize import inert
+from .svg import charts_begin
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -215,11 +215,11 @@ def template(name: str) -> Template:
     }
     environment.tests |= {"link": _is_link}
     environment.globals |= {
-        "facts": facts,
-        "red": red,
-        "dossier": dossier,
-        "github_way": github_way,
-        "times": times,
+        "facts": summary,
+        "red": failures,
+        "dossier": change_section,
+        "github_way": github_section,
+        "times": formatting,
         "evidence_id": id,
     }
     return environment.get_template(name)

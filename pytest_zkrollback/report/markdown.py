@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 from ..domain.record import Item, Record
-from . import github_way
-from .dossier import dossier_parts
-from .facts import (
+from . import github_section
+from .change_section import dossier_parts
+from .failures import red_items, unchecked, word_of
+from .formatting import clock_time, elapsed, moment
+from .sanitize import inert, inert_line
+from .summary import (
     DONE,
     NONE_GIVEN,
     answer,
@@ -20,13 +23,6 @@ from .facts import (
     users_affected,
     what,
 )
-from .inert import inert, inert_line
-from .red import (
-    red_items,
-    unchecked,
-    word_of,
-)
-from .times import clock_time, elapsed, moment
 
 # GitHub refuses a comment above 65,536 characters, and Jira one above 32,767.
 LIMIT = 32_000
@@ -209,12 +205,13 @@ def _dossier(record: Record) -> list[str]:
 
 def _github(record: Record) -> list[str]:
     rows = [
-        f"| {escaped(name)} | {escaped(value, _EVIDENCE_LIMIT)} |" for name, value in github_way.rows(record)
+        f"| {escaped(name)} | {escaped(value, _EVIDENCE_LIMIT)} |"
+        for name, value in github_section.rows(record)
     ]
     if not rows:
         return []
     text = "\n### GitHub\n\n| What | Where |\n|---|---|\n" + "\n".join(rows) + "\n"
-    commands = github_way.reland(record)
+    commands = github_section.reland(record)
     if commands:
         shown = "\n".join(f"- {code(line)}" for line in commands)
         text += f"\nTo bring the undone work back, once it is mended:\n\n{shown}\n"

@@ -6,10 +6,10 @@ Limits and escaping: GitHub's "Workflow commands for GitHub Actions", and action
 from __future__ import annotations
 
 from ..domain.record import Record
-from .facts import GREEN, answer, headline
-from .inert import inert_line
+from .failures import wrong
 from .markdown import render_markdown
-from .red import wrong
+from .sanitize import inert_line
+from .summary import GREEN, answer, headline
 
 # GitHub shows ten of a kind for each step, and keeps a step's summary up to 1024 k.
 MOST_ANNOTATIONS = 10

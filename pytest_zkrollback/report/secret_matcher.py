@@ -14,7 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus, urlsplit
 
-from .shapes import secrets_inside
+from .secret_patterns import secrets_inside
 
 # Shorter values, and plain words or numbers, cannot be told from the report's own text. They are blanked only
 # where they stand as the value of something called a password, token or secret (shapes.py).

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from ..domain.record import Mode, Outcome, Record, Revision
 from ..domain.verdict import Word
-from .inert import inert_line
-from .red import by_verdict, refused, unchecked, word_of
-from .times import clock_time, duration, elapsed, moment
+from .failures import by_verdict, refused, unchecked, word_of
+from .formatting import clock_time, duration, elapsed, moment
+from .sanitize import inert_line
 
 NONE_GIVEN = Record.model_fields["next_steps"].default
 _SEEN_LIMIT = 160
