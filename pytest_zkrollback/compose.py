@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from .checklist.custom import ItemContext, OwnCheck, OwnItem
-from .checklist.equivalence import EquivalenceCheck, is_kept_on_purpose
-from .checklist.event_log import EventLog
-from .checklist.events import EventsCheck
+from .checklist.equivalence.check import EquivalenceCheck, is_kept_on_purpose
+from .checklist.equivalence.model import Era
+from .checklist.events.check import EventsCheck
+from .checklist.events.feed import EventLog
 from .checklist.health import HealthCheck
-from .checklist.logs import LogsCheck
+from .checklist.logs.check import LogsCheck
 from .checklist.migration import MigrationCheck
-from .checklist.notes import Notes
 from .checklist.notify import PATIENCE_S, NotifyCheck
-from .checklist.pod_facts import Era
-from .checklist.rollout import RolloutCheck, blank_rollouts
+from .checklist.rollout.check import RolloutCheck, blank_rollouts
+from .checklist.rollout.pod_logs_and_events import Notes
+from .checklist.rollout.workload import pods_of
 from .checklist.smoke import SmokeCheck
-from .checklist.workload import pods_of
 from .config.environment import Environment
 from .domain.checks import JsonObject
 from .domain.errors import HelmProblem

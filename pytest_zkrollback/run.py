@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .checklist.custom import HOOK, OwnItem, parse_own_items
-from .checklist.event_log import EventLog
+from .checklist.events.feed import EventLog
 from .clients.clock import SystemClock
 from .clients.kube.client import connect
 from .clients.malloc import share_one_arena

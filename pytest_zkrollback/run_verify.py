@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .checklist.event_log import EventLog
+from .checklist.events.feed import EventLog
 from .compose import EQUIVALENCE, build_checks, release_reader
 from .domain.errors import ZkRollbackError
 from .domain.ports import Stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import chain, count
 
-from .checklist.rollout import blank_rollouts
+from .checklist.rollout.check import blank_rollouts
 from .domain.errors import HelmProblem, UsageProblem
 from .engine.schedule import ROLLOUT_PREFIX
 from .release.history import ReleaseHistory

@@ -30,3 +30,8 @@ Time = Annotated[
         }
     ),
 ]
+
+
+def moment(at: datetime) -> str:
+    """``2026-11-23 11:50:39 UTC``: from when on something was judged, which may be days ago."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -13,8 +13,8 @@ from differences import DIFFERENCES
 from kubectl_status import ask, build
 from states import BEGAN, KINDS, NOW, State, generate
 
-from pytest_zkrollback.checklist.rollout import RolloutCheck
-from pytest_zkrollback.checklist.rollout_status import rollout_status
+from pytest_zkrollback.checklist.rollout.check import RolloutCheck
+from pytest_zkrollback.checklist.rollout.kubectl_status import rollout_status
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Word

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rollouts import BEGAN, Rollout, failing, recovering
 
-from pytest_zkrollback.checklist.rollout import RolloutCheck
+from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample, Snapshot
 from pytest_zkrollback.domain.verdict import Judgement, Verdict, Word

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pytest_zkrollback.checklist.notes import Notes
-from pytest_zkrollback.checklist.rollout import RolloutCheck
+from pytest_zkrollback.checklist.rollout.check import RolloutCheck
+from pytest_zkrollback.checklist.rollout.pod_logs_and_events import Notes
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
@@ -200,7 +200,7 @@ def test_fault_37_a_missing_image_is_red_and_the_old_pods_stay_ignored(scene: Sc
 def test_fault_39_what_no_node_takes_is_red_with_the_schedulers_words(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_zkrollback.checklist.diagnosis.UNSCHEDULABLE_S", 5.0)
+    monkeypatch.setattr("pytest_zkrollback.checklist.rollout.diagnosis.UNSCHEDULABLE_S", 5.0)
     template = _template(GOOD)
     template["spec"]["nodeSelector"] = {"disk": "none-has-this"}
     scene.create(_object("Deployment", template, replicas=1))

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from pytest_zkrollback.checklist.rollout_status import rollout_status
+from pytest_zkrollback.checklist.rollout.kubectl_status import rollout_status
 
 TEMPLATE = """
 apiVersion: apps/v1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_zkrollback.checklist.equivalence import EquivalenceCheck
+from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment

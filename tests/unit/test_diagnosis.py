@@ -21,14 +21,14 @@ from workload_objects import (
     waiting,
 )
 
-from pytest_zkrollback.checklist.diagnosis import (
+from pytest_zkrollback.checklist.rollout.diagnosis import (
     Circumstances,
     Finding,
     findings,
     is_missing_image,
     sentence,
 )
-from pytest_zkrollback.checklist.workload import read_workload
+from pytest_zkrollback.checklist.rollout.workload import read_workload
 from pytest_zkrollback.domain.checks import JsonObject, Note
 
 NOT_FOUND = (

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_zkrollback.checklist import event_log
-from pytest_zkrollback.checklist.event_log import EventLog, EventsRead
+from pytest_zkrollback.checklist.events import feed
+from pytest_zkrollback.checklist.events.feed import EventLog, EventsRead
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unreachable
 
@@ -102,7 +102,7 @@ class Bench:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(event_log, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(feed, "_PAUSE_S", 0.01)
     before = set(threading.enumerate())
     bench = Bench(FakeKube(*(event(number, "Normal", after_s=-100) for number in range(600)), event(600)))
     yield bench
@@ -151,7 +151,7 @@ def test_what_a_stream_did_not_bring_the_next_list_does(bench: Bench) -> None:
 def test_faults_2_and_4_while_a_stream_is_broken_every_reading_asks(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(event_log, "_PAUSE_S", 0.5)
+    monkeypatch.setattr(feed, "_PAUSE_S", 0.5)
     bench.begin()
     bench.kube.send(error)
     bench.until(lambda _: bench.kube.lists == 2)
@@ -177,7 +177,7 @@ def test_fault_3_a_list_is_believed_for_15_s_whatever_the_streams_say(bench: Ben
 def test_a_server_that_ends_every_stream_at_once_is_not_asked_in_a_tight_loop(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log, "_PAUSE_S", 30)
+    monkeypatch.setattr(feed, "_PAUSE_S", 30)
     bench.kube.send(*[None] * 99)
     bench.log.begin(SINCE)
     bench.watched(1)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pytest_zkrollback.checklist import equivalence
-from pytest_zkrollback.checklist.equivalence import EquivalenceCheck, Observed
-from pytest_zkrollback.checklist.pod_facts import Era
+from pytest_zkrollback.checklist.equivalence import check as equivalence
+from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck, Observed
+from pytest_zkrollback.checklist.equivalence.model import Era
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable

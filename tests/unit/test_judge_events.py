@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.checklist.event_groups import by_time, last_seen
-from pytest_zkrollback.checklist.event_log import EventLog
-from pytest_zkrollback.checklist.events import FAILURES, EventsCheck, EventsSeen, events_seen, judge_events
+from pytest_zkrollback.checklist.events.check import (
+    FAILURES,
+    EventsCheck,
+    EventsSeen,
+    events_seen,
+    judge_events,
+)
+from pytest_zkrollback.checklist.events.feed import EventLog
+from pytest_zkrollback.checklist.events.grouping import by_time, last_seen
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment, Events
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot

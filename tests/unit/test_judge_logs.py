@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.checklist.log_lines import PAGES, LogReading, read_pages, stamped
-from pytest_zkrollback.checklist.logs import LIMIT_BYTES, LogsCheck, LogsSeen
-from pytest_zkrollback.checklist.workload import pods_of
+from pytest_zkrollback.checklist.logs.check import LIMIT_BYTES, LogsCheck, LogsSeen
+from pytest_zkrollback.checklist.logs.lines import PAGES, LogReading, read_pages, stamped
+from pytest_zkrollback.checklist.rollout.workload import pods_of
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, NotFound

@@ -29,8 +29,8 @@ from workload_objects import (
     waiting,
 )
 
-from pytest_zkrollback.checklist.rollout import RolloutCheck
-from pytest_zkrollback.checklist.workload import choose_replicaset
+from pytest_zkrollback.checklist.rollout.check import RolloutCheck
+from pytest_zkrollback.checklist.rollout.workload import choose_replicaset
 from pytest_zkrollback.domain.checks import History, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable, ZkRollbackError
 from pytest_zkrollback.domain.ports import Stage

@@ -20,9 +20,9 @@ from workload_objects import (
     waiting,
 )
 
-from pytest_zkrollback.checklist.notes import WAIT_S, Notes
-from pytest_zkrollback.checklist.rollout import RolloutCheck
-from pytest_zkrollback.checklist.workload import read_workload
+from pytest_zkrollback.checklist.rollout.check import RolloutCheck
+from pytest_zkrollback.checklist.rollout.pod_logs_and_events import WAIT_S, Notes
+from pytest_zkrollback.checklist.rollout.workload import read_workload
 from pytest_zkrollback.domain.checks import History, Note, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden
 from pytest_zkrollback.domain.verdict import Judgement, Pending

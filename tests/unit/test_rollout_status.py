@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_zkrollback.checklist.rollout_status import (
+from pytest_zkrollback.checklist.rollout.kubectl_status import (
     RolloutStatus,
     desired_replicas,
     is_observed,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..domain.checks import JsonObject
-from ..release.manifest import SECRET_MEMBERS, identity
+from ...domain.checks import JsonObject
+from ...release.manifest import SECRET_MEMBERS, identity
 
 Source = tuple[str, str]  # kind and name of a ConfigMap or Secret
 

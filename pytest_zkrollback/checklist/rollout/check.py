@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ..config.environment import Environment
-from ..domain.checks import History, JsonObject, Note, Snapshot
-from ..domain.errors import Forbidden, ZkRollbackError
-from ..domain.ports import Stage
-from ..domain.record import Item
-from ..domain.verdict import Judgement, Pending, Verdict, Word
-from ..report.by_hand import kubectl
+from ...config.environment import Environment
+from ...domain.checks import History, JsonObject, Note, Snapshot
+from ...domain.errors import Forbidden, ZkRollbackError
+from ...domain.ports import Stage
+from ...domain.record import Item
+from ...domain.verdict import Judgement, Pending, Verdict, Word
+from ...report.by_hand import kubectl
 from .diagnosis import Circumstances, findings, pull_errors, restart_counts, sentence
-from .rollout_evidence import last_words, render_notes, render_pods, render_state
-from .rollout_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
-from .told import creation_failure
+from .event_causes import creation_failure
+from .evidence import last_words, render_notes, render_pods, render_state
+from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
 from .workload import (
     Workload,
     find_object,

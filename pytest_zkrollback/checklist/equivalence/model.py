@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ..domain.checks import JsonObject
-from ..domain.verdict import Word
-from ..release.drift import Live
-from ..release.manifest import WORKLOAD_KINDS, identity
+from ...domain.checks import JsonObject
+from ...domain.verdict import Word
+from ...release.drift import Live
+from ...release.manifest import WORKLOAD_KINDS, identity
 
 _OVER = ("Succeeded", "Failed")
 # Between the clocks of the API server and of a node.

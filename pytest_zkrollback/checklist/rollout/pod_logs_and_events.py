@@ -11,10 +11,10 @@ from datetime import timedelta
 from threading import Event, Lock, Thread
 from typing import Final
 
-from ..domain.checks import JsonObject, Note
-from ..domain.errors import ZkRollbackError
-from ..domain.ports import Clock, Kube
-from .event_groups import by_time
+from ...domain.checks import JsonObject, Note
+from ...domain.errors import ZkRollbackError
+from ...domain.ports import Clock, Kube
+from ..events.grouping import by_time
 from .workload import Workload, is_ready, parse_time, trouble_of, uid
 
 # What is new is waited for so long, then judged without; a red may not come later for it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..domain.checks import JsonObject
+from ...domain.checks import JsonObject
 
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from ..config.environment import Environment, Events
-from ..domain.checks import History, JsonObject, Snapshot
-from ..domain.errors import ClusterError, NotFound
-from ..domain.ports import Kube, Stage
-from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
-from ..report.by_hand import kubectl
-from .event_groups import EventGroup, LiveObjects, clock_time, grouped, is_conflict, render_event
-from .event_log import SHOWN_LAST, EventLog, EventsRead
-from .workload import moment
+from ...config.environment import Environment, Events
+from ...domain.checks import History, JsonObject, Snapshot
+from ...domain.errors import ClusterError, NotFound
+from ...domain.ports import Kube, Stage
+from ...domain.timestamps import moment
+from ...domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ...report.by_hand import kubectl
+from .feed import SHOWN_LAST, EventLog, EventsRead
+from .grouping import EventGroup, LiveObjects, clock_time, grouped, is_conflict, render_event
 
 SETTLE_S = 3.0
 _LOOKS = 6

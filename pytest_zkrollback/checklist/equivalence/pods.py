@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 
-from ..domain.checks import JsonObject
-from ..domain.verdict import Word
-from ..release.manifest import container_images, identity, pod_template
-from .pod_facts import (
+from ...domain.checks import JsonObject
+from ...domain.timestamps import moment
+from ...domain.verdict import Word
+from ...release.manifest import container_images, identity, pod_template
+from .model import (
     Cluster,
     Expectation,
     Stray,
@@ -28,9 +29,8 @@ from .pod_facts import (
     started_at,
     started_before,
 )
-from .serving_pods import judge_servers
-from .start_values import Source, read_at_start, settings_changed
-from .workload import moment
+from .service_endpoints import judge_servers
+from .startup_config import Source, read_at_start, settings_changed
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{12,}$")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ..domain.checks import JsonObject
-from ..release.manifest import container_images, identity, manifest_images, pod_template
-from .pod_facts import (
+from ...domain.checks import JsonObject
+from ...release.manifest import container_images, identity, manifest_images, pod_template
+from .model import (
     Cluster,
     Expectation,
     Stray,

@@ -6,9 +6,9 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
-from ..domain.checks import JsonObject, Note
-from .event_groups import grouped, last_seen
-from .rollout_status import condition
+from ...domain.checks import JsonObject, Note
+from ..events.grouping import grouped, last_seen
+from .kubectl_status import condition
 from .workload import Workload, parse_time
 
 # A Secret or ConfigMap that a volume needs may come later than its pod. The kubelet tries again after ever

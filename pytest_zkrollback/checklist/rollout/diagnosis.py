@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ..domain.checks import JsonObject, Note
-from .rollout_status import condition
-from .told import creation_failure, is_scaling_up, mount_failure
+from ...domain.checks import JsonObject, Note
+from .event_causes import creation_failure, is_scaling_up, mount_failure
+from .kubectl_status import condition
 from .workload import Workload, is_ready, parse_time, uid
 
 CRASH_LOOP_RESTARTS = 2

@@ -8,23 +8,23 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from ..clients.threads import fetch_each
-from ..config.environment import Environment
-from ..domain.checks import History, JsonObject, Snapshot
-from ..domain.errors import Forbidden, Unauthorized, ZkRollbackError
-from ..domain.ports import Kube, Stage
-from ..domain.record import Revision
-from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
-from ..release.drift import Difference, Live, compare_each, fetch_live, render_differences
-from ..release.external_references import outer_references
-from ..release.fresh_object import fetch_made, fetch_made_pod, without_mutations
-from ..release.history import ReleaseHistory
-from ..release.managed_fields import HELM
-from ..release.manifest import container_images, identity, is_kept, manifest_workloads, release_of
-from ..report.by_hand import helm, kubectl
-from .pod_facts import Cluster, Era, Expectation
-from .running_pods import PodsJudged, judge_pods
-from .serving_pods import images_rolled_away, leaves_too_late
+from ...clients.threads import fetch_each
+from ...config.environment import Environment
+from ...domain.checks import History, JsonObject, Snapshot
+from ...domain.errors import Forbidden, Unauthorized, ZkRollbackError
+from ...domain.ports import Kube, Stage
+from ...domain.record import Revision
+from ...domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ...release.drift import Difference, Live, compare_each, fetch_live, render_differences
+from ...release.external_references import outer_references
+from ...release.fresh_object import fetch_made, fetch_made_pod, without_mutations
+from ...release.history import ReleaseHistory
+from ...release.managed_fields import HELM
+from ...release.manifest import container_images, identity, is_kept, manifest_workloads, release_of
+from ...report.by_hand import helm, kubectl
+from .model import Cluster, Era, Expectation
+from .pods import PodsJudged, judge_pods
+from .service_endpoints import images_rolled_away, leaves_too_late
 
 _SERVING_KINDS = frozenset(
     ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Job", "CronJob", "Service", "Ingress"]

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..domain.checks import JsonObject
-from ..domain.errors import BadAnswer, Unreachable
-from ..domain.ports import Clock, Kube
-from ..engine.watch import STALE_S
-from .event_groups import by_time, is_warning, last_seen
+from ...domain.checks import JsonObject
+from ...domain.errors import BadAnswer, Unreachable
+from ...domain.ports import Clock, Kube
+from ...engine.watch import STALE_S
+from .grouping import by_time, is_warning, last_seen
 
 SHOWN_LAST = 20  # the runbook's tail -20
 _LIST_TIMEOUT_S = 20.0

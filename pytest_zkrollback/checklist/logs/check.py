@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from ..config.environment import Environment
-from ..domain.checks import History, JsonObject
-from ..domain.errors import ClusterError
-from ..domain.ports import Kube, Stage
-from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
-from ..report.by_hand import kubectl
-from .log_lines import (
+from ...config.environment import Environment
+from ...domain.checks import History, JsonObject
+from ...domain.errors import ClusterError
+from ...domain.ports import Kube, Stage
+from ...domain.timestamps import moment
+from ...domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ...report.by_hand import kubectl
+from .lines import (
     ContainerLog,
     LogReading,
     LogsSeen,
@@ -27,7 +28,6 @@ from .log_lines import (
     wanted_logs,
     why_left_out,
 )
-from .workload import moment
 
 # Of one answer.
 LIMIT_BYTES = 1_000_000

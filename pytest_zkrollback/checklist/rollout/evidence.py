@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ..domain.checks import JsonObject, Note
-from ..domain.verdict import Evidence, evidence
+from ...domain.checks import JsonObject, Note
+from ...domain.verdict import Evidence, evidence
+from ..events.grouping import is_warning, render_event
 from .diagnosis import restart_counts
-from .event_groups import is_warning, render_event
-from .rollout_status import rollout_status
+from .kubectl_status import rollout_status
 from .workload import Workload, images, is_ready, trouble_of, uid
 
 _ROWS: Final = 60

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..domain.checks import JsonObject, Snapshot
-from ..domain.errors import ClusterError
-from .rollout_status import desired_replicas, is_observed, rollout_status
+from ...domain.checks import JsonObject, Snapshot
+from ...domain.errors import ClusterError
+from .kubectl_status import desired_replicas, is_observed, rollout_status
 
 PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 
@@ -173,11 +173,6 @@ def images(pods: Sequence[JsonObject]) -> str:
         for container in (pod.get("spec") or {}).get("containers") or ()
     }
     return ", ".join(sorted(found))
-
-
-def moment(at: datetime) -> str:
-    """``2026-11-23 11:50:39 UTC``: from when on something was judged, which may be days ago."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def parse_time(text: object) -> datetime | None:

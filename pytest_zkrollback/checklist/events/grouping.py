@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..domain.checks import JsonObject
+from ...domain.checks import JsonObject
 
 # Kind of an object -> the plural under which snapshots hold it.
 PLURALS = {

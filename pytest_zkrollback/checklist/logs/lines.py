@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..domain.checks import JsonObject
-from ..domain.errors import ClusterError
+from ...domain.checks import JsonObject
+from ...domain.errors import ClusterError
 
 # The kubelet keeps 10 Mi of a container's log by default before it rotates, so this is all there is.
 PAGES = 12

@@ -1,0 +1,1 @@
+"""The live objects and pods against the target revision."""
