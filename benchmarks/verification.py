@@ -48,7 +48,7 @@ from pytest_zkrollback.clients.clock import SystemClock  # noqa: E402
 from pytest_zkrollback.clients.kube.client import connect  # noqa: E402
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
-from pytest_zkrollback.engine.watch import ClusterWatch  # noqa: E402
+from pytest_zkrollback.engine.cluster_watch import ClusterWatch  # noqa: E402
 
 OUT = Path(__file__).parent / "results" / "verification.json"
 README = ROOT / "README.md"

@@ -24,7 +24,7 @@ from .domain.errors import HelmProblem
 from .domain.migration import RevisionContent
 from .domain.ports import Check
 from .domain.record import Item, Outcome
-from .engine.watch import RESOURCES, ClusterWatch
+from .engine.cluster_watch import RESOURCES, ClusterWatch
 from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import identity, parse_manifest
 from .rollback.target import failure_of

@@ -23,8 +23,8 @@ from .domain.ports import Hooks
 from .domain.record import Guard, Item, Mode, Outcome, Record
 from .domain.request import Request
 from .domain.verdict import Word
-from .engine.schedule import ROLLOUT_PREFIX
-from .engine.watch import ClusterWatch
+from .engine.cluster_watch import ClusterWatch
+from .engine.scheduler import ROLLOUT_PREFIX
 from .known_secrets import know_environment
 from .migrations.own import fetch_own_sources
 from .report.files import Store, file_stem

@@ -9,9 +9,9 @@ from typing import Final
 from .checklist.health import HealthAnswer, HealthCheck
 from .domain.checks import Sample
 from .domain.errors import ZkRollbackError
-from .engine.samples import Samples
-from .engine.schedule import ROLLOUT_PREFIX
-from .engine.watch import ClusterWatch
+from .engine.cluster_watch import ClusterWatch
+from .engine.recovery_series import Samples
+from .engine.scheduler import ROLLOUT_PREFIX
 from .scene import Scene
 
 _EVERY_S: Final = 0.2

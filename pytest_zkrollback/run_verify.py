@@ -10,8 +10,8 @@ from .domain.errors import ZkRollbackError
 from .domain.ports import Stage
 from .domain.record import TimelineEntry
 from .domain.verdict import Judgement, Verdict, Word
-from .engine.schedule import ROLLOUT_PREFIX, Schedule
-from .engine.watch import ClusterWatch
+from .engine.cluster_watch import ClusterWatch
+from .engine.scheduler import ROLLOUT_PREFIX, Schedule
 from .release.history import ReleaseHistory
 from .report.outcome import choose_outcome
 from .report.summary import DONE

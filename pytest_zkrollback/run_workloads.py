@@ -7,7 +7,7 @@ from itertools import chain, count
 
 from .checklist.rollout.check import blank_rollouts
 from .domain.errors import HelmProblem, UsageProblem
-from .engine.schedule import ROLLOUT_PREFIX
+from .engine.scheduler import ROLLOUT_PREFIX
 from .release.history import ReleaseHistory
 from .release.manifest import identity, manifest_workloads, parse_manifest
 from .scene import Scene, target_release

@@ -18,7 +18,7 @@ from .domain.decision import Answer, Seen
 from .domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
 from .domain.migration import MigrationFinding, RevisionContent, Span
 from .domain.verdict import Word
-from .engine.schedule import ROLLOUT_PREFIX
+from .engine.scheduler import ROLLOUT_PREFIX
 from .migrations.hooks import SOURCE as HOOKS
 from .migrations.hooks import has_init_containers, judge_hooks
 from .migrations.own import OwnSource, ask_own

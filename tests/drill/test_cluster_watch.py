@@ -21,9 +21,9 @@ from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import Forbidden
 from pytest_zkrollback.domain.verdict import Verdict, Word
 from pytest_zkrollback.drill.cluster import Cluster
-from pytest_zkrollback.engine.samples import Samples
-from pytest_zkrollback.engine.schedule import Schedule
-from pytest_zkrollback.engine.watch import ClusterWatch
+from pytest_zkrollback.engine.cluster_watch import ClusterWatch
+from pytest_zkrollback.engine.recovery_series import Samples
+from pytest_zkrollback.engine.scheduler import Schedule
 
 GOOD, BETTER, MISSING = "zkprova/web:1.0.0-abcdef0", "zkprova/web:1.1.0-abcdef1", "zkprova/web:nope"
 # kwok's containers crash where their database lies in no volume (drill/stages.yaml).

@@ -207,7 +207,7 @@ def items(**verdicts: tuple[Word | None, str]) -> tuple[Item, ...]:
 
 
 def samples(recovers: bool = True, until: float = 8.0) -> tuple[SamplePoint, ...]:
-    """As engine/samples.py gives them: replicas on every change, health on every probe."""
+    """As engine/recovery_series.py gives them: replicas on every change, health on every probe."""
     backend, frontend = "replicas/zkprova-zkprova-backend", "replicas/zkprova-zkprova-frontend"
     changes = [
         (0.0, f"{backend}/2026.11.5", 1),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from workload_objects import at, container, pod, replicaset, running, snapshot
 
 from pytest_zkrollback.domain.errors import Unreachable
-from pytest_zkrollback.engine.samples import Samples, image_tag
+from pytest_zkrollback.engine.recovery_series import Samples, image_tag
 
 
 def _points(samples: Samples) -> list[tuple[str, float]]:

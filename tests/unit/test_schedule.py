@@ -17,8 +17,8 @@ from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
-from pytest_zkrollback.engine.checkrun import KEPT, KEPT_EARLY, KEPT_FIRST, CheckRun
-from pytest_zkrollback.engine.schedule import Schedule
+from pytest_zkrollback.engine.check_state import KEPT, KEPT_EARLY, KEPT_FIRST, CheckRun
+from pytest_zkrollback.engine.scheduler import Schedule
 
 SINCE = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -374,7 +374,7 @@ def test_a_rollout_that_is_pending_again_is_told_so_and_waited_for() -> None:
 def test_what_cannot_be_looked_at_again_at_the_end_is_not_green(
     hang: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_zkrollback.engine.schedule._CLOSING_S", 0.2)
+    monkeypatch.setattr("pytest_zkrollback.engine.scheduler._CLOSING_S", 0.2)
     smoked = threading.Event()
 
     def observing() -> object:
@@ -522,7 +522,7 @@ def test_unread_once_in_the_soak_is_not_red_but_unread_at_its_end_is() -> None:
 
 
 def test_pending_at_the_end_of_the_soak_is_waited_for_and_then_red(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_zkrollback.engine.schedule._CLOSING_S", 0.2)
+    monkeypatch.setattr("pytest_zkrollback.engine.scheduler._CLOSING_S", 0.2)
     rollout = _soaked("rollout-a", judging=lambda h: PENDING if h.provisional_at else PASS, deadline_s=0.1)
     verdict = _run(rollout, soak_s=SOAK_S)["rollout-a"]
     assert verdict.word is Word.FAIL

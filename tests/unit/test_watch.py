@@ -13,7 +13,7 @@ import pytest
 
 from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, Unreachable
-from pytest_zkrollback.engine.watch import REFUSAL_GRACE_S, RESOURCES, STALE_S, ClusterWatch, _pause_s
+from pytest_zkrollback.engine.cluster_watch import REFUSAL_GRACE_S, RESOURCES, STALE_S, ClusterWatch, _pause_s
 
 FORBIDDEN = Forbidden("not allowed to list daemonsets", verb="list", resource="daemonsets", namespace="n")
 

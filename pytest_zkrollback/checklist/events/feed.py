@@ -15,7 +15,7 @@ from datetime import datetime
 from ...domain.checks import JsonObject
 from ...domain.errors import BadAnswer, Unreachable
 from ...domain.ports import Clock, Kube
-from ...engine.watch import STALE_S
+from ...engine.cluster_watch import STALE_S
 from .grouping import by_time, is_warning, last_seen
 
 SHOWN_LAST = 20  # the runbook's tail -20

@@ -18,7 +18,7 @@ from ..domain.checks import History, Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Check, Clock, Stage
 from ..domain.verdict import Judgement, Pending, Verdict, Word
-from .checkrun import CheckRun
+from .check_state import CheckRun
 
 ROLLOUT_PREFIX: Final = "rollout-"
 
