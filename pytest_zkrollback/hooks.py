@@ -21,11 +21,11 @@ from .github.guards import GUARD_IDS as GITHUB_GUARDS
 from .items import WorkloadItem, is_ours
 from .options import parse_request
 from .page import complete_page
+from .preflight.guards import GUARD_IDS
 from .relay import Relay
 from .report.files import replace_file
 from .report.redaction import RedactingFilter, Redactor
 from .report.terminal import render_last_lines
-from .rollback.guards import GUARD_IDS
 from .run import Run
 from .terminal_stream import guard_streams, write_last
 

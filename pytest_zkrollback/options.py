@@ -216,7 +216,7 @@ def _refuse_without_rollback(option: Any) -> None:
 
 
 def _target(option: Any) -> int | str | None:
-    """As typed; a recovery chooses its own where none was (rollback/recover.py)."""
+    """As typed; a recovery chooses its own where none was (preflight/recovery.py)."""
     if option.rollback_to is None:
         return "recover" if option.rollback_recover else None
     return parse_target(option.rollback_to)

@@ -27,14 +27,14 @@ from .engine.cluster_watch import ClusterWatch
 from .engine.scheduler import ROLLOUT_PREFIX
 from .known_secrets import know_environment
 from .migrations.own import fetch_own_sources
+from .preflight.guards import judge_without_contact
+from .preflight.guards.cluster import refusals
+from .preflight.recovery import needs_no_hooks
 from .report.files import Store, file_stem
 from .report.outcome import choose_outcome, next_commands, outcome_of, render_summary, undo_command
 from .report.recorder import Scribe
 from .report.redaction import Redactor
 from .report.summary import DONE
-from .rollback.all_guards import judge_without_contact
-from .rollback.guards import refusals
-from .rollback.recover import needs_no_hooks
 from .run_blank import blank_record
 from .run_comes_back import ComesBack
 from .run_github import GithubWay, refuse_without_github

@@ -13,12 +13,13 @@ from .domain.decision import Answer, Decision, Seen, SignalName
 from .domain.errors import GithubProblem, ProcessProblem
 from .domain.migration import MigrationFinding, RevisionContent
 from .domain.record import Guard
+from .preflight import probe
+from .preflight.decision import UNKNOWN, decide
+from .preflight.facts import ask_all
+from .preflight.guards.release import judge_migration_guard
+from .preflight.impact import fetch_users_impacted, judge_many_commits
+from .preflight.release_view import Look
 from .release.manifest import parse_manifest
-from .rollback import guards
-from .rollback.decision import UNKNOWN, decide, judge_migration_guard
-from .rollback.impact import fetch_users_impacted, judge_many_commits
-from .rollback.look import Look
-from .rollback.preflight import ask_all
 from .scene import Scene
 from .sources import judge_irreversible, later_contents, migration_sources
 
@@ -36,7 +37,7 @@ def outside_questions(scene: Scene, look: Look) -> dict[str, Callable[[], Seen]]
     }
 
 
-def note_decision(scene: Scene, answers: Mapping[str, guards.Answer[Seen]]) -> Guard:
+def note_decision(scene: Scene, answers: Mapping[str, probe.Answer[Seen]]) -> Guard:
     """The decision, in the record; the guard that refuses where a migration cannot be undone."""
     decision = _decision(scene, answers)
     scene.scribe.update(decision=decision)
@@ -47,7 +48,7 @@ def note_decision(scene: Scene, answers: Mapping[str, guards.Answer[Seen]]) -> G
     return judge_migration_guard(decision)
 
 
-def _decision(scene: Scene, answers: Mapping[str, guards.Answer[Seen]]) -> Decision:
+def _decision(scene: Scene, answers: Mapping[str, probe.Answer[Seen]]) -> Decision:
     request = scene.request
     seen = {
         SignalName(name): answer.value or Seen(UNKNOWN, "preflight", f"not known: {answer.why}")

@@ -17,10 +17,10 @@ from .github.guards import judge_github, newest_verified, unreadable
 from .github.journal import Earlier, Journal
 from .github.restore import Restore
 from .github.situation import Situation, describe, fetch_situation
+from .preflight.facts import ask_all
 from .release.helm_secret import Release
 from .release.history import ReleaseHistory, fetch_history
 from .report.previous_runs import fetch_earlier
-from .rollback.preflight import ask_all
 from .scene import Scene
 
 # GitHub's runners and the cluster have clocks of their own.

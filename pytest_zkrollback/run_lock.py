@@ -8,11 +8,11 @@ from .domain.checks import JsonObject
 from .domain.errors import LockHeld, ZkRollbackError
 from .domain.record import Guard, Outcome
 from .domain.verdict import Word
+from .preflight.guards.cluster import judge_lock
+from .preflight.overrides import apply_overrides, overrides_used, way_past
 from .release.history import ReleaseHistory, fetch_history
-from .rollback.guards import judge_lock, way_past
 from .rollback.journal import explain_unfinished, of_this_install, unfinished
 from .rollback.lock import ReleaseLock, Taken
-from .rollback.overrides import apply_overrides, overrides_used
 from .scene import Scene
 
 

@@ -11,17 +11,18 @@ from .domain.record import Guard, Helm, Outcome, Plan
 from .domain.request import NOT_GIVEN
 from .domain.verdict import Word
 from .known_secrets import know_release
+from .preflight.facts import fetch_facts
+from .preflight.guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
+from .preflight.guards.cluster import judge_notify, refusals
+from .preflight.overrides import apply_overrides, overrides_used
+from .preflight.probe import OVERRIDDEN, WARNED, Facts
+from .preflight.recovery import recovery_reasons
+from .preflight.release_view import Look
 from .prompt import Reply, ask, parse_consent
 from .release.applied_revision import live_already
 from .release.helm_secret import Release
 from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest, render_manifest_diff
-from .rollback.all_guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
-from .rollback.guards import OVERRIDDEN, WARNED, Facts, judge_notify, refusals
-from .rollback.look import Look
-from .rollback.overrides import apply_overrides, overrides_used
-from .rollback.preflight import fetch_facts
-from .rollback.recover import recovery_reasons
 from .run_decision import note_decision, outside_questions
 from .scene import Scene
 

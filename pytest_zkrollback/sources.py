@@ -25,10 +25,10 @@ from .migrations.own import OwnSource, ask_own
 from .migrations.schema import expected_version, judge_applied, judge_version, reported_member
 from .migrations.scripts import Rows, Tool, Tree, judge_files
 from .migrations.tools import TOOLS
+from .preflight.release_view import Once
 from .release.helm_secret import Release
 from .release.history import ReleaseHistory
 from .release.manifest import parse_manifest
-from .rollback.look import Once
 from .scene import Scene
 
 DATABASE = "schema in the database"

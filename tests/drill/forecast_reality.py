@@ -9,8 +9,8 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.forecast import Forecast, Will
-from pytest_zkrollback.rollback.forecast import make_forecast
-from pytest_zkrollback.rollback.look import Look
+from pytest_zkrollback.preflight.forecast import make_forecast
+from pytest_zkrollback.preflight.release_view import Look
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from pytest_zkrollback.clients.helm import HelmCli, find_helm
 from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.loader import load_environment
-from pytest_zkrollback.rollback.all_guards import judge_guards
+from pytest_zkrollback.preflight.facts import fetch_facts
+from pytest_zkrollback.preflight.guards import judge_guards
+from pytest_zkrollback.preflight.release_view import Look
 from pytest_zkrollback.rollback.lock import ReleaseLock
-from pytest_zkrollback.rollback.look import Look
-from pytest_zkrollback.rollback.preflight import fetch_facts
 
 BACKEND = "deployment/zkprova-zkprova-backend"
 # What takes its time to be red while the bad revision is live.

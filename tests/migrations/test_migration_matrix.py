@@ -22,9 +22,9 @@ from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.migration import MigrationFinding
 from pytest_zkrollback.domain.record import Item, Revision
 from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.rollback.preflight import ask_all
 from pytest_zkrollback.run_decision import fetch_irreversible
 from pytest_zkrollback.sources import judge_irreversible, later_contents, migration_sources, revision_content
 

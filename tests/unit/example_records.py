@@ -21,7 +21,7 @@ from pytest_zkrollback.domain.record import (
     TimelineEntry,
 )
 from pytest_zkrollback.domain.verdict import Word, evidence
-from pytest_zkrollback.rollback.decision import decide
+from pytest_zkrollback.preflight.decision import decide
 
 START = datetime(2026, 11, 23, 11, 50, 39, tzinfo=UTC)
 

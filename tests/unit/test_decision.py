@@ -13,17 +13,18 @@ from pytest_zkrollback.domain.errors import ProcessProblem
 from pytest_zkrollback.domain.ports import HttpAnswer
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.options_signals import SIGNALS
-from pytest_zkrollback.release.helm_secret import Release
-from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.release.source_commit import annotated_commit, commit_of, tag_of
-from pytest_zkrollback.report.terminal import render_last_lines
-from pytest_zkrollback.rollback.decision import decide, judge_migration_guard, recommend
-from pytest_zkrollback.rollback.impact import (
+from pytest_zkrollback.preflight.decision import decide, recommend
+from pytest_zkrollback.preflight.guards.release import judge_migration_guard
+from pytest_zkrollback.preflight.impact import (
     judge_health_once,
     judge_many_commits,
     judge_replicas,
     judge_users_impacted,
 )
+from pytest_zkrollback.release.helm_secret import Release
+from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.release.source_commit import annotated_commit, commit_of, tag_of
+from pytest_zkrollback.report.terminal import render_last_lines
 
 # users, cause, fix, migration, commits: y yes, n no, ? unknown, * any. Written from the runbook:
 # users impacted, root cause unclear, several commits stand under Rollback; a small fix and an irreversible

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pytest_zkrollback.domain.change_summary import Change, Dossier, Skipped, TargetHook
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable
 from pytest_zkrollback.domain.record import Mode, Outcome, Plan, Revision
+from pytest_zkrollback.preflight.compare_revisions import chain_of, gather_dossier, served_s
+from pytest_zkrollback.preflight.target import Choice
 from pytest_zkrollback.release.diff import (
     by_identity,
     deleted_objects,
@@ -29,8 +31,6 @@ from pytest_zkrollback.report.change_section import dossier_parts, render_dossie
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 from pytest_zkrollback.report.terminal import render_last_lines
-from pytest_zkrollback.rollback.dossier import chain_of, gather_dossier, served_s
-from pytest_zkrollback.rollback.target import Choice
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 KEEP = "annotations: {helm.sh/resource-policy: keep}"

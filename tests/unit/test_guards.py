@@ -10,16 +10,17 @@ from pytest_zkrollback.config.environment import Environment, Identity
 from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, Unreachable
 from pytest_zkrollback.domain.forecast import Forecast, Will
 from pytest_zkrollback.domain.record import Revision
+from pytest_zkrollback.preflight.guards import judge_guards, judge_verify_guards
+from pytest_zkrollback.preflight.guards.cluster import refusals
+from pytest_zkrollback.preflight.probe import Answer, Facts
+from pytest_zkrollback.preflight.release_view import Touched
+from pytest_zkrollback.preflight.target import choose_target
 from pytest_zkrollback.release.drift import Live
 from pytest_zkrollback.release.gitops import Owner
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.manifest import identity
-from pytest_zkrollback.rollback.all_guards import judge_guards, judge_verify_guards
-from pytest_zkrollback.rollback.guards import Answer, Facts, refusals
 from pytest_zkrollback.rollback.lock import LockState
-from pytest_zkrollback.rollback.look import Touched
-from pytest_zkrollback.rollback.target import choose_target
 
 AT = datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
 

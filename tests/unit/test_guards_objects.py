@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from test_guards import environment, facts
 
 from pytest_zkrollback.domain.errors import Unreachable
+from pytest_zkrollback.preflight.guards.objects import judge_data_loss, judge_ownership
+from pytest_zkrollback.preflight.probe import Answer
+from pytest_zkrollback.preflight.release_view import Touched
 from pytest_zkrollback.release.drift import Live
 from pytest_zkrollback.release.manifest import identity
-from pytest_zkrollback.rollback.guards import Answer
-from pytest_zkrollback.rollback.guards_objects import judge_data_loss, judge_ownership
-from pytest_zkrollback.rollback.look import Touched
 
 NAMED = {"name": "zkprova", "namespace": "default"}
 WHERE = "--context staging"
@@ -250,7 +250,7 @@ def test_it_refuses_exactly_where_somebody_else_is_named(deleted, applied):
 
 
 def test_break_glass_and_one_override_go_past_both():
-    from pytest_zkrollback.rollback.overrides import apply_overrides
+    from pytest_zkrollback.preflight.overrides import apply_overrides
 
     found = facts(touched=touched(deleted=[replace_owner(CLAIM)]))
     guards = [judge_ownership(found), judge_data_loss(found, environment())]

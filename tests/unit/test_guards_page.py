@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_zkrollback.github.guards import GUARDS as THROUGH_GITHUB
-from pytest_zkrollback.rollback.guards import GUARDS
+from pytest_zkrollback.preflight.guards import GUARDS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "guards.md").read_text(encoding="utf-8")

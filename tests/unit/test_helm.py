@@ -11,10 +11,10 @@ from pytest_zkrollback.domain.errors import HelmProblem, ProcessProblem, Unreach
 from pytest_zkrollback.domain.ports import Finished
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.rollback.execute import HelmRun, judge_rollback
-from pytest_zkrollback.rollback.preflight import ask_all
 
 AT = datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
 V4, V3 = HelmVersion("v4.3.1", 4, 3), HelmVersion("v3.22.0", 3, 22)

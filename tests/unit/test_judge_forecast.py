@@ -5,10 +5,10 @@ import pytest
 from pytest_zkrollback.clients.helm import HelmVersion
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
+from pytest_zkrollback.preflight.forecast import _value
+from pytest_zkrollback.preflight.guards.forecast import judge_forecast
+from pytest_zkrollback.preflight.probe import Answer
 from pytest_zkrollback.release.manifest import Identity
-from pytest_zkrollback.rollback.forecast import _value
-from pytest_zkrollback.rollback.guards import Answer
-from pytest_zkrollback.rollback.guards_forecast import judge_forecast
 
 HELM = Answer(value=HelmVersion("v4.3.1", 4, 3))
 FINE = ObjectForecast(what="ConfigMap/a", action="change", will=Will.APPLY)

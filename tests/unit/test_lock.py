@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, LockHeld, NotFound, Unreachable
-from pytest_zkrollback.rollback.guards import judge_lock
+from pytest_zkrollback.preflight.guards.cluster import judge_lock
 from pytest_zkrollback.rollback.lock import ReleaseLock
 
 PATH = "/api/v1/namespaces/shop/secrets"

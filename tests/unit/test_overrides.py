@@ -3,8 +3,8 @@
 import pytest
 
 from pytest_zkrollback.domain.record import Guard
-from pytest_zkrollback.rollback.guards import OK, OVERRIDDEN, REFUSED, WARNED, way_past
-from pytest_zkrollback.rollback.overrides import apply_overrides, overrides_used
+from pytest_zkrollback.preflight.overrides import apply_overrides, overrides_used, way_past
+from pytest_zkrollback.preflight.probe import OK, OVERRIDDEN, REFUSED, WARNED
 
 
 def guard(name, state=REFUSED, override=None):

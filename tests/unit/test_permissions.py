@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_zkrollback.domain.errors import NotFound, Unreachable
-from pytest_zkrollback.rollback.preflight import fetch_denied
+from pytest_zkrollback.preflight.permissions import fetch_denied
 
 KINDS = {"Deployment": ("apps", "deployments"), "ConfigMap": ("", "configmaps"), "Secret": ("", "secrets")}
 STORE = {("list", "secrets"), ("get", "secrets"), ("create", "secrets"), ("update", "secrets")}

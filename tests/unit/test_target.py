@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Revision
+from pytest_zkrollback.preflight.target import choose_target, judged_against, newest_verified
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.rollback.journal import of_this_install
-from pytest_zkrollback.rollback.target import choose_target, judged_against, newest_verified
 
 FAILED = 'Upgrade "web" failed: context deadline exceeded'
 

@@ -23,7 +23,7 @@ from ..release.helm_secret import Release, rollback_hooks
 from ..release.manifest import WORKLOAD_KINDS, Identity, is_kept, pod_template
 
 if TYPE_CHECKING:
-    from .look import Look
+    from .release_view import Look
 
 _CONFLICT, _INVALID = 409, 422
 _SHOWN_CHARS = 120

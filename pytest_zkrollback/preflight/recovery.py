@@ -7,15 +7,16 @@ of them (helm-measured.md, 2, 3, 4 and 6). One `helm rollback` to a revision tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
-from ..domain.record import Guard
 from ..release.history import ReleaseHistory
-from .guards import OK, REFUSED, WARNED, Answer, way_past
-from .guards_release import FRESH
 from .target import Choice, evidence_against
+
+# A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.
+FRESH = timedelta(minutes=10)
+
 
 # What a recovery has in the place of a target where none was typed.
 RECOVER = "recover"
@@ -68,41 +69,6 @@ def recovery_reasons(history: ReleaseHistory, now: datetime) -> dict[str, str]:
     head = history.head.revision
     stale = head.status.startswith("pending") and now - head.deployed_at >= FRESH
     return {"pending": "--rollback-recover: its helm is long dead"} if stale else {}
-
-
-def judge_stranded(answer: Answer[ReleaseHistory]) -> Guard:
-    """Recovery is for a release that is stranded, and for no other."""
-    if answer.value is None:
-        return Guard(id="stranded", state=REFUSED, evidence="whether the release is stranded is unknown")
-    why = explain_stranding(answer.value)
-    if not why:
-        head = answer.value.head.revision
-        return Guard(
-            id="stranded",
-            state=REFUSED,
-            evidence=f"there is nothing to recover: revision {head.revision} is {head.status}, it alone",
-            consequence="A recovery of a sound release would only add a revision.",
-        )
-    return Guard(id="stranded", state=OK, evidence=why)
-
-
-def judge_hook_jobs(jobs: Answer[Sequence[JsonObject]]) -> Guard:
-    """A hook's Job that still runs may be half way through a migration."""
-    if jobs.value is None:
-        why = f"whether a hook's Job runs is unknown: {jobs.why}"
-        return Guard(id="hook-running", state=WARNED, evidence=why)
-    active = [job["metadata"]["name"] for job in jobs.value if (job.get("status") or {}).get("active")]
-    if active:
-        return Guard(
-            id="hook-running",
-            state=REFUSED,
-            evidence=f"Job {', '.join(active)} of a hook still runs: look at it with "
-            f"`kubectl logs job/{active[0]}`, wait for its end, or delete it",
-            consequence="It may be in the middle of a migration. With the override helm runs without hooks, "
-            "and the Job is left alone.",
-            override=way_past("hook-running"),
-        )
-    return Guard(id="hook-running", state=OK, evidence="no hook's Job runs")
 
 
 def needs_no_hooks(jobs: Sequence[JsonObject]) -> bool:

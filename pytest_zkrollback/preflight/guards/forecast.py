@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..domain.forecast import Forecast, ObjectForecast, Will
-from ..domain.record import Guard
-from .guards import OK, REFUSED, WARNED, Answer, way_past
+from ...domain.forecast import Forecast, ObjectForecast, Will
+from ...domain.record import Guard
+from ..overrides import way_past
+from ..probe import OK, REFUSED, WARNED, Answer
 
 if TYPE_CHECKING:
-    from ..clients.helm import HelmVersion
+    from ...clients.helm import HelmVersion
 
 _FEW = 4
 _NONE: Answer[Sequence[str]] = Answer(value=())

@@ -27,7 +27,7 @@ from ..release.manifest import Identity, pod_template
 from .target import judged_against
 
 if TYPE_CHECKING:
-    from .look import Look
+    from .release_view import Look
 
 T = TypeVar("T")
 

@@ -1,40 +1,59 @@
-"""All guards of a run, in the order of :data:`guards.GUARDS`."""
+"""All guards of a run, in the order of :data:`GUARDS`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..domain.checks import JsonObject
-from ..domain.record import Guard
-from ..release.helm_secret import UNINSTALLING
-from .guards import (
-    GUARD_IDS,
-    REFUSED,
-    WARNED,
-    Facts,
-    judge_helm,
-    judge_identity,
-    judge_lock,
-    judge_permissions,
-    judge_protected,
-    judge_release,
-)
-from .guards_forecast import judge_forecast
-from .guards_objects import judge_data_loss, judge_ownership
-from .guards_release import (
+from ...domain.checks import JsonObject
+from ...domain.record import Guard
+from ...release.helm_secret import UNINSTALLING
+from ..probe import REFUSED, WARNED, Facts
+from .cluster import judge_helm, judge_identity, judge_lock, judge_permissions, judge_protected, judge_release
+from .forecast import judge_forecast
+from .objects import judge_data_loss, judge_ownership
+from .release import (
     judge_deployed,
     judge_deploying,
     judge_gitops,
+    judge_hook_jobs,
     judge_hpa,
     judge_pending,
     judge_storage,
+    judge_stranded,
     judge_target,
 )
-from .recover import judge_hook_jobs, judge_stranded
 
 if TYPE_CHECKING:
-    from ..config.environment import Environment
+    from ...config.environment import Environment
+
+
+# Every guard, in the order in which it is shown, and what it protects from; docs/guards.md says the same.
+GUARDS = {
+    "cluster": "an API server that cannot be asked",
+    "identity": "a rollback of the right release on the wrong cluster",
+    "protected": "a slip of the finger in an environment that users depend on",
+    "storage": "two stores of releases: helm would act on one, and everything else here reads the other",
+    "release": "acting on a release that is not there, or that cannot be read",
+    "pending": "two helms at work on one release, of which chance decides which one lasts",
+    "deployed": "a history that does not say what runs",
+    "target": "going back to a revision that never worked, or that is not there",
+    "migration": "old code on a database that cannot be taken back to it",
+    "forecast": "helm applying half of the objects and stopping, with no revision deployed",
+    "ownership": "taking another release's objects away, or overwriting them",
+    "data-loss": "deleting data, or every object of a kind or in a namespace, with no way back",
+    "gitops": "a controller that puts the bad version back within minutes",
+    "deploying": "two pairs of hands on the same workloads",
+    "hpa": "a rollback that takes replicas away from an autoscaler",
+    "helm-version": "no helm, one that is not supported, or one older than the release",
+    "permissions": "helm stopping halfway for want of a right, with no revision deployed",
+    "notify": "a team that hears nothing, and a second operator who therefore starts as well",
+    "stranded": "a recovery of a release that needs none",
+    "hook-running": "a migration that is cut off, or run twice",
+    "lock": "two operators rolling back at once",
+    "head": "undoing something else than what was looked at",
+}
+GUARD_IDS = tuple(GUARDS)
 
 
 def judge_guards(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..domain.record import Guard
-from ..release.manifest import Identity, identity, is_kept, release_of
-from ..report.by_hand import kubectl
-from .guards import OK, REFUSED, WARNED, Facts, way_past
+from ...domain.record import Guard
+from ...release.manifest import Identity, identity, is_kept, release_of
+from ...report.by_hand import kubectl
+from ..overrides import way_past
+from ..probe import OK, REFUSED, WARNED, Facts
 
 if TYPE_CHECKING:
-    from ..config.environment import Environment
-    from ..domain.checks import JsonObject
-    from ..release.drift import Live
+    from ...config.environment import Environment
+    from ...domain.checks import JsonObject
+    from ...release.drift import Live
 
 _FEW = 4
 _KEEP = "helm.sh/resource-policy=keep"

@@ -6,120 +6,20 @@ to write is unknown; every other unknown warns and is recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-from ..domain.errors import ClusterError, LockHeld, ZkRollbackError
-from ..domain.record import Guard
+from ...domain.errors import LockHeld, ZkRollbackError
+from ...domain.record import Guard
+from ..overrides import way_past
+from ..probe import OK, REFUSED, WARNED, Answer
 
 if TYPE_CHECKING:
-    from ..clients.helm import HelmVersion
-    from ..config.environment import Environment
-    from ..domain.change_summary import Dossier
-    from ..domain.checks import JsonObject
-    from ..domain.decision import Seen
-    from ..domain.forecast import Forecast
-    from ..release.drift import Live
-    from ..release.gitops import Owner
-    from ..release.history import ReleaseHistory
-    from ..release.manifest import Identity
-    from .lock import LockState
-    from .look import Touched
-    from .target import Choice
+    from ...clients.helm import HelmVersion
+    from ...config.environment import Environment
+    from ...release.history import ReleaseHistory
 
 T = TypeVar("T")
-
-OK, WARNED, REFUSED, OVERRIDDEN = "ok", "warned", "refused", "overridden"
-
-# Every guard, in the order in which it is shown, and what it protects from; docs/guards.md says the same.
-GUARDS = {
-    "cluster": "an API server that cannot be asked",
-    "identity": "a rollback of the right release on the wrong cluster",
-    "protected": "a slip of the finger in an environment that users depend on",
-    "storage": "two stores of releases: helm would act on one, and everything else here reads the other",
-    "release": "acting on a release that is not there, or that cannot be read",
-    "pending": "two helms at work on one release, of which chance decides which one lasts",
-    "deployed": "a history that does not say what runs",
-    "target": "going back to a revision that never worked, or that is not there",
-    "migration": "old code on a database that cannot be taken back to it",
-    "forecast": "helm applying half of the objects and stopping, with no revision deployed",
-    "ownership": "taking another release's objects away, or overwriting them",
-    "data-loss": "deleting data, or every object of a kind or in a namespace, with no way back",
-    "gitops": "a controller that puts the bad version back within minutes",
-    "deploying": "two pairs of hands on the same workloads",
-    "hpa": "a rollback that takes replicas away from an autoscaler",
-    "helm-version": "no helm, one that is not supported, or one older than the release",
-    "permissions": "helm stopping halfway for want of a right, with no revision deployed",
-    "notify": "a team that hears nothing, and a second operator who therefore starts as well",
-    "stranded": "a recovery of a release that needs none",
-    "hook-running": "a migration that is cut off, or run twice",
-    "lock": "two operators rolling back at once",
-    "head": "undoing something else than what was looked at",
-}
-GUARD_IDS = tuple(GUARDS)
-
-
-@dataclass(frozen=True)
-class Answer(Generic[T]):
-    """What one preflight question brought: a value, or why it is unknown."""
-
-    value: T | None = None
-    error: ZkRollbackError | None = None
-
-    @property
-    def problem(self) -> ZkRollbackError | None:
-        """Why the value is unknown; None if it is known."""
-        return self.error or (None if self.value is not None else ClusterError(self.why))
-
-    @property
-    def why(self) -> str:
-        """Why the value is unknown, as a sentence."""
-        return str(self.error) if self.error is not None else "no answer within the preflight's budget"
-
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All answers of the preflight.
-
-    ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version;
-    ``lock`` is the lock's state if nobody alive holds it, else LockHeld; ``live`` are the live objects of
-    the head and the target; ``touched`` those that helm would delete, apply or run as hooks,
-    ``contents`` what is in those that hold more than themselves; ``forecast`` what helm would meet;
-    ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
-    HorizontalPodAutoscalers; ``hook_jobs`` the live Jobs of hooks, asked
-    for a recovery only; ``elsewhere``: whether ConfigMaps hold a release of this name; ``driver`` is
-    the operator's HELM_DRIVER; ``now`` the server's time; ``outside`` the decision's signals by name.
-    """
-
-    history: Answer[ReleaseHistory] = Answer()
-    choice: Answer[Choice] = Answer()
-    identity: Answer[str] = Answer()
-    server: Answer[str] = Answer()
-    helm: Answer[HelmVersion] = Answer()
-    denied: Answer[Sequence[str]] = Answer()
-    lock: Answer[LockState] = Answer()
-    live: Answer[Mapping[Identity, Live]] = Answer()
-    touched: Answer[Touched] = Answer()
-    contents: Answer[Mapping[Identity, str]] = Answer()
-    owners: Answer[Sequence[Owner]] = Answer()
-    scalers: Answer[Sequence[JsonObject]] = Answer()
-    elsewhere: Answer[bool] = Answer()
-    dossier: Answer[Dossier | None] = Answer()
-    forecast: Answer[Forecast | None] = Answer()
-    hook_jobs: Answer[Sequence[JsonObject]] = Answer()
-    driver: str = ""
-    now: datetime = _NEVER
-    outside: Mapping[str, Answer[Seen]] = field(default_factory=dict)
-
-
-def way_past(guard_id: str) -> str:
-    """The option by which an operator goes ahead against this guard."""
-    return f"--rollback-override={guard_id}=REASON"
 
 
 def refusals(guards: Sequence[Guard]) -> list[Guard]:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..domain.decision import Answer, Decision, Seen, Signal, SignalName, Way
-from ..domain.record import Guard
-from .guards import OK, REFUSED, WARNED, way_past
 
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
 
@@ -66,19 +64,3 @@ def _signal(name: SignalName, line: str, way: Way, seen: Seen | None, said: Answ
         else:
             evidence = f"{evidence} (the operator says no; what was seen stands)"
     return Signal(name=name, question=line, answer=answer, speaks_for=way, source=source, evidence=evidence)
-
-
-def judge_migration_guard(decision: Decision) -> Guard:
-    """Refuses to roll back against a migration that cannot be undone; unknown never refuses."""
-    signal = next(one for one in decision.signals if one.name is SignalName.MIGRATION_IRREVERSIBLE)
-    if signal.answer is YES:
-        return Guard(
-            id="migration",
-            state=REFUSED,
-            evidence=f"a migration that cannot be undone came with the bad revision: {signal.evidence}",
-            consequence="The target's code would meet a database that it does not know. The runbook fixes "
-            "forward here.",
-            override=way_past("migration"),
-        )
-    state = OK if signal.answer is NO else WARNED
-    return Guard(id="migration", state=state, evidence=f"irreversible migration: {signal.evidence}")

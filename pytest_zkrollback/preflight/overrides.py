@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..domain.record import Guard, Override
-from .guards import OVERRIDDEN, REFUSED
+from .probe import OVERRIDDEN, REFUSED
 
 BREAK_GLASS = "break-glass"
 
@@ -40,3 +40,8 @@ def overrides_used(
         for guard in guards
         if guard.state == OVERRIDDEN
     )
+
+
+def way_past(guard_id: str) -> str:
+    """The option by which an operator goes ahead against this guard."""
+    return f"--rollback-override={guard_id}=REASON"

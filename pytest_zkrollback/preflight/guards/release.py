@@ -6,20 +6,22 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..domain.checks import JsonObject
-from ..domain.record import Guard
-from ..release.helm_secret import UNINSTALLING
-from ..release.manifest import WORKLOAD_KINDS, identity
-from .guards import OK, REFUSED, WARNED, Answer, Facts, way_past
-from .target import evidence_against, judged_against
+from ...domain.checks import JsonObject
+from ...domain.decision import Decision, SignalName
+from ...domain.record import Guard
+from ...release.helm_secret import UNINSTALLING
+from ...release.history import ReleaseHistory
+from ...release.manifest import WORKLOAD_KINDS, identity
+from ..decision import NO, YES
+from ..overrides import way_past
+from ..probe import OK, REFUSED, WARNED, Answer, Facts
+from ..recovery import FRESH, explain_stranding
+from ..target import evidence_against, judged_against
 
 if TYPE_CHECKING:
-    from ..release.helm_secret import Release
-    from ..release.history import ReleaseHistory
-    from .target import Choice
+    from ...release.helm_secret import Release
+    from ..target import Choice
 
-# A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.
-FRESH = timedelta(minutes=10)
 _SECRETS = ("", "secret", "secrets")
 _OURS = ("helm", "kube-controller-manager")
 _FEW = 3
@@ -327,3 +329,54 @@ def _time(text: object) -> datetime | None:
     except ValueError:
         return None
     return at if at.tzinfo is not None else None
+
+
+def judge_stranded(answer: Answer[ReleaseHistory]) -> Guard:
+    """Recovery is for a release that is stranded, and for no other."""
+    if answer.value is None:
+        return Guard(id="stranded", state=REFUSED, evidence="whether the release is stranded is unknown")
+    why = explain_stranding(answer.value)
+    if not why:
+        head = answer.value.head.revision
+        return Guard(
+            id="stranded",
+            state=REFUSED,
+            evidence=f"there is nothing to recover: revision {head.revision} is {head.status}, it alone",
+            consequence="A recovery of a sound release would only add a revision.",
+        )
+    return Guard(id="stranded", state=OK, evidence=why)
+
+
+def judge_hook_jobs(jobs: Answer[Sequence[JsonObject]]) -> Guard:
+    """A hook's Job that still runs may be half way through a migration."""
+    if jobs.value is None:
+        why = f"whether a hook's Job runs is unknown: {jobs.why}"
+        return Guard(id="hook-running", state=WARNED, evidence=why)
+    active = [job["metadata"]["name"] for job in jobs.value if (job.get("status") or {}).get("active")]
+    if active:
+        return Guard(
+            id="hook-running",
+            state=REFUSED,
+            evidence=f"Job {', '.join(active)} of a hook still runs: look at it with "
+            f"`kubectl logs job/{active[0]}`, wait for its end, or delete it",
+            consequence="It may be in the middle of a migration. With the override helm runs without hooks, "
+            "and the Job is left alone.",
+            override=way_past("hook-running"),
+        )
+    return Guard(id="hook-running", state=OK, evidence="no hook's Job runs")
+
+
+def judge_migration_guard(decision: Decision) -> Guard:
+    """Refuses to roll back against a migration that cannot be undone; unknown never refuses."""
+    signal = next(one for one in decision.signals if one.name is SignalName.MIGRATION_IRREVERSIBLE)
+    if signal.answer is YES:
+        return Guard(
+            id="migration",
+            state=REFUSED,
+            evidence=f"a migration that cannot be undone came with the bad revision: {signal.evidence}",
+            consequence="The target's code would meet a database that it does not know. The runbook fixes "
+            "forward here.",
+            override=way_past("migration"),
+        )
+    state = OK if signal.answer is NO else WARNED
+    return Guard(id="migration", state=state, evidence=f"irreversible migration: {signal.evidence}")

@@ -14,13 +14,13 @@ from ..release.drift import Live, fetch_live
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.manifest import Identity, identity, is_kept, parse_manifest
-from .journal import of_this_install
-from .recover import RECOVER, choose_recovery
+from ..rollback.journal import of_this_install
+from .recovery import RECOVER, choose_recovery
 from .target import Choice, choose_target
 
 if TYPE_CHECKING:
     from ..config.environment import Environment
-    from .lock import LockState
+    from ..rollback.lock import LockState
 
 T = TypeVar("T")
 

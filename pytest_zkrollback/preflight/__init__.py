@@ -1,0 +1,1 @@
+"""What is read and judged before helm starts."""
