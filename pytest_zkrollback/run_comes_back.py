@@ -14,7 +14,7 @@ from .release.gitops import Owner, fetch_idle, find_owners
 from .release.helm_secret import Release
 from .release.history import ReleaseHistory
 from .release.manifest import release_of
-from .rollback.comes_back import Branch, QueuedDeploy, judge_comes_back, rolled_away_from
+from .rollback.redeploy_risks import Branch, QueuedDeploy, judge_comes_back, rolled_away_from
 from .scene import Scene
 
 # Of the newest runs; a deploy that still waits is among them.

@@ -14,7 +14,7 @@ from .domain.record import Outcome
 from .domain.verdict import Evidence, Word, evidence
 from .release.applied_revision import fetch_standing, live_already, render_standing, summarise_standing
 from .release.history import ReleaseHistory, fetch_history
-from .rollback.execute import HelmRun, judge_rollback
+from .rollback.helm_run import HelmRun, judge_rollback
 from .rollback.lock import ReleaseLock
 from .run_backup import BackupThread
 from .run_lock import give_back, hold_on, take_lock, tell_unfinished

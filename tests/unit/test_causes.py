@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_zkrollback.rollback.causes import explain_failure
+from pytest_zkrollback.rollback.helm_errors import explain_failure
 
 CASES = {
     "credentials": [

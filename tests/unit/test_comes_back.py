@@ -7,7 +7,7 @@ from pytest_zkrollback.domain.github import Github, PullRequest
 from pytest_zkrollback.domain.record import Helm, Mode, Outcome, Plan
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.release.gitops import ARGO, FLUX_HELM, Owner
-from pytest_zkrollback.rollback.comes_back import Branch, QueuedDeploy, judge_comes_back
+from pytest_zkrollback.rollback.redeploy_risks import Branch, QueuedDeploy, judge_comes_back
 
 BAD = revision(6, "superseded", 760, "1.9.0-a7d20c4")
 ON_MAIN = (

@@ -14,7 +14,7 @@ from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.rollback.execute import HelmRun, judge_rollback
+from pytest_zkrollback.rollback.helm_run import HelmRun, judge_rollback
 
 AT = datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
 V4, V3 = HelmVersion("v4.3.1", 4, 3), HelmVersion("v3.22.0", 3, 22)

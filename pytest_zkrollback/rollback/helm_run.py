@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..domain.errors import ZkRollbackError
 from ..domain.verdict import Evidence, Verdict, Word, evidence
-from .causes import explain_failure
+from .helm_errors import explain_failure
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmCli
