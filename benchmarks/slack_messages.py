@@ -22,8 +22,8 @@ from slack_sdk.models.blocks import Block  # noqa: E402
 
 from pytest_zkrollback.clients.http import HttpClient  # noqa: E402
 from pytest_zkrollback.clients.webhook import Webhook  # noqa: E402
-from pytest_zkrollback.notify.slack import render_slack_message  # noqa: E402
-from pytest_zkrollback.notify.words import characters  # noqa: E402
+from pytest_zkrollback.notify.slack_message import render_slack_message  # noqa: E402
+from pytest_zkrollback.notify.text import characters  # noqa: E402
 
 
 def main():

@@ -25,12 +25,12 @@ from .domain.migration import RevisionContent
 from .domain.ports import Check
 from .domain.record import Item, Outcome
 from .engine.cluster_watch import RESOURCES, ClusterWatch
+from .notify.dispatcher import NOTIFY
 from .preflight.target import failure_of
 from .release.history import ReleaseHistory, fetch_history
 from .release.manifest import identity, parse_manifest
 from .scene import Scene, target_release
 from .sources import migration_sources, revision_content
-from .telling import NOTIFY
 
 EQUIVALENCE = EquivalenceCheck.id
 _TITLES = {

@@ -5,8 +5,8 @@ Import it inside the hook: it costs 0.3 s, which the repository's other pytest r
 
 from .domain.errors import NotifyProblem
 from .domain.notification import News
-from .domain.ports import Channel
 from .domain.record import Delivery, Event
+from .notify.interface import Channel
 from .notify.json_webhook import render_news
 
 __all__ = ["Channel", "Delivery", "Event", "News", "NotifyProblem", "render_news"]

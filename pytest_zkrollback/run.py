@@ -27,6 +27,7 @@ from .engine.cluster_watch import ClusterWatch
 from .engine.scheduler import ROLLOUT_PREFIX
 from .known_secrets import know_environment
 from .migrations.own import fetch_own_sources
+from .notify.dispatcher import Telling
 from .preflight.guards import judge_without_contact
 from .preflight.guards.cluster import refusals
 from .preflight.recovery import needs_no_hooks
@@ -47,7 +48,6 @@ from .run_verify import run_verify
 from .run_workloads import name_workloads
 from .scene import Scene, variables
 from .signals import Signals
-from .telling import Telling
 
 if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
     from .drill.session import Drill

@@ -13,17 +13,18 @@ from .config.environment import Environment
 from .domain.checks import JsonObject
 from .domain.errors import NotifyProblem
 from .domain.notification import News
-from .domain.ports import Channel, Clock, Hooks
+from .domain.ports import Clock, Hooks
 from .domain.record import Delivery, Mode
 from .domain.request import Request
 from .domain.verdict import Word
 from .notify.channels import choose_channels, own_channels
+from .notify.dispatcher import NOTIFY, Telling
+from .notify.interface import Channel
 from .notify.slack_channels import SLACK
 from .report.outcome import outcome_of
 from .report.recorder import Scribe
 from .report.redaction import Redactor
 from .signals import Signals
-from .telling import NOTIFY, Telling
 
 if TYPE_CHECKING:
     from .drill.session import Drill

@@ -19,13 +19,13 @@ from .domain.checks import JsonObject
 from .domain.ports import Hooks
 from .domain.request import Request
 from .migrations.own import OwnSource
+from .notify.dispatcher import Telling
 from .release.history import ReleaseHistory
 from .report.recorder import Scribe
 from .report.redaction import Redactor
 from .rollback.journal import LocalJournal
 from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
 from .signals import Signals
-from .telling import Telling
 
 if TYPE_CHECKING:
     from .drill.session import Drill

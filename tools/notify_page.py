@@ -16,7 +16,7 @@ from example_records import checked_only, failed, interrupted, running, unverifi
 from pytest_zkrollback.domain.notification import News  # noqa: E402
 from pytest_zkrollback.domain.record import Event, Outcome, Record  # noqa: E402
 from pytest_zkrollback.notify.json_webhook import render_news  # noqa: E402
-from pytest_zkrollback.notify.slack import render_slack_message  # noqa: E402
+from pytest_zkrollback.notify.slack_message import render_slack_message  # noqa: E402
 from pytest_zkrollback.notify.teams import render_card  # noqa: E402
 from pytest_zkrollback.report.outcome import render_summary  # noqa: E402
 

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .checks import History, JsonObject
 
 if TYPE_CHECKING:  # pydantic costs 0.3 s, which the drill's small processes need not pay
-    from .notification import News
-    from .record import Delivery
     from .verdict import Judgement
 
 
@@ -78,22 +76,6 @@ class Hooks(Protocol):
     def answers(self, hook: str, timeout_s: float = 10.0, **facts: object) -> tuple[object, ...]:
         """What each implementation of ``hook`` gave, first registered first; raises HookProblem, also if
         that takes longer than ``timeout_s``."""
-
-
-class Channel(Protocol):
-    """One way to tell the team: Slack, a webhook, Teams, a comment on GitHub, or one of somebody's own."""
-
-    @property
-    def name(self) -> str:
-        """The receiver's kind, as the record names it; never its address."""
-
-    def tell(self, news: News) -> Delivery | None:
-        """Send it, once, and say what the receiver answered; None: this event is none for this channel.
-
-        Called in a thread of its own, for one event after the other, but START may still be under way when
-        the verdict is told. Raises NotifyProblem if the receiver refused it or may have it, and UsageProblem
-        if the configuration lacks something.
-        """
 
 
 class Clock(Protocol):

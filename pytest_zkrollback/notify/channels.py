@@ -9,9 +9,10 @@ from typing import TypeGuard
 from ..config.environment import Environment
 from ..domain.errors import HookProblem, UsageProblem, ZkRollbackError
 from ..domain.notification import News
-from ..domain.ports import Channel, Clock, Hooks, Http
+from ..domain.ports import Clock, Hooks, Http
 from ..domain.record import Delivery
 from .github_comment import GITHUB, choose_github_comment
+from .interface import Channel
 from .json_webhook import WEBHOOK, choose_json_webhook
 from .slack_channels import SLACK, choose_slack
 from .teams import TEAMS, choose_teams

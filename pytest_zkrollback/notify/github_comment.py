@@ -13,7 +13,7 @@ from ..domain.notification import News
 from ..domain.ports import Clock, GithubApi
 from ..domain.record import Delivery, Event, Record
 from ..report.markdown import code, escaped, render_markdown
-from . import words
+from . import text
 
 GITHUB = "github"
 # GitHub refuses a body above 65,536 characters.
@@ -25,19 +25,19 @@ _ISSUE = re.compile(r"#(\d+)|https?://[^/\s]+/([\w.-]+/[\w.-]+)/(?:issues|pull)/
 
 def render_comment(news: News) -> str:
     """Markdown of at most 60,000 characters."""
-    record, lines = news.record, [f"**{escaped(words.headline(news), 300)}**", ""]
+    record, lines = news.record, [f"**{escaped(text.headline(news), 300)}**", ""]
     if news.event is Event.START:
         facts = [
-            *words.fields(news),
-            ("Reason", words.reason(record)),
-            ("Next steps", words.next_steps(record)),
+            *text.fields(news),
+            ("Reason", text.reason(record)),
+            ("Next steps", text.next_steps(record)),
         ]
-        lines += [escaped(words.summary(news)), "", "| | |", "|---|---|"]
+        lines += [escaped(text.summary(news)), "", "| | |", "|---|---|"]
         lines += [f"| {name} | {escaped(value, 600)} |" for name, value in facts]
         return "\n".join([*lines, "", f"Run {code(record.run_id)}", ""])
     if news.provisional or news.before is not None:
-        lines += [escaped(words.summary(news), 900), ""]
-    if record.report and words.is_link(record.report):
+        lines += [escaped(text.summary(news), 900), ""]
+    if record.report and text.is_link(record.report):
         lines += [f"Report: {record.report}", ""]
     head = "\n".join([*lines, ""])
     return head + render_markdown(record, LIMIT - len(head))

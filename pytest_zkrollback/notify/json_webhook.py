@@ -11,7 +11,7 @@ from ..domain.checks import JsonObject
 from ..domain.notification import News
 from ..domain.ports import Http
 from ..domain.record import Delivery
-from . import words
+from . import text
 
 WEBHOOK = "webhook"
 SCHEMA = "zkrollback.news/1"
@@ -32,7 +32,7 @@ def render_news(news: News) -> JsonObject:
     return {
         "schema": SCHEMA,
         "event": str(news.event),
-        "headline": words.headline(news),
+        "headline": text.headline(news),
         "provisional": news.provisional,
         "before": str(news.before) if news.before is not None else None,
         **{key: found[key] for key in _MEMBERS},
@@ -44,7 +44,7 @@ def render_news(news: News) -> JsonObject:
             {
                 "id": item.id,
                 "verdict": str(item.verdict) if item.verdict is not None else None,
-                "observed": words.shortened(item.observed, _OBSERVED_LIMIT),
+                "observed": text.shortened(item.observed, _OBSERVED_LIMIT),
             }
             for item in news.record.items
             if item.id != "notify"

@@ -11,10 +11,11 @@ from ..clients.slack_bot import SlackBot, choose_bot_token
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Slack
 from ..domain.notification import News
-from ..domain.ports import Channel, Http
+from ..domain.ports import Http
 from ..domain.record import Delivery, Event
 from ..report.html import render_page
-from .slack import render_slack_message
+from .interface import Channel
+from .slack_message import render_slack_message
 
 SLACK = "slack"
 OFF = "slack = false"

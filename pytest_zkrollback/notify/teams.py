@@ -15,7 +15,7 @@ from ..domain.checks import JsonObject
 from ..domain.notification import News
 from ..domain.ports import Http
 from ..domain.record import Delivery, Event
-from . import words
+from . import text as words
 
 TEAMS = "teams"
 TOTAL_LIMIT_BYTES = 24_000

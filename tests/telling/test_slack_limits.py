@@ -8,7 +8,7 @@ from slack_sdk.models.blocks import Block
 
 from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.clients.webhook import Webhook
-from pytest_zkrollback.notify.slack import render_slack_message
+from pytest_zkrollback.notify.slack_message import render_slack_message
 
 # Of the 2,000 that `make campaign` sends (benchmarks/slack_messages.py).
 HERE = 60

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pytest_zkrollback.domain.notification import News
 from pytest_zkrollback.domain.record import Event, Helm, Item, Mode, Outcome, Override, Plan, Record, Revision
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.notify.slack import escaped, render_slack_message
-from pytest_zkrollback.notify.words import characters, shortened
+from pytest_zkrollback.notify.slack_message import escaped, render_slack_message
+from pytest_zkrollback.notify.text import characters, shortened
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 

@@ -14,11 +14,11 @@ from pytest_zkrollback.domain.record import Delivery, Event, Mode, Outcome
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.notify.channels import Unusable
+from pytest_zkrollback.notify.dispatcher import Telling
 from pytest_zkrollback.relay import Relay
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run_telling import Witnessed, choose_telling, report_address, tell_the_end
-from pytest_zkrollback.telling import Telling
 
 CLOCK = SystemClock()
 NO_HOOKS = SimpleNamespace(answers=lambda hook, **facts: ())

@@ -17,13 +17,13 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.record import Item, Mode, Record
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.notify.dispatcher import Telling
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run_lock import note_verified
 from pytest_zkrollback.run_preflight import run_preflight
 from pytest_zkrollback.run_rollback import Step, run_rollback
 from pytest_zkrollback.scene import Scene
-from pytest_zkrollback.telling import Telling
 
 LONG_S = 400  # more than any lease
 STEPS = len(OBJECTS) + 2

@@ -23,9 +23,9 @@ from pytest_zkrollback.domain.record import Event, Mode, Outcome, Record
 from pytest_zkrollback.notify.github_comment import LIMIT as COMMENT_LIMIT
 from pytest_zkrollback.notify.github_comment import render_comment
 from pytest_zkrollback.notify.json_webhook import render_news
-from pytest_zkrollback.notify.slack import TOTAL_LIMIT, render_slack_message
+from pytest_zkrollback.notify.slack_message import TOTAL_LIMIT, render_slack_message
 from pytest_zkrollback.notify.teams import TOTAL_LIMIT_BYTES, render_card
-from pytest_zkrollback.notify.words import characters
+from pytest_zkrollback.notify.text import characters
 from pytest_zkrollback.report.bundle import render_bundle
 from pytest_zkrollback.report.files import render_json
 from pytest_zkrollback.report.github_actions import (

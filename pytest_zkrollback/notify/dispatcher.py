@@ -11,15 +11,16 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from .domain.errors import NotifyProblem, ZkRollbackError
-from .domain.notification import News
-from .domain.ports import Channel, Clock
-from .domain.record import Delivery, Event, Outcome, Record
-from .notify.channels import Unusable
-from .report.outcome import outcome_of, render_summary
-from .report.recorder import Scribe
-from .report.redaction import Redactor
-from .report.summary import provisional
+from ..domain.errors import NotifyProblem, ZkRollbackError
+from ..domain.notification import News
+from ..domain.ports import Clock
+from ..domain.record import Delivery, Event, Outcome, Record
+from ..report.outcome import outcome_of, render_summary
+from ..report.recorder import Scribe
+from ..report.redaction import Redactor
+from ..report.summary import provisional
+from .channels import Unusable
+from .interface import Channel
 
 NOTIFY = "notify"
 _TICK_S = 0.05

@@ -15,8 +15,8 @@ from ..domain.checks import JsonObject
 from ..domain.notification import News
 from ..domain.record import Event, Record
 from ..report.sanitize import inert_line
-from . import words
-from .words import characters, shortened
+from . import text as words
+from .text import characters, shortened
 
 HEADER_LIMIT = 150
 SECTION_LIMIT = 3000
