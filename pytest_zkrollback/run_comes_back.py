@@ -9,7 +9,7 @@ from .commits import commit_name, git_checkout, resolve_commit
 from .domain.checks import JsonObject
 from .domain.errors import ClusterError, ZkRollbackError
 from .engine.cluster_watch import ClusterWatch
-from .github.situation import choose_workflow
+from .github.state import choose_workflow
 from .release.gitops import Owner, fetch_idle, find_owners
 from .release.helm_secret import Release
 from .release.history import ReleaseHistory

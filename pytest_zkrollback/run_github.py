@@ -14,9 +14,9 @@ from .domain.request import Request
 from .domain.verdict import Word
 from .github.deploy import Deploy
 from .github.guards import judge_github, newest_verified, unreadable
-from .github.journal import Earlier, Journal
 from .github.restore import Restore
-from .github.situation import Situation, describe, fetch_situation
+from .github.state import Situation, describe, fetch_situation
+from .github.step_log import Earlier, Journal
 from .preflight.facts import ask_all
 from .release.helm_secret import Release
 from .release.history import ReleaseHistory, fetch_history

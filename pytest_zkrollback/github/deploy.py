@@ -9,9 +9,9 @@ from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem
 from ..domain.github import WorkflowRun
 from ..domain.ports import Clock, GithubApi
-from .journal import DONE, FAILED, FOUND, WAITING, Earlier, Journal
-from .runs import describe_run, parse_time
+from .step_log import DONE, FAILED, FOUND, WAITING, Earlier, Journal
 from .texts import short
+from .workflow_runs import describe_run, parse_time
 
 INTENT = "zkrollback-"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..config.environment import GithubActions
 from ..domain.record import Guard, Record
-from .situation import BRANCH_PREFIX, Situation, describe
+from .state import BRANCH_PREFIX, Situation, describe
 from .texts import short, some
 
 # Every guard of this way, as shown, and what it protects from; docs/guards.md says the same.

@@ -12,10 +12,10 @@ from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem
 from ..domain.github import PullRequest
 from ..domain.ports import Clock, GithubApi
-from .journal import DONE, FAILED, FOUND, WAITING, Journal
-from .reviews import describe_wait
-from .situation import BRANCH_PREFIX, Situation
+from .state import BRANCH_PREFIX, Situation
+from .step_log import DONE, FAILED, FOUND, WAITING, Journal
 from .texts import commit_message, pull_body, pull_title, reland_commands, short
+from .waiting import describe_wait
 
 # mergeable_state in which asking to merge again can bring nothing.
 _BLOCKED = ("blocked", "behind", "draft")
