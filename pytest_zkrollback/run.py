@@ -26,7 +26,7 @@ from .domain.verdict import Word
 from .engine.cluster_watch import ClusterWatch
 from .engine.scheduler import ROLLOUT_PREFIX
 from .known_secrets import know_environment
-from .migrations.own import fetch_own_sources
+from .migrations.custom import fetch_own_sources
 from .notify.dispatcher import Telling
 from .preflight.guards import judge_without_contact
 from .preflight.guards.cluster import refusals

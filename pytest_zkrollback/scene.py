@@ -18,7 +18,7 @@ from .display import Display
 from .domain.checks import JsonObject
 from .domain.ports import Hooks
 from .domain.request import Request
-from .migrations.own import OwnSource
+from .migrations.custom import OwnSource
 from .notify.dispatcher import Telling
 from .release.history import ReleaseHistory
 from .report.recorder import Scribe

@@ -19,11 +19,11 @@ from .domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
 from .domain.migration import MigrationFinding, RevisionContent, Span
 from .domain.verdict import Word
 from .engine.scheduler import ROLLOUT_PREFIX
+from .migrations.base import Rows, Tool, Tree, judge_files
+from .migrations.custom import OwnSource, ask_own
 from .migrations.hooks import SOURCE as HOOKS
 from .migrations.hooks import has_init_containers, judge_hooks
-from .migrations.own import OwnSource, ask_own
 from .migrations.schema import expected_version, judge_applied, judge_version, reported_member
-from .migrations.scripts import Rows, Tool, Tree, judge_files
 from .migrations.tools import TOOLS
 from .preflight.release_view import Once
 from .release.helm_secret import Release

@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ..domain.errors import MigrationProblem
-from .python_files import assigned, function, literal, parse_module, raises, source, working
-from .scripts import Applied, Rows, Script, Tree
+from .base import Applied, Rows, Script, Tree
+from .syntax_tree import assigned, function, literal, parse_module, raises, source, working
 
 if TYPE_CHECKING:
     from alembic.script.revision import RevisionMap

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from .python_files import assigned, literal, parse_module, source
-from .scripts import Applied, Rows, Script, Tree, in_order, natural
+from .base import Applied, Rows, Script, Tree, in_order, natural
+from .syntax_tree import assigned, literal, parse_module, source
 
 # Operations of django.db.migrations and django.contrib.postgres that Django itself reverses.
 _REVERSIBLE = re.compile(

@@ -13,7 +13,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import MigrationProblem
 from ..domain.migration import MigrationFinding
 from ..domain.verdict import evidence
-from .scripts import Applied, Tool, Tree, describe_ran, differ, names, natural
+from .base import Applied, Tool, Tree, describe_ran, differ, names, natural
 
 
 def judge_applied(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ..domain.errors import MigrationProblem
-from .scripts import Applied, Rows, Script, Tree, in_order, natural
+from .base import Applied, Rows, Script, Tree, in_order, natural
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _NOTHING = re.compile(r"(?i)(begin|start)( transaction)?|commit|end|select (1|null|true)|")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from .alembic import ALEMBIC
+from .base import Tool
 from .django import DJANGO
-from .scripts import Tool
 from .sql_files import FLYWAY, GOLANG_MIGRATE, SQL_PAIRS
 
 TOOLS: Final[dict[str, Tool]] = {

@@ -10,7 +10,7 @@ from real_alembic import AlembicTree
 
 from pytest_zkrollback.domain.errors import MigrationProblem
 from pytest_zkrollback.migrations.alembic import ALEMBIC
-from pytest_zkrollback.migrations.scripts import judge_files
+from pytest_zkrollback.migrations.base import judge_files
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.errors import MigrationProblem
-from pytest_zkrollback.migrations.scripts import judge_files
+from pytest_zkrollback.migrations.base import judge_files
 from pytest_zkrollback.migrations.tools import TOOLS
 
 GOOD = "create table orders (id int);"

@@ -25,7 +25,7 @@ from pytest_zkrollback.drill.stories import (
     choose_story,
     tell_story,
 )
-from pytest_zkrollback.migrations.scripts import differ
+from pytest_zkrollback.migrations.base import differ
 from pytest_zkrollback.migrations.sql_files import SQL_PAIRS
 
 STAGES = Path(stories.__file__).with_name("stages.yaml")
