@@ -104,8 +104,8 @@ class Run:
         """Read the configuration and ask the hooks; raises UsageProblem. ``redactor`` learns secrets."""
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
+            from .drill.scenarios import DEFAULT_STORY, RELEASE, choose_story
             from .drill.session import DRILL_WORKLOADS, refuse_another_story
-            from .drill.stories import DEFAULT_STORY, RELEASE, choose_story
 
             choose_story(request.drill_story or DEFAULT_STORY)
             refuse_another_story(request.drill_story)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_zkrollback.domain.record import Record
-from pytest_zkrollback.drill.stories import BAD_REVISION, CHART, STORIES
+from pytest_zkrollback.drill.scenarios import BAD_REVISION, CHART, STORIES
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 

@@ -29,8 +29,8 @@ from urllib.parse import quote, urlsplit
 
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError
-from .live import BACKEND, FRONTEND, LivePods, environment, image_version, serving, volume_of
-from .loopback import Handler, LoopbackServer
+from .http_server import Handler, LoopbackServer
+from .live_pods import BACKEND, FRONTEND, LivePods, environment, image_version, serving, volume_of
 
 if TYPE_CHECKING:
     from .cluster import Cluster

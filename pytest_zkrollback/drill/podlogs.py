@@ -21,8 +21,8 @@ from ..clients.clock import SystemClock
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, NotFound
 from ..domain.ports import Clock
-from .live import LivePods, environment, image_version, volume_of
-from .loopback import Handler, LoopbackServer
+from .http_server import Handler, LoopbackServer
+from .live_pods import LivePods, environment, image_version, volume_of
 
 _PROBES_SHOWN = 60
 

@@ -19,15 +19,15 @@ from ..config.environment import Environment, Identity, Slack, Smoke
 from ..config.repository import Git, Migrations
 from ..domain.errors import DrillProblem, HttpProblem, UsageProblem
 from ..domain.ports import Clock, Processes
-from . import kept as kept_drill
+from . import persistence as kept_drill
 from .app import app_argv, database_url
 from .binaries import find_binaries
 from .cluster import RunningCluster, start_cluster
-from .kept import Kept
+from .demo_repository import FOLDER, MIGRATIONS
 from .locks import exclusive
-from .service import FOLDER, MIGRATIONS
+from .persistence import Kept
+from .scenarios import DEFAULT_STORY, RELEASE, STORIES, choose_story, tell_story
 from .slack_sink import WEBHOOK_PATH, slack_sink_argv
-from .stories import DEFAULT_STORY, RELEASE, STORIES, choose_story, tell_story
 
 DRILL_WORKLOADS = {
     "backend": "deployment/zkprova-zkprova-backend",

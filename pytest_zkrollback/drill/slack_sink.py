@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ..clients.clock import SystemClock
 from ..domain.checks import JsonObject
-from .loopback import Handler, LoopbackServer
+from .http_server import Handler, LoopbackServer
 
 if TYPE_CHECKING:
     from ..domain.ports import Clock

@@ -16,8 +16,8 @@ import pytest
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.app import app_argv, database_url
 from pytest_zkrollback.drill.cluster import RunningCluster
+from pytest_zkrollback.drill.scenarios import tell_story
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
-from pytest_zkrollback.drill.stories import tell_story
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "pytest_zkrollback" / "drill"

@@ -16,9 +16,9 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.clients.state_dir import state_folder
 from pytest_zkrollback.domain.errors import DrillProblem, UsageProblem
-from pytest_zkrollback.drill import kept as kept_drill
+from pytest_zkrollback.drill import persistence as kept_drill
 from pytest_zkrollback.drill.cluster import start_cluster
-from pytest_zkrollback.drill.kept import Kept
+from pytest_zkrollback.drill.persistence import Kept
 from pytest_zkrollback.drill.session import refuse_another_story, start_drill, stop_drill
 
 NOTHING_TO_STOP = "No drill is kept: there is nothing to stop."

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from incident import ROOT, Incident
 
-from pytest_zkrollback.drill.stories import CHART, GOOD_REVISIONS, STORIES
+from pytest_zkrollback.drill.scenarios import CHART, GOOD_REVISIONS, STORIES
 
 sys.path.insert(0, str(ROOT / "tests" / "github"))
 from fake_github import TOKEN, FakeGitHub

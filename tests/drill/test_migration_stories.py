@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from incident import DATABASE, Incident
 
-from pytest_zkrollback.drill.stories import CHART as STORY_CHART
+from pytest_zkrollback.drill.scenarios import CHART as STORY_CHART
 
 FILES = """kind = "sql"
 paths = ["migrations"]

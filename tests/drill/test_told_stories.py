@@ -15,8 +15,8 @@ import pytest
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.app import app_argv
 from pytest_zkrollback.drill.cluster import Cluster, RunningCluster
+from pytest_zkrollback.drill.scenarios import tell_story
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
-from pytest_zkrollback.drill.stories import tell_story
 
 SMOKE = Path(__file__).parents[2] / "pytest_zkrollback" / "drill" / "scripts" / "smoke-test.sh"
 OK = {"status": "ok", "version": "1.8.0", "database": "ok", "schema": 7}

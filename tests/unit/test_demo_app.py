@@ -18,7 +18,7 @@ import pytest
 from pytest_zkrollback import drill
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.drill.app import DATABASE, Application, AppServer, app_argv, create_database
-from pytest_zkrollback.drill.live import image_version, serving, volume_of
+from pytest_zkrollback.drill.live_pods import image_version, serving, volume_of
 
 SMOKE = Path(drill.__file__).with_name("scripts") / "smoke-test.sh"
 GOOD_PATH = "/var/lib/zkprova/zkprova.db"

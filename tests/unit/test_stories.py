@@ -15,20 +15,20 @@ from pytest_zkrollback.clients.git import GitCheckout
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import DrillProblem, Unreachable, UsageProblem
 from pytest_zkrollback.domain.ports import Finished
-from pytest_zkrollback.drill import stories
+from pytest_zkrollback.drill import scenarios
 from pytest_zkrollback.drill.app import create_database
-from pytest_zkrollback.drill.service import BROUGHT, FOLDER, MIGRATIONS, apply_migration, make_repository
-from pytest_zkrollback.drill.stories import (
-    DEFAULT_STORY,
-    GOOD_REVISIONS,
-    STORIES,
-    choose_story,
-    tell_story,
+from pytest_zkrollback.drill.demo_repository import (
+    BROUGHT,
+    FOLDER,
+    MIGRATIONS,
+    apply_migration,
+    make_repository,
 )
+from pytest_zkrollback.drill.scenarios import DEFAULT_STORY, GOOD_REVISIONS, STORIES, choose_story, tell_story
 from pytest_zkrollback.migrations.base import differ
 from pytest_zkrollback.migrations.sql_files import SQL_PAIRS
 
-STAGES = Path(stories.__file__).with_name("stages.yaml")
+STAGES = Path(scenarios.__file__).with_name("stages.yaml")
 
 
 def pod(name, tag, state=None, *, app="backend", ready=False, restarts=0, deleted=False):
@@ -97,8 +97,8 @@ def tell(monkeypatch, tmp_path):
                 raise sight
             return sight
 
-        monkeypatch.setattr(stories.LivePods, "__init__", lambda self, kubeconfig, context: None)
-        monkeypatch.setattr(stories.LivePods, "fetch", fetch)
+        monkeypatch.setattr(scenarios.LivePods, "__init__", lambda self, kubeconfig, context: None)
+        monkeypatch.setattr(scenarios.LivePods, "fetch", fetch)
         tell_story(
             SimpleNamespace(kubeconfig=Path("/kubeconfig"), context="drill", data_dir=tmp_path),
             namespace="ns",

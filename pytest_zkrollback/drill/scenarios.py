@@ -20,8 +20,8 @@ from ..clients.clock import SystemClock
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, DrillProblem, UsageProblem
 from ..domain.ports import Clock, Processes
-from .live import BACKEND, FRONTEND, LivePods, serving
-from .service import apply_migration, make_repository
+from .demo_repository import apply_migration, make_repository
+from .live_pods import BACKEND, FRONTEND, LivePods, serving
 
 if TYPE_CHECKING:
     from .cluster import Cluster
