@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import pytest
 
-from .actions import publish
 from .config import loader as configuration
 from .domain.errors import UsageProblem
 from .fixtures import RECORD_KEY
@@ -26,7 +25,8 @@ from .relay import Relay
 from .report.files import replace_file
 from .report.redaction import RedactingFilter, Redactor
 from .report.terminal import render_last_lines
-from .run import Run
+from .run.ci_summary import publish
+from .run.run import Run
 from .terminal_stream import guard_streams, write_last
 
 _BY_FUNCTION = {

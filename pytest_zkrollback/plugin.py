@@ -59,7 +59,7 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
     """
     if is_wanted(config.option) and not config.option.drill_stop and not hasattr(config, "workerinput"):
         from .hooks import Session
-        from .known_secrets import redactor_of_this_process
+        from .run.secrets import redactor_of_this_process
 
         redactor = redactor_of_this_process()
         try:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from incident import Incident
 
-from pytest_zkrollback.run_preflight import CONSENT
+from pytest_zkrollback.run.preflight_step import CONSENT
 
 _WRITES = ("create", "update", "patch", "delete", "deletecollection")
 _REVIEWS = ("selfsubjectaccessreviews", "selfsubjectrulesreviews")
@@ -228,7 +228,9 @@ def test_case_b2_what_was_pasted_before_the_question_is_no_answer(bad):
 def test_a_second_question_may_be_answered_by_nobody_within_the_one_limit(bad, monkeypatch):
     """Silence stops as well; the limit of 60 s is for both questions together."""
     bad.configure(protected=True)
-    (bad.folder / "sitecustomize.py").write_text("import pytest_zkrollback.run_preflight as p\np.ASK_S = 3\n")
+    (bad.folder / "sitecustomize.py").write_text(
+        "import pytest_zkrollback.run.preflight_step as p\np.ASK_S = 3\n"
+    )
     monkeypatch.setenv("PYTHONPATH", str(bad.folder))
     try:
         code, shown, record = at_a_terminal(bad, ["test\n"], "--rollback-to=5")

@@ -17,7 +17,7 @@ from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.report.files import Store, file_stem
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.run_github import GithubWay
+from pytest_zkrollback.run.github_step import GithubWay
 
 
 @dataclass

@@ -9,7 +9,7 @@ from github_operator import table
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import GithubActions
 from pytest_zkrollback.domain.errors import GithubProblem, UsageProblem
-from pytest_zkrollback.run_decision import count_at_github
+from pytest_zkrollback.run.decision_step import count_at_github
 
 
 def scene(place, token=TOKEN):

@@ -20,7 +20,7 @@ from pytest_zkrollback.domain.errors import NotFound
 from pytest_zkrollback.domain.record import Outcome, Plan
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.report.recorder import Scribe
-from pytest_zkrollback.run_comes_back import ComesBack
+from pytest_zkrollback.run.find_redeploy_risks import ComesBack
 
 CLOCK = SystemClock()
 

@@ -25,8 +25,13 @@ from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.run_decision import fetch_irreversible
-from pytest_zkrollback.sources import judge_irreversible, later_contents, migration_sources, revision_content
+from pytest_zkrollback.run.decision_step import fetch_irreversible
+from pytest_zkrollback.run.migration_sources import (
+    judge_irreversible,
+    later_contents,
+    migration_sources,
+    revision_content,
+)
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 ADD, REMOVE = "op.execute('create table {0} (x int)')", "op.execute('drop table {0}')"

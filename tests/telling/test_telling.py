@@ -18,7 +18,7 @@ from pytest_zkrollback.notify.dispatcher import Telling
 from pytest_zkrollback.relay import Relay
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.run_telling import Witnessed, choose_telling, report_address, tell_the_end
+from pytest_zkrollback.run.notify_step import Witnessed, choose_telling, report_address, tell_the_end
 
 CLOCK = SystemClock()
 NO_HOOKS = SimpleNamespace(answers=lambda hook, **facts: ())

@@ -20,10 +20,10 @@ from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.notify.dispatcher import Telling
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.run_lock import note_verified
-from pytest_zkrollback.run_preflight import run_preflight
-from pytest_zkrollback.run_rollback import Step, run_rollback
-from pytest_zkrollback.scene import Scene
+from pytest_zkrollback.run.context import Scene
+from pytest_zkrollback.run.lock_step import note_verified
+from pytest_zkrollback.run.preflight_step import run_preflight
+from pytest_zkrollback.run.rollback_step import Step, run_rollback
 
 LONG_S = 400  # more than any lease
 STEPS = len(OBJECTS) + 2

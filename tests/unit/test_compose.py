@@ -2,11 +2,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pytest_zkrollback.compose import choose_eras
 from pytest_zkrollback.domain.migration import RevisionContent
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.run.build_checklist import choose_eras
 
 AT = datetime(2026, 11, 23, 7, tzinfo=UTC)
 

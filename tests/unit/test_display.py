@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from example_records import at, items, running, verified
 
-from pytest_zkrollback.display import Display
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.record import Helm, Record
+from pytest_zkrollback.run.display import Display
 
 
 class Terminal(io.StringIO):

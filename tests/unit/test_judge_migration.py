@@ -15,7 +15,7 @@ from pytest_zkrollback.domain.errors import HelmProblem
 from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
 from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
 from pytest_zkrollback.migrations.hooks import judge_hooks
-from pytest_zkrollback.sources import judge_irreversible
+from pytest_zkrollback.run.migration_sources import judge_irreversible
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 ENV = Environment(name="staging", context="ctx", namespace="ns", workloads={"web": "deployment/web"})

@@ -47,6 +47,27 @@ MAY = {
     "github": {"clients", "config", "domain", "engine", "release", "report"},
     "notify": {"clients", "config", "domain", "engine", "release", "report"},
     "drill": {"clients", "clients/kube", "config", "domain"},
+    "run": {
+        "checklist",
+        "checklist/equivalence",
+        "checklist/events",
+        "checklist/logs",
+        "checklist/rollout",
+        "clients",
+        "clients/kube",
+        "config",
+        "domain",
+        "drill",
+        "engine",
+        "github",
+        "migrations",
+        "notify",
+        "preflight",
+        "preflight/guards",
+        "release",
+        "report",
+        "rollback",
+    },
 }
 
 EDGE = {
@@ -64,7 +85,7 @@ EDGE = {
 ONLY_IN = {
     "subprocess": {"clients/process.py"},
     "time": {"clients/clock.py"},
-    "signal": {"signals.py", "clients/process.py", "drill/supervisor.py"},
+    "signal": {"run/signals.py", "clients/process.py", "drill/supervisor.py"},
 }
 
 

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from pytest_zkrollback.prompt import Reply, ask, parse_consent
+from pytest_zkrollback.run.prompt import Reply, ask, parse_consent
 
 ASKS = """
 import json, sys, time
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.prompt import ask
+from pytest_zkrollback.run.prompt import ask
 time.sleep(float(sys.argv[2]))
 clock = SystemClock()
 reply = ask("REFUSED target: it failed\\n\x1b[2JGo ahead?", clock, clock.monotonic_s() + float(sys.argv[3]))
@@ -85,7 +85,7 @@ def test_no_answer_is_none(tmp_path, typed, limit_s, silence):
 
 
 def test_without_a_terminal_there_is_no_answer(monkeypatch):
-    monkeypatch.setattr("pytest_zkrollback.prompt._TTY", "/nowhere")
+    monkeypatch.setattr("pytest_zkrollback.run.prompt._TTY", "/nowhere")
     assert ask("Go ahead?", None, 0) == Reply(silence="there is no terminal to ask on")
 
 

@@ -6,8 +6,8 @@ import pytest
 from example_records import verified
 
 from pytest_zkrollback.domain.record import Outcome
-from pytest_zkrollback.run_lock import note_verified
-from pytest_zkrollback.run_workloads import auto_workloads
+from pytest_zkrollback.run.find_workloads import auto_workloads
+from pytest_zkrollback.run.lock_step import note_verified
 
 NAMES = ("a.b.c", "a-b.c", "a.b-c", "a-b-c", "a-b.c.d", "a-b-c")
 MANIFEST = "---\n".join(

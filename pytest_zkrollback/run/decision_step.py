@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import quote
 
-from .clients.git import GitCheckout
-from .clients.github import GithubClient, choose_token
-from .commits import commit_name, git_checkout, resolve_commit
-from .domain.decision import Answer, Decision, Seen, SignalName
-from .domain.errors import GithubProblem, ProcessProblem
-from .domain.migration import MigrationFinding, RevisionContent
-from .domain.record import Guard
-from .preflight import probe
-from .preflight.decision import UNKNOWN, decide
-from .preflight.facts import ask_all
-from .preflight.guards.release import judge_migration_guard
-from .preflight.impact import fetch_users_impacted, judge_many_commits
-from .preflight.release_view import Look
-from .release.manifest import parse_manifest
-from .scene import Scene
-from .sources import judge_irreversible, later_contents, migration_sources
+from ..clients.git import GitCheckout
+from ..clients.github import GithubClient, choose_token
+from ..domain.decision import Answer, Decision, Seen, SignalName
+from ..domain.errors import GithubProblem, ProcessProblem
+from ..domain.migration import MigrationFinding, RevisionContent
+from ..domain.record import Guard
+from ..preflight import probe
+from ..preflight.decision import UNKNOWN, decide
+from ..preflight.facts import ask_all
+from ..preflight.guards.release import judge_migration_guard
+from ..preflight.impact import fetch_users_impacted, judge_many_commits
+from ..preflight.release_view import Look
+from ..release.manifest import parse_manifest
+from .context import Scene
+from .migration_sources import judge_irreversible, later_contents, migration_sources
+from .source_commits import commit_name, git_checkout, resolve_commit
 
 # Of the preflight's budget; the rest is for reading the history before.
 _SHARE = 0.7

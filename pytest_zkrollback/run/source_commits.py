@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from .clients.git import GitCheckout
-from .config.repository import Git
-from .domain.errors import HelmProblem, ProcessProblem
-from .domain.migration import RevisionContent
-from .release.helm_secret import Release
-from .release.history import ReleaseHistory
-from .release.manifest import parse_manifest
-from .release.source_commit import annotated_commit, commit_of, tag_of
-from .scene import Scene
+from ..clients.git import GitCheckout
+from ..config.repository import Git
+from ..domain.errors import HelmProblem, ProcessProblem
+from ..domain.migration import RevisionContent
+from ..release.helm_secret import Release
+from ..release.history import ReleaseHistory
+from ..release.manifest import parse_manifest
+from ..release.source_commit import annotated_commit, commit_of, tag_of
+from .context import Scene
 
 
 def git_checkout(scene: Scene) -> GitCheckout | None:

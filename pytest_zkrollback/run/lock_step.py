@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .domain.checks import JsonObject
-from .domain.errors import LockHeld, ZkRollbackError
-from .domain.record import Guard, Outcome
-from .domain.verdict import Word
-from .preflight.guards.cluster import judge_lock
-from .preflight.overrides import apply_overrides, overrides_used, way_past
-from .release.history import ReleaseHistory, fetch_history
-from .rollback.journal import explain_unfinished, of_this_install, unfinished
-from .rollback.lock import ReleaseLock, Taken
-from .scene import Scene
+from ..domain.checks import JsonObject
+from ..domain.errors import LockHeld, ZkRollbackError
+from ..domain.record import Guard, Outcome
+from ..domain.verdict import Word
+from ..preflight.guards.cluster import judge_lock
+from ..preflight.overrides import apply_overrides, overrides_used, way_past
+from ..release.history import ReleaseHistory, fetch_history
+from ..rollback.journal import explain_unfinished, of_this_install, unfinished
+from ..rollback.lock import ReleaseLock, Taken
+from .context import Scene
 
 
 def take_lock(

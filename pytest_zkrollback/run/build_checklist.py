@@ -5,32 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from .checklist.custom import ItemContext, OwnCheck, OwnItem
-from .checklist.equivalence.check import EquivalenceCheck, is_kept_on_purpose
-from .checklist.equivalence.model import Era
-from .checklist.events.check import EventsCheck
-from .checklist.events.feed import EventLog
-from .checklist.health import HealthCheck
-from .checklist.logs.check import LogsCheck
-from .checklist.migration import MigrationCheck
-from .checklist.notify import PATIENCE_S, NotifyCheck
-from .checklist.rollout.check import RolloutCheck, blank_rollouts
-from .checklist.rollout.pod_logs_and_events import Notes
-from .checklist.rollout.workload import pods_of
-from .checklist.smoke import SmokeCheck
-from .config.environment import Environment
-from .domain.checks import JsonObject
-from .domain.errors import HelmProblem
-from .domain.migration import RevisionContent
-from .domain.ports import Check
-from .domain.record import Item, Outcome
-from .engine.cluster_watch import RESOURCES, ClusterWatch
-from .notify.dispatcher import NOTIFY
-from .preflight.target import failure_of
-from .release.history import ReleaseHistory, fetch_history
-from .release.manifest import identity, parse_manifest
-from .scene import Scene, target_release
-from .sources import migration_sources, revision_content
+from ..checklist.custom import ItemContext, OwnCheck, OwnItem
+from ..checklist.equivalence.check import EquivalenceCheck, is_kept_on_purpose
+from ..checklist.equivalence.model import Era
+from ..checklist.events.check import EventsCheck
+from ..checklist.events.feed import EventLog
+from ..checklist.health import HealthCheck
+from ..checklist.logs.check import LogsCheck
+from ..checklist.migration import MigrationCheck
+from ..checklist.notify import PATIENCE_S, NotifyCheck
+from ..checklist.rollout.check import RolloutCheck, blank_rollouts
+from ..checklist.rollout.pod_logs_and_events import Notes
+from ..checklist.rollout.workload import pods_of
+from ..checklist.smoke import SmokeCheck
+from ..config.environment import Environment
+from ..domain.checks import JsonObject
+from ..domain.errors import HelmProblem
+from ..domain.migration import RevisionContent
+from ..domain.ports import Check
+from ..domain.record import Item, Outcome
+from ..engine.cluster_watch import RESOURCES, ClusterWatch
+from ..notify.dispatcher import NOTIFY
+from ..preflight.target import failure_of
+from ..release.history import ReleaseHistory, fetch_history
+from ..release.manifest import identity, parse_manifest
+from .context import Scene, target_release
+from .migration_sources import migration_sources, revision_content
 
 EQUIVALENCE = EquivalenceCheck.id
 _TITLES = {

@@ -5,23 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from .clients.github import GithubClient, choose_token
-from .config.environment import Environment, GithubActions
-from .domain.errors import GithubProblem, UsageProblem, ZkRollbackError
-from .domain.github import WorkflowRun
-from .domain.record import Guard
-from .domain.request import Request
-from .domain.verdict import Word
-from .github.deploy import Deploy
-from .github.guards import judge_github, newest_verified, unreadable
-from .github.restore import Restore
-from .github.state import Situation, describe, fetch_situation
-from .github.step_log import Earlier, Journal
-from .preflight.facts import ask_all
-from .release.helm_secret import Release
-from .release.history import ReleaseHistory, fetch_history
-from .report.previous_runs import fetch_earlier
-from .scene import Scene
+from ..clients.github import GithubClient, choose_token
+from ..config.environment import Environment, GithubActions
+from ..domain.errors import GithubProblem, UsageProblem, ZkRollbackError
+from ..domain.github import WorkflowRun
+from ..domain.record import Guard
+from ..domain.request import Request
+from ..domain.verdict import Word
+from ..github.deploy import Deploy
+from ..github.guards import judge_github, newest_verified, unreadable
+from ..github.restore import Restore
+from ..github.state import Situation, describe, fetch_situation
+from ..github.step_log import Earlier, Journal
+from ..preflight.facts import ask_all
+from ..release.helm_secret import Release
+from ..release.history import ReleaseHistory, fetch_history
+from ..report.previous_runs import fetch_earlier
+from .context import Scene
 
 # GitHub's runners and the cluster have clocks of their own.
 _LATE, _EARLY = timedelta(seconds=60), timedelta(seconds=5)

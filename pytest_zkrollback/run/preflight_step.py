@@ -6,25 +6,25 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
-from .domain.errors import HelmProblem, LockHeld
-from .domain.record import Guard, Helm, Outcome, Plan
-from .domain.request import NOT_GIVEN
-from .domain.verdict import Word
-from .known_secrets import know_release
-from .preflight.facts import fetch_facts
-from .preflight.guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
-from .preflight.guards.cluster import judge_notify, refusals
-from .preflight.overrides import apply_overrides, overrides_used
-from .preflight.probe import OVERRIDDEN, WARNED, Facts
-from .preflight.recovery import recovery_reasons
-from .preflight.release_view import Look
+from ..domain.errors import HelmProblem, LockHeld
+from ..domain.record import Guard, Helm, Outcome, Plan
+from ..domain.request import NOT_GIVEN
+from ..domain.verdict import Word
+from ..preflight.facts import fetch_facts
+from ..preflight.guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
+from ..preflight.guards.cluster import judge_notify, refusals
+from ..preflight.overrides import apply_overrides, overrides_used
+from ..preflight.probe import OVERRIDDEN, WARNED, Facts
+from ..preflight.recovery import recovery_reasons
+from ..preflight.release_view import Look
+from ..release.applied_revision import live_already
+from ..release.helm_secret import Release
+from ..release.history import ReleaseHistory
+from ..release.manifest import parse_manifest, render_manifest_diff
+from .context import Scene
+from .decision_step import note_decision, outside_questions
 from .prompt import Reply, ask, parse_consent
-from .release.applied_revision import live_already
-from .release.helm_secret import Release
-from .release.history import ReleaseHistory
-from .release.manifest import parse_manifest, render_manifest_diff
-from .run_decision import note_decision, outside_questions
-from .scene import Scene
+from .secrets import know_release
 
 # How long the operator may think at the terminal before no answer is an answer.
 ASK_S = 60

@@ -6,15 +6,15 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
-from .clients.database import passwords_in
-from .config.environment import Environment
-from .domain.checks import JsonObject
-from .domain.errors import HelmProblem
-from .notify.channels import secret_variables
-from .release.helm_secret import Release
-from .release.history import ReleaseHistory
-from .release.manifest import parse_manifest, secret_values
-from .report.redaction import Redactor
+from ..clients.database import passwords_in
+from ..config.environment import Environment
+from ..domain.checks import JsonObject
+from ..domain.errors import HelmProblem
+from ..notify.channels import secret_variables
+from ..release.helm_secret import Release
+from ..release.history import ReleaseHistory
+from ..release.manifest import parse_manifest, secret_values
+from ..report.redaction import Redactor
 
 # The operator's variables that a script may print ...
 _SECRET_NAME = re.compile(

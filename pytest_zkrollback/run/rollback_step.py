@@ -8,17 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
-from .clients.helm import HelmVersion
-from .domain.errors import BadAnswer, Unreachable, ZkRollbackError
-from .domain.record import Outcome
-from .domain.verdict import Evidence, Word, evidence
-from .release.applied_revision import fetch_standing, live_already, render_standing, summarise_standing
-from .release.history import ReleaseHistory, fetch_history
-from .rollback.helm_run import HelmRun, judge_rollback
-from .rollback.lock import ReleaseLock
-from .run_backup import BackupThread
-from .run_lock import give_back, hold_on, take_lock, tell_unfinished
-from .scene import Scene
+from ..clients.helm import HelmVersion
+from ..domain.errors import BadAnswer, Unreachable, ZkRollbackError
+from ..domain.record import Outcome
+from ..domain.verdict import Evidence, Word, evidence
+from ..release.applied_revision import fetch_standing, live_already, render_standing, summarise_standing
+from ..release.history import ReleaseHistory, fetch_history
+from ..rollback.helm_run import HelmRun, judge_rollback
+from ..rollback.lock import ReleaseLock
+from .backup_step import BackupThread
+from .context import Scene
+from .lock_step import give_back, hold_on, take_lock, tell_unfinished
 
 _TICK_S = 0.05
 REREAD_S = 15.0  # how long what helm did is asked for again where the API server does not answer

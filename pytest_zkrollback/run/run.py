@@ -8,49 +8,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .checklist.custom import HOOK, OwnItem, parse_own_items
-from .checklist.events.feed import EventLog
-from .clients.clock import SystemClock
-from .clients.kube.client import connect
-from .clients.malloc import share_one_arena
-from .clients.process import LocalProcesses
-from .compose import blank_checklist, watched
-from .config.environment import Environment
-from .config.loader import DRILL, find_config, load_environment
+from ..checklist.custom import HOOK, OwnItem, parse_own_items
+from ..checklist.events.feed import EventLog
+from ..clients.clock import SystemClock
+from ..clients.kube.client import connect
+from ..clients.malloc import share_one_arena
+from ..clients.process import LocalProcesses
+from ..config.environment import Environment
+from ..config.loader import DRILL, find_config, load_environment
+from ..domain.errors import LockHeld, ZkRollbackError
+from ..domain.ports import Hooks
+from ..domain.record import Guard, Item, Mode, Outcome, Record
+from ..domain.request import Request
+from ..domain.verdict import Word
+from ..engine.cluster_watch import ClusterWatch
+from ..engine.scheduler import ROLLOUT_PREFIX
+from ..migrations.custom import fetch_own_sources
+from ..notify.dispatcher import Telling
+from ..preflight.guards import judge_without_contact
+from ..preflight.guards.cluster import refusals
+from ..preflight.recovery import needs_no_hooks
+from ..report.files import Store, file_stem
+from ..report.outcome import choose_outcome, next_commands, outcome_of, render_summary, undo_command
+from ..report.recorder import Scribe
+from ..report.redaction import Redactor
+from ..report.summary import DONE
+from .build_checklist import blank_checklist, watched
+from .context import Scene, variables
 from .display import Display
-from .domain.errors import LockHeld, ZkRollbackError
-from .domain.ports import Hooks
-from .domain.record import Guard, Item, Mode, Outcome, Record
-from .domain.request import Request
-from .domain.verdict import Word
-from .engine.cluster_watch import ClusterWatch
-from .engine.scheduler import ROLLOUT_PREFIX
-from .known_secrets import know_environment
-from .migrations.custom import fetch_own_sources
-from .notify.dispatcher import Telling
-from .preflight.guards import judge_without_contact
-from .preflight.guards.cluster import refusals
-from .preflight.recovery import needs_no_hooks
-from .report.files import Store, file_stem
-from .report.outcome import choose_outcome, next_commands, outcome_of, render_summary, undo_command
-from .report.recorder import Scribe
-from .report.redaction import Redactor
-from .report.summary import DONE
-from .run_blank import blank_record
-from .run_comes_back import ComesBack
-from .run_github import GithubWay, refuse_without_github
-from .run_lock import note_verified
-from .run_picture import Picture
-from .run_preflight import run_preflight
-from .run_rollback import Moments, Step, run_rollback
-from .run_telling import choose_telling, report_address, tell_the_end
-from .run_verify import run_verify
-from .run_workloads import name_workloads
-from .scene import Scene, variables
+from .find_redeploy_risks import ComesBack
+from .find_workloads import name_workloads
+from .github_step import GithubWay, refuse_without_github
+from .initial_record import blank_record
+from .lock_step import note_verified
+from .notify_step import choose_telling, report_address, tell_the_end
+from .preflight_step import run_preflight
+from .recovery_timeline import Picture
+from .rollback_step import Moments, Step, run_rollback
+from .secrets import know_environment
 from .signals import Signals
+from .verify_step import run_verify
 
 if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
-    from .drill.session import Drill
+    from ..drill.session import Drill
 
 
 class Run:
@@ -104,8 +104,8 @@ class Run:
         """Read the configuration and ask the hooks; raises UsageProblem. ``redactor`` learns secrets."""
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
-            from .drill.scenarios import DEFAULT_STORY, RELEASE, choose_story
-            from .drill.session import DRILL_WORKLOADS, refuse_another_story
+            from ..drill.scenarios import DEFAULT_STORY, RELEASE, choose_story
+            from ..drill.session import DRILL_WORKLOADS, refuse_another_story
 
             choose_story(request.drill_story or DEFAULT_STORY)
             refuse_another_story(request.drill_story)
@@ -228,7 +228,7 @@ class Run:
     def _open(self, selected: frozenset[str]) -> Scene:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""
         if self._env is None:
-            from .drill.session import start_drill
+            from ..drill.session import start_drill
 
             self._drill = start_drill(
                 keep=self.request.drill_keep,

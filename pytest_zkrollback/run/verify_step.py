@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .checklist.events.feed import EventLog
-from .compose import EQUIVALENCE, build_checks, release_reader
-from .domain.errors import ZkRollbackError
-from .domain.ports import Stage
-from .domain.record import TimelineEntry
-from .domain.verdict import Judgement, Verdict, Word
-from .engine.cluster_watch import ClusterWatch
-from .engine.scheduler import ROLLOUT_PREFIX, Schedule
-from .release.history import ReleaseHistory
-from .report.outcome import choose_outcome
-from .report.summary import DONE
-from .run_comes_back import ComesBack
-from .run_picture import Picture
-from .scene import Scene
+from ..checklist.events.feed import EventLog
+from ..domain.errors import ZkRollbackError
+from ..domain.ports import Stage
+from ..domain.record import TimelineEntry
+from ..domain.verdict import Judgement, Verdict, Word
+from ..engine.cluster_watch import ClusterWatch
+from ..engine.scheduler import ROLLOUT_PREFIX, Schedule
+from ..release.history import ReleaseHistory
+from ..report.outcome import choose_outcome
+from ..report.summary import DONE
+from .build_checklist import EQUIVALENCE, build_checks, release_reader
+from .context import Scene
+from .find_redeploy_risks import ComesBack
+from .recovery_timeline import Picture
 
 _ANEW_S = 4.0  # as long as a list may take
 _TICK_S = 0.1

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import chain, count
 
-from .checklist.rollout.check import blank_rollouts
-from .domain.errors import HelmProblem, UsageProblem
-from .engine.scheduler import ROLLOUT_PREFIX
-from .release.history import ReleaseHistory
-from .release.manifest import identity, manifest_workloads, parse_manifest
-from .scene import Scene, target_release
+from ..checklist.rollout.check import blank_rollouts
+from ..domain.errors import HelmProblem, UsageProblem
+from ..engine.scheduler import ROLLOUT_PREFIX
+from ..release.history import ReleaseHistory
+from ..release.manifest import identity, manifest_workloads, parse_manifest
+from .context import Scene, target_release
 
 
 def name_workloads(scene: Scene, history: ReleaseHistory) -> Scene:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 
-from .clients.github import GithubClient, choose_token
-from .commits import commit_name, git_checkout, resolve_commit
-from .domain.checks import JsonObject
-from .domain.errors import ClusterError, ZkRollbackError
-from .engine.cluster_watch import ClusterWatch
-from .github.state import choose_workflow
-from .release.gitops import Owner, fetch_idle, find_owners
-from .release.helm_secret import Release
-from .release.history import ReleaseHistory
-from .release.manifest import release_of
-from .rollback.redeploy_risks import Branch, QueuedDeploy, judge_comes_back, rolled_away_from
-from .scene import Scene
+from ..clients.github import GithubClient, choose_token
+from ..domain.checks import JsonObject
+from ..domain.errors import ClusterError, ZkRollbackError
+from ..engine.cluster_watch import ClusterWatch
+from ..github.state import choose_workflow
+from ..release.gitops import Owner, fetch_idle, find_owners
+from ..release.helm_secret import Release
+from ..release.history import ReleaseHistory
+from ..release.manifest import release_of
+from ..rollback.redeploy_risks import Branch, QueuedDeploy, judge_comes_back, rolled_away_from
+from .context import Scene
+from .source_commits import commit_name, git_checkout, resolve_commit
 
 # Of the newest runs; a deploy that still waits is among them.
 _LOOKED_AT = "20"

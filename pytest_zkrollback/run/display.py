@@ -11,11 +11,11 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from .domain.ports import Clock
-from .domain.record import Mode, Outcome, Record
-from .report.outcome import choose_outcome
-from .report.sanitize import inert_line
-from .report.terminal import render_live, render_progress_line
+from ..domain.ports import Clock
+from ..domain.record import Mode, Outcome, Record
+from ..report.outcome import choose_outcome
+from ..report.sanitize import inert_line
+from ..report.terminal import render_live, render_progress_line
 
 _REFRESH_PER_S = 8
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 
-from .clients.state_dir import state_folder
-from .domain.errors import ZkRollbackError
-from .domain.record import Backup
-from .release.history import ReleaseHistory
-from .rollback.backup import save_backup
-from .scene import Scene
+from ..clients.state_dir import state_folder
+from ..domain.errors import ZkRollbackError
+from ..domain.record import Backup
+from ..release.history import ReleaseHistory
+from ..rollback.backup import save_backup
+from .context import Scene
 
 LIMIT_S = 2.0
 

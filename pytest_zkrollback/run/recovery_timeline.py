@@ -6,13 +6,13 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final
 
-from .checklist.health import HealthAnswer, HealthCheck
-from .domain.checks import Sample
-from .domain.errors import ZkRollbackError
-from .engine.cluster_watch import ClusterWatch
-from .engine.recovery_series import Samples
-from .engine.scheduler import ROLLOUT_PREFIX
-from .scene import Scene
+from ..checklist.health import HealthAnswer, HealthCheck
+from ..domain.checks import Sample
+from ..domain.errors import ZkRollbackError
+from ..engine.cluster_watch import ClusterWatch
+from ..engine.recovery_series import Samples
+from ..engine.scheduler import ROLLOUT_PREFIX
+from .context import Scene
 
 _EVERY_S: Final = 0.2
 

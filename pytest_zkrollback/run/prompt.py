@@ -8,8 +8,8 @@ import select
 import termios
 from dataclasses import dataclass
 
-from .domain.ports import Clock
-from .report.sanitize import inert_line
+from ..domain.ports import Clock
+from ..report.sanitize import inert_line
 
 _TTY = "/dev/tty"
 _LINE_BYTES = 4096

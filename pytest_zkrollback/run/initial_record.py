@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
-from . import __version__
-from .domain.record import Item, Mode, Override, Record
-from .domain.request import Request
+from .. import __version__
+from ..domain.record import Item, Mode, Override, Record
+from ..domain.request import Request
 
 _FIRST = {
     "preflight": ("Preflight: what has to be known before helm runs", "no guard refuses"),

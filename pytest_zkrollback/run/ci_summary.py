@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .domain.record import Record
-from .report.files import Store
-from .report.github_actions import SUMMARY_LIMIT_BYTES, render_annotations, render_job_summary
+from ..domain.record import Record
+from ..report.files import Store
+from ..report.github_actions import SUMMARY_LIMIT_BYTES, render_annotations, render_job_summary
 
 
 def publish(record: Record, environ: Mapping[str, str], store: Store) -> list[str]:

@@ -7,28 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .checklist.custom import OwnItem
-from .clients.clock import SystemClock
-from .clients.helm import DEADLINE_GRACE_S, HelmCli, find_helm
-from .clients.http import HttpClient
-from .clients.kube.client import KubeClient
-from .clients.process import LocalProcesses
-from .config.environment import Environment
+from ..checklist.custom import OwnItem
+from ..clients.clock import SystemClock
+from ..clients.helm import DEADLINE_GRACE_S, HelmCli, find_helm
+from ..clients.http import HttpClient
+from ..clients.kube.client import KubeClient
+from ..clients.process import LocalProcesses
+from ..config.environment import Environment
+from ..domain.checks import JsonObject
+from ..domain.ports import Hooks
+from ..domain.request import Request
+from ..migrations.custom import OwnSource
+from ..notify.dispatcher import Telling
+from ..release.history import ReleaseHistory
+from ..report.recorder import Scribe
+from ..report.redaction import Redactor
+from ..rollback.journal import LocalJournal
+from ..rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
 from .display import Display
-from .domain.checks import JsonObject
-from .domain.ports import Hooks
-from .domain.request import Request
-from .migrations.custom import OwnSource
-from .notify.dispatcher import Telling
-from .release.history import ReleaseHistory
-from .report.recorder import Scribe
-from .report.redaction import Redactor
-from .rollback.journal import LocalJournal
-from .rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from .drill.session import Drill
+    from ..drill.session import Drill
 
 
 @dataclass(frozen=True)

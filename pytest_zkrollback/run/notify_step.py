@@ -7,27 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .checklist.notify import PATIENCE_S, judge_deliveries
-from .clients.http import HttpClient
-from .config.environment import Environment
-from .domain.checks import JsonObject
-from .domain.errors import NotifyProblem
-from .domain.notification import News
-from .domain.ports import Clock, Hooks
-from .domain.record import Delivery, Mode
-from .domain.request import Request
-from .domain.verdict import Word
-from .notify.channels import choose_channels, own_channels
-from .notify.dispatcher import NOTIFY, Telling
-from .notify.interface import Channel
-from .notify.slack_channels import SLACK
-from .report.outcome import outcome_of
-from .report.recorder import Scribe
-from .report.redaction import Redactor
+from ..checklist.notify import PATIENCE_S, judge_deliveries
+from ..clients.http import HttpClient
+from ..config.environment import Environment
+from ..domain.checks import JsonObject
+from ..domain.errors import NotifyProblem
+from ..domain.notification import News
+from ..domain.ports import Clock, Hooks
+from ..domain.record import Delivery, Mode
+from ..domain.request import Request
+from ..domain.verdict import Word
+from ..notify.channels import choose_channels, own_channels
+from ..notify.dispatcher import NOTIFY, Telling
+from ..notify.interface import Channel
+from ..notify.slack_channels import SLACK
+from ..report.outcome import outcome_of
+from ..report.recorder import Scribe
+from ..report.redaction import Redactor
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from .drill.session import Drill
+    from ..drill.session import Drill
 
 # After Ctrl-C the record is complete; the operator waits no longer than this for somebody to hear of it.
 _FAREWELL_S = 5.0

@@ -9,27 +9,27 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from .clients.database import fetch_rows
-from .clients.git import GitCheckout
-from .commits import git_checkout, with_commits
-from .config.environment import Environment
-from .config.repository import Migrations
-from .domain.decision import Answer, Seen
-from .domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
-from .domain.migration import MigrationFinding, RevisionContent, Span
-from .domain.verdict import Word
-from .engine.scheduler import ROLLOUT_PREFIX
-from .migrations.base import Rows, Tool, Tree, judge_files
-from .migrations.custom import OwnSource, ask_own
-from .migrations.hooks import SOURCE as HOOKS
-from .migrations.hooks import has_init_containers, judge_hooks
-from .migrations.schema import expected_version, judge_applied, judge_version, reported_member
-from .migrations.tools import TOOLS
-from .preflight.release_view import Once
-from .release.helm_secret import Release
-from .release.history import ReleaseHistory
-from .release.manifest import parse_manifest
-from .scene import Scene
+from ..clients.database import fetch_rows
+from ..clients.git import GitCheckout
+from ..config.environment import Environment
+from ..config.repository import Migrations
+from ..domain.decision import Answer, Seen
+from ..domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
+from ..domain.migration import MigrationFinding, RevisionContent, Span
+from ..domain.verdict import Word
+from ..engine.scheduler import ROLLOUT_PREFIX
+from ..migrations.base import Rows, Tool, Tree, judge_files
+from ..migrations.custom import OwnSource, ask_own
+from ..migrations.hooks import SOURCE as HOOKS
+from ..migrations.hooks import has_init_containers, judge_hooks
+from ..migrations.schema import expected_version, judge_applied, judge_version, reported_member
+from ..migrations.tools import TOOLS
+from ..preflight.release_view import Once
+from ..release.helm_secret import Release
+from ..release.history import ReleaseHistory
+from ..release.manifest import parse_manifest
+from .context import Scene
+from .source_commits import git_checkout, with_commits
 
 DATABASE = "schema in the database"
 HEALTH = "schema that /health reports"
