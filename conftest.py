@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_zkrollback.options import add_env_option, refuse_without_plugin
+from pytest_zkrollback.plugin.options import add_env_option, refuse_without_plugin
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

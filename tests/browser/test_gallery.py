@@ -13,7 +13,7 @@ from playwright.sync_api import Frame, Page
 from pypdf import PdfReader
 
 from pytest_zkrollback.domain.record import Outcome, Record
-from pytest_zkrollback.page import completed_page
+from pytest_zkrollback.plugin.html_report import completed_page
 from pytest_zkrollback.report import failures, formatting, summary
 from pytest_zkrollback.report.redaction import Redactor
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_zkrollback import hookspecs
 from pytest_zkrollback.config.loader import load_environment
 from pytest_zkrollback.domain.errors import MigrationProblem, UsageProblem
 from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
 from pytest_zkrollback.migrations.custom import HOOK, ask_own, parse_own_sources
 from pytest_zkrollback.migrations.tools import TOOLS
+from pytest_zkrollback.plugin import hookspecs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrations.md").read_text()
 

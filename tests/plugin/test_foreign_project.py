@@ -62,8 +62,7 @@ def test_loading_imports_nothing_heavy(pytester):
     assert "HEAVY []" in done.stdout
     assert (
         "OURS ['pytest_zkrollback', 'pytest_zkrollback.domain', 'pytest_zkrollback.domain.request', "
-        "'pytest_zkrollback.fixtures', 'pytest_zkrollback.hookspecs', 'pytest_zkrollback.items', "
-        "'pytest_zkrollback.options', 'pytest_zkrollback.options_github', "
-        "'pytest_zkrollback.options_signals', 'pytest_zkrollback.options_soak', "
-        "'pytest_zkrollback.plugin']" in done.stdout
+        "'pytest_zkrollback.plugin', 'pytest_zkrollback.plugin.checklist_tests', "
+        "'pytest_zkrollback.plugin.fixtures', 'pytest_zkrollback.plugin.hookspecs', "
+        "'pytest_zkrollback.plugin.options']" in done.stdout
     )

@@ -11,7 +11,7 @@ from filled_record import filled
 from test_html import Page
 from test_page import dom_of, written  # noqa: F401 - a fixture
 
-from pytest_zkrollback.page import completed_page
+from pytest_zkrollback.plugin.html_report import completed_page
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.redaction import Redactor
 

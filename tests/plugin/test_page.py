@@ -18,7 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from example_records import failed, verified
 
-from pytest_zkrollback.page import UnexpectedPage, complete_page, completed_page
+from pytest_zkrollback.plugin.html_report import UnexpectedPage, complete_page, completed_page
 from pytest_zkrollback.report.redaction import Redactor
 
 TESTS = """

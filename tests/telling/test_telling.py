@@ -15,7 +15,7 @@ from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.notify.channels import Unusable
 from pytest_zkrollback.notify.dispatcher import Telling
-from pytest_zkrollback.relay import Relay
+from pytest_zkrollback.plugin.hook_caller import Relay
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run.notify_step import Witnessed, choose_telling, report_address, tell_the_end

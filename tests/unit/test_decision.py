@@ -12,7 +12,7 @@ from pytest_zkrollback.domain.decision import Answer, Seen, SignalName, Way
 from pytest_zkrollback.domain.errors import ProcessProblem
 from pytest_zkrollback.domain.ports import HttpAnswer
 from pytest_zkrollback.domain.record import Revision
-from pytest_zkrollback.options_signals import SIGNALS
+from pytest_zkrollback.plugin.options import SIGNALS
 from pytest_zkrollback.preflight.decision import decide, recommend
 from pytest_zkrollback.preflight.guards.release import judge_migration_guard
 from pytest_zkrollback.preflight.impact import (

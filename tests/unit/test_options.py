@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pytest_zkrollback.options import parse_pairs, parse_target, parse_time
+from pytest_zkrollback.plugin.options import parse_pairs, parse_target, parse_time
 
 
 @pytest.mark.parametrize(("text", "revision"), [("1", 1), ("5", 5), ("10", 10), ("999999999", 999999999)])

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pytest_zkrollback.api import OwnItem, Pending, Verdict, Word, evidence
 from pytest_zkrollback.checklist.custom import ItemContext, OwnCheck, parse_own_items
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HttpProblem, UsageProblem, ZkRollbackError
 from pytest_zkrollback.domain.ports import Stage
-from pytest_zkrollback.own_items import OwnItem, Pending, Verdict, Word, evidence
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONTEXT = ItemContext(

@@ -13,21 +13,21 @@ from typing import Any, cast
 
 import pytest
 
-from .config import loader as configuration
-from .domain.errors import UsageProblem
+from ..config import loader as configuration
+from ..domain.errors import UsageProblem
+from ..github.guards import GUARD_IDS as GITHUB_GUARDS
+from ..preflight.guards import GUARD_IDS
+from ..report.files import replace_file
+from ..report.redaction import RedactingFilter, Redactor
+from ..report.terminal import render_last_lines
+from ..run.ci_summary import publish
+from ..run.run import Run
+from .checklist_tests import WorkloadItem, is_ours
 from .fixtures import RECORD_KEY
-from .github.guards import GUARD_IDS as GITHUB_GUARDS
-from .items import WorkloadItem, is_ours
+from .hook_caller import Relay
+from .html_report import complete_page
 from .options import parse_request
-from .page import complete_page
-from .preflight.guards import GUARD_IDS
-from .relay import Relay
-from .report.files import replace_file
-from .report.redaction import RedactingFilter, Redactor
-from .report.terminal import render_last_lines
-from .run.ci_summary import publish
-from .run.run import Run
-from .terminal_stream import guard_streams, write_last
+from .streams import guard_streams, write_last
 
 _BY_FUNCTION = {
     "test_preflight": "preflight",
@@ -46,7 +46,7 @@ _EXIT = {"verified": 0, "verified-with-waivers": 0, "planned": 0, "interrupted":
 
 def stop_kept_drill(config: pytest.Config) -> int:
     """``--drill-stop``: end a kept drill and nothing else."""
-    from .drill.session import stop_drill
+    from ..drill.session import stop_drill
 
     if config.option.zkrollback_env or config.option.rollback_to:
         raise pytest.UsageError("--drill-stop ends the kept drill and does nothing else: give it alone.")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from .domain.record import Record
-from .report.files import replace_file
-from .report.html import SCRIPT, STYLE, TABLE_STYLE, content_policy, render_page, render_record, template
-from .report.redaction import Redactor
+from ..domain.record import Record
+from ..report.files import replace_file
+from ..report.html import SCRIPT, STYLE, TABLE_STYLE, content_policy, render_page, render_record, template
+from ..report.redaction import Redactor
 
 # What pytest-html 4.2.0's template writes. Its one inline handler is allowed by hash, any other is not.
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from . import checklist_tests as checklist_items
 from . import hookspecs
-from . import items as checklist_items
 from .fixtures import rollback
 from .options import add_options, is_wanted
 
 if TYPE_CHECKING:
-    from .hooks import Session
+    from .session import Session
 
 __all__ = ["rollback"]
 
@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """``--drill-stop`` is all that such a command does."""
     if config.option.drill_stop:
-        from .hooks import stop_kept_drill
+        from .session import stop_kept_drill
 
         return stop_kept_drill(config)
     return None
@@ -58,8 +58,8 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
     A wrapper, because xdist reads its options in a ``tryfirst`` implementation of the same hook.
     """
     if is_wanted(config.option) and not config.option.drill_stop and not hasattr(config, "workerinput"):
-        from .hooks import Session
-        from .run.secrets import redactor_of_this_process
+        from ..run.secrets import redactor_of_this_process
+        from .session import Session
 
         redactor = redactor_of_this_process()
         try:
@@ -75,7 +75,7 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
 
 def _guard_tee(config: pytest.Config, clean: Callable[[str], str]) -> None:
     """``--capture=tee-sys`` took the streams before we came: what it hands on passes the redactor, too."""
-    from .terminal_stream import guarded
+    from .streams import guarded
 
     capturing = getattr(config.pluginmanager.getplugin("capturemanager"), "_global_capturing", None)
     for name, descriptor in (("out", 1), ("err", 2)):
@@ -101,7 +101,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not ours:
         return
     if len(ours) == len(items):
-        from .hooks import sentence_without_environment
+        from .session import sentence_without_environment
 
         raise pytest.UsageError(sentence_without_environment(config))
     items[:] = [item for item in items if not checklist_items.is_ours(item)]

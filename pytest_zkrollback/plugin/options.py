@@ -13,10 +13,7 @@ from typing import Any
 
 import pytest
 
-from .domain.request import NOT_GIVEN, Request
-from .options_github import parse_commit, refuse_two_ways
-from .options_signals import parse_signals
-from .options_soak import parse_soak
+from ..domain.request import NOT_GIVEN, Request
 
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
 
@@ -294,3 +291,58 @@ def _given_without_env(option: Any) -> list[str]:
     names += ["rollback_signal", "rollback_soak"]
     names += ["drill_keep", "drill_story", "zkrollback_bundle"]
     return ["--" + name.replace("_", "-") for name in names if getattr(option, name)]
+
+
+_WAYS = ("rollback_to", "rollback_recover", "rollback_to_commit", "rollback_redeploy_main")
+
+
+def refuse_two_ways(option: Any) -> None:
+    """Raises pytest.UsageError where GitHub and helm, or two ways through GitHub, are asked for at once."""
+    ways = [f"--{dest.replace('_', '-')}" for dest in _WAYS if getattr(option, dest)]
+    if len(ways) > 1 and (option.rollback_to_commit or option.rollback_redeploy_main):
+        raise pytest.UsageError(f"{' and '.join(ways)} exclude each other; nothing was changed.")
+    if option.rollback_no_merge and not option.rollback_to_commit:
+        raise pytest.UsageError(
+            "--rollback-no-merge goes with --rollback-to-commit=SHA; nothing was changed."
+        )
+
+
+def parse_commit(text: str) -> str:
+    """A commit's SHA or its beginning; a branch's name could move under us."""
+    if not re.fullmatch(r"[0-9a-f]{7,40}", text, flags=re.ASCII | re.IGNORECASE):
+        raise pytest.UsageError(
+            f"--rollback-to-commit={text} is no commit: give 7 to 40 hex digits, as in `git log`; "
+            "nothing was changed."
+        )
+    return text.lower()
+
+
+# As in domain/decision.py, which is not imported in every pytest run.
+SIGNALS = ("users-impacted", "root-cause-unclear", "fix-obvious", "migration-irreversible", "many-commits")
+
+
+def parse_signals(pairs: list[str]) -> dict[str, str]:
+    """``NAME=yes`` or ``NAME=no``; the last word on a signal stands."""
+    signals: dict[str, str] = {}
+    for pair in pairs:
+        name, _, word = (part.strip() for part in pair.partition("="))
+        if name not in SIGNALS or word not in ("yes", "no"):
+            raise pytest.UsageError(
+                f"--rollback-signal={pair} is no signal: give NAME=yes or NAME=no, where NAME is one of "
+                f"{', '.join(SIGNALS)}; helm did not run."
+            )
+        signals[name] = word
+    return signals
+
+
+_LONGEST_SOAK_S = 3600
+
+
+def parse_soak(text: str) -> float:
+    """Seconds of the soak, 0 to 3600."""
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text, flags=re.ASCII) or float(text) > _LONGEST_SOAK_S:
+        raise pytest.UsageError(
+            f"--rollback-soak={text} is no number of seconds from 0 (off) to {_LONGEST_SOAK_S}; "
+            "helm did not run."
+        )
+    return float(text)

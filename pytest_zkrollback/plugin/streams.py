@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO, cast
 
-from .report.terminal import fitted
+from ..report.terminal import fitted
 
 
 class _Guarded:

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .domain.record import Record
+    from ..domain.record import Record
 
 RECORD_KEY: pytest.StashKey[Callable[[], Record]] = pytest.StashKey()
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .domain.migration import MigrationFinding, Span
-    from .own_channels import Channel
-    from .own_items import OwnItem
+    from ..api import Channel, OwnItem
+    from ..domain.migration import MigrationFinding, Span
 
 
 @pytest.hookspec
@@ -18,7 +17,7 @@ def pytest_zkrollback_items(environment: str) -> Sequence[OwnItem]:  # type: ign
     """Checklist items of the repository's own, judged beside the runbook's, before ``notify``.
 
     Called once, before anything is contacted, with the environment's name (as in ``--env``); what raises,
-    or gives something else than :class:`~pytest_zkrollback.own_items.OwnItem`, ends with exit 4 before helm.
+    or gives something else than :class:`~pytest_zkrollback.api.OwnItem`, ends with exit 4 before helm.
     A ``conftest.py`` that implements it has to be found at start: at the root, or beside the checklist's
     file. docs/own-items.md has a complete example.
     """
@@ -29,7 +28,7 @@ def pytest_zkrollback_notify(environment: str) -> Sequence[Channel]:  # type: ig
     """Channels of the repository's own by which the team is told, beside the configured ones.
 
     Called once, before helm, with the environment's name. What raises, or gives something else than
-    :class:`~pytest_zkrollback.own_channels.Channel`, is said at preflight and turns ``notify`` red; it never
+    :class:`~pytest_zkrollback.api.Channel`, is said at preflight and turns ``notify`` red; it never
     stops a rollback. docs/notify.md has a complete example.
     """
 

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from .domain.errors import HookProblem
+from ..domain.errors import HookProblem
 
 
 class Relay:

@@ -1,0 +1,73 @@
+"""The checklist as tests. A repository gets them with one line: ``from pytest_zkrollback.items import *``.
+
+By the time they run the verdicts are final: an item reports what the run stored, so that no rerun, marker
+or order can turn a red one green.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .fixtures import RECORD_KEY, RollbackView
+
+__all__ = ["test_checklist", "test_preflight", "test_release_equivalence", "test_rollback"]
+
+
+def test_preflight(rollback: RollbackView) -> None:
+    """Everything that has to be known before helm runs, read-only."""
+    _report(rollback, "preflight")
+
+
+def test_rollback(rollback: RollbackView) -> None:
+    """The one helm rollback, judged by re-reading the release."""
+    _report(rollback, "rollback")
+
+
+def test_release_equivalence(rollback: RollbackView) -> None:
+    """The live objects equal the target revision."""
+    _report(rollback, "release-equivalence")
+
+
+def test_checklist(rollback: RollbackView, checklist_item: str) -> None:
+    """One line of the runbook's post-rollback checklist."""
+    _report(rollback, checklist_item)
+
+
+class WorkloadItem(pytest.Item):
+    """The rollout of a workload that became known only when the release had been read (``auto``)."""
+
+    def __init__(self, *, checklist_item: str, **more: Any) -> None:
+        """``checklist_item`` is the item's id; the rest is pytest's."""
+        super().__init__(**more)
+        self.checklist_item = checklist_item
+
+    def runtest(self) -> None:
+        """Report the stored verdict."""
+        _report(RollbackView(self.config.stash.get(RECORD_KEY, None)), self.checklist_item)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:  # type: ignore[override]
+        """The verdict's text alone."""
+        return str(excinfo.value)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where its neighbours stand."""
+        return self.path, 0, self.name
+
+
+def is_ours(item: pytest.Item) -> bool:
+    """Whether the item is one of the above, from whichever file it was collected."""
+    if isinstance(item, WorkloadItem):
+        return True
+    return getattr(getattr(item, "function", None), "__module__", None) == __name__
+
+
+def _report(rollback: RollbackView, item_id: str) -> None:
+    __tracebackhide__ = True
+    word, text = rollback.verdict(item_id)
+    if word == "WAIVED":
+        pytest.skip(text)
+    if word != "PASS":
+        pytest.fail(text, pytrace=False)
