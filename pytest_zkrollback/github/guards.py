@@ -25,7 +25,7 @@ GUARDS = {
 GUARD_IDS = tuple(GUARDS)
 
 
-def _way_past(guard_id: str) -> str:
+def _override_option(guard_id: str) -> str:
     return f"--rollback-override={guard_id}=REASON"
 
 
@@ -109,7 +109,7 @@ def _weak_token(evidence: str) -> Guard:
         state="refused",
         evidence=evidence,
         consequence="The rollback would stop halfway.",
-        override=_way_past("token"),
+        override=_override_option("token"),
     )
 
 
@@ -144,7 +144,7 @@ def _workflow_files(situation: Situation, table: GithubActions, token: str) -> G
             state="refused",
             evidence=f"{evidence}; the token in {table.token_env} lacks the scope workflow",
             consequence="GitHub would refuse the branch or the merge.",
-            override=_way_past("workflow-files"),
+            override=_override_option("workflow-files"),
         )
     hint = "; the token needs the permission workflows=write, which GITHUB_TOKEN never has"
     return Guard(
@@ -191,7 +191,7 @@ def _other_rollback(situation: Situation) -> Guard:
         state="refused",
         evidence=f"another rollback is open: {shown}",
         consequence="Whichever is merged last decides what is deployed.",
-        override=_way_past("other-rollback"),
+        override=_override_option("other-rollback"),
     )
 
 
@@ -226,7 +226,7 @@ def _verified_before(situation: Situation, before: str, verified: Record | None)
         evidence=f"no record in the report folder says that {before} was verified with this tree: "
         f"pytest --env={before} --rollback-to-commit={short(situation.good_sha)}",
         consequence="What no other environment has run goes to users here.",
-        override=_way_past("verified-before"),
+        override=_override_option("verified-before"),
     )
 
 

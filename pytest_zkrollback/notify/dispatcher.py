@@ -26,7 +26,7 @@ NOTIFY = "notify"
 _TICK_S = 0.05
 
 
-class Telling:
+class NotificationDispatcher:
     """One run's messages. ``off`` says why nobody is told; empty: the channels are."""
 
     def __init__(

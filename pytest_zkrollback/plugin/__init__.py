@@ -13,7 +13,7 @@ from .fixtures import rollback
 from .options import add_options, is_wanted
 
 if TYPE_CHECKING:
-    from .session import Session
+    from .session import RollbackSession
 
 __all__ = ["rollback"]
 
@@ -28,7 +28,7 @@ DEFAULT_ITEMS = (
     "notify",
 )
 
-_SESSION: pytest.StashKey[Session] = pytest.StashKey()
+_SESSION: pytest.StashKey[RollbackSession] = pytest.StashKey()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -59,11 +59,11 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
     """
     if is_wanted(config.option) and not config.option.drill_stop and not hasattr(config, "workerinput"):
         from ..run.secrets import redactor_of_this_process
-        from .session import Session
+        from .session import RollbackSession
 
         redactor = redactor_of_this_process()
         try:
-            session = Session(config, redactor)
+            session = RollbackSession(config, redactor)
             config.stash[_SESSION] = session
             config.pluginmanager.register(session, "zkrollback-session")
             _guard_tee(config, redactor.text)

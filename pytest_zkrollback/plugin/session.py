@@ -66,7 +66,7 @@ def sentence_without_environment(config: pytest.Config) -> str:
     )
 
 
-class Session:
+class RollbackSession:
     """One session with an environment: collects our items, runs the run once, reports its verdicts."""
 
     def __init__(self, config: pytest.Config, redactor: Redactor) -> None:

@@ -42,6 +42,6 @@ def overrides_used(
     )
 
 
-def way_past(guard_id: str) -> str:
+def override_option(guard_id: str) -> str:
     """The option by which an operator goes ahead against this guard."""
     return f"--rollback-override={guard_id}=REASON"

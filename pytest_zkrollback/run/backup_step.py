@@ -9,7 +9,7 @@ from ..domain.errors import ZkRollbackError
 from ..domain.record import Backup
 from ..release.history import ReleaseHistory
 from ..rollback.backup import save_backup
-from .context import Scene
+from .context import RunContext
 
 LIMIT_S = 2.0
 
@@ -17,7 +17,7 @@ LIMIT_S = 2.0
 class BackupThread:
     """Saves in a daemon thread from its making on; a failure is said and delays nothing further."""
 
-    def __init__(self, scene: Scene, history: ReleaseHistory) -> None:
+    def __init__(self, scene: RunContext, history: ReleaseHistory) -> None:
         """Begin; ``history`` tells how large the records are."""
         self._scene = scene
         self._each_bytes = max(release.size_bytes for release in history.releases)

@@ -14,7 +14,7 @@ from ..checklist.health import HealthCheck
 from ..checklist.logs.check import LogsCheck
 from ..checklist.migration import MigrationCheck
 from ..checklist.notify import PATIENCE_S, NotifyCheck
-from ..checklist.rollout.check import RolloutCheck, blank_rollouts
+from ..checklist.rollout.check import RolloutCheck, initial_rollouts
 from ..checklist.rollout.pod_logs_and_events import Notes
 from ..checklist.rollout.workload import pods_of
 from ..checklist.smoke import SmokeCheck
@@ -29,7 +29,7 @@ from ..notify.dispatcher import NOTIFY
 from ..preflight.target import failure_of
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.manifest import identity, parse_manifest
-from .context import Scene, target_release
+from .context import RunContext, target_release
 from .migration_sources import migration_sources, revision_content
 
 EQUIVALENCE = EquivalenceCheck.id
@@ -43,9 +43,9 @@ _TITLES = {
 }
 
 
-def blank_checklist(workloads: Mapping[str, str], own: Sequence[OwnItem]) -> tuple[Item, ...]:
+def initial_checklist(workloads: Mapping[str, str], own: Sequence[OwnItem]) -> tuple[Item, ...]:
     """The runbook's items (as many rollouts as there are workloads), and the own ones before ``notify``."""
-    rollouts = blank_rollouts(workloads)
+    rollouts = initial_rollouts(workloads)
     fixed = [Item(id=key, title=title) for key, title in _TITLES.items()]
     added = [Item(id=item.id, title=item.title) for item in own]
     return (*rollouts, *fixed[:-1], *added, fixed[-1])
@@ -62,7 +62,7 @@ def watched(env: Environment, history: ReleaseHistory) -> tuple[str, ...]:
 
 
 def build_checks(
-    scene: Scene, history: ReleaseHistory, watch: ClusterWatch, events: EventLog, since: datetime
+    scene: RunContext, history: ReleaseHistory, watch: ClusterWatch, events: EventLog, since: datetime
 ) -> list[Check]:
     """The items after preflight and rollback, in the runbook's order.
 
@@ -146,7 +146,7 @@ def build_checks(
     ]
 
 
-def _rolled_away(scene: Scene, history: ReleaseHistory, revision: int) -> bool:
+def _rolled_away(scene: RunContext, history: ReleaseHistory, revision: int) -> bool:
     """Whether this revision lies between the target's content and the bad one.
 
     Through GitHub the target is a new revision: its content is that of the newest older one that is equal,
@@ -191,7 +191,7 @@ def choose_eras(
     return tuple(eras)
 
 
-def _show(scene: Scene, line: str) -> None:
+def _show(scene: RunContext, line: str) -> None:
     scene.display.status(f"smoke: {line}")
 
 
@@ -207,7 +207,7 @@ def find_leftovers(
     return tuple(item for key, item in found.items() if key not in known and not is_kept_on_purpose(item))
 
 
-def release_reader(scene: Scene, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:
+def release_reader(scene: RunContext, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:
     """Reads the history anew; a newest revision that is not ours is in the record before anything is said."""
 
     known = scene.readings[-1] if scene.readings else known

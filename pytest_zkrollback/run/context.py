@@ -18,7 +18,7 @@ from ..domain.checks import JsonObject
 from ..domain.ports import Hooks
 from ..domain.request import Request
 from ..migrations.custom import OwnSource
-from ..notify.dispatcher import Telling
+from ..notify.dispatcher import NotificationDispatcher
 from ..release.history import ReleaseHistory
 from ..report.recorder import Scribe
 from ..report.redaction import Redactor
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scene:
+class RunContext:
     """One run's environment and the hands it works with. ``selected``: the items that pytest will report.
 
     ``jobs`` remembers live Jobs by name and ``pods`` live pods by UID: those of the bad revision go.
@@ -48,7 +48,7 @@ class Scene:
     clock: SystemClock
     processes: LocalProcesses
     signals: Signals
-    telling: Telling
+    telling: NotificationDispatcher
     selected: frozenset[str]
     hooks: Hooks
     own_items: tuple[OwnItem, ...] = ()
@@ -92,7 +92,7 @@ def variables(drill: Drill | None) -> dict[str, str]:
     return {**os.environ, **(drill.secrets if drill is not None else {})}
 
 
-def target_release(scene: Scene, history: ReleaseHistory) -> int:
+def target_release(scene: RunContext, history: ReleaseHistory) -> int:
     """The revision that has to be live at the end: the one that was chosen, else the head's origin."""
     chosen = scene.scribe.record.target_revision
     return history.origin(history.head.revision.revision) if chosen is None else chosen

@@ -19,7 +19,7 @@ from ..preflight.guards.release import judge_migration_guard
 from ..preflight.impact import fetch_users_impacted, judge_many_commits
 from ..preflight.release_view import Look
 from ..release.manifest import parse_manifest
-from .context import Scene
+from .context import RunContext
 from .migration_sources import judge_irreversible, later_contents, migration_sources
 from .source_commits import commit_name, git_checkout, resolve_commit
 
@@ -27,7 +27,7 @@ from .source_commits import commit_name, git_checkout, resolve_commit
 _SHARE = 0.7
 
 
-def outside_questions(scene: Scene, look: Look) -> dict[str, Callable[[], Seen]]:
+def outside_questions(scene: RunContext, look: Look) -> dict[str, Callable[[], Seen]]:
     """What can be asked outside, by signal; nothing of it is asked of the operator."""
     http = scene.http()
     return {
@@ -37,7 +37,7 @@ def outside_questions(scene: Scene, look: Look) -> dict[str, Callable[[], Seen]]
     }
 
 
-def note_decision(scene: Scene, answers: Mapping[str, probe.Answer[Seen]]) -> Guard:
+def note_decision(scene: RunContext, answers: Mapping[str, probe.Answer[Seen]]) -> Guard:
     """The decision, in the record; the guard that refuses where a migration cannot be undone."""
     decision = _decision(scene, answers)
     scene.scribe.update(decision=decision)
@@ -48,7 +48,7 @@ def note_decision(scene: Scene, answers: Mapping[str, probe.Answer[Seen]]) -> Gu
     return judge_migration_guard(decision)
 
 
-def _decision(scene: Scene, answers: Mapping[str, probe.Answer[Seen]]) -> Decision:
+def _decision(scene: RunContext, answers: Mapping[str, probe.Answer[Seen]]) -> Decision:
     request = scene.request
     seen = {
         SignalName(name): answer.value or Seen(UNKNOWN, "preflight", f"not known: {answer.why}")
@@ -60,7 +60,7 @@ def _decision(scene: Scene, answers: Mapping[str, probe.Answer[Seen]]) -> Decisi
     return decide(seen, said, f"{verb} to revision {target}")
 
 
-def _many_commits(scene: Scene, look: Look) -> Seen:
+def _many_commits(scene: RunContext, look: Look) -> Seen:
     history, target = look.history(), look.choice().revision
     if target is None:
         raise ProcessProblem("the target is not known")
@@ -75,13 +75,13 @@ def _many_commits(scene: Scene, look: Look) -> Seen:
     return judge_many_commits(history, target, bad, counters, name)
 
 
-def _count_in_checkout(scene: Scene, checkout: GitCheckout, good: str, bad: str) -> int:
+def _count_in_checkout(scene: RunContext, checkout: GitCheckout, good: str, bad: str) -> int:
     git = scene.env.git
     assert git is not None  # noqa: S101 - there is no checkout without it
     return checkout.count_commits(*(resolve_commit(git, checkout, one) for one in (good, bad)))
 
 
-def count_at_github(scene: Scene, good: str, bad: str) -> int:
+def count_at_github(scene: RunContext, good: str, bad: str) -> int:
     """GitHub's own comparison. Raises GithubProblem, or UsageProblem without a token."""
     table = scene.env.github
     assert table is not None  # noqa: S101 - asked only where it is configured
@@ -93,7 +93,7 @@ def count_at_github(scene: Scene, good: str, bad: str) -> int:
         raise GithubProblem(f"GitHub does not say how far {bad} is ahead of {good}.") from None
 
 
-def fetch_irreversible(scene: Scene, look: Look) -> Seen:
+def fetch_irreversible(scene: RunContext, look: Look) -> Seen:
     """Whether a migration that cannot be undone came with the head. Raises ZkRollbackError."""
     history, target = look.history(), look.target
     if target is None:

@@ -14,7 +14,7 @@ from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import release_of
 from ..rollback.redeploy_risks import Branch, QueuedDeploy, judge_comes_back, rolled_away_from
-from .context import Scene
+from .context import RunContext
 from .source_commits import commit_name, git_checkout, resolve_commit
 
 # Of the newest runs; a deploy that still waits is among them.
@@ -23,10 +23,10 @@ _SEEN_S = 3.0
 _TICK_S = 0.1
 
 
-class ComesBack:
+class RedeployRisks:
     """Asks in a thread of its own; says it in the record while the target stands verified, and only then."""
 
-    def __init__(self, scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> None:
+    def __init__(self, scene: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> None:
         """Nothing is asked yet."""
         self._scene, self._history, self._watch = scene, history, watch
         self._lock = threading.Lock()
@@ -62,7 +62,7 @@ class ComesBack:
         self.note()
 
 
-def _branch(scene: Scene, bad: Release | None) -> Branch:
+def _branch(scene: RunContext, bad: Release | None) -> Branch:
     git, github = scene.env.git, scene.env.github
     name = git.branch if git is not None else github.branch if github is not None else "main"
     checkout = git_checkout(scene)
@@ -77,7 +77,7 @@ def _branch(scene: Scene, bad: Release | None) -> Branch:
         return Branch(name, why=str(problem).rstrip("."))
 
 
-def _owners(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> tuple[Owner, ...]:
+def _owners(scene: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> tuple[Owner, ...]:
     """Those that show on the workloads, which are watched anyway."""
     for _ in range(round(_SEEN_S / _TICK_S)):
         seen = watch.snapshot().objects
@@ -97,7 +97,7 @@ def _owners(scene: Scene, history: ReleaseHistory, watch: ClusterWatch) -> tuple
         return tuple(found)
 
 
-def _queued(scene: Scene) -> tuple[QueuedDeploy, ...]:
+def _queued(scene: RunContext) -> tuple[QueuedDeploy, ...]:
     """Runs of the deploy workflow that have not ended; none where GitHub is not asked or does not say."""
     table = scene.env.github
     if table is None or scene.request.through_github:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import chain, count
 
-from ..checklist.rollout.check import blank_rollouts
+from ..checklist.rollout.check import initial_rollouts
 from ..domain.errors import HelmProblem, UsageProblem
 from ..engine.scheduler import ROLLOUT_PREFIX
 from ..release.history import ReleaseHistory
 from ..release.manifest import identity, manifest_workloads, parse_manifest
-from .context import Scene, target_release
+from .context import RunContext, target_release
 
 
-def name_workloads(scene: Scene, history: ReleaseHistory) -> Scene:
+def resolve_workloads(scene: RunContext, history: ReleaseHistory) -> RunContext:
     """The scene with every workload named, and their items in the record, before the runbook's other ones.
 
     Where they are named already it is the same scene. A manifest that cannot be read names none: that is
@@ -29,7 +29,7 @@ def name_workloads(scene: Scene, history: ReleaseHistory) -> Scene:
     except HelmProblem as problem:
         scene.scribe.event(f"the workloads of revision {wanted} are not known: {problem}", "zkrollback")
         found = {}
-    added = blank_rollouts(found)
+    added = initial_rollouts(found)
     ids = [item.id for item in added]
     for item_id in scene.request.waivers:
         if item_id.startswith(ROLLOUT_PREFIX) and item_id not in ids:

@@ -21,7 +21,7 @@ from ..preflight.facts import ask_all
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
 from ..report.previous_runs import fetch_earlier
-from .context import Scene
+from .context import RunContext
 
 # GitHub's runners and the cluster have clocks of their own.
 _LATE, _EARLY = timedelta(seconds=60), timedelta(seconds=5)
@@ -46,10 +46,10 @@ def refuse_without_github(request: Request, env: Environment | None) -> None:
         )
 
 
-class GithubWay:
+class GithubDeployment:
     """The preflight's part (:meth:`judge`) and the steps (:meth:`run`) of one run."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: RunContext) -> None:
         """Nothing is contacted before :meth:`judge`."""
         table = scene.env.github
         assert table is not None  # noqa: S101 - Run.create refuses otherwise

@@ -25,7 +25,7 @@ _GITHUB = {
 }
 
 
-def blank_record(
+def initial_record(
     request: Request, release: str, checklist: Sequence[Item], command_line: str, started_at: datetime
 ) -> Record:
     """The record of a run that begins now: what was asked, and every item without a verdict."""

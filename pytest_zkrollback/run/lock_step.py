@@ -9,15 +9,15 @@ from ..domain.errors import LockHeld, ZkRollbackError
 from ..domain.record import Guard, Outcome
 from ..domain.verdict import Word
 from ..preflight.guards.cluster import judge_lock
-from ..preflight.overrides import apply_overrides, overrides_used, way_past
+from ..preflight.overrides import apply_overrides, override_option, overrides_used
 from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.journal import explain_unfinished, of_this_install, unfinished
 from ..rollback.lock import ReleaseLock, Taken
-from .context import Scene
+from .context import RunContext
 
 
 def take_lock(
-    scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, target: int, seen: str
+    scene: RunContext, lock: ReleaseLock, planned: ReleaseHistory, target: int, seen: str
 ) -> Guard | None:
     """Take the lock; the refusal if somebody has it, nobody knows, or the head moved since the plan.
 
@@ -52,14 +52,16 @@ def take_lock(
         scene.scribe.event(f"lock taken over from {who}: {why}", "zkrollback")
     now = _unmoved(scene, planned, before)
     if isinstance(now, Guard):
-        give_back(scene, lock, {"outcome": "refused"})
+        unlock(scene, lock, {"outcome": "refused"})
         return now
     if now is not None:
         _find_out(scene, lock, of_this_install(taken.entries, now), now)
     return None
 
 
-def hold_on(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, taken_at: datetime) -> Guard | None:
+def recheck_lock(
+    scene: RunContext, lock: ReleaseLock, planned: ReleaseHistory, taken_at: datetime
+) -> Guard | None:
     """Just before helm: the refusal if this process stood still (Ctrl-Z, a closed lid) since it took the lock
     at ``taken_at``, and somebody else was here meanwhile."""
     stood_s = (scene.clock.now() - taken_at).total_seconds()
@@ -78,7 +80,7 @@ def hold_on(scene: Scene, lock: ReleaseLock, planned: ReleaseHistory, taken_at: 
     return moved if isinstance(moved, Guard) else None
 
 
-def _unmoved(scene: Scene, planned: ReleaseHistory, before: int) -> ReleaseHistory | Guard | None:
+def _unmoved(scene: RunContext, planned: ReleaseHistory, before: int) -> ReleaseHistory | Guard | None:
     """The history, if its head is still ``before``; else the refusal, or None if it was set aside."""
     try:
         history = fetch_history(scene.kube, scene.env.namespace, scene.env.release, known=planned)
@@ -100,12 +102,12 @@ def _unmoved(scene: Scene, planned: ReleaseHistory, before: int) -> ReleaseHisto
         state="refused",
         evidence=evidence,
         consequence="Somebody else is changing the release; what you meant to undo may be gone.",
-        override=way_past("head"),
+        override=override_option("head"),
     )
     return None if _set_aside(scene, refusal) else refusal
 
 
-def give_back(scene: Scene, lock: ReleaseLock, outcome: JsonObject) -> None:
+def unlock(scene: RunContext, lock: ReleaseLock, outcome: JsonObject) -> None:
     """Release the lock as soon as helm's result is known; a failure is said and expires by itself."""
     try:
         lock.release_with(
@@ -115,7 +117,7 @@ def give_back(scene: Scene, lock: ReleaseLock, outcome: JsonObject) -> None:
         scene.scribe.event(f"the lock could not be given back and will expire: {error}", "zkrollback")
 
 
-def tell_unfinished(scene: Scene, history: ReleaseHistory) -> None:
+def report_interrupted_runs(scene: RunContext, history: ReleaseHistory) -> None:
     """Say what became of attempts that died, where helm need not run and so no lock is taken."""
     try:
         entries = scene.lock().fetch().entries
@@ -125,7 +127,7 @@ def tell_unfinished(scene: Scene, history: ReleaseHistory) -> None:
         scene.scribe.event(explain_unfinished(entry, history), "journal")
 
 
-def note_verified(scene: Scene, history: ReleaseHistory) -> None:
+def note_verified(scene: RunContext, history: ReleaseHistory) -> None:
     """Write the verified head into the journal, for ``last-verified``, if that is allowed.
 
     Not if the release changed meanwhile, and not if ``release-equivalence`` was left out: then nobody saw
@@ -145,7 +147,7 @@ def note_verified(scene: Scene, history: ReleaseHistory) -> None:
 
 
 def _find_out(
-    scene: Scene, lock: ReleaseLock, entries: tuple[JsonObject, ...], history: ReleaseHistory
+    scene: RunContext, lock: ReleaseLock, entries: tuple[JsonObject, ...], history: ReleaseHistory
 ) -> None:
     """Under the lock: what became of earlier attempts that never said, in the record and in the journal."""
     record = scene.scribe.record
@@ -162,12 +164,12 @@ def _find_out(
             scene.scribe.event(f"the journal could not be amended: {error}", "zkrollback")
 
 
-def _is_taken_over(scene: Scene) -> bool:
+def _is_taken_over(scene: RunContext) -> bool:
     """Whether the operator saw that somebody holds the lock, and goes ahead."""
     return any(each.id == "lock" and each.kind == "guard" for each in scene.scribe.record.overrides)
 
 
-def _set_aside(scene: Scene, refusal: Guard) -> bool:
+def _set_aside(scene: RunContext, refusal: Guard) -> bool:
     """Whether the command line says to go ahead against this one; then it is in the record."""
     request, record = scene.request, scene.scribe.record
     guards = apply_overrides([refusal], request.overrides, request.break_glass)

@@ -28,7 +28,7 @@ from ..preflight.release_view import Once
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import parse_manifest
-from .context import Scene
+from .context import RunContext
 from .source_commits import git_checkout, with_commits
 
 DATABASE = "schema in the database"
@@ -38,7 +38,7 @@ Source = Callable[[], MigrationFinding]
 
 
 def migration_sources(
-    scene: Scene,
+    scene: RunContext,
     history: ReleaseHistory,
     target: RevisionContent,
     later: Sequence[RevisionContent],
@@ -69,7 +69,7 @@ def migration_sources(
 
 
 def _reading(
-    scene: Scene, table: Migrations, span: Callable[[], Span], *, before_helm: bool
+    scene: RunContext, table: Migrations, span: Callable[[], Span], *, before_helm: bool
 ) -> dict[str, Source]:
     """The configured sources that read files, the database or ``/health``."""
     asked: dict[str, Source] = {}
@@ -144,13 +144,13 @@ def judge_irreversible(findings: Sequence[MigrationFinding]) -> Seen:
 
 
 def _span(
-    scene: Scene, history: ReleaseHistory, target: RevisionContent, later: Sequence[RevisionContent]
+    scene: RunContext, history: ReleaseHistory, target: RevisionContent, later: Sequence[RevisionContent]
 ) -> Span:
     first, *rest = with_commits(scene, history, (target, *later)) if scene.env.git else (target, *later)
     return Span(first, tuple(rest))
 
 
-def _with_live(scene: Scene, span: Span) -> Span:
+def _with_live(scene: RunContext, span: Span) -> Span:
     """The span with live Jobs and pods: those of now, and those that were there before helm deleted them.
 
     What cannot be read is not there: then nothing is known of what became of it, and said so.
@@ -180,7 +180,7 @@ class _Trees:
     checkout: str
 
 
-def _read_trees(scene: Scene, tool: Tool | None, table: Migrations, span: Span) -> _Trees:
+def _read_trees(scene: RunContext, tool: Tool | None, table: Migrations, span: Span) -> _Trees:
     """Raises MigrationProblem where a commit is not known, ProcessProblem where it cannot be read."""
     checkout, bad = git_checkout(scene), span.bad
     if checkout is None or tool is None:
@@ -237,7 +237,7 @@ def _compared(
     return judge_version(source, _only(read()), expected, f"{reference} of revision {target.revision}")
 
 
-def _rows(scene: Scene, table: Migrations) -> Rows:
+def _rows(scene: RunContext, table: Migrations) -> Rows:
     url = scene.variables.get(table.database_env or "", "").strip()
     if not url:
         raise MigrationProblem(f"The variable {table.database_env}, which names the database, is not set.")
@@ -251,7 +251,7 @@ def _only(rows: Rows) -> str:
     return str(rows[0][0])
 
 
-def _reported(scene: Scene, member: str | None) -> str:
+def _reported(scene: RunContext, member: str | None) -> str:
     """The restored application's word. Before its own pods serve, nothing is asked of it."""
     rollouts = [item for item in scene.scribe.record.items if item.id.startswith(ROLLOUT_PREFIX)]
     if not rollouts or any(item.verdict is not Word.PASS for item in rollouts):

@@ -18,7 +18,7 @@ from ..domain.record import Delivery, Mode
 from ..domain.request import Request
 from ..domain.verdict import Word
 from ..notify.channels import choose_channels, own_channels
-from ..notify.dispatcher import NOTIFY, Telling
+from ..notify.dispatcher import NOTIFY, NotificationDispatcher
 from ..notify.interface import Channel
 from ..notify.slack_channels import SLACK
 from ..report.outcome import outcome_of
@@ -34,7 +34,7 @@ _FAREWELL_S = 5.0
 
 
 @dataclass(frozen=True)
-class Witnessed:
+class EchoChannel:
     """The drill's Slack, asked what it has received: that is shown, rather than what was sent."""
 
     channel: Channel
@@ -59,7 +59,7 @@ def choose_telling(
     hooks: Hooks,
     selected: frozenset[str],
     drill: Drill | None,
-) -> Telling:
+) -> NotificationDispatcher:
     """Who is told of this run, or why nobody is. ``hands``: also what says on the terminal that it waits."""
     scribe, redactor, clock, say = hands
     channels: tuple[Channel, ...] = ()
@@ -72,14 +72,16 @@ def choose_telling(
     else:
         configured = choose_channels(env, environ, HttpClient(clock=clock), clock, say)
         if drill is not None:
-            configured = tuple(Witnessed(each, drill.fetch_slack_messages) for each in configured)
+            configured = tuple(EchoChannel(each, drill.fetch_slack_messages) for each in configured)
         channels = (*configured, *own_channels(hooks, env.name))
     if not channels and not off:
         off = f"notify is switched off in the configuration (slack = false in [environments.{env.name}])."
-    return Telling(channels, scribe, redactor, clock, off=off)
+    return NotificationDispatcher(channels, scribe, redactor, clock, off=off)
 
 
-def tell_the_end(telling: Telling | None, scribe: Scribe, clock: Clock, signals: Signals) -> bool:
+def tell_the_end(
+    telling: NotificationDispatcher | None, scribe: Scribe, clock: Clock, signals: Signals
+) -> bool:
     """Tell what nobody was told: a rollback that failed or was interrupted, a verdict that changed.
 
     To be called when the record is complete; takes a bounded time, which another signal ends. True if

@@ -21,17 +21,17 @@ from ..release.applied_revision import live_already
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import parse_manifest, render_manifest_diff
-from .context import Scene
+from .context import RunContext
 from .decision_step import note_decision, outside_questions
 from .prompt import Reply, ask, parse_consent
-from .secrets import know_release
+from .secrets import register_secrets_of_release
 
 # How long the operator may think at the terminal before no answer is an answer.
 ASK_S = 60
 CONSENT = "Type yes and why in one line to go ahead (yes the limit is wrong); anything else stops."
 
 
-def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -> Facts | None:
+def run_preflight(scene: RunContext, also: Callable[[], tuple[Guard, ...]] = tuple) -> Facts | None:
     """The facts, or None where a guard refused: then nothing was changed and nothing more happens.
 
     ``also`` asks what only the way through GitHub has to know.
@@ -67,7 +67,7 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
         guards = _unless_live(scene, facts, guards)
     guards = (*guards, *judge_notify(scene.telling.unusable))
     if facts.history.value is not None:
-        know_release(scene.redactor, facts.history.value, env.namespace)
+        register_secrets_of_release(scene.redactor, facts.history.value, env.namespace)
         scribe.update(**_plan(scene, facts, facts.history.value))
         if _release(facts) is not None and request.target is not None and facts.dossier.value is None:
             scribe.event(f"what going back means was not gathered: {facts.dossier.why}", "zkrollback")
@@ -98,7 +98,7 @@ def run_preflight(scene: Scene, also: Callable[[], tuple[Guard, ...]] = tuple) -
     return facts
 
 
-def _set_clock_right(scene: Scene) -> timedelta:
+def _set_clock_right(scene: RunContext) -> timedelta:
     """What was noted before the API server had said its time, by which it is now known to have been wrong."""
     offset = timedelta(seconds=round(scene.clock.offset_s))
     if offset:
@@ -118,14 +118,14 @@ def _release(facts: Facts) -> Release | None:
     return history.content_of(choice.revision)
 
 
-def _reasons(scene: Scene, facts: Facts) -> dict[str, str]:
+def _reasons(scene: RunContext, facts: Facts) -> dict[str, str]:
     """Guard id -> why it is set aside: by the command line, or by what an explicit recovery is for."""
     history = facts.history.value
     implied = recovery_reasons(history, facts.now) if scene.request.recover and history is not None else {}
     return {**implied, **scene.request.overrides}
 
 
-def _unless_live(scene: Scene, facts: Facts, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
+def _unless_live(scene: RunContext, facts: Facts, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
     """Somebody's lock refuses nothing where helm need not run: a run that died leaves its lock behind."""
     history, choice = facts.history.value, facts.choice.value
     if (
@@ -142,7 +142,7 @@ def _unless_live(scene: Scene, facts: Facts, guards: tuple[Guard, ...]) -> tuple
     return tuple(each.model_copy(update=free) if each.id == "lock" else each for each in guards)
 
 
-def _settled(scene: Scene, guards: tuple[Guard, ...], reasons: dict[str, str]) -> tuple[Guard, ...]:
+def _settled(scene: RunContext, guards: tuple[Guard, ...], reasons: dict[str, str]) -> tuple[Guard, ...]:
     """The guards with what the operator accepts at the terminal, all of it in the record."""
     scribe, request = scene.scribe, scene.request
     scribe.update(guards=guards)
@@ -157,7 +157,7 @@ def _settled(scene: Scene, guards: tuple[Guard, ...], reasons: dict[str, str]) -
     return guards
 
 
-def _accepted(scene: Scene, refused: Sequence[Guard]) -> dict[str, str]:
+def _accepted(scene: RunContext, refused: Sequence[Guard]) -> dict[str, str]:
     """Guard id -> reason, as typed at the terminal; empty unless all of them are accepted.
 
     All questions together have one time limit.
@@ -183,7 +183,7 @@ def _accepted(scene: Scene, refused: Sequence[Guard]) -> dict[str, str]:
     return reasons
 
 
-def _ask(scene: Scene, why: str, question: str, until_s: float) -> Reply:
+def _ask(scene: RunContext, why: str, question: str, until_s: float) -> Reply:
     """Question and answer stay on the screen and stand in the record."""
     left_s = max(0.0, until_s - scene.clock.monotonic_s())
     shown = "\n".join(filter(None, (why, question, f"{left_s:.0f} s to answer:")))
@@ -192,7 +192,7 @@ def _ask(scene: Scene, why: str, question: str, until_s: float) -> Reply:
     return reply
 
 
-def refuse(scene: Scene, refused: Iterable[Guard]) -> None:
+def refuse(scene: RunContext, refused: Iterable[Guard]) -> None:
     """Record that the run ends before helm."""
     scene.scribe.update(outcome=Outcome.REFUSED)
     scene.scribe.event(f"refused by {', '.join(guard.id for guard in refused)}", "zkrollback")
@@ -210,7 +210,7 @@ def _observed(guards: Sequence[Guard]) -> str:
     return "; ".join([said, *aside, *warned])
 
 
-def _plan(scene: Scene, facts: Facts, history: ReleaseHistory) -> dict[str, object]:
+def _plan(scene: RunContext, facts: Facts, history: ReleaseHistory) -> dict[str, object]:
     """What the history says before anything is done; without a target, that none could be chosen.
 
     The bad revision is the head, or, where the head already is the target, the last one before that differs.
@@ -235,7 +235,7 @@ def _plan(scene: Scene, facts: Facts, history: ReleaseHistory) -> dict[str, obje
     }
 
 
-def _diff(scene: Scene, bad: Release, wanted: Release) -> str:
+def _diff(scene: RunContext, bad: Release, wanted: Release) -> str:
     namespace = scene.env.namespace
     try:
         return render_manifest_diff(

@@ -12,15 +12,15 @@ from ..domain.errors import ZkRollbackError
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.recovery_series import Samples
 from ..engine.scheduler import ROLLOUT_PREFIX
-from .context import Scene
+from .context import RunContext
 
 _EVERY_S: Final = 0.2
 
 
-class Picture:
+class RecoveryTimeline:
     """Who served, when. From :meth:`begin` to :meth:`hand_over` it looks itself, then the schedule does."""
 
-    def __init__(self, scene: Scene, watch: ClusterWatch) -> None:
+    def __init__(self, scene: RunContext, watch: ClusterWatch) -> None:
         """Nothing is contacted before :meth:`begin`."""
         self.samples = Samples(scene.env.named_workloads.values())
         self._watch = watch

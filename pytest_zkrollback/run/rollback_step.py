@@ -17,15 +17,15 @@ from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.helm_run import HelmRun, judge_rollback
 from ..rollback.lock import ReleaseLock
 from .backup_step import BackupThread
-from .context import Scene
-from .lock_step import give_back, hold_on, take_lock, tell_unfinished
+from .context import RunContext
+from .lock_step import recheck_lock, report_interrupted_runs, take_lock, unlock
 
 _TICK_S = 0.05
 REREAD_S = 15.0  # how long what helm did is asked for again where the API server does not answer
 _PAUSE_S = 0.5
 
 
-class Step(Enum):
+class HelmOutcomeStatus(Enum):
     """How the step ended."""
 
     RAN = "helm was started"
@@ -35,7 +35,7 @@ class Step(Enum):
 
 
 @dataclass(frozen=True)
-class Moments:
+class HelmCallbacks:
     """What is called once helm has been started, and when it has ended; neither may wait or raise."""
 
     started: Callable[[], None] = lambda: None
@@ -43,15 +43,15 @@ class Moments:
 
 
 def run_rollback(
-    scene: Scene,
+    scene: RunContext,
     history: ReleaseHistory,
     target: int,
     version: HelmVersion,
     *,
-    moments: Moments = Moments(),
+    moments: HelmCallbacks = HelmCallbacks(),
     no_hooks: bool = False,
     holder: str = "",
-) -> Step:
+) -> HelmOutcomeStatus:
     """Roll back unless the target is live already, holding the release's lock while helm runs.
 
     ``no_hooks``: for a stranded release whose hooks failed or hung, and would again. ``holder``: the run that
@@ -62,9 +62,9 @@ def run_rollback(
     with scene.signals.raising():
         reason = live_already(scene.kube, history, target)
     if reason:
-        tell_unfinished(scene, history)
+        report_interrupted_runs(scene, history)
         _note_skipped(scene, reason)
-        return Step.SKIPPED
+        return HelmOutcomeStatus.SKIPPED
     backup = BackupThread(scene, history)
     lock = scene.lock()
     before = history.head.revision.revision
@@ -72,11 +72,11 @@ def run_rollback(
     refusal = take_lock(scene, lock, history, target, holder)
     if refusal is None:
         backup.note()
-        refusal = hold_on(scene, lock, history, began)
+        refusal = recheck_lock(scene, lock, history, began)
         if refusal is not None:
-            give_back(scene, lock, {"outcome": "refused"})
+            unlock(scene, lock, {"outcome": "refused"})
     if refusal is None and scene.signals.count:
-        give_back(scene, lock, {"outcome": "interrupted before helm"})
+        unlock(scene, lock, {"outcome": "interrupted before helm"})
         raise KeyboardInterrupt
     if refusal is not None:
         guards = (*scene.scribe.record.guards, refusal)
@@ -88,7 +88,7 @@ def run_rollback(
             finished_at=scene.clock.now(),
         )
         scene.scribe.event(f"refused by {refusal.id}: {refusal.evidence}", "zkrollback")
-        return Step.LOCKED if refusal.id == "lock" else Step.REFUSED
+        return HelmOutcomeStatus.LOCKED if refusal.id == "lock" else HelmOutcomeStatus.REFUSED
     before = scene.scribe.record.revision_before or before
     argv = _argv(scene, target, version, no_hooks=no_hooks)
     _run_helm(scene, lock, argv, history, (before, target), moments)
@@ -100,11 +100,11 @@ def run_rollback(
             "exit_code": helm.exit_code,
             "head_after": scene.scribe.record.revision_after,
         }
-        give_back(scene, lock, outcome)
-    return Step.RAN
+        unlock(scene, lock, outcome)
+    return HelmOutcomeStatus.RAN
 
 
-def _note_skipped(scene: Scene, reason: str) -> None:
+def _note_skipped(scene: RunContext, reason: str) -> None:
     scribe = scene.scribe
     scribe.update(helm=scribe.record.helm.model_copy(update={"skipped_reason": reason}))
     now = scene.clock.now()
@@ -113,7 +113,7 @@ def _note_skipped(scene: Scene, reason: str) -> None:
     scribe.event(text, "zkrollback")
 
 
-def _argv(scene: Scene, target: int, version: HelmVersion, *, no_hooks: bool) -> list[str]:
+def _argv(scene: RunContext, target: int, version: HelmVersion, *, no_hooks: bool) -> list[str]:
     why = " ".join(text for text in (scene.request.given_reason, scene.request.incident) if text)
     return scene.helm().rollback_argv(
         scene.env.release,
@@ -126,7 +126,7 @@ def _argv(scene: Scene, target: int, version: HelmVersion, *, no_hooks: bool) ->
     )
 
 
-def _forces(scene: Scene) -> bool:
+def _forces(scene: RunContext) -> bool:
     """Whether conflicts alone were forecast, and the operator set that guard aside."""
     record = scene.scribe.record
     forecast = record.plan.forecast
@@ -135,12 +135,12 @@ def _forces(scene: Scene) -> bool:
 
 
 def _run_helm(
-    scene: Scene,
+    scene: RunContext,
     lock: ReleaseLock,
     argv: list[str],
     history: ReleaseHistory,
     way: tuple[int, int],
-    moments: Moments,
+    moments: HelmCallbacks,
 ) -> None:
     """Start helm, wait for its end, read the release again. ``way``: from and to which revision."""
     scribe, env, (before, target) = scene.scribe, scene.env, way
@@ -176,7 +176,7 @@ def _run_helm(
     scene.display.changed()
 
 
-def _read_again(scene: Scene, known: ReleaseHistory) -> ReleaseHistory:
+def _read_again(scene: RunContext, known: ReleaseHistory) -> ReleaseHistory:
     """The release as it is now; an API server that just restarts is waited for. Raises ZkRollbackErrors."""
     deadline_s = scene.clock.monotonic_s() + REREAD_S
     while True:
@@ -191,7 +191,7 @@ def _read_again(scene: Scene, known: ReleaseHistory) -> ReleaseHistory:
         scene.clock.sleep(_PAUSE_S)
 
 
-def _standing(scene: Scene, history: ReleaseHistory, target: int) -> tuple[str, tuple[Evidence, ...]]:
+def _standing(scene: RunContext, history: ReleaseHistory, target: int) -> tuple[str, tuple[Evidence, ...]]:
     """After a failure: what runs now, object by object, which the history does not say."""
     wanted = history.content_of(target)
     if wanted is None:
@@ -201,7 +201,7 @@ def _standing(scene: Scene, history: ReleaseHistory, target: int) -> tuple[str, 
     return f"; live now, {summarise_standing(found)}", (proof,)
 
 
-def _wait(scene: Scene, helm_run: HelmRun, lock: ReleaseLock) -> None:
+def _wait(scene: RunContext, helm_run: HelmRun, lock: ReleaseLock) -> None:
     """Until helm ends. The first signal is recorded at once; the second one ends the waiting."""
     recorded = False
     renew_at_s = scene.clock.monotonic_s() + lock.lease_s / 2
@@ -222,7 +222,7 @@ def _wait(scene: Scene, helm_run: HelmRun, lock: ReleaseLock) -> None:
             return
 
 
-def _renew(scene: Scene, lock: ReleaseLock) -> None:
+def _renew(scene: RunContext, lock: ReleaseLock) -> None:
     """Helm takes long: nobody may think that we died."""
     try:
         lock.renew(scene.scribe.record.run_id)
@@ -230,7 +230,7 @@ def _renew(scene: Scene, lock: ReleaseLock) -> None:
         scene.scribe.event(f"the lock could not be renewed: {error}", "zkrollback")
 
 
-def _note_end(scene: Scene, helm_run: HelmRun) -> None:
+def _note_end(scene: RunContext, helm_run: HelmRun) -> None:
     scribe, now = scene.scribe, scene.clock.now()
     done = helm_run.finished
     changes: dict[str, object] = {"pid": helm_run.pid}

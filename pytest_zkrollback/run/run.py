@@ -24,7 +24,7 @@ from ..domain.verdict import Word
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.scheduler import ROLLOUT_PREFIX
 from ..migrations.custom import fetch_own_sources
-from ..notify.dispatcher import Telling
+from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
 from ..preflight.guards.cluster import refusals
 from ..preflight.recovery import needs_no_hooks
@@ -33,19 +33,19 @@ from ..report.outcome import choose_outcome, next_commands, outcome_of, render_s
 from ..report.recorder import Scribe
 from ..report.redaction import Redactor
 from ..report.summary import DONE
-from .build_checklist import blank_checklist, watched
-from .context import Scene, variables
+from .build_checklist import initial_checklist, watched
+from .context import RunContext, variables
 from .display import Display
-from .find_redeploy_risks import ComesBack
-from .find_workloads import name_workloads
-from .github_step import GithubWay, refuse_without_github
-from .initial_record import blank_record
+from .find_redeploy_risks import RedeployRisks
+from .find_workloads import resolve_workloads
+from .github_step import GithubDeployment, refuse_without_github
+from .initial_record import initial_record
 from .lock_step import note_verified
 from .notify_step import choose_telling, report_address, tell_the_end
 from .preflight_step import run_preflight
-from .recovery_timeline import Picture
-from .rollback_step import Moments, Step, run_rollback
-from .secrets import know_environment
+from .recovery_timeline import RecoveryTimeline
+from .rollback_step import HelmCallbacks, HelmOutcomeStatus, run_rollback
+from .secrets import register_secrets_of_environment
 from .signals import Signals
 from .verify_step import run_verify
 
@@ -85,13 +85,13 @@ class Run:
         # The report's own words stay readable even where a Secret of the release holds the same text.
         redactor.spare([request.environment, release])
         if env is not None:
-            know_environment(self.redactor, env, os.environ)
+            register_secrets_of_environment(self.redactor, env, os.environ)
         self._watch: ClusterWatch | None = None
         self._events: EventLog | None = None
-        self._picture: Picture | None = None
-        self._telling: Telling | None = None
-        self._comes_back: ComesBack | None = None
-        record = blank_record(request, release, checklist, command_line, self._clock.now())
+        self._picture: RecoveryTimeline | None = None
+        self._telling: NotificationDispatcher | None = None
+        self._comes_back: RedeployRisks | None = None
+        record = initial_record(request, release, checklist, command_line, self._clock.now())
         self.item_ids = tuple(item.id for item in record.items)
         self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
         self._scribe = Scribe(record, self._clock, self.store.write)
@@ -166,7 +166,7 @@ class Run:
     def _steps(self, selected: frozenset[str]) -> None:
         with self._signals.raising():
             scene = self._open(selected)
-            way = GithubWay(scene) if self.request.through_github else None
+            way = GithubDeployment(scene) if self.request.through_github else None
             facts = run_preflight(scene, way.judge if way is not None else tuple)
         if facts is None or facts.history.value is None:
             if any(guard.id == "lock" for guard in refusals(self._scribe.record.guards)):
@@ -182,14 +182,14 @@ class Run:
             if deployed is None:
                 return
             history = deployed
-        scene = name_workloads(scene, history)
+        scene = resolve_workloads(scene, history)
         self._watch = ClusterWatch(
             scene.kube, scene.env.namespace, self._clock, resources=watched(scene.env, history)
         )
-        picture = self._picture = Picture(scene, self._watch)
+        picture = self._picture = RecoveryTimeline(scene, self._watch)
         events = self._events = EventLog(scene.kube, scene.env.namespace, self._clock)
         since = self._clock.now()
-        step = Step.SKIPPED
+        step = HelmOutcomeStatus.SKIPPED
         if self.request.target is not None and target is not None and facts.helm.value is not None:
             self._watch.start()  # what happens while helm runs is seen, too
             picture.begin()
@@ -200,24 +200,24 @@ class Run:
                 history,
                 target,
                 facts.helm.value,
-                moments=Moments(
+                moments=HelmCallbacks(
                     started=lambda: events.begin(since),
                     ended=self._watch.refresh,  # a picture from before helm's changes may decide nothing
                 ),
                 no_hooks=no_hooks,
                 holder=holder,
             )
-        if step is Step.LOCKED:
+        if step is HelmOutcomeStatus.LOCKED:
             self.store.give_back_latest()  # they belong to the run that goes on
-        if step in (Step.LOCKED, Step.REFUSED):
+        if step in (HelmOutcomeStatus.LOCKED, HelmOutcomeStatus.REFUSED):
             return
         if self._signals.count:
             raise KeyboardInterrupt
-        if step is not Step.RAN:
+        if step is not HelmOutcomeStatus.RAN:
             self._watch.refresh()
             since = history.head.revision.deployed_at
             events.begin(since)
-        comes_back = self._comes_back = ComesBack(scene, history, self._watch)
+        comes_back = self._comes_back = RedeployRisks(scene, history, self._watch)
         comes_back.begin()
         run_verify(scene, history, self._watch, events, picture, since, comes_back)
         if self._signals.count:  # also in the soak, when every item is green already
@@ -225,7 +225,7 @@ class Run:
         if choose_outcome(self._scribe.record.items) in DONE:
             note_verified(scene, history)
 
-    def _open(self, selected: frozenset[str]) -> Scene:
+    def _open(self, selected: frozenset[str]) -> RunContext:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""
         if self._env is None:
             from ..drill.session import start_drill
@@ -239,7 +239,7 @@ class Run:
             self._scribe.update(drill="kept" if self._drill.kept else "ended")
             self._env = self._drill.environment
         env = self._env
-        know_environment(self.redactor, env, variables(self._drill))
+        register_secrets_of_environment(self.redactor, env, variables(self._drill))
         self._scribe.update(
             namespace=env.namespace,
             release=env.release,
@@ -261,7 +261,7 @@ class Run:
         self._telling = choose_telling(
             self.request, env, variables(self._drill), hands, self._hooks, selected, self._drill
         )
-        return Scene(
+        return RunContext(
             request=self.request,
             env=env,
             kube=kube,
@@ -342,6 +342,6 @@ def _checklist(
     request: Request, workloads: Mapping[str, str], hooks: Hooks
 ) -> tuple[tuple[OwnItem, ...], tuple[Item, ...]]:
     """The repository's own items and all blank ones; a plan has none: it verifies nothing."""
-    built_in = [item.id for item in blank_checklist(workloads, ())]
+    built_in = [item.id for item in initial_checklist(workloads, ())]
     own = parse_own_items(hooks.answers(HOOK, environment=request.environment), built_in)
-    return own, () if request.plan else blank_checklist(workloads, own)
+    return own, () if request.plan else initial_checklist(workloads, own)

@@ -30,11 +30,13 @@ _WITH_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/@]*:[^\s/@]+@")
 def redactor_of_this_process() -> Redactor:
     """One that knows the secrets among the environment variables."""
     redactor = Redactor()
-    know_variables(redactor, os.environ)
+    register_secrets_of_variables(redactor, os.environ)
     return redactor
 
 
-def know_variables(redactor: Redactor, variables: Mapping[str, str], named: Iterable[str] = ()) -> None:
+def register_secrets_of_variables(
+    redactor: Redactor, variables: Mapping[str, str], named: Iterable[str] = ()
+) -> None:
     """The values of variables that are called a secret, hold an address with a password, or are ``named``."""
     wanted = frozenset(named)
     for name, value in variables.items():
@@ -43,7 +45,9 @@ def know_variables(redactor: Redactor, variables: Mapping[str, str], named: Iter
             redactor.add(value, name)
 
 
-def know_environment(redactor: Redactor, env: Environment, variables: Mapping[str, str]) -> None:
+def register_secrets_of_environment(
+    redactor: Redactor, env: Environment, variables: Mapping[str, str]
+) -> None:
     """What the configuration names, and passwords in its addresses; its own names stay readable."""
     addresses = [address for address in (env.url, env.proxy) if address]
     redactor.spare(
@@ -52,7 +56,7 @@ def know_environment(redactor: Redactor, env: Environment, variables: Mapping[st
     )
     if env.github is not None and env.github.proxy:
         addresses.append(env.github.proxy)
-    know_variables(redactor, variables, secret_variables(env))
+    register_secrets_of_variables(redactor, variables, secret_variables(env))
     database = (env.migrations.database_env if env.migrations is not None else None) or ""
     for password in passwords_in(variables.get(database, "")):
         redactor.add(password, database)
@@ -61,7 +65,7 @@ def know_environment(redactor: Redactor, env: Environment, variables: Mapping[st
             redactor.add(address)
 
 
-def know_release(redactor: Redactor, history: ReleaseHistory, namespace: str) -> None:
+def register_secrets_of_release(redactor: Redactor, history: ReleaseHistory, namespace: str) -> None:
     """The values of the release's own Secrets, of every revision; the names of its objects stay readable."""
     found = [item for release in history.releases for item in _objects(release, namespace)]
     redactor.spare(str(item.get("metadata", {}).get("name", "")) for item in found)

@@ -14,10 +14,10 @@ from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import parse_manifest
 from ..release.source_commit import annotated_commit, commit_of, tag_of
-from .context import Scene
+from .context import RunContext
 
 
-def git_checkout(scene: Scene) -> GitCheckout | None:
+def git_checkout(scene: RunContext) -> GitCheckout | None:
     """The configured checkout of the service, if any."""
     git = scene.env.git
     if git is None:
@@ -49,13 +49,13 @@ def resolve_commit(git: Git, checkout: GitCheckout, name: str) -> str:
 
 
 def with_commits(
-    scene: Scene, history: ReleaseHistory, contents: Iterable[RevisionContent]
+    scene: RunContext, history: ReleaseHistory, contents: Iterable[RevisionContent]
 ) -> tuple[RevisionContent, ...]:
     """The same with their commits, or with why none is known."""
     return tuple(_with_commit(scene, history, content) for content in contents)
 
 
-def _with_commit(scene: Scene, history: ReleaseHistory, content: RevisionContent) -> RevisionContent:
+def _with_commit(scene: RunContext, history: ReleaseHistory, content: RevisionContent) -> RevisionContent:
     git, checkout, release = scene.env.git, git_checkout(scene), history.content_of(content.revision)
     if git is None or checkout is None:
         return replace(content, no_commit="no git checkout is configured.")

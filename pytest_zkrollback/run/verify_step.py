@@ -15,22 +15,22 @@ from ..release.history import ReleaseHistory
 from ..report.outcome import choose_outcome
 from ..report.summary import DONE
 from .build_checklist import EQUIVALENCE, build_checks, release_reader
-from .context import Scene
-from .find_redeploy_risks import ComesBack
-from .recovery_timeline import Picture
+from .context import RunContext
+from .find_redeploy_risks import RedeployRisks
+from .recovery_timeline import RecoveryTimeline
 
 _ANEW_S = 4.0  # as long as a list may take
 _TICK_S = 0.1
 
 
 def run_verify(
-    scene: Scene,
+    scene: RunContext,
     history: ReleaseHistory,
     watch: ClusterWatch,
     events: EventLog,
-    picture: Picture,
+    picture: RecoveryTimeline,
     since: datetime,
-    comes_back: ComesBack,
+    comes_back: RedeployRisks,
 ) -> None:
     """Judge every item until its verdict is final; each is in the record before the next one.
 
@@ -117,7 +117,7 @@ def run_verify(
         _end_soak(scene, is_green())
 
 
-def _look_at_head(scene: Scene, history: ReleaseHistory) -> None:
+def _look_at_head(scene: RunContext, history: ReleaseHistory) -> None:
     """Where nobody compares the release: has somebody else changed it meanwhile?"""
     try:
         release_reader(scene, history)()
@@ -125,7 +125,7 @@ def _look_at_head(scene: Scene, history: ReleaseHistory) -> None:
         scene.scribe.event(f"the release could not be read again: {error}", "helm history")
 
 
-def _end_soak(scene: Scene, green: bool) -> None:
+def _end_soak(scene: RunContext, green: bool) -> None:
     if scene.signals.count:
         scene.scribe.event("interrupted during the soak: green only provisionally", "operator")
     elif green:

@@ -17,7 +17,7 @@ from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.report.files import Store, file_stem
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.run.github_step import GithubWay
+from pytest_zkrollback.run.github_step import GithubDeployment
 
 
 @dataclass
@@ -103,7 +103,7 @@ def operate(url, folder, token, *, environment="staging", overrides=(), way=None
         github=table(url, environment, **settings),
     )
     scene = _Scene(request, env, token)
-    way = GithubWay(scene)
+    way = GithubDeployment(scene)
     guards = {guard.id: guard for guard in way.judge()}
     refused = [guard for guard in guards.values() if guard.state == "refused" and guard.id not in overrides]
     result = Result(guards, scene.scribe.record)

@@ -20,7 +20,7 @@ from pytest_zkrollback.domain.errors import NotFound
 from pytest_zkrollback.domain.record import Outcome, Plan
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.report.recorder import Scribe
-from pytest_zkrollback.run.find_redeploy_risks import ComesBack
+from pytest_zkrollback.run.find_redeploy_risks import RedeployRisks
 
 CLOCK = SystemClock()
 
@@ -64,7 +64,7 @@ def found(github, *, git=True, token=TOKEN, argo=True):
     watch = SimpleNamespace(snapshot=lambda: SimpleNamespace(objects={"deployments": (web,)}))
     release = SimpleNamespace(revision=bad, manifest="", manager="helm")
     history = SimpleNamespace(head=release, get=lambda number: release)
-    comes_back = ComesBack(scene, history, watch)
+    comes_back = RedeployRisks(scene, history, watch)
     comes_back.note()
     at_once = scribe.record.comes_back
     comes_back.begin()

@@ -14,11 +14,11 @@ from pytest_zkrollback.domain.record import Delivery, Event, Mode, Outcome
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.notify.channels import Unusable
-from pytest_zkrollback.notify.dispatcher import Telling
+from pytest_zkrollback.notify.dispatcher import NotificationDispatcher
 from pytest_zkrollback.plugin.hook_caller import Relay
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.run.notify_step import Witnessed, choose_telling, report_address, tell_the_end
+from pytest_zkrollback.run.notify_step import EchoChannel, choose_telling, report_address, tell_the_end
 
 CLOCK = SystemClock()
 NO_HOOKS = SimpleNamespace(answers=lambda hook, **facts: ())
@@ -49,7 +49,7 @@ class Told:
 
 def telling_of(*channels, record=None, off="", secret="hunter2hunter2"):
     scribe = Scribe(record or running(), CLOCK, lambda record: None)
-    return Telling(channels, scribe, Redactor({"PASSWORD": secret}), CLOCK, off=off), scribe
+    return NotificationDispatcher(channels, scribe, Redactor({"PASSWORD": secret}), CLOCK, off=off), scribe
 
 
 def quiet(**more):
@@ -376,9 +376,9 @@ def test_in_the_drill_the_record_holds_what_was_received():
     received = [{"message": {"text": "sent"}}]
     sent = Delivery(to="slack", ok=True, answer="ok", message={"text": "sent"})
     channel = SimpleNamespace(tell=lambda news: sent)
-    assert Witnessed(channel, lambda: received).tell(None).message == {"text": "sent"}
+    assert EchoChannel(channel, lambda: received).tell(None).message == {"text": "sent"}
     with pytest.raises(NotifyProblem):
-        Witnessed(channel, lambda: [{"message": {"text": "something else"}}]).tell(None)
+        EchoChannel(channel, lambda: [{"message": {"text": "something else"}}]).tell(None)
 
 
 def test_an_answer_that_comes_after_the_end_is_not_written_any_more():

@@ -17,13 +17,13 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.record import Item, Mode, Record
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Word
-from pytest_zkrollback.notify.dispatcher import Telling
+from pytest_zkrollback.notify.dispatcher import NotificationDispatcher
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.run.context import Scene
+from pytest_zkrollback.run.context import RunContext
 from pytest_zkrollback.run.lock_step import note_verified
 from pytest_zkrollback.run.preflight_step import run_preflight
-from pytest_zkrollback.run.rollback_step import Step, run_rollback
+from pytest_zkrollback.run.rollback_step import HelmOutcomeStatus, run_rollback
 
 LONG_S = 400  # more than any lease
 STEPS = len(OBJECTS) + 2
@@ -131,7 +131,7 @@ class World:
             else:
                 wanted = scribe.record.target_revision
                 history, version = facts.history.value, facts.helm.value
-                if run_rollback(scene, history, wanted, version) is Step.REFUSED:
+                if run_rollback(scene, history, wanted, version) is HelmOutcomeStatus.REFUSED:
                     self.tally.refused += 1
                 elif self._equals(wanted, history):
                     scribe.item("release-equivalence", verdict=Word.PASS)
@@ -265,7 +265,7 @@ class World:
         )
         silent = SimpleNamespace(status=lambda text: None, changed=lambda: None)
         signals = SimpleNamespace(count=0, spoken="", raising=contextlib.nullcontext)
-        return Scene(
+        return RunContext(
             request=Request(environment="test", target=target),
             env=env,
             kube=self.release,
@@ -277,7 +277,9 @@ class World:
             signals=signals,
             selected=frozenset(),
             hooks=None,
-            telling=Telling((), scribe, Redactor(), self.clock, off="nobody in these sequences"),
+            telling=NotificationDispatcher(
+                (), scribe, Redactor(), self.clock, off="nobody in these sequences"
+            ),
         )
 
 

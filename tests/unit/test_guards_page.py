@@ -34,7 +34,7 @@ def test_every_row_has_a_real_case_and_the_override_that_the_code_gives(name):
     _, refuses, case, override = rows()[name]
     assert refuses
     assert CASE.search(case), f"no link to an issue that is written as it is numbered: {case}"
-    passable = f'way_past("{name}")' in SOURCE
+    passable = f'override_option("{name}")' in SOURCE
     assert (
         override.startswith("none: ")
         or f"`--rollback-override={name}=REASON`" in override

@@ -3,13 +3,16 @@
 import pytest
 
 from pytest_zkrollback.domain.record import Guard
-from pytest_zkrollback.preflight.overrides import apply_overrides, overrides_used, way_past
+from pytest_zkrollback.preflight.overrides import apply_overrides, override_option, overrides_used
 from pytest_zkrollback.preflight.probe import OK, OVERRIDDEN, REFUSED, WARNED
 
 
 def guard(name, state=REFUSED, override=None):
     return Guard(
-        id=name, state=state, evidence="seen", override=way_past(name) if override is None else override
+        id=name,
+        state=state,
+        evidence="seen",
+        override=override_option(name) if override is None else override,
     )
 
 

@@ -34,7 +34,7 @@ from .workload import (
 )
 
 
-def blank_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
+def initial_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
     """The rollouts' items before anything is known; ``workloads`` maps item names to ``kind/name``."""
     return tuple(
         Item(id=f"rollout-{name}", title=f"kubectl rollout status {workload}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...domain.errors import LockHeld, ZkRollbackError
 from ...domain.record import Guard
-from ..overrides import way_past
+from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Answer
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def judge_identity(answer: Answer[str], env: Environment) -> Guard:
                 + (f"; this cluster is {answer.value}" if answer.value else "")
                 + f": add kube_system_uid to [environments.{env.name}.identity]",
                 consequence=consequence,
-                override=way_past("identity"),
+                override=override_option("identity"),
             )
         hint = f'; to pin it: kube_system_uid = "{answer.value}"' if answer.value else ""
         return Guard(id="identity", state=WARNED, evidence=f"the cluster is not pinned{hint}")
@@ -50,7 +50,7 @@ def judge_identity(answer: Answer[str], env: Environment) -> Guard:
             state=REFUSED,
             evidence=f"whether this is the pinned cluster is unknown: {answer.why}",
             consequence=consequence,
-            override=way_past("identity"),
+            override=override_option("identity"),
         )
     if answer.value != pin:
         return Guard(
@@ -58,7 +58,7 @@ def judge_identity(answer: Answer[str], env: Environment) -> Guard:
             state=REFUSED,
             evidence=f"context '{env.context}' points at cluster {answer.value}, but {pin} is pinned",
             consequence=consequence,
-            override=way_past("identity"),
+            override=override_option("identity"),
         )
     return Guard(id="identity", state=OK, evidence=f"the cluster is the pinned one ({pin})")
 
@@ -136,7 +136,7 @@ def judge_permissions(answer: Answer[Sequence[str]]) -> Guard:
             state=REFUSED,
             evidence=f"whether you may write is unknown: {answer.why}",
             consequence="helm could stop halfway.",
-            override=way_past("permissions"),
+            override=override_option("permissions"),
         )
     if answer.value:
         return Guard(
@@ -144,7 +144,7 @@ def judge_permissions(answer: Answer[Sequence[str]]) -> Guard:
             state=REFUSED,
             evidence=f"you may not: {', '.join(answer.value)}",
             consequence="helm would stop halfway and leave no revision deployed.",
-            override=way_past("permissions"),
+            override=override_option("permissions"),
         )
     return Guard(id="permissions", state=OK, evidence="every right that helm needs is there")
 
@@ -167,5 +167,5 @@ def judge_lock(error: ZkRollbackError | None) -> Guard:
         state=REFUSED,
         evidence=f"{unknown}{error}",
         consequence="Two rollbacks at once make two revisions, and chance decides which one runs.",
-        override=way_past("lock"),
+        override=override_option("lock"),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...domain.forecast import Forecast, ObjectForecast, Will
 from ...domain.record import Guard
-from ..overrides import way_past
+from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Answer
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def judge_forecast(
             state=REFUSED,
             evidence=f"helm would fail ({forecast.method}): {_listed(forecast.failing)}",
             consequence=_consequence(forecast),
-            override=way_past("forecast"),
+            override=override_option("forecast"),
         )
     if forecast.will is Will.UNKNOWN:
         said = "; ".join(forecast.unknown[:_FEW])

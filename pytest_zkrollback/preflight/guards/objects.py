@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...domain.record import Guard
 from ...release.manifest import Identity, identity, is_kept, release_of
 from ...report.by_hand import kubectl
-from ..overrides import way_past
+from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Facts
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def judge_ownership(facts: Facts) -> Guard:
             evidence=_listed(found),
             consequence="That release loses it, with what is in it, and nobody there is told. Helm does not "
             "look at whose it is.",
-            override=way_past("ownership"),
+            override=override_option("ownership"),
         )
     unread = [
         key.label
@@ -82,7 +82,7 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
             state=REFUSED,
             evidence=_listed(said),
             consequence="What is in it is gone for good: no other rollback brings it back.",
-            override=way_past("data-loss"),
+            override=override_option("data-loss"),
             commands=tuple(_keep(env, key) for key in losing),
         )
     unread = [key.label for key, live in touched.deleted.items() if live.error and key.kind in HOLDERS]

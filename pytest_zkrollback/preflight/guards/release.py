@@ -13,7 +13,7 @@ from ...release.helm_secret import UNINSTALLING
 from ...release.history import ReleaseHistory
 from ...release.manifest import WORKLOAD_KINDS, identity
 from ..decision import NO, YES
-from ..overrides import way_past
+from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Answer, Facts
 from ..recovery import FRESH, explain_stranding
 from ..target import evidence_against, judged_against
@@ -72,7 +72,7 @@ def judge_pending(answer: Answer[ReleaseHistory], now: datetime) -> Guard:
             evidence=f"{said}: a helm probably still works on it, as a pipeline's `helm upgrade --wait` does",
             consequence="Both may end as `deployed`; which one lasts is chance. Better end that helm first. "
             "Afterwards two deployed revisions are looked for.",
-            override=way_past("pending"),
+            override=override_option("pending"),
         )
     return Guard(
         id="pending",
@@ -80,7 +80,7 @@ def judge_pending(answer: Answer[ReleaseHistory], now: datetime) -> Guard:
         evidence=f"{said}: its helm has probably died and left the release stranded",
         consequence="helm rolls back all the same, but a hook's Job may still run, and what is live may not "
         "be what the history says. --rollback-recover looks at that.",
-        override=way_past("pending"),
+        override=override_option("pending"),
     )
 
 
@@ -93,7 +93,7 @@ def _uninstalling(said: str, age: timedelta) -> Guard:
         evidence=f"{said}: {alive if age < FRESH else dead}",
         consequence="The uninstall deletes every object and the whole history when it goes on, also what the "
         "rollback has made. End that helm first.",
-        override=way_past("pending"),
+        override=override_option("pending"),
     )
 
 
@@ -172,7 +172,7 @@ def _known_target(history: ReleaseHistory, choice: Choice, target: int) -> Guard
             state=REFUSED,
             evidence=f"revision {target} {against}",
             consequence="helm would roll back to it all the same and report success.",
-            override=way_past("target"),
+            override=override_option("target"),
         )
     images = ", ".join(found.revision.images) or "no images"
     said = f"revision {target} is {found.revision.status}: {found.revision.chart}, {images}"
@@ -204,7 +204,7 @@ def judge_gitops(facts: Facts) -> Guard:
             evidence=named,
             consequence="It will put back what its source says, the bad version, perhaps within minutes. "
             "Suspend it first (`flux suspend`, or sync off in Argo CD), or revert in its source.",
-            override=way_past("gitops"),
+            override=override_option("gitops"),
         )
     idle = [f"{owner} would, but {owner.idle}" for owner in facts.owners.value]
     return Guard(
@@ -361,7 +361,7 @@ def judge_hook_jobs(jobs: Answer[Sequence[JsonObject]]) -> Guard:
             f"`kubectl logs job/{active[0]}`, wait for its end, or delete it",
             consequence="It may be in the middle of a migration. With the override helm runs without hooks, "
             "and the Job is left alone.",
-            override=way_past("hook-running"),
+            override=override_option("hook-running"),
         )
     return Guard(id="hook-running", state=OK, evidence="no hook's Job runs")
 
@@ -376,7 +376,7 @@ def judge_migration_guard(decision: Decision) -> Guard:
             evidence=f"a migration that cannot be undone came with the bad revision: {signal.evidence}",
             consequence="The target's code would meet a database that it does not know. The runbook fixes "
             "forward here.",
-            override=way_past("migration"),
+            override=override_option("migration"),
         )
     state = OK if signal.answer is NO else WARNED
     return Guard(id="migration", state=state, evidence=f"irreversible migration: {signal.evidence}")
