@@ -13,29 +13,29 @@ if TYPE_CHECKING:
     from .domain.checks import History, Sample
     from .domain.errors import NotifyProblem
     from .domain.migration import MigrationFinding, RevisionContent, Span
-    from .domain.notification import News
-    from .domain.record import Delivery, Event
-    from .domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+    from .domain.notification import Notification
+    from .domain.record import Delivery, NotificationEvent
+    from .domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
     from .notify.interface import Channel
     from .notify.json_webhook import render_news
 
 __all__ = [
     "Channel",
+    "CheckResult",
     "Delivery",
-    "Event",
     "Evidence",
     "History",
     "ItemContext",
     "Judgement",
     "MigrationFinding",
-    "News",
+    "Notification",
+    "NotificationEvent",
     "NotifyProblem",
     "OwnItem",
     "Pending",
     "RevisionContent",
     "Sample",
     "Span",
-    "Verdict",
     "Word",
     "evidence",
     "render_news",
@@ -44,20 +44,20 @@ __all__ = [
 _HOMES = {
     "Channel": "notify.interface",
     "Delivery": "domain.record",
-    "Event": "domain.record",
+    "NotificationEvent": "domain.record",
     "Evidence": "domain.verdict",
     "History": "domain.checks",
     "ItemContext": "checklist.custom",
     "Judgement": "domain.verdict",
     "MigrationFinding": "domain.migration",
-    "News": "domain.notification",
+    "Notification": "domain.notification",
     "NotifyProblem": "domain.errors",
     "OwnItem": "checklist.custom",
     "Pending": "domain.verdict",
     "RevisionContent": "domain.migration",
     "Sample": "domain.checks",
     "Span": "domain.migration",
-    "Verdict": "domain.verdict",
+    "CheckResult": "domain.verdict",
     "Word": "domain.verdict",
     "evidence": "domain.verdict",
     "render_news": "notify.json_webhook",

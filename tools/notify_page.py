@@ -13,8 +13,8 @@ sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
 from example_records import checked_only, failed, interrupted, running, unverified, verified, waived  # noqa: E402
 
-from pytest_zkrollback.domain.notification import News  # noqa: E402
-from pytest_zkrollback.domain.record import Event, Outcome, Record  # noqa: E402
+from pytest_zkrollback.domain.notification import Notification  # noqa: E402
+from pytest_zkrollback.domain.record import NotificationEvent, Outcome, Record  # noqa: E402
 from pytest_zkrollback.notify.json_webhook import render_news  # noqa: E402
 from pytest_zkrollback.notify.slack_message import render_slack_message  # noqa: E402
 from pytest_zkrollback.notify.teams import render_card  # noqa: E402
@@ -46,20 +46,25 @@ def start() -> Record:
 
 
 KINDS = {
-    "Start: beside helm, once it runs": News(Event.START, start()),
-    "Verified, while the soak goes on": News(Event.VERDICT, told(verified(), soak_s=10), provisional=True),
-    "Verified": News(Event.VERDICT, told(verified())),
-    "Verified with waivers, in a protected environment": News(Event.VERDICT, told(waived(), protected=True)),
-    "Failed": News(Event.VERDICT, told(failed())),
-    "Not verified": News(Event.VERDICT, told(unverified())),
-    "Superseded by somebody else's change": News(
-        Event.VERDICT, told(verified(), outcome=Outcome.SUPERSEDED, revision_after=8, recovered_at=None)
+    "Start: beside helm, once it runs": Notification(NotificationEvent.START, start()),
+    "Verified, while the soak goes on": Notification(
+        NotificationEvent.VERDICT, told(verified(), soak_s=10), provisional=True
     ),
-    "Interrupted while helm ran": News(Event.VERDICT, told(interrupted())),
-    "Changed: what was verified so far failed in the soak": News(
-        Event.CHANGED, told(failed()), before=Outcome.VERIFIED
+    "Verified": Notification(NotificationEvent.VERDICT, told(verified())),
+    "Verified with waivers, in a protected environment": Notification(
+        NotificationEvent.VERDICT, told(waived(), protected=True)
     ),
-    "A rollback by hand, checked": News(Event.VERDICT, told(checked_only())),
+    "Failed": Notification(NotificationEvent.VERDICT, told(failed())),
+    "Not verified": Notification(NotificationEvent.VERDICT, told(unverified())),
+    "Superseded by somebody else's change": Notification(
+        NotificationEvent.VERDICT,
+        told(verified(), outcome=Outcome.SUPERSEDED, revision_after=8, recovered_at=None),
+    ),
+    "Interrupted while helm ran": Notification(NotificationEvent.VERDICT, told(interrupted())),
+    "Changed: what was verified so far failed in the soak": Notification(
+        NotificationEvent.CHANGED, told(failed()), before=Outcome.VERIFIED
+    ),
+    "A rollback by hand, checked": Notification(NotificationEvent.VERDICT, told(checked_only())),
 }
 
 

@@ -1,1 +1,1 @@
-"""One module per checklist item: observe(clients), judge(history, now) -> Verdict | Pending."""
+"""One module per checklist item: observe(clients), judge(history, now) -> CheckResult | Pending."""

@@ -14,7 +14,7 @@ from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.errors import ItemProblem, UsageProblem, ZkRollbackError
 from ..domain.ports import Http, Kube, Stage
-from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ItemContext:
 
 
 def judge_newest(history: History, now: datetime) -> Judgement:  # noqa: ARG001 - a judge's signature
-    """The newest observation decides, where ``observe`` gives a Verdict or a Pending itself."""
+    """The newest observation decides, where ``observe`` gives a CheckResult or a Pending itself."""
     newest = history.judged[-1] if history.judged else None
     if newest is None:
         return Pending(observed="not looked at yet", seen=False)
@@ -48,7 +48,7 @@ class OwnItem:
     """One item. Durations are seconds.
 
     ``observe(context)`` does the IO, in a thread of its own; what it raises counts as not seen, and it is
-    tried again until the deadline. Either it returns a Verdict or a Pending itself, or ``judge(history,
+    tried again until the deadline. Either it returns a CheckResult or a Pending itself, or ``judge(history,
     now)``, which is pure, makes one of all that it returned so far (``history.judged``). A Pending becomes
     final at the deadline: FAIL if the thing was seen and is not in order, UNVERIFIED if it was not seen.
     WAIVED is the operator's word alone.
@@ -163,7 +163,7 @@ class OwnCheck:
     @property
     def stage(self) -> Stage:
         """After the rollouts unless the item says otherwise."""
-        return Stage.SETTLED if self.item.after_rollouts else Stage.AT_ONCE
+        return Stage.AFTER_ROLLOUTS if self.item.after_rollouts else Stage.IMMEDIATE
 
     @property
     def deadline_s(self) -> float:
@@ -207,17 +207,17 @@ class OwnCheck:
             return _unverified(f"its judge gave no answer within {_JUDGE_S:g} s; it may do no IO")
         if isinstance(judgement, Pending):
             return Pending(observed=judgement.observed, seen=judgement.seen, evidence=_bounded(judgement))
-        if not isinstance(judgement, Verdict):
+        if not isinstance(judgement, CheckResult):
             return _unverified(
-                f"it was judged {_shown(judgement)}, which is no verdict: give a Verdict or a Pending"
+                f"it was judged {_shown(judgement)}, which is no verdict: give a CheckResult or a Pending"
             )
         if judgement.word is Word.WAIVED:
             return _unverified("it was judged WAIVED, and that is the operator's word: --rollback-waive")
-        return Verdict(word=judgement.word, observed=judgement.observed, evidence=_bounded(judgement))
+        return CheckResult(word=judgement.word, observed=judgement.observed, evidence=_bounded(judgement))
 
 
-def _unverified(text: str) -> Verdict:
-    return Verdict(word=Word.UNVERIFIED, observed=text)
+def _unverified(text: str) -> CheckResult:
+    return CheckResult(word=Word.UNVERIFIED, observed=text)
 
 
 def _bounded(judgement: Judgement) -> tuple[Evidence, ...]:

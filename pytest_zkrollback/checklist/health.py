@@ -11,7 +11,7 @@ from typing import Any
 from ..config.environment import Environment
 from ..domain.checks import History, JsonObject, Sample
 from ..domain.ports import Http, HttpAnswer, Stage
-from ..domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
 
 BODY_LIMIT_BYTES = 64 * 1024
 _SHOWN_ANSWERS = 20
@@ -50,7 +50,7 @@ class HealthCheck:
     title: str = field(
         default='Verify database connectivity: hit /health and confirm "database": "ok"', init=False
     )
-    stage: Stage = field(default=Stage.FOLLOWED, init=False)
+    stage: Stage = field(default=Stage.OBSERVED_EARLY, init=False)
 
     @property
     def expected(self) -> str:
@@ -98,7 +98,7 @@ class HealthCheck:
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the schedule owns the deadline
         """PASS after N passes in a row; red at once only where the rollouts failed too."""
         if self._url is None:
-            return Verdict(
+            return CheckResult(
                 word=Word.UNVERIFIED,
                 observed=f"No url is configured for environment {self.env.name}, so /health was not asked: "
                 f'set url = "https://..." in [environments.{self.env.name}].',
@@ -112,7 +112,7 @@ class HealthCheck:
         shown = _evidence(history)
         run = _passes_in_a_row(judged)
         if run >= wanted:
-            return Verdict(
+            return CheckResult(
                 word=Word.PASS,
                 observed=f"{wanted} passes in a row; the last took {_ms(judged[-1].value)}.",
                 evidence=shown,
@@ -125,7 +125,7 @@ class HealthCheck:
             and not any(_passed(sample) for sample in recent)
         ):
             answered = any(sample.error is None for sample in recent)
-            return Verdict(
+            return CheckResult(
                 word=Word.FAIL if answered else Word.UNVERIFIED,
                 observed=f"{wanted} times in a row no pass, after rollouts that failed. Last: {trouble}",
                 evidence=shown,

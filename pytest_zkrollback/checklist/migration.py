@@ -10,7 +10,7 @@ from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.migration import MigrationFinding
 from ..domain.ports import Stage
-from ..domain.verdict import Judgement, Pending, Verdict, Word
+from ..domain.verdict import CheckResult, Judgement, Pending, Word
 from ..report.by_hand import helm
 
 HOW_TO_RECORD = (
@@ -48,7 +48,7 @@ class MigrationCheck:
     def stage(self) -> Stage:
         """At once, unless the restored application has a word in it."""
         table = self.env.migrations
-        return Stage.SETTLED if table is not None and table.health is not None else Stage.AT_ONCE
+        return Stage.AFTER_ROLLOUTS if table is not None and table.health is not None else Stage.IMMEDIATE
 
     @property
     def command(self) -> str:
@@ -75,7 +75,7 @@ class MigrationCheck:
             said = "It is not known whether a migration ran: no source is configured."
         assessed = (self.assessed or "").strip()
         if assessed:
-            return Verdict(
+            return CheckResult(
                 word=Word.PASS,
                 observed=f"Assessed by the operator: {assessed.rstrip('.')}. Seen: {said}",
                 evidence=shown,
@@ -84,7 +84,7 @@ class MigrationCheck:
             said = " ".join(finding.observed for finding in findings if finding.ran)
             if others := [finding.observed for finding in findings if finding.ran is False and finding.whole]:
                 said = f"{said} Not all sources agree: {' '.join(others)}"
-            return Verdict(word=Word.FAIL, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
+            return CheckResult(word=Word.FAIL, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
         if findings and all(finding.ran is False for finding in findings):
-            return Verdict(word=Word.PASS, observed=said, evidence=shown)
-        return Verdict(word=Word.UNVERIFIED, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
+            return CheckResult(word=Word.PASS, observed=said, evidence=shown)
+        return CheckResult(word=Word.UNVERIFIED, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)

@@ -9,7 +9,7 @@ from datetime import datetime
 from ..domain.checks import History
 from ..domain.ports import Stage
 from ..domain.record import Delivery
-from ..domain.verdict import Judgement, Pending, Verdict, Word, evidence
+from ..domain.verdict import CheckResult, Judgement, Pending, Word, evidence
 
 # All tries of a message, its file included (clients/retry.py, notify/slack_channels.py).
 PATIENCE_S = 28.0
@@ -34,7 +34,7 @@ class NotifyCheck:
     command: str = field(
         default="", init=False
     )  # a second message by hand would prove nothing about this one
-    stage: Stage = field(default=Stage.LAST, init=False)
+    stage: Stage = field(default=Stage.FINAL, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=None, init=False)
     deadline_s: float = field(default=PATIENCE_S + 2, init=False)
@@ -46,20 +46,20 @@ class NotifyCheck:
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - sent once, no clock
         """WAIVED if switched off, else what :func:`judge_deliveries` says."""
         if self.off:
-            return Verdict(word=Word.WAIVED, observed=self.off)
+            return CheckResult(word=Word.WAIVED, observed=self.off)
         sample = history.last
         if sample is None:
             return Pending(observed="The message is being sent", seen=False)
         if sample.error is not None:
             text = f"It is not known whether the team was told: {sample.error}"
-            return Verdict(word=Word.UNVERIFIED, observed=text)
+            return CheckResult(word=Word.UNVERIFIED, observed=text)
         return judge_deliveries(sample.value)
 
 
-def judge_deliveries(deliveries: Sequence[Delivery]) -> Verdict:
+def judge_deliveries(deliveries: Sequence[Delivery]) -> CheckResult:
     """PASS if everybody has the message, FAIL if somebody certainly has not, else UNVERIFIED."""
     if not deliveries:
-        return Verdict(
+        return CheckResult(
             word=Word.UNVERIFIED,
             observed="Nobody was told: no channel is configured that this run could use.",
         )
@@ -70,8 +70,8 @@ def judge_deliveries(deliveries: Sequence[Delivery]) -> Verdict:
     refused = [each for each in deliveries if not each.ok and each.refused]
     unknown = [each for each in deliveries if not each.ok and not each.refused]
     if not refused and not unknown:
-        return Verdict(word=Word.PASS, observed=has, evidence=proof)
+        return CheckResult(word=Word.PASS, observed=has, evidence=proof)
     said = [f"The team was not told by {each.to}: {each.answer}" for each in refused]
     said += [f"It was not verified that {each.to} told the team: {each.answer}" for each in unknown]
     text = " ".join(line if line.endswith(".") else f"{line}." for line in [*said, *([has] if has else [])])
-    return Verdict(word=Word.FAIL if refused else Word.UNVERIFIED, observed=text, evidence=proof)
+    return CheckResult(word=Word.FAIL if refused else Word.UNVERIFIED, observed=text, evidence=proof)

@@ -36,7 +36,7 @@ class TargetHook(_Part):
     revision: int = Field(description="the revision that the hook comes from")
 
 
-class Dossier(_Part):
+class ChangeSummary(_Part):
     """What is known about the target and what going back to it means. Gathered read-only."""
 
     asked: str = Field(description="the target as typed: a number, previous or last-verified")

@@ -13,7 +13,7 @@ JsonObject: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Note:
+class PodDiagnostics:
     """What a pod in trouble says itself: its newest events, oldest first, and the end of its log."""
 
     events: tuple[JsonObject, ...] = ()
@@ -32,7 +32,7 @@ class Snapshot:
     at: datetime
     objects: Mapping[str, tuple[JsonObject, ...]]
     errors: Mapping[str, ZkRollbackError] = field(default_factory=dict)
-    notes: Mapping[str, Note] = field(default_factory=dict)
+    notes: Mapping[str, PodDiagnostics] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

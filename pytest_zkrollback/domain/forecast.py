@@ -14,7 +14,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Will(StrEnum):
+class ApplyOutcome(StrEnum):
     """What helm's attempt on an object comes to."""
 
     APPLY = "will apply"
@@ -38,7 +38,7 @@ class ObjectForecast(_Part):
     action: str = Field(
         description="change, create, delete, keep, build (not even that) or record (helm's own)"
     )
-    will: Will = Field(description="will apply, will fail or unknown")
+    will: ApplyOutcome = Field(description="will apply, will fail or unknown")
     cause: str = Field(
         default="",
         description="conflict, immutable, invalid, forbidden, quota, admission, missing-kind or other",
@@ -50,7 +50,7 @@ class ObjectForecast(_Part):
 class Forecast(_Part):
     """What the rollback would do if helm ran now; from server-side dry runs, nothing was changed."""
 
-    will: Will = Field(
+    will: ApplyOutcome = Field(
         description="for the rollback as a whole: one object that fails makes helm stop halfway"
     )
     method: str = Field(description="server-side apply, or three-way patch")
@@ -61,7 +61,7 @@ class Forecast(_Part):
     @property
     def failing(self) -> tuple[ObjectForecast, ...]:
         """The objects on which helm would stop."""
-        return tuple(each for each in self.objects if each.will is Will.FAIL)
+        return tuple(each for each in self.objects if each.will is ApplyOutcome.FAIL)
 
     @property
     def forcible(self) -> bool:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from .record import Event, Outcome, Record
+from .record import NotificationEvent, Outcome, Record
 
 
 @dataclass(frozen=True)
-class News:
+class Notification:
     """One event. ``record`` is redacted, and its outcome is the one to tell.
 
     ``before``: what was told earlier, where the outcome changed; ``provisional``: the watch goes on;
     ``moot`` is set once a later event takes this one's place, so that it is not tried again.
     """
 
-    event: Event
+    event: NotificationEvent
     record: Record
     before: Outcome | None = None
     provisional: bool = False

@@ -18,10 +18,10 @@ if TYPE_CHECKING:  # pydantic costs 0.3 s, which the drill's small processes nee
 class Stage(Enum):
     """When an item's judging begins, and with it its observing; FOLLOWED is observed from helm's exit on."""
 
-    AT_ONCE = "from helm's exit"
-    FOLLOWED = "once every rollout has a verdict; what was seen before feeds the recovery clock"
-    SETTLED = "once every rollout has a verdict"
-    LAST = "once every other item has a verdict"
+    IMMEDIATE = "from helm's exit"
+    OBSERVED_EARLY = "once every rollout has a verdict; what was seen before feeds the recovery clock"
+    AFTER_ROLLOUTS = "once every rollout has a verdict"
+    FINAL = "once every other item has a verdict"
 
 
 class Check(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .change_summary import Dossier
+from .change_summary import ChangeSummary
 from .decision import Decision
 from .forecast import Forecast
 from .github import Github
@@ -142,7 +142,7 @@ class SamplePoint(_Part):
     value: float = Field(description="ready or wanted replicas; health: 1 ok, 0 not")
 
 
-class Event(StrEnum):
+class NotificationEvent(StrEnum):
     """What the team is told of."""
 
     START = "start"
@@ -154,7 +154,9 @@ class Delivery(_Part):
     """One message to one receiver, and what became of it."""
 
     to: str = Field(description="the receiver's kind, e.g. slack; never its address")
-    event: Event = Field(default=Event.VERDICT, description="start, the first verdict, or a changed one")
+    event: NotificationEvent = Field(
+        default=NotificationEvent.VERDICT, description="start, the first verdict, or a changed one"
+    )
     at: Time | None = Field(default=None, description="when it was answered, or given up")
     ok: bool = Field(description="True if the receiver said that it has it")
     refused: bool = Field(
@@ -174,7 +176,7 @@ class Plan(_Part):
     history: tuple[Revision, ...] = Field(default=(), description="the release's history, oldest first")
     forecast: Forecast | None = Field(default=None, description="what helm would meet, object by object")
     diff: str = Field(default="", description="manifest diff, from the bad revision to the target")
-    dossier: Dossier | None = Field(default=None, description="what going back to the target means")
+    dossier: ChangeSummary | None = Field(default=None, description="what going back to the target means")
 
 
 class Record(_Part):

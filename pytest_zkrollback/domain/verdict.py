@@ -58,7 +58,7 @@ def evidence(
     )
 
 
-class Verdict(BaseModel):
+class CheckResult(BaseModel):
     """A judge's final answer.
 
     ``observed`` is one sentence that an operator can act on; the proof goes into ``evidence``.
@@ -84,12 +84,12 @@ class Pending(BaseModel):
     seen: bool
     evidence: tuple[Evidence, ...] = ()
 
-    def at_deadline(self, deadline_s: float) -> Verdict:
+    def at_deadline(self, deadline_s: float) -> CheckResult:
         """The verdict that this pending state becomes when ``deadline_s`` seconds are over."""
         word = Word.FAIL if self.seen else Word.UNVERIFIED
-        return Verdict(
+        return CheckResult(
             word=word, observed=f"{self.observed} (still so after {deadline_s:g} s)", evidence=self.evidence
         )
 
 
-Judgement = Verdict | Pending
+Judgement = CheckResult | Pending

@@ -10,7 +10,7 @@ from typing import Final
 
 from ..domain.checks import Sample
 from ..domain.ports import Check
-from ..domain.verdict import Judgement, Verdict, Word
+from ..domain.verdict import CheckResult, Judgement, Word
 
 KEPT_EARLY: Final = 50
 KEPT_FIRST: Final = 10
@@ -44,9 +44,9 @@ class CheckRun:
     newest: datetime | None = None  # when the newest sample that was judged began
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> CheckResult | None:
         """The newest judgement, if it is a verdict."""
-        return self.judgement if isinstance(self.judgement, Verdict) else None
+        return self.judgement if isinstance(self.judgement, CheckResult) else None
 
     @property
     def is_green(self) -> bool:

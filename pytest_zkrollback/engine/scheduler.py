@@ -17,7 +17,7 @@ from typing import Final
 from ..domain.checks import History, Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Check, Clock, Stage
-from ..domain.verdict import Judgement, Pending, Verdict, Word
+from ..domain.verdict import CheckResult, Judgement, Pending, Word
 from .check_state import CheckRun
 
 ROLLOUT_PREFIX: Final = "rollout-"
@@ -67,7 +67,7 @@ class Schedule:
         ``stays_open``: the ids whose PASS is looked at once more when every other item is judged.
         """
         self._runs = [CheckRun(check) for check in checks]
-        self._before_last = [run for run in self._runs if run.check.stage is not Stage.LAST]
+        self._before_last = [run for run in self._runs if run.check.stage is not Stage.FINAL]
         self._clock = clock
         self._since = since
         self._on_judgement = on_judgement
@@ -88,7 +88,7 @@ class Schedule:
     def start(self) -> None:
         """Begin to observe what is followed from the beginning; judging begins with :meth:`run`."""
         for run in self._runs:
-            early = run.check.stage in (Stage.AT_ONCE, Stage.FOLLOWED)
+            early = run.check.stage in (Stage.IMMEDIATE, Stage.OBSERVED_EARLY)
             if early and run.check.interval_s is not None:
                 self._observe(run)
 
@@ -97,7 +97,7 @@ class Schedule:
         for run in self._runs:
             run.stop()
 
-    def run(self, interrupted: Callable[[], bool]) -> dict[str, Verdict]:
+    def run(self, interrupted: Callable[[], bool]) -> dict[str, CheckResult]:
         """Judge until every check has a final verdict, or until ``interrupted()`` is true.
 
         Returns the final verdicts by check id, in the checks' order; after an interruption, also of the
@@ -124,10 +124,10 @@ class Schedule:
             )
         self._begin_soak_or_closing()
         open_stages = {
-            Stage.AT_ONCE: True,
-            Stage.FOLLOWED: self._rollouts_passed is not None,
-            Stage.SETTLED: self._rollouts_passed is not None,
-            Stage.LAST: self._provisional_at is not None or all(run.final for run in self._before_last),
+            Stage.IMMEDIATE: True,
+            Stage.OBSERVED_EARLY: self._rollouts_passed is not None,
+            Stage.AFTER_ROLLOUTS: self._rollouts_passed is not None,
+            Stage.FINAL: self._provisional_at is not None or all(run.final for run in self._before_last),
         }
         for run in self._runs:
             if run.judged_from is None and open_stages[run.check.stage]:
@@ -191,7 +191,7 @@ class Schedule:
             run.judged_s = now_s
             if over:
                 judgement = self._at_deadline(run, judgement)
-            if isinstance(judgement, Verdict):
+            if isinstance(judgement, CheckResult):
                 at_end = over and self._closing_from is not None
                 run.final = at_end or self._is_final(run, judgement)
             elif run.verdict is not None:
@@ -202,11 +202,11 @@ class Schedule:
             if judgement is None or _says_nothing_new(judgement, run.judgement):
                 continue
             run.judgement = judgement
-            finished_at = self._clock.now() if isinstance(judgement, Verdict) else None
+            finished_at = self._clock.now() if isinstance(judgement, CheckResult) else None
             self._on_judgement(run.check.id, judgement, run.judged_from, finished_at)
         return decided
 
-    def _is_final(self, run: CheckRun, verdict: Verdict) -> bool:
+    def _is_final(self, run: CheckRun, verdict: CheckResult) -> bool:
         """Every verdict is, but one that is looked at again: what goes wrong meanwhile overturns it.
 
         Also an UNVERIFIED of the soak: what could not be read once may be read at the end.
@@ -241,13 +241,13 @@ class Schedule:
                 provisional_at=self._provisional_at,
             )
         if bug is not None:
-            return Verdict(word=Word.UNVERIFIED, observed=bug)
+            return CheckResult(word=Word.UNVERIFIED, observed=bug)
         if not seen:
             return None
         try:
             return run.check.judge(history, self._clock.now())
         except Exception as error:  # noqa: BLE001 - a bug in one judge must not cost the other verdicts
-            return Verdict(word=Word.UNVERIFIED, observed=_bug("judging", run.check, error))
+            return CheckResult(word=Word.UNVERIFIED, observed=_bug("judging", run.check, error))
 
     def _at_deadline(self, run: CheckRun, judgement: Judgement | None) -> Judgement:
         if judgement is None:
@@ -257,7 +257,7 @@ class Schedule:
         closing = self._closing_from is not None
         if judgement.word is Word.PASS and closing and not self._is_final(run, judgement):
             text = "it was in order before, but could not be looked at again at the end"
-            return Verdict(word=Word.UNVERIFIED, observed=text)
+            return CheckResult(word=Word.UNVERIFIED, observed=text)
         return judgement
 
     def _observe(self, run: CheckRun) -> None:
@@ -317,7 +317,7 @@ class Schedule:
 
 
 def _says_nothing_new(judgement: Judgement, before: Judgement | None) -> bool:
-    if isinstance(judgement, Verdict) and isinstance(before, Verdict):
+    if isinstance(judgement, CheckResult) and isinstance(before, CheckResult):
         return judgement.word is before.word
     return judgement == before
 

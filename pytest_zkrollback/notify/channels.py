@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 from ..config.environment import Environment
 from ..domain.errors import HookProblem, UsageProblem, ZkRollbackError
-from ..domain.notification import News
+from ..domain.notification import Notification
 from ..domain.ports import Clock, Hooks, Http
 from ..domain.record import Delivery
 from .github_comment import GITHUB, choose_github_comment
@@ -29,7 +29,7 @@ class Unusable:
     name: str
     problem: ZkRollbackError
 
-    def tell(self, _news: News) -> Delivery:
+    def tell(self, _news: Notification) -> Delivery:
         """Raises the problem."""
         raise self.problem
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..domain.errors import NotifyProblem, ZkRollbackError
-from ..domain.notification import News
+from ..domain.notification import Notification
 from ..domain.ports import Clock
-from ..domain.record import Delivery, Event, Outcome, Record
+from ..domain.record import Delivery, NotificationEvent, Outcome, Record
 from ..report.outcome import outcome_of, render_summary
 from ..report.recorder import Scribe
 from ..report.redaction import Redactor
@@ -85,7 +85,7 @@ class NotificationDispatcher:
         self._scribe.wait_for_disk()
         return self._send(self._next(), patience_s, stop)
 
-    def _next(self) -> News:
+    def _next(self) -> Notification:
         """The next event, with the record as it stands, not yet redacted."""
         self._moot.set()  # no earlier message is tried again once a newer one is on its way
         self._moot = threading.Event()
@@ -98,15 +98,15 @@ class NotificationDispatcher:
                 "finished_at": record.finished_at or self._clock.now(),
             }
         )
-        return News(
-            event=Event.VERDICT if before is None else Event.CHANGED,
+        return Notification(
+            event=NotificationEvent.VERDICT if before is None else NotificationEvent.CHANGED,
             record=record.model_copy(update={"summary": render_summary(record)}),
             before=before if before is not outcome else None,
             provisional=provisional(self._scribe.record),
             moot=self._moot,
         )
 
-    def _send(self, news: News, patience_s: float, stop: Callable[[], bool]) -> tuple[Delivery, ...]:
+    def _send(self, news: Notification, patience_s: float, stop: Callable[[], bool]) -> tuple[Delivery, ...]:
         news = replace(news, record=self._redactor.record(news.record))
         answers: queue.SimpleQueue[tuple[int, Delivery | None]] = queue.SimpleQueue()
         waiting = dict(enumerate(self.channels))
@@ -138,23 +138,24 @@ class NotificationDispatcher:
         with self._lock:
             left, self._starting = self._starting, {}
         for channel in left.values():
-            self._note(self._unanswered(channel, Event.START))
+            self._note(self._unanswered(channel, NotificationEvent.START))
         self._closed = True
 
     def _tell_start(self, key: int, channel: Channel, record: Record, moot: threading.Event) -> None:
         delivery = self._deliver(
-            channel, News(event=Event.START, record=self._redactor.record(record), moot=moot)
+            channel,
+            Notification(event=NotificationEvent.START, record=self._redactor.record(record), moot=moot),
         )
         with self._lock:
             in_time = self._starting.pop(key, None) is not None
         if delivery is not None and in_time:
             self._note(delivery)
 
-    def _unanswered(self, channel: Channel, event: Event) -> Delivery:
+    def _unanswered(self, channel: Channel, event: NotificationEvent) -> Delivery:
         delivery = Delivery(to=channel.name, ok=False, answer="no answer came while we waited for it")
         return self._stamped(delivery, event)
 
-    def _deliver(self, channel: Channel, news: News) -> Delivery | None:
+    def _deliver(self, channel: Channel, news: Notification) -> Delivery | None:
         try:
             delivery = channel.tell(news)
         except NotifyProblem as problem:
@@ -182,5 +183,5 @@ class NotificationDispatcher:
             text += f" ({delivery.answer[:200]})"
         self._scribe.event(text, "zkrollback", delivery.at)
 
-    def _stamped(self, delivery: Delivery, event: Event) -> Delivery:
+    def _stamped(self, delivery: Delivery, event: NotificationEvent) -> Delivery:
         return delivery.model_copy(update={"event": event, "at": self._clock.now()})

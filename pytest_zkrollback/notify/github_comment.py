@@ -9,9 +9,9 @@ from ..clients.github import GithubClient, choose_token
 from ..clients.retry import TryAgain, until_taken
 from ..config.environment import GithubActions, Notify
 from ..domain.errors import GithubProblem, NotifyProblem
-from ..domain.notification import News
+from ..domain.notification import Notification
 from ..domain.ports import Clock, GithubApi
-from ..domain.record import Delivery, Event, Record
+from ..domain.record import Delivery, NotificationEvent, Record
 from ..report.markdown import code, escaped, render_markdown
 from . import text
 
@@ -23,10 +23,10 @@ _PATIENCE_S = 5.0
 _ISSUE = re.compile(r"#(\d+)|https?://[^/\s]+/([\w.-]+/[\w.-]+)/(?:issues|pull)/(\d+)(?:[/#?].*)?", re.ASCII)
 
 
-def render_comment(news: News) -> str:
+def render_comment(news: Notification) -> str:
     """Markdown of at most 60,000 characters."""
     record, lines = news.record, [f"**{escaped(text.headline(news), 300)}**", ""]
-    if news.event is Event.START:
+    if news.event is NotificationEvent.START:
         facts = [
             *text.fields(news),
             ("Reason", text.reason(record)),
@@ -65,7 +65,7 @@ class GithubCommentChannel:
         self._repository = repository
         self._notify = notify
 
-    def tell(self, news: News) -> Delivery | None:
+    def tell(self, news: Notification) -> Delivery | None:
         """See :class:`~..domain.ports.Channel`; None where the run names no issue."""
         number = choose_number(self._notify.github_issue or "incident", self._repository, news.record)
         if number is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ..domain.notification import News
+    from ..domain.notification import Notification
     from ..domain.record import Delivery
 
 
@@ -16,7 +16,7 @@ class Channel(Protocol):
     def name(self) -> str:
         """The receiver's kind, as the record names it; never its address."""
 
-    def tell(self, news: News) -> Delivery | None:
+    def tell(self, news: Notification) -> Delivery | None:
         """Send it, once, and say what the receiver answered; None: this event is none for this channel.
 
         Called in a thread of its own, for one event after the other, but START may still be under way when

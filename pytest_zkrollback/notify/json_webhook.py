@@ -8,7 +8,7 @@ from typing import Any
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Notify
 from ..domain.checks import JsonObject
-from ..domain.notification import News
+from ..domain.notification import Notification
 from ..domain.ports import Http
 from ..domain.record import Delivery
 from . import text
@@ -25,7 +25,7 @@ _MEMBERS = (
 )
 
 
-def render_news(news: News) -> JsonObject:
+def render_news(news: Notification) -> JsonObject:
     """The news as one JSON object; ``docs/notify.md`` shows it."""
     found: dict[str, Any] = news.record.model_dump(mode="json", by_alias=True, include=set(_MEMBERS))
     decision, helm = news.record.decision, news.record.helm
@@ -61,7 +61,7 @@ class JsonWebhookChannel:
         """Nothing is contacted yet."""
         self._webhook = webhook
 
-    def tell(self, news: News) -> Delivery:
+    def tell(self, news: Notification) -> Delivery:
         """See :class:`~..domain.ports.Channel`."""
         message = render_news(news)
         return Delivery(to=WEBHOOK, ok=True, answer=self._webhook.send(message, news.moot), message=message)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from ..clients.slack_bot import SlackBot, choose_bot_token
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Slack
-from ..domain.notification import News
+from ..domain.notification import Notification
 from ..domain.ports import Http
-from ..domain.record import Delivery, Event
+from ..domain.record import Delivery, NotificationEvent
 from ..report.html import render_page
 from .interface import Channel
 from .slack_message import render_slack_message
@@ -40,7 +40,7 @@ class WebhookChannel:
         """Nothing is contacted yet."""
         self._webhook = webhook
 
-    def tell(self, news: News) -> Delivery:
+    def tell(self, news: Notification) -> Delivery:
         """See :class:`~..domain.ports.Channel`."""
         message = render_slack_message(news)
         return Delivery(to=SLACK, ok=True, answer=self._webhook.send(message, news.moot), message=message)
@@ -59,17 +59,17 @@ class BotChannel:
         self._bot = bot
         self._thread = ""
 
-    def tell(self, news: News) -> Delivery:
+    def tell(self, news: Notification) -> Delivery:
         """See :class:`~..domain.ports.Channel`."""
         message = render_slack_message(news)
         posted = self._bot.post(message, self._thread, news.moot)
         self._thread = self._thread or posted
         answer = "ok"
-        if news.event is not Event.START:
+        if news.event is not NotificationEvent.START:
             answer += f"; {self._uploaded(news)}"
         return Delivery(to=SLACK, ok=True, answer=answer, message=message)
 
-    def _uploaded(self, news: News) -> str:
+    def _uploaded(self, news: Notification) -> str:
         record, outcome = news.record, queue.SimpleQueue[str]()
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{record.environment}-{record.run_id}.html")
         thread = self._thread

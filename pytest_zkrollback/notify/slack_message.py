@@ -12,8 +12,8 @@ import json
 import re
 
 from ..domain.checks import JsonObject
-from ..domain.notification import News
-from ..domain.record import Event, Record
+from ..domain.notification import Notification
+from ..domain.record import NotificationEvent, Record
 from ..report.sanitize import inert_line
 from . import text as words
 from .text import characters, shortened
@@ -24,7 +24,7 @@ FIELD_LIMIT = 2000
 TOTAL_LIMIT = 12_000
 
 
-def render_slack_message(news: News) -> JsonObject:
+def render_slack_message(news: Notification) -> JsonObject:
     """The message: ``text`` and ``blocks``, at most 12,000 characters as JSON."""
     message = _render(news, 1.0)
     for share in (0.6, 0.35, 0.2, 0.1):
@@ -34,7 +34,7 @@ def render_slack_message(news: News) -> JsonObject:
     return message
 
 
-def _render(news: News, share: float) -> JsonObject:
+def _render(news: Notification, share: float) -> JsonObject:
     def cut(text: str, limit: int) -> str:
         return shortened(text, max(20, int(limit * share)))
 
@@ -54,7 +54,7 @@ def _render(news: News, share: float) -> JsonObject:
     if said := words.decision(record):
         blocks.append(section("Decision", said, 900))
     blocks.append(section("Next steps", words.next_steps(record), 1200))
-    if news.event is not Event.START:
+    if news.event is not NotificationEvent.START:
         if said := words.comes_back(record):
             blocks.append(section("What brings the bad version back", said, 1200))
         if lines := words.item_lines(record, max(60, int(170 * share)), int(SECTION_LIMIT * max(share, 0.3))):

@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Notify
 from ..domain.checks import JsonObject
-from ..domain.notification import News
+from ..domain.notification import Notification
 from ..domain.ports import Http
-from ..domain.record import Delivery, Event
+from ..domain.record import Delivery, NotificationEvent
 from . import text as words
 
 TEAMS = "teams"
 TOTAL_LIMIT_BYTES = 24_000
 
 
-def render_card(news: News) -> JsonObject:
+def render_card(news: Notification) -> JsonObject:
     """The message with its card, at most 24,000 bytes as it is sent."""
     message = _render(news, 1.0)
     for share in (0.6, 0.35, 0.2, 0.1, 0.05):
@@ -31,7 +31,7 @@ def render_card(news: News) -> JsonObject:
     return message
 
 
-def _render(news: News, share: float) -> JsonObject:
+def _render(news: Notification, share: float) -> JsonObject:
     record = news.record
 
     def part(title: str, text: str, limit: int) -> list[JsonObject]:
@@ -47,7 +47,7 @@ def _render(news: News, share: float) -> JsonObject:
         *part("Decision", words.decision(record), 900),
         *part("Next steps", words.next_steps(record), 1200),
     ]
-    if news.event is not Event.START:
+    if news.event is not NotificationEvent.START:
         body += part("What brings the bad version back", words.comes_back(record), 1200)
         lines = words.item_lines(record, max(40, int(170 * share)), int(3000 * max(share, 0.2)))
         body += part("Checklist", "\n".join(lines), 3000) if lines else []
@@ -94,7 +94,7 @@ class TeamsChannel:
         """Nothing is contacted yet."""
         self._webhook = webhook
 
-    def tell(self, news: News) -> Delivery:
+    def tell(self, news: Notification) -> Delivery:
         """See :class:`~..domain.ports.Channel`."""
         message = render_card(news)
         return Delivery(to=TEAMS, ok=True, answer=self._webhook.send(message, news.moot), message=message)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from ..domain.notification import News
-from ..domain.record import Event, Item, Mode, Outcome, Record, Revision
+from ..domain.notification import Notification
+from ..domain.record import Item, Mode, NotificationEvent, Outcome, Record, Revision
 from ..domain.verdict import Word
 from ..report.sanitize import inert, inert_line
 from ..report.summary import HEADLINES as FACTS_HEADLINES
@@ -48,7 +48,7 @@ def is_link(text: str) -> bool:
     return _LINK.fullmatch(text) is not None
 
 
-def headline(news: News) -> str:
+def headline(news: Notification) -> str:
     """``VERIFIED: staging, rollback of zkprova to revision 5``; whether that is new, or not the last word."""
     record = news.record
     mark = "[PROTECTED] " if record.protected else ""
@@ -72,8 +72,8 @@ def _destination(record: Record) -> str:
     return f"revision {record.target_revision}" if record.target_revision is not None else ""
 
 
-def _stands(news: News) -> str:
-    if news.event is Event.START:
+def _stands(news: Notification) -> str:
+    if news.event is NotificationEvent.START:
         return "STARTED"
     word = HEADLINES[news.record.outcome]
     if news.provisional:
@@ -83,10 +83,10 @@ def _stands(news: News) -> str:
     return word
 
 
-def summary(news: News) -> str:
+def summary(news: Notification) -> str:
     """One or two sentences under the headline; may be empty."""
     record = news.record
-    if news.event is Event.START:
+    if news.event is NotificationEvent.START:
         what = "GitHub's workflow is at work" if record.mode is Mode.GITHUB else "helm rollback runs now"
         return f"{what}; what comes of it follows here. Nobody else needs to start one."
     said = [record.summary.strip()]
@@ -97,7 +97,7 @@ def summary(news: News) -> str:
     return " ".join(filter(None, said))
 
 
-def fields(news: News) -> list[tuple[str, str]]:
+def fields(news: Notification) -> list[tuple[str, str]]:
     """The short facts, as (name, value)."""
     record = news.record
     where = f"{record.environment}{' (protected)' if record.protected else ''}"
@@ -110,7 +110,7 @@ def fields(news: News) -> list[tuple[str, str]]:
         ("Who", record.operator or "not known"),
         ("Incident", record.incident or "none given"),
     ]
-    if news.event is not Event.START:
+    if news.event is not NotificationEvent.START:
         found[3:3] = [("Helm", helm_says(record))]
         found[5:5] = [("How long", _how_long(record))]
     return found

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from ..domain.change_summary import Dossier, TargetHook
+from ..domain.change_summary import ChangeSummary, TargetHook
 from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Kube
@@ -41,7 +41,7 @@ _PLURALS = {
 }
 
 
-def gather_dossier(kube: Kube, namespace: str, look: Look) -> Dossier | None:
+def gather_dossier(kube: Kube, namespace: str, look: Look) -> ChangeSummary | None:
     """The dossier; None where there is no target to tell of. Raises the ZkRollbackErrors of the history."""
     history, choice, target = look.history(), look.choice(), look.target
     if target is None:
@@ -66,7 +66,7 @@ def gather_dossier(kube: Kube, namespace: str, look: Look) -> Dossier | None:
     drift = compare(tuple(old.values()), [live[key] for key in old]) if old and live else ()
     deleted = deleted_objects(old, new, live)
     missing = _missing(kube, namespace, new, old, unknown)
-    return Dossier(
+    return ChangeSummary(
         asked=str(look.asked),
         chosen_because=choice.because,
         chain=chain_of(history, target.revision.revision),

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, ZkRollbackError
-from ..domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
+from ..domain.forecast import ApplyOutcome, FieldConflict, Forecast, ObjectForecast
 from ..domain.ports import Kube
 from ..release.diff import by_identity, is_secret_name, pod_references
 from ..release.dry_run import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch
@@ -68,7 +68,7 @@ class Rehearsal:
                 self.after[key] = self._change(key, path, wanted, live)
         except ClusterError as error:
             return _failed(key, action, error, self.live.get(key), wanted)
-        return ObjectForecast(what=key.label, action=action, will=Will.APPLY)
+        return ObjectForecast(what=key.label, action=action, will=ApplyOutcome.APPLY)
 
     def _change(self, key: Identity, path: str, wanted: JsonObject, live: JsonObject) -> JsonObject:
         if self.server_side:
@@ -86,14 +86,18 @@ class Rehearsal:
             why = (
                 f"{key.kind} is no longer served; helm stops at it unless its discovery cache still knows it"
             )
-            return ObjectForecast(what=key.label, action="build", will=Will.UNKNOWN, why=why)
+            return ObjectForecast(what=key.label, action="build", will=ApplyOutcome.UNKNOWN, why=why)
         except ClusterError as error:
             why = f"it cannot be read, so helm leaves it where it is: {error}"
-            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why=why)
+            return ObjectForecast(what=key.label, action="keep", will=ApplyOutcome.APPLY, why=why)
         if live is None:
-            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why="it is gone already")
+            return ObjectForecast(
+                what=key.label, action="keep", will=ApplyOutcome.APPLY, why="it is gone already"
+            )
         if is_kept(live):
-            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why="its policy is keep")
+            return ObjectForecast(
+                what=key.label, action="keep", will=ApplyOutcome.APPLY, why="its policy is keep"
+            )
         try:
             try_delete(self.kube, self._paths(key)[1], self.timeout_s)
         except NotFound:
@@ -102,8 +106,8 @@ class Rehearsal:
             if self.major >= 4:
                 return _failed(key, "delete", error, None, {})
             why = f"Helm 3 does not mind that it cannot be deleted: {error}"
-            return ObjectForecast(what=key.label, action="keep", will=Will.APPLY, why=why)
-        return ObjectForecast(what=key.label, action="delete", will=Will.APPLY)
+            return ObjectForecast(what=key.label, action="keep", will=ApplyOutcome.APPLY, why=why)
+        return ObjectForecast(what=key.label, action="delete", will=ApplyOutcome.APPLY)
 
     def record(self, number: int) -> ObjectForecast:
         """helm's own Secret, which it writes before anything else."""
@@ -121,9 +125,9 @@ class Rehearsal:
         except ClusterError as error:
             if isinstance(error, BadAnswer) and error.status == _CONFLICT:
                 why = f"revision {number} appeared meanwhile: somebody else is at work"
-                return ObjectForecast(what=key.label, action="record", will=Will.UNKNOWN, why=why)
+                return ObjectForecast(what=key.label, action="record", will=ApplyOutcome.UNKNOWN, why=why)
             return _failed(key, "record", error, None, {})
-        return ObjectForecast(what=key.label, action="record", will=Will.APPLY)
+        return ObjectForecast(what=key.label, action="record", will=ApplyOutcome.APPLY)
 
     def _paths(self, key: Identity) -> tuple[str, str]:
         """Those of the kind and of the object. Raises NotFound if the server does not serve the kind."""
@@ -143,12 +147,14 @@ class Rehearsal:
             why = f"{key.kind} is only served once the target's own CustomResourceDefinition is there"
         elif isinstance(error, NotFound):
             return self._not_served(key)
-        return ObjectForecast(what=key.label, action="build", will=Will.UNKNOWN, why=why)
+        return ObjectForecast(what=key.label, action="build", will=ApplyOutcome.UNKNOWN, why=why)
 
     @staticmethod
     def _not_served(key: Identity) -> ObjectForecast:
         why = f"the API server does not serve {key.kind} in {key.api_version}"
-        return ObjectForecast(what=key.label, action="build", will=Will.FAIL, cause="missing-kind", why=why)
+        return ObjectForecast(
+            what=key.label, action="build", will=ApplyOutcome.FAIL, cause="missing-kind", why=why
+        )
 
 
 def make_forecast(
@@ -196,11 +202,11 @@ def _defined(objects: Sequence[JsonObject]) -> frozenset[tuple[str, str]]:
     )
 
 
-def _whole(found: Sequence[ObjectForecast], unknown: Sequence[str]) -> Will:
+def _whole(found: Sequence[ObjectForecast], unknown: Sequence[str]) -> ApplyOutcome:
     words = {each.will for each in found}
-    if Will.FAIL in words:
-        return Will.FAIL
-    return Will.UNKNOWN if Will.UNKNOWN in words or unknown else Will.APPLY
+    if ApplyOutcome.FAIL in words:
+        return ApplyOutcome.FAIL
+    return ApplyOutcome.UNKNOWN if ApplyOutcome.UNKNOWN in words or unknown else ApplyOutcome.APPLY
 
 
 def _unknown(target: Release, found: Sequence[ObjectForecast]) -> list[str]:
@@ -208,7 +214,7 @@ def _unknown(target: Release, found: Sequence[ObjectForecast]) -> list[str]:
         f"hook {hook.get('kind')}/{hook.get('name')}: no dry run says whether it works"
         for hook in rollback_hooks(target)
     ]
-    return said + [f"{each.what}: {each.why}" for each in found if each.will is Will.UNKNOWN]
+    return said + [f"{each.what}: {each.why}" for each in found if each.will is ApplyOutcome.UNKNOWN]
 
 
 def _failed(
@@ -226,7 +232,7 @@ def _failed(
             )
             for name, message in error.causes
         )
-    will = Will.UNKNOWN if cause == "unanswered" else Will.FAIL
+    will = ApplyOutcome.UNKNOWN if cause == "unanswered" else ApplyOutcome.FAIL
     why = str(error) if key.kind != "Secret" or cause in ("forbidden", "quota") else f"{cause} (hidden)"
     return ObjectForecast(what=key.label, action=action, will=will, cause=cause, why=why, conflicts=conflicts)
 
@@ -293,13 +299,13 @@ def _steps(path: str) -> list[tuple[str, str, str]]:
 def _quota(kube: Kube, namespace: str, found: Sequence[ObjectForecast]) -> tuple[ObjectForecast, ...]:
     """Objects that fit into the quota one by one, and not together; a dry run counts each alone."""
     created = Counter(_counted(each.what) for each in found if each.action in ("create", "record"))
-    if any(each.will is Will.FAIL for each in found) or max(created.values(), default=0) < 2:
+    if any(each.will is ApplyOutcome.FAIL for each in found) or max(created.values(), default=0) < 2:
         return ()
     try:
         quotas = kube.list(f"/api/v1/namespaces/{quote(namespace, safe='')}/resourcequotas")
     except ZkRollbackError as error:
         why = f"whether a quota allows all new objects together: {error}"
-        return (ObjectForecast(what="ResourceQuota", action="create", will=Will.UNKNOWN, why=why),)
+        return (ObjectForecast(what="ResourceQuota", action="create", will=ApplyOutcome.UNKNOWN, why=why),)
     for quota in quotas:
         status = quota.get("status") or {}
         for name, hard in (status.get("hard") or {}).items():
@@ -308,7 +314,11 @@ def _quota(kube: Kube, namespace: str, found: Sequence[ObjectForecast]) -> tuple
             if str(hard).isdigit() and used.isdigit() and created[kind] > int(hard) - int(used):
                 why = f"{created[kind]} are to be created, and {name} allows {int(hard) - int(used)} more"
                 label = f"ResourceQuota/{quota['metadata']['name']}"
-                return (ObjectForecast(what=label, action="create", will=Will.FAIL, cause="quota", why=why),)
+                return (
+                    ObjectForecast(
+                        what=label, action="create", will=ApplyOutcome.FAIL, cause="quota", why=why
+                    ),
+                )
     return ()
 
 

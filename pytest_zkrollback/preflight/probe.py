@@ -11,7 +11,7 @@ from ..domain.errors import ClusterError, ZkRollbackError
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
-    from ..domain.change_summary import Dossier
+    from ..domain.change_summary import ChangeSummary
     from ..domain.checks import JsonObject
     from ..domain.decision import Seen
     from ..domain.forecast import Forecast
@@ -76,7 +76,7 @@ class Facts:
     owners: Answer[Sequence[Owner]] = Answer()
     scalers: Answer[Sequence[JsonObject]] = Answer()
     elsewhere: Answer[bool] = Answer()
-    dossier: Answer[Dossier | None] = Answer()
+    dossier: Answer[ChangeSummary | None] = Answer()
     forecast: Answer[Forecast | None] = Answer()
     hook_jobs: Answer[Sequence[JsonObject]] = Answer()
     driver: str = ""

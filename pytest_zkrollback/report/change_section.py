@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..domain.change_summary import Change, Dossier
+from ..domain.change_summary import Change, ChangeSummary
 from ..domain.forecast import ObjectForecast
 from ..domain.record import Record
 from .formatting import duration, moment
@@ -30,7 +30,7 @@ def render_dossier_lines(record: Record) -> list[str]:
     return lines
 
 
-def _parts(record: Record, dossier: Dossier) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _parts(record: Record, dossier: ChangeSummary) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "Target", tuple(_target(record, dossier))
     yield "Not taken", tuple(f"revision {each.revision} {each.reason}" for each in dossier.skipped)
     yield "Image", _changes(dossier.images)
@@ -69,7 +69,7 @@ def _failure(failing: ObjectForecast) -> Iterator[str]:
         yield f"{owner}: {each.live or '(none)'} -> {each.target or '(none)'}"
 
 
-def _target(record: Record, dossier: Dossier) -> Iterator[str]:
+def _target(record: Record, dossier: ChangeSummary) -> Iterator[str]:
     target = record.plan.target
     if target is None:
         return

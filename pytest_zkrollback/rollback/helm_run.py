@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.errors import ZkRollbackError
-from ..domain.verdict import Evidence, Verdict, Word, evidence
+from ..domain.verdict import CheckResult, Evidence, Word, evidence
 from .helm_errors import explain_failure
 
 if TYPE_CHECKING:
@@ -57,19 +57,19 @@ class HelmRun:
 
 def judge_rollback(
     run: HelmRun, target: int, before: int, fetch: Callable[[], ReleaseHistory]
-) -> tuple[Verdict, ReleaseHistory | None]:
+) -> tuple[CheckResult, ReleaseHistory | None]:
     """The verdict on the rollback, from the release as it is now; helm's own word is a hint.
 
     Returns the re-read history too, or None where it could not be read.
     """
     proof = _helm_evidence(run)
     if run.error is not None:
-        return Verdict(word=Word.FAIL, observed=f"helm did not start: {run.error}", evidence=proof), None
+        return CheckResult(word=Word.FAIL, observed=f"helm did not start: {run.error}", evidence=proof), None
     try:
         history = fetch()
     except ZkRollbackError as error:
         return (
-            Verdict(
+            CheckResult(
                 word=Word.UNVERIFIED,
                 observed=f"helm {_end(run)}, but the release could not be read again: {error}",
                 evidence=proof,
@@ -95,7 +95,7 @@ def judge_rollback(
         word = Word.FAIL
         why = head.description or "no description"
         text = f"helm {_end(run)}; revision {head.revision} is {head.status}: {why}{_cause(run)}"
-    return Verdict(word=word, observed=text, evidence=proof), history
+    return CheckResult(word=word, observed=text, evidence=proof), history
 
 
 def _end(run: HelmRun) -> str:

@@ -12,7 +12,7 @@ from ..clients.http import HttpClient
 from ..config.environment import Environment
 from ..domain.checks import JsonObject
 from ..domain.errors import NotifyProblem
-from ..domain.notification import News
+from ..domain.notification import Notification
 from ..domain.ports import Clock, Hooks
 from ..domain.record import Delivery, Mode
 from ..domain.request import Request
@@ -41,7 +41,7 @@ class EchoChannel:
     fetch: Callable[[], Sequence[JsonObject]]
     name: str = SLACK
 
-    def tell(self, news: News) -> Delivery | None:
+    def tell(self, news: Notification) -> Delivery | None:
         """Send it and look; raises NotifyProblem if it did not arrive as it was sent."""
         delivery = self.channel.tell(news)
         received = [each["message"] for each in self.fetch()]

@@ -8,7 +8,7 @@ from ..checklist.events.feed import EventLog
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Stage
 from ..domain.record import TimelineEntry
-from ..domain.verdict import Judgement, Verdict, Word
+from ..domain.verdict import CheckResult, Judgement, Word
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.scheduler import ROLLOUT_PREFIX, Schedule
 from ..release.history import ReleaseHistory
@@ -55,7 +55,7 @@ def run_verify(
         if item_id not in scene.selected:
             return
         scribe.samples(picture.samples.points())
-        if isinstance(judgement, Verdict):
+        if isinstance(judgement, CheckResult):
             at = finished_at or scene.clock.now()
             scribe.item(
                 item_id,
@@ -73,7 +73,7 @@ def run_verify(
 
     soak_s = scene.env.soak_s if scene.request.soak_s is None else scene.request.soak_s
     scribe.update(soak_s=soak_s)
-    last = {check.id for check in checks if check.stage is Stage.LAST}
+    last = {check.id for check in checks if check.stage is Stage.FINAL}
 
     def is_green() -> bool:
         return choose_outcome([item for item in scribe.record.items if item.id not in last]) in DONE

@@ -8,7 +8,7 @@ from forecast_situations import RELEASE, Situation, Stage
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.config.environment import Environment
-from pytest_zkrollback.domain.forecast import Forecast, Will
+from pytest_zkrollback.domain.forecast import ApplyOutcome, Forecast
 from pytest_zkrollback.preflight.forecast import make_forecast
 from pytest_zkrollback.preflight.release_view import Look
 
@@ -28,11 +28,13 @@ class Outcome:
     def contradiction(self) -> str:
         """Empty, or how reality contradicts the forecast."""
         will = self.forecast.will
-        if will is Will.APPLY and not self.applied:
+        if will is ApplyOutcome.APPLY and not self.applied:
             return f"will apply, and failed: {self.stderr}"
-        if will is Will.FAIL and self.applied:
+        if will is ApplyOutcome.FAIL and self.applied:
             return f"will fail, and applied: {self.why}"
-        if will is Will.FAIL and not any(_names(each.what, self.stderr) for each in self.forecast.failing):
+        if will is ApplyOutcome.FAIL and not any(
+            _names(each.what, self.stderr) for each in self.forecast.failing
+        ):
             return f"will fail on other objects: {self.why}; reality: {self.stderr}"
         return ""
 

@@ -19,7 +19,7 @@ from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import Forbidden
-from pytest_zkrollback.domain.verdict import Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Word
 from pytest_zkrollback.drill.cluster import Cluster
 from pytest_zkrollback.engine.cluster_watch import ClusterWatch
 from pytest_zkrollback.engine.recovery_series import Samples
@@ -73,7 +73,7 @@ class Scene:
             "application/merge-patch+json",
         )
 
-    def judge(self, workload: str = "deployment/web", timeout_s: float = 30) -> Verdict:
+    def judge(self, workload: str = "deployment/web", timeout_s: float = 30) -> CheckResult:
         env = Environment(
             name="drill",
             context=self.cluster.context,

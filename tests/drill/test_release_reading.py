@@ -16,7 +16,7 @@ from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HelmProblem, NotFound
-from pytest_zkrollback.domain.verdict import Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Word
 from pytest_zkrollback.drill.cluster import Cluster
 from pytest_zkrollback.release.drift import compare, fetch_live
 from pytest_zkrollback.release.history import ReleaseHistory, fetch_history
@@ -218,9 +218,9 @@ def test_the_item_passes_only_when_the_pods_are_the_targets_too(scene):
         env=env, kube=scene.kube, revision=1, target=parse_manifest(target.manifest, scene.namespace)
     )
     deadline = time.monotonic() + 30
-    while not isinstance(verdict := judged(check), Verdict) and time.monotonic() < deadline:
+    while not isinstance(verdict := judged(check), CheckResult) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     assert verdict.word is Word.PASS, verdict
     assert verdict.observed == "No difference; read-only comparison of 5 objects and 1 pods"
     scene.upgrade("image=web:2")
@@ -231,7 +231,7 @@ def test_the_item_passes_only_when_the_pods_are_the_targets_too(scene):
     # The old pod is there until the new one is ready.
     seen = judged(check)
     assert (
-        isinstance(seen, Verdict)
+        isinstance(seen, CheckResult)
         or "runs web:1 as app, not web:2" in seen.observed
         or "no pod" in seen.observed
     )

@@ -15,8 +15,8 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import GithubActions, Notify
 from pytest_zkrollback.domain.errors import NotifyProblem
 from pytest_zkrollback.domain.github import Github, PullRequest
-from pytest_zkrollback.domain.notification import News
-from pytest_zkrollback.domain.record import Event, Outcome
+from pytest_zkrollback.domain.notification import Notification
+from pytest_zkrollback.domain.record import NotificationEvent, Outcome
 from pytest_zkrollback.domain.verdict import evidence
 from pytest_zkrollback.notify.github_comment import choose_github_comment, choose_number, render_comment
 
@@ -39,15 +39,15 @@ def channel(github, issue=12, timeout_s=5.0):
     return choose_github_comment(actions, notify, {"TOKEN": TOKEN}, SystemClock(), lambda text: None)
 
 
-def news(event=Event.VERDICT, record=None, **more):
-    return News(event=event, record=record or verified(), **more)
+def news(event=NotificationEvent.VERDICT, record=None, **more):
+    return Notification(event=event, record=record or verified(), **more)
 
 
 def test_start_verdict_and_change_are_three_comments(github):
     told = channel(github)
-    told.tell(news(Event.START, running()))
+    told.tell(news(NotificationEvent.START, running()))
     delivery = told.tell(news())
-    told.tell(news(Event.CHANGED, failed(), before=Outcome.VERIFIED))
+    told.tell(news(NotificationEvent.CHANGED, failed(), before=Outcome.VERIFIED))
     assert [number for number, _ in github.comments] == [12, 12, 12]
     start, verdict, changed = (body for _, body in github.comments)
     assert start.startswith("**STARTED: drill, rollback of zkprova to revision 5**\n")

@@ -5,8 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 from example_records import ALL
 
-from pytest_zkrollback.domain.notification import News
-from pytest_zkrollback.domain.record import Event, Helm, Item, Mode, Outcome, Override, Plan, Revision
+from pytest_zkrollback.domain.notification import Notification
+from pytest_zkrollback.domain.record import (
+    Helm,
+    Item,
+    Mode,
+    NotificationEvent,
+    Outcome,
+    Override,
+    Plan,
+    Revision,
+)
 from pytest_zkrollback.domain.verdict import Word
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -98,8 +107,8 @@ def hostile_news(seed):
         ),
     }
     record = rng.choice(list(ALL.values()))().model_copy(update=changes)
-    return News(
-        event=rng.choice(list(Event)),
+    return Notification(
+        event=rng.choice(list(NotificationEvent)),
         record=record,
         before=rng.choice((None, *Outcome)),
         provisional=rng.random() < 0.3,

@@ -11,8 +11,8 @@ from hostile import hostile_news
 from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.config.environment import Notify
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
-from pytest_zkrollback.domain.notification import News
-from pytest_zkrollback.domain.record import Event, Outcome
+from pytest_zkrollback.domain.notification import Notification
+from pytest_zkrollback.domain.record import NotificationEvent, Outcome
 from pytest_zkrollback.notify.json_webhook import choose_json_webhook
 from pytest_zkrollback.notify.teams import choose_teams
 
@@ -85,7 +85,9 @@ def texts(message):
 
 def test_teams_gets_a_card_with_what_slack_gets():
     with Receiver() as receiver:
-        delivery = teams(receiver).tell(News(event=Event.VERDICT, record=verified(comes_back=("a merge",))))
+        delivery = teams(receiver).tell(
+            Notification(event=NotificationEvent.VERDICT, record=verified(comes_back=("a merge",)))
+        )
     assert (delivery.to, delivery.ok, delivery.answer) == ("teams", True, "HTTP 202")
     said = texts(receiver.received[0])
     assert said[0] == "VERIFIED: drill, rollback of zkprova to revision 5"
@@ -114,9 +116,9 @@ def test_fault_47_hostile_and_over_long_cards_are_all_within_the_limits():
 def test_the_webhook_gets_the_news_as_json():
     with Receiver(200, cards=False) as receiver:
         told = webhook(receiver)
-        told.tell(News(event=Event.START, record=running()))
-        told.tell(News(event=Event.CHANGED, record=failed(), before=Outcome.VERIFIED))
-        told.tell(News(event=Event.VERDICT, record=waived(), provisional=True))
+        told.tell(Notification(event=NotificationEvent.START, record=running()))
+        told.tell(Notification(event=NotificationEvent.CHANGED, record=failed(), before=Outcome.VERIFIED))
+        told.tell(Notification(event=NotificationEvent.VERDICT, record=waived(), provisional=True))
     start, changed, waived_one = receiver.received
     assert [each["event"] for each in receiver.received] == ["start", "changed", "verdict"]
     assert (start["schema"], start["outcome"], start["before"]) == ("zkrollback.news/1", "running", None)
@@ -135,7 +137,7 @@ def test_a_refusal_is_said_without_the_address(status, maybe):
     with Receiver(status, cards=False) as receiver:
         for told in (teams(receiver), webhook(receiver)):
             with pytest.raises(NotifyProblem) as raised:
-                told.tell(News(event=Event.VERDICT, record=verified()))
+                told.tell(Notification(event=NotificationEvent.VERDICT, record=verified()))
             assert str(raised.value).endswith(f"refused the message: HTTP {status}")
             assert raised.value.maybe_sent is maybe
             assert "secretsecret" not in str(raised.value)

@@ -7,8 +7,8 @@ from fake_slack import CHANNEL, TOKEN
 from pytest_zkrollback.clients.slack_bot import SlackBot, choose_bot_token
 from pytest_zkrollback.config.environment import Slack
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
-from pytest_zkrollback.domain.notification import News
-from pytest_zkrollback.domain.record import Event, Outcome
+from pytest_zkrollback.domain.notification import Notification
+from pytest_zkrollback.domain.record import NotificationEvent, Outcome
 from pytest_zkrollback.notify.slack_channels import BotChannel
 
 POST = "/api/chat.postMessage"
@@ -29,9 +29,11 @@ def error(word, status=200, **headers):
 
 def test_start_verdict_and_change_are_one_thread_and_the_report_is_in_it(slack):
     channel = BotChannel(bot(slack))
-    start = channel.tell(News(event=Event.START, record=running()))
-    verdict = channel.tell(News(event=Event.VERDICT, record=verified()))
-    changed = channel.tell(News(event=Event.CHANGED, record=failed(), before=Outcome.VERIFIED))
+    start = channel.tell(Notification(event=NotificationEvent.START, record=running()))
+    verdict = channel.tell(Notification(event=NotificationEvent.VERDICT, record=verified()))
+    changed = channel.tell(
+        Notification(event=NotificationEvent.CHANGED, record=failed(), before=Outcome.VERIFIED)
+    )
     assert [each.answer for each in (start, verdict, changed)] == ["ok", *["ok; the report is uploaded"] * 2]
     first, second, third = slack.messages()
     assert "thread_ts" not in first
@@ -53,14 +55,14 @@ def test_start_verdict_and_change_are_one_thread_and_the_report_is_in_it(slack):
 def test_fault_62_a_name_with_shell_and_path_in_it_is_text_and_a_harmless_file_name(slack):
     name = "../a;$(touch pwned)&`b`"
     record = verified(environment=name, incident=name)
-    BotChannel(bot(slack)).tell(News(event=Event.VERDICT, record=record))
+    BotChannel(bot(slack)).tell(Notification(event=NotificationEvent.VERDICT, record=record))
     assert slack.files["F001"]["filename"] == ".._a_touch_pwned_b_-1a2b3c4d.html"
     fields = [field["text"] for block in slack.messages()[0]["blocks"] for field in block.get("fields", ())]
     assert f"Incident\n{name}" in fields
 
 
 def test_without_a_start_the_verdict_opens_the_thread(slack):
-    BotChannel(bot(slack)).tell(News(event=Event.VERDICT, record=verified()))
+    BotChannel(bot(slack)).tell(Notification(event=NotificationEvent.VERDICT, record=verified()))
     assert "thread_ts" not in slack.messages()[0]
     assert slack.files["F001"]["thread_ts"] == "1764100001.000100"
 
@@ -79,7 +81,7 @@ def test_without_a_start_the_verdict_opens_the_thread(slack):
 )
 def test_a_file_that_slack_will_not_have_leaves_the_message_delivered(slack, answers, said):
     slack.answers = answers
-    delivery = BotChannel(bot(slack)).tell(News(event=Event.VERDICT, record=verified()))
+    delivery = BotChannel(bot(slack)).tell(Notification(event=NotificationEvent.VERDICT, record=verified()))
     assert delivery.ok
     assert delivery.answer.startswith(f"ok; the report was not uploaded: {said}")
     assert len(slack.messages()) == 1

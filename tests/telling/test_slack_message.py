@@ -9,8 +9,18 @@ from fake_slack import breach
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.notification import News
-from pytest_zkrollback.domain.record import Event, Helm, Item, Mode, Outcome, Override, Plan, Record, Revision
+from pytest_zkrollback.domain.notification import Notification
+from pytest_zkrollback.domain.record import (
+    Helm,
+    Item,
+    Mode,
+    NotificationEvent,
+    Outcome,
+    Override,
+    Plan,
+    Record,
+    Revision,
+)
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.notify.slack_message import escaped, render_slack_message
 from pytest_zkrollback.notify.text import characters, shortened
@@ -56,8 +66,8 @@ def record(**more: Any) -> Record:
     return Record(**{**story, **more})
 
 
-def rendered(event: Event = Event.VERDICT, **more: Any) -> dict[str, Any]:
-    return render_slack_message(News(event=event, record=record(**more)))
+def rendered(event: NotificationEvent = NotificationEvent.VERDICT, **more: Any) -> dict[str, Any]:
+    return render_slack_message(Notification(event=event, record=record(**more)))
 
 
 def texts(message: dict[str, Any]) -> list[str]:
@@ -174,7 +184,7 @@ def test_what_is_missing_is_said() -> None:
     bare = Record(
         run_id="00000000", mode=Mode.VERIFY, environment="dev", release="zkprova", started_at=T0, reason=" "
     )
-    assert texts(render_slack_message(News(event=Event.VERDICT, record=bare))) == [
+    assert texts(render_slack_message(Notification(event=NotificationEvent.VERDICT, record=bare))) == [
         "NOT FINISHED: dev, rollback check of zkprova",
         "Environment\ndev",
         "Release\nzkprova",
@@ -260,14 +270,14 @@ ITEMS = st.lists(
             "overrides": st.lists(st.builds(Override, id=ODD, kind=ODD, reason=ODD), max_size=20).map(tuple),
         }
     ),
-    st.sampled_from(list(Event)),
+    st.sampled_from(list(NotificationEvent)),
     st.sampled_from([None, *Outcome]),
     st.booleans(),
 )
 def test_fault_47_hostile_and_over_long_content_stays_within_slacks_limits(
-    content: dict[str, Any], event: Event, before: Outcome | None, provisional: bool
+    content: dict[str, Any], event: NotificationEvent, before: Outcome | None, provisional: bool
 ) -> None:
-    news = News(event=event, record=record(**content), before=before, provisional=provisional)
+    news = Notification(event=event, record=record(**content), before=before, provisional=provisional)
     assert breach(render_slack_message(news)) is None
 
 
@@ -283,7 +293,12 @@ def test_shortening_comes_before_escaping() -> None:
 
 def test_the_start_says_who_and_what_and_holds_no_verdict() -> None:
     said = texts(
-        rendered(Event.START, outcome=Outcome.RUNNING, revision_after=6, helm=Helm(ran=True, running=True))
+        rendered(
+            NotificationEvent.START,
+            outcome=Outcome.RUNNING,
+            revision_after=6,
+            helm=Helm(ran=True, running=True),
+        )
     )
     assert said == [
         "STARTED: staging, rollback of zkprova to revision 5",
@@ -300,14 +315,16 @@ def test_the_start_says_who_and_what_and_holds_no_verdict() -> None:
 
 
 def test_a_verdict_that_changed_says_what_was_told_before() -> None:
-    news = News(event=Event.CHANGED, record=record(outcome=Outcome.FAILED), before=Outcome.VERIFIED)
+    news = Notification(
+        event=NotificationEvent.CHANGED, record=record(outcome=Outcome.FAILED), before=Outcome.VERIFIED
+    )
     said = texts(render_slack_message(news))
     assert said[0] == "FAILED, no longer VERIFIED: staging, rollback of zkprova to revision 5"
     assert said[1].endswith("This corrects the earlier message, which said VERIFIED.")
 
 
 def test_a_provisional_verdict_says_that_it_is_none_yet() -> None:
-    news = News(event=Event.VERDICT, record=record(soak_s=10), provisional=True)
+    news = Notification(event=NotificationEvent.VERDICT, record=record(soak_s=10), provisional=True)
     said = texts(render_slack_message(news))
     assert said[0].startswith("VERIFIED SO FAR: ")
     assert said[1].endswith("It is watched for 10 s more; if that changes, it is told here.")

@@ -10,7 +10,7 @@ from example_records import failed, running, verified
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
-from pytest_zkrollback.domain.record import Delivery, Event, Mode, Outcome
+from pytest_zkrollback.domain.record import Delivery, Mode, NotificationEvent, Outcome
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Word
 from pytest_zkrollback.notify.channels import Unusable
@@ -31,7 +31,7 @@ class Told:
     name: str = "told"
     answer: object = "ok"
     hold: threading.Event = field(default_factory=threading.Event)
-    hangs: tuple[Event, ...] = ()
+    hangs: tuple[NotificationEvent, ...] = ()
     news: list = field(default_factory=list)
 
     def tell(self, news):
@@ -98,7 +98,7 @@ def test_start_verdict_and_change():
 
 
 def test_a_start_that_hangs_returns_at_once_and_holds_up_no_verdict():
-    hangs, answers = Told("hangs", hangs=(Event.START,)), Told("answers")
+    hangs, answers = Told("hangs", hangs=(NotificationEvent.START,)), Told("answers")
     telling, scribe = telling_of(hangs, answers)
     telling.begin()
     wait_for(lambda: hangs.events and scribe.record.deliveries)
@@ -117,13 +117,13 @@ def test_a_start_that_hangs_returns_at_once_and_holds_up_no_verdict():
 
 
 def test_a_verdict_that_hangs_is_waited_for_in_vain_but_not_for_ever():
-    channel = Told(hangs=(Event.VERDICT,))
+    channel = Told(hangs=(NotificationEvent.VERDICT,))
     telling, _ = telling_of(channel)
     asked = iter((False, False, True))
     [delivery] = telling.tell(60, stop=lambda: next(asked))
     assert facts([delivery]) == [("told", "verdict", False, False, "no answer came while we waited for it")]
     [late] = telling.tell(0.1)
-    assert not late.ok or channel.news[-1].event is Event.CHANGED
+    assert not late.ok or channel.news[-1].event is NotificationEvent.CHANGED
     channel.hold.set()
 
 
@@ -211,7 +211,7 @@ def test_a_change_that_nobody_hears_of_turns_notify_red_and_the_outcome_with_it(
 
 
 def test_another_signal_ends_the_last_message():
-    channel, signals = Told(hangs=(Event.VERDICT,)), quiet(count=1)
+    channel, signals = Told(hangs=(NotificationEvent.VERDICT,)), quiet(count=1)
 
     def count():
         wait_for(lambda: channel.events)
@@ -382,7 +382,7 @@ def test_in_the_drill_the_record_holds_what_was_received():
 
 
 def test_an_answer_that_comes_after_the_end_is_not_written_any_more():
-    channel = Told(hangs=(Event.VERDICT,))
+    channel = Told(hangs=(NotificationEvent.VERDICT,))
     telling, scribe = telling_of(channel, record=verified(outcome=Outcome.RUNNING, deliveries=()))
     late = threading.Thread(target=telling.tell, args=(60,), daemon=True)
     late.start()

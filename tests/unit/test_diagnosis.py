@@ -29,7 +29,7 @@ from pytest_zkrollback.checklist.rollout.diagnosis import (
     sentence,
 )
 from pytest_zkrollback.checklist.rollout.workload import read_workload
-from pytest_zkrollback.domain.checks import JsonObject, Note
+from pytest_zkrollback.domain.checks import JsonObject, PodDiagnostics
 
 NOT_FOUND = (
     'rpc error: code = NotFound desc = failed to pull and unpack image "app:5": failed to resolve image:'
@@ -423,7 +423,7 @@ def _findings_of(
     kind: str, item: JsonObject, pods: list[JsonObject], event: JsonObject, now_s: float, **more: Any
 ) -> tuple[Finding, ...]:
     shot = snapshot(*pods, statefulsets=[item], daemonsets=[item])
-    notes = {"s-1": Note(events=(event,))}
+    notes = {"s-1": PodDiagnostics(events=(event,))}
     circumstances = Circumstances(since=at(0), watched_from=at(3), now=at(now_s), notes=notes, **more)
     return findings(read_workload(shot, kind, item), circumstances)
 

@@ -8,7 +8,7 @@ from example_records import verified
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.change_summary import Change, Dossier, Skipped, TargetHook
+from pytest_zkrollback.domain.change_summary import Change, ChangeSummary, Skipped, TargetHook
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable
 from pytest_zkrollback.domain.record import Mode, Outcome, Plan, Revision
 from pytest_zkrollback.preflight.compare_revisions import chain_of, gather_dossier, served_s
@@ -298,7 +298,7 @@ def test_secrets_values_are_in_no_part_of_it_fault_49():
         assert base64.b64encode(value).decode() not in text
 
 
-FULL = Dossier(
+FULL = ChangeSummary(
     asked="previous",
     chosen_because="the newest older revision with nothing against it; that it was healthy is not known",
     chain=(5, 2),

@@ -8,7 +8,7 @@ import pytest
 from pytest_zkrollback.clients.helm import HelmVersion
 from pytest_zkrollback.config.environment import Environment, Identity
 from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, Unreachable
-from pytest_zkrollback.domain.forecast import Forecast, Will
+from pytest_zkrollback.domain.forecast import ApplyOutcome, Forecast
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.preflight.guards import judge_guards, judge_verify_guards
 from pytest_zkrollback.preflight.guards.cluster import refusals
@@ -51,7 +51,7 @@ def facts(**changes):
         "server": Answer(value="v1.37.2"),
         "helm": Answer(value=HelmVersion("v4.3.1", 4, 3)),
         "denied": Answer(value=()),
-        "forecast": Answer(value=Forecast(will=Will.APPLY, method="server-side apply")),
+        "forecast": Answer(value=Forecast(will=ApplyOutcome.APPLY, method="server-side apply")),
         "lock": Answer(value=LockState()),
         "live": Answer(value={}),
         "touched": Answer(value=Touched()),

@@ -18,8 +18,8 @@ from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 from test_html import HOSTILE, Page
 
-from pytest_zkrollback.domain.notification import News
-from pytest_zkrollback.domain.record import Event, Mode, Outcome, Record
+from pytest_zkrollback.domain.notification import Notification
+from pytest_zkrollback.domain.record import Mode, NotificationEvent, Outcome, Record
 from pytest_zkrollback.notify.github_comment import LIMIT as COMMENT_LIMIT
 from pytest_zkrollback.notify.github_comment import render_comment
 from pytest_zkrollback.notify.json_webhook import render_news
@@ -72,7 +72,7 @@ def check_everything(record: Record) -> None:
     suite = ET.fromstring(render_junit(clean).encode()).find("testsuite")
     assert suite is not None
     assert len(suite.findall("testcase")) == len(clean.items) + 1
-    news = News(event=Event.VERDICT, record=clean)
+    news = Notification(event=NotificationEvent.VERDICT, record=clean)
     for markdown, limit in (
         (render_markdown(clean), LIMIT),
         (render_comment(news), COMMENT_LIMIT),
@@ -123,7 +123,7 @@ def test_fault_49_a_secret_in_every_string_is_in_no_rendering() -> None:
     raw = secret.encode()
     forms = (secret, base64.b64encode(raw).decode(), quote(secret, safe=""), json.dumps(secret)[1:-1])
     clean = Redactor({"PLANTED": secret}).record(filled(lambda path: f"{path} {forms[len(path) % 4]}."))
-    news = News(event=Event.VERDICT, record=clean)
+    news = Notification(event=NotificationEvent.VERDICT, record=clean)
     page = render_page(clean)
     texts = {
         "json": render_json(clean),

@@ -13,7 +13,7 @@ from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable
 from pytest_zkrollback.domain.ports import Check, Stage
 from pytest_zkrollback.domain.record import Revision
-from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
 from pytest_zkrollback.release.drift import Live
 from pytest_zkrollback.release.manifest import parse_manifest
 
@@ -78,7 +78,7 @@ def test_it_is_a_check():
     check: Check = CHECK
     assert (check.id, check.stage, check.interval_s, check.deadline_s) == (
         "release-equivalence",
-        Stage.SETTLED,
+        Stage.AFTER_ROLLOUTS,
         0.5,
         10,
     )
@@ -93,7 +93,7 @@ def test_it_is_a_check():
 
 
 def passes(judgement: Judgement) -> bool:
-    assert isinstance(judgement, Verdict)
+    assert isinstance(judgement, CheckResult)
     return (judgement.word, judgement.observed) == (Word.PASS, f"No difference; {HOW}")
 
 
@@ -115,7 +115,7 @@ def test_a_difference_is_a_fail_at_once_with_its_evidence_fault_44():
     assert value.live[1].item is not None
     value.live[1].item["data"] = {"k": "w"}
     verdict = judge(value)
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     assert (verdict.word, verdict.observed) == (
         Word.FAIL,
         f'ConfigMap/c data.k: expected "v", live "w"; {HOW}',
@@ -127,7 +127,7 @@ def test_a_difference_is_a_fail_at_once_with_its_evidence_fault_44():
 def test_an_object_that_is_missing_fails():
     web, _ = live_objects()
     verdict = judge(observed(live=(Live(web), Live())))
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     assert verdict.observed.startswith("ConfigMap/c: expected to exist, live (absent); ")
 
 
@@ -142,7 +142,7 @@ def test_an_old_pod_is_waited_for_while_the_rollouts_passed():
     assert waiting.evidence[0].text == STRAY
     assert waiting.at_deadline(10).word is Word.FAIL
     failed = judge(value, passed=False)
-    assert isinstance(failed, Verdict) and failed.word is Word.FAIL
+    assert isinstance(failed, CheckResult) and failed.word is Word.FAIL
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_pods_that_go_away_or_belong_to_others_do_not_count(extra):
 
 def test_an_injected_sidecar_is_no_stray_and_a_missing_container_is():
     sidecar = pod("b", "web:5", "rs-new", {"name": "proxy", "image": "mesh:1"})
-    assert isinstance(judge(observed(pod("a"), sidecar)), Verdict)
+    assert isinstance(judge(observed(pod("a"), sidecar)), CheckResult)
     bare = pod("b")
     del bare["spec"]["initContainers"]
     waiting = judge(observed(pod("a"), bare))
@@ -193,7 +193,7 @@ def test_a_workload_at_zero_needs_none():
     target = parse_manifest(MANIFEST.replace("replicas: 2", "replicas: 0"), "n")
     check = replace(CHECK, target=target)
     verdict = judge(Observed(tuple(map(Live, target))), check=check)
-    assert isinstance(verdict, Verdict) and verdict.word is Word.PASS
+    assert isinstance(verdict, CheckResult) and verdict.word is Word.PASS
 
 
 @pytest.mark.parametrize("error", [FORBIDDEN, Unauthorized("Who are you?")])
@@ -204,7 +204,7 @@ def test_what_may_not_be_read_is_unverified_fault_7(error):
         Observed((Live(web), Live(config)), error=error),
     ):
         verdict = judge(value)
-        assert isinstance(verdict, Verdict)
+        assert isinstance(verdict, CheckResult)
         assert verdict.word is Word.UNVERIFIED
         assert str(error) in verdict.observed
         assert verdict.evidence
@@ -225,7 +225,7 @@ def test_a_difference_counts_although_something_else_was_not_read():
     assert value.live[1].item is not None
     value.live[1].item["data"] = {}
     verdict = judge(replace(value, pods=()))
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     assert verdict.word is Word.FAIL
     assert [proof.title for proof in verdict.evidence] == [
         "Target revision (-) and live (+)",
@@ -245,7 +245,7 @@ def test_nothing_is_judged_before_the_rollouts_settled_or_from_older_samples():
 
 def test_an_empty_manifest_is_unverified():
     verdict = judge(Observed(()), check=replace(CHECK, target=()))
-    assert verdict == Verdict(
+    assert verdict == CheckResult(
         word=Word.UNVERIFIED,
         observed="The manifest of revision 5 holds no object: nothing to compare.",
     )
@@ -549,7 +549,7 @@ def test_a_webhooks_work_that_a_fresh_object_has_as_well_is_no_drift():
 
     for change in (add, lambda spec: spec.update(imagePullSecrets=[{"name": "s"}])):
         verdict = mutated(change, change)
-        assert isinstance(verdict, Verdict) and verdict.word is Word.PASS, verdict
+        assert isinstance(verdict, CheckResult) and verdict.word is Word.PASS, verdict
         assert verdict.observed == f"No difference; {HOW}, 1 of what differed tried by dry run"
     red = mutated(add, lambda spec: None)
     assert red.word is Word.FAIL
@@ -569,7 +569,7 @@ def test_an_image_that_admission_rewrites_in_every_pod_is_no_stray():
     assert isinstance(judge(value), Pending)
     fresh = pod("fresh", "mirror/web:5")
     verdict = judge(replace(value, made_pods={"Deployment/web": fresh}))
-    assert isinstance(verdict, Verdict) and verdict.word is Word.PASS
+    assert isinstance(verdict, CheckResult) and verdict.word is Word.PASS
     hand = replace(value, made_pods={"Deployment/web": pod("fresh", "web:5")})
     assert isinstance(judge(hand), Pending)
 

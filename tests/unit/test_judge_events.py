@@ -23,7 +23,7 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment, Events
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound
-from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Pending, Word
 
 ALL = "/api/v1/namespaces/ns/events"
 RECORDINGS = Path(__file__).parent / "recordings_events"
@@ -369,7 +369,7 @@ def test_never_green_while_a_pod_of_ours_is_in_trouble(
     assert judge_events(given_, OWNED).word is expected
 
 
-def judged(one: EventsCheck, *samples: Sample) -> Verdict | Pending:
+def judged(one: EventsCheck, *samples: Sample) -> CheckResult | Pending:
     return one.judge(History(samples=samples, since=SINCE, judged_from=SINCE), SINCE)
 
 
@@ -377,7 +377,7 @@ def test_reads_events_once_where_all_is_well() -> None:
     kube = FakeKube()
     one = check(kube)
     verdict = judged(one, Sample(SINCE, one.observe()))
-    assert verdict == Verdict(
+    assert verdict == CheckResult(
         word=Word.PASS,
         observed="No warning about the release since 2026-11-23 10:00:00 UTC (0 events in the namespace).",
         evidence=verdict.evidence,
@@ -441,7 +441,7 @@ def test_fault_7_forbidden_is_unverified() -> None:
     one = check(FakeKube(events=refused))
     with pytest.raises(Forbidden):
         one.observe()
-    assert judged(one, Sample(SINCE, error=refused)) == Verdict(
+    assert judged(one, Sample(SINCE, error=refused)) == CheckResult(
         word=Word.UNVERIFIED, observed="The events could not be judged: May not list events in ns."
     )
 

@@ -4,29 +4,35 @@ import pytest
 
 from pytest_zkrollback.clients.helm import HelmVersion
 from pytest_zkrollback.domain.errors import Unreachable
-from pytest_zkrollback.domain.forecast import FieldConflict, Forecast, ObjectForecast, Will
+from pytest_zkrollback.domain.forecast import ApplyOutcome, FieldConflict, Forecast, ObjectForecast
 from pytest_zkrollback.preflight.forecast import _value
 from pytest_zkrollback.preflight.guards.forecast import judge_forecast
 from pytest_zkrollback.preflight.probe import Answer
 from pytest_zkrollback.release.manifest import Identity
 
 HELM = Answer(value=HelmVersion("v4.3.1", 4, 3))
-FINE = ObjectForecast(what="ConfigMap/a", action="change", will=Will.APPLY)
+FINE = ObjectForecast(what="ConfigMap/a", action="change", will=ApplyOutcome.APPLY)
 SCALED = ObjectForecast(
     what="Deployment/api",
     action="change",
-    will=Will.FAIL,
+    will=ApplyOutcome.FAIL,
     cause="conflict",
     why="409",
     conflicts=(FieldConflict(manager="kubectl", field=".spec.replicas", live="7", target="3"),),
 )
 FIXED = ObjectForecast(
-    what="Deployment/web", action="change", will=Will.FAIL, cause="immutable", why="selector is immutable"
+    what="Deployment/web",
+    action="change",
+    will=ApplyOutcome.FAIL,
+    cause="immutable",
+    why="selector is immutable",
 )
 
 
 def forecast(*objects, **more):
-    will = Will.FAIL if any(each.will is Will.FAIL for each in objects) else Will.APPLY
+    will = (
+        ApplyOutcome.FAIL if any(each.will is ApplyOutcome.FAIL for each in objects) else ApplyOutcome.APPLY
+    )
     return Forecast(**{"will": will, "method": "server-side apply", "objects": objects, **more})
 
 
@@ -51,7 +57,9 @@ def forecast(*objects, **more):
             "helm will apply everything, and no pod would restart: no pod template changes",
         ),
         (
-            forecast(FINE, will=Will.UNKNOWN, unknown=("hook Job/a: no dry run says whether it works",)),
+            forecast(
+                FINE, will=ApplyOutcome.UNKNOWN, unknown=("hook Job/a: no dry run says whether it works",)
+            ),
             "warned",
             "1 objects tried by dry run; not known is hook Job/a: no dry run says whether it works",
         ),

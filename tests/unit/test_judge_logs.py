@@ -16,7 +16,7 @@ from pytest_zkrollback.checklist.rollout.workload import pods_of
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, NotFound
-from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Pending, Word
 
 SINCE = datetime(2026, 11, 23, 10, 0, 0, 400000, tzinfo=UTC)
 NEW = "2026-11-23T10:00:01.123456789Z"
@@ -90,10 +90,10 @@ def pod(
     }
 
 
-def judged(kube: FakeKube, env: Environment | None = None) -> Verdict:
+def judged(kube: FakeKube, env: Environment | None = None) -> CheckResult:
     one = LogsCheck(env=env or environment(), kube=kube, since=SINCE)  # type: ignore[arg-type]
     judgement = one.judge(History((Sample(SINCE, one.observe()),), SINCE, judged_from=SINCE), SINCE)
-    assert isinstance(judgement, Verdict)
+    assert isinstance(judgement, CheckResult)
     return judgement
 
 
@@ -129,7 +129,7 @@ def test_fault_45_a_readable_log_without_any_line_passes_and_says_so() -> None:
 
 
 def test_fault_45_no_pod_is_unverified() -> None:
-    assert judged(FakeKube()) == Verdict(
+    assert judged(FakeKube()) == CheckResult(
         word=Word.UNVERIFIED,
         observed="No pod matches app=zkprova-backend, so no log was read. Is logs.selector right?",
     )
@@ -297,7 +297,9 @@ def test_fault_7_an_unreadable_log_is_unverified(error: ClusterError) -> None:
 def test_pods_that_cannot_be_listed_are_unverified() -> None:
     one = LogsCheck(env=environment(), kube=FakeKube(), since=SINCE)  # type: ignore[arg-type]
     refused = Forbidden("May not list pods in ns.", verb="list", resource="pods", namespace="ns")
-    assert one.judge(History((Sample(SINCE, error=refused),), SINCE, judged_from=SINCE), SINCE) == Verdict(
+    assert one.judge(
+        History((Sample(SINCE, error=refused),), SINCE, judged_from=SINCE), SINCE
+    ) == CheckResult(
         word=Word.UNVERIFIED,
         observed="The pods app=zkprova-backend could not be listed: May not list pods in ns.",
     )
@@ -515,7 +517,7 @@ def test_recorded_logs_get_the_expected_verdict(name: str) -> None:
     since = datetime.fromisoformat(RECORDINGS[name]["since"])
     one = LogsCheck(env=environment(), kube=kube, since=since)  # type: ignore[arg-type]
     verdict = one.judge(History((Sample(since, one.observe()),), since), since)
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     assert verdict.word is (
         Word.PASS if expected is None else Word.FAIL if expected is BAD else Word.UNVERIFIED
     ), verdict.observed

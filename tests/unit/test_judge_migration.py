@@ -13,7 +13,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample
 from pytest_zkrollback.domain.errors import HelmProblem
 from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
-from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
 from pytest_zkrollback.migrations.hooks import judge_hooks
 from pytest_zkrollback.run.migration_sources import judge_irreversible
 
@@ -366,7 +366,7 @@ UNKNOWN = MigrationFinding("schema", None, "The schema is not known.")
 def test_pass_only_on_evidence_or_an_assessment(
     findings: tuple[MigrationFinding, ...], assessed: str | None, word: Word, observed: str
 ) -> None:
-    assert judged(*findings, assessed=assessed) == Verdict(word=word, observed=observed)
+    assert judged(*findings, assessed=assessed) == CheckResult(word=word, observed=observed)
 
 
 @given(
@@ -376,7 +376,7 @@ def test_green_only_if_every_source_says_no_or_somebody_assessed(
     findings: list[MigrationFinding], assessed: str | None
 ) -> None:
     verdict = judged(*findings, assessed=assessed)
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     if assessed:
         assert verdict.word is Word.PASS
     elif any(one.ran for one in findings):
@@ -400,12 +400,12 @@ def test_the_signal_is_no_only_if_all_is_known_to_be_harmless(findings: list[Mig
 
 def test_a_source_that_fails_is_unverified_unless_assessed() -> None:
     error = HelmProblem("Release 6 could not be read.")
-    assert judged(error=error) == Verdict(
+    assert judged(error=error) == CheckResult(
         word=Word.UNVERIFIED,
         observed=f"It could not be found out whether a migration ran: Release 6 could not be read. {HOW}",
     )
     verdict = judged(error=error, assessed="none needed")
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     assert verdict.word is Word.PASS
 
 

@@ -8,7 +8,7 @@ from pytest_zkrollback.checklist.notify import NotifyCheck, judge_deliveries
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.record import Delivery
-from pytest_zkrollback.domain.verdict import Pending, Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Pending, Word
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 HAS_IT = Delivery(to="slack", ok=True, answer="ok")
@@ -23,7 +23,7 @@ def no_delivery() -> tuple[Delivery, ...]:
     raise AssertionError("deliver was called")
 
 
-def judged(*samples: Sample, off: str = "") -> Verdict | Pending:
+def judged(*samples: Sample, off: str = "") -> CheckResult | Pending:
     return NotifyCheck(deliver=no_delivery, off=off).judge(History(samples, since=T0, judged_from=T0), T0)
 
 
@@ -75,7 +75,7 @@ def test_pending_while_it_is_sent() -> None:
 def test_switched_off_in_the_configuration_is_waived_and_sends_nothing() -> None:
     off = "notify is switched off in the configuration (slack = false in [environments.dev])."
     assert NotifyCheck(deliver=no_delivery, off=off).observe() == ()
-    assert judged(Sample(T0, ()), off=off) == Verdict(word=Word.WAIVED, observed=off)
+    assert judged(Sample(T0, ()), off=off) == CheckResult(word=Word.WAIVED, observed=off)
 
 
 def test_sends_once() -> None:
@@ -88,7 +88,7 @@ def test_sends_once() -> None:
     one = NotifyCheck(deliver=deliver)
     assert one.observe() == (HAS_IT,)
     assert sent == [1]
-    assert (one.id, one.stage, one.interval_s, one.deadline_s) == ("notify", Stage.LAST, None, 30)
+    assert (one.id, one.stage, one.interval_s, one.deadline_s) == ("notify", Stage.FINAL, None, 30)
 
 
 def test_no_command_would_prove_that_this_message_arrived() -> None:

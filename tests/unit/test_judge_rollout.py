@@ -34,7 +34,7 @@ from pytest_zkrollback.checklist.rollout.workload import choose_replicaset
 from pytest_zkrollback.domain.checks import History, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable, ZkRollbackError
 from pytest_zkrollback.domain.ports import Stage
-from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
 
 FORBIDDEN = Forbidden("not allowed to list pods", verb="list", resource="pods", namespace="default")
 
@@ -81,7 +81,7 @@ CRASH_LOOP = container(waiting("CrashLoopBackOff"), restarts=4, last=ended(1, "E
 
 def test_describes_itself() -> None:
     check = _check(kubeconfig="k.yaml", namespace="shop")
-    assert (check.id, check.stage, check.deadline_s) == ("rollout-web", Stage.AT_ONCE, 120)
+    assert (check.id, check.stage, check.deadline_s) == ("rollout-web", Stage.IMMEDIATE, 120)
     assert check.title == "kubectl rollout status deployment/web --timeout=120s"
     assert check.command == (
         "kubectl rollout status deployment/web --timeout=120s -n shop --context test --kubeconfig k.yaml"
@@ -810,7 +810,7 @@ def test_never_green_without_every_pod_of_this_revision_ready(
     replicasets = [replicaset(), replicaset("rs-6", image="app:6")]
     judgement = _judge(snapshot(*pods, deployments=[item], replicasets=replicasets))
     ready = [pod for pod in pods if pod["metadata"]["ownerReferences"] == owner("rs-5") and _is_running(pod)]
-    if isinstance(judgement, Verdict) and judgement.word is Word.PASS:
+    if isinstance(judgement, CheckResult) and judgement.word is Word.PASS:
         assert len(ready) >= item["spec"]["replicas"]
         assert item["status"]["observedGeneration"] >= item["metadata"]["generation"]
         assert item["status"]["updatedReplicas"] >= item["spec"]["replicas"]

@@ -12,7 +12,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import ProcessProblem
 from pytest_zkrollback.domain.ports import Finished
-from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -74,14 +74,14 @@ TABLE = [
 @pytest.mark.parametrize(("done", "word", "observed"), TABLE)
 def test_by_exit_code(done: Finished, word: Word, observed: str) -> None:
     verdict = judged(check(environment()), Sample(T0, done))
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     assert (verdict.word, verdict.observed) == (word, observed)
     assert verdict.evidence[0].text.startswith("$ bash smoke.sh\n")
 
 
 def test_fault_61_what_cannot_be_started_is_unverified() -> None:
     problem = ProcessProblem("bash cannot be started: no such program on PATH.")
-    assert judged(check(environment()), Sample(T0, error=problem)) == Verdict(
+    assert judged(check(environment()), Sample(T0, error=problem)) == CheckResult(
         word=Word.UNVERIFIED,
         observed="The smoke test could not be run: bash cannot be started: no such program on PATH.",
     )
@@ -94,7 +94,7 @@ def test_pending_while_it_runs() -> None:
 def test_without_the_url_that_it_needs_it_is_not_run() -> None:
     one = check(environment(url=None))
     assert one.observe() is None
-    assert judged(one, Sample(T0)) == Verdict(
+    assert judged(one, Sample(T0)) == CheckResult(
         word=Word.UNVERIFIED,
         observed="The smoke test was not run: its command needs {url}, and environment staging has none. "
         'Set url = "https://..." in [environments.staging].',
@@ -122,14 +122,14 @@ def script(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def run(tmp_path: Path, text: str, **more: object) -> tuple[Verdict, list[str]]:
+def run(tmp_path: Path, text: str, **more: object) -> tuple[CheckResult, list[str]]:
     script(tmp_path, text)
     lines: list[str] = []
     env = environment("http://x/$(touch pwned);`id`", command=["bash", "smoke.sh", "{url}"], **more)
     env = env.model_copy(update={"base_dir": str(tmp_path)})
     one = SmokeCheck(env=env, processes=LocalProcesses(), on_line=lines.append)
     verdict = judged(one, Sample(T0, one.observe()))
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     return verdict, lines
 
 
@@ -156,7 +156,7 @@ def test_fault_61_a_missing_script_and_a_missing_folder(tmp_path: Path) -> None:
     env = environment().model_copy(update={"base_dir": str(tmp_path)})
     one = SmokeCheck(env=env, processes=LocalProcesses())
     verdict = judged(one, Sample(T0, one.observe()))
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, CheckResult)
     assert verdict.word is Word.UNVERIFIED
     gone = environment(command=[sys.executable], cwd="gone").model_copy(update={"base_dir": str(tmp_path)})
     with pytest.raises(ProcessProblem):

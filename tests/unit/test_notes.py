@@ -23,7 +23,7 @@ from workload_objects import (
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.checklist.rollout.pod_logs_and_events import WAIT_S, Notes
 from pytest_zkrollback.checklist.rollout.workload import read_workload
-from pytest_zkrollback.domain.checks import History, Note, Sample, Snapshot
+from pytest_zkrollback.domain.checks import History, PodDiagnostics, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden
 from pytest_zkrollback.domain.verdict import Judgement, Pending
 
@@ -65,7 +65,7 @@ def event(reason: str, message: str, second: float = 10, kind: str = "Warning") 
     return {"metadata": {}, "type": kind, "reason": reason, "message": message, **at_time}
 
 
-def _look(kube: FakeKube, *pods: dict[str, Any], notes: Notes | None = None) -> dict[str, Note]:
+def _look(kube: FakeKube, *pods: dict[str, Any], notes: Notes | None = None) -> dict[str, PodDiagnostics]:
     shot = snapshot(*pods)
     [item] = shot.objects["deployments"]
     return (notes or Notes(kube, "shop", FakeClock())).look(read_workload(shot, "deployment", item))  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ def _judge(shot: Snapshot, now_s: float = 30) -> Judgement:
     return check.judge(History(samples=(sample,), since=at(0), judged_from=at(3)), at(now_s))
 
 
-def _noted(*pods: dict[str, Any], **notes: Note) -> Snapshot:
+def _noted(*pods: dict[str, Any], **notes: PodDiagnostics) -> Snapshot:
     shot = snapshot(*pods)
     return Snapshot(
         at=shot.at, objects=shot.objects, notes={f"uid-web-{name}": note for name, note in notes.items()}
@@ -88,7 +88,9 @@ def test_a_crash_is_read_before_its_restart_and_once() -> None:
     kube = FakeKube([event("BackOff", "restarting")], "panic: no pool\n")
     notes = Notes(kube, "shop", FakeClock())  # type: ignore[arg-type]
     found = _look(kube, pod("web-a", LOOPING), notes=notes)
-    assert found == {"uid-web-a": Note(events=(event("BackOff", "restarting"),), log="panic: no pool\n")}
+    assert found == {
+        "uid-web-a": PodDiagnostics(events=(event("BackOff", "restarting"),), log="panic: no pool\n")
+    }
     _look(kube, pod("web-a", LOOPING), notes=notes)
     assert kube.asked == [
         ("/api/v1/namespaces/shop/events", {"fieldSelector": "involvedObject.uid=uid-web-a"}),
@@ -136,7 +138,7 @@ def test_a_controller_that_lacks_pods_is_asked_itself(replicas: int, asked: bool
     while asked and not (found := notes.look(workload)):
         assert time.monotonic() < deadline
     if asked:
-        assert found == {"s-1": Note(events=(event("FailedCreate", "exceeded quota"),))}
+        assert found == {"s-1": PodDiagnostics(events=(event("FailedCreate", "exceeded quota"),))}
         assert [query["fieldSelector"] for _, query in kube.asked] == ["involvedObject.uid=s-1"]
     else:
         assert kube.asked == []
@@ -170,7 +172,7 @@ def test_a_log_that_may_not_be_read_costs_nothing_else() -> None:
 
 
 def test_red_names_container_why_last_line_and_event() -> None:
-    note = Note(
+    note = PodDiagnostics(
         events=(event("BackOff", "Back-off restarting failed container"),), log="starting\npanic: no pool\n\n"
     )
     verdict = _judge(_noted(pod("web-a", LOOPING), pod("web-b"), a=note))
@@ -197,7 +199,7 @@ def test_red_names_container_why_last_line_and_event() -> None:
 def test_fault_39_a_scale_up_under_way_is_waited_for(reasons: list[str], red: bool) -> None:
     stuck = pod("web-a", container(waiting("")), ready=False, phase="Pending", conditions=[unschedulable(1)])
     stuck["status"]["containerStatuses"] = []
-    note = Note(events=tuple(event(reason, "x", kind="Normal") for reason in reasons))
+    note = PodDiagnostics(events=tuple(event(reason, "x", kind="Normal") for reason in reasons))
     judgement = _judge(_noted(stuck, pod("web-b"), a=note))
     assert isinstance(judgement, Pending) is not red
     assert ("waits for a node that is being added" in judgement.observed) is not red
@@ -217,7 +219,7 @@ def test_a_volume_whose_secret_is_missing_is_red_and_a_late_disk_is_waited_for(
     message: str, seen_s: float, red: bool
 ) -> None:
     creating = pod("web-a", container(waiting("ContainerCreating")), created_s=1)
-    note = Note(events=(event("FailedMount", message, seen_s),))
+    note = PodDiagnostics(events=(event("FailedMount", message, seen_s),))
     judgement = _judge(_noted(creating, pod("web-b"), a=note), 40)
     assert isinstance(judgement, Pending) is not red
     assert "container app of 1 of 2 pods cannot mount its volumes: " in judgement.observed
@@ -225,7 +227,7 @@ def test_a_volume_whose_secret_is_missing_is_red_and_a_late_disk_is_waited_for(
 
 
 def test_probes_that_never_pass_are_waited_for_and_the_event_says_why() -> None:
-    note = Note(
+    note = PodDiagnostics(
         events=(event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503"),)
     )
     slow = pod("web-a", container(running(2), ready=False))

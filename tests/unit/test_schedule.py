@@ -16,7 +16,7 @@ import pytest
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.ports import Stage
-from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
 from pytest_zkrollback.engine.check_state import KEPT, KEPT_EARLY, KEPT_FIRST, CheckRun
 from pytest_zkrollback.engine.scheduler import Schedule
 
@@ -34,8 +34,8 @@ class RealClock:
         raise AssertionError("the schedule does not sleep by the clock")
 
 
-def _word(word: Word, observed: str = "seen") -> Verdict:
-    return Verdict(word=word, observed=observed)
+def _word(word: Word, observed: str = "seen") -> CheckResult:
+    return CheckResult(word=word, observed=observed)
 
 
 PASS, FAIL = _word(Word.PASS), _word(Word.FAIL)
@@ -49,7 +49,7 @@ class FakeCheck:
     id: str
     observing: Callable[[], object] = lambda: "value"
     judging: Callable[[History], Judgement] = lambda history: PASS
-    stage: Stage = Stage.AT_ONCE
+    stage: Stage = Stage.IMMEDIATE
     deadline_s: float = 5.0
     interval_s: float | None = 0.01
     soak_interval_s: float | None = None
@@ -81,7 +81,7 @@ class Heard:
         return [item for item, _, _, ended in self.calls if ended is not None]
 
 
-def _run(*checks: FakeCheck, heard: Heard | None = None, **options: Any) -> dict[str, Verdict]:
+def _run(*checks: FakeCheck, heard: Heard | None = None, **options: Any) -> dict[str, CheckResult]:
     schedule = Schedule(checks, RealClock(), SINCE, heard or Heard(), **options)
     return schedule.run(lambda: False)
 
@@ -143,7 +143,7 @@ def test_an_early_red_is_final() -> None:
         (Pending(observed="?", seen=False), _word(Word.UNVERIFIED, "? (still so after 0.1 s)")),
     ],
 )
-def test_pending_becomes_final_at_the_deadline(pending: Pending, expected: Verdict) -> None:
+def test_pending_becomes_final_at_the_deadline(pending: Pending, expected: CheckResult) -> None:
     assert _run(FakeCheck("a", judging=lambda _: pending, deadline_s=0.1)) == {"a": expected}
 
 
@@ -164,7 +164,7 @@ def test_an_error_is_a_sample_and_the_judge_decides() -> None:
 
     def judging(history: History) -> Judgement:
         assert history.last is not None
-        return Verdict(word=Word.UNVERIFIED, observed=str(history.last.error))
+        return CheckResult(word=Word.UNVERIFIED, observed=str(history.last.error))
 
     assert _run(FakeCheck("a", observing, judging)) == {"a": _word(Word.UNVERIFIED, "no answer")}
 
@@ -196,19 +196,19 @@ def test_a_bug_in_judging_is_unverified() -> None:
     [([PASS, PASS], True), ([PASS, FAIL], False), ([], True)],
 )
 def test_settled_checks_are_judged_once_every_rollout_has_a_verdict(
-    rollouts: list[Verdict], passed: bool
+    rollouts: list[CheckResult], passed: bool
 ) -> None:
     begun = time.monotonic()
 
-    def after(seconds: float, verdict: Verdict) -> Callable[[History], Judgement]:
+    def after(seconds: float, verdict: CheckResult) -> Callable[[History], Judgement]:
         return lambda _: verdict if time.monotonic() - begun >= seconds else PENDING
 
     checks = [
         FakeCheck(f"rollout-{number}", judging=after(0.05 * number, verdict))
         for number, verdict in enumerate(rollouts)
     ]
-    health = FakeCheck("health", stage=Stage.FOLLOWED)
-    objects = FakeCheck("objects", stage=Stage.SETTLED)
+    health = FakeCheck("health", stage=Stage.OBSERVED_EARLY)
+    objects = FakeCheck("objects", stage=Stage.AFTER_ROLLOUTS)
     heard = Heard()
     _run(objects, health, *checks, heard=heard)
     assert heard.finals[-1] == "health"
@@ -225,7 +225,9 @@ def test_settled_checks_are_judged_once_every_rollout_has_a_verdict(
 def test_what_is_observed_once_is_observed_when_judging_begins() -> None:
     seen: list[str] = []
     rollout = FakeCheck("rollout-a", judging=lambda h: (seen.append("rollout"), PASS)[1])
-    smoke = FakeCheck("smoke", observing=lambda: seen.append("smoke"), stage=Stage.SETTLED, interval_s=None)
+    smoke = FakeCheck(
+        "smoke", observing=lambda: seen.append("smoke"), stage=Stage.AFTER_ROLLOUTS, interval_s=None
+    )
     _run(smoke, rollout)
     assert seen[:2] == ["rollout", "smoke"]
     assert seen.count("smoke") == 1
@@ -236,9 +238,11 @@ def test_the_last_ones_wait_for_all_others_and_those_have_been_told() -> None:
     heard = Heard()
     told: list[list[str]] = []
     notify = FakeCheck(
-        "notify", observing=lambda: told.append(heard.finals), stage=Stage.LAST, interval_s=None
+        "notify", observing=lambda: told.append(heard.finals), stage=Stage.FINAL, interval_s=None
     )
-    smoke = FakeCheck("smoke", observing=lambda: time.sleep(0.05), stage=Stage.SETTLED, interval_s=None)
+    smoke = FakeCheck(
+        "smoke", observing=lambda: time.sleep(0.05), stage=Stage.AFTER_ROLLOUTS, interval_s=None
+    )
     _run(notify, FakeCheck("rollout-a"), smoke, heard=heard)
     assert told == [["rollout-a", "smoke"]]
     assert heard.finals == ["rollout-a", "smoke", "notify"]
@@ -348,7 +352,7 @@ def test_a_rollouts_pass_stays_open_until_the_others_are_judged() -> None:
         crashed.set()
         return _word(Word.FAIL, f"passed: {history.rollouts_passed}") if len(history.judged) > 3 else PENDING
 
-    verdicts = _run(rollout, FakeCheck("health", judging=health, stage=Stage.SETTLED), heard=heard)
+    verdicts = _run(rollout, FakeCheck("health", judging=health, stage=Stage.AFTER_ROLLOUTS), heard=heard)
     assert verdicts["rollout-a"] == FAIL
     assert verdicts["health"].observed == "passed: False"
     assert [item for item in heard.finals if item == "rollout-a"] == ["rollout-a", "rollout-a"]
@@ -363,8 +367,10 @@ def test_a_rollout_that_is_pending_again_is_told_so_and_waited_for() -> None:
         last[:] = [next(answers, PASS)]
         return last[0]
 
-    smoke = FakeCheck("smoke", stage=Stage.SETTLED, judging=lambda h: PASS if len(h.judged) > 8 else PENDING)
-    told = FakeCheck("notify", stage=Stage.LAST)
+    smoke = FakeCheck(
+        "smoke", stage=Stage.AFTER_ROLLOUTS, judging=lambda h: PASS if len(h.judged) > 8 else PENDING
+    )
+    told = FakeCheck("notify", stage=Stage.FINAL)
     assert _run(FakeCheck("rollout-a", judging=judging), smoke, told, heard=heard)["rollout-a"] == PASS
     words = [judgement for item, judgement, _, _ in heard.calls if item == "rollout-a"]
     assert words == [PASS, PENDING, PASS]
@@ -380,7 +386,7 @@ def test_what_cannot_be_looked_at_again_at_the_end_is_not_green(
     def observing() -> object:
         return hang() if smoked.is_set() else "value"
 
-    smoke = FakeCheck("smoke", observing=smoked.set, stage=Stage.SETTLED, interval_s=None)
+    smoke = FakeCheck("smoke", observing=smoked.set, stage=Stage.AFTER_ROLLOUTS, interval_s=None)
     verdicts = _run(FakeCheck("rollout-a", observing=observing, deadline_s=0.3), smoke)
     assert verdicts["smoke"] == PASS
     assert verdicts["rollout-a"].word is Word.UNVERIFIED
@@ -405,11 +411,11 @@ def test_the_first_green_is_provisional_and_told_before_the_soak_ends() -> None:
     heard = Heard()
     moments: list[tuple[float, datetime]] = []
     begun = time.monotonic()
-    notify = FakeCheck("notify", stage=Stage.LAST, interval_s=None)
+    notify = FakeCheck("notify", stage=Stage.FINAL, interval_s=None)
     notify.judging = lambda _: _word(Word.PASS, f"told in the soak: {time.monotonic() - begun < SOAK_S}")
     verdicts = _run(
         _soaked("rollout-a"),
-        FakeCheck("smoke", stage=Stage.SETTLED, interval_s=None),
+        FakeCheck("smoke", stage=Stage.AFTER_ROLLOUTS, interval_s=None),
         notify,
         heard=heard,
         soak_s=SOAK_S,
@@ -431,8 +437,8 @@ def test_what_goes_wrong_in_the_soak_is_red_and_ends_it() -> None:
     begun = time.monotonic()
     verdicts = _run(
         _soaked("rollout-a", judging=_crashed_in_the_soak),
-        _soaked("logs", stage=Stage.SETTLED),
-        FakeCheck("notify", stage=Stage.LAST),
+        _soaked("logs", stage=Stage.AFTER_ROLLOUTS),
+        FakeCheck("notify", stage=Stage.FINAL),
         heard=heard,
         soak_s=30.0,
     )
@@ -453,11 +459,11 @@ def test_what_goes_wrong_in_the_soak_is_red_and_ends_it() -> None:
 )
 def test_no_soak(judging: Callable[[History], Judgement], options: dict[str, Any]) -> None:
     moments: list[datetime] = []
-    notify = FakeCheck("notify", stage=Stage.LAST)
+    notify = FakeCheck("notify", stage=Stage.FINAL)
     begun = time.monotonic()
     verdicts = _run(
         _soaked("rollout-a"),
-        _soaked("logs", judging=judging, stage=Stage.SETTLED, interval_s=None),
+        _soaked("logs", judging=judging, stage=Stage.AFTER_ROLLOUTS, interval_s=None),
         notify,
         on_provisional=moments.append,
         **options,
@@ -470,7 +476,7 @@ def test_no_soak(judging: Callable[[History], Judgement], options: dict[str, Any
 
 def test_what_passed_at_the_first_look_is_looked_at_in_the_soaks_rhythm_at_once() -> None:
     looks: list[float] = []
-    equal = _soaked("a", observing=lambda: looks.append(0.0), stage=Stage.SETTLED, interval_s=0.1)
+    equal = _soaked("a", observing=lambda: looks.append(0.0), stage=Stage.AFTER_ROLLOUTS, interval_s=0.1)
     equal.soak_interval_s = 5.0
     smoke = FakeCheck("smoke", observing=lambda: time.sleep(0.35), interval_s=None)
     _run(equal, smoke, soak_s=0.1)
@@ -479,8 +485,12 @@ def test_what_passed_at_the_first_look_is_looked_at_in_the_soaks_rhythm_at_once(
 
 def test_what_is_observed_once_is_looked_at_again_in_the_soak_if_it_has_a_rhythm_there() -> None:
     looks: list[str] = []
-    smoke = FakeCheck("smoke", observing=lambda: looks.append("smoke"), stage=Stage.SETTLED, interval_s=None)
-    logs = _soaked("logs", observing=lambda: looks.append("logs"), stage=Stage.SETTLED, interval_s=None)
+    smoke = FakeCheck(
+        "smoke", observing=lambda: looks.append("smoke"), stage=Stage.AFTER_ROLLOUTS, interval_s=None
+    )
+    logs = _soaked(
+        "logs", observing=lambda: looks.append("logs"), stage=Stage.AFTER_ROLLOUTS, interval_s=None
+    )
     _run(smoke, logs, soak_s=SOAK_S)
     assert looks.count("smoke") == 1
     assert looks.count("logs") > 3
@@ -488,7 +498,7 @@ def test_what_is_observed_once_is_looked_at_again_in_the_soak_if_it_has_a_rhythm
 
 def test_what_is_green_is_looked_at_once_more_after_the_soak() -> None:
     ended: list[datetime] = []
-    logs = _soaked("logs", stage=Stage.SETTLED)
+    logs = _soaked("logs", stage=Stage.AFTER_ROLLOUTS)
     heard = Heard()
     schedule = Schedule([logs], RealClock(), SINCE, heard, soak_s=SOAK_S, on_provisional=ended.append)
     schedule.run(lambda: False)

@@ -14,7 +14,7 @@ from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import Forbidden, Unauthorized, ZkRollbackError
 from ...domain.ports import Kube, Stage
 from ...domain.record import Revision
-from ...domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
 from ...release.drift import Difference, Live, compare_each, fetch_live, render_differences
 from ...release.external_references import outer_references
 from ...release.fresh_object import fetch_made, fetch_made_pod, without_mutations
@@ -91,7 +91,7 @@ class EquivalenceCheck:
     since: datetime | None = None
     id: str = field(default="release-equivalence", init=False)
     title: str = field(default="Live objects equal the target revision", init=False)
-    stage: Stage = field(default=Stage.SETTLED, init=False)
+    stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=0.5, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)
     deadline_s: float = field(default=10.0, init=False)
@@ -205,7 +205,7 @@ class EquivalenceCheck:
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the deadline is the schedule's
         """PASS if all was read and equal; a difference is FAIL at once, an old pod only when it stays."""
         if not self.target:
-            return Verdict(
+            return CheckResult(
                 word=Word.UNVERIFIED,
                 observed=f"The manifest of revision {self.revision} holds no object: nothing to compare.",
             )
@@ -248,21 +248,21 @@ class EquivalenceCheck:
         how = self._how(seen, judged.count)
         wrong = [*(str(one) for one in differences if not one.unknown), *left, *strays[Word.FAIL, False]]
         if wrong:
-            return Verdict(word=Word.FAIL, observed=_first(wrong, how), evidence=proof)
+            return CheckResult(word=Word.FAIL, observed=_first(wrong, how), evidence=proof)
         if errors:
             observed = f"{len(errors)} of these reads failed: {errors[0]} ({how})"
             if all(isinstance(error, Forbidden | Unauthorized) for error in errors):
-                return Verdict(word=Word.UNVERIFIED, observed=observed, evidence=proof)
+                return CheckResult(word=Word.UNVERIFIED, observed=observed, evidence=proof)
             return Pending(observed=observed, seen=False, evidence=proof)
         waiting = [*strays[Word.FAIL, True], *missing]
         if waiting and rollouts_passed:
             return Pending(observed=_first(waiting, how), seen=True, evidence=proof)
         if waiting:
-            return Verdict(word=Word.FAIL, observed=_first(waiting, how), evidence=proof)
+            return CheckResult(word=Word.FAIL, observed=_first(waiting, how), evidence=proof)
         unknown = strays[Word.UNVERIFIED, False]
         if unknown:
-            return Verdict(word=Word.UNVERIFIED, observed=_first(unknown, how), evidence=proof)
-        return Verdict(word=Word.PASS, observed=f"No difference; {how}", evidence=proof)
+            return CheckResult(word=Word.UNVERIFIED, observed=_first(unknown, how), evidence=proof)
+        return CheckResult(word=Word.PASS, observed=f"No difference; {how}", evidence=proof)
 
     def _differences(self, seen: Observed) -> list[Difference]:
         """All but those that a fresh object has as well."""
@@ -302,24 +302,26 @@ def _cluster(seen: Observed) -> Cluster:
     return Cluster(seen.live, seen.replicasets, seen.pods, made, seen.endpointslices)
 
 
-def _head_trouble(head: Revision | None, deployed: tuple[int, ...], expected: int | None) -> Verdict | None:
+def _head_trouble(
+    head: Revision | None, deployed: tuple[int, ...], expected: int | None
+) -> CheckResult | None:
     """A newer revision than ours, or one that helm does not call deployed, or not alone."""
     if head is None:
         return None
     if expected is not None and head.revision != expected:
         text = f"superseded: revision {head.revision} ({head.description}) appeared meanwhile"
-        return Verdict(word=Word.FAIL, observed=text)
+        return CheckResult(word=Word.FAIL, observed=text)
     if head.status != "deployed":
         word = Word.FAIL if head.status == "failed" else Word.UNVERIFIED
         text = f"helm calls revision {head.revision} {head.status}: {head.description or 'no description'}"
-        return Verdict(word=word, observed=text)
+        return CheckResult(word=word, observed=text)
     if len(deployed) > 1:
         text = (
             f"helm calls revisions {' and '.join(map(str, deployed))} deployed: another helm ended after "
             "ours, and the next upgrade may start from either. Once no other helm is at work, the same "
             "rollback again leaves one"
         )
-        return Verdict(word=Word.FAIL, observed=text)
+        return CheckResult(word=Word.FAIL, observed=text)
     return None
 
 

@@ -14,7 +14,7 @@ from ...domain.checks import History, JsonObject
 from ...domain.errors import ClusterError
 from ...domain.ports import Kube, Stage
 from ...domain.timestamps import moment
-from ...domain.verdict import Evidence, Judgement, Pending, Verdict, Word, evidence
+from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
 from ...report.by_hand import kubectl
 from .lines import (
     ContainerLog,
@@ -52,7 +52,7 @@ class LogsCheck:
     workload_pods: Callable[[], Sequence[JsonObject]] = tuple
     id: str = field(default="logs", init=False)
     title: str = field(default="Check application logs", init=False)
-    stage: Stage = field(default=Stage.SETTLED, init=False)
+    stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)
 
@@ -187,17 +187,17 @@ class LogsCheck:
             return Pending(observed="The logs are being read", seen=False)
         selector = self._which
         if sample.error is not None:
-            return Verdict(
+            return CheckResult(
                 word=Word.UNVERIFIED, observed=f"The pods {selector} could not be listed: {sample.error}"
             )
         seen: LogsSeen = sample.value
         return _judge_logs(seen, selector if self._auto else f"matches {selector}", moment(self.since))
 
 
-def _judge_logs(seen: LogsSeen, selector: str, since: str) -> Verdict:
+def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
     out = f" Left out: {', '.join(seen.left_out)}." if seen.left_out else ""
     if not seen.pods:
-        return Verdict(
+        return CheckResult(
             word=Word.UNVERIFIED,
             observed=f"No pod {selector}, so no log was read. Is logs.selector right?{out}",
         )
@@ -207,7 +207,7 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> Verdict:
     if bad:
         lines = sum(log.match_count for log in bad)
         first = bad[0]
-        return Verdict(
+        return CheckResult(
             word=Word.FAIL,
             observed=f"{_count(lines, 'bad line')} since {since}. {first.pod}/{first.container}: "
             f"{stamped(first.matches[0])[1].strip()[:200]}{out}",
@@ -217,7 +217,7 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> Verdict:
         first = unread[0]
         more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
         why = first.trouble.rstrip(".")
-        return Verdict(
+        return CheckResult(
             word=Word.UNVERIFIED,
             observed=f"The log of {first.pod}/{first.container}{more} is not known: {why}.{out}",
             evidence=shown,
@@ -229,7 +229,7 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> Verdict:
         else f"readable, and no line was written since {since}"
     )
     where = f"{_count(len(seen.logs), 'container')} of {_count(seen.pods, 'pod')}"
-    return Verdict(word=Word.PASS, observed=f"{where}: {what}.{out}", evidence=shown)
+    return CheckResult(word=Word.PASS, observed=f"{where}: {what}.{out}", evidence=shown)
 
 
 def _count(number: int, noun: str) -> str:

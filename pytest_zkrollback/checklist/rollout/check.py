@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ...config.environment import Environment
-from ...domain.checks import History, JsonObject, Note, Snapshot
+from ...domain.checks import History, JsonObject, PodDiagnostics, Snapshot
 from ...domain.errors import Forbidden, ZkRollbackError
 from ...domain.ports import Stage
 from ...domain.record import Item
-from ...domain.verdict import Judgement, Pending, Verdict, Word
+from ...domain.verdict import CheckResult, Judgement, Pending, Word
 from ...report.by_hand import kubectl
 from .diagnosis import Circumstances, findings, pull_errors, restart_counts, sentence
 from .event_causes import creation_failure
@@ -54,8 +54,8 @@ class RolloutCheck:
     item: str
     workload: str
     snapshot: Callable[[], Snapshot]
-    notes: Callable[[Workload], Mapping[str, Note]] | None = None
-    stage: Stage = field(default=Stage.AT_ONCE, init=False)
+    notes: Callable[[Workload], Mapping[str, PodDiagnostics]] | None = None
+    stage: Stage = field(default=Stage.IMMEDIATE, init=False)
     interval_s: float | None = field(default=0.05, init=False)
     soak_interval_s: float | None = field(default=0.1, init=False)
 
@@ -115,7 +115,7 @@ class RolloutCheck:
         """Pure; sees only samples taken since judging began."""
         if self.workload.count("/") > 1:
             text = f"{self.workload} stands in another namespace than {self.env.namespace}, which is watched"
-            return Verdict(word=Word.UNVERIFIED, observed=text)
+            return CheckResult(word=Word.UNVERIFIED, observed=text)
         judged = history.judged
         snapshots: list[Snapshot] = [sample.value for sample in judged if sample.error is None]
         if not snapshots or judged[-1].error is not None:
@@ -125,7 +125,7 @@ class RolloutCheck:
         if item is None:
             return self._missing(before)
         if before is not None and uid(before) != uid(item):
-            return Verdict(
+            return CheckResult(
                 word=Word.FAIL,
                 observed=f"{self.workload} was deleted and created anew during the verification"
                 f" (UID {uid(before)}, now {uid(item)})",
@@ -144,10 +144,10 @@ class RolloutCheck:
         notes = snapshots[-1].notes
         proof = (render_state(workload), render_pods(workload), *render_notes(workload, notes))
 
-        def final(word: Word, observed: str) -> Verdict:
-            return Verdict(word=word, observed=observed, evidence=proof)
+        def final(word: Word, observed: str) -> CheckResult:
+            return CheckResult(word=word, observed=observed, evidence=proof)
 
-        def named(word: Word, observed: str) -> Verdict:
+        def named(word: Word, observed: str) -> CheckResult:
             return final(word, f"{self.workload}: {observed}")
 
         def pending(observed: str, *, seen: bool = True) -> Pending:
@@ -199,13 +199,15 @@ class RolloutCheck:
 
     def _unread(self, error: ZkRollbackError | None) -> Judgement:
         if isinstance(error, Forbidden):
-            return Verdict(word=Word.UNVERIFIED, observed=f"{self.workload} could not be read: {error}")
+            return CheckResult(word=Word.UNVERIFIED, observed=f"{self.workload} could not be read: {error}")
         reason = f": {error}" if error is not None else ""
         return Pending(observed=f"{self.workload} could not be read{reason}", seen=False)
 
-    def _missing(self, before: JsonObject | None) -> Verdict:
+    def _missing(self, before: JsonObject | None) -> CheckResult:
         reason = "does not exist" if before is None else "was deleted during the verification"
-        return Verdict(word=Word.FAIL, observed=f"{self.workload} {reason} (namespace {self.env.namespace})")
+        return CheckResult(
+            word=Word.FAIL, observed=f"{self.workload} {reason} (namespace {self.env.namespace})"
+        )
 
     def _unjudgeable(self, item: JsonObject) -> str:
         """Why kubectl's answer would prove nothing; empty if it would."""
@@ -282,10 +284,10 @@ def _earlier_pull_errors(workload: Workload, history: History) -> dict[tuple[str
     return causes
 
 
-def _room_at(workload: Workload, history: History, notes: Mapping[str, Note]) -> datetime | None:
+def _room_at(workload: Workload, history: History, notes: Mapping[str, PodDiagnostics]) -> datetime | None:
     """When a pod of the namespace was last seen on its way out, which may make room for others in a quota;
     asked only where pods cannot be created."""
-    if creation_failure(workload, notes.get(uid(workload.item), Note()), history.since) is None:
+    if creation_failure(workload, notes.get(uid(workload.item), PodDiagnostics()), history.since) is None:
         return None
     for sample in reversed(history.samples):
         if sample.error is None and any(

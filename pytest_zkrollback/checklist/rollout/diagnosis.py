@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ...domain.checks import JsonObject, Note
+from ...domain.checks import JsonObject, PodDiagnostics
 from .event_causes import creation_failure, is_scaling_up, mount_failure
 from .kubectl_status import condition
 from .workload import Workload, is_ready, parse_time, uid
@@ -85,7 +85,7 @@ class Circumstances:
     pull_errors: Mapping[tuple[str, str], str] = field(default_factory=dict)
     restarts_green: Mapping[tuple[str, str], int] = field(default_factory=dict)
     room_at: datetime | None = None
-    notes: Mapping[str, Note] = field(default_factory=dict)
+    notes: Mapping[str, PodDiagnostics] = field(default_factory=dict)
 
     def after(self, moment: datetime | None) -> bool:
         """Whether an API time (whole seconds) is not before the rollback."""
@@ -154,7 +154,7 @@ def is_missing_image(message: str, image: str) -> bool:
 
 def _replica_failure(workload: Workload, at: Circumstances) -> tuple[Finding, ...]:
     """Pods of the current revision cannot be created: quota, admission, a missing ServiceAccount."""
-    told = creation_failure(workload, at.notes.get(uid(workload.item), Note()), at.since)
+    told = creation_failure(workload, at.notes.get(uid(workload.item), PodDiagnostics()), at.since)
     if told is None:
         return ()
     message, stood_s = told[0], at.stood_s(told[1])
@@ -181,7 +181,7 @@ def _scheduling(workload: Workload, pod: JsonObject, at: Circumstances) -> tuple
     )
     # Room is being made: by the pods that are on their way out, by preemption, or by another node.
     room = workload.terminating > 0 or bool((pod.get("status") or {}).get("nominatedNodeName"))
-    scaling = is_scaling_up(at.notes.get(uid(pod), Note()))
+    scaling = is_scaling_up(at.notes.get(uid(pod), PodDiagnostics()))
     return (
         Finding(
             problem="waits for a node that is being added" if scaling else "cannot be scheduled",
@@ -257,7 +257,7 @@ def _container(
 
 def _unready(pod: JsonObject, at: Circumstances) -> list[Finding]:
     """What an unready pod without any trouble of its own is waiting for."""
-    mount, certain = mount_failure(pod, at.notes.get(uid(pod), Note()), at.since)
+    mount, certain = mount_failure(pod, at.notes.get(uid(pod), PodDiagnostics()), at.since)
     for status in _statuses(pod):
         state = status.get("state") or {}
         waiting = state.get("waiting") or {}

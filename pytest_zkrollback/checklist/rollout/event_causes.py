@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
-from ...domain.checks import JsonObject, Note
+from ...domain.checks import JsonObject, PodDiagnostics
 from ..events.grouping import grouped, last_seen
 from .kubectl_status import condition
 from .workload import Workload, parse_time
@@ -19,7 +19,7 @@ _NO_OBJECT = re.compile(r"(secret|configmap) \"[^\"]+\" not found|references non
 _SCALING = ("TriggeredScaleUp", "Nominated")
 
 
-def is_scaling_up(note: Note) -> bool:
+def is_scaling_up(note: PodDiagnostics) -> bool:
     """Whether an autoscaler has answered a pod that cannot be scheduled, as the newest word of one.
 
     Sources: cluster-autoscaler's TriggeredScaleUp and NotTriggerScaleUp, Karpenter's Nominated.
@@ -29,7 +29,7 @@ def is_scaling_up(note: Note) -> bool:
     return bool(said) and said[-1] in _SCALING
 
 
-def mount_failure(pod: JsonObject, note: Note, since: datetime) -> tuple[str, bool]:
+def mount_failure(pod: JsonObject, note: PodDiagnostics, since: datetime) -> tuple[str, bool]:
     """What the newest event says of a volume that cannot be mounted, and whether it is certain to stay so.
 
     What is not there is certain; a disk that is still attached elsewhere comes in the end.
@@ -44,7 +44,9 @@ def mount_failure(pod: JsonObject, note: Note, since: datetime) -> tuple[str, bo
     return message, late and bool(_NO_OBJECT.search(message))
 
 
-def creation_failure(workload: Workload, note: Note, since: datetime) -> tuple[str, datetime | None] | None:
+def creation_failure(
+    workload: Workload, note: PodDiagnostics, since: datetime
+) -> tuple[str, datetime | None] | None:
     """Why pods of the current revision cannot be made (quota, admission), and since when; None: they can.
 
     A Deployment's ReplicaSet has a condition for it, StatefulSets and DaemonSets have FailedCreate events

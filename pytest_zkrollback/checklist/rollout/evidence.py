@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ...domain.checks import JsonObject, Note
+from ...domain.checks import JsonObject, PodDiagnostics
 from ...domain.verdict import Evidence, evidence
 from ..events.grouping import is_warning, render_event
 from .diagnosis import restart_counts
@@ -71,7 +71,7 @@ def render_pods(workload: Workload) -> Evidence:
     return evidence(f"Pods of {workload.title}", "\n".join(lines))
 
 
-def render_notes(workload: Workload, notes: Mapping[str, Note]) -> tuple[Evidence, ...]:
+def render_notes(workload: Workload, notes: Mapping[str, PodDiagnostics]) -> tuple[Evidence, ...]:
     """What its pods in trouble say: the end of a log, and events; and what it says itself."""
     found = []
     own = [(workload.item, notes[uid(workload.item)])] if uid(workload.item) in notes else []
@@ -84,7 +84,7 @@ def render_notes(workload: Workload, notes: Mapping[str, Note]) -> tuple[Evidenc
     return tuple(found)
 
 
-def last_words(workload: Workload, notes: Mapping[str, Note]) -> tuple[str, ...]:
+def last_words(workload: Workload, notes: Mapping[str, PodDiagnostics]) -> tuple[str, ...]:
     """The last line of the worst pod's log and its newest warning, to stand in a sentence."""
     for pod, note in _noted(workload, notes):
         lines = [line for line in note.log.splitlines() if line.strip()]
@@ -98,7 +98,9 @@ def last_words(workload: Workload, notes: Mapping[str, Note]) -> tuple[str, ...]
     return ()
 
 
-def _noted(workload: Workload, notes: Mapping[str, Note]) -> list[tuple[JsonObject, Note]]:
+def _noted(
+    workload: Workload, notes: Mapping[str, PodDiagnostics]
+) -> list[tuple[JsonObject, PodDiagnostics]]:
     """The worst first: those that are not ready, then those that restarted most."""
     pods = [pod for pod in workload.current if uid(pod) in notes]
     pods.sort(key=lambda pod: (is_ready(pod), -trouble_of(pod).restarts))

@@ -11,7 +11,7 @@ from datetime import timedelta
 from threading import Event, Lock, Thread
 from typing import Final
 
-from ...domain.checks import JsonObject, Note
+from ...domain.checks import JsonObject, PodDiagnostics
 from ...domain.errors import ZkRollbackError
 from ...domain.ports import Clock, Kube
 from ..events.grouping import by_time
@@ -42,11 +42,11 @@ class Notes:
         self._namespace = namespace
         self._clock = clock
         self._lock = Lock()
-        self._known: dict[str, Note] = {}
+        self._known: dict[str, PodDiagnostics] = {}
         self._restarts: dict[str, int] = {}
         self._asked: dict[str, tuple[tuple[object, ...], float]] = {}
 
-    def look(self, workload: Workload) -> dict[str, Note]:
+    def look(self, workload: Workload) -> dict[str, PodDiagnostics]:
         """UID -> what is known; blocks for :data:`WAIT_S` at most, where something new is wrong."""
         asked = [*([workload.item] if workload.lacks_pods else []), *self._worst(workload.current)]
         news = [event for item in asked if (event := self._ask(item)) is not None]
@@ -85,7 +85,7 @@ class Notes:
         try:
             events, log = self._events(uid(pod)), self._log(pod)
             with self._lock:
-                self._known[uid(pod)] = Note(events=events, log=log)
+                self._known[uid(pod)] = PodDiagnostics(events=events, log=log)
         finally:
             done.set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...domain.forecast import Forecast, ObjectForecast, Will
+from ...domain.forecast import ApplyOutcome, Forecast, ObjectForecast
 from ...domain.record import Guard
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Answer
@@ -43,7 +43,7 @@ def judge_forecast(
             consequence=_consequence(forecast),
             override=override_option("forecast"),
         )
-    if forecast.will is Will.UNKNOWN:
+    if forecast.will is ApplyOutcome.UNKNOWN:
         said = "; ".join(forecast.unknown[:_FEW])
         more = f"; {len(forecast.unknown) - _FEW} more" if len(forecast.unknown) > _FEW else ""
         return Guard(
