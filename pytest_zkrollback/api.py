@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .domain.migration import MigrationFinding, RevisionContent, Span
     from .domain.notification import Notification
     from .domain.record import Delivery, NotificationEvent
-    from .domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
+    from .domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
     from .notify.interface import Channel
     from .notify.json_webhook import render_news
 
@@ -36,7 +36,7 @@ __all__ = [
     "RevisionContent",
     "Sample",
     "Span",
-    "Word",
+    "Verdict",
     "evidence",
     "render_news",
 ]
@@ -58,7 +58,7 @@ _HOMES = {
     "Sample": "domain.checks",
     "Span": "domain.migration",
     "CheckResult": "domain.verdict",
-    "Word": "domain.verdict",
+    "Verdict": "domain.verdict",
     "evidence": "domain.verdict",
     "render_news": "notify.json_webhook",
 }

@@ -14,7 +14,7 @@ from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.errors import ItemProblem, UsageProblem, ZkRollbackError
 from ..domain.ports import Http, Kube, Stage
-from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
+from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 
 
 @dataclass(frozen=True)
@@ -211,13 +211,13 @@ class OwnCheck:
             return _unverified(
                 f"it was judged {_shown(judgement)}, which is no verdict: give a CheckResult or a Pending"
             )
-        if judgement.word is Word.WAIVED:
+        if judgement.word is Verdict.WAIVED:
             return _unverified("it was judged WAIVED, and that is the operator's word: --rollback-waive")
         return CheckResult(word=judgement.word, observed=judgement.observed, evidence=_bounded(judgement))
 
 
 def _unverified(text: str) -> CheckResult:
-    return CheckResult(word=Word.UNVERIFIED, observed=text)
+    return CheckResult(word=Verdict.UNVERIFIED, observed=text)
 
 
 def _bounded(judgement: Judgement) -> tuple[Evidence, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from ..config.environment import Environment
 from ..domain.checks import History, JsonObject, Sample
 from ..domain.ports import Http, HttpAnswer, Stage
-from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
+from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 
 BODY_LIMIT_BYTES = 64 * 1024
 _SHOWN_ANSWERS = 20
@@ -99,7 +99,7 @@ class HealthCheck:
         """PASS after N passes in a row; red at once only where the rollouts failed too."""
         if self._url is None:
             return CheckResult(
-                word=Word.UNVERIFIED,
+                word=Verdict.UNVERIFIED,
                 observed=f"No url is configured for environment {self.env.name}, so /health was not asked: "
                 f'set url = "https://..." in [environments.{self.env.name}].',
             )
@@ -113,7 +113,7 @@ class HealthCheck:
         run = _passes_in_a_row(judged)
         if run >= wanted:
             return CheckResult(
-                word=Word.PASS,
+                word=Verdict.PASS,
                 observed=f"{wanted} passes in a row; the last took {_ms(judged[-1].value)}.",
                 evidence=shown,
             )
@@ -126,7 +126,7 @@ class HealthCheck:
         ):
             answered = any(sample.error is None for sample in recent)
             return CheckResult(
-                word=Word.FAIL if answered else Word.UNVERIFIED,
+                word=Verdict.FAIL if answered else Verdict.UNVERIFIED,
                 observed=f"{wanted} times in a row no pass, after rollouts that failed. Last: {trouble}",
                 evidence=shown,
             )

@@ -10,7 +10,7 @@ from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.migration import MigrationFinding
 from ..domain.ports import Stage
-from ..domain.verdict import CheckResult, Judgement, Pending, Word
+from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ..report.by_hand import helm
 
 HOW_TO_RECORD = (
@@ -76,7 +76,7 @@ class MigrationCheck:
         assessed = (self.assessed or "").strip()
         if assessed:
             return CheckResult(
-                word=Word.PASS,
+                word=Verdict.PASS,
                 observed=f"Assessed by the operator: {assessed.rstrip('.')}. Seen: {said}",
                 evidence=shown,
             )
@@ -84,7 +84,7 @@ class MigrationCheck:
             said = " ".join(finding.observed for finding in findings if finding.ran)
             if others := [finding.observed for finding in findings if finding.ran is False and finding.whole]:
                 said = f"{said} Not all sources agree: {' '.join(others)}"
-            return CheckResult(word=Word.FAIL, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
+            return CheckResult(word=Verdict.FAIL, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
         if findings and all(finding.ran is False for finding in findings):
-            return CheckResult(word=Word.PASS, observed=said, evidence=shown)
-        return CheckResult(word=Word.UNVERIFIED, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
+            return CheckResult(word=Verdict.PASS, observed=said, evidence=shown)
+        return CheckResult(word=Verdict.UNVERIFIED, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)

@@ -9,7 +9,7 @@ from datetime import datetime
 from ..domain.checks import History
 from ..domain.ports import Stage
 from ..domain.record import Delivery
-from ..domain.verdict import CheckResult, Judgement, Pending, Word, evidence
+from ..domain.verdict import CheckResult, Judgement, Pending, Verdict, evidence
 
 # All tries of a message, its file included (clients/retry.py, notify/slack_channels.py).
 PATIENCE_S = 28.0
@@ -46,13 +46,13 @@ class NotifyCheck:
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - sent once, no clock
         """WAIVED if switched off, else what :func:`judge_deliveries` says."""
         if self.off:
-            return CheckResult(word=Word.WAIVED, observed=self.off)
+            return CheckResult(word=Verdict.WAIVED, observed=self.off)
         sample = history.last
         if sample is None:
             return Pending(observed="The message is being sent", seen=False)
         if sample.error is not None:
             text = f"It is not known whether the team was told: {sample.error}"
-            return CheckResult(word=Word.UNVERIFIED, observed=text)
+            return CheckResult(word=Verdict.UNVERIFIED, observed=text)
         return judge_deliveries(sample.value)
 
 
@@ -60,7 +60,7 @@ def judge_deliveries(deliveries: Sequence[Delivery]) -> CheckResult:
     """PASS if everybody has the message, FAIL if somebody certainly has not, else UNVERIFIED."""
     if not deliveries:
         return CheckResult(
-            word=Word.UNVERIFIED,
+            word=Verdict.UNVERIFIED,
             observed="Nobody was told: no channel is configured that this run could use.",
         )
     proof = tuple(
@@ -70,8 +70,8 @@ def judge_deliveries(deliveries: Sequence[Delivery]) -> CheckResult:
     refused = [each for each in deliveries if not each.ok and each.refused]
     unknown = [each for each in deliveries if not each.ok and not each.refused]
     if not refused and not unknown:
-        return CheckResult(word=Word.PASS, observed=has, evidence=proof)
+        return CheckResult(word=Verdict.PASS, observed=has, evidence=proof)
     said = [f"The team was not told by {each.to}: {each.answer}" for each in refused]
     said += [f"It was not verified that {each.to} told the team: {each.answer}" for each in unknown]
     text = " ".join(line if line.endswith(".") else f"{line}." for line in [*said, *([has] if has else [])])
-    return CheckResult(word=Word.FAIL if refused else Word.UNVERIFIED, observed=text, evidence=proof)
+    return CheckResult(word=Verdict.FAIL if refused else Verdict.UNVERIFIED, observed=text, evidence=proof)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.ports import Finished, Processes, Stage
-from ..domain.verdict import CheckResult, Judgement, Pending, Word, evidence
+from ..domain.verdict import CheckResult, Judgement, Pending, Verdict, evidence
 
 # What a shell answers if there is nothing to run: not executable, not found.
 _NOT_RUN = (126, 127)
@@ -80,7 +80,7 @@ class SmokeCheck:
         """PASS on exit 0; FAIL on another exit or the time limit; UNVERIFIED if it could not run."""
         if self._url_missing:
             return CheckResult(
-                word=Word.UNVERIFIED,
+                word=Verdict.UNVERIFIED,
                 observed=f"The smoke test was not run: its command needs {{url}}, and environment "
                 f'{self.env.name} has none. Set url = "https://..." in [environments.{self.env.name}].',
             )
@@ -89,7 +89,7 @@ class SmokeCheck:
             return Pending(observed="The smoke test has not ended", seen=False)
         if sample.error is not None:
             return CheckResult(
-                word=Word.UNVERIFIED, observed=f"The smoke test could not be run: {sample.error}"
+                word=Verdict.UNVERIFIED, observed=f"The smoke test could not be run: {sample.error}"
             )
         return _judge_finished(sample.value, self.env.smoke.timeout_s)
 
@@ -105,27 +105,27 @@ def _judge_finished(done: Finished, timeout_s: float) -> CheckResult:
     )
     if done.timed_out or done.exit_code is None:
         return CheckResult(
-            word=Word.FAIL,
+            word=Verdict.FAIL,
             observed=f"The smoke test did not end within {timeout_s:g} s; it and its children were ended."
             f"{_last_line(done)}",
             evidence=shown,
         )
     if done.exit_code in _NOT_RUN:
         return CheckResult(
-            word=Word.UNVERIFIED,
+            word=Verdict.UNVERIFIED,
             observed=f"The smoke test could not be run: exit code {done.exit_code} says that a command "
             f"was not found or is not executable.{_last_line(done)}",
             evidence=shown,
         )
     if done.exit_code != 0:
         return CheckResult(
-            word=Word.FAIL,
+            word=Verdict.FAIL,
             observed=f"The smoke test ended with exit code {done.exit_code} after {took}.{_last_line(done)}",
             evidence=shown,
         )
     leftover = " A child that it left behind still held its output; it was not waited for."
     return CheckResult(
-        word=Word.PASS,
+        word=Verdict.PASS,
         observed=f"Exit code 0 after {took}.{leftover if done.leftover_child else ''}",
         evidence=shown,
     )

@@ -15,7 +15,7 @@ from .decision import Decision
 from .forecast import Forecast
 from .github import Github
 from .timestamps import Time
-from .verdict import Evidence, Word
+from .verdict import Evidence, Verdict
 
 SCHEMA = "zkrollback.record/1"
 
@@ -66,7 +66,7 @@ class Item(_Part):
 
     id: str = Field(description="ASCII id, also pytest's parameter, e.g. rollout-backend")
     title: str = Field(description="the runbook's line in a person's words")
-    verdict: Word | None = Field(default=None, description="None while it is still being judged")
+    verdict: Verdict | None = Field(default=None, description="None while it is still being judged")
     expected: str = Field(default="", description="what has to be seen for PASS")
     observed: str = Field(default="", description="what was seen, in one sentence")
     command: str = Field(default="", description="the command that repeats it by hand")

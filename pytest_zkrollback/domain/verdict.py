@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 EVIDENCE_LIMIT_BYTES = 64 * 1024
 
 
-class Word(StrEnum):
+class Verdict(StrEnum):
     """What an item ends with. Only PASS and an audited WAIVED let a run exit 0."""
 
     PASS = "PASS"  # noqa: S105 - a verdict, not a password
@@ -66,7 +66,7 @@ class CheckResult(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    word: Word
+    word: Verdict
     observed: str
     evidence: tuple[Evidence, ...] = ()
 
@@ -86,7 +86,7 @@ class Pending(BaseModel):
 
     def at_deadline(self, deadline_s: float) -> CheckResult:
         """The verdict that this pending state becomes when ``deadline_s`` seconds are over."""
-        word = Word.FAIL if self.seen else Word.UNVERIFIED
+        word = Verdict.FAIL if self.seen else Verdict.UNVERIFIED
         return CheckResult(
             word=word, observed=f"{self.observed} (still so after {deadline_s:g} s)", evidence=self.evidence
         )

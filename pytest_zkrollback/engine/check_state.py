@@ -10,7 +10,7 @@ from typing import Final
 
 from ..domain.checks import Sample
 from ..domain.ports import Check
-from ..domain.verdict import CheckResult, Judgement, Word
+from ..domain.verdict import CheckResult, Judgement, Verdict
 
 KEPT_EARLY: Final = 50
 KEPT_FIRST: Final = 10
@@ -51,7 +51,7 @@ class CheckRun:
     @property
     def is_green(self) -> bool:
         """Whether the verdict is PASS or WAIVED."""
-        return self.verdict is not None and self.verdict.word in (Word.PASS, Word.WAIVED)
+        return self.verdict is not None and self.verdict.word in (Verdict.PASS, Verdict.WAIVED)
 
     def stop(self) -> None:
         """Observe no more; what is under way is not waited for."""

@@ -17,7 +17,7 @@ from typing import Final
 from ..domain.checks import History, Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Check, Clock, Stage
-from ..domain.verdict import CheckResult, Judgement, Pending, Word
+from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
 from .check_state import CheckRun
 
 ROLLOUT_PREFIX: Final = "rollout-"
@@ -120,7 +120,7 @@ class Schedule:
         rollouts = [run.verdict for run in self._runs if run.check.id.startswith(ROLLOUT_PREFIX)]
         if all(rollouts):
             self._rollouts_passed = all(
-                verdict is not None and verdict.word is Word.PASS for verdict in rollouts
+                verdict is not None and verdict.word is Verdict.PASS for verdict in rollouts
             )
         self._begin_soak_or_closing()
         open_stages = {
@@ -211,9 +211,9 @@ class Schedule:
 
         Also an UNVERIFIED of the soak: what could not be read once may be read at the end.
         """
-        if verdict.word is Word.FAIL or not self._looks_again(run):
+        if verdict.word is Verdict.FAIL or not self._looks_again(run):
             return True
-        if verdict.word is Word.UNVERIFIED and self._provisional_at is None:
+        if verdict.word is Verdict.UNVERIFIED and self._provisional_at is None:
             return True
         if self._closing_from is None or run.newest is None:
             return False
@@ -241,13 +241,13 @@ class Schedule:
                 provisional_at=self._provisional_at,
             )
         if bug is not None:
-            return CheckResult(word=Word.UNVERIFIED, observed=bug)
+            return CheckResult(word=Verdict.UNVERIFIED, observed=bug)
         if not seen:
             return None
         try:
             return run.check.judge(history, self._clock.now())
         except Exception as error:  # noqa: BLE001 - a bug in one judge must not cost the other verdicts
-            return CheckResult(word=Word.UNVERIFIED, observed=_bug("judging", run.check, error))
+            return CheckResult(word=Verdict.UNVERIFIED, observed=_bug("judging", run.check, error))
 
     def _at_deadline(self, run: CheckRun, judgement: Judgement | None) -> Judgement:
         if judgement is None:
@@ -255,9 +255,9 @@ class Schedule:
         if isinstance(judgement, Pending):
             return judgement.at_deadline(round(run.ends_s - run.pending_s, 2))
         closing = self._closing_from is not None
-        if judgement.word is Word.PASS and closing and not self._is_final(run, judgement):
+        if judgement.word is Verdict.PASS and closing and not self._is_final(run, judgement):
             text = "it was in order before, but could not be looked at again at the end"
-            return CheckResult(word=Word.UNVERIFIED, observed=text)
+            return CheckResult(word=Verdict.UNVERIFIED, observed=text)
         return judgement
 
     def _observe(self, run: CheckRun) -> None:
@@ -304,7 +304,7 @@ class Schedule:
     def _interval_s(self, run: CheckRun) -> float | None:
         """What is in order is looked at more seldom."""
         often, seldom = run.check.interval_s, self._soak_interval_s(run)
-        passed = run.verdict is not None and run.verdict.word is Word.PASS
+        passed = run.verdict is not None and run.verdict.word is Verdict.PASS
         return (seldom or often) if passed else (often or seldom)
 
     def _tick(self) -> datetime:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..domain.notification import Notification
 from ..domain.record import Item, Mode, NotificationEvent, Outcome, Record, Revision
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from ..report.sanitize import inert, inert_line
 from ..report.summary import HEADLINES as FACTS_HEADLINES
 from ..report.summary import decided
@@ -18,10 +18,10 @@ HEADLINES = FACTS_HEADLINES | {
     Outcome.SUPERSEDED: "SUPERSEDED BY ANOTHER CHANGE",
 }
 MARKS = {
-    Word.PASS: "\N{WHITE HEAVY CHECK MARK}",
-    Word.FAIL: "\N{CROSS MARK}",
-    Word.UNVERIFIED: "\N{BLACK QUESTION MARK ORNAMENT}",
-    Word.WAIVED: "\N{WHITE HEAVY CHECK MARK}",
+    Verdict.PASS: "\N{WHITE HEAVY CHECK MARK}",
+    Verdict.FAIL: "\N{CROSS MARK}",
+    Verdict.UNVERIFIED: "\N{BLACK QUESTION MARK ORNAMENT}",
+    Verdict.WAIVED: "\N{WHITE HEAVY CHECK MARK}",
 }
 _LINK = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%-]+", re.ASCII)
 
@@ -194,7 +194,7 @@ def item_lines(record: Record, limit: int, room: int) -> list[str]:
     """
     items = [item for item in record.items if item.id != "notify"]
     lines: list[str] = []
-    for item in sorted(items, key=lambda one: one.verdict in (Word.PASS, Word.WAIVED)):
+    for item in sorted(items, key=lambda one: one.verdict in (Verdict.PASS, Verdict.WAIVED)):
         line = _item_line(item, limit)
         if characters("\n".join([*lines, line])) > room - 40:
             lines.append(f"and {len(items) - len(lines)} more items in the report")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ..domain.record import Guard, Item, Outcome, Record
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 
 _NOT_LOOKED_INTO = re.compile(r"(?:^|(?<=\.))[^.]* is not looked into")
 
 
-def by_verdict(record: Record, verdict: Word | None) -> tuple[Item, ...]:
+def by_verdict(record: Record, verdict: Verdict | None) -> tuple[Item, ...]:
     """The items with this verdict (None: still without one), in the record's order."""
     return tuple(item for item in record.items if item.verdict is verdict)
 
@@ -28,7 +28,7 @@ def word_of(item: Item, record: Record) -> str:
 def red_items(record: Record) -> tuple[Item, ...]:
     """What is not PASS or WAIVED, failures first; an item without verdict counts once the run is over."""
     unfinished = () if record.outcome is Outcome.RUNNING else by_verdict(record, None)
-    return by_verdict(record, Word.FAIL) + by_verdict(record, Word.UNVERIFIED) + unfinished
+    return by_verdict(record, Verdict.FAIL) + by_verdict(record, Verdict.UNVERIFIED) + unfinished
 
 
 def grouped(items: Iterable[Item]) -> list[tuple[Item, ...]]:
@@ -40,7 +40,7 @@ def folded(record: Record) -> list[tuple[Item, ...]]:
     """The items in their order; three or more neighbours that were not run or not judged stand together."""
     groups: list[tuple[Item, ...]] = []
     for group in grouped(record.items):
-        alike = len(group) > 2 and group[0].verdict in (Word.UNVERIFIED, None)
+        alike = len(group) > 2 and group[0].verdict in (Verdict.UNVERIFIED, None)
         groups += [group] if alike else [(item,) for item in group]
     return groups
 
@@ -94,7 +94,7 @@ def wrong(record: Record) -> tuple[Wrong, ...]:
 
 def not_checked(record: Record) -> tuple[Item, ...]:
     """Items about which this run does not know: unverified, waived or without a verdict."""
-    return tuple(item for item in record.items if item.verdict not in (Word.PASS, Word.FAIL))
+    return tuple(item for item in record.items if item.verdict not in (Verdict.PASS, Verdict.FAIL))
 
 
 def unknowns(record: Record, most: int = 4) -> str:
@@ -113,7 +113,7 @@ def not_looked_into(record: Record) -> tuple[str, ...]:
     """What no item looked at, although all may be green: guards without an answer, limits that items name."""
     warned = [guard for guard in record.guards if guard.state == "warned" and not guard.consequence]
     said = [f"{guard.id}: {guard.evidence}" for guard in warned]
-    for item in by_verdict(record, Word.PASS):
+    for item in by_verdict(record, Verdict.PASS):
         said += [f"{item.id}: {found.strip()}" for found in _NOT_LOOKED_INTO.findall(item.observed)]
     return tuple(said)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET  # written here, never read from outside
 
 from ..domain.record import Item, Outcome, Record
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from .failures import word_of
 from .sanitize import inert, inert_line
 from .summary import GREEN, answer, headline, helm_line, live_now, title
@@ -63,11 +63,11 @@ def render_junit(record: Record) -> str:
 
 def _add_verdict(case: ET.Element, item: Item, record: Record, counts: dict[str, int]) -> None:
     message = _attribute(item.observed or "nothing was seen")
-    if item.verdict in (Word.FAIL, Word.UNVERIFIED):
+    if item.verdict in (Verdict.FAIL, Verdict.UNVERIFIED):
         counts["failures"] += 1
         failure = ET.SubElement(case, "failure", type=str(item.verdict), message=message)
         failure.text = _text(f"Expected: {item.expected}\nObserved: {item.observed}\nCommand: {item.command}")
-    elif item.verdict is Word.WAIVED:
+    elif item.verdict is Verdict.WAIVED:
         counts["skipped"] += 1
         ET.SubElement(case, "skipped", type="WAIVED", message=message)
     elif item.verdict is None:

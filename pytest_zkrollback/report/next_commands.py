@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from ..config.environment import Environment
 from ..domain.record import Guard, Mode, Outcome, Record, Revision
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from .by_hand import helm
 
 MOST = 3
@@ -188,10 +188,14 @@ def _after_interruption(record: Record, env: Environment | None) -> Iterator[_St
 def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
     steps = []
     rolled = next((item for item in record.items if item.id == "rollback"), None)
-    if rolled is not None and rolled.verdict is Word.FAIL and record.revision_after != record.revision_before:
+    if (
+        rolled is not None
+        and rolled.verdict is Verdict.FAIL
+        and record.revision_after != record.revision_before
+    ):
         recover = _typed(record, without=("--rollback-to",), also=("--rollback-recover",))
         steps.append(_Step(recover, "when its cause is mended, to lead the release out:", here=True))
-    failed = [item for item in record.items if item.verdict is Word.FAIL]
+    failed = [item for item in record.items if item.verdict is Verdict.FAIL]
     head = _by_number(record).get(record.revision_before or 0)
     if failed and record.mode is Mode.VERIFY and head is not None and head.rollback_of is None:
         better = newest_earlier(record)
@@ -200,7 +204,7 @@ def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
             steps.append(_Step(command, _offered(better)))
     if record.outcome is Outcome.SUPERSEDED or any(item.id == "rollback" for item in failed):
         steps.append(_Step(helm(env, "history", record.release), here=True))
-    red = [*failed, *(item for item in record.items if item.verdict in (Word.UNVERIFIED, None))]
+    red = [*failed, *(item for item in record.items if item.verdict in (Verdict.UNVERIFIED, None))]
     steps += [_Step(item.command, f"by hand, {item.id}:", here=True) for item in red if item.command]
     yield from steps[: MOST - 1]
     needs_url = env.url is None and any(item.id in ("smoke", "health-database") for item in red)

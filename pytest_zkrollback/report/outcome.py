@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..config.environment import Environment
 from ..domain.record import Guard, Item, Mode, Outcome, Record
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from . import failures
 from . import next_commands as following
 from .formatting import clock_time
@@ -20,11 +20,11 @@ def choose_outcome(items: Sequence[Item]) -> Outcome:
     """The outcome that these items add up to. Green needs every item, and not all that matter waived."""
     words = [item.verdict for item in items]
     service = [item.verdict for item in items if item.id not in _NO_PROOF_OF_SERVICE]
-    if Word.FAIL in words:
+    if Verdict.FAIL in words:
         return Outcome.FAILED
-    if any(word not in (Word.PASS, Word.WAIVED) for word in words) or Word.PASS not in service:
+    if any(word not in (Verdict.PASS, Verdict.WAIVED) for word in words) or Verdict.PASS not in service:
         return Outcome.UNVERIFIED
-    return Outcome.VERIFIED_WITH_WAIVERS if Word.WAIVED in words else Outcome.VERIFIED
+    return Outcome.VERIFIED_WITH_WAIVERS if Verdict.WAIVED in words else Outcome.VERIFIED
 
 
 # Set where they are found out, and not what the items add up to.
@@ -55,7 +55,7 @@ def render_summary(record: Record) -> str:
         case Outcome.VERIFIED:
             return f"{_capital(where)} is restored: {_live(record)}, every item verified."
         case Outcome.VERIFIED_WITH_WAIVERS:
-            waived = ", ".join(item.id for item in record.items if item.verdict is Word.WAIVED)
+            waived = ", ".join(item.id for item in record.items if item.verdict is Verdict.WAIVED)
             return (
                 f"{_capital(where)} is restored as far as it was checked: {_live(record)}; waived: {waived}."
             )
@@ -110,7 +110,7 @@ def _live(record: Record) -> str:
         return "what is live is not known"
     back = f" (back to {record.target_revision})" if record.target_revision not in (None, number) else ""
     equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
-    if equal is Word.PASS:
+    if equal is Verdict.PASS:
         return f"revision {number}{back} is live"
     return f"Helm's head is revision {number}{back}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..domain.record import Mode, Outcome, Record, Revision
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from .failures import by_verdict, refused, unchecked, word_of
 from .formatting import clock_time, duration, elapsed, moment
 from .sanitize import inert_line
@@ -92,9 +92,9 @@ def tally(record: Record) -> str:
     total = len(record.items)
     if refused(record):
         rest = [item for item in record.items if item.id != "preflight"]
-        judged = [item for item in rest if item.verdict in (Word.PASS, Word.FAIL)]
+        judged = [item for item in rest if item.verdict in (Verdict.PASS, Verdict.FAIL)]
         return f"{len(judged)} of {_some(len(rest), 'checklist item')} checked"
-    counts = [(str(word), len(by_verdict(record, word))) for word in Word]
+    counts = [(str(word), len(by_verdict(record, word))) for word in Verdict]
     counts.append(("without a verdict", len(by_verdict(record, None))))
     shown = ", ".join(f"{count} {word}" for word, count in counts if count)
     return f"{_some(total, 'item')}: {shown}" if total else "no items"
@@ -103,8 +103,8 @@ def tally(record: Record) -> str:
 def answer(record: Record) -> str:
     """Did it work? One sentence that the verdicts alone justify."""
     total = len(record.items)
-    failed, unverified = len(by_verdict(record, Word.FAIL)), len(by_verdict(record, Word.UNVERIFIED))
-    unjudged, waived = len(by_verdict(record, None)), len(by_verdict(record, Word.WAIVED))
+    failed, unverified = len(by_verdict(record, Verdict.FAIL)), len(by_verdict(record, Verdict.UNVERIFIED))
+    unjudged, waived = len(by_verdict(record, None)), len(by_verdict(record, Verdict.WAIVED))
     match record.outcome:
         case Outcome.RUNNING if record.provisional_at is not None:
             return (
@@ -193,9 +193,9 @@ def live_now(record: Record) -> str:
         return "Not known: the release's history was not read."
     known = f"{number}{_details_of(record, number)}"
     equal = next((item for item in record.items if item.id == "release-equivalence"), None)
-    if equal is None or equal.verdict is Word.PASS or record.outcome is Outcome.RUNNING or refused(record):
+    if equal is None or equal.verdict is Verdict.PASS or record.outcome is Outcome.RUNNING or refused(record):
         return f"Revision {known}"
-    if equal.verdict is Word.FAIL:
+    if equal.verdict is Verdict.FAIL:
         return f"Helm's head is revision {known}; {equal.id}: {inert_line(equal.observed, _SEEN_LIMIT)}"
     return f"Revision {known}; that the live objects match it was not shown ({word_of(equal, record)})"
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..domain.decision import Way
 from ..domain.record import Item, Mode, Outcome, Record
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from .change_section import render_dossier_lines
 from .failures import by_verdict, refused, word_of, wrong
 from .formatting import duration, elapsed
@@ -228,8 +228,8 @@ class _Live:
         counts = [
             f"{len(found)} {word}"
             for word, found in (
-                ("failed", by_verdict(record, Word.FAIL)),
-                ("unverified", by_verdict(record, Word.UNVERIFIED)),
+                ("failed", by_verdict(record, Verdict.FAIL)),
+                ("unverified", by_verdict(record, Verdict.UNVERIFIED)),
             )
             if found
         ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.errors import ZkRollbackError
-from ..domain.verdict import CheckResult, Evidence, Word, evidence
+from ..domain.verdict import CheckResult, Evidence, Verdict, evidence
 from .helm_errors import explain_failure
 
 if TYPE_CHECKING:
@@ -64,13 +64,15 @@ def judge_rollback(
     """
     proof = _helm_evidence(run)
     if run.error is not None:
-        return CheckResult(word=Word.FAIL, observed=f"helm did not start: {run.error}", evidence=proof), None
+        return CheckResult(
+            word=Verdict.FAIL, observed=f"helm did not start: {run.error}", evidence=proof
+        ), None
     try:
         history = fetch()
     except ZkRollbackError as error:
         return (
             CheckResult(
-                word=Word.UNVERIFIED,
+                word=Verdict.UNVERIFIED,
                 observed=f"helm {_end(run)}, but the release could not be read again: {error}",
                 evidence=proof,
             ),
@@ -80,19 +82,19 @@ def judge_rollback(
     same = history.origin(head.revision) == history.origin(target)
     rolled_back = head.revision > before and head.status == "deployed" and same
     if rolled_back and run.finished is not None and run.finished.exit_code == 0:
-        word, text = Word.PASS, f"revision {head.revision} is deployed and rolls back to {target}"
+        word, text = Verdict.PASS, f"revision {head.revision} is deployed and rolls back to {target}"
     elif rolled_back:
         word, text = (
-            Word.PASS,
+            Verdict.PASS,
             f"helm {_end(run)}, and yet revision {head.revision} is deployed (back to {target})",
         )
     elif head.revision == before:
         word, text = (
-            Word.FAIL,
+            Verdict.FAIL,
             f"helm {_end(run)} and made no revision: {before} is still the head{_cause(run)}",
         )
     else:
-        word = Word.FAIL
+        word = Verdict.FAIL
         why = head.description or "no description"
         text = f"helm {_end(run)}; revision {head.revision} is {head.status}: {why}{_cause(run)}"
     return CheckResult(word=word, observed=text, evidence=proof), history

@@ -11,7 +11,7 @@ from ..domain.errors import GithubProblem, UsageProblem, ZkRollbackError
 from ..domain.github import WorkflowRun
 from ..domain.record import Guard
 from ..domain.request import Request
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from ..github.deploy import Deploy
 from ..github.guards import judge_github, newest_verified, unreadable
 from ..github.restore import Restore
@@ -89,7 +89,7 @@ class GithubDeployment:
             watched, explained = self._deploy()
         except ZkRollbackError as error:
             unknown = isinstance(error, GithubProblem) and error.maybe_received
-            self._note(Word.UNVERIFIED if unknown else Word.FAIL, str(error))
+            self._note(Verdict.UNVERIFIED if unknown else Verdict.FAIL, str(error))
             github = scribe.record.github
             if github is not None and github.deploys:
                 return self._read_again(before)
@@ -125,7 +125,7 @@ class GithubDeployment:
             commit, merged_now = restore.run(merge=not scene.request.no_merge), restore.merged_now
             if not commit:
                 waits = journal.github.steps[-1]
-                word = Word.UNVERIFIED if scene.request.no_merge else Word.FAIL
+                word = Verdict.UNVERIFIED if scene.request.no_merge else Verdict.FAIL
                 self._note(word, f"{waits.detail}: {journal.github.pull_request.url}")  # type: ignore[union-attr]
                 return None, ""
         records = fetch_earlier(Path(scene.request.report_dir), scene.env.name)
@@ -144,7 +144,7 @@ class GithubDeployment:
         watched = deploy.run(merged_now=merged_now)
         return watched, deploy.explain(watched)
 
-    def _note(self, word: Word, text: str) -> None:
+    def _note(self, word: Verdict, text: str) -> None:
         scene = self._scene
         scene.scribe.item("rollback", verdict=word, observed=text, finished_at=scene.clock.now())
         scene.scribe.event(text, "zkrollback")
@@ -156,7 +156,7 @@ class GithubDeployment:
         for item in scribe.record.items:
             if item.verdict is None:
                 text = "not run: nothing was deployed, see rollback"
-                scribe.item(item.id, verdict=Word.UNVERIFIED, observed=text, finished_at=now)
+                scribe.item(item.id, verdict=Verdict.UNVERIFIED, observed=text, finished_at=now)
 
     def _told(self) -> str:
         github = self._scene.scribe.record.github
@@ -180,7 +180,7 @@ class GithubDeployment:
 
 def judge_deploy(
     run: WorkflowRun, explained: str, head: Release, before: int, *, made_now: bool
-) -> tuple[Word, str]:
+) -> tuple[Verdict, str]:
     """What the workflow's end and Helm's history say together. A green workflow alone proves nothing.
 
     ``before``: Helm's head as it was read first; ``made_now``: the run is younger than that.
@@ -190,17 +190,17 @@ def judge_deploy(
     said = f"{run.event} run {run.url}"
     if run.status != "completed":
         waits = f": {run.waits_for}" if run.waits_for else ""
-        return Word.UNVERIFIED, f"{said} is {explained}{waits}; {name}"
+        return Verdict.UNVERIFIED, f"{said} is {explained}{waits}; {name}"
     if run.conclusion != "success":
-        return Word.FAIL, f"{said} ended with {explained}; {name}"
+        return Verdict.FAIL, f"{said} ended with {explained}; {name}"
     ended = run.finished_at or run.created_at
     within = run.created_at - _EARLY <= release.deployed_at <= ended + _LATE
     if not within or (made_now and release.revision == before):
-        return Word.FAIL, (
+        return Verdict.FAIL, (
             f"{said} ended with success, but it deployed nothing here: {name}, deployed "
             f"{release.deployed_at:%Y-%m-%d %H:%M:%S} UTC. Is this the release that the workflow deploys?"
         )
     if release.status != "deployed":
-        return Word.FAIL, f"{said} ended with success, but {name}"
+        return Verdict.FAIL, f"{said} ended with success, but {name}"
     made = "Helm made revision" if release.revision != before else "Helm has its revision"
-    return Word.PASS, f"{said} ended with success; {made} {release.revision} ({release.chart})"
+    return Verdict.PASS, f"{said} ended with success; {made} {release.revision} ({release.chart})"

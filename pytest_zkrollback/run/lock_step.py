@@ -7,7 +7,7 @@ from datetime import datetime
 from ..domain.checks import JsonObject
 from ..domain.errors import LockHeld, ZkRollbackError
 from ..domain.record import Guard, Outcome
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from ..preflight.guards.cluster import judge_lock
 from ..preflight.overrides import apply_overrides, override_option, overrides_used
 from ..release.history import ReleaseHistory, fetch_history
@@ -136,7 +136,7 @@ def note_verified(scene: RunContext, history: ReleaseHistory) -> None:
     record = scene.scribe.record
     equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
     # The head may have been seen to move while a later look was under way: that one was not verified.
-    if record.revision_after is None or equal is not Word.PASS or record.outcome is Outcome.SUPERSEDED:
+    if record.revision_after is None or equal is not Verdict.PASS or record.outcome is Outcome.SUPERSEDED:
         return
     try:
         scene.lock().note_verified(

@@ -16,7 +16,7 @@ from ..config.repository import Migrations
 from ..domain.decision import Answer, Seen
 from ..domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
 from ..domain.migration import MigrationFinding, RevisionContent, Span
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from ..engine.scheduler import ROLLOUT_PREFIX
 from ..migrations.base import Rows, Tool, Tree, judge_files
 from ..migrations.custom import OwnSource, ask_own
@@ -254,7 +254,7 @@ def _only(rows: Rows) -> str:
 def _reported(scene: RunContext, member: str | None) -> str:
     """The restored application's word. Before its own pods serve, nothing is asked of it."""
     rollouts = [item for item in scene.scribe.record.items if item.id.startswith(ROLLOUT_PREFIX)]
-    if not rollouts or any(item.verdict is not Word.PASS for item in rollouts):
+    if not rollouts or any(item.verdict is not Verdict.PASS for item in rollouts):
         raise MigrationProblem("/health was not asked: the restored application has not rolled out.")
     env = scene.env
     if env.url is None:

@@ -16,7 +16,7 @@ from ..domain.notification import Notification
 from ..domain.ports import Clock, Hooks
 from ..domain.record import Delivery, Mode
 from ..domain.request import Request
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from ..notify.channels import choose_channels, own_channels
 from ..notify.dispatcher import NOTIFY, NotificationDispatcher
 from ..notify.interface import Channel
@@ -98,7 +98,7 @@ def tell_the_end(
         heard = signals.count
         deliveries = telling.tell(_FAREWELL_S if heard else PATIENCE_S, stop=lambda: signals.count > heard)
         verdict = judge_deliveries(deliveries)
-        if first or verdict.word is not Word.PASS:
+        if first or verdict.word is not Verdict.PASS:
             scribe.item(
                 NOTIFY,
                 verdict=verdict.word,

@@ -9,7 +9,7 @@ from datetime import timedelta
 from ..domain.errors import HelmProblem, LockHeld
 from ..domain.record import Guard, Helm, Outcome, Plan
 from ..domain.request import NOT_GIVEN
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from ..preflight.facts import fetch_facts
 from ..preflight.guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
 from ..preflight.guards.cluster import judge_notify, refusals
@@ -85,7 +85,7 @@ def run_preflight(scene: RunContext, also: Callable[[], tuple[Guard, ...]] = tup
     refused = refusals(guards)
     scribe.item(
         "preflight",
-        verdict=Word.FAIL if refused else Word.PASS,
+        verdict=Verdict.FAIL if refused else Verdict.PASS,
         observed=_observed(guards),
         started_at=began,
         finished_at=scene.clock.now(),

@@ -11,7 +11,7 @@ from enum import Enum
 from ..clients.helm import HelmVersion
 from ..domain.errors import BadAnswer, Unreachable, ZkRollbackError
 from ..domain.record import Outcome
-from ..domain.verdict import Evidence, Word, evidence
+from ..domain.verdict import Evidence, Verdict, evidence
 from ..release.applied_revision import fetch_standing, live_already, render_standing, summarise_standing
 from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.helm_run import HelmRun, judge_rollback
@@ -83,7 +83,7 @@ def run_rollback(
         scene.scribe.update(guards=guards, outcome=Outcome.REFUSED)
         scene.scribe.item(
             "rollback",
-            verdict=Word.UNVERIFIED,
+            verdict=Verdict.UNVERIFIED,
             observed=f"helm was not run: {refusal.evidence}",
             finished_at=scene.clock.now(),
         )
@@ -109,7 +109,7 @@ def _note_skipped(scene: RunContext, reason: str) -> None:
     scribe.update(helm=scribe.record.helm.model_copy(update={"skipped_reason": reason}))
     now = scene.clock.now()
     text = f"helm was not run: {reason}"
-    scribe.item("rollback", verdict=Word.PASS, observed=text, started_at=now, finished_at=now)
+    scribe.item("rollback", verdict=Verdict.PASS, observed=text, started_at=now, finished_at=now)
     scribe.event(text, "zkrollback")
 
 
@@ -163,7 +163,7 @@ def _run_helm(
     _note_end(scene, helm_run)
     if not scribe.record.helm.running:
         verdict, after = judge_rollback(helm_run, target, before, lambda: _read_again(scene, history))
-        standing, proof = _standing(scene, history, target) if verdict.word is not Word.PASS else ("", ())
+        standing, proof = _standing(scene, history, target) if verdict.word is not Verdict.PASS else ("", ())
         scribe.update(revision_after=after.head.revision.revision if after else None)
         scribe.item(
             "rollback",
@@ -251,7 +251,7 @@ def _note_end(scene: RunContext, helm_run: HelmRun) -> None:
         scribe.update(revision_after=None)
         scribe.item(
             "rollback",
-            verdict=Word.UNVERIFIED,
+            verdict=Verdict.UNVERIFIED,
             observed=f"helm still runs (pid {helm_run.pid}): we were told twice to stop",
             finished_at=now,
         )

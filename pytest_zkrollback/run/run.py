@@ -20,7 +20,7 @@ from ..domain.errors import LockHeld, ZkRollbackError
 from ..domain.ports import Hooks
 from ..domain.record import Guard, Item, Mode, Outcome, Record
 from ..domain.request import Request
-from ..domain.verdict import Word
+from ..domain.verdict import Verdict
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.scheduler import ROLLOUT_PREFIX
 from ..migrations.custom import fetch_own_sources
@@ -301,7 +301,7 @@ class Run:
             guards += refusals(judge_without_contact(self._env, self.request.confirm))
         self._scribe.update(outcome=Outcome.REFUSED, guards=(*self._scribe.record.guards, *guards))
         if self._scribe.find("preflight").verdict is None:
-            self._scribe.item("preflight", verdict=Word.FAIL, observed=str(error), finished_at=now)
+            self._scribe.item("preflight", verdict=Verdict.FAIL, observed=str(error), finished_at=now)
         self._scribe.event(f"refused: {error}", "zkrollback")
 
     def _conclude(self, selected: frozenset[str], note: str) -> None:
@@ -314,7 +314,7 @@ class Run:
                 why = note or (self._not_run if refused else "it was not judged")
                 if item.id not in selected:
                     why = "left out on the command line (-k, -m, --deselect, --lf or a path)"
-                scribe.item(item.id, verdict=Word.UNVERIFIED, observed=why, finished_at=now)
+                scribe.item(item.id, verdict=Verdict.UNVERIFIED, observed=why, finished_at=now)
         record = scribe.record
         if record.outcome is Outcome.REFUSED and record.mode is Mode.VERIFY:
             scribe.update(outcome=Outcome.UNVERIFIED)

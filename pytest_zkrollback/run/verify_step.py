@@ -8,7 +8,7 @@ from ..checklist.events.feed import EventLog
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Stage
 from ..domain.record import TimelineEntry
-from ..domain.verdict import CheckResult, Judgement, Word
+from ..domain.verdict import CheckResult, Judgement, Verdict
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.scheduler import ROLLOUT_PREFIX, Schedule
 from ..release.history import ReleaseHistory
@@ -46,7 +46,7 @@ def run_verify(
         if check.id in waivers:
             text = f"waived by the operator: {waivers[check.id]}"
             now = scene.clock.now()
-            described[check.id] |= {"verdict": Word.WAIVED, "observed": text, "finished_at": now}
+            described[check.id] |= {"verdict": Verdict.WAIVED, "observed": text, "finished_at": now}
         elif check.id in scene.selected or check.id.startswith(ROLLOUT_PREFIX):
             wanted.append(check)  # a rollout is needed even if left out: others wait until it has settled
     scribe.items(described)

@@ -17,7 +17,7 @@ from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.checklist.rollout.kubectl_status import rollout_status
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample, Snapshot
-from pytest_zkrollback.domain.verdict import Judgement, Pending, Word
+from pytest_zkrollback.domain.verdict import Judgement, Pending, Verdict
 
 STATES = 3000
 PAGE = Path(__file__).parents[2] / "docs" / "rollout-differences.md"
@@ -79,7 +79,7 @@ def word(judgement: Judgement) -> str:
     """``green``, ``red`` or ``waiting``: UNVERIFIED fails a run like FAIL."""
     if isinstance(judgement, Pending):
         return "waiting"
-    return "green" if judgement.word is Word.PASS else "red"
+    return "green" if judgement.word is Verdict.PASS else "red"
 
 
 def _message(answer: dict[str, Any]) -> str:

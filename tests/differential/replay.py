@@ -19,7 +19,7 @@ from rollouts import BEGAN, Rollout, failing, recovering
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample, Snapshot
-from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Verdict
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "rollouts.json"
 DEADLINE_S = 120.0
@@ -49,7 +49,7 @@ def play(rollout: Rollout) -> Played:
         samples.append(Sample(at=at, value=Snapshot(at=at, objects=objects)))
         begun = BEGAN + timedelta(seconds=JUDGED_FROM_S)
         found = check.judge(History(samples=tuple(samples), since=BEGAN, judged_from=begun), at)
-        if isinstance(found, CheckResult) and found.word is not Word.PASS:
+        if isinstance(found, CheckResult) and found.word is not Verdict.PASS:
             break
     assert found is not None
     return Played(found.word.value if isinstance(found, CheckResult) else "PENDING", second, found.observed)

@@ -19,7 +19,7 @@ from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import Forbidden
-from pytest_zkrollback.domain.verdict import CheckResult, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Verdict
 from pytest_zkrollback.drill.cluster import Cluster
 from pytest_zkrollback.engine.cluster_watch import ClusterWatch
 from pytest_zkrollback.engine.recovery_series import Samples
@@ -113,7 +113,7 @@ def test_a_healthy_rollout_passes_and_kubectl_agrees(scene: Scene) -> None:
     scene.create(_object("Deployment", _template(GOOD), replicas=3))
     verdict = scene.judge()
     assert (verdict.word, verdict.observed) == (
-        Word.PASS,
+        Verdict.PASS,
         f"3 of 3 pods ready, running {GOOD}",
     )
     assert scene.kubectl() == 0
@@ -132,20 +132,20 @@ def test_fault_35_and_36_a_crash_loop_is_red_and_its_replacement_green(
     scene.watch.start()
     scene.until(_restarted_twice, 30)
     red = scene.judge(workload)
-    assert red.word is Word.FAIL
+    assert red.word is Verdict.FAIL
     assert "crash-loops: exit code 1" in red.observed
     assert "; event of web-" in red.observed
     scene.patch(kind, _template(GOOD))
     if kind == "StatefulSet":
         blocked = scene.judge(workload, timeout_s=1)
-        assert blocked.word is Word.FAIL
+        assert blocked.word is Verdict.FAIL
         assert blocked.observed.endswith(
             "; 1 pod of an older revision is not ready, and a StatefulSet waits for it for ever; delete it to"
             " go on: kubectl delete pod web-0 (still so after 1 s)"
         )
         scene.kube.send("DELETE", f"/api/v1/namespaces/{scene.namespace}/pods/web-0", {})
     green = scene.judge(workload)
-    assert green.word is Word.PASS, green
+    assert green.word is Verdict.PASS, green
     assert scene.kubectl(workload) == 0
 
 
@@ -164,14 +164,14 @@ def test_fault_40_a_quota_is_red_and_green_once_it_is_raised(
     begun = time.monotonic()
     red = scene.judge(f"{kind.lower()}/web")
     assert time.monotonic() - begun < 12
-    assert red.word is Word.FAIL
+    assert red.word is Verdict.FAIL
     assert red.observed.startswith("pods of this revision cannot be created: ")
     assert "exceeded quota: small" in red.observed
     raised = {"spec": {"hard": {"pods": "9"}}}
     scene.kube.send("PATCH", f"{quotas}/small", raised, "application/merge-patch+json")
     scene.patch(kind, _template(BETTER))  # as a rollback does: the controller tries at once
     green = scene.judge(f"{kind.lower()}/web")
-    assert green.word is Word.PASS, green
+    assert green.word is Verdict.PASS, green
 
 
 def _restarted_twice(snapshot: Snapshot) -> bool:
@@ -184,16 +184,16 @@ def _restarted_twice(snapshot: Snapshot) -> bool:
 
 def test_fault_37_a_missing_image_is_red_and_the_old_pods_stay_ignored(scene: Scene) -> None:
     scene.create(_object("Deployment", _template(GOOD), replicas=2))
-    assert scene.judge().word is Word.PASS
+    assert scene.judge().word is Verdict.PASS
     scene.patch("Deployment", _template(MISSING))
     begun = time.monotonic()
     red = scene.judge()
     assert time.monotonic() - begun < 5
-    assert red.word is Word.FAIL
+    assert red.word is Verdict.FAIL
     assert red.observed.startswith("container app of 1 of 1 pod has an image that does not exist: ")
     scene.patch("Deployment", _template(GOOD))
     green = scene.judge()
-    assert green.word is Word.PASS, green
+    assert green.word is Verdict.PASS, green
     assert "2 of 2 pods ready" in green.observed
 
 
@@ -205,7 +205,7 @@ def test_fault_39_what_no_node_takes_is_red_with_the_schedulers_words(
     template["spec"]["nodeSelector"] = {"disk": "none-has-this"}
     scene.create(_object("Deployment", template, replicas=1))
     red = scene.judge()
-    assert red.word is Word.FAIL
+    assert red.word is Verdict.FAIL
     assert red.observed.startswith("1 of 1 pod cannot be scheduled: 0/")
     assert "; event of web-" in red.observed
     assert "FailedScheduling" in red.observed
@@ -213,19 +213,19 @@ def test_fault_39_what_no_node_takes_is_red_with_the_schedulers_words(
 
 def test_fault_41_paused_is_unverified_although_kubectl_passes(scene: Scene) -> None:
     scene.create(_object("Deployment", _template(GOOD), replicas=1))
-    assert scene.judge().word is Word.PASS
+    assert scene.judge().word is Verdict.PASS
     scene.kube.send(
         "PATCH", scene.path("Deployment", "web"), {"spec": {"paused": True}}, "application/merge-patch+json"
     )
-    assert scene.judge().word is Word.UNVERIFIED
+    assert scene.judge().word is Verdict.UNVERIFIED
     assert scene.kubectl() == 0
 
 
 def test_fault_42_a_deleted_workload_is_red(scene: Scene) -> None:
     scene.create(_object("Deployment", _template(GOOD), replicas=1, paused=False))
-    assert scene.judge().word is Word.PASS
+    assert scene.judge().word is Verdict.PASS
     scene.kube.send("DELETE", scene.path("Deployment", "web"), {})
-    assert scene.judge().word is Word.FAIL
+    assert scene.judge().word is Verdict.FAIL
 
 
 def test_the_verdict_follows_the_last_pod_within_half_a_second(scene: Scene) -> None:
@@ -282,10 +282,10 @@ def test_fault_7_what_is_forbidden_is_said_and_the_rest_is_watched(
     # One that has not been answered yet is an error too, but not yet that of a refusal.
     guest.until(lambda shot: {type(error) for error in shot.errors.values()} == {Forbidden}, 10)
     assert set(guest.watch.snapshot().errors) == {"statefulsets", "daemonsets"}
-    assert guest.judge().word is Word.PASS
+    assert guest.judge().word is Verdict.PASS
     forbidden = guest.judge("statefulset/web")
     guest.watch.stop()
-    assert forbidden.word is Word.UNVERIFIED
+    assert forbidden.word is Verdict.UNVERIFIED
     assert "statefulsets" in forbidden.observed
 
 

@@ -16,7 +16,7 @@ from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HelmProblem, NotFound
-from pytest_zkrollback.domain.verdict import CheckResult, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Verdict
 from pytest_zkrollback.drill.cluster import Cluster
 from pytest_zkrollback.release.drift import compare, fetch_live
 from pytest_zkrollback.release.history import ReleaseHistory, fetch_history
@@ -221,10 +221,10 @@ def test_the_item_passes_only_when_the_pods_are_the_targets_too(scene):
     while not isinstance(verdict := judged(check), CheckResult) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert isinstance(verdict, CheckResult)
-    assert verdict.word is Word.PASS, verdict
+    assert verdict.word is Verdict.PASS, verdict
     assert verdict.observed == "No difference; read-only comparison of 5 objects and 1 pods"
     scene.upgrade("image=web:2")
-    assert judged(check).word is Word.FAIL
+    assert judged(check).word is Verdict.FAIL
     two = scene.history().get(2)
     assert two is not None
     check = replace_target(check, two.manifest, scene.namespace)

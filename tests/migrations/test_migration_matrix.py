@@ -21,7 +21,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.migration import MigrationFinding
 from pytest_zkrollback.domain.record import Item, Revision
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
@@ -117,7 +117,7 @@ class Service:
                 "health": "schema",
             },
         )
-        rollout = Item(id="rollout-api", title="x", verdict=Word.PASS if rolled_out else Word.FAIL)
+        rollout = Item(id="rollout-api", title="x", verdict=Verdict.PASS if rolled_out else Verdict.FAIL)
         return SimpleNamespace(
             env=env,
             processes=LocalProcesses(),
@@ -229,7 +229,7 @@ MATRIX = {
             DATABASE: (False, None, "the database is at {a}, as the target expects."),
             HEALTH: (False, None, "the database is at {a}, as the target expects."),
         },
-        Word.PASS,
+        Verdict.PASS,
     ),
     "reversible": (
         brings(),
@@ -247,7 +247,7 @@ MATRIX = {
             ),
             HEALTH: (True, True, "db/versions/{b}_b.py, db/versions/{c}_c.py are applied."),
         },
-        Word.FAIL,
+        Verdict.FAIL,
     ),
     "irreversible": (
         brings(down=False),
@@ -265,7 +265,7 @@ MATRIX = {
                 "the target expects {a}: db/versions/{b}_b.py, db/versions/{c}_c.py are applied.",
             ),
         },
-        Word.FAIL,
+        Verdict.FAIL,
     ),
     "unknown": (
         unknown,
@@ -279,7 +279,7 @@ MATRIX = {
             DATABASE: (None, None, "The commit of revision 6 is not known"),
             HEALTH: (None, None, "The commit of revision 6 is not known"),
         },
-        Word.UNVERIFIED,
+        Verdict.UNVERIFIED,
     ),
     "partly applied": (
         brings(reached="b", phase="Failed"),
@@ -293,7 +293,7 @@ MATRIX = {
             ),
             HEALTH: (True, True, "only 1 of 2 new migrations: db/versions/{b}_b.py is applied."),
         },
-        Word.FAIL,
+        Verdict.FAIL,
     ),
     "target newer than schema": (
         target_newer,
@@ -303,7 +303,7 @@ MATRIX = {
             DATABASE: (True, None, "the target is newer than the schema, {b} is not applied."),
             HEALTH: (True, None, "the target is newer than the schema, {b} is not applied."),
         },
-        Word.FAIL,
+        Verdict.FAIL,
     ),
 }
 
@@ -323,7 +323,7 @@ def test_every_source_in_every_situation(situation, make_database, tmp_path):
         if ran:
             assert finding.evidence, source
     assert verdict.word is word
-    if word is Word.FAIL:
+    if word is Verdict.FAIL:
         disagree = any(expected[source][0] is False for source in (FILES, DATABASE, HEALTH))
         assert ("Not all sources agree" in verdict.observed) == disagree
         assert "--rollback-migration-assessed" in verdict.observed
@@ -349,7 +349,7 @@ def test_health_is_not_asked_before_the_restored_application_has_rolled_out(tmp_
         None,
         "Schema that /health reports: not known. /health was not asked: the restored application has not rolled out.",
     )
-    assert verdict.word is Word.UNVERIFIED
+    assert verdict.word is Verdict.UNVERIFIED
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_what_health_does_not_say_is_not_known(answer, said, tmp_path):
         None,
         f"Schema that /health reports: not known. {said}",
     )
-    assert verdict.word is Word.UNVERIFIED
+    assert verdict.word is Verdict.UNVERIFIED
 
 
 def test_files_say_yes_and_the_database_no_is_not_green(tmp_path):
@@ -379,7 +379,7 @@ def test_files_say_yes_and_the_database_no_is_not_green(tmp_path):
     brings(reached="a")(service)
     found, verdict = service.ask()
     assert (found[FILES].ran, found[DATABASE].ran) == (True, False)
-    assert verdict.word is Word.FAIL
+    assert verdict.word is Verdict.FAIL
     assert "Not all sources agree: Alembic: the database is at" in verdict.observed
 
 

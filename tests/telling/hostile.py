@@ -16,7 +16,7 @@ from pytest_zkrollback.domain.record import (
     Plan,
     Revision,
 )
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 PIECES = (
@@ -68,7 +68,7 @@ def revision(rng):
 
 
 def item(rng):
-    verdict = rng.choice((None, *Word))
+    verdict = rng.choice((None, *Verdict))
     ends = T0 + timedelta(seconds=rng.randint(0, 10**5)) if verdict else None
     return Item(id=text(rng) or "x", title=text(rng), verdict=verdict, observed=text(rng), finished_at=ends)
 

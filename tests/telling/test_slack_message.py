@@ -21,7 +21,7 @@ from pytest_zkrollback.domain.record import (
     Record,
     Revision,
 )
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.notify.slack_message import escaped, render_slack_message
 from pytest_zkrollback.notify.text import characters, shortened
 
@@ -32,7 +32,7 @@ def revision(number: int) -> Revision:
     return Revision(revision=number, status="superseded", chart=f"zkprova-1.{number}.0", deployed_at=T0)
 
 
-def item(id_: str, verdict: Word | None, observed: str = "") -> Item:
+def item(id_: str, verdict: Verdict | None, observed: str = "") -> Item:
     return Item(id=id_, title=id_, verdict=verdict, observed=observed, finished_at=T0 + timedelta(seconds=42))
 
 
@@ -56,10 +56,10 @@ def record(**more: Any) -> Record:
         "plan": Plan(target=revision(5), bad=revision(6)),
         "helm": Helm(ran=True, exit_code=0, started_at=T0),
         "items": (
-            item("rollout-backend", Word.PASS, "3 of 3 pods are ready."),
-            item("smoke", Word.FAIL, "The smoke test ended with exit code 1."),
-            item("events", Word.UNVERIFIED, "Forbidden."),
-            item("logs", Word.WAIVED, "waived: known noise"),
+            item("rollout-backend", Verdict.PASS, "3 of 3 pods are ready."),
+            item("smoke", Verdict.FAIL, "The smoke test ended with exit code 1."),
+            item("events", Verdict.UNVERIFIED, "Forbidden."),
+            item("logs", Verdict.WAIVED, "waived: known noise"),
             item("notify", None),
         ),
     }
@@ -219,8 +219,8 @@ def test_fault_47_nothing_steers_slack_or_a_terminal() -> None:
 
 def test_many_items_keep_the_red_ones() -> None:
     many = (
-        *(item(f"custom-{n}", Word.PASS, "fine " * 40) for n in range(60)),
-        item("smoke", Word.FAIL, "x" * 999),
+        *(item(f"custom-{n}", Verdict.PASS, "fine " * 40) for n in range(60)),
+        item("smoke", Verdict.FAIL, "x" * 999),
     )
     lines = next(text for text in texts(rendered(items=many)) if "smoke" in text).split("\n")
     assert lines[0].startswith("\u274c FAIL: smoke \u2014 xxx")
@@ -239,7 +239,7 @@ ITEMS = st.lists(
         Item,
         id=ODD.map(lambda text: text or "x"),
         title=st.just("t"),
-        verdict=st.sampled_from([None, *Word]),
+        verdict=st.sampled_from([None, *Verdict]),
         observed=ODD,
     ),
     max_size=40,

@@ -12,7 +12,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
 from pytest_zkrollback.domain.record import Delivery, Mode, NotificationEvent, Outcome
 from pytest_zkrollback.domain.request import Request
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.notify.channels import Unusable
 from pytest_zkrollback.notify.dispatcher import NotificationDispatcher
 from pytest_zkrollback.plugin.hook_caller import Relay
@@ -186,7 +186,7 @@ def test_an_interrupted_rollback_tells_when_its_record_is_complete():
     assert channel.news[0].record.outcome is Outcome.INTERRUPTED
     notify = next(item for item in record.items if item.id == "notify")
     assert (notify.verdict, notify.observed, record.outcome) == (
-        Word.PASS,
+        Verdict.PASS,
         "told answered: ok",
         Outcome.INTERRUPTED,
     )
@@ -203,10 +203,10 @@ def test_an_interruption_after_a_verdict_was_told_corrects_it():
 def test_a_change_that_nobody_hears_of_turns_notify_red_and_the_outcome_with_it():
     channel = Told(answer=NotifyProblem("Slack failed: HTTP 500"))
     record = verified(outcome=Outcome.RUNNING)
-    items = [i.model_copy(update={"verdict": Word.WAIVED}) if i.id == "logs" else i for i in record.items]
+    items = [i.model_copy(update={"verdict": Verdict.WAIVED}) if i.id == "logs" else i for i in record.items]
     due, after = ended(record.model_copy(update={"items": tuple(items)}), channel, told=Outcome.VERIFIED)
     notify = next(item for item in after.items if item.id == "notify")
-    assert (due, notify.verdict, after.outcome) == (True, Word.FAIL, Outcome.FAILED)
+    assert (due, notify.verdict, after.outcome) == (True, Verdict.FAIL, Outcome.FAILED)
     assert notify.observed == "The team was not told by told: Slack failed: HTTP 500."
 
 

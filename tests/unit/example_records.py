@@ -20,7 +20,7 @@ from pytest_zkrollback.domain.record import (
     SamplePoint,
     TimelineEntry,
 )
-from pytest_zkrollback.domain.verdict import Word, evidence
+from pytest_zkrollback.domain.verdict import Verdict, evidence
 from pytest_zkrollback.preflight.decision import decide
 
 START = datetime(2026, 11, 23, 11, 50, 39, tzinfo=UTC)
@@ -177,11 +177,11 @@ ITEMS: tuple[tuple[str, str, str, str, str, float, float], ...] = (
 )
 
 
-def items(**verdicts: tuple[Word | None, str]) -> tuple[Item, ...]:
+def items(**verdicts: tuple[Verdict | None, str]) -> tuple[Item, ...]:
     """All items, PASS unless ``verdicts`` (id with underscores) says otherwise."""
     made = []
     for item_id, title, expected, observed, command, start, end in ITEMS:
-        word, text = verdicts.get(item_id.replace("-", "_"), (Word.PASS, observed))
+        word, text = verdicts.get(item_id.replace("-", "_"), (Verdict.PASS, observed))
         proof = [evidence("What was read", f"$ {command}\n{text}\n")]
         if item_id == "logs":
             proof = [evidence("zkprova-zkprova-backend-6c9f7b-x2x9q, container backend", LOG, kind="log")]
@@ -368,12 +368,12 @@ def failed() -> Record:
         summary="",
         items=items(
             release_equivalence=(
-                Word.FAIL,
+                Verdict.FAIL,
                 "1 of 7 objects differs: ConfigMap zkprova-settings, data.POOL_SIZE.",
             ),
-            rollout_backend=(Word.FAIL, crash),
-            health_database=(Word.FAIL, 'Status 503, "database": "timeout"; 0 of 3 in a row after 30 s.'),
-            smoke=(Word.UNVERIFIED, "The script could not be started: scripts/smoke-test.sh is missing."),
+            rollout_backend=(Verdict.FAIL, crash),
+            health_database=(Verdict.FAIL, 'Status 503, "database": "timeout"; 0 of 3 in a row after 30 s.'),
+            smoke=(Verdict.UNVERIFIED, "The script could not be started: scripts/smoke-test.sh is missing."),
         ),
         recovered_at=None,
         served_again_at=None,
@@ -392,8 +392,11 @@ def unverified() -> Record:
         outcome=Outcome.UNVERIFIED,
         summary="",
         items=items(
-            logs=(Word.UNVERIFIED, "pods/log is forbidden for system:serviceaccount:ci:deployer in zkprova."),
-            events=(Word.UNVERIFIED, "The API server did not answer within 15 s (3 attempts)."),
+            logs=(
+                Verdict.UNVERIFIED,
+                "pods/log is forbidden for system:serviceaccount:ci:deployer in zkprova.",
+            ),
+            events=(Verdict.UNVERIFIED, "The API server did not answer within 15 s (3 attempts)."),
         ),
         recovered_at=None,
         served_again_at=None,
@@ -403,9 +406,9 @@ def unverified() -> Record:
 
 
 def refused() -> Record:
-    word = Word.UNVERIFIED
+    word = Verdict.UNVERIFIED
     nothing = {each[0].replace("-", "_"): (word, "Not run: the rollback was refused.") for each in ITEMS[1:]}
-    nothing["preflight"] = (Word.FAIL, "1 guard refuses: pending-release.")
+    nothing["preflight"] = (Verdict.FAIL, "1 guard refuses: pending-release.")
     return verified(
         outcome=Outcome.REFUSED,
         summary="Refused: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
@@ -436,7 +439,7 @@ def refused() -> Record:
 
 def interrupted() -> Record:
     rest = {each[0].replace("-", "_"): (None, "") for each in ITEMS[2:]}
-    rest["rollback"] = (Word.UNVERIFIED, "Interrupted by SIGTERM while helm ran (process 41712).")
+    rest["rollback"] = (Verdict.UNVERIFIED, "Interrupted by SIGTERM while helm ran (process 41712).")
     return verified(
         outcome=Outcome.INTERRUPTED,
         summary="",
@@ -473,7 +476,7 @@ def waived() -> Record:
     return verified(
         outcome=Outcome.VERIFIED_WITH_WAIVERS,
         summary="",
-        items=items(smoke=(Word.WAIVED, "Left out by the operator: the staging host is being moved.")),
+        items=items(smoke=(Verdict.WAIVED, "Left out by the operator: the staging host is being moved.")),
         overrides=(Override(id="smoke", kind="item", reason="the staging host is being moved"),),
     )
 

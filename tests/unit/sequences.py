@@ -16,7 +16,7 @@ from fake_release import NAMESPACE, OBJECTS, RELEASE, Clock, Helm, Killed, Relea
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.record import Item, Mode, Record
 from pytest_zkrollback.domain.request import Request
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.notify.dispatcher import NotificationDispatcher
 from pytest_zkrollback.report.recorder import Scribe
 from pytest_zkrollback.report.redaction import Redactor
@@ -134,7 +134,7 @@ class World:
                 if run_rollback(scene, history, wanted, version) is HelmOutcomeStatus.REFUSED:
                     self.tally.refused += 1
                 elif self._equals(wanted, history):
-                    scribe.item("release-equivalence", verdict=Word.PASS)
+                    scribe.item("release-equivalence", verdict=Verdict.PASS)
                     note_verified(scene, history)
         except Killed:
             killed = True
@@ -222,9 +222,9 @@ class World:
         good = head[1] == "deployed" and self._origin(self.release.revisions(), head[0]) == self._origin(
             self.release.revisions(), record.target_revision
         )
-        if verdict is Word.PASS and not good:
+        if verdict is Verdict.PASS and not good:
             self._wrong(self.tally.wrong_claims, "PASS", head, record.target_revision)
-        if verdict is Word.FAIL and mine and good and before != self.release.revisions():
+        if verdict is Verdict.FAIL and mine and good and before != self.release.revisions():
             self._wrong(self.tally.wrong_claims, "FAIL", head, record.target_revision)
 
     @staticmethod

@@ -13,7 +13,7 @@ import pytest
 from example_records import ALL, failed, items, verified
 
 from pytest_zkrollback.domain.record import Helm, Outcome, Record
-from pytest_zkrollback.domain.verdict import Word, evidence
+from pytest_zkrollback.domain.verdict import Verdict, evidence
 from pytest_zkrollback.report.bundle import LIMIT_BYTES, render_bundle
 from pytest_zkrollback.report.files import Store, render_json
 from pytest_zkrollback.report.html import render_page
@@ -64,7 +64,7 @@ def test_the_digests_hold_by_an_independent_tool(name: str, tmp_path: Path) -> N
 
 
 def test_evidence_says_of_which_item_it_is_and_how_large_the_whole_was() -> None:
-    item = items(logs=(Word.FAIL, "2 bad lines"))[6].model_copy(
+    item = items(logs=(Verdict.FAIL, "2 bad lines"))[6].model_copy(
         update={"evidence": (evidence("a pod's log", "x\n" * 99_999, kind="log"),)}
     )
     found = opened(render_bundle(verified(items=(item,)), {}))
@@ -80,7 +80,7 @@ def test_it_stays_below_its_limit_whatever_is_in_the_record_and_says_what_is_lef
     rng = random.Random(7)
     noise = [rng.randbytes(20 * 1024).hex() for _ in range(40)]  # 40 KiB each, which a zip halves at best
     proof = tuple(evidence(f"piece {n}", noise[n]) for n in range(40))
-    green, red = items(smoke=(Word.FAIL, "no"))[4:6]
+    green, red = items(smoke=(Verdict.FAIL, "no"))[4:6]
     record = verified(
         outcome=Outcome.FAILED,
         items=(green.model_copy(update={"evidence": proof}), red.model_copy(update={"evidence": proof[:10]})),

@@ -5,7 +5,7 @@ from example_records import rehearsal, revision, verified
 
 from pytest_zkrollback.domain.github import Github, PullRequest
 from pytest_zkrollback.domain.record import Helm, Mode, Outcome, Plan
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.release.gitops import ARGO, FLUX_HELM, Owner
 from pytest_zkrollback.rollback.redeploy_risks import Branch, QueuedDeploy, judge_comes_back
 
@@ -132,8 +132,8 @@ def running(found, **verdicts):
         ),
         pytest.param(running(record(), notify=None), True, id="all but the telling is green"),
         pytest.param(running(record(), notify=None, smoke=None), False, id="one is not judged yet"),
-        pytest.param(running(record(), notify=None, logs=Word.FAIL), False, id="one failed"),
-        pytest.param(running(record(), notify=None, logs=Word.UNVERIFIED), False, id="one is unverified"),
+        pytest.param(running(record(), notify=None, logs=Verdict.FAIL), False, id="one failed"),
+        pytest.param(running(record(), notify=None, logs=Verdict.UNVERIFIED), False, id="one is unverified"),
     ],
 )
 def test_nothing_is_called_bad_unless_it_was_rolled_away_from_and_the_target_stands(found, says):

@@ -9,7 +9,7 @@ from example_records import HISTORY, items, revision, verified
 
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.next_commands import newest_earlier, next_commands, undo_command
 
 ENV = Environment(
@@ -264,7 +264,9 @@ def test_verifying_while_the_bad_revision_is_live_offers_the_one_before() -> Non
     record = given(
         mode=Mode.VERIFY,
         command_line="pytest --env=drill -k smoke",
-        items=items(rollout_backend=(Word.FAIL, "x"), logs=(Word.UNVERIFIED, "y"), events=(Word.FAIL, "z")),
+        items=items(
+            rollout_backend=(Verdict.FAIL, "x"), logs=(Verdict.UNVERIFIED, "y"), events=(Verdict.FAIL, "z")
+        ),
         plan=Plan(target=HISTORY[3], bad=HISTORY[2], history=HISTORY),
         target_revision=6,
     )
@@ -286,7 +288,7 @@ def test_verifying_while_the_bad_revision_is_live_offers_the_one_before() -> Non
 
 
 def test_red_after_a_rollback_offers_what_is_red_and_to_check_again() -> None:
-    red = items(rollback=(Word.FAIL, "x"), smoke=(Word.FAIL, "y"))
+    red = items(rollback=(Verdict.FAIL, "x"), smoke=(Verdict.FAIL, "y"))
     assert next_commands(verified(outcome=Outcome.FAILED, items=red), ENV) == (
         "# when its cause is mended, to lead the release out:",
         "pytest --env=drill '--rollback-reason=backend crash-loops' --rollback-recover",
@@ -298,7 +300,7 @@ def test_red_after_a_rollback_offers_what_is_red_and_to_check_again() -> None:
 
 def test_without_a_url_it_says_what_to_add() -> None:
     record = given(
-        mode=Mode.VERIFY, items=items(smoke=(Word.UNVERIFIED, "no url")), outcome=Outcome.UNVERIFIED
+        mode=Mode.VERIFY, items=items(smoke=(Verdict.UNVERIFIED, "no url")), outcome=Outcome.UNVERIFIED
     )
     bare = tuple(item.model_copy(update={"command": ""}) for item in record.items)
     said = next_commands(record.model_copy(update={"items": bare}), ENV.model_copy(update={"url": None}))

@@ -10,7 +10,7 @@ from pytest_zkrollback.clients.helm import HelmCli, HelmVersion, find_helm, pars
 from pytest_zkrollback.domain.errors import HelmProblem, ProcessProblem, Unreachable
 from pytest_zkrollback.domain.ports import Finished
 from pytest_zkrollback.domain.record import Revision
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
@@ -188,56 +188,56 @@ FIVE, SIX = revision(5, "superseded"), revision(6, "superseded")
         pytest.param(
             finished(0),
             revision(7, "deployed", 5),
-            Word.PASS,
+            Verdict.PASS,
             "revision 7 is deployed and rolls back to 5",
             id="ok",
         ),
         pytest.param(
             finished(1),
             revision(7, "deployed", 5),
-            Word.PASS,
+            Verdict.PASS,
             "helm ended with exit code 1, and yet revision 7 is deployed (back to 5)",
             id="fault-29",
         ),
         pytest.param(
             finished(0),
             revision(7, "failed", 5, "conflict"),
-            Word.FAIL,
+            Verdict.FAIL,
             "helm ended with exit code 0; revision 7 is failed: conflict",
             id="fault-28",
         ),
         pytest.param(
             finished(0),
             revision(7, "deployed", 4, "Rollback to 4"),
-            Word.FAIL,
+            Verdict.FAIL,
             "helm ended with exit code 0; revision 7 is deployed: Rollback to 4",
             id="fault-28-another-target",
         ),
         pytest.param(
             finished(1),
             None,
-            Word.FAIL,
+            Verdict.FAIL,
             "helm ended with exit code 1 and made no revision: 6 is still the head",
             id="fault-14",
         ),
         pytest.param(
             finished(-9),
             revision(7, "pending-rollback", 5),
-            Word.FAIL,
+            Verdict.FAIL,
             "helm ended with exit code -9; revision 7 is pending-rollback: no description",
             id="fault-27",
         ),
         pytest.param(
             finished(None, timed_out=True),
             revision(7, "pending-rollback", 5),
-            Word.FAIL,
+            Verdict.FAIL,
             "helm was ended by us after 0 s; revision 7 is pending-rollback: no description",
             id="fault-26",
         ),
         pytest.param(
             ProcessProblem("no such file"),
             None,
-            Word.FAIL,
+            Verdict.FAIL,
             "helm did not start: no such file",
             id="not-started",
         ),
@@ -256,7 +256,7 @@ def test_a_release_that_cannot_be_read_again_is_unverified():
         raise Unreachable("no answer")
 
     verdict, history = judge_rollback(run, 5, 6, fetch)
-    assert (verdict.word, history) == (Word.UNVERIFIED, None)
+    assert (verdict.word, history) == (Verdict.UNVERIFIED, None)
     assert (
         verdict.observed == "helm ended with exit code 0, but the release could not be read again: no answer"
     )

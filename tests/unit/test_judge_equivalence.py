@@ -13,7 +13,7 @@ from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable
 from pytest_zkrollback.domain.ports import Check, Stage
 from pytest_zkrollback.domain.record import Revision
-from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 from pytest_zkrollback.release.drift import Live
 from pytest_zkrollback.release.manifest import parse_manifest
 
@@ -94,7 +94,7 @@ def test_it_is_a_check():
 
 def passes(judgement: Judgement) -> bool:
     assert isinstance(judgement, CheckResult)
-    return (judgement.word, judgement.observed) == (Word.PASS, f"No difference; {HOW}")
+    return (judgement.word, judgement.observed) == (Verdict.PASS, f"No difference; {HOW}")
 
 
 def test_pass_says_how_it_was_compared_and_what_runs():
@@ -117,7 +117,7 @@ def test_a_difference_is_a_fail_at_once_with_its_evidence_fault_44():
     verdict = judge(value)
     assert isinstance(verdict, CheckResult)
     assert (verdict.word, verdict.observed) == (
-        Word.FAIL,
+        Verdict.FAIL,
         f'ConfigMap/c data.k: expected "v", live "w"; {HOW}',
     )
     proof, _ = verdict.evidence
@@ -140,9 +140,9 @@ def test_an_old_pod_is_waited_for_while_the_rollouts_passed():
     assert isinstance(waiting, Pending)
     assert (waiting.observed, waiting.seen) == (f"{STRAY}; {HOW}", True)
     assert waiting.evidence[0].text == STRAY
-    assert waiting.at_deadline(10).word is Word.FAIL
+    assert waiting.at_deadline(10).word is Verdict.FAIL
     failed = judge(value, passed=False)
-    assert isinstance(failed, CheckResult) and failed.word is Word.FAIL
+    assert isinstance(failed, CheckResult) and failed.word is Verdict.FAIL
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_an_injected_sidecar_is_no_stray_and_a_missing_container_is():
 
 def test_two_deployed_revisions_are_red_fault_17():
     head = Revision(revision=9, status="deployed", chart="web-1.0.0", deployed_at=NOW)
-    assert judge(observed(pod("a"), pod("b"), head=head, deployed=(9,))).word is Word.PASS
+    assert judge(observed(pod("a"), pod("b"), head=head, deployed=(9,))).word is Verdict.PASS
     red = judge(observed(pod("a"), pod("b"), head=head, deployed=(8, 9)))
-    assert red.word is Word.FAIL
+    assert red.word is Verdict.FAIL
     assert red.observed.startswith("helm calls revisions 8 and 9 deployed: another helm ended after ours")
 
 
@@ -193,7 +193,7 @@ def test_a_workload_at_zero_needs_none():
     target = parse_manifest(MANIFEST.replace("replicas: 2", "replicas: 0"), "n")
     check = replace(CHECK, target=target)
     verdict = judge(Observed(tuple(map(Live, target))), check=check)
-    assert isinstance(verdict, CheckResult) and verdict.word is Word.PASS
+    assert isinstance(verdict, CheckResult) and verdict.word is Verdict.PASS
 
 
 @pytest.mark.parametrize("error", [FORBIDDEN, Unauthorized("Who are you?")])
@@ -205,7 +205,7 @@ def test_what_may_not_be_read_is_unverified_fault_7(error):
     ):
         verdict = judge(value)
         assert isinstance(verdict, CheckResult)
-        assert verdict.word is Word.UNVERIFIED
+        assert verdict.word is Verdict.UNVERIFIED
         assert str(error) in verdict.observed
         assert verdict.evidence
 
@@ -214,7 +214,7 @@ def test_what_may_not_be_read_is_unverified_fault_7(error):
 def test_what_was_not_read_now_may_be_read_next_and_else_is_unverified(error):
     waiting = judge(observed(error=error))
     assert isinstance(waiting, Pending) and not waiting.seen
-    assert waiting.at_deadline(10).word is Word.UNVERIFIED
+    assert waiting.at_deadline(10).word is Verdict.UNVERIFIED
     waiting = judge(Sample(NOW, error=error))
     assert isinstance(waiting, Pending) and not waiting.seen
     assert str(error) in waiting.observed
@@ -226,7 +226,7 @@ def test_a_difference_counts_although_something_else_was_not_read():
     value.live[1].item["data"] = {}
     verdict = judge(replace(value, pods=()))
     assert isinstance(verdict, CheckResult)
-    assert verdict.word is Word.FAIL
+    assert verdict.word is Verdict.FAIL
     assert [proof.title for proof in verdict.evidence] == [
         "Target revision (-) and live (+)",
         "What is not the target's",
@@ -246,7 +246,7 @@ def test_nothing_is_judged_before_the_rollouts_settled_or_from_older_samples():
 def test_an_empty_manifest_is_unverified():
     verdict = judge(Observed(()), check=replace(CHECK, target=()))
     assert verdict == CheckResult(
-        word=Word.UNVERIFIED,
+        word=Verdict.UNVERIFIED,
         observed="The manifest of revision 5 holds no object: nothing to compare.",
     )
 
@@ -346,16 +346,16 @@ def test_an_orphan_that_serves_nobody_is_fine(change):
     judgement = with_service(
         running("a", 1), running("b", 1), orphan, before=SERVED.replace("web:5", "web:6")
     )
-    assert judgement.word is Word.PASS
+    assert judgement.word is Verdict.PASS
 
 
 def test_a_pod_of_another_release_behind_the_same_service_is_none_of_ours():
     canary = pod("canary", "web:7", "rs-x", **READY)
     canary["metadata"]["ownerReferences"][1]["kind"] = "ReplicaSet"
-    assert with_service(running("a", 1), running("b", 1), canary).word is Word.PASS
+    assert with_service(running("a", 1), running("b", 1), canary).word is Verdict.PASS
 
 
-@pytest.mark.parametrize(("ready", "word"), [(True, None), (None, None), (False, Word.PASS)])
+@pytest.mark.parametrize(("ready", "word"), [(True, None), (None, None), (False, Verdict.PASS)])
 def test_an_old_pod_that_terminates_has_to_be_out_of_the_endpoints(ready, word):
     old = pod("old", "web:6", "rs-old", **READY)
     old["metadata"]["deletionTimestamp"] = "x"
@@ -376,13 +376,13 @@ def test_an_old_pod_that_terminates_has_to_be_out_of_the_endpoints(ready, word):
 READS = SERVED.replace('image: "web:5"', 'image: "web:5", envFrom: [{configMapRef: {name: c}}]')
 
 
-@pytest.mark.parametrize(("started", "word"), [(-5, Word.FAIL), (0, Word.PASS), (5, Word.PASS)])
+@pytest.mark.parametrize(("started", "word"), [(-5, Verdict.FAIL), (0, Verdict.PASS), (5, Verdict.PASS)])
 def test_fault_68_a_pod_that_read_its_settings_before_they_changed_is_red(started, word, monkeypatch):
     monkeypatch.setitem(globals(), "SERVED", READS)
     before = READS.replace("{k: v}", "{k: bad}")
     verdict = with_service(running("a", 5), running("b", started), before=before)
     assert verdict.word is word
-    if word is Word.FAIL:
+    if word is Verdict.FAIL:
         assert sentence(verdict) == (
             "Pod b of Deployment/web was not restarted: its container app read ConfigMap/c at its start, before "
             "the rollback changed it back (kubectl rollout restart deployment/web)"
@@ -391,17 +391,17 @@ def test_fault_68_a_pod_that_read_its_settings_before_they_changed_is_red(starte
 
 def test_fault_68_settings_that_did_not_change_ask_for_no_restart(monkeypatch):
     monkeypatch.setitem(globals(), "SERVED", READS)
-    assert with_service(running("a", -5), running("b", -5), before=READS).word is Word.PASS
+    assert with_service(running("a", -5), running("b", -5), before=READS).word is Verdict.PASS
 
 
 @pytest.mark.parametrize(
     ("image", "word"),
     [
-        ("web:latest", Word.UNVERIFIED),
-        ("web", Word.UNVERIFIED),
-        ("registry:5000/web:stable", Word.UNVERIFIED),
-        ("web:1.8.0-3f9c2e1", Word.PASS),
-        ("web@sha256:0123456789abcdef", Word.PASS),
+        ("web:latest", Verdict.UNVERIFIED),
+        ("web", Verdict.UNVERIFIED),
+        ("registry:5000/web:stable", Verdict.UNVERIFIED),
+        ("web:1.8.0-3f9c2e1", Verdict.PASS),
+        ("web@sha256:0123456789abcdef", Verdict.PASS),
     ],
 )
 def test_fault_68_a_tag_that_moves_and_a_rollback_that_restarts_nothing_is_unverified(
@@ -412,16 +412,16 @@ def test_fault_68_a_tag_that_moves_and_a_rollback_that_restarts_nothing_is_unver
     pods = running("a", -5, image), running("b", -5, image)
     verdict = with_service(*pods, before=served)
     assert verdict.word is word
-    if word is Word.UNVERIFIED:
+    if word is Verdict.UNVERIFIED:
         assert sentence(verdict) == (
             f"Pod a of Deployment/web was not restarted, and {image} is the same text in both revisions: which "
             "build runs is not known (and 1 more)"
         )
     restarted = running("a", 5, image), running("b", 5, image)
-    assert with_service(*restarted, before=served).word is Word.PASS
+    assert with_service(*restarted, before=served).word is Verdict.PASS
     assert with_service(*pods, before=served.replace("replicas: 2", "replicas: 3")).word is word
     assert (
-        with_service(*pods, before=served.replace("i:1", "i:2")).word is Word.PASS
+        with_service(*pods, before=served.replace("i:1", "i:2")).word is Verdict.PASS
     )  # that one moved something
 
 
@@ -438,16 +438,16 @@ def era(earliest: int, latest: int, text: str, *, applied: bool = True) -> Era:
 @pytest.mark.parametrize(
     ("started", "word"),
     [
-        pytest.param(-300, Word.FAIL, id="before the target: not known what it read"),
-        pytest.param(-91, Word.FAIL, id="within 10 minutes of the target's deploy"),
-        pytest.param(-90, Word.PASS, id="the target was live"),
-        pytest.param(-62, Word.PASS, id="until the next revision"),
-        pytest.param(-60, Word.PASS, id="the next one has the same values"),
-        pytest.param(-32, Word.PASS, id="until the bad deploy"),
-        pytest.param(-31, Word.FAIL, id="a minute before it: clocks differ"),
-        pytest.param(-25, Word.FAIL, id="while it may not have been applied"),
-        pytest.param(-5, Word.FAIL, id="the bad one was live"),
-        pytest.param(1, Word.PASS, id="after the rollback"),
+        pytest.param(-300, Verdict.FAIL, id="before the target: not known what it read"),
+        pytest.param(-91, Verdict.FAIL, id="within 10 minutes of the target's deploy"),
+        pytest.param(-90, Verdict.PASS, id="the target was live"),
+        pytest.param(-62, Verdict.PASS, id="until the next revision"),
+        pytest.param(-60, Verdict.PASS, id="the next one has the same values"),
+        pytest.param(-32, Verdict.PASS, id="until the bad deploy"),
+        pytest.param(-31, Verdict.FAIL, id="a minute before it: clocks differ"),
+        pytest.param(-25, Verdict.FAIL, id="while it may not have been applied"),
+        pytest.param(-5, Verdict.FAIL, id="the bad one was live"),
+        pytest.param(1, Verdict.PASS, id="after the rollback"),
     ],
 )
 def test_fault_68_a_pod_of_the_targets_own_time_read_the_targets_settings(started, word, monkeypatch):
@@ -456,9 +456,11 @@ def test_fault_68_a_pod_of_the_targets_own_time_read_the_targets_settings(starte
     known = eras((-100, READS), (-60, READS.replace("web:5", "web:6")), (-30, bad))
     pods = running("a", 1), running("b", started)
     assert with_service(*pods, before=bad, eras=known).word is word
-    assert with_service(*pods, before=bad).word is (Word.PASS if started > 0 else Word.FAIL)
+    assert with_service(*pods, before=bad).word is (Verdict.PASS if started > 0 else Verdict.FAIL)
     disordered = eras((-100, READS), (-30, READS), (-60, bad))
-    assert with_service(*pods, before=bad, eras=disordered).word is (Word.PASS if started > 0 else Word.FAIL)
+    assert with_service(*pods, before=bad, eras=disordered).word is (
+        Verdict.PASS if started > 0 else Verdict.FAIL
+    )
 
 
 def test_fault_68_a_pod_of_a_revision_in_between_read_its_settings(monkeypatch):
@@ -466,9 +468,9 @@ def test_fault_68_a_pod_of_a_revision_in_between_read_its_settings(monkeypatch):
     other = READS.replace("{k: v}", "{k: other}")
     known = eras((-100, READS), (-60, other), (-30, READS))
     pods = running("a", 1), running("b", -45)
-    assert with_service(*pods, before=READS, eras=known).word is Word.FAIL
-    assert with_service(running("a", 1), running("b", -15), before=READS, eras=known).word is Word.PASS
-    assert with_service(running("a", 1), running("b", -25), before=READS, eras=known).word is Word.FAIL
+    assert with_service(*pods, before=READS, eras=known).word is Verdict.FAIL
+    assert with_service(running("a", 1), running("b", -15), before=READS, eras=known).word is Verdict.PASS
+    assert with_service(running("a", 1), running("b", -25), before=READS, eras=known).word is Verdict.FAIL
 
 
 def test_fault_68_a_revision_that_failed_has_replaced_nothing(monkeypatch):
@@ -476,19 +478,19 @@ def test_fault_68_a_revision_that_failed_has_replaced_nothing(monkeypatch):
     monkeypatch.setitem(globals(), "SERVED", READS)
     bad = READS.replace("{k: v}", "{k: bad}")
     pods = running("a", 1), running("b", -45)
-    for applied, word in ((False, Word.FAIL), (True, Word.PASS)):
+    for applied, word in ((False, Verdict.FAIL), (True, Verdict.PASS)):
         seventh = era(-80, -80, READS, applied=applied)
         known = (era(-200, -200, READS), era(-150, -150, bad), seventh, era(-30, -30, bad))
         assert with_service(*pods, before=bad, eras=known).word is word
     never_live = (era(-200, -200, READS, applied=False), era(-30, -30, bad))
-    assert with_service(*pods, before=bad, eras=never_live).word is Word.FAIL
+    assert with_service(*pods, before=bad, eras=never_live).word is Verdict.FAIL
 
 
 def test_fault_68_a_deploy_that_one_clock_puts_later_has_replaced_nothing_before_that(monkeypatch):
     monkeypatch.setitem(globals(), "SERVED", READS)
     bad = READS.replace("{k: v}", "{k: bad}")
     known = (era(-400, -400, READS), era(-180, -180, bad), era(-150, -30, READS), era(-15, -15, bad))
-    assert with_service(running("a", 1), running("b", -90), before=bad, eras=known).word is Word.FAIL
+    assert with_service(running("a", 1), running("b", -90), before=bad, eras=known).word is Verdict.FAIL
 
 
 @pytest.mark.parametrize("started", [-95, -45, -5])
@@ -498,18 +500,18 @@ def test_fault_68_a_moving_tag_may_have_moved_whenever_the_pod_started(started, 
     bad = served.replace("replicas: 2", "replicas: 3")
     pods = running("a", started, "web:latest"), running("b", started, "web:latest")
     known = eras((-100, served), (-30, bad))
-    assert with_service(*pods, before=bad, eras=known).word is Word.UNVERIFIED
+    assert with_service(*pods, before=bad, eras=known).word is Verdict.UNVERIFIED
 
 
 def test_fault_68_two_builds_under_one_name_are_unverified():
     one, two = "sha256:" + "1" * 64, "sha256:" + "2" * 64
     pods = running("a", 1, image_id=f"r/web@{one}"), running("b", 1, image_id=f"r/web@{two}")
     verdict = with_service(*pods)
-    assert verdict.word is Word.UNVERIFIED
+    assert verdict.word is Verdict.UNVERIFIED
     assert sentence(verdict) == (
         f"The pods of Deployment/web run different builds of web:5: {one[:19]} (a) and {two[:19]} (b)"
     )
-    assert with_service(pods[0], running("b", 1, image_id=f"mirror/web@{one}")).word is Word.PASS
+    assert with_service(pods[0], running("b", 1, image_id=f"mirror/web@{one}")).word is Verdict.PASS
 
 
 def test_what_the_target_refers_to_has_to_exist():
@@ -524,7 +526,7 @@ def test_what_the_target_refers_to_has_to_exist():
     there = replace(value, references=(Live({"metadata": {"name": "sa"}}),))
     assert passes(judge(there, check=check))
     unknown = judge(replace(value, references=(Live(error=FORBIDDEN),)), check=check)
-    assert unknown.word is Word.UNVERIFIED
+    assert unknown.word is Verdict.UNVERIFIED
 
 
 def mutated(change: Any, made: Any, pods: tuple = ()) -> Judgement:
@@ -549,16 +551,16 @@ def test_a_webhooks_work_that_a_fresh_object_has_as_well_is_no_drift():
 
     for change in (add, lambda spec: spec.update(imagePullSecrets=[{"name": "s"}])):
         verdict = mutated(change, change)
-        assert isinstance(verdict, CheckResult) and verdict.word is Word.PASS, verdict
+        assert isinstance(verdict, CheckResult) and verdict.word is Verdict.PASS, verdict
         assert verdict.observed == f"No difference; {HOW}, 1 of what differed tried by dry run"
     red = mutated(add, lambda spec: None)
-    assert red.word is Word.FAIL
+    assert red.word is Verdict.FAIL
     assert "containers[agent]: expected (not stated)" in red.observed
 
 
 def test_where_a_dry_run_is_refused_the_comparison_decides_and_says_so():
     red = mutated(lambda spec: spec["containers"][0].update(command=["sh"]), FORBIDDEN)
-    assert red.word is Word.FAIL
+    assert red.word is Verdict.FAIL
     assert red.observed.endswith(
         f"; {HOW}; whether a webhook made the difference could not be tried: You may not."
     )
@@ -569,7 +571,7 @@ def test_an_image_that_admission_rewrites_in_every_pod_is_no_stray():
     assert isinstance(judge(value), Pending)
     fresh = pod("fresh", "mirror/web:5")
     verdict = judge(replace(value, made_pods={"Deployment/web": fresh}))
-    assert isinstance(verdict, CheckResult) and verdict.word is Word.PASS
+    assert isinstance(verdict, CheckResult) and verdict.word is Verdict.PASS
     hand = replace(value, made_pods={"Deployment/web": pod("fresh", "web:5")})
     assert isinstance(judge(hand), Pending)
 
@@ -586,8 +588,8 @@ spec: {scaleTargetRef: {kind: Deployment, name: web}, maxReplicas: 9}
     web, config = live_objects()
     web["spec"]["replicas"] = 7
     value = observed(live=(Live(web), Live(config), Live(check.target[2])))
-    assert judge(value, check=check).word is Word.PASS
-    assert judge(observed(live=(Live(web), Live(config)))).word is Word.FAIL
+    assert judge(value, check=check).word is Verdict.PASS
+    assert judge(observed(live=(Live(web), Live(config)))).word is Verdict.FAIL
 
 
 @pytest.mark.parametrize(("changed", "heads"), [(False, [7]), (True, [7, 8])])

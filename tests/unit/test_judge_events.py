@@ -23,7 +23,7 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment, Events
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound
-from pytest_zkrollback.domain.verdict import CheckResult, Pending, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Pending, Verdict
 
 ALL = "/api/v1/namespaces/ns/events"
 RECORDINGS = Path(__file__).parent / "recordings_events"
@@ -33,43 +33,43 @@ ENV = Environment(name="staging", context="ctx", namespace="ns", workloads={"web
 
 # Moment of each recording -> the verdict on the revision that is live then.
 RECORDED = {
-    "crashloop-exit3--0-before": Word.PASS,
-    "crashloop-exit3--1-Error": Word.FAIL,
-    "crashloop-exit3--2-CrashLoopBackOff": Word.FAIL,
-    "crashloop-exit3--3-restarts2": Word.FAIL,
-    "crashloop-exit3--8-after-upgrade": Word.FAIL,
-    "crashloop-exit3--9-after-rollback": Word.PASS,
-    "createcontainerconfigerror--0-before": Word.PASS,
-    "createcontainerconfigerror--1-CreateContainerConfigError": Word.FAIL,
-    "createcontainerconfigerror--8-after-upgrade": Word.FAIL,
-    "createcontainerconfigerror--9-after-rollback": Word.PASS,
-    "errimagepull-notfound--0-before": Word.PASS,
-    "errimagepull-notfound--1-ErrImagePull": Word.FAIL,
-    "errimagepull-notfound--2-ImagePullBackOff": Word.FAIL,
-    "errimagepull-notfound--8-after-upgrade": Word.FAIL,
-    "errimagepull-notfound--9-after-rollback": Word.PASS,
-    "failedmount-secret--0-before": Word.PASS,
-    "failedmount-secret--1-NotReady10": Word.FAIL,
-    "failedmount-secret--8-after-upgrade": Word.FAIL,
-    "failedmount-secret--9-after-rollback": Word.PASS,
-    "oomkilled--0-before": Word.PASS,
-    "oomkilled--1-OOMKilled": Word.FAIL,
-    "oomkilled--2-CrashLoopBackOff": Word.FAIL,
-    "oomkilled--8-after-upgrade": Word.FAIL,
-    "oomkilled--9-after-rollback": Word.PASS,
+    "crashloop-exit3--0-before": Verdict.PASS,
+    "crashloop-exit3--1-Error": Verdict.FAIL,
+    "crashloop-exit3--2-CrashLoopBackOff": Verdict.FAIL,
+    "crashloop-exit3--3-restarts2": Verdict.FAIL,
+    "crashloop-exit3--8-after-upgrade": Verdict.FAIL,
+    "crashloop-exit3--9-after-rollback": Verdict.PASS,
+    "createcontainerconfigerror--0-before": Verdict.PASS,
+    "createcontainerconfigerror--1-CreateContainerConfigError": Verdict.FAIL,
+    "createcontainerconfigerror--8-after-upgrade": Verdict.FAIL,
+    "createcontainerconfigerror--9-after-rollback": Verdict.PASS,
+    "errimagepull-notfound--0-before": Verdict.PASS,
+    "errimagepull-notfound--1-ErrImagePull": Verdict.FAIL,
+    "errimagepull-notfound--2-ImagePullBackOff": Verdict.FAIL,
+    "errimagepull-notfound--8-after-upgrade": Verdict.FAIL,
+    "errimagepull-notfound--9-after-rollback": Verdict.PASS,
+    "failedmount-secret--0-before": Verdict.PASS,
+    "failedmount-secret--1-NotReady10": Verdict.FAIL,
+    "failedmount-secret--8-after-upgrade": Verdict.FAIL,
+    "failedmount-secret--9-after-rollback": Verdict.PASS,
+    "oomkilled--0-before": Verdict.PASS,
+    "oomkilled--1-OOMKilled": Verdict.FAIL,
+    "oomkilled--2-CrashLoopBackOff": Verdict.FAIL,
+    "oomkilled--8-after-upgrade": Verdict.FAIL,
+    "oomkilled--9-after-rollback": Verdict.PASS,
     # A healthy start: its first readiness probe failed, then the pod became ready.
-    "readiness-503--0-before": Word.PASS,
-    "readiness-503--1-NotReady10": Word.FAIL,
-    "readiness-503--8-after-upgrade": Word.FAIL,
-    "readiness-503--9-after-rollback": Word.PASS,
-    "rollout-ok--0-before": Word.PASS,
-    "rollout-ok--1-Ready": Word.PASS,
-    "rollout-ok--8-after-upgrade": Word.PASS,
-    "rollout-ok--9-after-rollback": Word.PASS,
-    "unschedulable--0-before": Word.PASS,
-    "unschedulable--1-Unschedulable": Word.FAIL,
-    "unschedulable--8-after-upgrade": Word.FAIL,
-    "unschedulable--9-after-rollback": Word.PASS,
+    "readiness-503--0-before": Verdict.PASS,
+    "readiness-503--1-NotReady10": Verdict.FAIL,
+    "readiness-503--8-after-upgrade": Verdict.FAIL,
+    "readiness-503--9-after-rollback": Verdict.PASS,
+    "rollout-ok--0-before": Verdict.PASS,
+    "rollout-ok--1-Ready": Verdict.PASS,
+    "rollout-ok--8-after-upgrade": Verdict.PASS,
+    "rollout-ok--9-after-rollback": Verdict.PASS,
+    "unschedulable--0-before": Verdict.PASS,
+    "unschedulable--1-Unschedulable": Verdict.FAIL,
+    "unschedulable--8-after-upgrade": Verdict.FAIL,
+    "unschedulable--9-after-rollback": Verdict.PASS,
 }
 
 
@@ -133,7 +133,7 @@ def test_the_bad_revisions_events_do_not_redden_once_its_pods_are_gone(name: str
     _, data = recorded(name)
     # From the install on: every warning of the bad revision is looked at.
     seen = parse_events(by_time(data["events"]), data["objects"], datetime(2026, 11, 23, tzinfo=UTC))
-    assert judge_events(seen, OWNED).word is Word.PASS
+    assert judge_events(seen, OWNED).word is Verdict.PASS
 
 
 def test_the_sentence_and_the_table_name_what_is_wrong() -> None:
@@ -228,56 +228,59 @@ def seen(
 
 
 TABLE = {
-    "nothing at all": (seen(), Word.PASS),
-    "a pod that is there and not ready": (seen(event(), pods=(pod(),)), Word.FAIL),
-    "a pod that became ready": (seen(event(), pods=(pod(ready=True),)), Word.PASS),
-    "a pod that is going": (seen(event(), pods=(pod(going=True),)), Word.PASS),
-    "a pod that is gone": (seen(event()), Word.PASS),
-    "a pod of that name, but another one": (seen(event(uid="u0"), pods=(pod(uid="u1"),)), Word.PASS),
-    "an evicted pod that was replaced": (seen(event("Evicted"), pods=(pod(phase="Failed"),)), Word.PASS),
+    "nothing at all": (seen(), Verdict.PASS),
+    "a pod that is there and not ready": (seen(event(), pods=(pod(),)), Verdict.FAIL),
+    "a pod that became ready": (seen(event(), pods=(pod(ready=True),)), Verdict.PASS),
+    "a pod that is going": (seen(event(), pods=(pod(going=True),)), Verdict.PASS),
+    "a pod that is gone": (seen(event()), Verdict.PASS),
+    "a pod of that name, but another one": (seen(event(uid="u0"), pods=(pod(uid="u1"),)), Verdict.PASS),
+    "an evicted pod that was replaced": (seen(event("Evicted"), pods=(pod(phase="Failed"),)), Verdict.PASS),
     "an evicted pod that was not": (
         seen(event("Evicted"), pods=(pod(phase="Failed"),), replicasets=(replicaset(ready=0),)),
-        Word.FAIL,
+        Verdict.FAIL,
     ),
-    "a completed pod": (seen(event(), pods=(pod(phase="Succeeded"),)), Word.PASS),
-    "before the rollback": (seen(event(after_s=-2), pods=(pod(),)), Word.PASS),
-    "in the second in which it began": (seen(event(after_s=-0.4), pods=(pod(),)), Word.FAIL),
-    "Normal BackOff of an image pull": (seen(event(type_="Normal"), pods=(pod(),)), Word.FAIL),
-    "another Normal event": (seen(event("Pulling", type_="Normal"), pods=(pod(),)), Word.PASS),
-    "an unknown reason": (seen(event("Martian"), pods=(pod(),)), Word.UNVERIFIED),
-    "an unknown reason on a pod that is well": (seen(event("Martian"), pods=(pod(ready=True),)), Word.PASS),
-    "an unknown and a known one": (seen(event("Martian"), event(after_s=2), pods=(pod(),)), Word.FAIL),
-    "a stranger's pod": (seen(event(name="db-0"), pods=(pod("db-0", owner="db"),)), Word.PASS),
+    "a completed pod": (seen(event(), pods=(pod(phase="Succeeded"),)), Verdict.PASS),
+    "before the rollback": (seen(event(after_s=-2), pods=(pod(),)), Verdict.PASS),
+    "in the second in which it began": (seen(event(after_s=-0.4), pods=(pod(),)), Verdict.FAIL),
+    "Normal BackOff of an image pull": (seen(event(type_="Normal"), pods=(pod(),)), Verdict.FAIL),
+    "another Normal event": (seen(event("Pulling", type_="Normal"), pods=(pod(),)), Verdict.PASS),
+    "an unknown reason": (seen(event("Martian"), pods=(pod(),)), Verdict.UNVERIFIED),
+    "an unknown reason on a pod that is well": (
+        seen(event("Martian"), pods=(pod(ready=True),)),
+        Verdict.PASS,
+    ),
+    "an unknown and a known one": (seen(event("Martian"), event(after_s=2), pods=(pod(),)), Verdict.FAIL),
+    "a stranger's pod": (seen(event(name="db-0"), pods=(pod("db-0", owner="db"),)), Verdict.PASS),
     "a stranger with our prefix": (
         seen(event(name="web-admin-7849bc568d-wk76f"), pods=(pod("web-admin-7849bc568d-wk76f", owner="x"),)),
-        Word.PASS,
+        Verdict.PASS,
     ),
     "quota": (
         seen(event("FailedCreate", "web-7849bc568d", kind="ReplicaSet"), replicasets=(replicaset(ready=0),)),
-        Word.FAIL,
+        Verdict.FAIL,
     ),
     "quota, of a ReplicaSet that was scaled down": (
         seen(
             event("FailedCreate", "web-7849bc568d", kind="ReplicaSet"),
             replicasets=(replicaset(wanted=0, ready=0),),
         ),
-        Word.PASS,
+        Verdict.PASS,
     ),
     "a Deployment whose old pods are ready, the new ones not": (
         seen(
             event("ReplicaSetCreateError", "web", kind="Deployment"),
             deployments=(deployment(ready=2, updated=0),),
         ),
-        Word.FAIL,
+        Verdict.FAIL,
     ),
     "a Deployment that is well": (
         seen(
             event("ReplicaSetCreateError", "web", kind="Deployment"),
             deployments=(deployment(ready=2, updated=2),),
         ),
-        Word.PASS,
+        Verdict.PASS,
     ),
-    "a kind whose state is not read": (seen(event("Weird", "web", kind="Service")), Word.UNVERIFIED),
+    "a kind whose state is not read": (seen(event("Weird", "web", kind="Service")), Verdict.UNVERIFIED),
     "a lost race to write": (
         seen(
             event(
@@ -287,7 +290,7 @@ TABLE = {
                 message="Operation cannot be fulfilled: the object has been modified",
             )
         ),
-        Word.PASS,
+        Verdict.PASS,
     ),
 }
 
@@ -336,7 +339,7 @@ def test_fault_50_null_times_and_series_are_ordered() -> None:
 
 def test_an_event_without_any_time_counts() -> None:
     timeless = event() | {"lastTimestamp": None, "metadata": {}}
-    assert judge_events(seen(timeless, pods=(pod(),)), OWNED).word is Word.FAIL
+    assert judge_events(seen(timeless, pods=(pod(),)), OWNED).word is Verdict.FAIL
 
 
 @given(
@@ -363,9 +366,9 @@ def test_never_green_while_a_pod_of_ours_is_in_trouble(
         for reason, name, at, type_ in made
         if name == "web-7849bc568d-wk76f" and at >= 0 and (type_ == "Warning" or reason == "BackOff")
     ]
-    expected = Word.PASS
+    expected = Verdict.PASS
     if ours and not ready:
-        expected = Word.FAIL if set(ours) & FAILURES else Word.UNVERIFIED
+        expected = Verdict.FAIL if set(ours) & FAILURES else Verdict.UNVERIFIED
     assert judge_events(given_, OWNED).word is expected
 
 
@@ -378,7 +381,7 @@ def test_reads_events_once_where_all_is_well() -> None:
     one = check(kube)
     verdict = judged(one, Sample(SINCE, one.observe()))
     assert verdict == CheckResult(
-        word=Word.PASS,
+        word=Verdict.PASS,
         observed="No warning about the release since 2026-11-23 10:00:00 UTC (0 events in the namespace).",
         evidence=verdict.evidence,
     )
@@ -394,7 +397,7 @@ def test_looks_again_while_a_pod_is_still_settling() -> None:
         snapshot=lambda: Snapshot(SINCE, {"pods": pods.pop(0), "replicasets": (replicaset(),)}),
     )
     seen_ = one.observe()
-    assert judged(one, Sample(SINCE, seen_)).word is Word.PASS
+    assert judged(one, Sample(SINCE, seen_)).word is Verdict.PASS
     assert (len(seen_.last), seen_.total) == (2, 2)
     assert kube.asked == [ALL, ALL]
 
@@ -403,7 +406,7 @@ def test_an_objects_state_comes_from_the_shared_snapshot() -> None:
     snapshot = Snapshot(at=SINCE, objects={"pods": (pod(),), "replicasets": (replicaset(),)})
     kube = FakeKube(events=(event(),))
     one = check(kube, snapshot=lambda: snapshot, settle_s=0)
-    assert judged(one, Sample(SINCE, one.observe())).word is Word.FAIL
+    assert judged(one, Sample(SINCE, one.observe())).word is Verdict.FAIL
     assert kube.asked == [ALL]
 
 
@@ -421,7 +424,7 @@ def test_fault_51_ten_thousand_events_are_read_page_by_page_and_few_are_kept() -
     seen_ = one.observe()
     assert (seen_.total, len(seen_.warnings), len(seen_.last)) == (10_000, 10, 20)
     verdict = judged(one, Sample(SINCE, seen_))
-    assert verdict.word is Word.FAIL
+    assert verdict.word is Verdict.FAIL
     assert [line.split()[1:5] for line in verdict.evidence[0].text.splitlines()[1:]] == [
         ["Normal", "BackOff", "pod/web-7849bc568d-wk76f", "1"],
         ["Warning", "Unhealthy", "pod/web-7849bc568d-wk76f", "9"],
@@ -442,7 +445,7 @@ def test_fault_7_forbidden_is_unverified() -> None:
     with pytest.raises(Forbidden):
         one.observe()
     assert judged(one, Sample(SINCE, error=refused)) == CheckResult(
-        word=Word.UNVERIFIED, observed="The events could not be judged: May not list events in ns."
+        word=Verdict.UNVERIFIED, observed="The events could not be judged: May not list events in ns."
     )
 
 
@@ -453,7 +456,7 @@ def test_unreadable_pods_are_unverified_and_unreadable_others_leave_the_event_op
     deployment_event = event("ReplicaSetCreateError", "web", kind="Deployment")
     snapshot = Snapshot(SINCE, {"pods": ()}, {"deployments": refused})
     one = check(FakeKube(events=(deployment_event,)), snapshot=lambda: snapshot, settle_s=0)
-    assert judged(one, Sample(SINCE, one.observe())).word is Word.FAIL
+    assert judged(one, Sample(SINCE, one.observe())).word is Verdict.FAIL
 
 
 def conditions(**types: str) -> JsonObject:
@@ -464,44 +467,50 @@ def conditions(**types: str) -> JsonObject:
 @pytest.mark.parametrize(
     ("kind", "name", "reason", "live", "expected"),
     [
-        ("Job", "migrate", "BackoffLimitExceeded", conditions(Complete="True"), Word.PASS),
-        ("Job", "migrate", "BackoffLimitExceeded", conditions(Failed="True"), Word.FAIL),
-        ("Job", "migrate", "BackoffLimitExceeded", NotFound("none"), Word.PASS),
-        ("Job", "migrate", "BackoffLimitExceeded", Forbidden("no", verb="get", resource="jobs"), Word.FAIL),
+        ("Job", "migrate", "BackoffLimitExceeded", conditions(Complete="True"), Verdict.PASS),
+        ("Job", "migrate", "BackoffLimitExceeded", conditions(Failed="True"), Verdict.FAIL),
+        ("Job", "migrate", "BackoffLimitExceeded", NotFound("none"), Verdict.PASS),
+        (
+            "Job",
+            "migrate",
+            "BackoffLimitExceeded",
+            Forbidden("no", verb="get", resource="jobs"),
+            Verdict.FAIL,
+        ),
         (
             "HorizontalPodAutoscaler",
             "web",
             "FailedGetResourceMetric",
             conditions(AbleToScale="True", ScalingActive="True"),
-            Word.PASS,
+            Verdict.PASS,
         ),
         (
             "HorizontalPodAutoscaler",
             "web",
             "FailedGetResourceMetric",
             conditions(AbleToScale="True", ScalingActive="False"),
-            Word.UNVERIFIED,
+            Verdict.UNVERIFIED,
         ),
         (
             "PersistentVolumeClaim",
             "data-db-0",
             "ProvisioningFailed",
             {"metadata": {}, "status": {"phase": "Bound"}},
-            Word.PASS,
+            Verdict.PASS,
         ),
         (
             "PersistentVolumeClaim",
             "data-db-0",
             "ProvisioningFailed",
             {"metadata": {}, "status": {"phase": "Pending"}},
-            Word.FAIL,
+            Verdict.FAIL,
         ),
         (
             "PodDisruptionBudget",
             "web",
             "CalculateExpectedPodCountFailed",
             {"metadata": {}, "status": {"currentHealthy": 2, "desiredHealthy": 1}},
-            Word.PASS,
+            Verdict.PASS,
         ),
     ],
 )
@@ -519,18 +528,18 @@ def test_kinds_that_are_not_watched_are_read_one_by_one(kind, name, reason, live
 @pytest.mark.parametrize(
     ("policy", "reason", "expected"),
     [
-        (Events(harmless=("Martian",)), "Martian", Word.PASS),
-        (Events(harmless=("BackOff",)), "BackOff", Word.PASS),
-        (Events(harmful=("Martian",)), "Martian", Word.FAIL),
-        (Events(harmful=("Other",)), "Martian", Word.UNVERIFIED),
+        (Events(harmless=("Martian",)), "Martian", Verdict.PASS),
+        (Events(harmless=("BackOff",)), "BackOff", Verdict.PASS),
+        (Events(harmful=("Martian",)), "Martian", Verdict.FAIL),
+        (Events(harmful=("Other",)), "Martian", Verdict.UNVERIFIED),
     ],
 )
 def test_the_configuration_extends_the_list_of_reasons(policy, reason, expected) -> None:
     verdict = judge_events(seen(event(reason), pods=(pod(),)), OWNED, policy)
     assert verdict.word is expected
-    if expected is Word.PASS:
+    if expected is Verdict.PASS:
         assert verdict.evidence[0].text.splitlines()[1].startswith("harmless  Warning")
-    if expected is Word.UNVERIFIED:
+    if expected is Verdict.UNVERIFIED:
         assert verdict.observed.endswith("name it in events.harmless or events.harmful")
 
 
@@ -544,7 +553,7 @@ def test_events_before_the_grace_do_not_count() -> None:
     env = ENV.model_copy(update={"events": Events(grace_s=30)})
     snapshot = Snapshot(SINCE, {"pods": (pod(),), "replicasets": (replicaset(),)})
     one = check(FakeKube(events=(event(after_s=10),)), env=env, snapshot=lambda: snapshot, settle_s=0)
-    assert judged(one, Sample(SINCE, one.observe())).word is Word.PASS
+    assert judged(one, Sample(SINCE, one.observe())).word is Verdict.PASS
 
 
 def test_pending_before_the_first_reading_and_the_command() -> None:

@@ -16,7 +16,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HttpProblem
 from pytest_zkrollback.domain.ports import HttpAnswer
-from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 PASS = HealthAnswer(200, "", '{"database": "ok"}', 0.004)
@@ -143,7 +143,7 @@ def test_members_are_found_by_dots_and_compared_with_their_type(
 def test_three_passes_in_a_row_pass() -> None:
     verdict = judged(PASS, PASS, PASS)
     assert isinstance(verdict, CheckResult)
-    assert (verdict.word, verdict.observed) == (Word.PASS, "3 passes in a row; the last took 4 ms.")
+    assert (verdict.word, verdict.observed) == (Verdict.PASS, "3 passes in a row; the last took 4 ms.")
     answers, body = verdict.evidence
     assert answers.title == "Last 3 answers (UTC)"
     assert answers.text.splitlines()[0] == "10:00:00.000  HTTP 200  4 ms  pass"
@@ -175,7 +175,7 @@ def test_red_at_once_only_if_the_rollouts_failed() -> None:
     verdict = judged(BAD, BAD, BAD, rollouts=False)
     assert isinstance(verdict, CheckResult)
     assert (verdict.word, verdict.observed) == (
-        Word.FAIL,
+        Verdict.FAIL,
         '3 times in a row no pass, after rollouts that failed. Last: "database" is "down", not "ok"',
     )
 
@@ -183,10 +183,10 @@ def test_red_at_once_only_if_the_rollouts_failed() -> None:
 def test_without_any_answer_the_service_was_not_seen() -> None:
     verdict = judged(REFUSED, REFUSED, REFUSED, rollouts=False)
     assert isinstance(verdict, CheckResult)
-    assert verdict.word is Word.UNVERIFIED
+    assert verdict.word is Verdict.UNVERIFIED
     pending = judged(REFUSED)
     assert isinstance(pending, Pending)
-    assert pending.at_deadline(30).word is Word.UNVERIFIED
+    assert pending.at_deadline(30).word is Verdict.UNVERIFIED
 
 
 def test_answers_before_the_rollouts_settled_do_not_count() -> None:
@@ -201,7 +201,7 @@ def test_pass_if_and_only_if_the_last_three_passed(
     seen: list[HealthAnswer | HttpProblem], rollouts: bool
 ) -> None:
     judgement = judged(*seen, rollouts=rollouts)
-    passed = isinstance(judgement, CheckResult) and judgement.word is Word.PASS
+    passed = isinstance(judgement, CheckResult) and judgement.word is Verdict.PASS
     assert passed == (len(seen) >= 3 and all(one is PASS for one in seen[-3:]))
     if isinstance(judgement, CheckResult) and not passed:
         assert rollouts is False
@@ -213,7 +213,7 @@ def test_without_a_url_it_says_what_to_configure() -> None:
     assert one.interval_s is None
     assert one.command == ""
     assert one.judge(History((), since=T0), T0) == CheckResult(
-        word=Word.UNVERIFIED,
+        word=Verdict.UNVERIFIED,
         observed="No url is configured for environment staging, so /health was not asked: "
         'set url = "https://..." in [environments.staging].',
     )

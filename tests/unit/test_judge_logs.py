@@ -16,7 +16,7 @@ from pytest_zkrollback.checklist.rollout.workload import pods_of
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, NotFound
-from pytest_zkrollback.domain.verdict import CheckResult, Pending, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Pending, Verdict
 
 SINCE = datetime(2026, 11, 23, 10, 0, 0, 400000, tzinfo=UTC)
 NEW = "2026-11-23T10:00:01.123456789Z"
@@ -104,7 +104,7 @@ def test_a_readable_log_without_a_bad_line_passes() -> None:
     kube = FakeKube(pod("a", APP), a_app_current=f"{NEW} started\n{NEW} ready\n")
     verdict = judged(kube)
     assert (verdict.word, verdict.observed) == (
-        Word.PASS,
+        Verdict.PASS,
         "1 container of 1 pod: no bad one among 2 lines since 2026-11-23 10:00:00 UTC.",
     )
     assert verdict.evidence[0].title == "Last lines of a/app"
@@ -122,7 +122,7 @@ def test_a_readable_log_without_a_bad_line_passes() -> None:
 
 def test_fault_45_a_readable_log_without_any_line_passes_and_says_so() -> None:
     verdict = judged(FakeKube(pod("a", APP), a_app_current=""))
-    assert verdict.word is Word.PASS
+    assert verdict.word is Verdict.PASS
     assert verdict.observed == (
         "1 container of 1 pod: readable, and no line was written since 2026-11-23 10:00:00 UTC."
     )
@@ -130,7 +130,7 @@ def test_fault_45_a_readable_log_without_any_line_passes_and_says_so() -> None:
 
 def test_fault_45_no_pod_is_unverified() -> None:
     assert judged(FakeKube()) == CheckResult(
-        word=Word.UNVERIFIED,
+        word=Verdict.UNVERIFIED,
         observed="No pod matches app=zkprova-backend, so no log was read. Is logs.selector right?",
     )
     going = pod("old", APP, deletionTimestamp="2026-11-23T10:00:01Z")
@@ -155,7 +155,7 @@ GOOD_LINES = ["GET /health 200", "fatalities: none", "panicking is not needed", 
 def test_bad_lines_are_evidence(line: str) -> None:
     verdict = judged(FakeKube(pod("a", APP), a_app_current=f"{NEW} start\n{NEW} {line}\n"))
     assert (verdict.word, verdict.observed) == (
-        Word.FAIL,
+        Verdict.FAIL,
         f"1 bad line since 2026-11-23 10:00:00 UTC. a/app: {line}",
     )
     assert verdict.evidence[0].title == "Bad lines since 2026-11-23 10:00:00 UTC"
@@ -164,23 +164,23 @@ def test_bad_lines_are_evidence(line: str) -> None:
 
 @pytest.mark.parametrize("line", GOOD_LINES)
 def test_other_lines_are_not(line: str) -> None:
-    assert judged(FakeKube(pod("a", APP), a_app_current=f"{NEW} {line}\n")).word is Word.PASS
+    assert judged(FakeKube(pod("a", APP), a_app_current=f"{NEW} {line}\n")).word is Verdict.PASS
 
 
-@pytest.mark.parametrize(("stamp", "word"), [(NEW, Word.FAIL), (OLD, Word.PASS), (TAG, Word.PASS)])
-def test_only_lines_after_the_rollback_count(stamp: str, word: Word) -> None:
+@pytest.mark.parametrize(("stamp", "word"), [(NEW, Verdict.FAIL), (OLD, Verdict.PASS), (TAG, Verdict.PASS)])
+def test_only_lines_after_the_rollback_count(stamp: str, word: Verdict) -> None:
     assert judged(FakeKube(pod("a", APP), a_app_current=f"{stamp} panic: x\n")).word is word
 
 
 def test_a_line_without_a_time_counts() -> None:
-    assert judged(FakeKube(pod("a", APP), a_app_current="panic: x\n")).word is Word.FAIL
+    assert judged(FakeKube(pod("a", APP), a_app_current="panic: x\n")).word is Verdict.FAIL
 
 
 def test_a_container_older_than_the_rollback_shows_its_last_lines_too() -> None:
     old = pod("a", status("app", state=running("2026-11-23T08:00:00Z")))
     kube = FakeKube(old, a_app_current="", a_app_tail=f"{OLD} panic: long ago\n{OLD} fine since\n")
     verdict = judged(kube)
-    assert verdict.word is Word.PASS
+    assert verdict.word is Verdict.PASS
     assert verdict.evidence[0].text == f"{OLD} panic: long ago\n{OLD} fine since"
     [asked] = kube.queries
     assert asked["tailLines"] == "500"
@@ -199,7 +199,7 @@ def test_a_container_older_than_the_rollback_shows_its_last_lines_too() -> None:
 def test_where_the_last_lines_are_not_all_since_the_rollback_those_are_read(last: str | ClusterError) -> None:
     old = pod("a", status("app", state=running("2026-11-23T08:00:00Z")))
     kube = FakeKube(old, a_app_current=f"{NEW} panic: x\n{NEW} fine\n", a_app_tail=last)
-    assert judged(kube).word is Word.FAIL
+    assert judged(kube).word is Verdict.FAIL
     assert [query["which"] for query in kube.queries] == ["tail", "current"]
 
 
@@ -207,7 +207,7 @@ def test_last_lines_are_judged_where_they_are_since_the_rollback() -> None:
     old = pod("a", status("app", state=running("2026-11-23T08:00:00Z")))
     verdict = judged(FakeKube(old, a_app_tail=f"{OLD} fine\n{NEW} panic: x\n"))
     assert verdict.observed == "1 bad line since 2026-11-23 10:00:00 UTC. a/app: panic: x"
-    assert judged(FakeKube(old, a_app_tail="")).word is Word.PASS
+    assert judged(FakeKube(old, a_app_tail="")).word is Verdict.PASS
 
 
 def test_every_container_of_every_pod_is_read() -> None:
@@ -241,7 +241,7 @@ def test_the_log_before_a_restart_is_read_and_judged() -> None:
 
 def test_a_restart_before_the_rollback_is_not_its_business() -> None:
     kube = FakeKube(restarted("2026-11-23T09:00:00Z"), a_app_current=f"{NEW} started\n")
-    assert judged(kube).word is Word.PASS  # previous is not even asked for
+    assert judged(kube).word is Verdict.PASS  # previous is not even asked for
 
 
 def test_a_previous_log_that_is_lost_is_unverified() -> None:
@@ -260,12 +260,12 @@ def test_fault_48_a_waiting_container_is_unverified_and_shows_its_previous_log()
     crash = restarted("2026-11-23T10:00:05Z", waiting={"reason": "CrashLoopBackOff"})
     verdict = judged(FakeKube(crash, a_app_previous=f"{NEW} last words\n"))
     assert (verdict.word, verdict.observed) == (
-        Word.UNVERIFIED,
+        Verdict.UNVERIFIED,
         "The log of a/app is not known: it is still waiting (CrashLoopBackOff).",
     )
     assert verdict.evidence[0].text == f"[it is still waiting (CrashLoopBackOff)]\n{NEW} last words"
     never = pod("a", status("app", state={"waiting": {"reason": "ImagePullBackOff"}}))
-    assert judged(FakeKube(never)).word is Word.UNVERIFIED
+    assert judged(FakeKube(never)).word is Verdict.UNVERIFIED
     unscheduled = pod("a", {"name": "app", "x": 0}, phase="Pending")
     assert judged(FakeKube(unscheduled)).observed == (
         "The log of a/app is not known: it is still waiting (not created)."
@@ -274,7 +274,7 @@ def test_fault_48_a_waiting_container_is_unverified_and_shows_its_previous_log()
 
 def test_a_bad_line_outweighs_what_is_unread() -> None:
     crash = restarted("2026-11-23T10:00:05Z", waiting={"reason": "CrashLoopBackOff"})
-    assert judged(FakeKube(crash, a_app_previous=f"{NEW} panic: x\n")).word is Word.FAIL
+    assert judged(FakeKube(crash, a_app_previous=f"{NEW} panic: x\n")).word is Verdict.FAIL
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_fault_7_an_unreadable_log_is_unverified(error: ClusterError) -> None:
     kube = FakeKube(pod("a", APP), pod("b", APP), a_app_current=error, b_app_current=f"{NEW} fine\n")
     verdict = judged(kube)
     assert (verdict.word, verdict.observed) == (
-        Word.UNVERIFIED,
+        Verdict.UNVERIFIED,
         f"The log of a/app is not known: its log could not be read: {error}",
     )
 
@@ -300,7 +300,7 @@ def test_pods_that_cannot_be_listed_are_unverified() -> None:
     assert one.judge(
         History((Sample(SINCE, error=refused),), SINCE, judged_from=SINCE), SINCE
     ) == CheckResult(
-        word=Word.UNVERIFIED,
+        word=Verdict.UNVERIFIED,
         observed="The pods app=zkprova-backend could not be listed: May not list pods in ns.",
     )
     assert one.judge(History((), SINCE), SINCE) == Pending(observed="The logs are being read", seen=False)
@@ -314,13 +314,13 @@ def test_pods_that_ended_before_the_rollback_are_left_out() -> None:
         "Left out: old (ended before the rollback)."
     )
     failed = pod("job", status("app", state=terminated("2026-11-23T10:00:09Z")), phase="Failed")
-    assert judged(FakeKube(failed, job_app_current=f"{NEW} panic: x")).word is Word.FAIL
+    assert judged(FakeKube(failed, job_app_current=f"{NEW} panic: x")).word is Verdict.FAIL
 
 
 def test_a_log_longer_than_the_limit_is_not_green() -> None:
     second = f"{NEW} fine\n" * (LIMIT_BYTES // 20)
     verdict = judged(FakeKube(pod("a", APP), a_app_current=second), environment(timeout_s=120))
-    assert verdict.word is Word.UNVERIFIED
+    assert verdict.word is Verdict.UNVERIFIED
     assert "its log has more than 1000000 bytes within 2 s, read up to there only" in verdict.observed
 
 
@@ -382,7 +382,7 @@ def test_no_line_is_left_out_in_silence(written: list[tuple[int, str]], limit: i
 def test_fault_46_a_huge_line_and_broken_bytes_are_shortened_and_shown() -> None:
     huge = "x" * 10_000_000 + " panic: here " + "\ufffd" * 500 + "\0"
     verdict = judged(FakeKube(pod("a", APP), a_app_current=f"{NEW} {huge}\n"))
-    assert verdict.word is Word.FAIL
+    assert verdict.word is Verdict.FAIL
     shown = verdict.evidence[0].text
     assert "panic: here" in shown
     assert len(shown) < 3000
@@ -403,7 +403,7 @@ def test_a_slow_log_does_not_hold_the_others_up() -> None:
     verdict = judged(Slow(pod("slow", APP), pod("a", APP)), environment(timeout_s=0.1))
     release.set()
     assert (verdict.word, verdict.observed) == (
-        Word.UNVERIFIED,
+        Verdict.UNVERIFIED,
         "The log of slow/app is not known: not read within 0.1 s.",
     )
 
@@ -519,7 +519,7 @@ def test_recorded_logs_get_the_expected_verdict(name: str) -> None:
     verdict = one.judge(History((Sample(since, one.observe()),), since), since)
     assert isinstance(verdict, CheckResult)
     assert verdict.word is (
-        Word.PASS if expected is None else Word.FAIL if expected is BAD else Word.UNVERIFIED
+        Verdict.PASS if expected is None else Verdict.FAIL if expected is BAD else Verdict.UNVERIFIED
     ), verdict.observed
     assert (expected or "no bad one among") in verdict.observed
 
@@ -554,7 +554,7 @@ def test_red_if_and_only_if_a_bad_line_came_after_the_rollback(lines: list[tuple
 
     kube = FakeKube(pod("a", APP), a_app_current="".join(f"{at(s)} {line}\n" for s, line in lines))
     bad = any(seconds >= 0 and line in BAD_LINES for seconds, line in lines)
-    assert judged(kube).word is (Word.FAIL if bad else Word.PASS)
+    assert judged(kube).word is (Verdict.FAIL if bad else Verdict.PASS)
 
 
 def test_the_value_names_how_many_pods_were_read() -> None:

@@ -13,7 +13,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample
 from pytest_zkrollback.domain.errors import HelmProblem
 from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
-from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 from pytest_zkrollback.migrations.hooks import judge_hooks
 from pytest_zkrollback.run.migration_sources import judge_irreversible
 
@@ -336,35 +336,35 @@ UNKNOWN = MigrationFinding("schema", None, "The schema is not known.")
 @pytest.mark.parametrize(
     ("findings", "assessed", "word", "observed"),
     [
-        ((NO,), None, Word.PASS, "No hook ran."),
-        ((NO, NO), None, Word.PASS, "No hook ran. No hook ran."),
+        ((NO,), None, Verdict.PASS, "No hook ran."),
+        ((NO, NO), None, Verdict.PASS, "No hook ran. No hook ran."),
         (
             (NO, YES, UNKNOWN),
             None,
-            Word.FAIL,
+            Verdict.FAIL,
             f"0007_drop.py ran. Not all sources agree: No hook ran. {HOW}",
         ),
-        ((YES, UNKNOWN), None, Word.FAIL, f"0007_drop.py ran. {HOW}"),
+        ((YES, UNKNOWN), None, Verdict.FAIL, f"0007_drop.py ran. {HOW}"),
         # That no hook ran does not contradict files: the application may migrate when it starts.
-        ((PARTIAL, YES), None, Word.FAIL, f"0007_drop.py ran. {HOW}"),
-        ((NO, UNKNOWN), None, Word.UNVERIFIED, f"No hook ran. The schema is not known. {HOW}"),
+        ((PARTIAL, YES), None, Verdict.FAIL, f"0007_drop.py ran. {HOW}"),
+        ((NO, UNKNOWN), None, Verdict.UNVERIFIED, f"No hook ran. The schema is not known. {HOW}"),
         (
             (),
             None,
-            Word.UNVERIFIED,
+            Verdict.UNVERIFIED,
             f"It is not known whether a migration ran: no source is configured. {HOW}",
         ),
         (
             (YES,),
             "additive, stays",
-            Word.PASS,
+            Verdict.PASS,
             "Assessed by the operator: additive, stays. Seen: 0007_drop.py ran.",
         ),
-        ((YES,), "  ", Word.FAIL, f"0007_drop.py ran. {HOW}"),
+        ((YES,), "  ", Verdict.FAIL, f"0007_drop.py ran. {HOW}"),
     ],
 )
 def test_pass_only_on_evidence_or_an_assessment(
-    findings: tuple[MigrationFinding, ...], assessed: str | None, word: Word, observed: str
+    findings: tuple[MigrationFinding, ...], assessed: str | None, word: Verdict, observed: str
 ) -> None:
     assert judged(*findings, assessed=assessed) == CheckResult(word=word, observed=observed)
 
@@ -378,12 +378,12 @@ def test_green_only_if_every_source_says_no_or_somebody_assessed(
     verdict = judged(*findings, assessed=assessed)
     assert isinstance(verdict, CheckResult)
     if assessed:
-        assert verdict.word is Word.PASS
+        assert verdict.word is Verdict.PASS
     elif any(one.ran for one in findings):
-        assert verdict.word is Word.FAIL
+        assert verdict.word is Verdict.FAIL
     else:
         none_ran = bool(findings) and UNKNOWN not in findings
-        assert verdict.word is (Word.PASS if none_ran else Word.UNVERIFIED)
+        assert verdict.word is (Verdict.PASS if none_ran else Verdict.UNVERIFIED)
 
 
 @given(
@@ -401,12 +401,12 @@ def test_the_signal_is_no_only_if_all_is_known_to_be_harmless(findings: list[Mig
 def test_a_source_that_fails_is_unverified_unless_assessed() -> None:
     error = HelmProblem("Release 6 could not be read.")
     assert judged(error=error) == CheckResult(
-        word=Word.UNVERIFIED,
+        word=Verdict.UNVERIFIED,
         observed=f"It could not be found out whether a migration ran: Release 6 could not be read. {HOW}",
     )
     verdict = judged(error=error, assessed="none needed")
     assert isinstance(verdict, CheckResult)
-    assert verdict.word is Word.PASS
+    assert verdict.word is Verdict.PASS
 
 
 def test_the_words_around_it() -> None:

@@ -8,7 +8,7 @@ from pytest_zkrollback.checklist.notify import NotifyCheck, judge_deliveries
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.record import Delivery
-from pytest_zkrollback.domain.verdict import CheckResult, Pending, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Pending, Verdict
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 HAS_IT = Delivery(to="slack", ok=True, answer="ok")
@@ -27,41 +27,41 @@ def judged(*samples: Sample, off: str = "") -> CheckResult | Pending:
     return NotifyCheck(deliver=no_delivery, off=off).judge(History(samples, since=T0, judged_from=T0), T0)
 
 
-TABLE: list[tuple[tuple[Delivery, ...], Word, str]] = [
-    ((HAS_IT,), Word.PASS, "slack answered: ok"),
+TABLE: list[tuple[tuple[Delivery, ...], Verdict, str]] = [
+    ((HAS_IT,), Verdict.PASS, "slack answered: ok"),
     (
         (HAS_IT, Delivery(to="teams", ok=True, answer="HTTP 202")),
-        Word.PASS,
+        Verdict.PASS,
         "slack answered: ok, teams answered: HTTP 202",
     ),
     (
         (REFUSED,),
-        Word.FAIL,
+        Verdict.FAIL,
         "The team was not told by slack: Slack refused the message: HTTP 404 no_service.",
     ),
     (
         (HAS_IT, SILENT),
-        Word.UNVERIFIED,
+        Verdict.UNVERIFIED,
         "It was not verified that teams told the team: Teams did not answer. slack answered: ok.",
     ),
     (
         (SILENT, REFUSED),
-        Word.FAIL,
+        Verdict.FAIL,
         "The team was not told by slack: Slack refused the message: HTTP 404 no_service. "
         "It was not verified that teams told the team: Teams did not answer.",
     ),
     (
         (UNSET,),
-        Word.UNVERIFIED,
+        Verdict.UNVERIFIED,
         "It was not verified that slack told the team: the environment variable SLACK_WEBHOOK_URL is not set.",
     ),
-    ((), Word.UNVERIFIED, "Nobody was told: no channel is configured that this run could use."),
+    ((), Verdict.UNVERIFIED, "Nobody was told: no channel is configured that this run could use."),
 ]
 
 
 @pytest.mark.parametrize(("deliveries", "word", "observed"), TABLE)
 def test_fault_63_by_what_became_of_the_messages(
-    deliveries: tuple[Delivery, ...], word: Word, observed: str
+    deliveries: tuple[Delivery, ...], word: Verdict, observed: str
 ) -> None:
     verdict = judge_deliveries(deliveries)
     assert (verdict.word, verdict.observed) == (word, observed)
@@ -75,7 +75,7 @@ def test_pending_while_it_is_sent() -> None:
 def test_switched_off_in_the_configuration_is_waived_and_sends_nothing() -> None:
     off = "notify is switched off in the configuration (slack = false in [environments.dev])."
     assert NotifyCheck(deliver=no_delivery, off=off).observe() == ()
-    assert judged(Sample(T0, ()), off=off) == CheckResult(word=Word.WAIVED, observed=off)
+    assert judged(Sample(T0, ()), off=off) == CheckResult(word=Verdict.WAIVED, observed=off)
 
 
 def test_sends_once() -> None:

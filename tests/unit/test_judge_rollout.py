@@ -34,7 +34,7 @@ from pytest_zkrollback.checklist.rollout.workload import choose_replicaset
 from pytest_zkrollback.domain.checks import History, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable, ZkRollbackError
 from pytest_zkrollback.domain.ports import Stage
-from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 
 FORBIDDEN = Forbidden("not allowed to list pods", verb="list", resource="pods", namespace="default")
 
@@ -810,7 +810,7 @@ def test_never_green_without_every_pod_of_this_revision_ready(
     replicasets = [replicaset(), replicaset("rs-6", image="app:6")]
     judgement = _judge(snapshot(*pods, deployments=[item], replicasets=replicasets))
     ready = [pod for pod in pods if pod["metadata"]["ownerReferences"] == owner("rs-5") and _is_running(pod)]
-    if isinstance(judgement, CheckResult) and judgement.word is Word.PASS:
+    if isinstance(judgement, CheckResult) and judgement.word is Verdict.PASS:
         assert len(ready) >= item["spec"]["replicas"]
         assert item["status"]["observedGeneration"] >= item["metadata"]["generation"]
         assert item["status"]["updatedReplicas"] >= item["spec"]["replicas"]

@@ -12,7 +12,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import ProcessProblem
 from pytest_zkrollback.domain.ports import Finished
-from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -49,22 +49,22 @@ def finished(exit_code: int | None, output: str = "GET / 200\nlast words\n", **m
 
 
 TABLE = [
-    (finished(0), Word.PASS, "Exit code 0 after 1.2 s."),
+    (finished(0), Verdict.PASS, "Exit code 0 after 1.2 s."),
     (
         finished(0, leftover_child=True),
-        Word.PASS,
+        Verdict.PASS,
         "Exit code 0 after 1.2 s. A child that it left behind still held its output; it was not waited for.",
     ),
-    (finished(1), Word.FAIL, "The smoke test ended with exit code 1 after 1.2 s. Last line: last words"),
-    (finished(-9, ""), Word.FAIL, "The smoke test ended with exit code -9 after 1.2 s."),
+    (finished(1), Verdict.FAIL, "The smoke test ended with exit code 1 after 1.2 s. Last line: last words"),
+    (finished(-9, ""), Verdict.FAIL, "The smoke test ended with exit code -9 after 1.2 s."),
     (
         finished(None, timed_out=True),
-        Word.FAIL,
+        Verdict.FAIL,
         "The smoke test did not end within 120 s; it and its children were ended. Last line: last words",
     ),
     (
         finished(127, "bash: scripts/smoke-test.sh: No such file or directory\n"),
-        Word.UNVERIFIED,
+        Verdict.UNVERIFIED,
         "The smoke test could not be run: exit code 127 says that a command was not found or is not "
         "executable. Last line: bash: scripts/smoke-test.sh: No such file or directory",
     ),
@@ -72,7 +72,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("done", "word", "observed"), TABLE)
-def test_by_exit_code(done: Finished, word: Word, observed: str) -> None:
+def test_by_exit_code(done: Finished, word: Verdict, observed: str) -> None:
     verdict = judged(check(environment()), Sample(T0, done))
     assert isinstance(verdict, CheckResult)
     assert (verdict.word, verdict.observed) == (word, observed)
@@ -82,7 +82,7 @@ def test_by_exit_code(done: Finished, word: Word, observed: str) -> None:
 def test_fault_61_what_cannot_be_started_is_unverified() -> None:
     problem = ProcessProblem("bash cannot be started: no such program on PATH.")
     assert judged(check(environment()), Sample(T0, error=problem)) == CheckResult(
-        word=Word.UNVERIFIED,
+        word=Verdict.UNVERIFIED,
         observed="The smoke test could not be run: bash cannot be started: no such program on PATH.",
     )
 
@@ -95,7 +95,7 @@ def test_without_the_url_that_it_needs_it_is_not_run() -> None:
     one = check(environment(url=None))
     assert one.observe() is None
     assert judged(one, Sample(T0)) == CheckResult(
-        word=Word.UNVERIFIED,
+        word=Verdict.UNVERIFIED,
         observed="The smoke test was not run: its command needs {url}, and environment staging has none. "
         'Set url = "https://..." in [environments.staging].',
     )
@@ -135,20 +135,20 @@ def run(tmp_path: Path, text: str, **more: object) -> tuple[CheckResult, list[st
 
 def test_fault_62_a_url_is_one_argv_element_and_no_shell_reads_it(tmp_path: Path) -> None:
     verdict, lines = run(tmp_path, 'echo "$#:$1"\n')
-    assert verdict.word is Word.PASS
+    assert verdict.word is Verdict.PASS
     assert lines == ["1:http://x/$(touch pwned);`id`"]
     assert not (tmp_path / "pwned").exists()
 
 
 def test_fault_59_a_hanging_script_is_ended_and_its_output_kept(tmp_path: Path) -> None:
     verdict, _ = run(tmp_path, "echo before\nexec sleep 60\n", timeout_s=0.15)
-    assert verdict.word is Word.FAIL
+    assert verdict.word is Verdict.FAIL
     assert "before" in verdict.evidence[0].text
 
 
 def test_fault_60_a_child_that_keeps_stdout_open_is_not_waited_for(tmp_path: Path) -> None:
     verdict, _ = run(tmp_path, "sleep 3 &\nexit 0\n")
-    assert verdict.word is Word.PASS
+    assert verdict.word is Verdict.PASS
     assert "A child that it left behind" in verdict.observed
 
 
@@ -157,7 +157,7 @@ def test_fault_61_a_missing_script_and_a_missing_folder(tmp_path: Path) -> None:
     one = SmokeCheck(env=env, processes=LocalProcesses())
     verdict = judged(one, Sample(T0, one.observe()))
     assert isinstance(verdict, CheckResult)
-    assert verdict.word is Word.UNVERIFIED
+    assert verdict.word is Verdict.UNVERIFIED
     gone = environment(command=[sys.executable], cwd="gone").model_copy(update={"base_dir": str(tmp_path)})
     with pytest.raises(ProcessProblem):
         SmokeCheck(env=gone, processes=LocalProcesses()).observe()

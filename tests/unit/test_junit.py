@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Outcome
-from pytest_zkrollback.domain.verdict import Word, evidence
+from pytest_zkrollback.domain.verdict import Verdict, evidence
 from pytest_zkrollback.report.junit import render_junit
 from pytest_zkrollback.report.redaction import Redactor
 
@@ -90,7 +90,7 @@ def test_properties() -> None:
 
 @given(st.text(st.characters(exclude_categories=()), max_size=60))
 def test_fault_47_any_string_is_xml(text: str) -> None:
-    item = items(logs=(Word.FAIL, "x"))[6]
+    item = items(logs=(Verdict.FAIL, "x"))[6]
     item = item.model_copy(
         update={
             "id": text,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pytest_zkrollback.domain.record import Outcome
-from pytest_zkrollback.domain.verdict import Word, evidence
+from pytest_zkrollback.domain.verdict import Verdict, evidence
 from pytest_zkrollback.report.markdown import LIMIT, block, code, escaped, render_markdown
 from pytest_zkrollback.report.redaction import Redactor
 
@@ -106,7 +106,7 @@ def test_code_cannot_be_ended_from_inside() -> None:
 def test_it_stays_within_the_limit_and_says_what_is_left_out() -> None:
     wall = tuple(
         item.model_copy(update={"observed": "<" * 900, "evidence": (evidence("e", "<`>" * 9000),) * 9})
-        for item in items(logs=(Word.FAIL, "x"), smoke=(Word.FAIL, "y"), events=(Word.FAIL, "z"))
+        for item in items(logs=(Verdict.FAIL, "x"), smoke=(Verdict.FAIL, "y"), events=(Verdict.FAIL, "z"))
     )
     record = verified(items=wall, outcome=Outcome.FAILED, reason="r" * 100_000, summary="s" * 9000)
     text = render_markdown(record)

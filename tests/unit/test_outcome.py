@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Guard, Helm, Item, Outcome
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.outcome import choose_outcome, render_summary
 
 IDS = [
@@ -22,7 +22,7 @@ def items(words):
 
 def usual(**changes):
     return items(
-        {**dict.fromkeys(IDS, Word.PASS), **{key.replace("_", "-"): word for key, word in changes.items()}}
+        {**dict.fromkeys(IDS, Verdict.PASS), **{key.replace("_", "-"): word for key, word in changes.items()}}
     )
 
 
@@ -31,29 +31,29 @@ def test_all_pass_is_verified():
 
 
 def test_a_waiver_is_said_in_the_outcome():
-    assert choose_outcome(usual(smoke=Word.WAIVED)) is Outcome.VERIFIED_WITH_WAIVERS
+    assert choose_outcome(usual(smoke=Verdict.WAIVED)) is Outcome.VERIFIED_WITH_WAIVERS
 
 
 def test_one_red_item_is_enough():
-    assert choose_outcome(usual(notify=Word.FAIL, smoke=Word.WAIVED)) is Outcome.FAILED
-    assert choose_outcome(usual(logs=Word.UNVERIFIED)) is Outcome.UNVERIFIED
+    assert choose_outcome(usual(notify=Verdict.FAIL, smoke=Verdict.WAIVED)) is Outcome.FAILED
+    assert choose_outcome(usual(logs=Verdict.UNVERIFIED)) is Outcome.UNVERIFIED
     assert choose_outcome(usual(logs=None)) is Outcome.UNVERIFIED
     assert choose_outcome([]) is Outcome.UNVERIFIED
 
 
 def test_waiving_all_that_matters_is_not_green():
-    waived = {item.replace("-", "_"): Word.WAIVED for item in SERVICE}
+    waived = {item.replace("-", "_"): Verdict.WAIVED for item in SERVICE}
     assert choose_outcome(usual(**waived)) is Outcome.UNVERIFIED
 
 
-@given(st.lists(st.sampled_from([*Word, None]), min_size=len(IDS), max_size=len(IDS)))
+@given(st.lists(st.sampled_from([*Verdict, None]), min_size=len(IDS), max_size=len(IDS)))
 def test_green_means_every_item_has_pass_or_an_audited_waiver(words):
     outcome = choose_outcome(items(dict(zip(IDS, words, strict=True))))
     if outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
-        assert set(words) <= {Word.PASS, Word.WAIVED}
+        assert set(words) <= {Verdict.PASS, Verdict.WAIVED}
         service = [word for item, word in zip(IDS, words, strict=True) if item in SERVICE]
-        assert Word.PASS in service
-    elif set(words) == {Word.PASS}:
+        assert Verdict.PASS in service
+    elif set(words) == {Verdict.PASS}:
         raise AssertionError(outcome)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pytest_zkrollback.api import CheckResult, OwnItem, Pending, Word, evidence
+from pytest_zkrollback.api import CheckResult, OwnItem, Pending, Verdict, evidence
 from pytest_zkrollback.checklist.custom import ItemContext, OwnCheck, parse_own_items
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
@@ -20,7 +20,7 @@ CONTEXT = ItemContext(
     since=NOW,
     revision=5,
 )
-GREEN = CheckResult(word=Word.PASS, observed="all is well")
+GREEN = CheckResult(word=Verdict.PASS, observed="all is well")
 TAKEN = ("smoke", "notify")
 
 
@@ -93,10 +93,10 @@ def test_without_a_judge_the_newest_observation_decides():
 
 def test_a_judge_gets_everything_that_was_seen():
     check = OwnCheck(
-        item(judge=lambda history, now: CheckResult(word=Word.FAIL, observed=str(len(history.judged)))),
+        item(judge=lambda history, now: CheckResult(word=Verdict.FAIL, observed=str(len(history.judged)))),
         CONTEXT,
     )
-    assert check.judge(seen(1, 2, 3), NOW) == CheckResult(word=Word.FAIL, observed="3")
+    assert check.judge(seen(1, 2, 3), NOW) == CheckResult(word=Verdict.FAIL, observed="3")
 
 
 @pytest.mark.parametrize("raised", [ValueError("boom"), SystemExit("boom"), pytest.fail.Exception("boom")])
@@ -118,20 +118,20 @@ def test_what_observe_raises_was_not_seen_and_is_tried_again(raised):
         (None, "it was judged None, which is no verdict: give a CheckResult or a Pending"),
         (True, "it was judged True, which is no verdict: give a CheckResult or a Pending"),
         (
-            CheckResult(word=Word.WAIVED, observed="never mind"),
+            CheckResult(word=Verdict.WAIVED, observed="never mind"),
             "it was judged WAIVED, and that is the operator's word: --rollback-waive",
         ),
     ],
 )
 def test_what_is_no_verdict_is_never_green(value, observed):
     judgement = OwnCheck(item(), CONTEXT).judge(seen(value), NOW)
-    assert judgement == CheckResult(word=Word.UNVERIFIED, observed=observed)
+    assert judgement == CheckResult(word=Verdict.UNVERIFIED, observed=observed)
 
 
 def test_a_judge_that_raises_is_unverified():
     check = OwnCheck(item(judge=lambda history, now: 1 / 0), CONTEXT)
     assert check.judge(seen(1), NOW) == CheckResult(
-        word=Word.UNVERIFIED, observed="its judge raised ZeroDivisionError: division by zero"
+        word=Verdict.UNVERIFIED, observed="its judge raised ZeroDivisionError: division by zero"
     )
 
 
@@ -140,7 +140,7 @@ def test_a_judge_that_hangs_holds_up_nobody(monkeypatch):
     over = threading.Event()
     check = OwnCheck(item(judge=lambda history, now: over.wait(20) and GREEN), CONTEXT)
     assert check.judge(seen(1), NOW) == CheckResult(
-        word=Word.UNVERIFIED, observed="its judge gave no answer within 0.05 s; it may do no IO"
+        word=Verdict.UNVERIFIED, observed="its judge gave no answer within 0.05 s; it may do no IO"
     )
     over.set()
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Delivery, Helm
-from pytest_zkrollback.domain.verdict import Word, evidence
+from pytest_zkrollback.domain.verdict import Verdict, evidence
 from pytest_zkrollback.report.files import render_json
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.junit import render_junit
@@ -295,7 +295,11 @@ def test_fault_49_planted_in_every_field_and_in_no_output() -> None:
         versions={"helm": secret},
     )
     item = planted.items[0].model_copy(
-        update={"observed": secret, "verdict": Word.FAIL, "evidence": (evidence(secret, f"log\n{secret}"),)}
+        update={
+            "observed": secret,
+            "verdict": Verdict.FAIL,
+            "evidence": (evidence(secret, f"log\n{secret}"),),
+        }
     )
     planted = planted.model_copy(update={"items": (item, *planted.items[1:])})
     clean = Redactor({"PLANTED": secret}).record(planted)

@@ -16,7 +16,7 @@ import pytest
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.ports import Stage
-from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Word
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 from pytest_zkrollback.engine.check_state import KEPT, KEPT_EARLY, KEPT_FIRST, CheckRun
 from pytest_zkrollback.engine.scheduler import Schedule
 
@@ -34,11 +34,11 @@ class RealClock:
         raise AssertionError("the schedule does not sleep by the clock")
 
 
-def _word(word: Word, observed: str = "seen") -> CheckResult:
+def _word(word: Verdict, observed: str = "seen") -> CheckResult:
     return CheckResult(word=word, observed=observed)
 
 
-PASS, FAIL = _word(Word.PASS), _word(Word.FAIL)
+PASS, FAIL = _word(Verdict.PASS), _word(Verdict.FAIL)
 PENDING = Pending(observed="not yet", seen=True)
 
 
@@ -139,8 +139,8 @@ def test_an_early_red_is_final() -> None:
 @pytest.mark.parametrize(
     ("pending", "expected"),
     [
-        (Pending(observed="3 of 4", seen=True), _word(Word.FAIL, "3 of 4 (still so after 0.1 s)")),
-        (Pending(observed="?", seen=False), _word(Word.UNVERIFIED, "? (still so after 0.1 s)")),
+        (Pending(observed="3 of 4", seen=True), _word(Verdict.FAIL, "3 of 4 (still so after 0.1 s)")),
+        (Pending(observed="?", seen=False), _word(Verdict.UNVERIFIED, "? (still so after 0.1 s)")),
     ],
 )
 def test_pending_becomes_final_at_the_deadline(pending: Pending, expected: CheckResult) -> None:
@@ -152,7 +152,7 @@ def test_an_observation_that_hangs_holds_nobody_up(hang: Callable[[], object]) -
     verdicts = _run(FakeCheck("a", observing=hang, deadline_s=0.1), FakeCheck("b"))
     assert time.monotonic() - begun < 0.6
     assert verdicts == {
-        "a": _word(Word.UNVERIFIED, "no observation of a came back (still so after 0.1 s)"),
+        "a": _word(Verdict.UNVERIFIED, "no observation of a came back (still so after 0.1 s)"),
         "b": PASS,
     }
     assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("zkrollback"))
@@ -164,9 +164,9 @@ def test_an_error_is_a_sample_and_the_judge_decides() -> None:
 
     def judging(history: History) -> Judgement:
         assert history.last is not None
-        return CheckResult(word=Word.UNVERIFIED, observed=str(history.last.error))
+        return CheckResult(word=Verdict.UNVERIFIED, observed=str(history.last.error))
 
-    assert _run(FakeCheck("a", observing, judging)) == {"a": _word(Word.UNVERIFIED, "no answer")}
+    assert _run(FakeCheck("a", observing, judging)) == {"a": _word(Verdict.UNVERIFIED, "no answer")}
 
 
 def test_a_bug_in_observing_is_unverified() -> None:
@@ -175,7 +175,7 @@ def test_a_bug_in_observing_is_unverified() -> None:
 
     expected = "observing a failed inside this tool: KeyError: 'status'; check it by hand: kubectl get it"
     assert _run(FakeCheck("a", observing), FakeCheck("b")) == {
-        "a": _word(Word.UNVERIFIED, expected),
+        "a": _word(Verdict.UNVERIFIED, expected),
         "b": PASS,
     }
 
@@ -188,7 +188,7 @@ def test_a_bug_in_judging_is_unverified() -> None:
         "judging a failed inside this tool: ZeroDivisionError: division by zero; check it by hand:"
         " kubectl get it"
     )
-    assert _run(FakeCheck("a", judging=judging)) == {"a": _word(Word.UNVERIFIED, expected)}
+    assert _run(FakeCheck("a", judging=judging)) == {"a": _word(Verdict.UNVERIFIED, expected)}
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,9 @@ def test_a_rollouts_pass_stays_open_until_the_others_are_judged() -> None:
 
     def health(history: History) -> Judgement:
         crashed.set()
-        return _word(Word.FAIL, f"passed: {history.rollouts_passed}") if len(history.judged) > 3 else PENDING
+        return (
+            _word(Verdict.FAIL, f"passed: {history.rollouts_passed}") if len(history.judged) > 3 else PENDING
+        )
 
     verdicts = _run(rollout, FakeCheck("health", judging=health, stage=Stage.AFTER_ROLLOUTS), heard=heard)
     assert verdicts["rollout-a"] == FAIL
@@ -389,7 +391,7 @@ def test_what_cannot_be_looked_at_again_at_the_end_is_not_green(
     smoke = FakeCheck("smoke", observing=smoked.set, stage=Stage.AFTER_ROLLOUTS, interval_s=None)
     verdicts = _run(FakeCheck("rollout-a", observing=observing, deadline_s=0.3), smoke)
     assert verdicts["smoke"] == PASS
-    assert verdicts["rollout-a"].word is Word.UNVERIFIED
+    assert verdicts["rollout-a"].word is Verdict.UNVERIFIED
     assert verdicts["rollout-a"].observed == (
         "it was in order before, but could not be looked at again at the end"
     )
@@ -412,7 +414,7 @@ def test_the_first_green_is_provisional_and_told_before_the_soak_ends() -> None:
     moments: list[tuple[float, datetime]] = []
     begun = time.monotonic()
     notify = FakeCheck("notify", stage=Stage.FINAL, interval_s=None)
-    notify.judging = lambda _: _word(Word.PASS, f"told in the soak: {time.monotonic() - begun < SOAK_S}")
+    notify.judging = lambda _: _word(Verdict.PASS, f"told in the soak: {time.monotonic() - begun < SOAK_S}")
     verdicts = _run(
         _soaked("rollout-a"),
         FakeCheck("smoke", stage=Stage.AFTER_ROLLOUTS, interval_s=None),
@@ -423,7 +425,7 @@ def test_the_first_green_is_provisional_and_told_before_the_soak_ends() -> None:
     )
     assert time.monotonic() - begun >= SOAK_S
     assert {item: verdict.word for item, verdict in verdicts.items()} == dict.fromkeys(
-        ("rollout-a", "smoke", "notify"), Word.PASS
+        ("rollout-a", "smoke", "notify"), Verdict.PASS
     )
     assert verdicts["notify"].observed == "told in the soak: True"
     [(after_s, moment)] = moments
@@ -521,21 +523,21 @@ def test_fault_3_after_the_soak_nothing_decides_that_was_read_before_its_end() -
 
 def test_unread_once_in_the_soak_is_not_red_but_unread_at_its_end_is() -> None:
     def once(history: History) -> Judgement:
-        return _word(Word.UNVERIFIED) if history.provisional_at and len(history.judged) == 4 else PASS
+        return _word(Verdict.UNVERIFIED) if history.provisional_at and len(history.judged) == 4 else PASS
 
     assert _run(_soaked("logs", judging=once), soak_s=SOAK_S)["logs"] == PASS
 
     def from_then_on(history: History) -> Judgement:
-        return _word(Word.UNVERIFIED) if history.provisional_at else PASS
+        return _word(Verdict.UNVERIFIED) if history.provisional_at else PASS
 
-    assert _run(_soaked("logs", judging=from_then_on), soak_s=SOAK_S)["logs"].word is Word.UNVERIFIED
+    assert _run(_soaked("logs", judging=from_then_on), soak_s=SOAK_S)["logs"].word is Verdict.UNVERIFIED
 
 
 def test_pending_at_the_end_of_the_soak_is_waited_for_and_then_red(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_zkrollback.engine.scheduler._CLOSING_S", 0.2)
     rollout = _soaked("rollout-a", judging=lambda h: PENDING if h.provisional_at else PASS, deadline_s=0.1)
     verdict = _run(rollout, soak_s=SOAK_S)["rollout-a"]
-    assert verdict.word is Word.FAIL
+    assert verdict.word is Verdict.FAIL
     assert re.fullmatch(r"not yet \(still so after 0\.3\d? s\)", verdict.observed), verdict.observed
 
 

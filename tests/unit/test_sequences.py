@@ -8,7 +8,7 @@ import time
 import pytest
 from sequences import Tally, World, play
 
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.rollback.lock import ReleaseLock
 
 
@@ -48,4 +48,4 @@ def test_helms_end_is_on_disk_before_the_lock_is_given_back(tmp_path, monkeypatc
     monkeypatch.setattr(world, "_scribe", slow)
     monkeypatch.setattr(ReleaseLock, "release_with", look)
     world.run("ann", 2)
-    assert on_disk == [(False, 0, Word.PASS)]
+    assert on_disk == [(False, 0, Verdict.PASS)]

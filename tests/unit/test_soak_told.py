@@ -9,7 +9,7 @@ from example_records import at, items, verified
 from rich.console import Console
 
 from pytest_zkrollback.domain.record import Helm, Outcome, Record, SamplePoint
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.outcome import render_summary
 from pytest_zkrollback.report.summary import answer, headline, looked, recovery
 from pytest_zkrollback.report.terminal import render_live, render_progress_line
@@ -75,7 +75,7 @@ def test_a_provisional_green_is_called_that_and_no_result() -> None:
         "Verified at 11:50:46 UTC, 5.9 s after helm, and watched for 10 s more; not watched since"
     )
     late = soaking.model_copy(
-        update={"outcome": Outcome.FAILED, "items": items(logs=(Word.FAIL, "panic")), "summary": ""}
+        update={"outcome": Outcome.FAILED, "items": items(logs=(Verdict.FAIL, "panic")), "summary": ""}
     )
     assert render_summary(late).endswith("red: logs (provisionally green at 11:50:46 UTC, red in the soak).")
     cut_off = soaking.model_copy(update={"outcome": Outcome.INTERRUPTED})

@@ -22,7 +22,7 @@ from example_records import (
 from rich.console import Console
 
 from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
-from pytest_zkrollback.domain.verdict import Word
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.failures import not_looked_into, wrong
 from pytest_zkrollback.report.formatting import duration
 from pytest_zkrollback.report.outcome import render_summary
@@ -129,7 +129,9 @@ def test_several_refusals_are_listed_and_an_override_is_named() -> None:
 def test_the_verdict_and_what_belongs_to_it_fit_into_12_rows_of_80(name: str) -> None:
     long = "a sentence of an operator or a cluster that has no end " * 30
     record = ALL[name]().model_copy(update={"summary": long})
-    items_ = tuple(item.model_copy(update={"observed": long, "verdict": Word.FAIL}) for item in record.items)
+    items_ = tuple(
+        item.model_copy(update={"observed": long, "verdict": Verdict.FAIL}) for item in record.items
+    )
     for each in (record, record.model_copy(update={"items": items_, "outcome": Outcome.FAILED})):
         last = render_last_lines(each, "reports/20261123T084012Z-drill-d3aa4fdb.html").split("\n\n")[-1]
         assert sum(-(-len(line) // 80) for line in last.splitlines()) <= 12
@@ -151,7 +153,7 @@ def test_fault_47_no_string_from_outside_moves_the_cursor_or_makes_a_line() -> N
     bad = "\x1b[2J\x1b]0;x\x07one\ntwo\r\u202ethree"
     record = verified(
         summary=bad,
-        items=items(logs=(Word.FAIL, bad)),
+        items=items(logs=(Verdict.FAIL, bad)),
         next_commands=(bad,),
         outcome=Outcome.FAILED,
         release=bad,
@@ -221,7 +223,7 @@ def test_live_before_anything_was_asked_is_its_head_only() -> None:
 
 
 def test_live_says_what_is_red_by_its_word_and_who_waits_for_whom() -> None:
-    word = Word.UNVERIFIED
+    word = Verdict.UNVERIFIED
     record = running().model_copy(
         update={
             "items": items(rollout_backend=(None, ""), smoke=(None, ""), logs=(word, "x"), notify=(None, ""))
@@ -304,7 +306,7 @@ def test_durations(seconds: float, said: str) -> None:
         ),
         (
             {
-                "items": items(release_equivalence=(Word.UNVERIFIED, "forbidden")),
+                "items": items(release_equivalence=(Verdict.UNVERIFIED, "forbidden")),
                 "outcome": Outcome.UNVERIFIED,
             },
             "Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0); "
@@ -408,7 +410,7 @@ def test_how_short_the_look_was_is_said_of_green_only() -> None:
 
 def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
     said = "No hook ran in revision 6. What the application itself does when it starts is not looked into."
-    record = verified(items=items(migration=(Word.PASS, said)))
+    record = verified(items=items(migration=(Verdict.PASS, said)))
     assert not_looked_into(record) == (
         "identity-unpinned: This environment pins no cluster identity.",
         "migration: What the application itself does when it starts is not looked into",
@@ -425,7 +427,7 @@ def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
         (
             {
                 "outcome": Outcome.FAILED,
-                "items": items(release_equivalence=(Word.FAIL, "x"), smoke=(Word.UNVERIFIED, "y")),
+                "items": items(release_equivalence=(Verdict.FAIL, "x"), smoke=(Verdict.UNVERIFIED, "y")),
             },
             "Release zkprova, environment drill, is NOT restored: Helm's head is revision 7 (back to 5); "
             "red: release-equivalence, smoke.",

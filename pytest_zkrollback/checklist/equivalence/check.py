@@ -14,7 +14,7 @@ from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import Forbidden, Unauthorized, ZkRollbackError
 from ...domain.ports import Kube, Stage
 from ...domain.record import Revision
-from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
+from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...release.drift import Difference, Live, compare_each, fetch_live, render_differences
 from ...release.external_references import outer_references
 from ...release.fresh_object import fetch_made, fetch_made_pod, without_mutations
@@ -206,7 +206,7 @@ class EquivalenceCheck:
         """PASS if all was read and equal; a difference is FAIL at once, an old pod only when it stays."""
         if not self.target:
             return CheckResult(
-                word=Word.UNVERIFIED,
+                word=Verdict.UNVERIFIED,
                 observed=f"The manifest of revision {self.revision} holds no object: nothing to compare.",
             )
         sample = history.judged[-1] if history.judged else None
@@ -240,29 +240,29 @@ class EquivalenceCheck:
         judged = judge_pods(self._expectation, _cluster(seen))
         strays = {
             (word, waits): [each.text for each in judged.strays if (each.word, each.waits) == (word, waits)]
-            for word in (Word.FAIL, Word.UNVERIFIED)
+            for word in (Verdict.FAIL, Verdict.UNVERIFIED)
             for waits in (True, False)
         }
         said = [*left, *missing, *(each.text for each in judged.strays)]
         proof = _proof(differences, said, judged.table, seen.error)
         how = self._how(seen, judged.count)
-        wrong = [*(str(one) for one in differences if not one.unknown), *left, *strays[Word.FAIL, False]]
+        wrong = [*(str(one) for one in differences if not one.unknown), *left, *strays[Verdict.FAIL, False]]
         if wrong:
-            return CheckResult(word=Word.FAIL, observed=_first(wrong, how), evidence=proof)
+            return CheckResult(word=Verdict.FAIL, observed=_first(wrong, how), evidence=proof)
         if errors:
             observed = f"{len(errors)} of these reads failed: {errors[0]} ({how})"
             if all(isinstance(error, Forbidden | Unauthorized) for error in errors):
-                return CheckResult(word=Word.UNVERIFIED, observed=observed, evidence=proof)
+                return CheckResult(word=Verdict.UNVERIFIED, observed=observed, evidence=proof)
             return Pending(observed=observed, seen=False, evidence=proof)
-        waiting = [*strays[Word.FAIL, True], *missing]
+        waiting = [*strays[Verdict.FAIL, True], *missing]
         if waiting and rollouts_passed:
             return Pending(observed=_first(waiting, how), seen=True, evidence=proof)
         if waiting:
-            return CheckResult(word=Word.FAIL, observed=_first(waiting, how), evidence=proof)
-        unknown = strays[Word.UNVERIFIED, False]
+            return CheckResult(word=Verdict.FAIL, observed=_first(waiting, how), evidence=proof)
+        unknown = strays[Verdict.UNVERIFIED, False]
         if unknown:
-            return CheckResult(word=Word.UNVERIFIED, observed=_first(unknown, how), evidence=proof)
-        return CheckResult(word=Word.PASS, observed=f"No difference; {how}", evidence=proof)
+            return CheckResult(word=Verdict.UNVERIFIED, observed=_first(unknown, how), evidence=proof)
+        return CheckResult(word=Verdict.PASS, observed=f"No difference; {how}", evidence=proof)
 
     def _differences(self, seen: Observed) -> list[Difference]:
         """All but those that a fresh object has as well."""
@@ -310,9 +310,9 @@ def _head_trouble(
         return None
     if expected is not None and head.revision != expected:
         text = f"superseded: revision {head.revision} ({head.description}) appeared meanwhile"
-        return CheckResult(word=Word.FAIL, observed=text)
+        return CheckResult(word=Verdict.FAIL, observed=text)
     if head.status != "deployed":
-        word = Word.FAIL if head.status == "failed" else Word.UNVERIFIED
+        word = Verdict.FAIL if head.status == "failed" else Verdict.UNVERIFIED
         text = f"helm calls revision {head.revision} {head.status}: {head.description or 'no description'}"
         return CheckResult(word=word, observed=text)
     if len(deployed) > 1:
@@ -321,7 +321,7 @@ def _head_trouble(
             "ours, and the next upgrade may start from either. Once no other helm is at work, the same "
             "rollback again leaves one"
         )
-        return CheckResult(word=Word.FAIL, observed=text)
+        return CheckResult(word=Verdict.FAIL, observed=text)
     return None
 
 

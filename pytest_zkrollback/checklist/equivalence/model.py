@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ...domain.checks import JsonObject
-from ...domain.verdict import Word
+from ...domain.verdict import Verdict
 from ...release.drift import Live
 from ...release.manifest import WORKLOAD_KINDS, identity
 
@@ -65,7 +65,7 @@ class Stray:
     """A sentence about a pod that is not as the target has it. ``waits``: it may go away by itself."""
 
     text: str
-    word: Word = Word.FAIL
+    word: Verdict = Verdict.FAIL
     waits: bool = True
 
 

@@ -14,7 +14,7 @@ from functools import cache, partial
 
 from ...domain.checks import JsonObject
 from ...domain.timestamps import moment
-from ...domain.verdict import Word
+from ...domain.verdict import Verdict
 from ...release.manifest import container_images, identity, pod_template
 from .model import (
     Cluster,
@@ -129,7 +129,7 @@ def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[Stray]:
         if len(builds) > 1:
             which = " and ".join(f"{digest[:19]} ({pod})" for digest, pod in builds.items())
             text = f"The pods of {label} run different builds of {image}: {which}"
-            yield Stray(text, Word.UNVERIFIED, waits=False)
+            yield Stray(text, Verdict.UNVERIFIED, waits=False)
 
 
 def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -> Iterator[Stray]:
@@ -149,7 +149,7 @@ def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -
                     yield Stray(
                         f"Pod {pod_name(pod)} of {label} was not restarted, and {image} is the same text in "
                         "both revisions: which build runs is not known",
-                        Word.UNVERIFIED,
+                        Verdict.UNVERIFIED,
                         waits=False,
                     )
 

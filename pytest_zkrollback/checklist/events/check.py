@@ -16,7 +16,7 @@ from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import ClusterError, NotFound
 from ...domain.ports import Kube, Stage
 from ...domain.timestamps import moment
-from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
+from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...report.by_hand import kubectl
 from .feed import SHOWN_LAST, EventLog, EventsRead
 from .grouping import EventGroup, LiveObjects, clock_time, grouped, is_conflict, render_event
@@ -165,7 +165,7 @@ class EventsCheck:
             return Pending(observed="The events are being read", seen=False)
         if sample.error is not None:
             return CheckResult(
-                word=Word.UNVERIFIED, observed=f"The events could not be judged: {sample.error}"
+                word=Verdict.UNVERIFIED, observed=f"The events could not be judged: {sample.error}"
             )
         return judge_events(sample.value, self.owned, self.env.events)
 
@@ -189,11 +189,11 @@ def judge_events(
     failures = [group for group in still_open if group.reason in {*FAILURES, *policy.harmful}]
     shown, since = _events_evidence(seen, groups, live, policy), moment(seen.since)
     if failures:
-        return CheckResult(word=Word.FAIL, observed=_said(failures, "in trouble"), evidence=shown)
+        return CheckResult(word=Verdict.FAIL, observed=_said(failures, "in trouble"), evidence=shown)
     if still_open:
         said = _said(still_open, "with a warning whose reason this tool does not know")
         hint = "; if this reason is known to you, name it in events.harmless or events.harmful"
-        return CheckResult(word=Word.UNVERIFIED, observed=said + hint, evidence=shown)
+        return CheckResult(word=Verdict.UNVERIFIED, observed=said + hint, evidence=shown)
     if groups:
         said = (
             f"Every object that had a warning is well again or gone; warnings since {since}: "
@@ -201,7 +201,7 @@ def judge_events(
         )
     else:
         said = f"No warning about the release since {since} ({seen.total} events in the namespace)."
-    return CheckResult(word=Word.PASS, observed=said, evidence=shown)
+    return CheckResult(word=Verdict.PASS, observed=said, evidence=shown)
 
 
 def _settled(group: EventGroup, live: LiveObjects, policy: Events) -> str:

@@ -14,7 +14,7 @@ from ...domain.checks import History, JsonObject
 from ...domain.errors import ClusterError
 from ...domain.ports import Kube, Stage
 from ...domain.timestamps import moment
-from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Word, evidence
+from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...report.by_hand import kubectl
 from .lines import (
     ContainerLog,
@@ -188,7 +188,7 @@ class LogsCheck:
         selector = self._which
         if sample.error is not None:
             return CheckResult(
-                word=Word.UNVERIFIED, observed=f"The pods {selector} could not be listed: {sample.error}"
+                word=Verdict.UNVERIFIED, observed=f"The pods {selector} could not be listed: {sample.error}"
             )
         seen: LogsSeen = sample.value
         return _judge_logs(seen, selector if self._auto else f"matches {selector}", moment(self.since))
@@ -198,7 +198,7 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
     out = f" Left out: {', '.join(seen.left_out)}." if seen.left_out else ""
     if not seen.pods:
         return CheckResult(
-            word=Word.UNVERIFIED,
+            word=Verdict.UNVERIFIED,
             observed=f"No pod {selector}, so no log was read. Is logs.selector right?{out}",
         )
     shown = _logs_evidence(seen, since)
@@ -208,7 +208,7 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
         lines = sum(log.match_count for log in bad)
         first = bad[0]
         return CheckResult(
-            word=Word.FAIL,
+            word=Verdict.FAIL,
             observed=f"{_count(lines, 'bad line')} since {since}. {first.pod}/{first.container}: "
             f"{stamped(first.matches[0])[1].strip()[:200]}{out}",
             evidence=shown,
@@ -218,7 +218,7 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
         more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
         why = first.trouble.rstrip(".")
         return CheckResult(
-            word=Word.UNVERIFIED,
+            word=Verdict.UNVERIFIED,
             observed=f"The log of {first.pod}/{first.container}{more} is not known: {why}.{out}",
             evidence=shown,
         )
@@ -229,7 +229,7 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
         else f"readable, and no line was written since {since}"
     )
     where = f"{_count(len(seen.logs), 'container')} of {_count(seen.pods, 'pod')}"
-    return CheckResult(word=Word.PASS, observed=f"{where}: {what}.{out}", evidence=shown)
+    return CheckResult(word=Verdict.PASS, observed=f"{where}: {what}.{out}", evidence=shown)
 
 
 def _count(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ from ...domain.checks import History, JsonObject, PodDiagnostics, Snapshot
 from ...domain.errors import Forbidden, ZkRollbackError
 from ...domain.ports import Stage
 from ...domain.record import Item
-from ...domain.verdict import CheckResult, Judgement, Pending, Word
+from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
 from .diagnosis import Circumstances, findings, pull_errors, restart_counts, sentence
 from .event_causes import creation_failure
@@ -115,7 +115,7 @@ class RolloutCheck:
         """Pure; sees only samples taken since judging began."""
         if self.workload.count("/") > 1:
             text = f"{self.workload} stands in another namespace than {self.env.namespace}, which is watched"
-            return CheckResult(word=Word.UNVERIFIED, observed=text)
+            return CheckResult(word=Verdict.UNVERIFIED, observed=text)
         judged = history.judged
         snapshots: list[Snapshot] = [sample.value for sample in judged if sample.error is None]
         if not snapshots or judged[-1].error is not None:
@@ -126,7 +126,7 @@ class RolloutCheck:
             return self._missing(before)
         if before is not None and uid(before) != uid(item):
             return CheckResult(
-                word=Word.FAIL,
+                word=Verdict.FAIL,
                 observed=f"{self.workload} was deleted and created anew during the verification"
                 f" (UID {uid(before)}, now {uid(item)})",
             )
@@ -144,22 +144,22 @@ class RolloutCheck:
         notes = snapshots[-1].notes
         proof = (render_state(workload), render_pods(workload), *render_notes(workload, notes))
 
-        def final(word: Word, observed: str) -> CheckResult:
+        def final(word: Verdict, observed: str) -> CheckResult:
             return CheckResult(word=word, observed=observed, evidence=proof)
 
-        def named(word: Word, observed: str) -> CheckResult:
+        def named(word: Verdict, observed: str) -> CheckResult:
             return final(word, f"{self.workload}: {observed}")
 
         def pending(observed: str, *, seen: bool = True) -> Pending:
             return Pending(observed=observed, seen=seen, evidence=proof)
 
         if "deletionTimestamp" in item["metadata"]:
-            return named(Word.FAIL, "is being deleted")
+            return named(Verdict.FAIL, "is being deleted")
         unjudgeable = self._unjudgeable(item)
         if unjudgeable:
-            return named(Word.UNVERIFIED, unjudgeable)
+            return named(Verdict.UNVERIFIED, unjudgeable)
         if status.error:
-            return named(Word.UNVERIFIED, status.message)
+            return named(Verdict.UNVERIFIED, status.message)
         found = findings(
             workload,
             Circumstances(
@@ -176,11 +176,11 @@ class RolloutCheck:
         count = len(workload.current)
         red = [finding for finding in found if finding.red]
         if red:
-            return final(Word.FAIL, "; ".join([sentence(red, count), *last_words(workload, notes)]))
+            return final(Verdict.FAIL, "; ".join([sentence(red, count), *last_words(workload, notes)]))
         exceeded = _deadline_exceeded(item, history.since)
         if exceeded and not status.done:
             said = (exceeded, sentence(found, count), *last_words(workload, notes))
-            return named(Word.FAIL, "; ".join(filter(None, said)))
+            return named(Verdict.FAIL, "; ".join(filter(None, said)))
         hint = sentence(found, count)
         desired = desired_replicas(self._kind, item)
         ready = sum(map(is_ready, workload.current))
@@ -194,19 +194,21 @@ class RolloutCheck:
             doubt = f"kubectl would call it done, but {ready} of {desired} pods of this revision are ready"
             return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired)
         if desired == 0:
-            return named(Word.PASS, "stands at zero replicas, as configured")
-        return final(Word.PASS, f"{ready} of {desired} pods ready, running {images(workload.current)}")
+            return named(Verdict.PASS, "stands at zero replicas, as configured")
+        return final(Verdict.PASS, f"{ready} of {desired} pods ready, running {images(workload.current)}")
 
     def _unread(self, error: ZkRollbackError | None) -> Judgement:
         if isinstance(error, Forbidden):
-            return CheckResult(word=Word.UNVERIFIED, observed=f"{self.workload} could not be read: {error}")
+            return CheckResult(
+                word=Verdict.UNVERIFIED, observed=f"{self.workload} could not be read: {error}"
+            )
         reason = f": {error}" if error is not None else ""
         return Pending(observed=f"{self.workload} could not be read{reason}", seen=False)
 
     def _missing(self, before: JsonObject | None) -> CheckResult:
         reason = "does not exist" if before is None else "was deleted during the verification"
         return CheckResult(
-            word=Word.FAIL, observed=f"{self.workload} {reason} (namespace {self.env.namespace})"
+            word=Verdict.FAIL, observed=f"{self.workload} {reason} (namespace {self.env.namespace})"
         )
 
     def _unjudgeable(self, item: JsonObject) -> str:
