@@ -16,7 +16,7 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Way(StrEnum):
+class Recommendation(StrEnum):
     """The runbook's two ways."""
 
     ROLLBACK = "rollback"
@@ -43,7 +43,7 @@ class Signal(_Part):
     name: SignalName = Field(description="as --rollback-signal takes it")
     question: str = Field(description="the runbook's words")
     answer: Answer = Field(description="yes, no or unknown")
-    speaks_for: Way = Field(description="the way that a yes speaks for")
+    speaks_for: Recommendation = Field(description="the way that a yes speaks for")
     source: str = Field(default="", description="operator, cluster, /health, git, helm history, migrations")
     evidence: str = Field(default="", description="what was seen or said")
 
@@ -51,14 +51,14 @@ class Signal(_Part):
 class Decision(_Part):
     """What the runbook recommends on these signals, and what the operator chose."""
 
-    recommendation: Way = Field(description="rollback or hotfix-forward; in doubt, rollback")
+    recommendation: Recommendation = Field(description="rollback or hotfix-forward; in doubt, rollback")
     reasons: tuple[str, ...] = Field(description="why, in sentences")
     choice: str = Field(description="what the operator asked for")
     signals: tuple[Signal, ...] = Field(description="the five signals, in the runbook's order")
 
 
 @dataclass(frozen=True)
-class Seen:
+class SignalReading:
     """What one source outside says about a signal."""
 
     answer: Answer

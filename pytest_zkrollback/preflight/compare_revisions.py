@@ -27,7 +27,7 @@ from ..release.manifest import Identity, pod_template
 from .target import judged_against
 
 if TYPE_CHECKING:
-    from .release_view import Look
+    from .release_view import ReleaseView
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ _PLURALS = {
 }
 
 
-def gather_dossier(kube: Kube, namespace: str, look: Look) -> ChangeSummary | None:
+def gather_dossier(kube: Kube, namespace: str, look: ReleaseView) -> ChangeSummary | None:
     """The dossier; None where there is no target to tell of. Raises the ZkRollbackErrors of the history."""
     history, choice, target = look.history(), look.choice(), look.target
     if target is None:

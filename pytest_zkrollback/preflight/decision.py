@@ -5,43 +5,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ..domain.decision import Answer, Decision, Seen, Signal, SignalName, Way
+from ..domain.decision import Answer, Decision, Recommendation, Signal, SignalName, SignalReading
 
 YES, NO, UNKNOWN = Answer.YES, Answer.NO, Answer.UNKNOWN
 
 # The runbook's table: the signal, its line, and the way that its "Yes" stands under.
 TABLE: Final = (
-    (SignalName.USERS_IMPACTED, "Users actively impacted", Way.ROLLBACK),
-    (SignalName.ROOT_CAUSE_UNCLEAR, "Root cause is unclear", Way.ROLLBACK),
-    (SignalName.FIX_OBVIOUS, "Fix is obvious and small (< 30 min)", Way.HOTFIX),
-    (SignalName.MIGRATION_IRREVERSIBLE, "Database migration ran (non-reversible)", Way.HOTFIX),
-    (SignalName.MANY_COMMITS, "Multiple commits since last good deploy", Way.ROLLBACK),
+    (SignalName.USERS_IMPACTED, "Users actively impacted", Recommendation.ROLLBACK),
+    (SignalName.ROOT_CAUSE_UNCLEAR, "Root cause is unclear", Recommendation.ROLLBACK),
+    (SignalName.FIX_OBVIOUS, "Fix is obvious and small (< 30 min)", Recommendation.HOTFIX),
+    (SignalName.MIGRATION_IRREVERSIBLE, "Database migration ran (non-reversible)", Recommendation.HOTFIX),
+    (SignalName.MANY_COMMITS, "Multiple commits since last good deploy", Recommendation.ROLLBACK),
 )
 DEFAULT: Final = "Default to rollback when in doubt: restoring service is the priority."
 
 
-def recommend(answers: Mapping[SignalName, Answer]) -> tuple[Way, tuple[str, ...]]:
+def recommend(answers: Mapping[SignalName, Answer]) -> tuple[Recommendation, tuple[str, ...]]:
     """The runbook's recommendation and its reasons.
 
     Hotfix forward only if something speaks for it, nothing for rollback, and users are known to be well;
     everything else is a clear case for rollback, or doubt.
     """
     said = [(line, way) for name, line, way in TABLE if answers.get(name, UNKNOWN) is YES]
-    back = [line for line, way in said if way is Way.ROLLBACK]
-    forward = [line for line, way in said if way is Way.HOTFIX]
+    back = [line for line, way in said if way is Recommendation.ROLLBACK]
+    forward = [line for line, way in said if way is Recommendation.HOTFIX]
     reasons = tuple(f"{line}: speaks for {way.replace('-', ' ')}." for line, way in said)
     if back and not forward:
-        return Way.ROLLBACK, reasons
+        return Recommendation.ROLLBACK, reasons
     if back:
-        return Way.ROLLBACK, (*reasons, f"The signals disagree. {DEFAULT}")
+        return Recommendation.ROLLBACK, (*reasons, f"The signals disagree. {DEFAULT}")
     if not forward:
-        return Way.ROLLBACK, (f"No signal speaks for either way. {DEFAULT}",)
+        return Recommendation.ROLLBACK, (f"No signal speaks for either way. {DEFAULT}",)
     if answers.get(SignalName.USERS_IMPACTED, UNKNOWN) is NO:
-        return Way.HOTFIX, (*reasons, "Users are not impacted, and nothing speaks for rollback.")
-    return Way.ROLLBACK, (*reasons, f"Whether users are impacted is not known. {DEFAULT}")
+        return Recommendation.HOTFIX, (*reasons, "Users are not impacted, and nothing speaks for rollback.")
+    return Recommendation.ROLLBACK, (*reasons, f"Whether users are impacted is not known. {DEFAULT}")
 
 
-def decide(seen: Mapping[SignalName, Seen], said: Mapping[SignalName, Answer], choice: str) -> Decision:
+def decide(
+    seen: Mapping[SignalName, SignalReading], said: Mapping[SignalName, Answer], choice: str
+) -> Decision:
     """The decision on what was ``seen`` from outside and what the operator ``said``.
 
     The operator's word stands, but for one: it cannot undo an irreversible migration that was seen.
@@ -51,7 +53,9 @@ def decide(seen: Mapping[SignalName, Seen], said: Mapping[SignalName, Answer], c
     return Decision(recommendation=recommendation, reasons=reasons, choice=choice, signals=signals)
 
 
-def _signal(name: SignalName, line: str, way: Way, seen: Seen | None, said: Answer | None) -> Signal:
+def _signal(
+    name: SignalName, line: str, way: Recommendation, seen: SignalReading | None, said: Answer | None
+) -> Signal:
     if seen is None:
         answer, source, evidence = UNKNOWN, "", f"nobody said: --rollback-signal={name}=yes or =no"
     else:

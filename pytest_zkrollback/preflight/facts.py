@@ -13,8 +13,8 @@ from .compare_revisions import gather_dossier
 from .contents import fetch_contents
 from .forecast import make_forecast
 from .permissions import fetch_denied
-from .probe import Answer, Facts
-from .release_view import Look, Once
+from .probe import Facts, ProbeResult
+from .release_view import CachedProbe, ReleaseView
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmCli
@@ -35,18 +35,18 @@ def ask_all(
     budget_s: float,
     clock: Clock,
     patience_s: Mapping[str, float] | None = None,
-) -> dict[str, Answer[Any]]:
+) -> dict[str, ProbeResult[Any]]:
     """Ask every question in a daemon thread of its own; after ``budget_s`` seconds the rest is unknown.
 
     ``patience_s``: what is waited for longer, by name.
     """
-    answers: dict[str, Answer[Any]] = {}
+    answers: dict[str, ProbeResult[Any]] = {}
 
     def ask(name: str, question: Callable[[], object]) -> None:
         try:
-            answers[name] = Answer(value=question())
+            answers[name] = ProbeResult(value=question())
         except ZkRollbackError as error:
-            answers[name] = Answer(error=error)
+            answers[name] = ProbeResult(error=error)
 
     threads = {
         name: threading.Thread(target=ask, args=(name, question), daemon=True, name=f"preflight-{name}")
@@ -58,14 +58,14 @@ def ask_all(
     for name, thread in threads.items():
         end_s = began_s + max(budget_s, more.get(name, 0.0))
         thread.join(max(0.0, end_s - clock.monotonic_s()))
-    return {name: answers.get(name, Answer()) for name in questions}
+    return {name: answers.get(name, ProbeResult()) for name in questions}
 
 
 def fetch_facts(
     env: Environment,
     kube: Kube,
     helm: Callable[[], HelmCli],
-    look: Look,
+    look: ReleaseView,
     fetch_lock: Callable[[], LockState],
     clock: Clock,
     *,
@@ -96,7 +96,7 @@ def fetch_facts(
         "server": lambda: str(kube.get("/version")["gitVersion"]),
     }
     if writes:
-        version = Once(lambda: helm().fetch_version())
+        version = CachedProbe(lambda: helm().fetch_version())
         questions |= {
             "helm": version,
             "forecast": lambda: make_forecast(kube, env.namespace, look, version().major),
@@ -119,7 +119,7 @@ def fetch_facts(
     return Facts(**answers, driver=driver, now=clock.now(), outside=signals)
 
 
-def fetch_owners(kube: Kube, look: Look) -> tuple[Owner, ...]:
+def fetch_owners(kube: Kube, look: ReleaseView) -> tuple[Owner, ...]:
     """The GitOps controllers of the live objects, each with why it will not act. Raises ZkRollbackError."""
     items = [answer.item for answer in look.live().values() if answer.item is not None]
     return tuple(fetch_idle(kube, owner) for owner in find_owners(items, look.history().head.manager))
@@ -130,7 +130,7 @@ def fetch_scalers(kube: Kube, namespace: str) -> tuple[JsonObject, ...]:
     return kube.list(f"/apis/autoscaling/v2/namespaces/{quote(namespace, safe='')}/horizontalpodautoscalers")
 
 
-def fetch_elsewhere(kube: Kube, env: Environment, look: Look) -> bool:
+def fetch_elsewhere(kube: Kube, env: Environment, look: ReleaseView) -> bool:
     """Whether ConfigMaps hold the release that Secrets do not. Raises ClusterError."""
     try:
         look.history()

@@ -23,7 +23,7 @@ from ..release.helm_secret import Release, rollback_hooks
 from ..release.manifest import WORKLOAD_KINDS, Identity, is_kept, pod_template
 
 if TYPE_CHECKING:
-    from .release_view import Look
+    from .release_view import ReleaseView
 
 _CONFLICT, _INVALID = 409, 422
 _SHOWN_CHARS = 120
@@ -31,7 +31,7 @@ _WORKERS = 10
 
 
 @dataclass
-class Rehearsal:
+class Forecaster:
     """One dry run through all objects. ``server_side``: Helm 4 on a target that was applied so."""
 
     kube: Kube
@@ -158,7 +158,7 @@ class Rehearsal:
 
 
 def make_forecast(
-    kube: Kube, namespace: str, look: Look, major: int, timeout_s: float = 3.0
+    kube: Kube, namespace: str, look: ReleaseView, major: int, timeout_s: float = 3.0
 ) -> Forecast | None:
     """The forecast; None where there is no target. Raises the ZkRollbackErrors of the history."""
     history, target = look.history(), look.target
@@ -168,7 +168,7 @@ def make_forecast(
     objects = look.objects_of(target)
     before, wanted = by_identity(look.objects_of(head)), by_identity(objects)
     server_side = major >= 4 and target.apply_method == "ssa"
-    rehearsal = Rehearsal(
+    rehearsal = Forecaster(
         kube, namespace, history.name, major, server_side, timeout_s, before, _defined(objects)
     )
     gone = [key for key in before if key not in wanted]
@@ -327,7 +327,7 @@ def _counted(label: str) -> str:
     return label.partition("/")[0].lower().rstrip("s")
 
 
-def _restarts(rehearsal: Rehearsal, wanted: Mapping[Identity, JsonObject]) -> str:
+def _restarts(rehearsal: Forecaster, wanted: Mapping[Identity, JsonObject]) -> str:
     """Why no pod would restart, so that success would change nothing for users; empty: some would."""
     workloads = [key for key in wanted if key.kind in WORKLOAD_KINDS]
     if not workloads or any(key not in rehearsal.after for key in workloads):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..domain.decision import Seen
+from ..domain.decision import SignalReading
 from ..domain.errors import HttpProblem, ZkRollbackError
 from ..release.source_commit import commit_of
 from .decision import NO, UNKNOWN, YES
@@ -23,7 +23,7 @@ HEALTH_S = 2.0
 _KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 
 
-def fetch_users_impacted(env: Environment, kube: Kube, http: Http) -> Seen:
+def fetch_users_impacted(env: Environment, kube: Kube, http: Http) -> SignalReading:
     """Unavailable replicas of the environment's workloads, and ``/health`` once.
 
     Raises no ClusterError or HttpProblem: what could not be asked is unknown.
@@ -34,14 +34,14 @@ def fetch_users_impacted(env: Environment, kube: Kube, http: Http) -> Seen:
     return judge_users_impacted([*asked, _fetch_health(env, http)])
 
 
-def judge_users_impacted(asked: Sequence[tuple[bool | None, str]]) -> Seen:
+def judge_users_impacted(asked: Sequence[tuple[bool | None, str]]) -> SignalReading:
     """``asked``: well (None: not known) and what was seen. Yes if one is not well, no if all are well."""
     said = "; ".join(text for _, text in asked)
     if any(well is False for well, _ in asked):
         bad = "; ".join(text for well, text in asked if well is False)
-        return Seen(YES, "cluster and /health", bad)
+        return SignalReading(YES, "cluster and /health", bad)
     answer = NO if asked and all(well for well, _ in asked) else UNKNOWN
-    return Seen(answer, "cluster and /health", said)
+    return SignalReading(answer, "cluster and /health", said)
 
 
 def _fetch_replicas(env: Environment, kube: Kube, workload: str) -> tuple[bool | None, str]:
@@ -98,7 +98,7 @@ def judge_many_commits(
     bad: int,
     counters: Mapping[str, Callable[[str, str], int]],
     name: Callable[[Release], str | None] = lambda release: commit_of(release.revision),
-) -> Seen:
+) -> SignalReading:
     """Whether several commits lie between the target and the bad revision.
 
     ``counters`` count commits from good to bad, by who counts (each raises ZkRollbackError); the first one
@@ -121,10 +121,10 @@ def judge_many_commits(
                 why.append(str(error))
                 continue
             said = f"{number} commit{'' if number == 1 else 's'} from {good_commit} to {bad_commit}"
-            return Seen(YES if number > 1 else NO, source, said)
+            return SignalReading(YES if number > 1 else NO, source, said)
     between = [one for one in history.revisions if target < one.revision <= bad]
     said = (
         f"revisions after the target: {', '.join(str(one.revision) for one in between) or 'none'} "
         f"({' '.join(why)})"
     )
-    return Seen(YES if len(between) > 1 else UNKNOWN, "helm history", said)
+    return SignalReading(YES if len(between) > 1 else UNKNOWN, "helm history", said)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
     from ..domain.change_summary import ChangeSummary
     from ..domain.checks import JsonObject
-    from ..domain.decision import Seen
+    from ..domain.decision import SignalReading
     from ..domain.forecast import Forecast
     from ..release.drift import Live
     from ..release.gitops import Owner
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..release.manifest import Identity
     from ..rollback.lock import LockState
     from .release_view import Touched
-    from .target import Choice
+    from .target import TargetChoice
 
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ OK, WARNED, REFUSED, OVERRIDDEN = "ok", "warned", "refused", "overridden"
 
 
 @dataclass(frozen=True)
-class Answer(Generic[T]):
+class ProbeResult(Generic[T]):
     """What one preflight question brought: a value, or why it is unknown."""
 
     value: T | None = None
@@ -63,22 +63,22 @@ class Facts:
     the operator's HELM_DRIVER; ``now`` the server's time; ``outside`` the decision's signals by name.
     """
 
-    history: Answer[ReleaseHistory] = Answer()
-    choice: Answer[Choice] = Answer()
-    identity: Answer[str] = Answer()
-    server: Answer[str] = Answer()
-    helm: Answer[HelmVersion] = Answer()
-    denied: Answer[Sequence[str]] = Answer()
-    lock: Answer[LockState] = Answer()
-    live: Answer[Mapping[Identity, Live]] = Answer()
-    touched: Answer[Touched] = Answer()
-    contents: Answer[Mapping[Identity, str]] = Answer()
-    owners: Answer[Sequence[Owner]] = Answer()
-    scalers: Answer[Sequence[JsonObject]] = Answer()
-    elsewhere: Answer[bool] = Answer()
-    dossier: Answer[ChangeSummary | None] = Answer()
-    forecast: Answer[Forecast | None] = Answer()
-    hook_jobs: Answer[Sequence[JsonObject]] = Answer()
+    history: ProbeResult[ReleaseHistory] = ProbeResult()
+    choice: ProbeResult[TargetChoice] = ProbeResult()
+    identity: ProbeResult[str] = ProbeResult()
+    server: ProbeResult[str] = ProbeResult()
+    helm: ProbeResult[HelmVersion] = ProbeResult()
+    denied: ProbeResult[Sequence[str]] = ProbeResult()
+    lock: ProbeResult[LockState] = ProbeResult()
+    live: ProbeResult[Mapping[Identity, Live]] = ProbeResult()
+    touched: ProbeResult[Touched] = ProbeResult()
+    contents: ProbeResult[Mapping[Identity, str]] = ProbeResult()
+    owners: ProbeResult[Sequence[Owner]] = ProbeResult()
+    scalers: ProbeResult[Sequence[JsonObject]] = ProbeResult()
+    elsewhere: ProbeResult[bool] = ProbeResult()
+    dossier: ProbeResult[ChangeSummary | None] = ProbeResult()
+    forecast: ProbeResult[Forecast | None] = ProbeResult()
+    hook_jobs: ProbeResult[Sequence[JsonObject]] = ProbeResult()
     driver: str = ""
     now: datetime = _NEVER
-    outside: Mapping[str, Answer[Seen]] = field(default_factory=dict)
+    outside: Mapping[str, ProbeResult[SignalReading]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
 from ..release.history import ReleaseHistory
-from .target import Choice, evidence_against
+from .target import TargetChoice, evidence_against
 
 # A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.
 FRESH = timedelta(minutes=10)
@@ -37,7 +37,7 @@ def explain_stranding(history: ReleaseHistory) -> str:
     return ""
 
 
-def choose_recovery(history: ReleaseHistory) -> Choice:
+def choose_recovery(history: ReleaseHistory) -> TargetChoice:
     """Where the one rollback goes that leads out.
 
     A rollback that was cut off is finished: its own target, as long as nothing speaks against that. Anything
@@ -46,12 +46,14 @@ def choose_recovery(history: ReleaseHistory) -> Choice:
     head = history.head.revision
     skipped: list[Skipped] = []
     if not explain_stranding(history):
-        return Choice(None, f"there is nothing to recover: revision {head.revision} is {head.status}")
+        return TargetChoice(None, f"there is nothing to recover: revision {head.revision} is {head.status}")
     wanted = head.rollback_of
     if wanted is not None and history.content_of(wanted) is not None:
         why = evidence_against(history, wanted)
         if not why:
-            return Choice(wanted, f"the rollback to {wanted} that made revision {head.revision} is finished")
+            return TargetChoice(
+                wanted, f"the rollback to {wanted} that made revision {head.revision} is finished"
+            )
         skipped.append(Skipped(revision=wanted, reason=why))
     for one in reversed(history.revisions):
         if one.revision == wanted or (one.revision == head.revision and one.status != _DEPLOYED):
@@ -59,9 +61,9 @@ def choose_recovery(history: ReleaseHistory) -> Choice:
         why = evidence_against(history, one.revision)
         if not why:
             because = f"the newest revision that worked before revision {head.revision}"
-            return Choice(one.revision, because, tuple(skipped))
+            return TargetChoice(one.revision, because, tuple(skipped))
         skipped.append(Skipped(revision=one.revision, reason=why))
-    return Choice(None, "no revision is left that ever worked", tuple(skipped))
+    return TargetChoice(None, "no revision is left that ever worked", tuple(skipped))
 
 
 def recovery_reasons(history: ReleaseHistory, now: datetime) -> dict[str, str]:

@@ -16,7 +16,7 @@ from ..release.history import ReleaseHistory, fetch_history
 from ..release.manifest import Identity, identity, is_kept, parse_manifest
 from ..rollback.journal import of_this_install
 from .recovery import RECOVER, choose_recovery
-from .target import Choice, choose_target
+from .target import TargetChoice, choose_target
 
 if TYPE_CHECKING:
     from ..config.environment import Environment
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
+class CachedProbe(Generic[T]):
     """A question asked once; who asks meanwhile waits, and all get the same value or the same error."""
 
     def __init__(self, ask: Callable[[], T]) -> None:
@@ -57,8 +57,9 @@ class Touched:
     hooks: Mapping[Identity, Live] = field(default_factory=dict)
 
 
-class Look:
-    """The release as the preflight sees it. Every member is a :class:`Once`; all raise ZkRollbackErrors.
+class ReleaseView:
+    """The release as the preflight sees it. Every member is a :class:`CachedProbe`; all raise
+    ZkRollbackErrors.
 
     ``asked`` is the target as typed; None: verify-only, whose target is the head's origin. ``fetch_lock``
     brings the lock's Secret, in which the journal is.
@@ -70,13 +71,13 @@ class Look:
         """Nothing is contacted yet."""
         self.asked = asked
         self._env, self._kube = env, kube
-        self.journal = Once(lambda: fetch_lock().entries)
-        self.history = Once(self._history)
-        self.choice = Once(self._choice)
-        self.live = Once(self._live)
-        self.touched = Once(self._touched)
-        self.writes = Once(self._writes)
-        self.hook_jobs = Once(self._hook_jobs)
+        self.journal = CachedProbe(lambda: fetch_lock().entries)
+        self.history = CachedProbe(self._history)
+        self.choice = CachedProbe(self._choice)
+        self.live = CachedProbe(self._live)
+        self.touched = CachedProbe(self._touched)
+        self.writes = CachedProbe(self._writes)
+        self.hook_jobs = CachedProbe(self._hook_jobs)
 
     @property
     def target(self) -> Release | None:
@@ -107,12 +108,12 @@ class Look:
         env, together = self._env, self.asked is None
         return fetch_history(self._kube, env.namespace, env.release, also=wanted, together=together)
 
-    def _choice(self) -> Choice:
+    def _choice(self) -> TargetChoice:
         history = self.history()
         if self.asked == RECOVER:
             return choose_recovery(history)
         if self.asked is None:
-            return Choice(history.origin(history.head.revision.revision), "what the head holds")
+            return TargetChoice(history.origin(history.head.revision.revision), "what the head holds")
         entries = self._known_entries()
         return choose_target(
             self.asked, history, None if entries is None else of_this_install(entries, history)

@@ -26,7 +26,7 @@ _WENT = ("deployed", "superseded")
 
 
 @dataclass(frozen=True)
-class Choice:
+class TargetChoice:
     """The revision that was chosen (None: none could be), and why; ``skipped``: the newer ones."""
 
     revision: int | None
@@ -34,26 +34,28 @@ class Choice:
     skipped: tuple[Skipped, ...] = ()
 
 
-def choose_target(asked: int | str, history: ReleaseHistory, entries: Sequence[JsonObject] | None) -> Choice:
+def choose_target(
+    asked: int | str, history: ReleaseHistory, entries: Sequence[JsonObject] | None
+) -> TargetChoice:
     """The revision behind the target as typed. ``entries`` is the journal; None: it could not be read.
 
     While the head is the revision that this tool made, the number of that run stands for ``previous`` and
     ``last-verified``: no rerun goes back a second time.
     """
     if isinstance(asked, int):
-        return Choice(asked, "asked for by its number")
+        return TargetChoice(asked, "asked for by its number")
     head = history.head.revision
     if entries is None and (asked == LAST_VERIFIED or head.rollback_of is not None):
-        return Choice(None, "the journal of earlier runs could not be read; give the revision's number")
+        return TargetChoice(None, "the journal of earlier runs could not be read; give the revision's number")
     ours = _made_here(entries or (), head)
     if ours is not None:
-        return Choice(
+        return TargetChoice(
             int(ours["target"]),
             f"run {ours.get('run_id')} already went back to {ours['target']} and made revision "
             f"{head.revision}, the head: its number stands",
         )
     if asked == PREVIOUS and head.rollback_of is not None and head.status == "deployed":
-        return Choice(
+        return TargetChoice(
             None,
             f"revision {head.revision} already is a rollback (to {head.rollback_of}), made by hand: "
             "to go back once more, give the revision's number",
@@ -65,12 +67,12 @@ def choose_target(asked: int | str, history: ReleaseHistory, entries: Sequence[J
         if not why and asked == LAST_VERIFIED and number not in verified:
             why = "was not verified by this tool"
         if not why:
-            return Choice(number, _because(asked, history, number), tuple(skipped))
+            return TargetChoice(number, _because(asked, history, number), tuple(skipped))
         skipped.append(Skipped(revision=number, reason=why))
     nothing = "no older revision was verified by this tool" if asked == LAST_VERIFIED else "none is left"
     if history.older:
         nothing += f" among the newest {len(history.releases)}"
-    return Choice(None, nothing, tuple(skipped))
+    return TargetChoice(None, nothing, tuple(skipped))
 
 
 def evidence_against(history: ReleaseHistory, number: int) -> str:

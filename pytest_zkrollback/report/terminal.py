@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..domain.decision import Way
+from ..domain.decision import Recommendation
 from ..domain.record import Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from .change_section import render_dossier_lines
@@ -117,7 +117,7 @@ def _verdict(record: Record, report_path: str) -> list[str]:
 def _decided(record: Record) -> list[str]:
     """One line in a plan, and where the runbook recommends the other way."""
     found = record.decision
-    if found is None or (record.mode is not Mode.PLAN and found.recommendation is Way.ROLLBACK):
+    if found is None or (record.mode is not Mode.PLAN and found.recommendation is Recommendation.ROLLBACK):
         return []
     return [inert_line(f"Decision: {decided(record)}", _THREE_ROWS)]
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ..clients.git import GitCheckout
 from ..clients.github import GithubClient, choose_token
-from ..domain.decision import Answer, Decision, Seen, SignalName
+from ..domain.decision import Answer, Decision, SignalName, SignalReading
 from ..domain.errors import GithubProblem, ProcessProblem
 from ..domain.migration import MigrationFinding, RevisionContent
 from ..domain.record import Guard
@@ -17,7 +17,7 @@ from ..preflight.decision import UNKNOWN, decide
 from ..preflight.facts import ask_all
 from ..preflight.guards.release import judge_migration_guard
 from ..preflight.impact import fetch_users_impacted, judge_many_commits
-from ..preflight.release_view import Look
+from ..preflight.release_view import ReleaseView
 from ..release.manifest import parse_manifest
 from .context import RunContext
 from .migration_sources import judge_irreversible, later_contents, migration_sources
@@ -27,7 +27,7 @@ from .source_commits import commit_name, git_checkout, resolve_commit
 _SHARE = 0.7
 
 
-def outside_questions(scene: RunContext, look: Look) -> dict[str, Callable[[], Seen]]:
+def outside_questions(scene: RunContext, look: ReleaseView) -> dict[str, Callable[[], SignalReading]]:
     """What can be asked outside, by signal; nothing of it is asked of the operator."""
     http = scene.http()
     return {
@@ -37,7 +37,7 @@ def outside_questions(scene: RunContext, look: Look) -> dict[str, Callable[[], S
     }
 
 
-def note_decision(scene: RunContext, answers: Mapping[str, probe.Answer[Seen]]) -> Guard:
+def note_decision(scene: RunContext, answers: Mapping[str, probe.ProbeResult[SignalReading]]) -> Guard:
     """The decision, in the record; the guard that refuses where a migration cannot be undone."""
     decision = _decision(scene, answers)
     scene.scribe.update(decision=decision)
@@ -48,10 +48,10 @@ def note_decision(scene: RunContext, answers: Mapping[str, probe.Answer[Seen]]) 
     return judge_migration_guard(decision)
 
 
-def _decision(scene: RunContext, answers: Mapping[str, probe.Answer[Seen]]) -> Decision:
+def _decision(scene: RunContext, answers: Mapping[str, probe.ProbeResult[SignalReading]]) -> Decision:
     request = scene.request
     seen = {
-        SignalName(name): answer.value or Seen(UNKNOWN, "preflight", f"not known: {answer.why}")
+        SignalName(name): answer.value or SignalReading(UNKNOWN, "preflight", f"not known: {answer.why}")
         for name, answer in answers.items()
     }
     said = {SignalName(name): Answer(word) for name, word in request.signals.items()}
@@ -60,7 +60,7 @@ def _decision(scene: RunContext, answers: Mapping[str, probe.Answer[Seen]]) -> D
     return decide(seen, said, f"{verb} to revision {target}")
 
 
-def _many_commits(scene: RunContext, look: Look) -> Seen:
+def _many_commits(scene: RunContext, look: ReleaseView) -> SignalReading:
     history, target = look.history(), look.choice().revision
     if target is None:
         raise ProcessProblem("the target is not known")
@@ -93,7 +93,7 @@ def count_at_github(scene: RunContext, good: str, bad: str) -> int:
         raise GithubProblem(f"GitHub does not say how far {bad} is ahead of {good}.") from None
 
 
-def fetch_irreversible(scene: RunContext, look: Look) -> Seen:
+def fetch_irreversible(scene: RunContext, look: ReleaseView) -> SignalReading:
     """Whether a migration that cannot be undone came with the head. Raises ZkRollbackError."""
     history, target = look.history(), look.target
     if target is None:

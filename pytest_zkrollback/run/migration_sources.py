@@ -13,7 +13,7 @@ from ..clients.database import fetch_rows
 from ..clients.git import GitCheckout
 from ..config.environment import Environment
 from ..config.repository import Migrations
-from ..domain.decision import Answer, Seen
+from ..domain.decision import Answer, SignalReading
 from ..domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
 from ..domain.migration import MigrationFinding, RevisionContent, Span
 from ..domain.verdict import Verdict
@@ -24,7 +24,7 @@ from ..migrations.hooks import SOURCE as HOOKS
 from ..migrations.hooks import has_init_containers, judge_hooks
 from ..migrations.schema import expected_version, judge_applied, judge_version, reported_member
 from ..migrations.tools import TOOLS
-from ..preflight.release_view import Once
+from ..preflight.release_view import CachedProbe
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import parse_manifest
@@ -53,7 +53,7 @@ def migration_sources(
     ``before_helm`` leaves out what only the restored application can say. Making them contacts nothing.
     """
     env, table = scene.env, scene.env.migrations
-    span = Once(lambda: _span(scene, history, target, later))
+    span = CachedProbe(lambda: _span(scene, history, target, later))
     accounted_for = table.accounted_for if table is not None else ()
     asked: dict[str, Source] = {HOOKS: lambda: judge_hooks(_with_live(scene, span()), accounted_for)}
     if table is not None:
@@ -79,7 +79,7 @@ def _reading(
     if table.health is not None and not before_helm:
         readers[HEALTH] = lambda: ((_reported(scene, table.health),),)
     tool = TOOLS.get(table.kind or "")
-    trees = Once(lambda: _read_trees(scene, tool, table, span()))
+    trees = CachedProbe(lambda: _read_trees(scene, tool, table, span()))
     if tool is not None:
         asked[f"{tool.name} files"] = lambda: _files(tool, trees())
     for name, read in readers.items():
@@ -133,14 +133,14 @@ def revision_content(release: Release, namespace: str) -> RevisionContent | None
     return RevisionContent(revision=release.revision.revision, objects=objects, hooks=release.hooks)
 
 
-def judge_irreversible(findings: Sequence[MigrationFinding]) -> Seen:
+def judge_irreversible(findings: Sequence[MigrationFinding]) -> SignalReading:
     """The signal on all findings: yes where one ran that cannot be undone, no where all say that none is."""
     cannot = [finding for finding in findings if finding.ran and finding.reversible is False]
     if cannot:
-        return Seen(Answer.YES, cannot[0].source, " ".join(finding.observed for finding in cannot))
+        return SignalReading(Answer.YES, cannot[0].source, " ".join(finding.observed for finding in cannot))
     said = " ".join(finding.observed for finding in findings)
     harmless = [finding.ran is False or finding.reversible is True for finding in findings]
-    return Seen(Answer.NO if findings and all(harmless) else Answer.UNKNOWN, "migrations", said)
+    return SignalReading(Answer.NO if findings and all(harmless) else Answer.UNKNOWN, "migrations", said)
 
 
 def _span(

@@ -16,7 +16,7 @@ from ..preflight.guards.cluster import judge_notify, refusals
 from ..preflight.overrides import apply_overrides, overrides_used
 from ..preflight.probe import OVERRIDDEN, WARNED, Facts
 from ..preflight.recovery import recovery_reasons
-from ..preflight.release_view import Look
+from ..preflight.release_view import ReleaseView
 from ..release.applied_revision import live_already
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
@@ -40,7 +40,7 @@ def run_preflight(scene: RunContext, also: Callable[[], tuple[Guard, ...]] = tup
     began = scene.clock.now()
     scene.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
 
-    look = Look(env, scene.kube, scene.lock().fetch, request.target)
+    look = ReleaseView(env, scene.kube, scene.lock().fetch, request.target)
     facts = fetch_facts(
         env,
         scene.kube,

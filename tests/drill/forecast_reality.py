@@ -10,7 +10,7 @@ from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.forecast import ApplyOutcome, Forecast
 from pytest_zkrollback.preflight.forecast import make_forecast
-from pytest_zkrollback.preflight.release_view import Look
+from pytest_zkrollback.preflight.release_view import ReleaseView
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def predict(stage: Stage, target: int) -> Forecast:
         release=RELEASE,
         workloads={"web": "deployment/web"},
     )
-    forecast = make_forecast(kube, stage.namespace, Look(env, kube, SystemClock(), target), stage.major)
+    forecast = make_forecast(
+        kube, stage.namespace, ReleaseView(env, kube, SystemClock(), target), stage.major
+    )
     assert forecast is not None
     return forecast
 

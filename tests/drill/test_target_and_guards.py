@@ -20,7 +20,7 @@ from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.loader import load_environment
 from pytest_zkrollback.preflight.facts import fetch_facts
 from pytest_zkrollback.preflight.guards import judge_guards
-from pytest_zkrollback.preflight.release_view import Look
+from pytest_zkrollback.preflight.release_view import ReleaseView
 from pytest_zkrollback.rollback.lock import ReleaseLock
 
 BACKEND = "deployment/zkprova-zkprova-backend"
@@ -52,7 +52,7 @@ class Asked:
             return HelmCli(binary, processes, environ=incident.environ(), **scope)
 
         lock = ReleaseLock(kube, clock, env.namespace, env.release, lease_s=60)
-        look = Look(env, kube, lock.fetch, target)
+        look = ReleaseView(env, kube, lock.fetch, target)
         self.facts = fetch_facts(env, kube, helm, look, lock.fetch_free, clock, writes=True, driver=driver)
         content = look.target if self.facts.history.value is not None else None
         guards = judge_guards(self.facts, env, confirm, look.objects_of(content))

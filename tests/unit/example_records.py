@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pytest_zkrollback.domain.decision import Answer, Seen, SignalName
+from pytest_zkrollback.domain.decision import Answer, SignalName, SignalReading
 from pytest_zkrollback.domain.record import (
     Delivery,
     Guard,
@@ -281,9 +281,15 @@ HELM = Helm(
 
 DECISION = decide(
     {
-        SignalName.USERS_IMPACTED: Seen(Answer.YES, "cluster and /health", "/health answers HTTP 503"),
-        SignalName.MIGRATION_IRREVERSIBLE: Seen(Answer.NO, "migrations", "No hook ran in revision 6."),
-        SignalName.MANY_COMMITS: Seen(Answer.UNKNOWN, "helm history", "revisions after the target: 6"),
+        SignalName.USERS_IMPACTED: SignalReading(
+            Answer.YES, "cluster and /health", "/health answers HTTP 503"
+        ),
+        SignalName.MIGRATION_IRREVERSIBLE: SignalReading(
+            Answer.NO, "migrations", "No hook ran in revision 6."
+        ),
+        SignalName.MANY_COMMITS: SignalReading(
+            Answer.UNKNOWN, "helm history", "revisions after the target: 6"
+        ),
     },
     {SignalName.FIX_OBVIOUS: Answer.NO},
     "roll back to revision 5",

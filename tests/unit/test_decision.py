@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from example_records import verified
 
-from pytest_zkrollback.domain.decision import Answer, Seen, SignalName, Way
+from pytest_zkrollback.domain.decision import Answer, Recommendation, SignalName, SignalReading
 from pytest_zkrollback.domain.errors import ProcessProblem
 from pytest_zkrollback.domain.ports import HttpAnswer
 from pytest_zkrollback.domain.record import Revision
@@ -32,45 +32,45 @@ from pytest_zkrollback.report.terminal import render_last_lines
 # Each combination belongs to exactly one class.
 CLASSES = [
     # Users are impacted: the runbook's column Rollback; if a hotfix signal says yes too, that is doubt.
-    ("y****", Way.ROLLBACK),
+    ("y****", Recommendation.ROLLBACK),
     # Users are not impacted, but the cause is unclear: Rollback, or doubt.
-    ("ny***", Way.ROLLBACK),
+    ("ny***", Recommendation.ROLLBACK),
     # ... but several commits went out: Rollback, or doubt.
-    ("nn**y", Way.ROLLBACK),
-    ("n?**y", Way.ROLLBACK),
+    ("nn**y", Recommendation.ROLLBACK),
+    ("n?**y", Recommendation.ROLLBACK),
     # Users are not impacted and nothing speaks for Rollback; the fix is small: Hotfix Forward.
-    ("nny*n", Way.HOTFIX),
-    ("nny*?", Way.HOTFIX),
-    ("n?y*n", Way.HOTFIX),
-    ("n?y*?", Way.HOTFIX),
+    ("nny*n", Recommendation.HOTFIX),
+    ("nny*?", Recommendation.HOTFIX),
+    ("n?y*n", Recommendation.HOTFIX),
+    ("n?y*?", Recommendation.HOTFIX),
     # ... or the migration cannot be undone: Hotfix Forward.
-    ("nnnyn", Way.HOTFIX),
-    ("nnny?", Way.HOTFIX),
-    ("n?nyn", Way.HOTFIX),
-    ("n?ny?", Way.HOTFIX),
-    ("nn?yn", Way.HOTFIX),
-    ("nn?y?", Way.HOTFIX),
-    ("n??yn", Way.HOTFIX),
-    ("n??y?", Way.HOTFIX),
+    ("nnnyn", Recommendation.HOTFIX),
+    ("nnny?", Recommendation.HOTFIX),
+    ("n?nyn", Recommendation.HOTFIX),
+    ("n?ny?", Recommendation.HOTFIX),
+    ("nn?yn", Recommendation.HOTFIX),
+    ("nn?y?", Recommendation.HOTFIX),
+    ("n??yn", Recommendation.HOTFIX),
+    ("n??y?", Recommendation.HOTFIX),
     # Nothing speaks for anything: in doubt, Rollback.
-    ("nnnnn", Way.ROLLBACK),
-    ("nnnn?", Way.ROLLBACK),
-    ("nnn?n", Way.ROLLBACK),
-    ("nnn??", Way.ROLLBACK),
-    ("nn?nn", Way.ROLLBACK),
-    ("nn?n?", Way.ROLLBACK),
-    ("nn??n", Way.ROLLBACK),
-    ("nn???", Way.ROLLBACK),
-    ("n?nnn", Way.ROLLBACK),
-    ("n?nn?", Way.ROLLBACK),
-    ("n?n?n", Way.ROLLBACK),
-    ("n?n??", Way.ROLLBACK),
-    ("n??nn", Way.ROLLBACK),
-    ("n??n?", Way.ROLLBACK),
-    ("n???n", Way.ROLLBACK),
-    ("n????", Way.ROLLBACK),
+    ("nnnnn", Recommendation.ROLLBACK),
+    ("nnnn?", Recommendation.ROLLBACK),
+    ("nnn?n", Recommendation.ROLLBACK),
+    ("nnn??", Recommendation.ROLLBACK),
+    ("nn?nn", Recommendation.ROLLBACK),
+    ("nn?n?", Recommendation.ROLLBACK),
+    ("nn??n", Recommendation.ROLLBACK),
+    ("nn???", Recommendation.ROLLBACK),
+    ("n?nnn", Recommendation.ROLLBACK),
+    ("n?nn?", Recommendation.ROLLBACK),
+    ("n?n?n", Recommendation.ROLLBACK),
+    ("n?n??", Recommendation.ROLLBACK),
+    ("n??nn", Recommendation.ROLLBACK),
+    ("n??n?", Recommendation.ROLLBACK),
+    ("n???n", Recommendation.ROLLBACK),
+    ("n????", Recommendation.ROLLBACK),
     # Nobody knows whether users are impacted: that is doubt, whatever else is said.
-    ("?****", Way.ROLLBACK),
+    ("?****", Recommendation.ROLLBACK),
 ]
 LETTERS = {"y": Answer.YES, "n": Answer.NO, "?": Answer.UNKNOWN}
 
@@ -138,7 +138,9 @@ def signal(decision, name):
 
 
 def test_the_operators_word_stands_and_what_was_seen_stays_beside_it():
-    decision = decide({USERS: Seen(Answer.NO, "cluster", "all well")}, {USERS: Answer.YES}, "roll back")
+    decision = decide(
+        {USERS: SignalReading(Answer.NO, "cluster", "all well")}, {USERS: Answer.YES}, "roll back"
+    )
     assert signal(decision, USERS) == (
         "yes",
         "operator",
@@ -147,7 +149,7 @@ def test_the_operators_word_stands_and_what_was_seen_stays_beside_it():
 
 
 def test_the_operator_cannot_deny_a_migration_that_was_seen():
-    seen = {MIGRATION: Seen(Answer.YES, "alembic", "0007 drops a column")}
+    seen = {MIGRATION: SignalReading(Answer.YES, "alembic", "0007 drops a column")}
     decision = decide(seen, {MIGRATION: Answer.NO}, "roll back")
     assert signal(decision, MIGRATION)[0] == "yes"
     guard = judge_migration_guard(decision)
@@ -159,10 +161,10 @@ def test_the_operator_cannot_deny_a_migration_that_was_seen():
     ("seen", "said", "state"),
     [
         ({}, {}, "warned"),
-        ({MIGRATION: Seen(Answer.UNKNOWN, "migrations", "no answer")}, {}, "warned"),
-        ({MIGRATION: Seen(Answer.NO, "migrations", "none ran")}, {}, "ok"),
+        ({MIGRATION: SignalReading(Answer.UNKNOWN, "migrations", "no answer")}, {}, "warned"),
+        ({MIGRATION: SignalReading(Answer.NO, "migrations", "none ran")}, {}, "ok"),
         ({}, {MIGRATION: Answer.YES}, "refused"),
-        ({MIGRATION: Seen(Answer.NO, "migrations", "none ran")}, {MIGRATION: Answer.YES}, "refused"),
+        ({MIGRATION: SignalReading(Answer.NO, "migrations", "none ran")}, {MIGRATION: Answer.YES}, "refused"),
     ],
 )
 def test_unknown_never_refuses(seen, said, state):
@@ -343,7 +345,10 @@ def test_the_tag_of_a_revision(images, tag):
 
 def test_the_last_lines_say_it_where_the_runbook_recommends_the_other_way():
     hotfix = decide(
-        {USERS: Seen(Answer.NO, "cluster", "all well"), MIGRATION: Seen(Answer.YES, "alembic", "0007")},
+        {
+            USERS: SignalReading(Answer.NO, "cluster", "all well"),
+            MIGRATION: SignalReading(Answer.YES, "alembic", "0007"),
+        },
         {},
         "roll back to revision 5",
     )

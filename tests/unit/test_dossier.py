@@ -12,7 +12,7 @@ from pytest_zkrollback.domain.change_summary import Change, ChangeSummary, Skipp
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable
 from pytest_zkrollback.domain.record import Mode, Outcome, Plan, Revision
 from pytest_zkrollback.preflight.compare_revisions import chain_of, gather_dossier, served_s
-from pytest_zkrollback.preflight.target import Choice
+from pytest_zkrollback.preflight.target import TargetChoice
 from pytest_zkrollback.release.diff import (
     by_identity,
     deleted_objects,
@@ -218,7 +218,7 @@ class FakeLook:
         return self.known
 
     def choice(self):
-        return Choice(5, "the newest", (Skipped(revision=4, reason="is failed: x"),))
+        return TargetChoice(5, "the newest", (Skipped(revision=4, reason="is failed: x"),))
 
     @property
     def target(self):

@@ -12,7 +12,7 @@ from pytest_zkrollback.domain.forecast import ApplyOutcome, Forecast
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.preflight.guards import judge_guards, judge_verify_guards
 from pytest_zkrollback.preflight.guards.cluster import refusals
-from pytest_zkrollback.preflight.probe import Answer, Facts
+from pytest_zkrollback.preflight.probe import Facts, ProbeResult
 from pytest_zkrollback.preflight.release_view import Touched
 from pytest_zkrollback.preflight.target import choose_target
 from pytest_zkrollback.release.drift import Live
@@ -41,23 +41,23 @@ def revision(number, status="superseded", description="Upgrade complete", rollba
 
 def history(*releases):
     found = releases or (revision(4), revision(5), revision(6, "deployed"))
-    return Answer(value=ReleaseHistory("default", "zkprova", found))
+    return ProbeResult(value=ReleaseHistory("default", "zkprova", found))
 
 
 def facts(**changes):
     usual = {
         "history": history(),
-        "identity": Answer(value="uid-1"),
-        "server": Answer(value="v1.37.2"),
-        "helm": Answer(value=HelmVersion("v4.3.1", 4, 3)),
-        "denied": Answer(value=()),
-        "forecast": Answer(value=Forecast(will=ApplyOutcome.APPLY, method="server-side apply")),
-        "lock": Answer(value=LockState()),
-        "live": Answer(value={}),
-        "touched": Answer(value=Touched()),
-        "owners": Answer(value=()),
-        "scalers": Answer(value=()),
-        "elsewhere": Answer(value=False),
+        "identity": ProbeResult(value="uid-1"),
+        "server": ProbeResult(value="v1.37.2"),
+        "helm": ProbeResult(value=HelmVersion("v4.3.1", 4, 3)),
+        "denied": ProbeResult(value=()),
+        "forecast": ProbeResult(value=Forecast(will=ApplyOutcome.APPLY, method="server-side apply")),
+        "lock": ProbeResult(value=LockState()),
+        "live": ProbeResult(value={}),
+        "touched": ProbeResult(value=Touched()),
+        "owners": ProbeResult(value=()),
+        "scalers": ProbeResult(value=()),
+        "elsewhere": ProbeResult(value=False),
         "now": AT + timedelta(minutes=1),
     }
     return Facts(**{**usual, **changes})
@@ -71,7 +71,7 @@ def environment(**changes):
 def judged(found=None, env=None, target=5, confirm=None):
     found = found or facts()
     known = found.history.value
-    choice = Answer(value=choose_target(target, known, ())) if known is not None else Answer()
+    choice = ProbeResult(value=choose_target(target, known, ())) if known is not None else ProbeResult()
     return judge_guards(replace(found, choice=choice), env or environment(), confirm)
 
 
@@ -110,7 +110,7 @@ PINNED = {"identity": Identity(kube_system_uid="uid-1")}
     ("found", "env", "target", "confirm", "expected"),
     [
         pytest.param(
-            {"identity": Answer(value="uid-2")},
+            {"identity": ProbeResult(value="uid-2")},
             PINNED,
             5,
             None,
@@ -118,7 +118,7 @@ PINNED = {"identity": Identity(kube_system_uid="uid-1")}
             id="fault-9",
         ),
         pytest.param(
-            {"identity": Answer(error=Unreachable("no answer"))},
+            {"identity": ProbeResult(error=Unreachable("no answer"))},
             PINNED,
             5,
             None,
@@ -172,7 +172,7 @@ PINNED = {"identity": Identity(kube_system_uid="uid-1")}
             id="fault-15",
         ),
         pytest.param(
-            {"helm": Answer(error=HelmProblem("there is no helm"))},
+            {"helm": ProbeResult(error=HelmProblem("there is no helm"))},
             {},
             5,
             None,
@@ -180,7 +180,7 @@ PINNED = {"identity": Identity(kube_system_uid="uid-1")}
             id="fault-32",
         ),
         pytest.param(
-            {"denied": Answer(value=("patch deployments.apps",))},
+            {"denied": ProbeResult(value=("patch deployments.apps",))},
             {},
             5,
             None,
@@ -188,7 +188,7 @@ PINNED = {"identity": Identity(kube_system_uid="uid-1")}
             id="fault-8",
         ),
         pytest.param(
-            {"denied": Answer()},
+            {"denied": ProbeResult()},
             {},
             5,
             None,
@@ -196,7 +196,11 @@ PINNED = {"identity": Identity(kube_system_uid="uid-1")}
             id="rights-unknown",
         ),
         pytest.param(
-            {"history": Answer(error=Forbidden("you may not list secrets", verb="list", resource="secrets"))},
+            {
+                "history": ProbeResult(
+                    error=Forbidden("you may not list secrets", verb="list", resource="secrets")
+                )
+            },
             {},
             5,
             None,
@@ -224,9 +228,9 @@ def test_a_confirmation_of_another_environment_is_refused_everywhere():
 
 
 def test_verifying_needs_the_right_cluster_and_a_known_release_and_no_more():
-    found = facts(denied=Answer(), helm=Answer(), history=history(revision(6, "failed")))
+    found = facts(denied=ProbeResult(), helm=ProbeResult(), history=history(revision(6, "failed")))
     assert refusals(judge_verify_guards(found, environment(protected=True))) == []
-    wrong = judge_verify_guards(facts(identity=Answer(value="uid-2")), environment(**PINNED))
+    wrong = judge_verify_guards(facts(identity=ProbeResult(value="uid-2")), environment(**PINNED))
     assert [guard.id for guard in refusals(wrong)] == ["identity"]
 
 
@@ -251,7 +255,7 @@ def by_hand(manager, seconds_after, field="f:spec", subresource=None):
 
 
 def live(item):
-    return {"live": Answer(value={identity(item): Live(item)})}
+    return {"live": ProbeResult(value={identity(item): Live(item)})}
 
 
 def scaler(kind="Deployment", desired=7):
@@ -274,7 +278,10 @@ def scaler(kind="Deployment", desired=7):
             id="driver",
         ),
         pytest.param(
-            {"history": Answer(error=HelmProblem("There is no release")), "elsewhere": Answer(value=True)},
+            {
+                "history": ProbeResult(error=HelmProblem("There is no release")),
+                "elsewhere": ProbeResult(value=True),
+            },
             "storage",
             "refused",
             "ConfigMaps hold a release of this name (HELM_DRIVER=configmap), and Secrets do not: "
@@ -370,7 +377,7 @@ def scaler(kind="Deployment", desired=7):
         ),
         pytest.param(
             {
-                "owners": Answer(
+                "owners": ProbeResult(
                     value=(Owner("Flux HelmRelease", "web", "flux", "Deployment/web", "label x"),)
                 )
             },
@@ -381,7 +388,7 @@ def scaler(kind="Deployment", desired=7):
         ),
         pytest.param(
             {
-                "owners": Answer(
+                "owners": ProbeResult(
                     value=(
                         Owner("Flux HelmRelease", "web", "flux", "Deployment/web", "x", "it is suspended"),
                     )
@@ -393,7 +400,7 @@ def scaler(kind="Deployment", desired=7):
             id="gitops-suspended",
         ),
         pytest.param(
-            {"owners": Answer()},
+            {"owners": ProbeResult()},
             "gitops",
             "warned",
             "whether a GitOps controller manages the release is unknown: no answer within the preflight's budget",
@@ -414,7 +421,7 @@ def scaler(kind="Deployment", desired=7):
             id="not-observed",
         ),
         pytest.param(
-            {"scalers": Answer(error=Forbidden("you may not", verb="list", resource="hpa"))},
+            {"scalers": ProbeResult(error=Forbidden("you may not", verb="list", resource="hpa"))},
             "hpa",
             "warned",
             "whether an autoscaler is there is unknown: you may not",
@@ -423,7 +430,7 @@ def scaler(kind="Deployment", desired=7):
         pytest.param(
             {
                 "history": history(revision(5), revision(6, "deployed", apply_method="ssa")),
-                "helm": Answer(value=HelmVersion("v3.22.0", 3, 22)),
+                "helm": ProbeResult(value=HelmVersion("v3.22.0", 3, 22)),
             },
             "helm-version",
             "warned",
@@ -482,10 +489,16 @@ def test_an_autoscaler_is_fought_only_where_the_target_states_another_number(rep
     target = {"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": replicas}}
     if replicas is None:
         target["spec"] = {}
-    guards = judge_guards(facts(scalers=Answer(value=scalers)), environment(), None, (target,))
+    guards = judge_guards(facts(scalers=ProbeResult(value=scalers)), environment(), None, (target,))
     assert (next(guard for guard in guards if guard.id == "hpa").state == "warned") is fought
 
 
 def test_unknowns_that_only_advise_refuse_nothing():
-    blind = facts(live=Answer(), owners=Answer(), scalers=Answer(), elsewhere=Answer(), dossier=Answer())
+    blind = facts(
+        live=ProbeResult(),
+        owners=ProbeResult(),
+        scalers=ProbeResult(),
+        elsewhere=ProbeResult(),
+        dossier=ProbeResult(),
+    )
     assert refused(blind) == {}

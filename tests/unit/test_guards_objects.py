@@ -7,7 +7,7 @@ from test_guards import environment, facts
 
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.preflight.guards.objects import judge_data_loss, judge_ownership
-from pytest_zkrollback.preflight.probe import Answer
+from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.preflight.release_view import Touched
 from pytest_zkrollback.release.drift import Live
 from pytest_zkrollback.release.manifest import identity
@@ -36,7 +36,7 @@ def touched(deleted=(), applied=(), hooks=()):
     def by_key(items):
         return {identity(item): Live(item) for item in items}
 
-    return Answer(value=Touched(by_key(deleted), by_key(applied), by_key(hooks)))
+    return ProbeResult(value=Touched(by_key(deleted), by_key(applied), by_key(hooks)))
 
 
 OURS = live(release="zkprova", namespace="default")
@@ -97,13 +97,13 @@ LOSES = (
             id="many",
         ),
         pytest.param(
-            Answer(error=Unreachable("You may not.")),
+            ProbeResult(error=Unreachable("You may not.")),
             "warned",
             "whether another release owns one of the objects is unknown: You may not.",
             id="unknown",
         ),
         pytest.param(
-            Answer(value=Touched(applied={identity(OURS): Live(error=Unreachable("You may not."))})),
+            ProbeResult(value=Touched(applied={identity(OURS): Live(error=Unreachable("You may not."))})),
             "warned",
             "whether another release owns ConfigMap/shared is unknown: not read",
             id="not-read",
@@ -183,7 +183,7 @@ KEEP = "helm.sh/resource-policy=keep"
     ],
 )
 def test_nothing_is_deleted_that_no_rollback_brings_back(deleted, contents, state, evidence, commands):
-    found = facts(touched=touched(deleted=deleted), contents=Answer(value=contents))
+    found = facts(touched=touched(deleted=deleted), contents=ProbeResult(value=contents))
     guard = judge_data_loss(found, environment())
     assert (guard.state, guard.evidence, guard.commands) == (state, evidence, commands)
     assert guard.override == ("--rollback-override=data-loss=REASON" if state == "refused" else "")
@@ -219,17 +219,17 @@ def test_claims_that_go_with_replicas_are_a_loss(now, target, refuses):
 
 
 def test_what_could_not_be_read_is_said_and_refuses_nothing():
-    unknown = judge_data_loss(facts(touched=Answer()), environment())
+    unknown = judge_data_loss(facts(touched=ProbeResult()), environment())
     said = "what helm would delete is unknown: no answer within the preflight's budget"
     assert (unknown.state, unknown.evidence) == ("warned", said)
     unread = Touched(deleted={identity(CLAIM): Live(error=Unreachable("no"))})
-    guard = judge_data_loss(facts(touched=Answer(value=unread)), environment())
+    guard = judge_data_loss(facts(touched=ProbeResult(value=unread)), environment())
     assert (guard.state, guard.evidence) == (
         "warned",
         "what becomes of PersistentVolumeClaim/data, which the target does not have, is unknown: not read",
     )
     gone = Touched(deleted={identity(CLAIM): Live()})
-    assert judge_data_loss(facts(touched=Answer(value=gone)), environment()).state == "ok"
+    assert judge_data_loss(facts(touched=ProbeResult(value=gone)), environment()).state == "ok"
 
 
 RELEASES = st.sampled_from(["zkprova", "other", None])

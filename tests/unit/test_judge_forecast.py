@@ -7,10 +7,10 @@ from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.forecast import ApplyOutcome, FieldConflict, Forecast, ObjectForecast
 from pytest_zkrollback.preflight.forecast import _value
 from pytest_zkrollback.preflight.guards.forecast import judge_forecast
-from pytest_zkrollback.preflight.probe import Answer
+from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.release.manifest import Identity
 
-HELM = Answer(value=HelmVersion("v4.3.1", 4, 3))
+HELM = ProbeResult(value=HelmVersion("v4.3.1", 4, 3))
 FINE = ObjectForecast(what="ConfigMap/a", action="change", will=ApplyOutcome.APPLY)
 SCALED = ObjectForecast(
     what="Deployment/api",
@@ -66,21 +66,23 @@ def forecast(*objects, **more):
     ],
 )
 def test_what_was_forecast_is_judged(found, state, evidence):
-    guard = judge_forecast(Answer(value=found), HELM)
+    guard = judge_forecast(ProbeResult(value=found), HELM)
     assert (guard.state, guard.evidence) == (state, evidence)
 
 
 @pytest.mark.parametrize("objects", [(SCALED,), (SCALED, FINE)])
 def test_conflicts_alone_can_be_forced_and_the_guard_says_what_that_means(objects):
     assert forecast(*objects).forcible
-    assert "--force-conflicts" in judge_forecast(Answer(value=forecast(*objects)), HELM).consequence
+    assert "--force-conflicts" in judge_forecast(ProbeResult(value=forecast(*objects)), HELM).consequence
 
 
 @pytest.mark.parametrize("objects", [(FIXED,), (SCALED, FIXED), (FINE,), ()])
 def test_nothing_else_is_ever_forced(objects):
     assert not forecast(*objects).forcible
     if FIXED in objects:
-        assert "--force-conflicts" not in judge_forecast(Answer(value=forecast(*objects)), HELM).consequence
+        assert (
+            "--force-conflicts" not in judge_forecast(ProbeResult(value=forecast(*objects)), HELM).consequence
+        )
 
 
 @pytest.mark.parametrize(
@@ -113,6 +115,6 @@ def test_a_conflicts_values_are_shown_and_no_secret_one(kind, path, shown):
     assert _value(Identity("v1", kind, "n", "x"), item, path) == shown
 
 
-@pytest.mark.parametrize("answer", [Answer(), Answer(error=Unreachable("cut off"))])
+@pytest.mark.parametrize("answer", [ProbeResult(), ProbeResult(error=Unreachable("cut off"))])
 def test_what_is_not_known_only_warns(answer):
     assert judge_forecast(answer, HELM).state == "warned"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ...domain.errors import LockHeld, ZkRollbackError
 from ...domain.record import Guard
 from ..overrides import override_option
-from ..probe import OK, REFUSED, WARNED, Answer
+from ..probe import OK, REFUSED, WARNED, ProbeResult
 
 if TYPE_CHECKING:
     from ...clients.helm import HelmVersion
@@ -27,7 +27,7 @@ def refusals(guards: Sequence[Guard]) -> list[Guard]:
     return [guard for guard in guards if guard.state == REFUSED]
 
 
-def judge_identity(answer: Answer[str], env: Environment) -> Guard:
+def judge_identity(answer: ProbeResult[str], env: Environment) -> Guard:
     """The context points at the cluster that the configuration pins."""
     consequence = "The rollback could hit another cluster than the one that you mean."
     pin = env.identity.kube_system_uid if env.identity else None
@@ -86,7 +86,7 @@ def judge_protected(env: Environment, confirm: str | None) -> Guard:
     return Guard(id="protected", state=OK, evidence=f"environment '{env.name}' is {said}")
 
 
-def judge_release(answer: Answer[ReleaseHistory]) -> Guard:
+def judge_release(answer: ProbeResult[ReleaseHistory]) -> Guard:
     """The release is there and can be read."""
     if answer.value is None:
         slow = " With --rollback-break-glass=REASON a slow API server is waited for longer."
@@ -106,7 +106,7 @@ def judge_release(answer: Answer[ReleaseHistory]) -> Guard:
     )
 
 
-def judge_helm(answer: Answer[HelmVersion], history: Answer[ReleaseHistory]) -> Guard:
+def judge_helm(answer: ProbeResult[HelmVersion], history: ProbeResult[ReleaseHistory]) -> Guard:
     """A helm that works and is supported, and not older than the one that wrote the release."""
     if answer.value is None:
         return Guard(
@@ -128,7 +128,7 @@ def judge_helm(answer: Answer[HelmVersion], history: Answer[ReleaseHistory]) -> 
     return Guard(id="helm-version", state=OK, evidence=f"helm {answer.value.text}")
 
 
-def judge_permissions(answer: Answer[Sequence[str]]) -> Guard:
+def judge_permissions(answer: ProbeResult[Sequence[str]]) -> Guard:
     """Every right that helm will need is there."""
     if answer.value is None:
         return Guard(

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 from ...domain.forecast import ApplyOutcome, Forecast, ObjectForecast
 from ...domain.record import Guard
 from ..overrides import override_option
-from ..probe import OK, REFUSED, WARNED, Answer
+from ..probe import OK, REFUSED, WARNED, ProbeResult
 
 if TYPE_CHECKING:
     from ...clients.helm import HelmVersion
 
 _FEW = 4
-_NONE: Answer[Sequence[str]] = Answer(value=())
+_NONE: ProbeResult[Sequence[str]] = ProbeResult(value=())
 
 
 def judge_forecast(
-    answer: Answer[Forecast | None], helm: Answer[HelmVersion], denied: Answer[Sequence[str]] = _NONE
+    answer: ProbeResult[Forecast | None],
+    helm: ProbeResult[HelmVersion],
+    denied: ProbeResult[Sequence[str]] = _NONE,
 ) -> Guard:
     """Nothing that this helm would apply is refused by a dry run; what nobody can say only warns.
 

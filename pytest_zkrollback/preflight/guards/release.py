@@ -14,20 +14,20 @@ from ...release.history import ReleaseHistory
 from ...release.manifest import WORKLOAD_KINDS, identity
 from ..decision import NO, YES
 from ..overrides import override_option
-from ..probe import OK, REFUSED, WARNED, Answer, Facts
+from ..probe import OK, REFUSED, WARNED, Facts, ProbeResult
 from ..recovery import FRESH, explain_stranding
 from ..target import evidence_against, judged_against
 
 if TYPE_CHECKING:
     from ...release.helm_secret import Release
-    from ..target import Choice
+    from ..target import TargetChoice
 
 _SECRETS = ("", "secret", "secrets")
 _OURS = ("helm", "kube-controller-manager")
 _FEW = 3
 
 
-def judge_storage(driver: str, elsewhere: Answer[bool]) -> Guard:
+def judge_storage(driver: str, elsewhere: ProbeResult[bool]) -> Guard:
     """helm has to use the store that everything else here reads: Secrets."""
     if driver.lower() not in _SECRETS:
         return Guard(
@@ -48,7 +48,7 @@ def judge_storage(driver: str, elsewhere: Answer[bool]) -> Guard:
     return Guard(id="storage", state=OK, evidence="helm keeps its releases in Secrets")
 
 
-def judge_pending(answer: Answer[ReleaseHistory], now: datetime) -> Guard:
+def judge_pending(answer: ProbeResult[ReleaseHistory], now: datetime) -> Guard:
     """Another operation on the release: fresh, its helm may be at work; stale, it has died."""
     if answer.value is None:
         return Guard(id="pending", state=REFUSED, evidence="whether another operation runs is unknown")
@@ -97,7 +97,7 @@ def _uninstalling(said: str, age: timedelta) -> Guard:
     )
 
 
-def judge_deployed(answer: Answer[ReleaseHistory]) -> Guard:
+def judge_deployed(answer: ProbeResult[ReleaseHistory]) -> Guard:
     """Exactly one revision ought to be ``deployed``; a rollback mends both other cases."""
     if answer.value is None:
         return Guard(id="deployed", state=WARNED, evidence="which revisions are deployed is unknown")
@@ -137,7 +137,7 @@ def judge_deployed(answer: Answer[ReleaseHistory]) -> Guard:
     )
 
 
-def judge_target(history: Answer[ReleaseHistory], choice: Answer[Choice]) -> Guard:
+def judge_target(history: ProbeResult[ReleaseHistory], choice: ProbeResult[TargetChoice]) -> Guard:
     """The target exists, and nothing in the history speaks against it."""
     if history.value is None:
         return Guard(id="target", state=REFUSED, evidence="which revisions exist is unknown")
@@ -153,7 +153,7 @@ def judge_target(history: Answer[ReleaseHistory], choice: Answer[Choice]) -> Gua
     return _known_target(history.value, choice.value, choice.value.revision)
 
 
-def _known_target(history: ReleaseHistory, choice: Choice, target: int) -> Guard:
+def _known_target(history: ReleaseHistory, choice: TargetChoice, target: int) -> Guard:
     found = history.get(target)
     if found is None:
         exist = ranges(sorted({one.revision for one in history.revisions} | {*history.older}))
@@ -284,7 +284,7 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"{group[0]} to {group[-1]}" if len(group) > 1 else f"{group[0]}" for group in groups)
 
 
-def _skipped(choice: Choice) -> str:
+def _skipped(choice: TargetChoice) -> str:
     shown = [f"revision {each.revision} {each.reason}" for each in choice.skipped[:_FEW]]
     more = len(choice.skipped) - len(shown)
     if more > 0:
@@ -331,7 +331,7 @@ def _time(text: object) -> datetime | None:
     return at if at.tzinfo is not None else None
 
 
-def judge_stranded(answer: Answer[ReleaseHistory]) -> Guard:
+def judge_stranded(answer: ProbeResult[ReleaseHistory]) -> Guard:
     """Recovery is for a release that is stranded, and for no other."""
     if answer.value is None:
         return Guard(id="stranded", state=REFUSED, evidence="whether the release is stranded is unknown")
@@ -347,7 +347,7 @@ def judge_stranded(answer: Answer[ReleaseHistory]) -> Guard:
     return Guard(id="stranded", state=OK, evidence=why)
 
 
-def judge_hook_jobs(jobs: Answer[Sequence[JsonObject]]) -> Guard:
+def judge_hook_jobs(jobs: ProbeResult[Sequence[JsonObject]]) -> Guard:
     """A hook's Job that still runs may be half way through a migration."""
     if jobs.value is None:
         why = f"whether a hook's Job runs is unknown: {jobs.why}"
