@@ -49,7 +49,7 @@ class LockState:
 
 
 @dataclass(frozen=True)
-class Taken:
+class AcquiredLock:
     """A lock that is ours. ``previous`` is the holder that it was taken over from, if any.
 
     ``entries`` are the journal's, our own intent the last of them.
@@ -120,7 +120,7 @@ class ReleaseLock:
 
     def take(
         self, run_id: str, operator: str, intent: JsonObject, *, force: bool = False, over: str = ""
-    ) -> Taken:
+    ) -> AcquiredLock:
         """Take the lock and write the intent down, in one step; an expired holder is taken over.
 
         Raises LockHeld if a live holder has it, unless that is the run ``over``: the operator said to
@@ -132,7 +132,7 @@ class ReleaseLock:
             now = self.clock.now()
             if state.holder is not None and state.holder.run_id == run_id:
                 self._keep_copy(state.entries)
-                return Taken(run_id, previous, state.entries)  # a write of ours whose answer was lost
+                return AcquiredLock(run_id, previous, state.entries)  # a write of ours whose answer was lost
             if state.holder is not None and state.holder.expires_at > now and state.holder.run_id != over:
                 raise _held(state.holder, now)
             holder = Holder(run_id, operator, now, now + timedelta(seconds=self.lease_s))
@@ -147,7 +147,7 @@ class ReleaseLock:
                 lost, previous = True, state.holder
                 continue
             if written:
-                return Taken(run_id, state.holder, entries)
+                return AcquiredLock(run_id, state.holder, entries)
         raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was taken.")
 
     def release_with(self, run_id: str, outcome: JsonObject) -> None:

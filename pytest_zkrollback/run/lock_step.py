@@ -12,7 +12,7 @@ from ..preflight.guards.cluster import judge_lock
 from ..preflight.overrides import apply_overrides, override_option, overrides_used
 from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.journal import explain_unfinished, of_this_install, unfinished
-from ..rollback.lock import ReleaseLock, Taken
+from ..rollback.lock import AcquiredLock, ReleaseLock
 from .context import RunContext
 
 
@@ -44,7 +44,7 @@ def take_lock(
         if not (_is_taken_over(scene) or _set_aside(scene, refusal)):
             return refusal
         scene.scribe.event(f"helm runs without the lock: {error}", "zkrollback")
-        taken = Taken(record.run_id)
+        taken = AcquiredLock(record.run_id)
     if taken.previous is not None:
         who = f"{taken.previous.operator} (run {taken.previous.run_id})"
         expired = taken.previous.expires_at <= scene.clock.now()
