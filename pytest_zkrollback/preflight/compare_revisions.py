@@ -20,10 +20,10 @@ from ..release.diff import (
     value_changes,
     what_stays,
 )
-from ..release.drift import Live, compare
+from ..release.drift import LiveObject, compare
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import ReleaseHistory
-from ..release.manifest import Identity, pod_template
+from ..release.manifest import ObjectKey, pod_template
 from .target import judged_against
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def gather_dossier(kube: Kube, namespace: str, look: ReleaseView) -> ChangeSumma
         if not objects:
             unknown.append(f"the manifest of revision {release.revision.revision} holds nothing to compare")
     try:
-        live: Mapping[Identity, Live] = look.live()
+        live: Mapping[ObjectKey, LiveObject] = look.live()
     except ZkRollbackError as error:
         live = {}
         unknown.append(f"the live objects: {error}")
@@ -126,8 +126,8 @@ def _hooks(target: Release) -> list[TargetHook]:
 def _missing(
     kube: Kube,
     namespace: str,
-    target: Mapping[Identity, JsonObject],
-    head: Mapping[Identity, JsonObject],
+    target: Mapping[ObjectKey, JsonObject],
+    head: Mapping[ObjectKey, JsonObject],
     unknown: list[str],
 ) -> list[str]:
     """What the target's pods refer to that neither its manifest brings nor the namespace has."""

@@ -12,17 +12,17 @@ from ..domain.errors import ZkRollbackError
 if TYPE_CHECKING:
     from ..domain.checks import JsonObject
     from ..domain.ports import Kube
-    from ..release.drift import Live
-    from ..release.manifest import Identity
+    from ..release.drift import LiveObject
+    from ..release.manifest import ObjectKey
 
 
-def fetch_contents(kube: Kube, deleted: Mapping[Identity, Live]) -> dict[Identity, str]:
+def fetch_contents(kube: Kube, deleted: Mapping[ObjectKey, LiveObject]) -> dict[ObjectKey, str]:
     """What is in each, in words; nothing of those that hold only themselves or cannot be looked into."""
     wanted = [
         (key, found.item) for key, found in deleted.items() if found.item is not None and key.kind in _LOOKS
     ]
 
-    def look(asked: tuple[Identity, JsonObject]) -> str:
+    def look(asked: tuple[ObjectKey, JsonObject]) -> str:
         key, item = asked
         return _LOOKS[key.kind](kube, item)
 

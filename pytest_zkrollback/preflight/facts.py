@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from ..domain.errors import HelmProblem, ZkRollbackError
-from ..release.gitops import Owner, fetch_idle, find_owners
+from ..release.gitops import GitOpsOwner, fetch_idle, find_owners
 from .compare_revisions import gather_dossier
 from .contents import fetch_contents
 from .forecast import make_forecast
@@ -119,7 +119,7 @@ def fetch_facts(
     return Facts(**answers, driver=driver, now=clock.now(), outside=signals)
 
 
-def fetch_owners(kube: Kube, look: ReleaseView) -> tuple[Owner, ...]:
+def fetch_owners(kube: Kube, look: ReleaseView) -> tuple[GitOpsOwner, ...]:
     """The GitOps controllers of the live objects, each with why it will not act. Raises ZkRollbackError."""
     items = [answer.item for answer in look.live().values() if answer.item is not None]
     return tuple(fetch_idle(kube, owner) for owner in find_owners(items, look.history().head.manager))

@@ -20,7 +20,7 @@ from ..domain.ports import Kube
 from ..release.diff import by_identity, is_secret_name, pod_references
 from ..release.dry_run import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch
 from ..release.helm_secret import Release, rollback_hooks
-from ..release.manifest import WORKLOAD_KINDS, Identity, is_kept, pod_template
+from ..release.manifest import WORKLOAD_KINDS, ObjectKey, is_kept, pod_template
 
 if TYPE_CHECKING:
     from .release_view import ReleaseView
@@ -40,12 +40,12 @@ class Forecaster:
     major: int
     server_side: bool
     timeout_s: float
-    before: Mapping[Identity, JsonObject]
+    before: Mapping[ObjectKey, JsonObject]
     defined: frozenset[tuple[str, str]] = frozenset()  # (API version, kind) of the target's own definitions
-    after: dict[Identity, JsonObject] = field(default_factory=dict)  # as they would be
-    live: dict[Identity, JsonObject] = field(default_factory=dict)
+    after: dict[ObjectKey, JsonObject] = field(default_factory=dict)  # as they would be
+    live: dict[ObjectKey, JsonObject] = field(default_factory=dict)
 
-    def apply(self, key: Identity, item: JsonObject) -> ObjectForecast:
+    def apply(self, key: ObjectKey, item: JsonObject) -> ObjectForecast:
         """What helm does with an object of the target."""
         try:
             folder, path = self._paths(key)
@@ -70,13 +70,13 @@ class Forecaster:
             return _failed(key, action, error, self.live.get(key), wanted)
         return ObjectForecast(what=key.label, action=action, will=ApplyOutcome.APPLY)
 
-    def _change(self, key: Identity, path: str, wanted: JsonObject, live: JsonObject) -> JsonObject:
+    def _change(self, key: ObjectKey, path: str, wanted: JsonObject, live: JsonObject) -> JsonObject:
         if self.server_side:
             return try_apply(self.kube, path, wanted, self.timeout_s)
         original = self.before.get(key, live)
         return try_patch(self.kube, path, original, wanted, live, self.timeout_s)
 
-    def delete(self, key: Identity) -> ObjectForecast:
+    def delete(self, key: ObjectKey) -> ObjectForecast:
         """What helm does with an object that only the head has."""
         try:
             live = self._live(self._paths(key)[1])
@@ -119,7 +119,7 @@ class Forecaster:
             "type": "helm.sh/release.v1",
             "data": {"release": ""},
         }
-        key = Identity("v1", "Secret", self.namespace, name)
+        key = ObjectKey("v1", "Secret", self.namespace, name)
         try:
             try_create(self.kube, self._paths(key)[0], body, self.timeout_s)
         except ClusterError as error:
@@ -129,7 +129,7 @@ class Forecaster:
             return _failed(key, "record", error, None, {})
         return ObjectForecast(what=key.label, action="record", will=ApplyOutcome.APPLY)
 
-    def _paths(self, key: Identity) -> tuple[str, str]:
+    def _paths(self, key: ObjectKey) -> tuple[str, str]:
         """Those of the kind and of the object. Raises NotFound if the server does not serve the kind."""
         folder = self.kube.resource_path(key.api_version, key.kind, key.namespace)
         return folder, f"{folder}/{quote(key.name, safe='')}"
@@ -140,7 +140,7 @@ class Forecaster:
         except NotFound:
             return None
 
-    def _not_built(self, key: Identity, error: ClusterError) -> ObjectForecast:
+    def _not_built(self, key: ObjectKey, error: ClusterError) -> ObjectForecast:
         """helm builds the target's objects before it changes anything: a kind that is not served stops it."""
         why = str(error)
         if isinstance(error, NotFound) and (key.api_version, key.kind) in self.defined:
@@ -150,7 +150,7 @@ class Forecaster:
         return ObjectForecast(what=key.label, action="build", will=ApplyOutcome.UNKNOWN, why=why)
 
     @staticmethod
-    def _not_served(key: Identity) -> ObjectForecast:
+    def _not_served(key: ObjectKey) -> ObjectForecast:
         why = f"the API server does not serve {key.kind} in {key.api_version}"
         return ObjectForecast(
             what=key.label, action="build", will=ApplyOutcome.FAIL, cause="missing-kind", why=why
@@ -218,7 +218,7 @@ def _unknown(target: Release, found: Sequence[ObjectForecast]) -> list[str]:
 
 
 def _failed(
-    key: Identity, action: str, error: ClusterError, live: JsonObject | None, wanted: JsonObject
+    key: ObjectKey, action: str, error: ClusterError, live: JsonObject | None, wanted: JsonObject
 ) -> ObjectForecast:
     cause = _cause(error)
     conflicts: tuple[FieldConflict, ...] = ()
@@ -255,7 +255,7 @@ def _cause(error: ClusterError) -> str:
     return "unanswered"
 
 
-def _value(key: Identity, item: JsonObject | None, path: str) -> str:
+def _value(key: ObjectKey, item: JsonObject | None, path: str) -> str:
     """The value at ``.spec.containers[name="app"].image``; nothing that is secret by kind or name."""
     if key.kind == "Secret" or item is None or is_secret_name(path):
         return ""
@@ -327,7 +327,7 @@ def _counted(label: str) -> str:
     return label.partition("/")[0].lower().rstrip("s")
 
 
-def _restarts(rehearsal: Forecaster, wanted: Mapping[Identity, JsonObject]) -> str:
+def _restarts(rehearsal: Forecaster, wanted: Mapping[ObjectKey, JsonObject]) -> str:
     """Why no pod would restart, so that success would change nothing for users; empty: some would."""
     workloads = [key for key in wanted if key.kind in WORKLOAD_KINDS]
     if not workloads or any(key not in rehearsal.after for key in workloads):

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from ..domain.checks import JsonObject
     from ..domain.decision import SignalReading
     from ..domain.forecast import Forecast
-    from ..release.drift import Live
-    from ..release.gitops import Owner
+    from ..release.drift import LiveObject
+    from ..release.gitops import GitOpsOwner
     from ..release.history import ReleaseHistory
-    from ..release.manifest import Identity
+    from ..release.manifest import ObjectKey
     from ..rollback.lock import LockState
     from .release_view import Touched
     from .target import TargetChoice
@@ -70,10 +70,10 @@ class Facts:
     helm: ProbeResult[HelmVersion] = ProbeResult()
     denied: ProbeResult[Sequence[str]] = ProbeResult()
     lock: ProbeResult[LockState] = ProbeResult()
-    live: ProbeResult[Mapping[Identity, Live]] = ProbeResult()
+    live: ProbeResult[Mapping[ObjectKey, LiveObject]] = ProbeResult()
     touched: ProbeResult[Touched] = ProbeResult()
-    contents: ProbeResult[Mapping[Identity, str]] = ProbeResult()
-    owners: ProbeResult[Sequence[Owner]] = ProbeResult()
+    contents: ProbeResult[Mapping[ObjectKey, str]] = ProbeResult()
+    owners: ProbeResult[Sequence[GitOpsOwner]] = ProbeResult()
     scalers: ProbeResult[Sequence[JsonObject]] = ProbeResult()
     elsewhere: ProbeResult[bool] = ProbeResult()
     dossier: ProbeResult[ChangeSummary | None] = ProbeResult()

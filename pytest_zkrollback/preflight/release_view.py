@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem, ZkRollbackError
 from ..domain.ports import Kube
-from ..release.drift import Live, fetch_live
+from ..release.drift import LiveObject, fetch_live
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import ReleaseHistory, fetch_history
-from ..release.manifest import Identity, identity, is_kept, parse_manifest
+from ..release.manifest import ObjectKey, identity, is_kept, parse_manifest
 from ..rollback.journal import of_this_install
 from .recovery import RECOVER, choose_recovery
 from .target import TargetChoice, choose_target
@@ -52,9 +52,9 @@ class CachedProbe(Generic[T]):
 class Touched:
     """The objects that helm would delete, apply and run as hooks, each as it is live."""
 
-    deleted: Mapping[Identity, Live] = field(default_factory=dict)
-    applied: Mapping[Identity, Live] = field(default_factory=dict)
-    hooks: Mapping[Identity, Live] = field(default_factory=dict)
+    deleted: Mapping[ObjectKey, LiveObject] = field(default_factory=dict)
+    applied: Mapping[ObjectKey, LiveObject] = field(default_factory=dict)
+    hooks: Mapping[ObjectKey, LiveObject] = field(default_factory=dict)
 
 
 class ReleaseView:
@@ -119,7 +119,7 @@ class ReleaseView:
             self.asked, history, None if entries is None else of_this_install(entries, history)
         )
 
-    def _live(self) -> dict[Identity, Live]:
+    def _live(self) -> dict[ObjectKey, LiveObject]:
         """The live objects of the head's and the target's manifests."""
         objects = {
             identity(item): item
@@ -153,7 +153,7 @@ class ReleaseView:
         gone = [item for item in self.objects_of(self.history().head) if identity(item) not in kept]
         return {
             ("get", "patch"): list(target),
-            ("create",): [item for item in target if live[identity(item)] == Live()],
+            ("create",): [item for item in target if live[identity(item)] == LiveObject()],
             ("get", "delete"): [item for item in gone if not is_kept(item)],
             ("get", "list", "watch", "create", "delete"): list(self._hooks()),  # helm watches what it ran
         }

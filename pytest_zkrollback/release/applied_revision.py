@@ -9,20 +9,20 @@ from typing import NamedTuple
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
 from ..domain.ports import Kube
-from .drift import Live, compare, fetch_live
+from .drift import LiveObject, compare, fetch_live
 from .helm_secret import Release
 from .history import ReleaseHistory
 from .manifest import identity, parse_manifest
 
 
-class Standing(NamedTuple):
+class ObjectRevision(NamedTuple):
     """One object: its label (``Deployment/api``) and what it is, e.g. ``as in revision 5``."""
 
     label: str
     runs: str
 
 
-def live_already(kube: Kube, history: ReleaseHistory, target: int) -> str:
+def is_already_live(kube: Kube, history: ReleaseHistory, target: int) -> str:
     """Why helm need not run: history and live objects both say that ``target`` runs. Empty: it has to."""
     head = history.head.revision
     wanted = history.content_of(target)
@@ -35,7 +35,9 @@ def live_already(kube: Kube, history: ReleaseHistory, target: int) -> str:
     return f"revision {head.revision} already is revision {target}, in history and in the live objects"
 
 
-def fetch_standing(kube: Kube, before: Release, target: Release, namespace: str) -> tuple[Standing, ...]:
+def fetch_standing(
+    kube: Kube, before: Release, target: Release, namespace: str
+) -> tuple[ObjectRevision, ...]:
     """Every object of both revisions, and which of the two it is like now.
 
     Asked after helm failed halfway: "half applied" is seen only here (helm-measured.md, 4).
@@ -45,16 +47,18 @@ def fetch_standing(kube: Kube, before: Release, target: Release, namespace: str)
     both = {**new, **old}
     live = dict(zip(both, fetch_live(kube, tuple(both.values())), strict=True))
     numbers = before.revision.revision, target.revision.revision
-    return tuple(Standing(key.label, _runs(old.get(key), new.get(key), live[key], *numbers)) for key in both)
+    return tuple(
+        ObjectRevision(key.label, _runs(old.get(key), new.get(key), live[key], *numbers)) for key in both
+    )
 
 
-def render_standing(found: Sequence[Standing]) -> str:
+def render_standing(found: Sequence[ObjectRevision]) -> str:
     """One line for each object, for evidence."""
     width = max((len(each.label) for each in found), default=0)
     return "\n".join(f"{each.label:<{width}}  {each.runs}" for each in found)
 
 
-def summarise_standing(found: Sequence[Standing]) -> str:
+def summarise_standing(found: Sequence[ObjectRevision]) -> str:
     """``2 objects as in revision 6, 1 as in revision 5``: in one sentence, what runs now."""
     counts = Counter(each.runs for each in found if not each.runs.startswith("the same in"))
     same = len(found) - counts.total()
@@ -64,7 +68,7 @@ def summarise_standing(found: Sequence[Standing]) -> str:
     return f"of {len(found)} objects: {', '.join(said)}" if said else "neither revision holds an object"
 
 
-def _runs(old: JsonObject | None, new: JsonObject | None, live: Live, before: int, target: int) -> str:
+def _runs(old: JsonObject | None, new: JsonObject | None, live: LiveObject, before: int, target: int) -> str:
     if live.error is not None:
         return f"unknown: {live.error}"
     if live.item is None:

@@ -11,9 +11,9 @@ from typing import Any
 
 from ..domain.change_summary import Change
 from ..domain.checks import JsonObject
-from .drift import Live
+from .drift import LiveObject
 from .helm_secret import Release
-from .manifest import Identity, container_images, identity, is_kept, pod_template, render_manifest_diff
+from .manifest import ObjectKey, container_images, identity, is_kept, pod_template, render_manifest_diff
 
 _SECRET_NAME = re.compile(r"(?i)passw|token|secret|credential|api_?key|private_?key|webhook|dsn|pwd")
 _SHOWN_CHARS = 120
@@ -24,7 +24,7 @@ _TAKES_ALONG = {
     "Namespace": "and everything in it",
 }
 
-Objects = Mapping[Identity, JsonObject]
+Objects = Mapping[ObjectKey, JsonObject]
 
 
 def is_secret_name(text: str) -> bool:
@@ -32,7 +32,7 @@ def is_secret_name(text: str) -> bool:
     return _SECRET_NAME.search(text) is not None
 
 
-def by_identity(objects: Sequence[JsonObject]) -> dict[Identity, JsonObject]:
+def by_identity(objects: Sequence[JsonObject]) -> dict[ObjectKey, JsonObject]:
     """The objects of a manifest by what makes them these ones."""
     return {identity(item): item for item in objects}
 
@@ -93,7 +93,9 @@ def value_changes(live: JsonObject, target: JsonObject) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def deleted_objects(live: Objects, target: Objects, cluster: Mapping[Identity, Live]) -> tuple[str, ...]:
+def deleted_objects(
+    live: Objects, target: Objects, cluster: Mapping[ObjectKey, LiveObject]
+) -> tuple[str, ...]:
     """What helm will delete: what only the live revision has, and no policy keeps (``cluster``: as it is)."""
     return tuple(
         f"{key.label} ({_TAKES_ALONG[key.kind]})" if key.kind in _TAKES_ALONG else key.label
@@ -103,7 +105,7 @@ def deleted_objects(live: Objects, target: Objects, cluster: Mapping[Identity, L
 
 
 def what_stays(
-    live: Release, target: Release, old: Objects, new: Objects, cluster: Mapping[Identity, Live]
+    live: Release, target: Release, old: Objects, new: Objects, cluster: Mapping[ObjectKey, LiveObject]
 ) -> tuple[str, ...]:
     """What will not move: resources with the policy ``keep``, and CRDs of the chart's ``crds/`` folder."""
     kept = [
@@ -162,12 +164,12 @@ def _maps(value: Any) -> list[JsonObject]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _kept(item: JsonObject, live: Live | None) -> bool:
+def _kept(item: JsonObject, live: LiveObject | None) -> bool:
     """helm reads the policy from the live object."""
     return is_kept(live.item if live is not None and live.item is not None else item)
 
 
-def _ordered(live: Objects, target: Objects) -> list[Identity]:
+def _ordered(live: Objects, target: Objects) -> list[ObjectKey]:
     return sorted({*live, *target}, key=lambda key: (key.kind, key.name, key))
 
 

@@ -19,7 +19,7 @@ from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, HelmProblem, NotFound, ZkRollbackError
 from ..domain.ports import Kube
-from .field_paths import Path, keyed, shown_path
+from .field_paths import Path, by_merge_key, shown_path
 from .managed_fields import HELM, added_data, added_to_template, set_by
 from .manifest import SECRET_MEMBERS, identity
 from .quantity import parse_quantity
@@ -53,7 +53,7 @@ _NOT_COMPARED = {"apiVersion", "kind", "metadata", "status"}
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveObject:
     """A live object; no object and no error: it does not exist; an error: unknown."""
 
     item: JsonObject | None = None
@@ -92,26 +92,26 @@ class Difference:
         return f" (set by {self.by})" if self.by else ""
 
 
-def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0) -> tuple[Live, ...]:
+def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0) -> tuple[LiveObject, ...]:
     """The live object of each, in their order; what could not be read carries the error."""
 
-    def fetch(item: JsonObject) -> Live:
+    def fetch(item: JsonObject) -> LiveObject:
         key = identity(item)
         path = kube.resource_path(key.api_version, key.kind, key.namespace, key.name)
         try:
             found = kube.get(path, timeout_s=timeout_s)
         except NotFound:
-            return Live()
+            return LiveObject()
         if (found.get("metadata") or {}).get("name") != key.name:
             raise BadAnswer(f"The API server answered GET {path} with something else.")
-        return Live(found)
+        return LiveObject(found)
 
     results = fetch_each(fetch, objects, workers=16)
-    return tuple(result if isinstance(result, Live) else Live(error=result) for result in results)
+    return tuple(result if isinstance(result, LiveObject) else LiveObject(error=result) for result in results)
 
 
 def compare(
-    expected: Sequence[JsonObject], live: Sequence[Live], managers: Collection[str] = (HELM,)
+    expected: Sequence[JsonObject], live: Sequence[LiveObject], managers: Collection[str] = (HELM,)
 ) -> tuple[Difference, ...]:
     """Every difference, and one for every object that is unknown: none at all means proven equal.
 
@@ -127,7 +127,7 @@ def compare(
 
 
 def compare_each(
-    expected: Sequence[JsonObject], live: Sequence[Live], managers: Collection[str] = (HELM,)
+    expected: Sequence[JsonObject], live: Sequence[LiveObject], managers: Collection[str] = (HELM,)
 ) -> list[list[Difference]]:
     """The same, for each object its own."""
     scaled = {
@@ -235,7 +235,7 @@ class _Comparison:
                 yield self._differs((*path, key), _NOT_STATED, live[key])
 
     def _list(self, path: Path, expected: list[Any], live: list[Any]) -> Iterator[Difference]:
-        wanted, there = keyed(path[-1], expected), keyed(path[-1], live)
+        wanted, there = by_merge_key(path[-1], expected), by_merge_key(path[-1], live)
         if wanted is None or there is None:
             if len(expected) != len(live):
                 yield self._differs(path, expected, live)

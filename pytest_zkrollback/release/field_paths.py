@@ -21,7 +21,7 @@ _LIST_KEYS = {
 }
 
 
-def keyed(name: str, elements: list[Any]) -> dict[str, Any] | None:
+def by_merge_key(name: str, elements: list[Any]) -> dict[str, Any] | None:
     """The elements of list ``name`` by their key; None if it has none, or not everywhere, or not uniquely."""
     if name not in _LIST_KEYS or not all(isinstance(element, dict) for element in elements):
         return None
@@ -55,7 +55,7 @@ def find_stated(item: Any, path: Path) -> tuple[Path, Any]:
         if isinstance(item, dict):
             inner = item.get(part)
         elif isinstance(item, list):
-            inner = (keyed(path[depth - 1], item) or {}).get(part.strip("[]")) if depth else None
+            inner = (by_merge_key(path[depth - 1], item) or {}).get(part.strip("[]")) if depth else None
         if inner is None:
             return path[:depth], item
         item = inner

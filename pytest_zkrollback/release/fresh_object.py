@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Kube
-from .drift import Difference, Live, compare
+from .drift import Difference, LiveObject, compare
 from .dry_run import try_create
 from .manifest import identity, pod_template
 
@@ -46,10 +46,10 @@ def fetch_made_pod(kube: Kube, workload: JsonObject) -> JsonObject:
     return fetch_made(kube, pod)
 
 
-def without_mutations(
+def drop_admission_changes(
     differences: Sequence[Difference],
     made: JsonObject | ZkRollbackError | None,
-    live: Live,
+    live: LiveObject,
     managers: Sequence[str],
 ) -> list[Difference]:
     """The differences of one object that a fresh one would have as well are no drift; the others stay.

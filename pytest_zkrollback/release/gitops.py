@@ -36,7 +36,7 @@ _ARGO_NAMESPACE = "argocd"
 
 
 @dataclass(frozen=True)
-class Owner:
+class GitOpsOwner:
     """A controller or an object that manages ``example`` (``Kind/name``) of the release.
 
     ``idle`` says why it will not act (suspended, no automatic sync); empty: it acts, or that is not known.
@@ -56,13 +56,13 @@ class Owner:
         return f"{self.kind} {place}".strip()
 
 
-def find_owners(objects: Iterable[JsonObject], release_manager: str = "") -> tuple[Owner, ...]:
+def find_owners(objects: Iterable[JsonObject], release_manager: str = "") -> tuple[GitOpsOwner, ...]:
     """Each owner once, by the first of the live ``objects`` that shows it.
 
     ``release_manager``: who wrote the release's Secret. ``app.kubernetes.io/instance`` alone says nothing:
     Argo CD writes it, and so does nearly every chart.
     """
-    found: dict[tuple[str, str, str], Owner] = {}
+    found: dict[tuple[str, str, str], GitOpsOwner] = {}
     for item in objects:
         for owner in _of(item):
             found.setdefault((owner.kind, owner.namespace, owner.name), owner)
@@ -71,12 +71,12 @@ def find_owners(objects: Iterable[JsonObject], release_manager: str = "") -> tup
     ):
         kind = _MANAGERS[release_manager]
         evidence = f"the release itself was written by {release_manager}"
-        found[(kind, "", "")] = Owner(kind, "", "", "the release", evidence)
+        found[(kind, "", "")] = GitOpsOwner(kind, "", "", "the release", evidence)
     named = {owner.kind for owner in found.values() if owner.name}
     return tuple(owner for owner in found.values() if owner.name or owner.kind not in named)
 
 
-def fetch_idle(kube: Kube, owner: Owner, timeout_s: float = 2.0) -> Owner:
+def fetch_idle(kube: Kube, owner: GitOpsOwner, timeout_s: float = 2.0) -> GitOpsOwner:
     """``owner`` with why it will not act, where that can be read; what cannot be read is taken to act."""
     for path in _RESOURCES.get(owner.kind, ()) if owner.name else ():
         try:
@@ -98,7 +98,7 @@ def _idle(kind: str, spec: JsonObject) -> str:
     return "it is suspended" if spec.get("suspend") is True else ""
 
 
-def _of(item: JsonObject) -> Iterator[Owner]:
+def _of(item: JsonObject) -> Iterator[GitOpsOwner]:
     metadata = item.get("metadata") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     example = f"{item.get('kind')}/{metadata.get('name')}"
@@ -106,21 +106,23 @@ def _of(item: JsonObject) -> Iterator[Owner]:
     if tracked:
         # "APP:group/Kind:namespace/name"; an application outside of Argo CD's own namespace is NAMESPACE_APP
         space, _, name = tracked.partition(":")[0].rpartition("_")
-        yield Owner(ARGO, name, space or _ARGO_NAMESPACE, example, f"annotation {_TRACKING_ID}={tracked}")
+        yield GitOpsOwner(
+            ARGO, name, space or _ARGO_NAMESPACE, example, f"annotation {_TRACKING_ID}={tracked}"
+        )
     elif labels.get(_TRACKING_LABEL):
         name = str(labels[_TRACKING_LABEL])
-        yield Owner(ARGO, name, _ARGO_NAMESPACE, example, f"label {_TRACKING_LABEL}={name}")
+        yield GitOpsOwner(ARGO, name, _ARGO_NAMESPACE, example, f"label {_TRACKING_LABEL}={name}")
     for kind, prefix in _FLUX.items():
         if labels.get(f"{prefix}/name"):
             name, space = str(labels[f"{prefix}/name"]), str(labels.get(f"{prefix}/namespace") or "")
             space = space or str(metadata.get("namespace") or "")
-            yield Owner(kind, name, space, example, f"label {prefix}/name={name}")
+            yield GitOpsOwner(kind, name, space, example, f"label {prefix}/name={name}")
     for entry in metadata.get("managedFields") or ():
         manager = str(entry.get("manager") or "")
         if manager in _MANAGERS and not entry.get("subresource"):
-            yield Owner(_MANAGERS[manager], "", "", example, f"its fields are managed by {manager}")
+            yield GitOpsOwner(_MANAGERS[manager], "", "", example, f"its fields are managed by {manager}")
     for reference in metadata.get("ownerReferences") or ():
         if reference.get("controller"):
             kind, name = str(reference.get("kind")), str(reference.get("name"))
             space = str(metadata.get("namespace") or "")
-            yield Owner(kind, name, space, example, f"it is the controller of {example}")
+            yield GitOpsOwner(kind, name, space, example, f"it is the controller of {example}")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..domain.checks import JsonObject
-from .field_paths import Path, element_key, find_stated, keyed
+from .field_paths import Path, by_merge_key, element_key, find_stated
 
 HELM = "helm"
 # It writes the tokens of service accounts into Secrets, and replicas where an autoscaler says so.
@@ -48,7 +48,7 @@ def added_to_template(
         here = path[: len(stated) + 1]
         if stated == path or not isinstance(value, dict | list):
             continue  # what is stated is compared
-        if isinstance(value, list) and keyed(stated[-1], value) is None:
+        if isinstance(value, list) and by_merge_key(stated[-1], value) is None:
             continue  # compared as a whole
         there, found = find_stated(live, here)
         if there == here:

@@ -26,7 +26,7 @@ _DEPTH_LIMIT = 100
 SECRET_MEMBERS = ("data", "stringData")
 
 
-class Identity(NamedTuple):
+class ObjectKey(NamedTuple):
     """What makes an object this one."""
 
     api_version: str
@@ -98,10 +98,10 @@ def parse_manifest(text: str, namespace: str) -> tuple[JsonObject, ...]:
     return tuple(_placed(item, namespace) for document in documents for item in _flattened(document))
 
 
-def identity(item: JsonObject) -> Identity:
+def identity(item: JsonObject) -> ObjectKey:
     """The identity of an object of :func:`parse_manifest`."""
     metadata = item["metadata"]
-    return Identity(item["apiVersion"], item["kind"], metadata["namespace"], metadata["name"])
+    return ObjectKey(item["apiVersion"], item["kind"], metadata["namespace"], metadata["name"])
 
 
 def is_kept(item: JsonObject) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..domain.record import Mode, Outcome, Record, Revision
-from ..release.gitops import Owner
+from ..release.gitops import GitOpsOwner
 from ..release.source_commit import commit_of
 from ..report.outcome import choose_outcome
 from ..report.summary import DONE, revision_of
@@ -35,7 +35,7 @@ class Branch:
 def judge_comes_back(
     record: Record,
     branch: Branch = Branch(),
-    owners: Sequence[Owner] = (),
+    owners: Sequence[GitOpsOwner] = (),
     queued: Sequence[QueuedDeploy] = (),
 ) -> tuple[str, ...]:
     """Sentences, the likeliest first; empty where nothing was rolled away from or the target is not verified.
@@ -91,7 +91,7 @@ def _by_merge(record: Record, bad: Revision, branch: Branch) -> tuple[str, ...]:
     )
 
 
-def _by_owner(owner: Owner) -> str:
+def _by_owner(owner: GitOpsOwner) -> str:
     if owner.idle:
         return (
             f"{owner} puts back what its source says once it acts again ({owner.idle}). First: revert there."

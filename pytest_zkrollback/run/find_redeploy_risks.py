@@ -9,7 +9,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, ZkRollbackError
 from ..engine.cluster_watch import ClusterWatch
 from ..github.state import choose_workflow
-from ..release.gitops import Owner, fetch_idle, find_owners
+from ..release.gitops import GitOpsOwner, fetch_idle, find_owners
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import release_of
@@ -30,7 +30,7 @@ class RedeployRisks:
         """Nothing is asked yet."""
         self._scene, self._history, self._watch = scene, history, watch
         self._lock = threading.Lock()
-        self._found: tuple[Branch, tuple[Owner, ...], tuple[QueuedDeploy, ...]] = (Branch(), (), ())
+        self._found: tuple[Branch, tuple[GitOpsOwner, ...], tuple[QueuedDeploy, ...]] = (Branch(), (), ())
 
     def begin(self) -> None:
         """Ask; returns at once."""
@@ -77,7 +77,7 @@ def _branch(scene: RunContext, bad: Release | None) -> Branch:
         return Branch(name, why=str(problem).rstrip("."))
 
 
-def _owners(scene: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> tuple[Owner, ...]:
+def _owners(scene: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> tuple[GitOpsOwner, ...]:
     """Those that show on the workloads, which are watched anyway."""
     for _ in range(round(_SEEN_S / _TICK_S)):
         seen = watch.snapshot().objects

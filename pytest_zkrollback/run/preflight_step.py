@@ -17,7 +17,7 @@ from ..preflight.overrides import apply_overrides, overrides_used
 from ..preflight.probe import OVERRIDDEN, WARNED, Facts
 from ..preflight.recovery import recovery_reasons
 from ..preflight.release_view import ReleaseView
-from ..release.applied_revision import live_already
+from ..release.applied_revision import is_already_live
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import parse_manifest, render_manifest_diff
@@ -135,7 +135,7 @@ def _unless_live(scene: RunContext, facts: Facts, guards: tuple[Guard, ...]) -> 
         or choice.revision is None
     ):
         return guards
-    why = live_already(scene.kube, history, choice.revision)
+    why = is_already_live(scene.kube, history, choice.revision)
     if not why:
         return guards
     free = {"state": WARNED, "override": "", "consequence": f"None: helm is not needed, {why}."}

@@ -12,7 +12,7 @@ from ..clients.helm import HelmVersion
 from ..domain.errors import BadAnswer, Unreachable, ZkRollbackError
 from ..domain.record import Outcome
 from ..domain.verdict import Evidence, Verdict, evidence
-from ..release.applied_revision import fetch_standing, live_already, render_standing, summarise_standing
+from ..release.applied_revision import fetch_standing, is_already_live, render_standing, summarise_standing
 from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.helm_run import HelmRun, judge_rollback
 from ..rollback.lock import ReleaseLock
@@ -60,7 +60,7 @@ def run_rollback(
     Raises KeyboardInterrupt if a signal came before helm was started.
     """
     with scene.signals.raising():
-        reason = live_already(scene.kube, history, target)
+        reason = is_already_live(scene.kube, history, target)
     if reason:
         report_interrupted_runs(scene, history)
         _note_skipped(scene, reason)

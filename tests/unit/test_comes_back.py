@@ -6,7 +6,7 @@ from example_records import rehearsal, revision, verified
 from pytest_zkrollback.domain.github import Github, PullRequest
 from pytest_zkrollback.domain.record import Helm, Mode, Outcome, Plan
 from pytest_zkrollback.domain.verdict import Verdict
-from pytest_zkrollback.release.gitops import ARGO, FLUX_HELM, Owner
+from pytest_zkrollback.release.gitops import ARGO, FLUX_HELM, GitOpsOwner
 from pytest_zkrollback.rollback.redeploy_risks import Branch, QueuedDeploy, judge_comes_back
 
 BAD = revision(6, "superseded", 760, "1.9.0-a7d20c4")
@@ -72,8 +72,8 @@ def test_through_github_the_merge_takes_it_off_main(state, sentences):
 
 def test_owners_and_queued_deploys_follow():
     owners = (
-        Owner(ARGO, "shop", "argocd", "Deployment/web", "annotation"),
-        Owner(FLUX_HELM, "web", "flux-system", "Deployment/web", "label", idle="it is suspended"),
+        GitOpsOwner(ARGO, "shop", "argocd", "Deployment/web", "annotation"),
+        GitOpsOwner(FLUX_HELM, "web", "flux-system", "Deployment/web", "label", idle="it is suspended"),
     )
     queued = [QueuedDeploy(f"https://github.example/runs/{n}", "waiting", "a7d20c4ffff") for n in range(5)]
     assert judge_comes_back(record(), Branch("origin/main", True), owners, queued)[:4] == (

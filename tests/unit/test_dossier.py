@@ -23,7 +23,7 @@ from pytest_zkrollback.release.diff import (
     value_changes,
     what_stays,
 )
-from pytest_zkrollback.release.drift import Live
+from pytest_zkrollback.release.drift import LiveObject
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.manifest import identity, parse_manifest
@@ -90,7 +90,7 @@ def test_what_helm_deletes_and_what_stays_where_it_is():
     old = objects(config_map("goes") + config_map("kept", KEEP) + config_map("kept-live") + crd)
     kept_live = {key: item for key, item in old.items() if key.name == "kept-live"}
     cluster = {
-        key: Live(
+        key: LiveObject(
             {**item, "metadata": {**item["metadata"], "annotations": {"helm.sh/resource-policy": "keep"}}}
         )
         for key, item in kept_live.items()
@@ -233,7 +233,7 @@ class FakeLook:
         return (
             self.live_now
             if self.live_now is not None
-            else {identity(one): Live(one) for one in self.objects["old"]}
+            else {identity(one): LiveObject(one) for one in self.objects["old"]}
         )
 
 
@@ -266,7 +266,7 @@ def test_missing_references_are_those_that_neither_manifest_nor_namespace_has():
 
 def test_drift_is_told_and_what_was_not_looked_at_is_unknown_and_not_equal():
     old, new = (deployment("web:2"),), (deployment("web:1"),)
-    drifted = {identity(old[0]): Live(deployment("web:3"))}
+    drifted = {identity(old[0]): LiveObject(deployment("web:3"))}
     told = gather_dossier(FakeKube(), "n", FakeLook(old, new, drifted)).drift
     assert told == (
         'Deployment/web spec.template.spec.containers[app].image: expected "web:2", live "web:3"',
@@ -290,7 +290,7 @@ def test_secrets_values_are_in_no_part_of_it_fault_49():
         )
 
     old, new = secret(b"hunter2hunter2"), secret(b"hunter3hunter3")
-    live = {identity(old[0]): Live(secret(b"hunter4hunter4")[0])}
+    live = {identity(old[0]): LiveObject(secret(b"hunter4hunter4")[0])}
     text = gather_dossier(FakeKube(), "n", FakeLook(old, new, live)).model_dump_json()
     assert "Secret/s" in text
     for value in (b"hunter2hunter2", b"hunter3hunter3", b"hunter4hunter4"):

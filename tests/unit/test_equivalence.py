@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound, Unreachable, ZkRollbackError
-from pytest_zkrollback.release.drift import Live, compare, fetch_live, render_differences
+from pytest_zkrollback.release.drift import LiveObject, compare, fetch_live, render_differences
 from pytest_zkrollback.release.manifest import parse_manifest
 
 CONTAINER = {
@@ -59,7 +59,7 @@ def changed(item: dict, path: str, value: Any) -> dict:
 
 
 def differences(expected: dict, live: dict) -> list[str]:
-    return [str(one) for one in compare([expected], [Live(live)])]
+    return [str(one) for one in compare([expected], [LiveObject(live)])]
 
 
 POD = "spec/template/spec"
@@ -252,7 +252,7 @@ def test_replicas_that_an_autoscaler_owns_are_not_compared_fault_43():
     assert differences(deployment(), scaled("kube-controller-manager", "")) != []
     scaler = made("HorizontalPodAutoscaler", spec={"scaleTargetRef": {"kind": "Deployment", "name": "web"}})
     live = changed(deployment(), "spec/replicas", 6)
-    assert compare([deployment(), scaler], [Live(live), Live(scaler)]) == ()
+    assert compare([deployment(), scaler], [LiveObject(live), LiveObject(scaler)]) == ()
 
 
 def owned_by(item: dict, manager: str, fields: dict, operation: str = "Update", **more: str) -> dict:
@@ -313,14 +313,14 @@ def test_what_helm_or_the_server_set_or_what_is_as_stated_is_no_addition(live):
 
 def test_additions_of_a_manager_that_the_configuration_names_are_no_drift():
     by_reloader = owned_by(PROBED, "Reloader", PROBE_FIELDS)
-    assert compare([deployment()], [Live(by_reloader)], ("helm", "Reloader")) == ()
+    assert compare([deployment()], [LiveObject(by_reloader)], ("helm", "Reloader")) == ()
     stated, live = made("ConfigMap", data={"k": "v"}), made("ConfigMap", data={"k": "v", "ca": "x"})
     live = owned_by(live, "injector", {"f:data": {"f:ca": {}}})
-    assert compare([stated], [Live(live)], ("helm", "injector")) == ()
-    (found,) = compare([stated], [Live(live)])
+    assert compare([stated], [LiveObject(live)], ("helm", "injector")) == ()
+    (found,) = compare([stated], [LiveObject(live)])
     assert str(found) == 'ConfigMap/web data.ca: expected (not stated), live "x" (set by injector)'
     left = owned_by(made("ConfigMap", data={"k": "v", "ca": "x"}), "helm", {"f:data": {"f:ca": {}}})
-    assert compare([stated], [Live(left)], ("helm", "injector")) != ()
+    assert compare([stated], [LiveObject(left)], ("helm", "injector")) != ()
 
 
 def test_fault_44_a_stated_value_that_somebody_changed_names_who():
@@ -332,17 +332,17 @@ def test_fault_44_a_stated_value_that_somebody_changed_names_who():
 
 def test_a_job_with_a_time_to_live_may_be_gone():
     job = made("Job", spec={"ttlSecondsAfterFinished": 60})
-    assert compare([job], [Live()]) == ()
-    assert compare([made("Job", spec={})], [Live()]) != ()
+    assert compare([job], [LiveObject()]) == ()
+    assert compare([made("Job", spec={})], [LiveObject()]) != ()
 
 
 def test_what_is_missing_or_was_not_read_is_never_equal_fault_16():
     problem = Forbidden("You may not.", verb="get", resource="deployments")
     one = deployment()
-    assert [str(found) for found in compare([one], [Live()])] == [
+    assert [str(found) for found in compare([one], [LiveObject()])] == [
         "Deployment/web: expected to exist, live (absent)"
     ]
-    (found,) = compare([one], [Live(error=problem)])
+    (found,) = compare([one], [LiveObject(error=problem)])
     assert found.unknown and str(found) == "Deployment/web: not read. You may not."
     (nothing,) = compare([], [])
     assert nothing.unknown
@@ -352,7 +352,7 @@ def test_what_is_missing_or_was_not_read_is_never_equal_fault_16():
 
 def test_differences_render_as_a_diff():
     live = changed(deployment(), f"{APP}/image", "web:2")
-    found = compare([deployment(), made("Thing")], [Live(live), Live(error=Unreachable("Down."))])
+    found = compare([deployment(), made("Thing")], [LiveObject(live), LiveObject(error=Unreachable("Down."))])
     assert render_differences(found) == (
         "@@ Deployment/web spec.template.spec.containers[app].image\n"
         '- "web:1"\n'
@@ -399,7 +399,7 @@ def test_fetch_live_tells_missing_from_unknown():
         objects,
     )
     assert live[0].item == {"metadata": {"name": "a"}}
-    assert live[1] == Live()
+    assert live[1] == LiveObject()
     assert [type(one.error) for one in live[2:]] == [Unreachable, BadAnswer, NotFound]
 
 
@@ -446,5 +446,5 @@ def test_every_changed_leaf_is_found(spec, data):
     for key in way:
         node = node[key]
     node[last] = "something that was never there"
-    (found,) = compare([made("Thing", spec=spec)], [Live(made("Thing", spec=live))])
+    (found,) = compare([made("Thing", spec=spec)], [LiveObject(made("Thing", spec=live))])
     assert found.live == '"something that was never there"'

@@ -15,8 +15,8 @@ from pytest_zkrollback.preflight.guards.cluster import refusals
 from pytest_zkrollback.preflight.probe import Facts, ProbeResult
 from pytest_zkrollback.preflight.release_view import Touched
 from pytest_zkrollback.preflight.target import choose_target
-from pytest_zkrollback.release.drift import Live
-from pytest_zkrollback.release.gitops import Owner
+from pytest_zkrollback.release.drift import LiveObject
+from pytest_zkrollback.release.gitops import GitOpsOwner
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.manifest import identity
@@ -255,7 +255,7 @@ def by_hand(manager, seconds_after, field="f:spec", subresource=None):
 
 
 def live(item):
-    return {"live": ProbeResult(value={identity(item): Live(item)})}
+    return {"live": ProbeResult(value={identity(item): LiveObject(item)})}
 
 
 def scaler(kind="Deployment", desired=7):
@@ -378,7 +378,7 @@ def scaler(kind="Deployment", desired=7):
         pytest.param(
             {
                 "owners": ProbeResult(
-                    value=(Owner("Flux HelmRelease", "web", "flux", "Deployment/web", "label x"),)
+                    value=(GitOpsOwner("Flux HelmRelease", "web", "flux", "Deployment/web", "label x"),)
                 )
             },
             "gitops",
@@ -390,7 +390,9 @@ def scaler(kind="Deployment", desired=7):
             {
                 "owners": ProbeResult(
                     value=(
-                        Owner("Flux HelmRelease", "web", "flux", "Deployment/web", "x", "it is suspended"),
+                        GitOpsOwner(
+                            "Flux HelmRelease", "web", "flux", "Deployment/web", "x", "it is suspended"
+                        ),
                     )
                 )
             },

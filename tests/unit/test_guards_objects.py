@@ -9,7 +9,7 @@ from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.preflight.guards.objects import judge_data_loss, judge_ownership
 from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.preflight.release_view import Touched
-from pytest_zkrollback.release.drift import Live
+from pytest_zkrollback.release.drift import LiveObject
 from pytest_zkrollback.release.manifest import identity
 
 NAMED = {"name": "zkprova", "namespace": "default"}
@@ -34,7 +34,7 @@ def live(kind="ConfigMap", name="shared", release=None, namespace=None, keep=Fal
 
 def touched(deleted=(), applied=(), hooks=()):
     def by_key(items):
-        return {identity(item): Live(item) for item in items}
+        return {identity(item): LiveObject(item) for item in items}
 
     return ProbeResult(value=Touched(by_key(deleted), by_key(applied), by_key(hooks)))
 
@@ -103,7 +103,9 @@ LOSES = (
             id="unknown",
         ),
         pytest.param(
-            ProbeResult(value=Touched(applied={identity(OURS): Live(error=Unreachable("You may not."))})),
+            ProbeResult(
+                value=Touched(applied={identity(OURS): LiveObject(error=Unreachable("You may not."))})
+            ),
             "warned",
             "whether another release owns ConfigMap/shared is unknown: not read",
             id="not-read",
@@ -222,13 +224,13 @@ def test_what_could_not_be_read_is_said_and_refuses_nothing():
     unknown = judge_data_loss(facts(touched=ProbeResult()), environment())
     said = "what helm would delete is unknown: no answer within the preflight's budget"
     assert (unknown.state, unknown.evidence) == ("warned", said)
-    unread = Touched(deleted={identity(CLAIM): Live(error=Unreachable("no"))})
+    unread = Touched(deleted={identity(CLAIM): LiveObject(error=Unreachable("no"))})
     guard = judge_data_loss(facts(touched=ProbeResult(value=unread)), environment())
     assert (guard.state, guard.evidence) == (
         "warned",
         "what becomes of PersistentVolumeClaim/data, which the target does not have, is unknown: not read",
     )
-    gone = Touched(deleted={identity(CLAIM): Live()})
+    gone = Touched(deleted={identity(CLAIM): LiveObject()})
     assert judge_data_loss(facts(touched=ProbeResult(value=gone)), environment()).state == "ok"
 
 

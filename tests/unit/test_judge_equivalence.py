@@ -14,7 +14,7 @@ from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, 
 from pytest_zkrollback.domain.ports import Check, Stage
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
-from pytest_zkrollback.release.drift import Live
+from pytest_zkrollback.release.drift import LiveObject
 from pytest_zkrollback.release.manifest import parse_manifest
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
@@ -66,7 +66,9 @@ def live_objects() -> tuple[dict, dict]:
 def observed(*pods: dict, **changes: Any) -> Observed:
     web, config = live_objects()
     replicasets = (owned("new", "rs-new", "web"), owned("old", "rs-old", "web"), owned("x", "rs-x", "other"))
-    return replace(Observed((Live(web), Live(config)), replicasets, pods or (pod("a"), pod("b"))), **changes)
+    return replace(
+        Observed((LiveObject(web), LiveObject(config)), replicasets, pods or (pod("a"), pod("b"))), **changes
+    )
 
 
 def judge(value: object, *, passed: bool | None = True, check: EquivalenceCheck = CHECK) -> Judgement:
@@ -126,7 +128,7 @@ def test_a_difference_is_a_fail_at_once_with_its_evidence_fault_44():
 
 def test_an_object_that_is_missing_fails():
     web, _ = live_objects()
-    verdict = judge(observed(live=(Live(web), Live())))
+    verdict = judge(observed(live=(LiveObject(web), LiveObject())))
     assert isinstance(verdict, CheckResult)
     assert verdict.observed.startswith("ConfigMap/c: expected to exist, live (absent); ")
 
@@ -182,7 +184,7 @@ def test_two_deployed_revisions_are_red_fault_17():
 
 def test_a_workload_without_its_pods_does_not_pass():
     web, config = live_objects()
-    waiting = judge(Observed((Live(web), Live(config))))
+    waiting = judge(Observed((LiveObject(web), LiveObject(config))))
     assert isinstance(waiting, Pending)
     assert waiting.observed == (
         "Deployment/web runs no pod, and wants 2; read-only comparison of 2 objects and 0 pods"
@@ -192,7 +194,7 @@ def test_a_workload_without_its_pods_does_not_pass():
 def test_a_workload_at_zero_needs_none():
     target = parse_manifest(MANIFEST.replace("replicas: 2", "replicas: 0"), "n")
     check = replace(CHECK, target=target)
-    verdict = judge(Observed(tuple(map(Live, target))), check=check)
+    verdict = judge(Observed(tuple(map(LiveObject, target))), check=check)
     assert isinstance(verdict, CheckResult) and verdict.word is Verdict.PASS
 
 
@@ -200,8 +202,8 @@ def test_a_workload_at_zero_needs_none():
 def test_what_may_not_be_read_is_unverified_fault_7(error):
     web, config = live_objects()
     for value in (
-        observed(live=(Live(web), Live(error=error))),
-        Observed((Live(web), Live(config)), error=error),
+        observed(live=(LiveObject(web), LiveObject(error=error))),
+        Observed((LiveObject(web), LiveObject(config)), error=error),
     ):
         verdict = judge(value)
         assert isinstance(verdict, CheckResult)
@@ -308,7 +310,7 @@ def with_service(*pods: dict, before: str = "", eras: tuple[Era, ...] = (), **ch
     check = replace(CHECK, target=target, rolled_away=rolled_away, since=NOW, eras=eras)
     for each in pods:
         each["metadata"]["labels"] = {"app": "web"}
-    value = observed(*pods, **{"live": (Live(web), Live(config), Live(service)), **changes})
+    value = observed(*pods, **{"live": (LiveObject(web), LiveObject(config), LiveObject(service)), **changes})
     return judge(value, check=check)
 
 
@@ -519,13 +521,13 @@ def test_what_the_target_refers_to_has_to_exist():
     check = replace(CHECK, target=parse_manifest(manifest, "n"))
     web, config = parse_manifest(manifest, "n")
     web["metadata"]["uid"] = "web"
-    value = observed(live=(Live(web), Live(config)), references=(Live(),))
+    value = observed(live=(LiveObject(web), LiveObject(config)), references=(LiveObject(),))
     waiting = judge(value, check=check)
     assert isinstance(waiting, Pending) and waiting.seen
     assert sentence(waiting) == "ServiceAccount/sa, which Deployment/web refers to, does not exist"
-    there = replace(value, references=(Live({"metadata": {"name": "sa"}}),))
+    there = replace(value, references=(LiveObject({"metadata": {"name": "sa"}}),))
     assert passes(judge(there, check=check))
-    unknown = judge(replace(value, references=(Live(error=FORBIDDEN),)), check=check)
+    unknown = judge(replace(value, references=(LiveObject(error=FORBIDDEN),)), check=check)
     assert unknown.word is Verdict.UNVERIFIED
 
 
@@ -537,7 +539,7 @@ def mutated(change: Any, made: Any, pods: tuple = ()) -> Judgement:
     if callable(made):
         fresh = live_objects()[0]
         made(fresh["spec"]["template"]["spec"])
-    value = observed(*pods, live=(Live(web), Live(config)), made={0: fresh})
+    value = observed(*pods, live=(LiveObject(web), LiveObject(config)), made={0: fresh})
     return judge(value)
 
 
@@ -587,14 +589,14 @@ spec: {scaleTargetRef: {kind: Deployment, name: web}, maxReplicas: 9}
     check = replace(CHECK, target=parse_manifest(MANIFEST + scaler, "n"))
     web, config = live_objects()
     web["spec"]["replicas"] = 7
-    value = observed(live=(Live(web), Live(config), Live(check.target[2])))
+    value = observed(live=(LiveObject(web), LiveObject(config), LiveObject(check.target[2])))
     assert judge(value, check=check).word is Verdict.PASS
-    assert judge(observed(live=(Live(web), Live(config)))).word is Verdict.FAIL
+    assert judge(observed(live=(LiveObject(web), LiveObject(config)))).word is Verdict.FAIL
 
 
 @pytest.mark.parametrize(("changed", "heads"), [(False, [7]), (True, [7, 8])])
 def test_fault_22_where_objects_differ_the_release_is_read_once_more_after_them(monkeypatch, changed, heads):
-    live = [Live(copy.deepcopy(item)) for item in TARGET]
+    live = [LiveObject(copy.deepcopy(item)) for item in TARGET]
     if changed:
         live[1].item["data"] = {"k": "somebody else's"}
     monkeypatch.setattr(equivalence, "fetch_live", lambda kube, objects: tuple(live))

@@ -8,7 +8,7 @@ from pytest_zkrollback.domain.forecast import ApplyOutcome, FieldConflict, Forec
 from pytest_zkrollback.preflight.forecast import _value
 from pytest_zkrollback.preflight.guards.forecast import judge_forecast
 from pytest_zkrollback.preflight.probe import ProbeResult
-from pytest_zkrollback.release.manifest import Identity
+from pytest_zkrollback.release.manifest import ObjectKey
 
 HELM = ProbeResult(value=HelmVersion("v4.3.1", 4, 3))
 FINE = ObjectForecast(what="ConfigMap/a", action="change", will=ApplyOutcome.APPLY)
@@ -112,7 +112,7 @@ def test_a_conflicts_values_are_shown_and_no_secret_one(kind, path, shown):
             },
         }
     }
-    assert _value(Identity("v1", kind, "n", "x"), item, path) == shown
+    assert _value(ObjectKey("v1", kind, "n", "x"), item, path) == shown
 
 
 @pytest.mark.parametrize("answer", [ProbeResult(), ProbeResult(error=Unreachable("cut off"))])

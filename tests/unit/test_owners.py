@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_zkrollback.domain.errors import Forbidden, NotFound
-from pytest_zkrollback.release.gitops import Owner, fetch_idle, find_owners
+from pytest_zkrollback.release.gitops import GitOpsOwner, fetch_idle, find_owners
 
 
 def thing(labels=None, annotations=None, **metadata):
@@ -104,8 +104,8 @@ class FakeKube:
         return {"spec": found}
 
 
-FLUX = Owner("Flux HelmRelease", "web", "flux", "Deployment/web", "label")
-ARGO = Owner("Argo CD Application", "shop", "argocd", "Deployment/web", "label")
+FLUX = GitOpsOwner("Flux HelmRelease", "web", "flux", "Deployment/web", "label")
+ARGO = GitOpsOwner("Argo CD Application", "shop", "argocd", "Deployment/web", "label")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ ARGO = Owner("Argo CD Application", "shop", "argocd", "Deployment/web", "label")
         (ARGO, FakeKube(v1alpha1={"syncPolicy": {}}), "its sync is not automatic"),
         (ARGO, FakeKube(v1alpha1={}), "its sync is not automatic"),
         (ARGO, FakeKube(), ""),
-        (Owner("HelmChart", "x", "n", "Deployment/web", "owner"), FakeKube(), ""),
+        (GitOpsOwner("HelmChart", "x", "n", "Deployment/web", "owner"), FakeKube(), ""),
     ],
 )
 def test_an_owner_acts_unless_it_can_be_read_that_it_does_not(owner, kube, idle):

@@ -15,9 +15,9 @@ from ...domain.errors import Forbidden, Unauthorized, ZkRollbackError
 from ...domain.ports import Kube, Stage
 from ...domain.record import Revision
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
-from ...release.drift import Difference, Live, compare_each, fetch_live, render_differences
+from ...release.drift import Difference, LiveObject, compare_each, fetch_live, render_differences
 from ...release.external_references import outer_references
-from ...release.fresh_object import fetch_made, fetch_made_pod, without_mutations
+from ...release.fresh_object import drop_admission_changes, fetch_made, fetch_made_pod
 from ...release.history import ReleaseHistory
 from ...release.managed_fields import HELM
 from ...release.manifest import container_images, identity, is_kept, manifest_workloads, release_of
@@ -49,12 +49,12 @@ class Observed:
     what the server makes today of an object that differs, ``made_pods`` the same of a workload's pod.
     """
 
-    live: tuple[Live, ...]
+    live: tuple[LiveObject, ...]
     replicasets: tuple[JsonObject, ...] = ()
     pods: tuple[JsonObject, ...] = ()
     error: ZkRollbackError | None = None
-    leftovers: tuple[Live, ...] = ()
-    references: tuple[Live, ...] = ()
+    leftovers: tuple[LiveObject, ...] = ()
+    references: tuple[LiveObject, ...] = ()
     head: Revision | None = None
     deployed: tuple[int, ...] = ()
     made: Mapping[int, Made] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class EquivalenceCheck:
             endpointslices=self._endpoints() if leaves_too_late(self._expectation, _cluster(seen)) else (),
         )
 
-    def _read(self) -> tuple[ReleaseHistory | None, tuple[Live, ...]]:
+    def _read(self) -> tuple[ReleaseHistory | None, tuple[LiveObject, ...]]:
         """The release's history and every object, at the same time: far away each answer takes a while."""
         outer = [each.item for each in outer_references(self.target)]
         ask: tuple[Callable[[], Any], ...] = (
@@ -179,7 +179,7 @@ class EquivalenceCheck:
                 found += self.kube.list(f"{group}/namespaces/{quote(namespace, safe='')}/{resource}")
         return tuple(found)
 
-    def _made(self, live: Sequence[Live]) -> dict[int, Made]:
+    def _made(self, live: Sequence[LiveObject]) -> dict[int, Made]:
         """A dry run of each object that differs and exists."""
         differing = [
             number
@@ -235,7 +235,7 @@ class EquivalenceCheck:
         missing = [
             f"{identity(each.item).label}, which {each.user} refers to, does not exist"
             for each, answer in zip(outer_references(self.target), seen.references, strict=True)
-            if answer == Live()
+            if answer == LiveObject()
         ]
         judged = judge_pods(self._expectation, _cluster(seen))
         strays = {
@@ -269,7 +269,7 @@ class EquivalenceCheck:
         found: list[Difference] = []
         for number, differences in enumerate(compare_each(self.target, seen.live, self._trusted)):
             made = seen.made.get(number)
-            found += without_mutations(differences, made, seen.live[number], self._trusted)
+            found += drop_admission_changes(differences, made, seen.live[number], self._trusted)
         return found
 
     def _why_it_stays(self, leftover: JsonObject) -> str:

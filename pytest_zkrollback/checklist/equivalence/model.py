@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ...domain.checks import JsonObject
 from ...domain.verdict import Verdict
-from ...release.drift import Live
+from ...release.drift import LiveObject
 from ...release.manifest import WORKLOAD_KINDS, identity
 
 _OVER = ("Succeeded", "Failed")
@@ -53,7 +53,7 @@ class Cluster:
     """What was read: ``live`` in the target's order; ``made_images`` are, by a workload's label, the images
     that a pod of its template would get today; ``endpointslices`` of the Services."""
 
-    live: tuple[Live, ...]
+    live: tuple[LiveObject, ...]
     replicasets: tuple[JsonObject, ...] = ()
     pods: tuple[JsonObject, ...] = ()
     made_images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

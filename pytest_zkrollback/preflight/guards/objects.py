@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...domain.record import Guard
-from ...release.manifest import Identity, identity, is_kept, release_of
+from ...release.manifest import ObjectKey, identity, is_kept, release_of
 from ...report.by_hand import kubectl
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Facts
@@ -14,7 +14,7 @@ from ..probe import OK, REFUSED, WARNED, Facts
 if TYPE_CHECKING:
     from ...config.environment import Environment
     from ...domain.checks import JsonObject
-    from ...release.drift import Live
+    from ...release.drift import LiveObject
 
 _FEW = 4
 _KEEP = "helm.sh/resource-policy=keep"
@@ -73,7 +73,7 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
         why = f"what helm would delete is unknown: {facts.touched.why}"
         return Guard(id="data-loss", state=WARNED, evidence=why)
     losing = {key: live.item for key, live in touched.deleted.items() if live.item and _loses(key, live.item)}
-    known: Mapping[Identity, str] = facts.contents.value or {}
+    known: Mapping[ObjectKey, str] = facts.contents.value or {}
     said = [f"{key.label} would be deleted{_with(key, known.get(key, ''))}" for key in losing]
     said += _scaled_away(touched.applied, target)
     if said:
@@ -94,7 +94,7 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
     )
 
 
-def _loses(key: Identity, item: JsonObject) -> bool:
+def _loses(key: ObjectKey, item: JsonObject) -> bool:
     return not is_kept(item) and (key.kind in HOLDERS or _takes_claims_along(item))
 
 
@@ -109,7 +109,7 @@ def _claims_go(item: JsonObject, when: str) -> bool:
     return bool(policy.get(when) == "Delete" and spec.get("volumeClaimTemplates"))
 
 
-def _scaled_away(applied: Mapping[Identity, Live], target: Sequence[JsonObject]) -> list[str]:
+def _scaled_away(applied: Mapping[ObjectKey, LiveObject], target: Sequence[JsonObject]) -> list[str]:
     """StatefulSets that the target gives fewer replicas, and whose claims go with the pods."""
     found = []
     for item in target:
@@ -128,13 +128,13 @@ def _scaled_away(applied: Mapping[Identity, Live], target: Sequence[JsonObject])
     return found
 
 
-def _with(key: Identity, contents: str) -> str:
+def _with(key: ObjectKey, contents: str) -> str:
     if key.kind not in HOLDERS:
         return ", and its PersistentVolumeClaims with it"
     return f" ({contents})" if contents else "; what is in it is not known"
 
 
-def _keep(env: Environment, key: Identity) -> str:
+def _keep(env: Environment, key: ObjectKey) -> str:
     """The command after which helm leaves it, or its claims, where they are; it changes nothing else."""
     if key.kind == "StatefulSet":
         patch = '{"spec":{"persistentVolumeClaimRetentionPolicy":{"whenDeleted":"Retain"}}}'
