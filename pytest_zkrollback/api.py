@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .checklist.custom import ItemContext, OwnItem
+    from .checklist.custom import CustomItem, ItemContext
     from .domain.checks import History, Sample
     from .domain.errors import NotifyProblem
     from .domain.migration import MigrationFinding, RevisionContent, Span
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Channel",
     "CheckResult",
+    "CustomItem",
     "Delivery",
     "Evidence",
     "History",
@@ -31,7 +32,6 @@ __all__ = [
     "Notification",
     "NotificationEvent",
     "NotifyProblem",
-    "OwnItem",
     "Pending",
     "RevisionContent",
     "Sample",
@@ -52,7 +52,7 @@ _HOMES = {
     "MigrationFinding": "domain.migration",
     "Notification": "domain.notification",
     "NotifyProblem": "domain.errors",
-    "OwnItem": "checklist.custom",
+    "CustomItem": "checklist.custom",
     "Pending": "domain.verdict",
     "RevisionContent": "domain.migration",
     "Sample": "domain.checks",

@@ -44,7 +44,7 @@ def judge_newest(history: History, now: datetime) -> Judgement:  # noqa: ARG001 
 
 
 @dataclass(frozen=True)
-class OwnItem:
+class CustomItem:
     """One item. Durations are seconds.
 
     ``observe(context)`` does the IO, in a thread of its own; what it raises counts as not seen, and it is
@@ -72,28 +72,28 @@ _LONGEST_S: Final = 3600.0
 _JUDGE_S: Final = 1.0
 
 
-def parse_own_items(answers: Iterable[object], taken: Collection[str]) -> tuple[OwnItem, ...]:
+def parse_own_items(answers: Iterable[object], taken: Collection[str]) -> tuple[CustomItem, ...]:
     """The hook's answers as items, in order. ``taken``: the ids of the built-in items.
 
     Raises UsageProblem with what is wrong, where, and what would be right.
     """
-    found: list[OwnItem] = []
+    found: list[CustomItem] = []
     for answer in answers:
         if answer is None:
             continue
         if not isinstance(answer, (list, tuple)):
-            raise UsageProblem(_sentence(f"gave {_shown(answer)}", "return a list of OwnItem"))
+            raise UsageProblem(_sentence(f"gave {_shown(answer)}", "return a list of CustomItem"))
         for item in answer:
-            if not isinstance(item, OwnItem):
+            if not isinstance(item, CustomItem):
                 raise UsageProblem(
-                    _sentence(f"gave a list with {_shown(item)} in it", "return a list of OwnItem")
+                    _sentence(f"gave a list with {_shown(item)} in it", "return a list of CustomItem")
                 )
             _refuse_nonsense(item, {*taken, *_RESERVED, *(other.id for other in found)})
             found.append(item)
     return tuple(found)
 
 
-def _refuse_nonsense(item: OwnItem, taken: Collection[str]) -> None:
+def _refuse_nonsense(item: CustomItem, taken: Collection[str]) -> None:
     where = f"gave the item {_shown(item.id)}"
     if not isinstance(item.id, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", item.id):
         raise UsageProblem(
@@ -137,7 +137,7 @@ def _shown(value: object) -> str:
 class OwnCheck:
     """An own item as the engine runs it: whatever the repository's code does costs this item alone."""
 
-    item: OwnItem
+    item: CustomItem
     context: ItemContext
 
     @property

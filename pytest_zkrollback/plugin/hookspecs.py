@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from ..api import Channel, OwnItem
+    from ..api import Channel, CustomItem
     from ..domain.migration import MigrationFinding, Span
 
 
 @pytest.hookspec
-def pytest_zkrollback_items(environment: str) -> Sequence[OwnItem]:  # type: ignore[empty-body]
+def pytest_zkrollback_items(environment: str) -> Sequence[CustomItem]:  # type: ignore[empty-body]
     """Checklist items of the repository's own, judged beside the runbook's, before ``notify``.
 
     Called once, before anything is contacted, with the environment's name (as in ``--env``); what raises,
-    or gives something else than :class:`~pytest_zkrollback.api.OwnItem`, ends with exit 4 before helm.
+    or gives something else than :class:`~pytest_zkrollback.api.CustomItem`, ends with exit 4 before helm.
     A ``conftest.py`` that implements it has to be found at start: at the root, or beside the checklist's
     file. docs/own-items.md has a complete example.
     """

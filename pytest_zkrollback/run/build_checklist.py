@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from ..checklist.custom import ItemContext, OwnCheck, OwnItem
+from ..checklist.custom import CustomItem, ItemContext, OwnCheck
 from ..checklist.equivalence.check import EquivalenceCheck, is_kept_on_purpose
-from ..checklist.equivalence.model import Era
+from ..checklist.equivalence.model import DeployedInterval
 from ..checklist.events.check import EventsCheck
 from ..checklist.events.feed import EventLog
 from ..checklist.health import HealthCheck
@@ -43,7 +43,7 @@ _TITLES = {
 }
 
 
-def initial_checklist(workloads: Mapping[str, str], own: Sequence[OwnItem]) -> tuple[Item, ...]:
+def initial_checklist(workloads: Mapping[str, str], own: Sequence[CustomItem]) -> tuple[Item, ...]:
     """The runbook's items (as many rollouts as there are workloads), and the own ones before ``notify``."""
     rollouts = initial_rollouts(workloads)
     fixed = [Item(id=key, title=title) for key, title in _TITLES.items()]
@@ -175,7 +175,7 @@ def choose_eras(
     target: RevisionContent,
     later: Sequence[RevisionContent],
     bad: int | None,
-) -> tuple[Era, ...]:
+) -> tuple[DeployedInterval, ...]:
     """What was live from the target's deploy until the rollback; none unless all of it is known."""
     known = [target.revision, *(content.revision for content in later)]
     last = bad if bad is not None else target.revision
@@ -187,7 +187,7 @@ def choose_eras(
         assert release is not None  # noqa: S101 - its content was read from there
         # Of two clocks: helm's own may be wrong, and a Secret may have been made anew (a restored backup).
         told = (release.revision.deployed_at, release.created or release.revision.deployed_at)
-        eras.append(Era(min(told), max(told), content.objects, applied=not failure_of(release)))
+        eras.append(DeployedInterval(min(told), max(told), content.objects, applied=not failure_of(release)))
     return tuple(eras)
 
 

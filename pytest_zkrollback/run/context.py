@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..checklist.custom import OwnItem
+from ..checklist.custom import CustomItem
 from ..clients.clock import SystemClock
 from ..clients.helm import DEADLINE_GRACE_S, HelmCli, find_helm
 from ..clients.http import HttpClient
@@ -51,7 +51,7 @@ class RunContext:
     telling: NotificationDispatcher
     selected: frozenset[str]
     hooks: Hooks
-    own_items: tuple[OwnItem, ...] = ()
+    own_items: tuple[CustomItem, ...] = ()
     own_sources: Mapping[str, OwnSource] = field(default_factory=dict)
     drill: Drill | None = field(default=None)
     jobs: dict[str, JsonObject] = field(default_factory=dict)

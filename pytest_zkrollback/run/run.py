@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checklist.custom import HOOK, OwnItem, parse_own_items
+from ..checklist.custom import HOOK, CustomItem, parse_own_items
 from ..checklist.events.feed import EventLog
 from ..clients.clock import SystemClock
 from ..clients.kube.client import connect
@@ -340,7 +340,7 @@ class Run:
 
 def _checklist(
     request: Request, workloads: Mapping[str, str], hooks: Hooks
-) -> tuple[tuple[OwnItem, ...], tuple[Item, ...]]:
+) -> tuple[tuple[CustomItem, ...], tuple[Item, ...]]:
     """The repository's own items and all blank ones; a plan has none: it verifies nothing."""
     built_in = [item.id for item in initial_checklist(workloads, ())]
     own = parse_own_items(hooks.answers(HOOK, environment=request.environment), built_in)

@@ -50,7 +50,7 @@ def test_the_documents_example_is_collected_before_notify(repository):
         (
             ["--rollback-to=5", "--rollback-plan"],
             "    return ['queue']",
-            "pytest_zkrollback_items gave a list with 'queue' in it: return a list of OwnItem; helm did not run.",
+            "pytest_zkrollback_items gave a list with 'queue' in it: return a list of CustomItem; helm did not run.",
         ),
     ],
 )

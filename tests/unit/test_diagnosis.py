@@ -22,7 +22,7 @@ from workload_objects import (
 )
 
 from pytest_zkrollback.checklist.rollout.diagnosis import (
-    Circumstances,
+    DiagnosisContext,
     Finding,
     findings,
     is_missing_image,
@@ -41,7 +41,7 @@ def _findings(*pods: dict[str, Any], now_s: float = 30, **changes: Any) -> tuple
     replicasets = changes.pop("replicasets", None)
     shot = snapshot(*pods, replicasets=replicasets)
     circumstances = {"since": at(0), "watched_from": at(3), "now": at(now_s)} | changes
-    return findings(read_workload(shot, "deployment", deployment()), Circumstances(**circumstances))
+    return findings(read_workload(shot, "deployment", deployment()), DiagnosisContext(**circumstances))
 
 
 def _sentence(*pods: dict[str, Any], **changes: Any) -> tuple[str, bool]:
@@ -424,7 +424,7 @@ def _findings_of(
 ) -> tuple[Finding, ...]:
     shot = snapshot(*pods, statefulsets=[item], daemonsets=[item])
     notes = {"s-1": PodDiagnostics(events=(event,))}
-    circumstances = Circumstances(since=at(0), watched_from=at(3), now=at(now_s), notes=notes, **more)
+    circumstances = DiagnosisContext(since=at(0), watched_from=at(3), now=at(now_s), notes=notes, **more)
     return findings(read_workload(shot, kind, item), circumstances)
 
 

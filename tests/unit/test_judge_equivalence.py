@@ -7,7 +7,7 @@ import pytest
 
 from pytest_zkrollback.checklist.equivalence import check as equivalence
 from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck, Observed
-from pytest_zkrollback.checklist.equivalence.model import Era
+from pytest_zkrollback.checklist.equivalence.model import DeployedInterval
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable
@@ -302,7 +302,9 @@ def running(name: str, minutes: int, image: str = "web:5", image_id: str = "", *
     return pod(name, image, containerStatuses=[status], **{**READY, **more})
 
 
-def with_service(*pods: dict, before: str = "", eras: tuple[Era, ...] = (), **changes: Any) -> Judgement:
+def with_service(
+    *pods: dict, before: str = "", eras: tuple[DeployedInterval, ...] = (), **changes: Any
+) -> Judgement:
     target = parse_manifest(SERVED, "n")
     web, config, service = map(dict, parse_manifest(SERVED, "n"))
     web["metadata"] = {**web["metadata"], "uid": "web"}
@@ -427,14 +429,14 @@ def test_fault_68_a_tag_that_moves_and_a_rollback_that_restarts_nothing_is_unver
     )  # that one moved something
 
 
-def eras(*told: tuple[int, str]) -> tuple[Era, ...]:
+def eras(*told: tuple[int, str]) -> tuple[DeployedInterval, ...]:
     """(minutes from the rollback, manifest) of the target and what came after it."""
     return tuple(era(minutes, minutes, text) for minutes, text in told)
 
 
-def era(earliest: int, latest: int, text: str, *, applied: bool = True) -> Era:
+def era(earliest: int, latest: int, text: str, *, applied: bool = True) -> DeployedInterval:
     began = (NOW + timedelta(minutes=minutes) for minutes in (earliest, latest))
-    return Era(*began, parse_manifest(text, "n"), applied)
+    return DeployedInterval(*began, parse_manifest(text, "n"), applied)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pytest_zkrollback.api import CheckResult, OwnItem, Pending, Verdict, evidence
+from pytest_zkrollback.api import CheckResult, CustomItem, Pending, Verdict, evidence
 from pytest_zkrollback.checklist.custom import ItemContext, OwnCheck, parse_own_items
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
@@ -26,7 +26,7 @@ TAKEN = ("smoke", "notify")
 
 def item(**keys):
     usual = {"id": "own", "title": "Own", "expected": "well", "observe": lambda context: GREEN}
-    return OwnItem(**{**usual, **keys})
+    return CustomItem(**{**usual, **keys})
 
 
 def seen(*values):
@@ -47,9 +47,9 @@ def test_items_of_several_hooks_keep_their_order():
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        ("queue", "gave 'queue': return a list of OwnItem"),
-        (7, "gave 7: return a list of OwnItem"),
-        ([{"id": "queue"}], "gave a list with {'id': 'queue'} in it: return a list of OwnItem"),
+        ("queue", "gave 'queue': return a list of CustomItem"),
+        (7, "gave 7: return a list of CustomItem"),
+        ([{"id": "queue"}], "gave a list with {'id': 'queue'} in it: return a list of CustomItem"),
         ([item(id="smoke")], "gave the item 'smoke': this id is taken; taken are notify, preflight, "),
         ([item(), item()], "gave the item 'own': this id is taken; taken are notify, own, preflight, "),
         ([item(id="release-equivalence")], "gave the item 'release-equivalence': this id is taken; "),

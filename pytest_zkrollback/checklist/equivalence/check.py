@@ -22,7 +22,7 @@ from ...release.history import ReleaseHistory
 from ...release.managed_fields import HELM
 from ...release.manifest import container_images, identity, is_kept, manifest_workloads, release_of
 from ...report.by_hand import helm, kubectl
-from .model import Cluster, Era, Expectation
+from .model import Cluster, DeployedInterval, Expectation
 from .pods import PodsJudged, judge_pods
 from .service_endpoints import images_rolled_away, leaves_too_late
 
@@ -83,7 +83,7 @@ class EquivalenceCheck:
     target: tuple[JsonObject, ...]
     leftovers: tuple[JsonObject, ...] = ()
     rolled_away: tuple[tuple[JsonObject, ...], ...] = ()
-    eras: tuple[Era, ...] = ()
+    eras: tuple[DeployedInterval, ...] = ()
     release: Callable[[], ReleaseHistory] | None = None
     expected_head: int | None = None
     managers: frozenset[str] = frozenset()

@@ -19,7 +19,7 @@ _APPLIED = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Era:
+class DeployedInterval:
     """What a revision of the release holds, and when helm began to deploy it: at the earliest, at the latest.
 
     ``applied``: it did not fail, so that what was there before is gone.
@@ -45,7 +45,7 @@ class Expectation:
     before: tuple[JsonObject, ...] = ()
     away: frozenset[str] = frozenset()
     since: datetime | None = None
-    eras: tuple[Era, ...] = ()
+    eras: tuple[DeployedInterval, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Stray:
+class PodProblem:
     """A sentence about a pod that is not as the target has it. ``waits``: it may go away by itself."""
 
     text: str
@@ -88,7 +88,7 @@ def owned_pods(target: Sequence[JsonObject], seen: Cluster) -> dict[str, list[Js
     return found
 
 
-def is_going(pod: JsonObject) -> bool:
+def is_terminating(pod: JsonObject) -> bool:
     """Whether it is terminating or has finished."""
     finished = (pod.get("status") or {}).get("phase") in _OVER
     return finished or bool(pod["metadata"].get("deletionTimestamp"))
@@ -108,7 +108,7 @@ def started_at(pod: JsonObject, container: str) -> datetime | None:
     return None
 
 
-def eras_at(eras: Sequence[Era], moment: datetime | None) -> tuple[Era, ...]:
+def eras_at(eras: Sequence[DeployedInterval], moment: datetime | None) -> tuple[DeployedInterval, ...]:
     """All that may have been live at this moment; none: not known, for that may be older than the first.
 
     Times that are not in order are those of clocks that cannot be compared.

@@ -19,9 +19,9 @@ from ...release.manifest import container_images, identity, pod_template
 from .model import (
     Cluster,
     Expectation,
-    Stray,
+    PodProblem,
     eras_at,
-    is_going,
+    is_terminating,
     is_workload,
     owned_pods,
     parse_time,
@@ -40,7 +40,7 @@ class PodsJudged:
     """How many pods the target's workloads run, what is wrong, a line for each pod, and whose are strays."""
 
     count: int
-    strays: tuple[Stray, ...]
+    strays: tuple[PodProblem, ...]
     table: tuple[str, ...]
     other_images: tuple[str, ...]
 
@@ -48,14 +48,14 @@ class PodsJudged:
 def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
     """Every pod of the target's workloads, and every other one that serves behind the target's Services."""
     owned = owned_pods(expected.target, seen)
-    strays: list[Stray] = []
+    strays: list[PodProblem] = []
     table: list[str] = []
     others: list[str] = []
     for item, answer in zip(expected.target, seen.live, strict=True):
         if not is_workload(item):
             continue
         label = identity(item).label
-        pods = [pod for pod in owned.get(label, ()) if not is_going(pod)]
+        pods = [pod for pod in owned.get(label, ()) if not is_terminating(pod)]
         wrong = list(_wrong_images(item, pods, seen.made_images.get(label, {})))
         others += [label] * bool(wrong)
         strays += wrong
@@ -64,13 +64,15 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
         table += [_row(label, pod) for pod in pods]
         wanted = _pods_wanted(answer.item)
         if wanted and not pods:
-            strays.append(Stray(f"{label} runs no pod, and wants {wanted}"))
+            strays.append(PodProblem(f"{label} runs no pod, and wants {wanted}"))
     strays += _unmoved(expected, owned)
     strays += judge_servers(expected, seen)
     return PodsJudged(len(table), tuple(strays), tuple(table), tuple(others))
 
 
-def _wrong_images(item: JsonObject, pods: Iterable[JsonObject], made: Mapping[str, str]) -> Iterator[Stray]:
+def _wrong_images(
+    item: JsonObject, pods: Iterable[JsonObject], made: Mapping[str, str]
+) -> Iterator[PodProblem]:
     """More containers than the template's (an injected sidecar) are fine, another image is not.
 
     ``made``: where admission rewrites images, what a fresh pod would get is right, too.
@@ -81,10 +83,10 @@ def _wrong_images(item: JsonObject, pods: Iterable[JsonObject], made: Mapping[st
         for name, image in container_images(pod_template(item) or {}).items():
             if running.get(name) not in (image, made.get(name, image)):
                 what = running.get(name, "no container")
-                yield Stray(f"Pod {pod_name(pod)} of {label} runs {what} as {name}, not {image}")
+                yield PodProblem(f"Pod {pod_name(pod)} of {label} runs {what} as {name}, not {image}")
 
 
-def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectation) -> Iterator[Stray]:
+def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectation) -> Iterator[PodProblem]:
     """Pods that read, at their start, what the rollback changed afterwards (fault 68)."""
     if expected.since is None or not expected.before:
         return
@@ -99,7 +101,7 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
             )
             if read:
                 kind, workload = item["kind"].lower(), identity(item).name
-                yield Stray(
+                yield PodProblem(
                     f"Pod {pod_name(pod)} of {identity(item).label} was not restarted: its container {name} "
                     f"read {', '.join(read)} at its start, before the rollback changed it back "
                     f"(kubectl rollout restart {kind}/{workload})",
@@ -116,7 +118,7 @@ def _changed_since(expected: Expectation, moment: datetime | None) -> set[Source
     return {source for era in lived for source in settings_changed(era.objects, expected.target)}
 
 
-def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[Stray]:
+def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[PodProblem]:
     """One image name and several digests among the pods of one workload: which is right is not known."""
     digests: dict[str, dict[str, str]] = {}
     for pod in pods:
@@ -129,10 +131,10 @@ def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[Stray]:
         if len(builds) > 1:
             which = " and ".join(f"{digest[:19]} ({pod})" for digest, pod in builds.items())
             text = f"The pods of {label} run different builds of {image}: {which}"
-            yield Stray(text, Verdict.UNVERIFIED, waits=False)
+            yield PodProblem(text, Verdict.UNVERIFIED, waits=False)
 
 
-def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -> Iterator[Stray]:
+def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -> Iterator[PodProblem]:
     """A rollback that changes no pod template, under a tag that moves: what runs is not known (fault 68)."""
     workloads = [item for item in expected.target if is_workload(item)]
     before = {identity(item): pod_template(item) for item in expected.before}
@@ -145,8 +147,8 @@ def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -
         for pod in owned.get(label, ()):
             for name, image in container_images(pod_template(item) or {}).items():
                 # No deploy tells when such a tag was moved, and so the time of the pod does not either.
-                if not is_going(pod) and _moves(image) and started_before(pod, name, expected.since):
-                    yield Stray(
+                if not is_terminating(pod) and _moves(image) and started_before(pod, name, expected.since):
+                    yield PodProblem(
                         f"Pod {pod_name(pod)} of {label} was not restarted, and {image} is the same text in "
                         "both revisions: which build runs is not known",
                         Verdict.UNVERIFIED,

@@ -9,10 +9,10 @@ from ...release.manifest import container_images, identity, manifest_images, pod
 from .model import (
     Cluster,
     Expectation,
-    Stray,
+    PodProblem,
     controller_uid,
-    is_going,
     is_ready,
+    is_terminating,
     owned_pods,
     owner_kind,
     pod_name,
@@ -20,7 +20,7 @@ from .model import (
 )
 
 
-def judge_servers(expected: Expectation, seen: Cluster) -> tuple[Stray, ...]:
+def judge_servers(expected: Expectation, seen: Cluster) -> tuple[PodProblem, ...]:
     """Orphans and pods of the bad revision that serve, and those that go and are still in the endpoints."""
     owned = owned_pods(expected.target, seen)
     mine = {uid(pod) for pods in owned.values() for pod in pods}
@@ -33,30 +33,30 @@ def leaves_too_late(expected: Expectation, seen: Cluster) -> bool:
     return any(_is_old(item, pod, expected) for item, pod in _terminating(expected, seen, owned))
 
 
-def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> Iterator[Stray]:
+def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> Iterator[PodProblem]:
     """Pods behind the target's Services that are none of its workloads': orphans, and the bad revision's."""
     controllers = {uid(item) for item in seen.replicasets}
     controllers |= {uid(answer.item) for answer in seen.live if answer.item is not None}
     for pod in seen.pods:
-        if uid(pod) in mine or is_going(pod) or not is_ready(pod):
+        if uid(pod) in mine or is_terminating(pod) or not is_ready(pod):
             continue
         service = next(iter(_services_of(expected.target, pod)), None)
         if service is None:
             continue
         bad = sorted(expected.away.intersection(container_images(pod).values()))
         if bad:
-            yield Stray(
+            yield PodProblem(
                 f"Pod {pod_name(pod)} of a rolled-away revision runs {bad[0]} and serves Service/{service}"
             )
         elif not controller_uid(pod) or (
             owner_kind(pod) == "ReplicaSet" and controller_uid(pod) not in controllers
         ):
-            yield Stray(f"Pod {pod_name(pod)} belongs to no workload and serves Service/{service}")
+            yield PodProblem(f"Pod {pod_name(pod)} belongs to no workload and serves Service/{service}")
 
 
 def _still_in_endpoints(
     expected: Expectation, seen: Cluster, owned: Mapping[str, Sequence[JsonObject]]
-) -> Iterator[Stray]:
+) -> Iterator[PodProblem]:
     ready = {
         str((endpoint.get("targetRef") or {}).get("uid")): _service_of_slice(slice_)
         for slice_ in seen.endpointslices
@@ -65,7 +65,9 @@ def _still_in_endpoints(
     }
     for item, pod in _terminating(expected, seen, owned):
         if uid(pod) in ready and _is_old(item, pod, expected):
-            yield Stray(f"Pod {pod_name(pod)} is terminating and still in the endpoints of {ready[uid(pod)]}")
+            yield PodProblem(
+                f"Pod {pod_name(pod)} is terminating and still in the endpoints of {ready[uid(pod)]}"
+            )
 
 
 def _terminating(

@@ -99,7 +99,7 @@ class LiveObjects:
         """Why the object of an event needs no more worry; empty if it does, or if it is not known."""
         if (group.kind, group.name) in self._others:
             other = self._others[group.kind, group.name]
-            return "gone" if other is None else well(group.kind, other)
+            return "gone" if other is None else is_healthy(group.kind, other)
         if group.kind not in self._read:
             return ""
         item = self._by_name.get((group.kind, group.name))
@@ -141,7 +141,7 @@ class LiveObjects:
         return ""
 
 
-def well(kind: str, item: JsonObject) -> str:
+def is_healthy(kind: str, item: JsonObject) -> str:
     """Why an object that is neither workload nor pod needs no worry; empty if it does, or if unknown."""
     status = item.get("status") or {}
     true = {str(each.get("type")) for each in status.get("conditions") or () if each.get("status") == "True"}

@@ -18,9 +18,9 @@ from ...domain.ports import Stage
 from ...domain.record import Item
 from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
-from .diagnosis import Circumstances, findings, pull_errors, restart_counts, sentence
+from .diagnosis import DiagnosisContext, findings, pull_errors, restart_counts, sentence
 from .event_causes import creation_failure
-from .evidence import last_words, render_notes, render_pods, render_state
+from .evidence import last_log_line, render_notes, render_pods, render_state
 from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
 from .workload import (
     Workload,
@@ -162,7 +162,7 @@ class RolloutCheck:
             return named(Verdict.UNVERIFIED, status.message)
         found = findings(
             workload,
-            Circumstances(
+            DiagnosisContext(
                 since=history.since,
                 watched_from=history.judged_from or history.since,
                 now=now,
@@ -176,10 +176,10 @@ class RolloutCheck:
         count = len(workload.current)
         red = [finding for finding in found if finding.red]
         if red:
-            return final(Verdict.FAIL, "; ".join([sentence(red, count), *last_words(workload, notes)]))
+            return final(Verdict.FAIL, "; ".join([sentence(red, count), *last_log_line(workload, notes)]))
         exceeded = _deadline_exceeded(item, history.since)
         if exceeded and not status.done:
-            said = (exceeded, sentence(found, count), *last_words(workload, notes))
+            said = (exceeded, sentence(found, count), *last_log_line(workload, notes))
             return named(Verdict.FAIL, "; ".join(filter(None, said)))
         hint = sentence(found, count)
         desired = desired_replicas(self._kind, item)

@@ -67,7 +67,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class DiagnosisContext:
     """What the rules compare with.
 
     ``since``: when the rollback began; ``watched_from``: when judging began; ``now``: all server time.
@@ -97,7 +97,7 @@ class Circumstances:
         return (self.now - start).total_seconds()
 
 
-def findings(workload: Workload, at: Circumstances) -> tuple[Finding, ...]:
+def findings(workload: Workload, at: DiagnosisContext) -> tuple[Finding, ...]:
     """Everything that is wrong with the workload's current revision; empty if nothing is."""
     found = list(_replica_failure(workload, at))
     for pod in workload.current:
@@ -152,7 +152,7 @@ def is_missing_image(message: str, image: str) -> bool:
     return bool(_NOT_FOUND.search(plain)) and not _HICCUP.search(plain)
 
 
-def _replica_failure(workload: Workload, at: Circumstances) -> tuple[Finding, ...]:
+def _replica_failure(workload: Workload, at: DiagnosisContext) -> tuple[Finding, ...]:
     """Pods of the current revision cannot be created: quota, admission, a missing ServiceAccount."""
     told = creation_failure(workload, at.notes.get(uid(workload.item), PodDiagnostics()), at.since)
     if told is None:
@@ -172,7 +172,7 @@ def _replica_failure(workload: Workload, at: Circumstances) -> tuple[Finding, ..
     )
 
 
-def _scheduling(workload: Workload, pod: JsonObject, at: Circumstances) -> tuple[Finding, ...]:
+def _scheduling(workload: Workload, pod: JsonObject, at: DiagnosisContext) -> tuple[Finding, ...]:
     scheduled = condition(pod, "PodScheduled") or {}
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return ()
@@ -192,7 +192,7 @@ def _scheduling(workload: Workload, pod: JsonObject, at: Circumstances) -> tuple
     )
 
 
-def _containers(pod: JsonObject, at: Circumstances) -> list[Finding]:
+def _containers(pod: JsonObject, at: DiagnosisContext) -> list[Finding]:
     young = at.after(parse_time(pod["metadata"].get("creationTimestamp")))
     found = []
     for status in _statuses(pod):
@@ -206,7 +206,7 @@ def _containers(pod: JsonObject, at: Circumstances) -> list[Finding]:
 
 
 def _container(
-    pod: JsonObject, status: JsonObject, key: tuple[str, str], young: bool, at: Circumstances
+    pod: JsonObject, status: JsonObject, key: tuple[str, str], young: bool, at: DiagnosisContext
 ) -> Finding | None:
     state = status.get("state") or {}
     waiting = state.get("waiting") or {}
@@ -255,7 +255,7 @@ def _container(
     return None
 
 
-def _unready(pod: JsonObject, at: Circumstances) -> list[Finding]:
+def _unready(pod: JsonObject, at: DiagnosisContext) -> list[Finding]:
     """What an unready pod without any trouble of its own is waiting for."""
     mount, certain = mount_failure(pod, at.notes.get(uid(pod), PodDiagnostics()), at.since)
     for status in _statuses(pod):
@@ -272,13 +272,13 @@ def _unready(pod: JsonObject, at: Circumstances) -> list[Finding]:
     return []
 
 
-def _crashed_after(status: JsonObject, at: Circumstances) -> bool:
+def _crashed_after(status: JsonObject, at: DiagnosisContext) -> bool:
     """Whether the run that crashed last began after the rollback did."""
     last = (status.get("lastState") or {}).get("terminated") or {}
     return at.after(parse_time(last.get("startedAt")))
 
 
-def _has_recovered(status: JsonObject, at: Circumstances) -> bool:
+def _has_recovered(status: JsonObject, at: DiagnosisContext) -> bool:
     """Whether a restarted container has run long enough to be taken for healthy."""
     running = (status.get("state") or {}).get("running") or {}
     begun = parse_time(running.get("startedAt"))

@@ -10,7 +10,7 @@ from ...domain.verdict import Evidence, evidence
 from ..events.grouping import is_warning, render_event
 from .diagnosis import restart_counts
 from .kubectl_status import rollout_status
-from .workload import Workload, images, is_ready, trouble_of, uid
+from .workload import Workload, images, is_ready, uid, worst_container
 
 _ROWS: Final = 60
 _WORDS: Final = 160
@@ -78,13 +78,15 @@ def render_notes(workload: Workload, notes: Mapping[str, PodDiagnostics]) -> tup
     for pod, note in (*own, *_noted(workload, notes)):
         name = str(pod["metadata"].get("name", ""))
         if note.log:
-            found.append(evidence(f"Last lines of {name}/{trouble_of(pod).container}", note.log, kind="log"))
+            found.append(
+                evidence(f"Last lines of {name}/{worst_container(pod).container}", note.log, kind="log")
+            )
         if note.events:
             found.append(evidence(f"Events of {name} (UTC)", "\n".join(map(render_event, note.events))))
     return tuple(found)
 
 
-def last_words(workload: Workload, notes: Mapping[str, PodDiagnostics]) -> tuple[str, ...]:
+def last_log_line(workload: Workload, notes: Mapping[str, PodDiagnostics]) -> tuple[str, ...]:
     """The last line of the worst pod's log and its newest warning, to stand in a sentence."""
     for pod, note in _noted(workload, notes):
         lines = [line for line in note.log.splitlines() if line.strip()]
@@ -103,7 +105,7 @@ def _noted(
 ) -> list[tuple[JsonObject, PodDiagnostics]]:
     """The worst first: those that are not ready, then those that restarted most."""
     pods = [pod for pod in workload.current if uid(pod) in notes]
-    pods.sort(key=lambda pod: (is_ready(pod), -trouble_of(pod).restarts))
+    pods.sort(key=lambda pod: (is_ready(pod), -worst_container(pod).restarts))
     return [(pod, notes[uid(pod)]) for pod in pods]
 
 

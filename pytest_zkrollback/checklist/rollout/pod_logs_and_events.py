@@ -15,7 +15,7 @@ from ...domain.checks import JsonObject, PodDiagnostics
 from ...domain.errors import ZkRollbackError
 from ...domain.ports import Clock, Kube
 from ..events.grouping import by_time
-from .workload import Workload, is_ready, parse_time, trouble_of, uid
+from .workload import Workload, is_ready, parse_time, uid, worst_container
 
 # What is new is waited for so long, then judged without; a red may not come later for it.
 WAIT_S: Final = 0.3
@@ -61,16 +61,16 @@ class Notes:
         late = self._clock.now() - timedelta(seconds=_PATIENCE_S)
         chosen = []
         for pod in pods:
-            found = trouble_of(pod)
+            found = worst_container(pod)
             restarted = found.restarts > self._restarts.setdefault(uid(pod), found.restarts)
             slow = (parse_time(pod["metadata"].get("creationTimestamp")) or late) < late
             if restarted or (not is_ready(pod) and (found.is_loud or slow)):
                 chosen.append(pod)
-        return sorted(chosen, key=lambda pod: (is_ready(pod), -trouble_of(pod).restarts))[:_PODS]
+        return sorted(chosen, key=lambda pod: (is_ready(pod), -worst_container(pod).restarts))[:_PODS]
 
     def _ask(self, pod: JsonObject) -> Event | None:
         """Read it if its state is new, or if it waits; the event that is set when a new one is known."""
-        found = trouble_of(pod)
+        found = worst_container(pod)
         state = (found.container, found.reason, found.restarts)
         before, asked_s = self._asked.get(uid(pod), ((), 0.0))
         now_s = self._clock.monotonic_s()
@@ -99,7 +99,7 @@ class Notes:
 
     def _log(self, pod: JsonObject) -> str:
         """The last lines of the container in trouble, before its restart if it had one; may be empty."""
-        found = trouble_of(pod)
+        found = worst_container(pod)
         if not found.ran:
             return ""
         query = {"container": found.container, "tailLines": str(TAIL_LINES)}

@@ -139,7 +139,7 @@ class Trouble:
         return bool(self.restarts) or self.reason not in ("", "ContainerCreating", "PodInitializing")
 
 
-def trouble_of(pod: JsonObject) -> Trouble:
+def worst_container(pod: JsonObject) -> Trouble:
     """The trouble of a pod that is not ready; of a container that merely starts there is no reason."""
     found = [Trouble()]
     status = pod.get("status") or {}
