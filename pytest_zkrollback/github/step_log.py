@@ -12,7 +12,7 @@ from typing import Any
 
 from ..domain.github import Github, GithubStep, WorkflowRun
 from ..domain.record import Record
-from ..report.recorder import Scribe
+from ..report.recorder import Recorder
 
 BEGUN, DONE, FOUND, WAITING, FAILED = "begun", "done", "found", "waiting", "failed"
 
@@ -22,7 +22,7 @@ class Journal:
 
     def __init__(
         self,
-        scribe: Scribe,
+        scribe: Recorder,
         now: Callable[[], datetime],
         say: Callable[[str], object],
         clean: Callable[[Record], Record],

@@ -16,7 +16,7 @@ from ..domain.notification import Notification
 from ..domain.ports import Clock
 from ..domain.record import Delivery, NotificationEvent, Outcome, Record
 from ..report.outcome import outcome_of, render_summary
-from ..report.recorder import Scribe
+from ..report.recorder import Recorder
 from ..report.redaction import Redactor
 from ..report.summary import provisional
 from .channels import Unusable
@@ -32,7 +32,7 @@ class NotificationDispatcher:
     def __init__(
         self,
         channels: Sequence[Channel],
-        scribe: Scribe,
+        scribe: Recorder,
         redactor: Redactor,
         clock: Clock,
         *,

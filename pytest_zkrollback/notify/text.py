@@ -8,7 +8,7 @@ from datetime import datetime
 from ..domain.notification import Notification
 from ..domain.record import Item, Mode, NotificationEvent, Outcome, Record, Revision
 from ..domain.verdict import Verdict
-from ..report.sanitize import inert, inert_line
+from ..report.sanitize import escape_control_characters, inert_line
 from ..report.summary import HEADLINES as FACTS_HEADLINES
 from ..report.summary import decided
 
@@ -28,7 +28,7 @@ _LINK = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%-]+", re.ASCII)
 
 def shortened(text: str, limit: int) -> str:
     """``text`` made inert, with at most ``limit`` characters (see :func:`characters`), never empty."""
-    clean = inert(text).strip() or "-"
+    clean = escape_control_characters(text).strip() or "-"
     if characters(clean) <= limit:
         return clean
     room = limit - 3

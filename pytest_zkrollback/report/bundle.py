@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 
 from ..domain.record import Item, Record
 from ..domain.verdict import Evidence
-from .failures import red_items
+from .failures import failed_items
 from .formatting import moment
-from .sanitize import inert, inert_line
-from .summary import headline, what
+from .sanitize import escape_control_characters, inert_line
+from .summary import headline, mode_label
 
 # Jira refuses attachments above 10 MB by default.
 LIMIT_BYTES = 9_500_000
@@ -68,7 +68,7 @@ def _evidence_files(record: Record) -> Iterator[tuple[str, bytes]]:
     for name, text in (("stdout", record.helm.stdout_tail), ("stderr", record.helm.stderr_tail)):
         if text:
             yield f"evidence/helm-{name}.txt", _bytes(text)
-    red = red_items(record)
+    red = failed_items(record)
     places = {id(item): number for number, item in enumerate(record.items, start=1)}
     for item in (*red, *(item for item in record.items if item not in red)):
         for number, piece in enumerate(item.evidence, start=1):
@@ -92,13 +92,13 @@ def _described(item: Item, piece: Evidence) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    return (inert(text).rstrip("\n") + "\n").encode("utf-8", errors="replace")
+    return (escape_control_characters(text).rstrip("\n") + "\n").encode("utf-8", errors="replace")
 
 
 def _readme(record: Record, names: tuple[str, ...], left_out: list[str]) -> str:
     page = next((name for name in names if name.endswith(".html")), "")
     lines = [
-        f"{headline(record)}: {inert_line(what(record), 200)}",
+        f"{headline(record)}: {inert_line(mode_label(record), 200)}",
         f"Run {inert_line(record.run_id, 40)} of pytest-zkrollback, begun at {moment(record.started_at)}",
         "",
         f"Open {page} first: it needs no network and no script." if page else "The page has no room here.",

@@ -25,7 +25,7 @@ def word_of(item: Item, record: Record) -> str:
     return "WAITING" if record.outcome is Outcome.RUNNING else "NO VERDICT"
 
 
-def red_items(record: Record) -> tuple[Item, ...]:
+def failed_items(record: Record) -> tuple[Item, ...]:
     """What is not PASS or WAIVED, failures first; an item without verdict counts once the run is over."""
     unfinished = () if record.outcome is Outcome.RUNNING else by_verdict(record, None)
     return by_verdict(record, Verdict.FAIL) + by_verdict(record, Verdict.UNVERIFIED) + unfinished
@@ -36,7 +36,7 @@ def grouped(items: Iterable[Item]) -> list[tuple[Item, ...]]:
     return [tuple(group) for _, group in groupby(items, key=lambda item: (item.verdict, item.observed))]
 
 
-def folded(record: Record) -> list[tuple[Item, ...]]:
+def collapse_skipped(record: Record) -> list[tuple[Item, ...]]:
     """The items in their order; three or more neighbours that were not run or not judged stand together."""
     groups: list[tuple[Item, ...]] = []
     for group in grouped(record.items):
@@ -59,7 +59,7 @@ def refused(record: Record) -> tuple[Guard, ...]:
 
 
 @dataclass(frozen=True)
-class Wrong:
+class Failure:
     """Something that is not well: its word, the guard or items that say so, and what was seen."""
 
     word: str
@@ -73,7 +73,7 @@ class Wrong:
         return f"{', '.join(self.ids[:most])} and {len(self.ids) - most} more"
 
 
-def wrong(record: Record) -> tuple[Wrong, ...]:
+def failures(record: Record) -> tuple[Failure, ...]:
     """What is red, each thing once: after a refusal its guards, else the items, failures first.
 
     Empty where one guard refused: the summary says it.
@@ -83,13 +83,13 @@ def wrong(record: Record) -> tuple[Wrong, ...]:
         return (
             ()
             if len(guards) == 1 and record.summary
-            else tuple(Wrong("REFUSED", (guard.id,), guard.evidence) for guard in guards)
+            else tuple(Failure("REFUSED", (guard.id,), guard.evidence) for guard in guards)
         )
     alike: dict[tuple[str, str], tuple[str, ...]] = {}
-    for item in red_items(record):
+    for item in failed_items(record):
         key = (word_of(item, record), item.observed)
         alike[key] = (*alike.get(key, ()), item.id)
-    return tuple(Wrong(word, ids, text) for (word, text), ids in alike.items())
+    return tuple(Failure(word, ids, text) for (word, text), ids in alike.items())
 
 
 def not_checked(record: Record) -> tuple[Item, ...]:
@@ -97,7 +97,7 @@ def not_checked(record: Record) -> tuple[Item, ...]:
     return tuple(item for item in record.items if item.verdict not in (Verdict.PASS, Verdict.FAIL))
 
 
-def unknowns(record: Record, most: int = 4) -> str:
+def unverified_line(record: Record, most: int = 4) -> str:
     """``smoke (waived); logs, events, notify, migration and 2 more (unverified)``; empty if all is known."""
     said = []
     for word in ("WAIVED", "UNVERIFIED", "NO VERDICT", "WAITING"):
@@ -119,8 +119,9 @@ def not_looked_into(record: Record) -> tuple[str, ...]:
 
 
 def unchecked(record: Record) -> tuple[str, ...]:
-    """All of :func:`unknowns` and :func:`not_looked_into`; empty after a refusal, where nothing was run."""
-    return () if refused(record) else (*filter(None, (unknowns(record),)), *not_looked_into(record))
+    """All of :func:`unverified_line` and :func:`not_looked_into`; empty after a refusal, where nothing was
+    run."""
+    return () if refused(record) else (*filter(None, (unverified_line(record),)), *not_looked_into(record))
 
 
 def warnings(record: Record) -> tuple[Guard, ...]:

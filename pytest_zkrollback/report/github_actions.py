@@ -6,7 +6,7 @@ Limits and escaping: GitHub's "Workflow commands for GitHub Actions", and action
 from __future__ import annotations
 
 from ..domain.record import Record
-from .failures import wrong
+from .failures import failures
 from .markdown import render_markdown
 from .sanitize import inert_line
 from .summary import GREEN, answer, headline
@@ -21,7 +21,7 @@ _CHARACTERS = SUMMARY_LIMIT_BYTES // 4
 
 def render_annotations(record: Record) -> list[str]:
     """Workflow commands: ``::error`` for what is red, ``::warning`` for what warned or was set aside."""
-    reds = [(f"{each.word} {each.names()}", each.text or "nothing was seen") for each in wrong(record)]
+    reds = [(f"{each.word} {each.names()}", each.text or "nothing was seen") for each in failures(record)]
     if record.outcome not in GREEN and not reds:
         reds = [(headline(record), record.summary or answer(record))]
     warnings = [(guard.id, guard.evidence) for guard in record.guards if guard.state == "warned"]

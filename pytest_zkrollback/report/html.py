@@ -19,7 +19,7 @@ from ..domain.record import Record
 from . import change_section, failures, formatting, github_section, summary
 from .gantt import render_gantt
 from .recovery_chart import recovery_words, render_recovery
-from .sanitize import inert
+from .sanitize import escape_control_characters
 from .svg import charts_begin
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -150,7 +150,7 @@ def _message_text(part: object) -> str:
 def _inert(value: Any) -> Any:
     """Applied to everything that a template puts out: no string from outside reorders or hides anything."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return inert(value)
+        return escape_control_characters(value)
     return value
 
 

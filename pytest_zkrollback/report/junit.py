@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET  # written here, never read from outside
 from ..domain.record import Item, Outcome, Record
 from ..domain.verdict import Verdict
 from .failures import word_of
-from .sanitize import inert, inert_line
+from .sanitize import escape_control_characters, inert_line
 from .summary import GREEN, answer, headline, helm_line, live_now, title
 
 _OUTPUT_LIMIT = 4000
@@ -89,4 +89,4 @@ def _attribute(value: str) -> str:
 
 
 def _text(value: str) -> str:
-    return inert(value)
+    return escape_control_characters(value)

@@ -7,21 +7,21 @@ import re
 from ..domain.record import Item, Record
 from . import github_section
 from .change_section import dossier_parts
-from .failures import red_items, unchecked, word_of
+from .failures import failed_items, unchecked, word_of
 from .formatting import clock_time, elapsed, moment
-from .sanitize import inert, inert_line
+from .sanitize import escape_control_characters, inert_line
 from .summary import (
     DONE,
     NONE_GIVEN,
     answer,
+    count_line,
     headline,
     helm_line,
     live_now,
-    looked,
+    mode_label,
     recovery,
-    tally,
     users_affected,
-    what,
+    watch_line,
 )
 
 # GitHub refuses a comment above 65,536 characters, and Jira one above 32,767.
@@ -94,7 +94,7 @@ def _cell(text: str, limit: int = 0) -> str:
 
 def block(text: str, language: str, limit: int) -> str:
     """``text`` as a fenced block that its own backticks cannot end, cut in the middle."""
-    shown = inert(text)
+    shown = escape_control_characters(text)
     if len(shown) > limit:
         half = limit // 2
         shown = f"{shown[:half]}\n[... {len(shown) - 2 * half} characters left out ...]\n{shown[-half:]}"
@@ -112,7 +112,7 @@ def _head(record: Record) -> str:
         ("Live now", escaped(live_now(record), 400)),
         ("Users affected", escaped(users_affected(record), 400)),
         ("Recovery", escaped(recovery(record), 400)),
-        ("Checked", escaped(". ".join(filter(None, (tally(record), looked(record)))))),
+        ("Checked", escaped(". ".join(filter(None, (count_line(record), watch_line(record)))))),
         ("Not checked", escaped("; ".join(unchecked(record)), 600)),
         ("Reason", escaped(record.reason, 1000)),
         ("Incident", record.incident if _LINK.fullmatch(record.incident) else escaped(record.incident, 300)),
@@ -124,7 +124,7 @@ def _head(record: Record) -> str:
         ),
     ]
     lines = [
-        f"## {headline(record)}: {escaped(what(record), 200)}",
+        f"## {headline(record)}: {escaped(mode_label(record), 200)}",
         "",
     ]
     lines += [f"**{escaped(record.summary or answer(record), 600)}**", "", "| | |", "|---|---|"]
@@ -232,7 +232,7 @@ def _red_evidence(record: Record) -> list[str]:
     return [
         f"\n<details><summary>{word_of(item, record)} {escaped(item.id)}: evidence</summary>\n\n"
         f"{_item(item)}\n</details>\n"
-        for item in red_items(record)
+        for item in failed_items(record)
         if item.evidence
     ]
 

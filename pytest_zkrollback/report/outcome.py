@@ -50,7 +50,7 @@ def render_summary(record: Record) -> str:
     """One sentence: what is true now."""
     refused = failures.refused(record)
     where = f"release {record.release}, environment {record.environment},"
-    not_green = ", ".join(item.id for item in failures.red_items(record))
+    not_green = ", ".join(item.id for item in failures.failed_items(record))
     match record.outcome:
         case Outcome.VERIFIED:
             return f"{_capital(where)} is restored: {_live(record)}, every item verified."

@@ -15,7 +15,7 @@ from ..domain.ports import Clock
 from ..domain.record import Delivery, Item, Record, SamplePoint, TimelineEntry
 
 
-class Scribe:
+class Recorder:
     """The one owner of the record. Threads may write; readers get a frozen model."""
 
     def __init__(self, record: Record, clock: Clock, write: Callable[[Record], None]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..domain.record import Record
 from .sanitize import without_colour
-from .secret_matcher import Known, Span, encodings_of, is_findable, parts_of
+from .secret_matcher import SecretMatcher, Span, encodings_of, is_findable, parts_of
 from .secret_patterns import MARK, SECRET_KEY, SHAPES
 
 # Sentences, names and commands; evidence comes cut to 64 KiB already.
@@ -36,7 +36,7 @@ class Redactor:
         self._lock = threading.Lock()
         self._cleaning = threading.Lock()
         self._plain = frozenset(plain)
-        self._known = Known()
+        self._known = SecretMatcher()
         self._cache: dict[str, tuple[str, int]] = {}
         self._last: tuple[Record, Record] | None = None
         self._count = 0

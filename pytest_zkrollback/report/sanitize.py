@@ -28,7 +28,7 @@ def without_colour(text: str) -> str:
     return _COLOUR.sub("", text)
 
 
-def inert(text: str) -> str:
+def escape_control_characters(text: str) -> str:
     """``text`` with colours dropped and every other control made visible; new lines and tabs stay.
 
     What is left can be encoded in UTF-8, stands in XML 1.0, and shows in the order in which it was written.
@@ -39,7 +39,7 @@ def inert(text: str) -> str:
 
 def inert_line(text: str, limit: int = 0) -> str:
     """The same on one line, cut at ``limit`` characters with an ellipsis if that is above 0."""
-    line = " ".join(inert(text).split())
+    line = " ".join(escape_control_characters(text).split())
     if limit and len(line) > limit:
         return line[: limit - 3].rstrip() + "..."
     return line

@@ -108,7 +108,7 @@ def _webhook_path(value: str) -> Iterator[str]:
         yield from (path, last)
 
 
-class Known:
+class SecretMatcher:
     """The forms of all known secrets, each with the mark that stands in its place."""
 
     def __init__(self) -> None:

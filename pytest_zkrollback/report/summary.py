@@ -60,10 +60,10 @@ def decided(record: Record) -> str:
 
 def title(record: Record) -> str:
     """``VERIFIED: zkprova rolled back from 6 to 5 in drill``, for a window's title or a heading."""
-    return f"{headline(record)}: {what(record)}"
+    return f"{headline(record)}: {mode_label(record)}"
 
 
-def what(record: Record) -> str:
+def mode_label(record: Record) -> str:
     """What was done or asked for, with release, revisions and environment, and no verdict."""
     release, env = record.release or "release", record.environment
     before, target = record.revision_before, record.target_revision
@@ -87,17 +87,17 @@ def what(record: Record) -> str:
     return f"rollback of {release}{origin or goal} in {env}"
 
 
-def tally(record: Record) -> str:
+def count_line(record: Record) -> str:
     """``11 items: 9 PASS, 1 FAIL, 1 WAIVED``; after a refusal, how little was looked at."""
     total = len(record.items)
     if refused(record):
         rest = [item for item in record.items if item.id != "preflight"]
         judged = [item for item in rest if item.verdict in (Verdict.PASS, Verdict.FAIL)]
-        return f"{len(judged)} of {_some(len(rest), 'checklist item')} checked"
+        return f"{len(judged)} of {plural(len(rest), 'checklist item')} checked"
     counts = [(str(word), len(by_verdict(record, word))) for word in Verdict]
     counts.append(("without a verdict", len(by_verdict(record, None))))
     shown = ", ".join(f"{count} {word}" for word, count in counts if count)
-    return f"{_some(total, 'item')}: {shown}" if total else "no items"
+    return f"{plural(total, 'item')}: {shown}" if total else "no items"
 
 
 def answer(record: Record) -> str:
@@ -118,12 +118,14 @@ def answer(record: Record) -> str:
         case Outcome.VERIFIED:
             return f"Service is restored: all {total} items passed."
         case Outcome.VERIFIED_WITH_WAIVERS:
-            return f"Service is restored as far as it was checked: {waived} of {_some(total, 'item')} waived."
+            return (
+                f"Service is restored as far as it was checked: {waived} of {plural(total, 'item')} waived."
+            )
         case Outcome.FAILED if failed:
-            return f"Service is not shown to be restored: {failed} of {_some(total, 'item')} failed."
+            return f"Service is not shown to be restored: {failed} of {plural(total, 'item')} failed."
         case Outcome.UNVERIFIED:
             return (
-                f"Service is not shown to be restored: {unverified + unjudged} of {_some(total, 'item')} "
+                f"Service is not shown to be restored: {unverified + unjudged} of {plural(total, 'item')} "
                 "could not be verified."
             )
         case Outcome.SUPERSEDED:
@@ -298,7 +300,7 @@ def _from(start: datetime, at: datetime) -> str:
     return f"{elapsed(start, at)} after" if at >= start else f"{elapsed(at, start)} before"
 
 
-def looked(record: Record) -> str:
+def watch_line(record: Record) -> str:
     """How long the look was: ``Verified at 08:22:58 UTC, 2.0 s after helm; not watched since``; or empty.
 
     With a soak: ``... 2.0 s after helm, and watched for 10 s more; not watched since``.
@@ -311,5 +313,6 @@ def looked(record: Record) -> str:
     return f"Verified at {clock_time(at)} UTC{after}{soak}; not watched since"
 
 
-def _some(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """The count and its noun, in the plural where it has to be."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

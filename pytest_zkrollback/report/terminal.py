@@ -14,21 +14,21 @@ from ..domain.decision import Recommendation
 from ..domain.record import Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from .change_section import render_dossier_lines
-from .failures import by_verdict, refused, word_of, wrong
+from .failures import by_verdict, failures, refused, word_of
 from .formatting import duration, elapsed
 from .sanitize import inert_line
 from .summary import (
     DONE,
     answer,
+    count_line,
     decided,
     helm_line,
     live_now,
-    looked,
+    mode_label,
     provisional,
     recovery,
-    tally,
     title,
-    what,
+    watch_line,
 )
 
 _OBSERVED_LIMIT = 300
@@ -76,7 +76,7 @@ def _dossier(record: Record) -> list[str]:
 
 
 def _not_well(record: Record) -> list[str]:
-    all_wrong = wrong(record)
+    all_wrong = failures(record)
     lines = [
         inert_line(f"{each.word} {each.names()}: {each.text or 'nothing was seen'}", _TWO_ROWS)
         for each in all_wrong[:_MOST_LINES]
@@ -101,14 +101,14 @@ def _next(record: Record) -> list[str]:
 
 
 def _verdict(record: Record, report_path: str) -> list[str]:
-    seen, clock = looked(record), recovery(record)
+    seen, clock = watch_line(record), recovery(record)
     lines = [
         title(record),
         inert_line(record.summary or answer(record), _THREE_ROWS),
         helm_line(record) + ".",
         *_decided(record),
         f"Live now: {inert_line(live_now(record), _THREE_ROWS)}",
-        f"Checked: {tally(record)}" + (f". {seen}." if seen else ""),
+        f"Checked: {count_line(record)}" + (f". {seen}." if seen else ""),
         *([f"Recovery: {clock}."] if clock else []),
     ]
     return [*lines, f"Report: {report_path}"] if report_path else lines
@@ -199,7 +199,7 @@ class _Live:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         record = self._record
-        yield Text(inert_line(what(record)), "bold", no_wrap=True, overflow="ellipsis")
+        yield Text(inert_line(mode_label(record)), "bold", no_wrap=True, overflow="ellipsis")
         yield Text(self._state(), no_wrap=True, overflow="ellipsis")
         if phase(record) in _NOTHING_YET or refused(record) or not self._judged():
             return

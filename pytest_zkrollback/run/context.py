@@ -20,7 +20,7 @@ from ..domain.request import Request
 from ..migrations.custom import OwnSource
 from ..notify.dispatcher import NotificationDispatcher
 from ..release.history import ReleaseHistory
-from ..report.recorder import Scribe
+from ..report.recorder import Recorder
 from ..report.redaction import Redactor
 from ..rollback.journal import LocalJournal
 from ..rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
@@ -42,7 +42,7 @@ class RunContext:
     request: Request
     env: Environment
     kube: KubeClient
-    scribe: Scribe
+    scribe: Recorder
     display: Display
     redactor: Redactor
     clock: SystemClock

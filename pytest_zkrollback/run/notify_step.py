@@ -22,7 +22,7 @@ from ..notify.dispatcher import NOTIFY, NotificationDispatcher
 from ..notify.interface import Channel
 from ..notify.slack_channels import SLACK
 from ..report.outcome import outcome_of
-from ..report.recorder import Scribe
+from ..report.recorder import Recorder
 from ..report.redaction import Redactor
 from .signals import Signals
 
@@ -55,7 +55,7 @@ def choose_telling(
     request: Request,
     env: Environment,
     environ: Mapping[str, str],
-    hands: tuple[Scribe, Redactor, Clock, Callable[[str], object]],
+    hands: tuple[Recorder, Redactor, Clock, Callable[[str], object]],
     hooks: Hooks,
     selected: frozenset[str],
     drill: Drill | None,
@@ -80,7 +80,7 @@ def choose_telling(
 
 
 def tell_the_end(
-    telling: NotificationDispatcher | None, scribe: Scribe, clock: Clock, signals: Signals
+    telling: NotificationDispatcher | None, scribe: Recorder, clock: Clock, signals: Signals
 ) -> bool:
     """Tell what nobody was told: a rollback that failed or was interrupted, a verdict that changed.
 

@@ -30,7 +30,7 @@ from ..preflight.guards.cluster import refusals
 from ..preflight.recovery import needs_no_hooks
 from ..report.files import Store, file_stem
 from ..report.outcome import choose_outcome, next_commands, outcome_of, render_summary, undo_command
-from ..report.recorder import Scribe
+from ..report.recorder import Recorder
 from ..report.redaction import Redactor
 from ..report.summary import DONE
 from .build_checklist import initial_checklist, watched
@@ -94,7 +94,7 @@ class Run:
         record = initial_record(request, release, checklist, command_line, self._clock.now())
         self.item_ids = tuple(item.id for item in record.items)
         self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
-        self._scribe = Scribe(record, self._clock, self.store.write)
+        self._scribe = Recorder(record, self._clock, self.store.write)
         self._display = Display(lambda: self.redacted, self._clock, sys.stdout, self.redactor.text)
 
     @classmethod

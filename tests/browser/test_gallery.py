@@ -72,7 +72,7 @@ def assert_all_facts(frame: Page | Frame, found: Record) -> None:
         for fact in (item.title, item.id, item.expected, item.command):
             assert squeezed(fact) in text
         word = failures.word_of(item, found)
-        folded = next(group for group in failures.folded(found) if item in group)
+        folded = next(group for group in failures.collapse_skipped(found) if item in group)
         if len(folded) == 1:
             assert text.startswith(word)
             assert squeezed(item.observed) in text

@@ -15,7 +15,7 @@ from pytest_zkrollback.domain.errors import ZkRollbackError
 from pytest_zkrollback.domain.record import Mode, Record
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.report.files import Store, file_stem
-from pytest_zkrollback.report.recorder import Scribe
+from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run.github_step import GithubDeployment
 
@@ -59,7 +59,7 @@ class _Scene:
             items=(Item(id="preflight", title=""), Item(id="rollback", title="")),
         )
         self.store = Store(Path(request.report_dir), file_stem(record), redactor)
-        self.scribe = Scribe(record, self.clock, self.store.write)
+        self.scribe = Recorder(record, self.clock, self.store.write)
         self.display = self
 
     def status(self, text):

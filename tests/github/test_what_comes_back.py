@@ -19,7 +19,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotFound
 from pytest_zkrollback.domain.record import Outcome, Plan
 from pytest_zkrollback.domain.request import Request
-from pytest_zkrollback.report.recorder import Scribe
+from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.run.find_redeploy_risks import RedeployRisks
 
 CLOCK = SystemClock()
@@ -40,7 +40,7 @@ def no_such_object(path, **_):
 def found(github, *, git=True, token=TOKEN, argo=True):
     bad = revision(6, "superseded", 60, f"1.9.0-{github.bad[:7]}")
     written = []
-    scribe = Scribe(verified(plan=Plan(bad=bad), timeline=()), CLOCK, written.append)
+    scribe = Recorder(verified(plan=Plan(bad=bad), timeline=()), CLOCK, written.append)
     env = Environment(
         name="staging",
         context="test",

@@ -16,7 +16,7 @@ from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.notify.channels import Unusable
 from pytest_zkrollback.notify.dispatcher import NotificationDispatcher
 from pytest_zkrollback.plugin.hook_caller import Relay
-from pytest_zkrollback.report.recorder import Scribe
+from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run.notify_step import EchoChannel, choose_telling, report_address, tell_the_end
 
@@ -48,7 +48,7 @@ class Told:
 
 
 def telling_of(*channels, record=None, off="", secret="hunter2hunter2"):
-    scribe = Scribe(record or running(), CLOCK, lambda record: None)
+    scribe = Recorder(record or running(), CLOCK, lambda record: None)
     return NotificationDispatcher(channels, scribe, Redactor({"PASSWORD": secret}), CLOCK, off=off), scribe
 
 
@@ -245,7 +245,7 @@ def test_nobody_is_told_where_that_is_switched_off():
 
 
 def chosen(env=None, environ=None, hooks=NO_HOOKS, mode=Mode.ROLLBACK, selected=("notify",), **request):
-    scribe = Scribe(running().model_copy(update={"mode": mode}), CLOCK, lambda record: None)
+    scribe = Recorder(running().model_copy(update={"mode": mode}), CLOCK, lambda record: None)
     table = Environment(
         **{"name": "staging", "context": "c", "workloads": {"web": "deployment/web"}, **(env or {})}
     )

@@ -18,7 +18,7 @@ from pytest_zkrollback.domain.record import Item, Mode, Record
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.notify.dispatcher import NotificationDispatcher
-from pytest_zkrollback.report.recorder import Scribe
+from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run.context import RunContext
 from pytest_zkrollback.run.lock_step import note_verified
@@ -252,7 +252,7 @@ class World:
             items=tuple(Item(id=name, title=name) for name in names),
         )
         self.on_disk = record
-        return Scribe(record, self.clock, lambda record: setattr(self, "on_disk", record))
+        return Recorder(record, self.clock, lambda record: setattr(self, "on_disk", record))
 
     def _scene(self, scribe, target):
         env = Environment(

@@ -9,7 +9,7 @@ from example_records import running
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.domain.record import Record
-from pytest_zkrollback.report.recorder import Scribe
+from pytest_zkrollback.report.recorder import Recorder
 
 
 class Disk:
@@ -39,21 +39,21 @@ def disk() -> Iterator[Disk]:
 
 
 @pytest.fixture
-def scribe(disk: Disk) -> Iterator[Scribe]:
-    scribe = Scribe(running(), SystemClock(), disk.write)
+def scribe(disk: Disk) -> Iterator[Recorder]:
+    scribe = Recorder(running(), SystemClock(), disk.write)
     yield scribe
     disk.free.set()
     scribe.settle()
 
 
-def test_every_change_is_on_disk_before_the_next_thing_happens(scribe: Scribe, disk: Disk) -> None:
+def test_every_change_is_on_disk_before_the_next_thing_happens(scribe: Recorder, disk: Disk) -> None:
     scribe.update(summary="a")
     scribe.update(summary="b")
     assert disk.taken == ["a", "b"]
 
 
 def test_in_a_hurry_nobody_waits_for_a_busy_disk_and_the_newest_is_written(
-    scribe: Scribe, disk: Disk
+    scribe: Recorder, disk: Disk
 ) -> None:
     disk.free.clear()
     scribe.hurry()
@@ -69,7 +69,7 @@ def test_in_a_hurry_nobody_waits_for_a_busy_disk_and_the_newest_is_written(
     assert disk.taken == ["a", "g"]
 
 
-def test_a_change_in_a_hurry_is_written_at_once(scribe: Scribe, disk: Disk) -> None:
+def test_a_change_in_a_hurry_is_written_at_once(scribe: Recorder, disk: Disk) -> None:
     scribe.hurry()
     scribe.hurry()
     for text in "ab":
@@ -79,7 +79,7 @@ def test_a_change_in_a_hurry_is_written_at_once(scribe: Scribe, disk: Disk) -> N
     assert disk.taken == ["a", "b"]
 
 
-def test_once_settled_every_change_is_waited_for_again(scribe: Scribe, disk: Disk) -> None:
+def test_once_settled_every_change_is_waited_for_again(scribe: Recorder, disk: Disk) -> None:
     scribe.settle()
     scribe.hurry()
     scribe.update(summary="a")
@@ -89,7 +89,7 @@ def test_once_settled_every_change_is_waited_for_again(scribe: Scribe, disk: Dis
     assert not [one for one in threading.enumerate() if one.name == "zkrollback-record"]
 
 
-def test_whatever_several_threads_change_the_newest_is_the_last_on_disk(scribe: Scribe, disk: Disk) -> None:
+def test_whatever_several_threads_change_the_newest_is_the_last_on_disk(scribe: Recorder, disk: Disk) -> None:
     scribe.hurry()
 
     def change() -> None:
@@ -107,7 +107,7 @@ def test_whatever_several_threads_change_the_newest_is_the_last_on_disk(scribe: 
     assert sum(entry.event == "something" for entry in scribe.record.timeline) == 200
 
 
-def test_who_tells_others_waits_for_the_disk_but_not_for_ever(scribe: Scribe, disk: Disk) -> None:
+def test_who_tells_others_waits_for_the_disk_but_not_for_ever(scribe: Recorder, disk: Disk) -> None:
     scribe.wait_for_disk()
     scribe.hurry()
     disk.free.clear()
@@ -130,7 +130,7 @@ def test_what_changes_meanwhile_is_not_waited_for() -> None:
         if not over.is_set() and threading.current_thread() is not threading.main_thread():
             scribe.event("something", "test")  # so all is never on disk
 
-    scribe = Scribe(running(), SystemClock(), write)
+    scribe = Recorder(running(), SystemClock(), write)
     scribe.hurry()
     scribe.update(summary="a")
     begun = time.monotonic()
@@ -142,7 +142,7 @@ def test_what_changes_meanwhile_is_not_waited_for() -> None:
 
 
 def test_where_no_thread_is_to_be_had_every_change_is_waited_for(
-    scribe: Scribe, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    scribe: Recorder, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -167,7 +167,7 @@ def test_a_thread_that_fails_leaves_nothing_unwritten(more: bool) -> None:
             raise MemoryError
         taken.append(record.summary)
 
-    scribe = Scribe(running(), SystemClock(), write)
+    scribe = Recorder(running(), SystemClock(), write)
     scribe.hurry()
     [thread] = [one for one in threading.enumerate() if one.name == "zkrollback-record"]
     scribe.update(summary="a")

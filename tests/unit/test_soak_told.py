@@ -11,7 +11,7 @@ from rich.console import Console
 from pytest_zkrollback.domain.record import Helm, Outcome, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.outcome import render_summary
-from pytest_zkrollback.report.summary import answer, headline, looked, recovery
+from pytest_zkrollback.report.summary import answer, headline, recovery, watch_line
 from pytest_zkrollback.report.terminal import render_live, render_progress_line
 
 
@@ -71,7 +71,7 @@ def test_a_provisional_green_is_called_that_and_no_result() -> None:
     )
     assert _live(soaking).splitlines()[1].startswith("provisionally green, 9.0 s; 11 of 11 judged")
     green = soaking.model_copy(update={"outcome": Outcome.VERIFIED, "recovered_at": at(7.5)})
-    assert looked(green) == (
+    assert watch_line(green) == (
         "Verified at 11:50:46 UTC, 5.9 s after helm, and watched for 10 s more; not watched since"
     )
     late = soaking.model_copy(

@@ -23,17 +23,17 @@ from rich.console import Console
 
 from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Verdict
-from pytest_zkrollback.report.failures import not_looked_into, wrong
+from pytest_zkrollback.report.failures import failures, not_looked_into
 from pytest_zkrollback.report.formatting import duration
 from pytest_zkrollback.report.outcome import render_summary
 from pytest_zkrollback.report.summary import (
     helm_line,
     live_now,
-    looked,
     offset,
     revisions,
     title,
     users_affected,
+    watch_line,
 )
 from pytest_zkrollback.report.terminal import (
     fitted,
@@ -370,9 +370,9 @@ def test_a_refusal_is_said_once() -> None:
         }
     )
     record = record.model_copy(update={"summary": ""})
-    assert [each.text for each in wrong(record)] == [sentence]
+    assert [each.text for each in failures(record)] == [sentence]
     record = record.model_copy(update={"summary": render_summary(record)})
-    assert wrong(record) == ()
+    assert failures(record) == ()
     assert render_last_lines(record, "r.html").lower().count("there is no kubeconfig") == 1
 
 
@@ -403,9 +403,9 @@ def test_titles_and_revisions_of_what_helm_did_not_do() -> None:
 
 
 def test_how_short_the_look_was_is_said_of_green_only() -> None:
-    assert looked(verified()) == "Verified at 11:50:46 UTC, 5.9 s after helm; not watched since"
-    assert looked(checked_only()) == "Verified at 11:50:46 UTC; not watched since"
-    assert looked(failed()) == ""
+    assert watch_line(verified()) == "Verified at 11:50:46 UTC, 5.9 s after helm; not watched since"
+    assert watch_line(checked_only()) == "Verified at 11:50:46 UTC; not watched since"
+    assert watch_line(failed()) == ""
 
 
 def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
