@@ -8,7 +8,7 @@ from contextlib import suppress
 _M_ARENA_MAX = -8  # malloc.h
 
 
-def share_one_arena() -> None:
+def limit_malloc_arenas() -> None:
     """Let all threads that begin from now on take memory from one place.
 
     glibc gives every thread a place of its own, up to eight for each processor, and each keeps a few

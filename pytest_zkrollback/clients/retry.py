@@ -32,7 +32,7 @@ class TryAgain(NotifyProblem):
         self.after_s = after_s
 
 
-def until_taken(
+def retry_delivery(
     attempt: Callable[[float], T],
     *,
     timeout_s: float,

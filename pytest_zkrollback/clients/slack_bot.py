@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..config.environment import Slack
 from ..domain.checks import JsonObject
 from ..domain.errors import NotifyProblem, UsageProblem
-from .retry import TryAgain, until_taken
+from .retry import TryAgain, retry_delivery
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -81,7 +81,7 @@ class SlackBot:
             )
             return str(answer["ts"])
 
-        return until_taken(once, timeout_s=self._slack.timeout_s, moot=moot, sleep=self._sleep)
+        return retry_delivery(once, timeout_s=self._slack.timeout_s, moot=moot, sleep=self._sleep)
 
     def upload(self, content: str, name: str, thread: str) -> None:
         """Upload a file into the channel (files.getUploadURLExternal, then completeUploadExternal), once.

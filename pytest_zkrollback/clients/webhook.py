@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ..domain.checks import JsonObject
 from ..domain.errors import HttpProblem, NotifyProblem, UsageProblem
 from ..domain.ports import Http
-from .retry import TryAgain, retry_after_s, until_taken
+from .retry import TryAgain, retry_after_s, retry_delivery
 
 
 def choose_url(variable: str, environ: Mapping[str, str], who: str, off: str) -> str:
@@ -65,7 +65,7 @@ class Webhook:
         is set; never if the receiver may have it already. Raises NotifyProblem: with the receiver's own words
         (field notes, "Slack"), or with ``maybe_sent`` if no answer came after the request went out.
         """
-        return until_taken(
+        return retry_delivery(
             lambda left_s: self._post(message, left_s),
             timeout_s=self._timeout_s,
             moot=moot,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from ..clients.github import GithubClient, choose_token
-from ..clients.retry import TryAgain, until_taken
+from ..clients.retry import TryAgain, retry_delivery
 from ..config.environment import GithubActions, Notify
 from ..domain.errors import GithubProblem, NotifyProblem
 from ..domain.notification import Notification
@@ -71,7 +71,7 @@ class GithubCommentChannel:
         if number is None:
             return None
         body = {"body": render_comment(news)}
-        url = until_taken(
+        url = retry_delivery(
             lambda _left_s: self._comment(number, body), timeout_s=self._notify.timeout_s, moot=news.moot
         )
         return Delivery(to=GITHUB, ok=True, answer=url, message=body)

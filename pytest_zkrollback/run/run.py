@@ -12,7 +12,7 @@ from ..checklist.custom import HOOK, CustomItem, parse_own_items
 from ..checklist.events.feed import EventLog
 from ..clients.clock import SystemClock
 from ..clients.kube.client import connect
-from ..clients.malloc import share_one_arena
+from ..clients.malloc import limit_malloc_arenas
 from ..clients.process import LocalProcesses
 from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
@@ -130,7 +130,7 @@ class Run:
 
         ``selected`` are the items that pytest will report; the others are left out and said so.
         """
-        share_one_arena()
+        limit_malloc_arenas()
         self._signals.install()
         self._scribe.event("run started", "zkrollback")
         note = ""

@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import threading
 from pathlib import Path
-from pytest_zkrollback.clients.malloc import share_one_arena
+from pytest_zkrollback.clients.malloc import limit_malloc_arenas
 
 def arenas():
     # glibc reserves 64 MiB of addresses for each: a little is used, the rest may not be read.
@@ -21,7 +21,7 @@ def work():
 
 share = %s
 if share:
-    share_one_arena()
+    limit_malloc_arenas()
 kept, gate = [], threading.Barrier(9)
 threads = [threading.Thread(target=work) for _ in range(8)]
 for each in threads:
