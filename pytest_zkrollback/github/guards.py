@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..config.environment import GithubActions
 from ..domain.record import Guard, Record
-from .state import BRANCH_PREFIX, Situation, describe
+from .state import BRANCH_PREFIX, GithubState, describe
 from .texts import short, some
 
 # Every guard of this way, as shown, and what it protects from; docs/guards.md says the same.
@@ -30,7 +30,7 @@ def _override_option(guard_id: str) -> str:
 
 
 def judge_github(
-    situation: Situation, table: GithubActions, token: str, verified: Record | None
+    situation: GithubState, table: GithubActions, token: str, verified: Record | None
 ) -> tuple[Guard, ...]:
     """Every guard of this way. ``token`` is looked at for its kind only; ``verified`` is the record of the
     environment that has to come first, with this very tree."""
@@ -56,7 +56,7 @@ def unreadable(evidence: str) -> Guard:
     )
 
 
-def _commit(situation: Situation, table: GithubActions) -> Guard:
+def _commit(situation: GithubState, table: GithubActions) -> Guard:
     if situation.missing:
         return Guard(
             id="commit",
@@ -79,7 +79,7 @@ def _commit(situation: Situation, table: GithubActions) -> Guard:
     return Guard(id="commit", state="ok", evidence=f"commit {sha} is an ancestor of {table.branch}, {said}")
 
 
-def _token(situation: Situation, table: GithubActions, token: str) -> Guard:
+def _token(situation: GithubState, table: GithubActions, token: str) -> Guard:
     name, scopes = table.token_env, situation.scopes
     if scopes is not None and not scopes & {"repo", "public_repo"}:
         evidence = f"the token in {name} lacks the scope repo (it has {', '.join(sorted(scopes)) or 'none'})"
@@ -113,7 +113,7 @@ def _weak_token(evidence: str) -> Guard:
     )
 
 
-def _workflow(situation: Situation, table: GithubActions) -> Guard:
+def _workflow(situation: GithubState, table: GithubActions) -> Guard:
     workflow = situation.workflow
     if workflow is None:
         known = ", ".join(str(each["name"]) for each in situation.workflows) or "none"
@@ -133,7 +133,7 @@ def _workflow(situation: Situation, table: GithubActions) -> Guard:
     return Guard(id="workflow", state="ok", evidence=f"{workflow['name']} ({workflow['path']}) is active")
 
 
-def _workflow_files(situation: Situation, table: GithubActions, token: str) -> Guard:
+def _workflow_files(situation: GithubState, table: GithubActions, token: str) -> Guard:
     files = describe(situation, table).workflow_files
     if not files or situation.restored:
         return Guard(id="workflow-files", state="ok", evidence="no workflow file changes")
@@ -152,7 +152,7 @@ def _workflow_files(situation: Situation, table: GithubActions, token: str) -> G
     )
 
 
-def _reviews(situation: Situation) -> Guard:
+def _reviews(situation: GithubState) -> Guard:
     count = situation.approvals
     if count is None:
         return Guard(id="reviews", state="warned", evidence="which reviews the branch asks for is not shown")
@@ -162,7 +162,7 @@ def _reviews(situation: Situation) -> Guard:
     return Guard(id="reviews", state="ok", evidence="the branch's rules ask for no review")
 
 
-def _deploys(situation: Situation) -> Guard:
+def _deploys(situation: GithubState) -> Guard:
     if not situation.under_way:
         return Guard(id="deploys", state="ok", evidence="no run of the workflow is under way")
     runs = "; ".join(
@@ -176,7 +176,7 @@ def _deploys(situation: Situation) -> Guard:
     )
 
 
-def _other_rollback(situation: Situation) -> Guard:
+def _other_rollback(situation: GithubState) -> Guard:
     ours = f"{BRANCH_PREFIX}{situation.good_sha[:12]}"
     others = [
         pull
@@ -199,7 +199,7 @@ def _is_named(ref: str, ours: str) -> bool:
     return ref == ours or ref.startswith(f"{ours}-")
 
 
-def _branch(situation: Situation, table: GithubActions) -> Guard:
+def _branch(situation: GithubState, table: GithubActions) -> Guard:
     if situation.restored:
         return Guard(id="branch", state="ok", evidence=f"{table.branch}'s tip has the tree to deploy")
     first = f"roll {table.after} back first" if table.after else "merge the rollback first"
@@ -212,7 +212,7 @@ def _branch(situation: Situation, table: GithubActions) -> Guard:
     )
 
 
-def _verified_before(situation: Situation, before: str, verified: Record | None) -> Guard:
+def _verified_before(situation: GithubState, before: str, verified: Record | None) -> Guard:
     if verified is not None and verified.github is not None and verified.github.tree == situation.good_tree:
         at = f"{verified.finished_at:%Y-%m-%d %H:%M:%S} UTC" if verified.finished_at else "time not known"
         return Guard(

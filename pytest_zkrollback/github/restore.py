@@ -12,7 +12,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem
 from ..domain.github import PullRequest
 from ..domain.ports import Clock, GithubApi
-from .state import BRANCH_PREFIX, Situation
+from .state import BRANCH_PREFIX, GithubState
 from .step_log import DONE, FAILED, FOUND, WAITING, Journal
 from .texts import commit_message, pull_body, pull_title, reland_commands, short
 from .waiting import describe_wait
@@ -26,7 +26,7 @@ class Restore:
     """Brings the good tree onto the branch by a pull request."""
 
     def __init__(
-        self, api: GithubApi, table: GithubActions, clock: Clock, journal: Journal, situation: Situation
+        self, api: GithubApi, table: GithubActions, clock: Clock, journal: Journal, situation: GithubState
     ) -> None:
         """Nothing is changed before :meth:`run`."""
         self._api = api

@@ -20,7 +20,7 @@ _MIGRATION = re.compile(r"(?i)(^|/)(migrations?|migrate|alembic|flyway|liquibase
 
 
 @dataclass(frozen=True)
-class Situation:
+class GithubState:
     """GitHub's answers. ``good`` is None where the branch's tip is to be redeployed.
 
     ``comparison`` is from the good commit to the tip; ``missing`` GitHub's words where there is no such
@@ -89,7 +89,7 @@ class Situation:
         return "merge"
 
 
-def fetch_situation(api: GithubApi, table: GithubActions, sha: str | None) -> Situation:
+def fetch_situation(api: GithubApi, table: GithubActions, sha: str | None) -> GithubState:
     """Ask everything; ``sha`` is as typed, None: redeploy the tip. Raises GithubProblem with all problems."""
     questions: dict[str, Callable[[], Any]] = {
         "repository": lambda: api.get(""),
@@ -116,7 +116,7 @@ def fetch_situation(api: GithubApi, table: GithubActions, sha: str | None) -> Si
         path = f"actions/workflows/{workflow['id']}/runs"
         newest = api.get(path, {"branch": table.branch, "per_page": "20"})["workflow_runs"]
         running = [run for run in newest if run["status"] != "completed"]
-    return Situation(**answers, workflow=workflow, under_way=tuple(running), scopes=api.scopes)
+    return GithubState(**answers, workflow=workflow, under_way=tuple(running), scopes=api.scopes)
 
 
 def choose_workflow(workflows: Sequence[JsonObject], wanted: str) -> JsonObject | None:
@@ -127,7 +127,7 @@ def choose_workflow(workflows: Sequence[JsonObject], wanted: str) -> JsonObject 
     return None
 
 
-def describe(situation: Situation, table: GithubActions) -> Github:
+def describe(situation: GithubState, table: GithubActions) -> Github:
     """What the record says of it."""
     workflow, compared = situation.workflow, situation.comparison or {}
     files = sorted({str(entry["filename"]) for entry in compared.get("files") or ()})

@@ -15,7 +15,7 @@ from ..domain.verdict import Verdict
 from ..github.deploy import Deploy
 from ..github.guards import judge_github, newest_verified, unreadable
 from ..github.restore import Restore
-from ..github.state import Situation, describe, fetch_situation
+from ..github.state import GithubState, describe, fetch_situation
 from ..github.step_log import Earlier, Journal
 from ..preflight.facts import ask_all
 from ..release.helm_secret import Release
@@ -56,7 +56,7 @@ class GithubDeployment:
         self._scene = scene
         self._table: GithubActions = table
         self._token = ""
-        self._situation: Situation | None = None
+        self._situation: GithubState | None = None
 
     def judge(self) -> tuple[Guard, ...]:
         """Every guard that GitHub's answers decide on; what they say is in the record."""
@@ -71,7 +71,7 @@ class GithubDeployment:
         answer = ask_all(questions, scene.env.preflight_budget_s, scene.clock)["github"]
         if answer.value is None:
             return (unreadable(answer.why),)
-        situation: Situation = answer.value
+        situation: GithubState = answer.value
         self._situation = situation
         scene.scribe.update(github=describe(situation, table))
         verified = None
