@@ -21,7 +21,7 @@ _ANSWER_S = 15.0
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedDrill:
     """What the next run has to know. ``url`` is the demo application's, ``webhook`` the Slack sink's.
 
     ``identity`` is the UID of the kube-system namespace, by which the drill's environment is pinned.
@@ -34,15 +34,15 @@ class Kept:
     identity: str
 
 
-_FORMAT = TypeAdapter(Kept)
+_FORMAT = TypeAdapter(SavedDrill)
 
 
-def remember(folder: Path, kept: Kept) -> None:
+def save(folder: Path, kept: SavedDrill) -> None:
     """Write the state file, readable by its owner only. Raises OSError."""
     write_private(folder / "state.json", _FORMAT.dump_json(kept, indent=2).decode())
 
 
-def recall(folder: Path) -> Kept | None:
+def load(folder: Path) -> SavedDrill | None:
     """What the state file says; None if there is none, or none that can be read."""
     try:
         return _FORMAT.validate_json((folder / "state.json").read_bytes())
@@ -50,17 +50,17 @@ def recall(folder: Path) -> Kept | None:
         return None
 
 
-def forget(folder: Path) -> None:
+def delete(folder: Path) -> None:
     """Remove the state file."""
     (folder / "state.json").unlink(missing_ok=True)
 
 
-def is_alive(kept: Kept) -> bool:
+def is_alive(kept: SavedDrill) -> bool:
     """Whether its supervisor lives: it holds a lock, which no other process that got its number could."""
     return is_locked(kept.cluster.data_dir / ALIVE)
 
 
-def answers(kept: Kept, processes: Processes) -> bool:
+def answers(kept: SavedDrill, processes: Processes) -> bool:
     """Whether its API server is ready."""
     cluster = kept.cluster
     argv = [str(cluster.binaries["kubectl"]), f"--kubeconfig={cluster.kubeconfig}", "get", "--raw", "/readyz"]
@@ -70,7 +70,7 @@ def answers(kept: Kept, processes: Processes) -> bool:
         return False
 
 
-def end(kept: Kept, clock: Clock) -> None:
+def end(kept: SavedDrill, clock: Clock) -> None:
     """End its programs, if there are any, and remove its data folder. Raises DrillProblem."""
     data_dir = kept.cluster.data_dir
     with suppress(FileNotFoundError, NotADirectoryError), (data_dir / ALIVE).open() as alive:

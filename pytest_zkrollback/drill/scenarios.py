@@ -143,7 +143,7 @@ def choose_story(name: str) -> Story:
         ) from None
 
 
-def tell_story(
+def build_scenario(
     cluster: Cluster,
     *,
     namespace: str,

@@ -25,8 +25,8 @@ from .binaries import find_binaries
 from .cluster import RunningCluster, start_cluster
 from .demo_repository import FOLDER, MIGRATIONS
 from .locks import exclusive
-from .persistence import Kept
-from .scenarios import DEFAULT_STORY, RELEASE, STORIES, choose_story, tell_story
+from .persistence import SavedDrill
+from .scenarios import DEFAULT_STORY, RELEASE, STORIES, build_scenario, choose_story
 from .slack_sink import WEBHOOK_PATH, slack_sink_argv
 
 DRILL_WORKLOADS = {
@@ -54,7 +54,7 @@ class Drill:
         hints: shell lines with which a kept drill is worked on by hand; empty if it is not kept.
     """
 
-    def __init__(self, kept: Kept, running: RunningCluster | None, *, stays: bool) -> None:
+    def __init__(self, kept: SavedDrill, running: RunningCluster | None, *, stays: bool) -> None:
         """``running``: None for one that an earlier run kept."""
         self._kept = kept
         self._running = running
@@ -120,12 +120,12 @@ def start_drill(
 def refuse_another_story(story: str | None) -> None:
     """Raises UsageProblem if a kept drill tells another story than the one asked for."""
     with _state(lambda _: None, needed=False) as folder:
-        found = kept_drill.recall(folder) if folder is not None else None
+        found = kept_drill.load(folder) if folder is not None else None
         if found is not None and kept_drill.is_alive(found):
             _same_story(found, story)
 
 
-def _same_story(found: Kept, story: str | None) -> None:
+def _same_story(found: SavedDrill, story: str | None) -> None:
     if story is not None and story != found.story:
         raise UsageProblem(
             f"The kept drill tells the story {found.story!r}, not {story!r}: end it first, with"
@@ -136,12 +136,12 @@ def _same_story(found: Kept, story: str | None) -> None:
 def stop_drill() -> str:
     """End the kept drill; returns the sentence that says what was done. Raises DrillProblem."""
     with _state(lambda _: None, needed=True) as folder:
-        found = kept_drill.recall(folder) if folder is not None else None
+        found = kept_drill.load(folder) if folder is not None else None
         if folder is None or found is None:
             return "No drill is kept: there is nothing to stop."
         lived = kept_drill.is_alive(found)
         kept_drill.end(found, SystemClock())
-        kept_drill.forget(folder)
+        kept_drill.delete(folder)
     if lived:
         return f"The kept drill has ended: its processes are gone, and so is {found.cluster.data_dir}."
     return "The kept drill had ended already; what it left was removed."
@@ -166,15 +166,15 @@ def _state(progress: Callable[[str], None], *, needed: bool) -> Iterator[Path | 
 
 def _find_kept(
     folder: Path, processes: Processes, clock: Clock, progress: Callable[[str], None]
-) -> Kept | None:
-    found = kept_drill.recall(folder)
+) -> SavedDrill | None:
+    found = kept_drill.load(folder)
     if found is None:
         return None
     if kept_drill.is_alive(found) and kept_drill.answers(found, processes):
         return found
     progress("The kept drill does not live any more; removing what it left")
     kept_drill.end(found, clock)
-    kept_drill.forget(folder)
+    kept_drill.delete(folder)
     return None
 
 
@@ -191,7 +191,7 @@ def _start(
         app.start(app_argv(cluster, NAMESPACE, data, app.port_file))
         sink.start(slack_sink_argv(cluster.data_dir / "slack", sink.port_file))
         token = secrets.token_hex(12)
-        tell_story(
+        build_scenario(
             cluster,
             namespace=NAMESPACE,
             story=story,
@@ -201,9 +201,9 @@ def _start(
             data=data,
         )
         uid = running.api.get("/api/v1/namespaces/kube-system")[1]["metadata"]["uid"]
-        kept = Kept(cluster, story, app.url(), f"{sink.url()}{WEBHOOK_PATH}{token}", uid)
+        kept = SavedDrill(cluster, story, app.url(), f"{sink.url()}{WEBHOOK_PATH}{token}", uid)
         if folder is not None:
-            kept_drill.remember(folder, kept)
+            kept_drill.save(folder, kept)
             running.keep()
     except BaseException:
         running.close()
@@ -253,7 +253,7 @@ def drill_migrations(story: str) -> Migrations:
     )
 
 
-def _environment(kept: Kept) -> Environment:
+def _environment(kept: SavedDrill) -> Environment:
     cluster = kept.cluster
     repository = cluster.data_dir / _DATA / FOLDER
     has_files = bool(STORIES[kept.story].migration)
@@ -276,7 +276,7 @@ def _environment(kept: Kept) -> Environment:
     )
 
 
-def _hints(kept: Kept) -> tuple[str, ...]:
+def _hints(kept: SavedDrill) -> tuple[str, ...]:
     folders = dict.fromkeys(str(kept.cluster.binaries[name].parent) for name in ("helm", "kubectl"))
     return (
         f"export KUBECONFIG={kept.cluster.kubeconfig}",

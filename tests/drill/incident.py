@@ -16,7 +16,7 @@ import pytest
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.app import app_argv, database_url
 from pytest_zkrollback.drill.cluster import RunningCluster
-from pytest_zkrollback.drill.scenarios import tell_story
+from pytest_zkrollback.drill.scenarios import build_scenario
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ class Incident:
         self.url = self._serve("app", lambda data, port: app_argv(self.cluster, self.namespace, data, port))
         self.slack = self._serve("slack", slack_sink_argv)
         self.webhook = f"{self.slack}{WEBHOOK_PATH}tokenoftheincident"
-        tell_story(
+        build_scenario(
             self.cluster,
             namespace=self.namespace,
             story=story,

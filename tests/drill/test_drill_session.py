@@ -18,7 +18,7 @@ from pytest_zkrollback.clients.state_dir import state_folder
 from pytest_zkrollback.domain.errors import DrillProblem, UsageProblem
 from pytest_zkrollback.drill import persistence as kept_drill
 from pytest_zkrollback.drill.cluster import start_cluster
-from pytest_zkrollback.drill.persistence import Kept
+from pytest_zkrollback.drill.persistence import SavedDrill
 from pytest_zkrollback.drill.session import refuse_another_story, start_drill, stop_drill
 
 NOTHING_TO_STOP = "No drill is kept: there is nothing to stop."
@@ -49,14 +49,14 @@ def say_nothing() -> Callable[[str], None]:
 
 
 @pytest.fixture
-def kept_cluster(state_home: Path, binaries: dict[str, Path]) -> Iterator[Kept]:
+def kept_cluster(state_home: Path, binaries: dict[str, Path]) -> Iterator[SavedDrill]:
     """A kept cluster without a release: enough to live, die and be stopped."""
     stop_drill()
     running = start_cluster(binaries)
-    kept = Kept(
+    kept = SavedDrill(
         running.cluster, "crash-loop", "http://127.0.0.1:1", "http://127.0.0.1:1/services/T0/B0/x", "uid"
     )
-    kept_drill.remember(state_folder("drill"), kept)
+    kept_drill.save(state_folder("drill"), kept)
     running.keep()
     yield kept
     with contextlib.suppress(DrillProblem):
@@ -67,7 +67,7 @@ def refuse_crash_loop() -> None:
     refuse_another_story("crash-loop")
 
 
-def supervisor_of(kept: Kept) -> int:
+def supervisor_of(kept: SavedDrill) -> int:
     return int((kept.cluster.data_dir / "alive").read_text())
 
 
@@ -160,7 +160,7 @@ def test_stop_says_plainly_that_none_is_kept(state_home: Path) -> None:
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "kube-apiserver"])
-def test_a_dead_one_is_not_used_and_its_rest_is_removed(kept_cluster: Kept, victim: str) -> None:
+def test_a_dead_one_is_not_used_and_its_rest_is_removed(kept_cluster: SavedDrill, victim: str) -> None:
     data_dir = kept_cluster.cluster.data_dir
     assert kept_drill.is_alive(kept_cluster)
     assert kept_drill.answers(kept_cluster, LocalProcesses())
@@ -172,7 +172,7 @@ def test_a_dead_one_is_not_used_and_its_rest_is_removed(kept_cluster: Kept, vict
     assert not data_dir.exists()
 
 
-def test_a_half_dead_one_is_ended_and_replaced(kept_cluster: Kept, say_nothing, monkeypatch) -> None:
+def test_a_half_dead_one_is_ended_and_replaced(kept_cluster: SavedDrill, say_nothing, monkeypatch) -> None:
     data_dir = kept_cluster.cluster.data_dir
     apiserver = next(line for line in processes_of(data_dir) if "/kube-apiserver " in line)
     os.kill(int(apiserver.split()[0]), signal.SIGSTOP)  # it lives, and answers nobody
@@ -195,13 +195,13 @@ def test_a_damaged_state_file_is_as_good_as_none(state_home: Path, text: str) ->
 
 
 def test_what_a_state_file_names_is_not_removed_if_it_is_not_a_drills_folder(
-    kept_cluster: Kept, tmp_path: Path
+    kept_cluster: SavedDrill, tmp_path: Path
 ) -> None:
     foreign = tmp_path / "precious"
     foreign.mkdir()
     cluster = kept_cluster.cluster
     fields = {name: getattr(cluster, name) for name in cluster.__dataclass_fields__}
-    other = Kept(type(cluster)(**{**fields, "data_dir": foreign}), "s", "u", "w", "i")
+    other = SavedDrill(type(cluster)(**{**fields, "data_dir": foreign}), "s", "u", "w", "i")
     kept_drill.end(other, SystemClock())
     assert foreign.is_dir()
 
@@ -230,7 +230,7 @@ def test_an_interrupt_while_the_story_is_told_leaves_nothing(
         seen.append(cluster.data_dir)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pytest_zkrollback.drill.session.tell_story", interrupted)
+    monkeypatch.setattr("pytest_zkrollback.drill.session.build_scenario", interrupted)
     with pytest.raises(KeyboardInterrupt):
         start_drill(keep=True, story=None, progress=say_nothing)
     assert not processes_of(seen[0])

@@ -15,7 +15,7 @@ import pytest
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.app import app_argv
 from pytest_zkrollback.drill.cluster import Cluster, RunningCluster
-from pytest_zkrollback.drill.scenarios import tell_story
+from pytest_zkrollback.drill.scenarios import build_scenario
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
 
 SMOKE = Path(__file__).parents[2] / "pytest_zkrollback" / "drill" / "scripts" / "smoke-test.sh"
@@ -48,7 +48,7 @@ class Scene:
 
     def tell(self, story: str) -> list[str]:
         said: list[str] = []
-        tell_story(
+        build_scenario(
             self.cluster,
             namespace=self.namespace,
             story=story,

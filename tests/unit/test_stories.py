@@ -24,7 +24,13 @@ from pytest_zkrollback.drill.demo_repository import (
     apply_migration,
     make_repository,
 )
-from pytest_zkrollback.drill.scenarios import DEFAULT_STORY, GOOD_REVISIONS, STORIES, choose_story, tell_story
+from pytest_zkrollback.drill.scenarios import (
+    DEFAULT_STORY,
+    GOOD_REVISIONS,
+    STORIES,
+    build_scenario,
+    choose_story,
+)
 from pytest_zkrollback.migrations.base import differ
 from pytest_zkrollback.migrations.sql_files import SQL_PAIRS
 
@@ -99,7 +105,7 @@ def tell(monkeypatch, tmp_path):
 
         monkeypatch.setattr(scenarios.LivePods, "__init__", lambda self, kubeconfig, context: None)
         monkeypatch.setattr(scenarios.LivePods, "fetch", fetch)
-        tell_story(
+        build_scenario(
             SimpleNamespace(kubeconfig=Path("/kubeconfig"), context="drill", data_dir=tmp_path),
             namespace="ns",
             story=story,
