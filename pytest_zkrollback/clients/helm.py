@@ -139,7 +139,7 @@ class HelmCli:
     def run_rollback(self, argv: list[str], *, timeout_s: float, on_start: Callable[[int], None]) -> Finished:
         """The one call that changes anything. Helm's own --timeout ends it before our deadline does."""
         return self._processes.run(
-            argv, timeout_s=timeout_s + DEADLINE_GRACE_S, env=self._environ, on_start=on_start, survives=True
+            argv, timeout_s=timeout_s + DEADLINE_GRACE_S, env=self._environ, on_start=on_start, detached=True
         )
 
 

@@ -60,7 +60,7 @@ class LocalProcesses:
         on_line: Callable[[str], None] | None = None,
         on_start: Callable[[int], None] | None = None,
         limit_bytes: int = 256 * 1024,
-        survives: bool = False,
+        detached: bool = False,
     ) -> Finished:
         """Run to its end in a session of its own, standard input closed; raises ProcessProblem.
 
@@ -70,12 +70,12 @@ class LocalProcesses:
         ``timeout_s`` the process group gets SIGTERM, 2 s later SIGKILL; then ``exit_code`` is None.
         """
         begun = self._clock.monotonic_s()
-        files = OutputFiles() if survives else None
+        files = OutputFiles() if detached else None
         stdout: IO[bytes] | int = subprocess.PIPE if files is None else files.stdout or subprocess.DEVNULL
         stderr: IO[bytes] | int = subprocess.PIPE if files is None else files.stderr or subprocess.DEVNULL
         popen = _popen(argv, env, cwd, stdout=stdout, stderr=stderr)
         watch = _Watch(popen, self._clock, limit_bytes, on_line)
-        if not survives:
+        if not detached:
             self._live.add(popen.pid)
         try:
             if on_start is not None:

@@ -36,15 +36,16 @@ def retry_delivery(
     attempt: Callable[[float], T],
     *,
     timeout_s: float,
-    moot: threading.Event | None = None,
+    cancelled: threading.Event | None = None,
     sleep: Callable[[float], Any] | None = None,
 ) -> T:
     """What ``attempt(seconds that it may take)`` returns, tried again after each :class:`TryAgain`.
 
-    ``timeout_s`` is for one try; all together take about 15 s at most, and end early once ``moot`` is set.
+    ``timeout_s`` is for one try; all together take about 15 s at most, and end early once ``cancelled`` is
+    set.
     ``sleep`` is for tests. Raises what ``attempt`` raised last.
     """
-    over = moot or threading.Event()
+    over = cancelled or threading.Event()
     spent_s = 0.0
 
     def note(state: tenacity.RetryCallState) -> None:

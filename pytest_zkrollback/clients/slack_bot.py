@@ -67,7 +67,7 @@ class SlackBot:
         self._token = token
         self._sleep = sleep
 
-    def post(self, message: JsonObject, thread: str = "", moot: threading.Event | None = None) -> str:
+    def post(self, message: JsonObject, thread: str = "", cancelled: threading.Event | None = None) -> str:
         """Post ``message``, in ``thread`` if there is one; returns its timestamp, which is its name in Slack.
 
         Tried again after 429, 5xx and failed connections; raises NotifyProblem as :meth:`Webhook.send` does.
@@ -81,7 +81,7 @@ class SlackBot:
             )
             return str(answer["ts"])
 
-        return retry_delivery(once, timeout_s=self._slack.timeout_s, moot=moot, sleep=self._sleep)
+        return retry_delivery(once, timeout_s=self._slack.timeout_s, cancelled=cancelled, sleep=self._sleep)
 
     def upload(self, content: str, name: str, thread: str) -> None:
         """Upload a file into the channel (files.getUploadURLExternal, then completeUploadExternal), once.

@@ -58,17 +58,18 @@ class Webhook:
         self._expect = expect
         self._sleep = sleep
 
-    def send(self, message: JsonObject, moot: threading.Event | None = None) -> str:
+    def send(self, message: JsonObject, cancelled: threading.Event | None = None) -> str:
         """Post ``message`` and return the answer's text (Slack's is ``ok``).
 
-        Tried again after 429 (when the receiver says so), 5xx, and if no connection was made, until ``moot``
+        Tried again after 429 (when the receiver says so), 5xx, and if no connection was made, until
+        ``cancelled``
         is set; never if the receiver may have it already. Raises NotifyProblem: with the receiver's own words
         (field notes, "Slack"), or with ``maybe_sent`` if no answer came after the request went out.
         """
         return retry_delivery(
             lambda left_s: self._post(message, left_s),
             timeout_s=self._timeout_s,
-            moot=moot,
+            cancelled=cancelled,
             sleep=self._sleep,
         )
 

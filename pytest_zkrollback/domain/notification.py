@@ -13,11 +13,11 @@ class Notification:
     """One event. ``record`` is redacted, and its outcome is the one to tell.
 
     ``before``: what was told earlier, where the outcome changed; ``provisional``: the watch goes on;
-    ``moot`` is set once a later event takes this one's place, so that it is not tried again.
+    ``cancelled`` is set once a later event takes this one's place, so that it is not tried again.
     """
 
     event: NotificationEvent
     record: Record
     before: Outcome | None = None
     provisional: bool = False
-    moot: threading.Event = field(default_factory=threading.Event, compare=False)
+    cancelled: threading.Event = field(default_factory=threading.Event, compare=False)

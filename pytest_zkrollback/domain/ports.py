@@ -103,11 +103,16 @@ class Kube(Protocol):
         """All items of a list, page by page."""
 
     def pages(
-        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0, *, lean: bool = False
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        timeout_s: float = 5.0,
+        *,
+        without_managed_fields: bool = False,
     ) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
         """The same page by page, so that a long list is never held whole, each with the resourceVersion.
 
-        ``lean``: without managedFields.
+        ``without_managed_fields``: without managedFields.
         A continue token that expired meanwhile is a BadAnswer with status 410: begin again.
         """
 
@@ -181,11 +186,11 @@ class Processes(Protocol):
         on_line: Callable[[str], None] | None = None,
         on_start: Callable[[int], None] | None = None,
         limit_bytes: int = 256 * 1024,
-        survives: bool = False,
+        detached: bool = False,
     ) -> Finished:
         """Run to its end in a session of its own, standard input closed; raises ProcessProblem.
 
-        ``survives``: it has to finish even if we end (helm), so it writes to files and not to our pipes,
+        ``detached``: it has to finish even if we end (helm), so it writes to files and not to our pipes,
         where its next word would kill it; ``on_line`` is not called then.
 
         A child that outlives it and keeps the pipe open does not hang us. At ``timeout_s`` the whole

@@ -46,7 +46,7 @@ class NotificationDispatcher:
         self._scribe = scribe
         self._redactor = redactor
         self._clock = clock
-        self._moot = threading.Event()
+        self._cancelled = threading.Event()
         self._lock = threading.Lock()
         self._starting: dict[int, Channel] = {}
         self._closed = False
@@ -65,7 +65,7 @@ class NotificationDispatcher:
         for key, channel in enumerate(self.channels):
             threading.Thread(
                 target=self._tell_start,
-                args=(key, channel, self._scribe.record, self._moot),
+                args=(key, channel, self._scribe.record, self._cancelled),
                 daemon=True,
                 name=f"tell-{channel.name}",
             ).start()
@@ -82,13 +82,13 @@ class NotificationDispatcher:
         Returns after ``patience_s`` at the latest, or when ``stop()`` is true; who has not answered by then
         may have it. An event that is none for a channel leaves no delivery.
         """
-        self._scribe.wait_for_disk()
+        self._scribe.wait_written()
         return self._send(self._next(), patience_s, stop)
 
     def _next(self) -> Notification:
         """The next event, with the record as it stands, not yet redacted."""
-        self._moot.set()  # no earlier message is tried again once a newer one is on its way
-        self._moot = threading.Event()
+        self._cancelled.set()  # no earlier message is tried again once a newer one is on its way
+        self._cancelled = threading.Event()
         outcome, before, record = self.outcome, self.told, self._scribe.record
         self.told = outcome
         record = record.model_copy(
@@ -103,7 +103,7 @@ class NotificationDispatcher:
             record=record.model_copy(update={"summary": render_summary(record)}),
             before=before if before is not outcome else None,
             provisional=provisional(self._scribe.record),
-            moot=self._moot,
+            cancelled=self._cancelled,
         )
 
     def _send(self, news: Notification, patience_s: float, stop: Callable[[], bool]) -> tuple[Delivery, ...]:
@@ -124,7 +124,7 @@ class NotificationDispatcher:
             except queue.Empty:
                 continue
             found[key] = delivery
-        news.moot.set()
+        news.cancelled.set()
         for key, channel in waiting.items():
             if key not in found:
                 found[key] = self._unanswered(channel, news.event)
@@ -141,10 +141,12 @@ class NotificationDispatcher:
             self._note(self._unanswered(channel, NotificationEvent.START))
         self._closed = True
 
-    def _tell_start(self, key: int, channel: Channel, record: Record, moot: threading.Event) -> None:
+    def _tell_start(self, key: int, channel: Channel, record: Record, cancelled: threading.Event) -> None:
         delivery = self._deliver(
             channel,
-            Notification(event=NotificationEvent.START, record=self._redactor.record(record), moot=moot),
+            Notification(
+                event=NotificationEvent.START, record=self._redactor.record(record), cancelled=cancelled
+            ),
         )
         with self._lock:
             in_time = self._starting.pop(key, None) is not None

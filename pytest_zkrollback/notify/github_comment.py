@@ -72,7 +72,9 @@ class GithubCommentChannel:
             return None
         body = {"body": render_comment(news)}
         url = retry_delivery(
-            lambda _left_s: self._comment(number, body), timeout_s=self._notify.timeout_s, moot=news.moot
+            lambda _left_s: self._comment(number, body),
+            timeout_s=self._notify.timeout_s,
+            cancelled=news.cancelled,
         )
         return Delivery(to=GITHUB, ok=True, answer=url, message=body)
 

@@ -64,7 +64,9 @@ class JsonWebhookChannel:
     def tell(self, news: Notification) -> Delivery:
         """See :class:`~..domain.ports.Channel`."""
         message = render_news(news)
-        return Delivery(to=WEBHOOK, ok=True, answer=self._webhook.send(message, news.moot), message=message)
+        return Delivery(
+            to=WEBHOOK, ok=True, answer=self._webhook.send(message, news.cancelled), message=message
+        )
 
 
 def choose_json_webhook(

@@ -43,7 +43,9 @@ class WebhookChannel:
     def tell(self, news: Notification) -> Delivery:
         """See :class:`~..domain.ports.Channel`."""
         message = render_slack_message(news)
-        return Delivery(to=SLACK, ok=True, answer=self._webhook.send(message, news.moot), message=message)
+        return Delivery(
+            to=SLACK, ok=True, answer=self._webhook.send(message, news.cancelled), message=message
+        )
 
 
 class BotChannel:
@@ -62,7 +64,7 @@ class BotChannel:
     def tell(self, news: Notification) -> Delivery:
         """See :class:`~..domain.ports.Channel`."""
         message = render_slack_message(news)
-        posted = self._bot.post(message, self._thread, news.moot)
+        posted = self._bot.post(message, self._thread, news.cancelled)
         self._thread = self._thread or posted
         answer = "ok"
         if news.event is not NotificationEvent.START:

@@ -97,7 +97,9 @@ class TeamsChannel:
     def tell(self, news: Notification) -> Delivery:
         """See :class:`~..domain.ports.Channel`."""
         message = render_card(news)
-        return Delivery(to=TEAMS, ok=True, answer=self._webhook.send(message, news.moot), message=message)
+        return Delivery(
+            to=TEAMS, ok=True, answer=self._webhook.send(message, news.cancelled), message=message
+        )
 
 
 def choose_teams(variable: str, notify: Notify, environ: Mapping[str, str], http: Http) -> TeamsChannel:

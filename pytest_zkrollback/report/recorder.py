@@ -34,7 +34,7 @@ class Recorder:
         """The record as it stands."""
         return self._record
 
-    def hurry(self) -> None:
+    def write_async(self) -> None:
         """From now on a thread writes what has changed, as soon as the disk has taken the last change.
 
         A busy disk takes a quarter of a second for one. Where no thread is to be had all stays as it was.
@@ -45,13 +45,13 @@ class Recorder:
                 follower.start()
                 self._follower = follower
 
-    def wait_for_disk(self, timeout_s: float = 2.0) -> None:
+    def wait_written(self, timeout_s: float = 2.0) -> None:
         """Before others are told: wait until what has changed so far is on disk, at most ``timeout_s``."""
         with self._news:
             so_far = self._changes
             self._news.wait_for(lambda: self._follower is None or self._written >= so_far, timeout_s)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Wait until all is on disk; from now on every change is waited for again."""
         with self._news:
             follower = self._follower

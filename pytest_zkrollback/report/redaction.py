@@ -136,7 +136,7 @@ class Redactor:
 
     def _blanked(self, text: str) -> tuple[str, int]:
         # What a name of the report's own happens to hold is no secret that was found.
-        spans = [span for span in self._known.spans(text) if not self._is_spared(text[span[0] : span[1]])]
+        spans = [span for span in self._known.find(text) if not self._is_spared(text[span[0] : span[1]])]
         clean, known = _without(text, spans)
         clean, shaped = _without_shapes(clean)
         return clean, known + shaped

@@ -132,7 +132,7 @@ class SecretMatcher:
             self._lengths[start] = tuple(sorted((*lengths, len(form)), reverse=True))
         self._longest = max(self._longest, len(form))
 
-    def spans(self, text: str) -> list[Span]:
+    def find(self, text: str) -> list[Span]:
         """Where something known stands: start, end and mark; they may overlap."""
         if not self._marks:
             return []

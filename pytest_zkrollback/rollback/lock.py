@@ -160,7 +160,7 @@ class ReleaseLock:
 
         self._change(change, "given back")
 
-    def amend(self, found: Mapping[str, JsonObject]) -> None:
+    def annotate_entries(self, found: Mapping[str, JsonObject]) -> None:
         """Add to entries, by their run id, what was found out about them later."""
         self._change(
             lambda state: LockState(state.holder, _amended(state.entries, found), state.version), "amended"

@@ -159,7 +159,7 @@ def _find_out(
         scene.scribe.event(each["found"], "journal")
     if found:
         try:
-            lock.amend(found)
+            lock.annotate_entries(found)
         except ZkRollbackError as error:
             scene.scribe.event(f"the journal could not be amended: {error}", "zkrollback")
 

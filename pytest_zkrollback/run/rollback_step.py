@@ -93,7 +93,7 @@ def run_rollback(
     argv = _argv(scene, target, version, no_hooks=no_hooks)
     _run_helm(scene, lock, argv, history, (before, target), moments)
     helm = scene.scribe.record.helm
-    scene.scribe.wait_for_disk()  # then others may go on
+    scene.scribe.wait_written()  # then others may go on
     if not helm.running:  # else the lock expires by itself, after helm's own timeout
         outcome = {
             "outcome": "done",
@@ -157,7 +157,7 @@ def _run_helm(
     with suppress(RuntimeError):  # no thread to be had must not hide what helm did
         moments.started()
     _wait(scene, helm_run, lock)
-    scribe.hurry()
+    scribe.write_async()
     with suppress(RuntimeError):
         moments.ended()
     _note_end(scene, helm_run)

@@ -307,7 +307,7 @@ class Run:
     def _conclude(self, selected: frozenset[str], note: str) -> None:
         """Every item gets a verdict, the run an outcome, the record its end."""
         scribe, now = self._scribe, self._clock.now()
-        scribe.settle()
+        scribe.flush()
         refused = scribe.record.outcome is Outcome.REFUSED
         for item in scribe.record.items:
             if item.verdict is None:

@@ -37,7 +37,7 @@ def run_verify(
     ``history`` is as it was before helm; ``since`` when the rollback began, by the server's clock.
     """
     scribe, waivers = scene.scribe, scene.request.waivers
-    scribe.hurry()
+    scribe.write_async()
     checks = build_checks(scene, history, watch, events, since)
     wanted = []
     described: dict[str, dict[str, object]] = {}
@@ -108,7 +108,7 @@ def run_verify(
     )
     picture.hand_over()
     schedule.run(lambda: scene.signals.count > 0)
-    scribe.settle()
+    scribe.flush()
     scribe.samples(picture.samples.points())
     scribe.update(served_again_at=picture.samples.served_again_at)
     if EQUIVALENCE not in {check.id for check in wanted} and not scene.signals.count:

@@ -107,7 +107,7 @@ def test_a_start_that_hangs_returns_at_once_and_holds_up_no_verdict():
         ("hangs", "verdict", True, False, "ok"),
         ("answers", "verdict", True, False, "ok"),
     ]
-    assert hangs.news[0].moot.is_set(), "what hangs is to be tried again no more"
+    assert hangs.news[0].cancelled.is_set(), "what hangs is to be tried again no more"
     telling.close()
     unanswered = ("hangs", "start", False, False, "no answer came while we waited for it")
     assert facts(scribe.record.deliveries)[-1] == unanswered

@@ -140,9 +140,9 @@ class World:
             killed = True
             self.tally.kills += 1
         else:
-            scribe.settle()
+            scribe.flush()
         self._judge(self.on_disk, begun, before, killed=killed, foreign=self.foreign != foreign)
-        scribe.settle()  # its thread ends
+        scribe.flush()  # its thread ends
 
     # What happens in the middle.
 

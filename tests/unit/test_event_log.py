@@ -42,8 +42,10 @@ class FakeKube:
         self.gate.set()
         self._sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def pages(self, path: str, timeout_s: float, *, lean: bool) -> Iterator[tuple[tuple[Any, ...], str]]:
-        assert (path, lean) == (PATH, True)
+    def pages(
+        self, path: str, timeout_s: float, *, without_managed_fields: bool
+    ) -> Iterator[tuple[tuple[Any, ...], str]]:
+        assert (path, without_managed_fields) == (PATH, True)
         self.lists += 1
         assert self.gate.wait(5)
         if isinstance(self.events, Exception):

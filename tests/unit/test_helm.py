@@ -153,7 +153,7 @@ def test_helm_is_started_once_and_survives_us():
         run.start()
     [(argv, options)] = processes.calls
     assert argv == ("helm", "rollback")
-    assert (options["timeout_s"], options["survives"]) == (135, True)
+    assert (options["timeout_s"], options["detached"]) == (135, True)
 
 
 def revision(number, status, back_to=None, description=""):

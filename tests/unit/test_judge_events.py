@@ -80,8 +80,8 @@ class FakeKube:
         self.events, self.page, self.objects = events, page, objects
         self.asked: list[str] = []
 
-    def pages(self, path, query=None, timeout_s=5.0, *, lean=False):
-        assert (path, query, lean) == (ALL, None, True)
+    def pages(self, path, query=None, timeout_s=5.0, *, without_managed_fields=False):
+        assert (path, query, without_managed_fields) == (ALL, None, True)
         self.asked.append(path)
         answer = self.events
         if isinstance(answer, list):

@@ -311,9 +311,11 @@ def test_watch_yields_events_across_chunks_and_ends_with_the_stream():
 def test_pages_say_which_version_they_are_and_are_lean_only_where_asked_to():
     with LocalServer(page("a", token="t", version="9"), page("b", version="9"), page("c")) as server:
         kube = client(server.url)
-        lean = list(kube.pages("/api/v1/events", lean=True))
+        without_managed_fields = list(kube.pages("/api/v1/events", without_managed_fields=True))
         (((whole,), version),) = kube.pages("/api/v1/secrets")
-    assert [([sorted(one["metadata"]) for one in items], version) for items, version in lean] == [
+    assert [
+        ([sorted(one["metadata"]) for one in items], version) for items, version in without_managed_fields
+    ] == [
         ([["labels", "name"]], "9"),
         ([["labels", "name"]], "9"),
     ]

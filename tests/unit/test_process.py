@@ -320,7 +320,7 @@ def test_fault_25_what_survives_us_is_not_killed_by_its_next_word(tmp_path: Path
     starter = (
         "import sys; from pytest_zkrollback.clients.process import LocalProcesses;"
         "LocalProcesses().run(['sh', '-c', 'sleep 0.5; echo late; echo late >&2; touch done'],"
-        " timeout_s=30, on_start=lambda pid: print(pid, flush=True), survives=True)"
+        " timeout_s=30, on_start=lambda pid: print(pid, flush=True), detached=True)"
     )
     process = subprocess.Popen([sys.executable, "-c", starter], cwd=tmp_path, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -335,7 +335,7 @@ def test_fault_25_what_survives_us_is_not_killed_by_its_next_word(tmp_path: Path
 
 def test_what_survives_us_is_read_after_its_end_and_stays_bounded() -> None:
     script = "import sys; print('o' * 3_000_000); print('e', file=sys.stderr); sys.exit(3)"
-    done = LocalProcesses().run([sys.executable, "-c", script], timeout_s=30, limit_bytes=1000, survives=True)
+    done = LocalProcesses().run([sys.executable, "-c", script], timeout_s=30, limit_bytes=1000, detached=True)
     assert (done.exit_code, done.stderr) == (3, "e\n")
     assert "bytes left out" in done.stdout
     assert len(done.output) < 2000

@@ -43,7 +43,7 @@ def scribe(disk: Disk) -> Iterator[Recorder]:
     scribe = Recorder(running(), SystemClock(), disk.write)
     yield scribe
     disk.free.set()
-    scribe.settle()
+    scribe.flush()
 
 
 def test_every_change_is_on_disk_before_the_next_thing_happens(scribe: Recorder, disk: Disk) -> None:
@@ -56,7 +56,7 @@ def test_in_a_hurry_nobody_waits_for_a_busy_disk_and_the_newest_is_written(
     scribe: Recorder, disk: Disk
 ) -> None:
     disk.free.clear()
-    scribe.hurry()
+    scribe.write_async()
     scribe.update(summary="a")
     assert disk.asked.acquire(timeout=5)
     begun = time.monotonic()
@@ -65,32 +65,32 @@ def test_in_a_hurry_nobody_waits_for_a_busy_disk_and_the_newest_is_written(
     assert time.monotonic() - begun < 2
     assert scribe.record.summary == "g"
     disk.free.set()
-    scribe.settle()
+    scribe.flush()
     assert disk.taken == ["a", "g"]
 
 
 def test_a_change_in_a_hurry_is_written_at_once(scribe: Recorder, disk: Disk) -> None:
-    scribe.hurry()
-    scribe.hurry()
+    scribe.write_async()
+    scribe.write_async()
     for text in "ab":
         scribe.update(summary=text)
         assert disk.asked.acquire(timeout=5)
-    scribe.settle()
+    scribe.flush()
     assert disk.taken == ["a", "b"]
 
 
 def test_once_settled_every_change_is_waited_for_again(scribe: Recorder, disk: Disk) -> None:
-    scribe.settle()
-    scribe.hurry()
+    scribe.flush()
+    scribe.write_async()
     scribe.update(summary="a")
-    scribe.settle()
+    scribe.flush()
     scribe.update(summary="b")
     assert disk.taken == ["a", "b"]
     assert not [one for one in threading.enumerate() if one.name == "zkrollback-record"]
 
 
 def test_whatever_several_threads_change_the_newest_is_the_last_on_disk(scribe: Recorder, disk: Disk) -> None:
-    scribe.hurry()
+    scribe.write_async()
 
     def change() -> None:
         for _ in range(50):
@@ -99,26 +99,26 @@ def test_whatever_several_threads_change_the_newest_is_the_last_on_disk(scribe: 
     threads = [threading.Thread(target=change) for _ in range(4)]
     for thread in threads:
         thread.start()
-    scribe.settle()
+    scribe.flush()
     for thread in threads:
         thread.join()
-    scribe.settle()
+    scribe.flush()
     assert disk.records[-1] is scribe.record
     assert sum(entry.event == "something" for entry in scribe.record.timeline) == 200
 
 
 def test_who_tells_others_waits_for_the_disk_but_not_for_ever(scribe: Recorder, disk: Disk) -> None:
-    scribe.wait_for_disk()
-    scribe.hurry()
+    scribe.wait_written()
+    scribe.write_async()
     disk.free.clear()
     scribe.update(summary="a")
     scribe.update(summary="b")
     begun = time.monotonic()
-    scribe.wait_for_disk(0.05)
+    scribe.wait_written(0.05)
     assert 0.05 <= time.monotonic() - begun < 2
     assert disk.taken == []
     threading.Timer(0.05, disk.free.set).start()
-    scribe.wait_for_disk(5)
+    scribe.wait_written(5)
     assert disk.taken[-1] == "b"
 
 
@@ -131,13 +131,13 @@ def test_what_changes_meanwhile_is_not_waited_for() -> None:
             scribe.event("something", "test")  # so all is never on disk
 
     scribe = Recorder(running(), SystemClock(), write)
-    scribe.hurry()
+    scribe.write_async()
     scribe.update(summary="a")
     begun = time.monotonic()
-    scribe.wait_for_disk(5)
+    scribe.wait_written(5)
     took = time.monotonic() - begun
     over.set()
-    scribe.settle()
+    scribe.flush()
     assert took < 4
 
 
@@ -149,10 +149,10 @@ def test_where_no_thread_is_to_be_had_every_change_is_waited_for(
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        scribe.hurry()
+        scribe.write_async()
         scribe.update(summary="a")
         assert disk.taken == ["a"]
-        scribe.settle()
+        scribe.flush()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -168,12 +168,12 @@ def test_a_thread_that_fails_leaves_nothing_unwritten(more: bool) -> None:
         taken.append(record.summary)
 
     scribe = Recorder(running(), SystemClock(), write)
-    scribe.hurry()
+    scribe.write_async()
     [thread] = [one for one in threading.enumerate() if one.name == "zkrollback-record"]
     scribe.update(summary="a")
     assert failed.wait(5)
     thread.join(5)
     if more:
         scribe.update(summary="b")
-    scribe.settle()
+    scribe.flush()
     assert taken == ["b" if more else "a"]

@@ -168,10 +168,10 @@ def test_a_page_of_a_proxy_is_not_taken_for_slack() -> None:
 
 
 def test_a_later_message_ends_the_tries_of_an_earlier_one() -> None:
-    moot = threading.Event()
-    moot.set()
+    cancelled = threading.Event()
+    cancelled.set()
     with slack((500, "", {})) as (url, received), pytest.raises(NotifyProblem) as raised:
-        Webhook(url, HttpClient(), who="Slack").send(MESSAGE, moot)
+        Webhook(url, HttpClient(), who="Slack").send(MESSAGE, cancelled)
     assert str(raised.value) == "it was not tried again: a later message took its place"
     assert received == []
 

@@ -36,14 +36,15 @@ class Expectation:
     """What the pods are held against.
 
     ``target`` are the objects of the target's manifest, ``before`` those of the revision that was rolled
-    away from (empty: not known), ``away`` the images that only rolled-away revisions have, ``since`` when
+    away from (empty: not known), ``removed_images`` the images that only rolled-away revisions have,
+    ``since`` when
     the rollback began, server time. ``eras``: the target and all that came after it until then, in order
     (empty: not all of them are known).
     """
 
     target: tuple[JsonObject, ...]
     before: tuple[JsonObject, ...] = ()
-    away: frozenset[str] = frozenset()
+    removed_images: frozenset[str] = frozenset()
     since: datetime | None = None
     eras: tuple[DeployedInterval, ...] = ()
 

@@ -43,7 +43,7 @@ def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> It
         service = next(iter(_services_of(expected.target, pod)), None)
         if service is None:
             continue
-        bad = sorted(expected.away.intersection(container_images(pod).values()))
+        bad = sorted(expected.removed_images.intersection(container_images(pod).values()))
         if bad:
             yield PodProblem(
                 f"Pod {pod_name(pod)} of a rolled-away revision runs {bad[0]} and serves Service/{service}"
@@ -84,7 +84,7 @@ def _terminating(
 def _is_old(item: JsonObject | None, pod: JsonObject, expected: Expectation) -> bool:
     images = container_images(pod)
     if item is None:
-        return bool(expected.away.intersection(images.values()))
+        return bool(expected.removed_images.intersection(images.values()))
     return any(
         images.get(name) != image for name, image in container_images(pod_template(item) or {}).items()
     )

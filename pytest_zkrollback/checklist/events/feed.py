@@ -153,7 +153,9 @@ class EventLog:
 
     def _every_page(self, start: datetime) -> tuple[_Kept, str]:
         kept, version = _Kept(start), ""
-        for page, listed in self._kube.pages(self._path, timeout_s=_LIST_TIMEOUT_S, lean=True):
+        for page, listed in self._kube.pages(
+            self._path, timeout_s=_LIST_TIMEOUT_S, without_managed_fields=True
+        ):
             kept.take(page)
             kept.total += len(page)
             version = listed

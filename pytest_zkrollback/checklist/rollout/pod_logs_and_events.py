@@ -64,7 +64,7 @@ class Notes:
             found = worst_container(pod)
             restarted = found.restarts > self._restarts.setdefault(uid(pod), found.restarts)
             slow = (parse_time(pod["metadata"].get("creationTimestamp")) or late) < late
-            if restarted or (not is_ready(pod) and (found.is_loud or slow)):
+            if restarted or (not is_ready(pod) and (found.is_failing or slow)):
                 chosen.append(pod)
         return sorted(chosen, key=lambda pod: (is_ready(pod), -worst_container(pod).restarts))[:_PODS]
 
@@ -79,7 +79,7 @@ class Notes:
         self._asked[uid(pod)] = (state, now_s)
         done = Event()
         Thread(target=self._read, args=(pod, done), name="zkrollback-notes", daemon=True).start()
-        return done if before != state and found.is_loud else None
+        return done if before != state and found.is_failing else None
 
     def _read(self, pod: JsonObject, done: Event) -> None:
         try:

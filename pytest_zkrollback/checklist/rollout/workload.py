@@ -134,7 +134,7 @@ class Trouble:
     ended: bool = False
 
     @property
-    def is_loud(self) -> bool:
+    def is_failing(self) -> bool:
         """Whether something is wrong, and not only not there yet."""
         return bool(self.restarts) or self.reason not in ("", "ContainerCreating", "PodInitializing")
 
@@ -151,7 +151,7 @@ def worst_container(pod: JsonObject) -> Trouble:
         reason = str(waiting.get("reason") or ended.get("reason") or "")
         ran = bool(restarts or ended or state.get("running") or (entry.get("lastState") or {}))
         found.append(Trouble(str(entry.get("name", "")), reason, restarts, ran, bool(ended)))
-    return max(found, key=lambda each: (each.restarts, each.is_loud, each.ran, each.container))
+    return max(found, key=lambda each: (each.restarts, each.is_failing, each.ran, each.container))
 
 
 def uid(item: JsonObject) -> str:

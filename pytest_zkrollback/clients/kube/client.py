@@ -87,13 +87,21 @@ class KubeClient:
         return self._pages(self._call("GET", path, query, timeout_s))[0]
 
     def pages(
-        self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0, *, lean: bool = False
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        timeout_s: float = 5.0,
+        *,
+        without_managed_fields: bool = False,
     ) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
-        """The same page by page, each with the list's resourceVersion; ``lean``: without managedFields.
+        """The same page by page, each with the list's resourceVersion; ``without_managed_fields``: without
+        managedFields.
 
         An expired continue token (410) is for the caller to begin again.
         """
-        return self._each_page(self._call("GET", path, query, timeout_s), lean=lean)
+        return self._each_page(
+            self._call("GET", path, query, timeout_s), without_managed_fields=without_managed_fields
+        )
 
     def list_metadata(
         self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0
@@ -108,7 +116,7 @@ class KubeClient:
 
         The items are without managedFields.
         """
-        return self._pages(self._call("GET", path, None, timeout_s), keep, lean=True)
+        return self._pages(self._call("GET", path, None, timeout_s), keep, without_managed_fields=True)
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
         """Watch events ``{type, object}`` until the server ends the stream, after ``timeout_s``.
@@ -132,7 +140,7 @@ class KubeClient:
                     yield _watch_event(line, path)
         except (HTTPError, OSError) as error:
             if isinstance(error, ReadTimeoutError | TimeoutError):
-                self._wire.distrust()
+                self._wire.drop_idle_connections()
             raise self._wire.broken(error, call) from None
         finally:
             response.close()
@@ -195,13 +203,17 @@ class KubeClient:
         return Call(method, path, query or {}, timeout_s, end_s, headers, data)
 
     def _pages(
-        self, call: Call, keep: Callable[[JsonObject], JsonObject] = lambda item: item, *, lean: bool = False
+        self,
+        call: Call,
+        keep: Callable[[JsonObject], JsonObject] = lambda item: item,
+        *,
+        without_managed_fields: bool = False,
     ) -> tuple[tuple[JsonObject, ...], str]:
         while True:
             items: list[JsonObject] = []
             version, begun = "", False
             try:
-                for found, newest in self._each_page(call, lean=lean):
+                for found, newest in self._each_page(call, without_managed_fields=without_managed_fields):
                     items += map(keep, found)
                     version, begun = newest, True
             except BadAnswer as error:
@@ -210,12 +222,17 @@ class KubeClient:
                 continue
             return tuple(items), version
 
-    def _each_page(self, call: Call, *, lean: bool) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
+    def _each_page(
+        self, call: Call, *, without_managed_fields: bool
+    ) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
         """Items and resourceVersion, page by page."""
         query = {"limit": str(PAGE_SIZE), **call.query}
         token = ""
         while True:
-            page = self._json(replace(call, query=query | ({"continue": token} if token else {})), lean=lean)
+            page = self._json(
+                replace(call, query=query | ({"continue": token} if token else {})),
+                without_managed_fields=without_managed_fields,
+            )
             found, metadata = page.get("items"), page.get("metadata")
             if not isinstance(metadata, dict) or not isinstance(found, list | None):
                 raise BadAnswer(f"The API server answered GET {call.path} with something that is no list.")
@@ -224,11 +241,11 @@ class KubeClient:
             if not token:
                 return
 
-    def _json(self, call: Call, *, lean: bool = False) -> JsonObject:
+    def _json(self, call: Call, *, without_managed_fields: bool = False) -> JsonObject:
         try:  # the bytes go before the text is parsed: an answer may have megabytes
             answer = json.loads(
                 self._wire.read(call).decode(errors="replace"),
-                object_hook=_without_managers if lean else None,
+                object_hook=_without_managers if without_managed_fields else None,
             )
         except ValueError:
             answer = None

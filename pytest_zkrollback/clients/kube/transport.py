@@ -92,10 +92,10 @@ class KubeWire:
         while True:
             access, client = self._current()
             try:
-                response = self._request(access, client, call, hurry=call.reads and not asked_again)
+                response = self._request(access, client, call, retryable=call.reads and not asked_again)
             except (HTTPError, OSError, ValueError) as error:
                 if isinstance(error, ReadTimeoutError):
-                    self.distrust()
+                    self.drop_idle_connections()
                 # A pooled connection that the server closed meanwhile, or that fell silent: a read may simply
                 # be asked again.
                 over = self._clock.monotonic_s() + _RESTART_PAUSE_S >= call.end_s
@@ -121,9 +121,10 @@ class KubeWire:
                 raise problem
 
     def _request(
-        self, access: Access, client: ApiClient, call: Call, *, hurry: bool
+        self, access: Access, client: ApiClient, call: Call, *, retryable: bool
     ) -> urllib3.BaseHTTPResponse:
-        """The response's head; in a ``hurry`` it leaves time to ask again, where there is enough of it."""
+        """The response's head; in a ``retryable`` it leaves time to ask again, where there is enough of
+        it."""
         _, url, headers, _, _ = client.param_serialize(
             call.method,
             call.path,
@@ -138,7 +139,7 @@ class KubeWire:
                 sent.add("Impersonate-Group", group)
         begun_s = self._clock.monotonic_s()
         left_s = max(0.001, call.end_s - begun_s)
-        head_s = _SILENT_S if hurry and left_s > 2 * _SILENT_S else left_s
+        head_s = _SILENT_S if retryable and left_s > 2 * _SILENT_S else left_s
         response: urllib3.BaseHTTPResponse = client.rest_client.pool_manager.request(
             call.method,
             url,
@@ -180,7 +181,7 @@ class KubeWire:
             sock.settimeout(left_s)
         return response.read1(_CHUNK_BYTES)
 
-    def distrust(self) -> None:
+    def drop_idle_connections(self) -> None:
         """Leave the idle connections: where one fell silent (half-open), the others may have, too."""
         with self._lock:
             if self._client is not None:
