@@ -113,8 +113,8 @@ def _scaled_away(applied: Mapping[ObjectKey, LiveObject], target: Sequence[JsonO
     """StatefulSets that the target gives fewer replicas, and whose claims go with the pods."""
     found = []
     for item in target:
-        live = applied.get(identity(item))
-        if item["kind"] != "StatefulSet" or live is None or live.item is None:
+        live = applied.get(identity(item)) if item["kind"] == "StatefulSet" else None
+        if live is None or live.item is None:
             continue
         wanted, now = (each.get("spec", {}).get("replicas") for each in (item, live.item))
         if (
