@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.app import app_argv, database_url
@@ -21,6 +22,7 @@ from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "pytest_zkrollback" / "drill"
+CHART = SCRIPTS / "chart" / "zkprova"
 # The demo service's schema is in its database; what a revision expects is in its ConfigMap.
 DATABASE = """database_env = "DEMO_DATABASE_URL"
 query = "SELECT max(version) FROM schema_version"
@@ -196,3 +198,13 @@ class Incident:
     def messages(self):
         with urllib.request.urlopen(f"{self.slack}/messages", timeout=5) as answer:
             return json.load(answer)
+
+
+def upgrade_with(incident, name, extra):
+    """A real `helm upgrade` of the drill's chart with one more template; the same values as before."""
+    chart = incident.folder / f"chart-{name}"
+    shutil.copytree(CHART, chart)
+    (chart / "templates" / f"{name}.yaml").write_text(
+        extra if isinstance(extra, str) else yaml.safe_dump(extra)
+    )
+    incident.helm("upgrade", "zkprova", str(chart), "--reuse-values")

@@ -2,26 +2,12 @@
 
 import base64
 import json
-import shutil
 import signal
 import time
-from pathlib import Path
 
 import pytest
 import yaml
-from incident import BOTH
-
-CHART = Path(__file__).parents[2] / "pytest_zkrollback" / "drill" / "chart" / "zkprova"
-
-
-def upgrade_with(incident, name, extra):
-    """A real `helm upgrade` of the drill's chart with one more template; the same values as before."""
-    chart = incident.folder / f"chart-{name}"
-    shutil.copytree(CHART, chart)
-    (chart / "templates" / f"{name}.yaml").write_text(
-        extra if isinstance(extra, str) else yaml.safe_dump(extra)
-    )
-    incident.helm("upgrade", "zkprova", str(chart), "--reuse-values")
+from incident import BOTH, upgrade_with
 
 
 def smoke_that(incident, *lines):

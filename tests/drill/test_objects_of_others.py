@@ -5,8 +5,7 @@ import subprocess
 import time
 
 import yaml
-from incident import BOTH
-from test_never_green import upgrade_with
+from incident import BOTH, upgrade_with
 
 MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"whose": "zkprova"}}
 CLAIM = {

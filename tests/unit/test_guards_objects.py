@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_guards import environment, facts
+from preflight_facts import environment, facts
 
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.preflight.guards.objects import judge_data_loss, judge_ownership
