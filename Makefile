@@ -60,7 +60,7 @@ postgresql: ## a PostgreSQL for the tests of migrations, from Debian's packages 
 	@tools/need-postgresql.sh
 
 .PHONY: other-pythons
-other-pythons: $(READY) ## unit and plugin tests on the farthest other Python >= 3.11 found
+other-pythons: $(READY) ## the tests without a cluster on the farthest other Python >= 3.11 found
 	$(BIN)/python tools/other_pythons.py
 
 .PHONY: campaign

@@ -14,7 +14,7 @@ from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.drill.control_plane import NODE
 
 if TYPE_CHECKING:
-    from incident import Incident
+    from support.incident import Incident
 
 PODS = 500
 EVENTS = 10_000

@@ -21,13 +21,12 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "drill"))
-
-from fault_proxy import FaultProxy
-from incident import Incident
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from pytest_zkrollback.drill.binaries import find_binaries
 from pytest_zkrollback.drill.cluster import start_cluster
+from support.fault_proxy import FaultProxy
+from support.incident import Incident
 
 RUNS = 10
 ROUND_TRIP_S = 0.05

@@ -16,13 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "drill"))
-
-from forecast_reality import Outcome, play  # noqa: E402 - found by the line before
-from forecast_situations import SITUATIONS  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests"))
 
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
+from support.forecast_reality import Outcome, play  # noqa: E402
+from support.forecast_situations import SITUATIONS  # noqa: E402
 
 _HEAD = """# Forecast against reality
 

@@ -19,13 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "drill"))
-
-from incident import Incident  # noqa: E402 - found by the line before
-from kills import Killer, Tally  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests"))
 
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
+from support.incident import Incident  # noqa: E402
+from support.kills import Killer, Tally  # noqa: E402
 
 LIMIT_S = 2.0
 EACH = 5  # runs on one release

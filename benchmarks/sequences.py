@@ -1,7 +1,7 @@
 """Helm at most once per intent, and no wrong claim: random sequences, in process and on the drill.
 
-Plays 10,000 sequences in process (tests/unit/sequences.py), 300 on the drill cluster with real processes
-(tests/drill/real_sequences.py; helm 4 and 3 in turn), and 50 pairs of operators at the same instant; writes
+Plays 10,000 sequences in process (tests/support/sequences.py), 300 on the drill cluster with real processes
+(tests/support/real_sequences.py; helm 4 and 3 in turn), and 50 pairs of operators at the same instant; writes
 benchmarks/results/sequences.json, after every part and every ten sequences on the drill. `--in-process`,
 `--drill` and `--pairs` take other numbers; 0 leaves a part as the file has it.
 """
@@ -23,15 +23,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-for _name in ("unit", "drill"):
-    sys.path.insert(0, str(ROOT / "tests" / _name))
-
-import real_sequences  # noqa: E402 - found by the lines before
-import sequences  # noqa: E402
-from incident import Incident  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests"))
 
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.cluster import RunningCluster, start_cluster  # noqa: E402
+from support import real_sequences, sequences  # noqa: E402
+from support.incident import Incident  # noqa: E402
 
 EACH = 10  # sequences that follow each other on one release
 AT_ONCE = 3  # releases

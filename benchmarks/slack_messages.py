@@ -13,17 +13,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "slack_messages.json"
 MESSAGES = 2000
-for folder in ("telling", "unit"):
-    sys.path.insert(0, str(ROOT / "tests" / folder))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from fake_slack import TOTAL, FakeSlack  # noqa: E402
-from hostile import hostile_news  # noqa: E402
 from slack_sdk.models.blocks import Block  # noqa: E402
 
 from pytest_zkrollback.clients.http import HttpClient  # noqa: E402
 from pytest_zkrollback.clients.webhook import Webhook  # noqa: E402
 from pytest_zkrollback.notify.slack_message import render_slack_message  # noqa: E402
 from pytest_zkrollback.notify.text import characters  # noqa: E402
+from support.fake_slack import TOTAL, FakeSlack  # noqa: E402
+from support.hostile import hostile_news  # noqa: E402
 
 
 def main():

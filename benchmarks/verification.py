@@ -37,11 +37,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "drill"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 from crowd import make_crowd, make_records  # noqa: E402
-from fault_proxy import FaultProxy  # noqa: E402
-from incident import SCRIPTS, Incident  # noqa: E402
 from readme_table import REQUESTS, in_readme, render_table  # noqa: E402
 
 from pytest_zkrollback.clients.clock import SystemClock  # noqa: E402
@@ -49,6 +47,8 @@ from pytest_zkrollback.clients.kube.client import connect  # noqa: E402
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
 from pytest_zkrollback.engine.cluster_watch import ClusterWatch  # noqa: E402
+from support.fault_proxy import FaultProxy  # noqa: E402
+from support.incident import SCRIPTS, Incident  # noqa: E402
 
 OUT = Path(__file__).parent / "results" / "verification.json"
 README = ROOT / "README.md"

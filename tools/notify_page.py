@@ -9,9 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "notify-messages.md"
-sys.path.insert(0, str(ROOT / "tests" / "unit"))
-
-from example_records import checked_only, failed, interrupted, running, unverified, verified, waived  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests"))
 
 from pytest_zkrollback.domain.notification import Notification  # noqa: E402
 from pytest_zkrollback.domain.record import NotificationEvent, Outcome, Record  # noqa: E402
@@ -19,6 +17,7 @@ from pytest_zkrollback.notify.json_webhook import render_news  # noqa: E402
 from pytest_zkrollback.notify.slack_message import render_slack_message  # noqa: E402
 from pytest_zkrollback.notify.teams import render_card  # noqa: E402
 from pytest_zkrollback.report.outcome import render_summary  # noqa: E402
+from support.example_records import checked_only, failed, interrupted, running, unverified, verified, waived  # noqa: E402
 
 HEAD = """# What is sent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from differences import DIFFERENCES
-from kubectl_status import ask, build
-from states import BEGAN, KINDS, NOW, State, generate
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from differential.differences import DIFFERENCES
+from differential.kubectl_status import ask, build
+from differential.states import BEGAN, KINDS, NOW, State, generate
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.checklist.rollout.kubectl_status import rollout_status
 from pytest_zkrollback.config.environment import Environment

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from states import BEGAN, Json, State, is_ready, life, revision
+from differential.states import BEGAN, Json, State, is_ready, life, revision
 
 _HOPELESS = ("crash-loop", "no-image", "no-config", "unscheduled")
 _DOWN = (*_HOPELESS, "crashed-once", "busy-registry")

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from rollouts import BEGAN, Rollout, failing, recovering
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from differential.rollouts import BEGAN, Rollout, failing, recovering
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample, Snapshot

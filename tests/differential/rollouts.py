@@ -2,7 +2,7 @@
 
 Knows nothing of the judge. A rollout is a list of moments (seconds after the rollback began) with the objects as
 the API would give them. ``qualifies_s`` is when a person who reads them could be certain that it cannot succeed;
-None for one that recovers. The scripts follow what a real kubelet was seen to do (tests/unit/recordings).
+None for one that recovers. The scripts follow what a real kubelet was seen to do (tests/support/recordings).
 """
 
 from __future__ import annotations

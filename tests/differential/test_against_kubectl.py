@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from compare import PAGE, STATES, Comparison, compare, render
-from differences import DIFFERENCES
-from kubectl_status import build
+
+from differential.compare import PAGE, STATES, Comparison, compare, render
+from differential.differences import DIFFERENCES
+from differential.kubectl_status import build
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from replay import RESULT, run
-from rollouts import failing, recovering
+from differential.replay import RESULT, run
+from differential.rollouts import failing, recovering
 
 SHARE = 100
 

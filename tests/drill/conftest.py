@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from incident import Incident
 
 from pytest_zkrollback.drill.binaries import find_binaries
 from pytest_zkrollback.drill.cluster import Cluster, RunningCluster, start_cluster
+from support.incident import Incident
 
 _numbers = itertools.count(1)
 

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from incident import Incident
+
+from support.incident import Incident
 
 
 @pytest.fixture

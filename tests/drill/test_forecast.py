@@ -1,8 +1,9 @@
 """Forecast against reality with both helms (all situations: benchmarks/forecast.py), and through the command."""
 
 import pytest
-from forecast_reality import play
-from forecast_situations import SITUATIONS
+
+from support.forecast_reality import play
+from support.forecast_situations import SITUATIONS
 
 EIGHT = (
     "calm",

@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from incident import ROOT, Incident
 
 from pytest_zkrollback.drill.scenarios import CHART, GOOD_REVISIONS, STORIES
-
-sys.path.insert(0, str(ROOT / "tests" / "github"))
-from fake_github import TOKEN, FakeGitHub
+from support.fake_github import TOKEN, FakeGitHub
+from support.incident import Incident
 
 CHECKLIST = ["release-equivalence", "rollout-backend", "rollout-frontend", "smoke", "logs", "health-database"]
 CHECKLIST += ["events", "migration", "notify"]

@@ -9,9 +9,9 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from incident import Incident
 
 from pytest_zkrollback.run.preflight_step import CONSENT
+from support.incident import Incident
 
 _WRITES = ("create", "update", "patch", "delete", "deletecollection")
 _REVIEWS = ("selfsubjectaccessreviews", "selfsubjectrulesreviews")

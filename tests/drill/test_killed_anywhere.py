@@ -1,7 +1,7 @@
 """Killed at random moments (faults 23 and 25): the whole is benchmarks/kills.py."""
 
-from incident import Incident
-from kills import Killer, Tally
+from support.incident import Incident
+from support.kills import Killer, Tally
 
 
 def test_fault_25_killed_anywhere_the_files_agree_with_the_audit_log(running_cluster, binaries, tmp_path):

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from incident import BOTH, Incident
+
+from support.incident import BOTH, Incident
 
 CHECKLIST = [
     "rollout-backend",

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from fault_proxy import Answer, Cut, FaultProxy, Seen, WatchError
-from incident import Incident, Result
 
 from pytest_zkrollback.drill.cluster import RunningCluster
+from support.fault_proxy import Answer, Cut, FaultProxy, Seen, WatchError
+from support.incident import Incident, Result
 
 ALL = [
     *("preflight", "release-equivalence", "rollout-backend", "rollout-frontend", "smoke", "logs"),

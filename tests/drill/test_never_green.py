@@ -7,7 +7,8 @@ import time
 
 import pytest
 import yaml
-from incident import BOTH, upgrade_with
+
+from support.incident import BOTH, upgrade_with
 
 
 def smoke_that(incident, *lines):

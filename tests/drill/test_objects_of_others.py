@@ -5,7 +5,8 @@ import subprocess
 import time
 
 import yaml
-from incident import BOTH, upgrade_with
+
+from support.incident import BOTH, upgrade_with
 
 MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"whose": "zkprova"}}
 CLAIM = {

@@ -6,16 +6,12 @@
 import json
 import random
 import re
-import sys
-from pathlib import Path
 
 import pytest
-from incident import Incident
-from real_sequences import Player, Tally, two_at_once
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
-from fake_release import OBJECTS, Clock, Helm, Release
+from support.fake_release import OBJECTS, Clock, Helm, Release
+from support.incident import Incident
+from support.real_sequences import Player, Tally, two_at_once
 
 CHART = {"apiVersion": "v2", "name": "app", "version": "1.0.0", "appVersion": "1"}
 TEMPLATE = """

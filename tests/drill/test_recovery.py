@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-import stored_release
-from incident import BOTH
+
+from support import stored_release
+from support.incident import BOTH
 
 HOOK = {
     "apiVersion": "batch/v1",

@@ -6,10 +6,9 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-from fault_proxy import OURS, FaultProxy, Seen
-from incident import Incident
-
 from pytest_zkrollback.drill.cluster import RunningCluster
+from support.fault_proxy import OURS, FaultProxy, Seen
+from support.incident import Incident
 
 REQUESTS = 20
 ANSWER_BYTES = 1_000_000

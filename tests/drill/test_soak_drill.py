@@ -5,7 +5,8 @@ import signal
 import time
 
 import pytest
-from incident import Incident
+
+from support.incident import Incident
 
 WORKLOADS = ("rollout-zkprova-zkprova-backend", "rollout-zkprova-zkprova-frontend")
 SOAK = "--rollback-soak=60"  # ended by what happens in it, never by the clock

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import stored_release
 import yaml
-from incident import Incident
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.helm import HelmCli, find_helm
@@ -22,6 +20,8 @@ from pytest_zkrollback.preflight.facts import fetch_facts
 from pytest_zkrollback.preflight.guards import judge_guards
 from pytest_zkrollback.preflight.release_view import ReleaseView
 from pytest_zkrollback.rollback.lock import ReleaseLock
+from support import stored_release
+from support.incident import Incident
 
 BACKEND = "deployment/zkprova-zkprova-backend"
 # What takes its time to be red while the bad revision is live.

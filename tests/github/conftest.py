@@ -3,8 +3,9 @@
 import shutil
 
 import pytest
-from fake_github import TOKEN, FakeGitHub, Repository
-from github_operator import operate
+
+from support.fake_github import TOKEN, FakeGitHub, Repository
+from support.github_operator import operate
 
 
 def tell(folder):

@@ -1,15 +1,6 @@
 """Telling by a comment on GitHub, against GitHub's own description of the operation."""
 
-import sys
-from pathlib import Path
-
 import pytest
-from fake_github import REPOSITORY, TOKEN, FakeGitHub
-from github_operator import table
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
-from example_records import failed, running, verified
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import GithubActions, Notify
@@ -19,6 +10,9 @@ from pytest_zkrollback.domain.notification import Notification
 from pytest_zkrollback.domain.record import NotificationEvent, Outcome
 from pytest_zkrollback.domain.verdict import evidence
 from pytest_zkrollback.notify.github_comment import choose_github_comment, choose_number, render_comment
+from support.example_records import failed, running, verified
+from support.fake_github import REPOSITORY, TOKEN, FakeGitHub
+from support.github_operator import table
 
 PULL = Github(
     repository=REPOSITORY,

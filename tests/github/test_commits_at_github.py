@@ -3,13 +3,13 @@
 from types import SimpleNamespace
 
 import pytest
-from fake_github import TOKEN
-from github_operator import table
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import GithubActions
 from pytest_zkrollback.domain.errors import GithubProblem, UsageProblem
 from pytest_zkrollback.run.decision_step import count_at_github
+from support.fake_github import TOKEN
+from support.github_operator import table
 
 
 def scene(place, token=TOKEN):

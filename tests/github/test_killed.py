@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_github import TOKEN
 
-PROGRAM = Path(__file__).with_name("github_operator.py")
+from support.fake_github import TOKEN
+
+PROGRAM = Path(__file__).parents[1] / "support" / "github_operator.py"
 WAY = ["POST git/commits", "POST git/refs", "POST pulls", "PUT pulls/merge"]
 
 

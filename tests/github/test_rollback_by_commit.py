@@ -6,8 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from fake_github import TOKEN, Refusal
-from github_operator import verified
+
+from support.fake_github import TOKEN, Refusal
+from support.github_operator import verified
 
 WAY = ["POST git/commits", "POST git/refs", "POST pulls", "PUT pulls/merge"]
 
@@ -480,4 +481,7 @@ def test_the_description_is_githubs_and_the_fake_is_held_against_it(place):
     fake.answers.append(("GET", (200, {"sha": 5}, {})))
     fake.answer("GET", f"{target}/{place.good}", headers, b"")
     assert len(fake.breaches) == 1 and "answer 200" in fake.breaches.pop()
-    assert "github/rest-api-description" in Path(__file__).with_name("github-openapi.json").read_text()
+    assert (
+        "github/rest-api-description"
+        in (Path(__file__).parents[1] / "support" / "github-openapi.json").read_text()
+    )

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from real_postgres import Postgres
+
+from support.real_postgres import Postgres
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import sys
 from contextlib import closing
 
 import pytest
-from real_alembic import AlembicTree
 
 from pytest_zkrollback.domain.errors import MigrationProblem
 from pytest_zkrollback.migrations.alembic import ALEMBIC
 from pytest_zkrollback.migrations.base import judge_files
+from support.real_alembic import AlembicTree
 
 
 @pytest.fixture

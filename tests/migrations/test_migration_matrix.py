@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
-from real_alembic import AlembicTree
 
 from pytest_zkrollback.checklist.migration import MigrationCheck
 from pytest_zkrollback.clients.clock import SystemClock
@@ -32,6 +31,7 @@ from pytest_zkrollback.run.migration_sources import (
     migration_sources,
     revision_content,
 )
+from support.real_alembic import AlembicTree
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 ADD, REMOVE = "op.execute('create table {0} (x int)')", "op.execute('drop table {0}')"

@@ -1,19 +1,15 @@
 """Fault 47 in a real browser: markup in every string of the record, and none of it acts."""
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from filled_record import filled
-from test_html import Page
-from test_page import dom_of, written  # noqa: F401 - a fixture
 
 from pytest_zkrollback.plugin.html_report import completed_page
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.redaction import Redactor
+from support.chromium import dom_of
+from support.filled_record import filled
+from support.html_page import Page
 
 OWNED = "document.documentElement.dataset.owned=1"
 HOSTILE = (
@@ -24,7 +20,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("completed", [False, True], ids=["standalone", "with pytest-html's table"])
-def test_fault_47_in_a_browser_no_string_of_the_record_acts(completed, written, tmp_path):  # noqa: F811
+def test_fault_47_in_a_browser_no_string_of_the_record_acts(completed, written, tmp_path):
     record = Redactor().record(filled(lambda path: f"{path} {HOSTILE}"))
     page = completed_page(written, record, Redactor()) if completed else render_page(record)
     dom = dom_of(page, tmp_path)

@@ -6,54 +6,15 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from example_records import failed, verified
-
 from pytest_zkrollback.plugin.html_report import UnexpectedPage, complete_page, completed_page
 from pytest_zkrollback.report.redaction import Redactor
-
-TESTS = """
-import pytest
-
-@pytest.mark.parametrize("name", ["alpha", "<img src=x onerror=document.title='owned'>"])
-def test_it(name):
-    print("the secret is hunter22secret")
-    assert name != "alpha"
-
-def test_out():
-    pytest.skip("left out")
-"""
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What pytest-html writes for a small file of tests."""
-    folder = tmp_path_factory.mktemp("pytest_html")
-    (folder / "test_small.py").write_text(TESTS, encoding="utf-8")
-    (folder / "mine.css").write_text("#results-table { outline: 3px solid teal }", encoding="utf-8")
-    argv = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:zkrollback",
-        "-p",
-        "no:cacheprovider",
-        "--html=r.html",
-    ]
-    argv += ["--self-contained-html", "--css=mine.css"]
-    subprocess.run(argv, cwd=folder, check=False, capture_output=True, timeout=60)
-    return (folder / "r.html").read_text(encoding="utf-8")
+from support.chromium import dom_of
+from support.example_records import failed, verified
 
 
 @pytest.fixture(scope="module")
@@ -121,27 +82,6 @@ def test_an_unexpected_shape_falls_back_to_the_standalone_page(text: str, tmp_pa
     assert "<h1>VERIFIED</h1>" in page
     assert "pytest-html" not in page.partition("<body")[2].partition("About this record")[0]
     assert [each.name for each in tmp_path.iterdir()] == ["r.html"]
-
-
-def dom_of(page: str, folder: Path) -> str:
-    """The DOM that a real browser makes of the page, with its console's complaints in ``folder/log``."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        sentence = "This test looks at the page in a real browser: install Debian's package 'chromium'."
-        pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
-    (folder / "page.html").write_text(page, encoding="utf-8")
-    argv = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic"]
-    argv += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    argv += [
-        "--enable-logging=stderr",
-        "--v=0",
-        f"--user-data-dir={folder / 'profile'}",
-        "--virtual-time-budget=3000",
-    ]
-    argv += ["--dump-dom", (folder / "page.html").as_uri()]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
-    (folder / "log").write_text(done.stderr, encoding="utf-8")
-    return done.stdout
 
 
 def test_in_a_browser_the_table_works_under_the_policy_and_markup_from_outside_does_not(

@@ -1,0 +1,878 @@
+"""The rollout's judge: tables, recordings of a real kubelet, and properties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_zkrollback.checklist.rollout.check import RolloutCheck
+from pytest_zkrollback.checklist.rollout.workload import choose_replicaset
+from pytest_zkrollback.domain.checks import History, Sample, Snapshot
+from pytest_zkrollback.domain.errors import Forbidden, Unreachable, ZkRollbackError
+from pytest_zkrollback.domain.ports import Stage
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
+from support.workload_objects import (
+    at,
+    container,
+    deployment,
+    ended,
+    environment,
+    owner,
+    pod,
+    progressing,
+    recorded,
+    recorded_snapshot,
+    replicaset,
+    running,
+    snapshot,
+    stamp,
+    template,
+    waiting,
+)
+
+FORBIDDEN = Forbidden("not allowed to list pods", verb="list", resource="pods", namespace="default")
+
+
+def _no_snapshot() -> Snapshot:
+    raise AssertionError("the judge does not observe")
+
+
+def _check(
+    workload: str = "deployment/web", snapshot: Callable[[], Snapshot] = _no_snapshot, **changes: Any
+) -> RolloutCheck:
+    env = environment(workloads={"web": workload}, **changes)
+    return RolloutCheck(env=env, item="web", workload=workload, snapshot=snapshot)
+
+
+def _judge(
+    *snapshots: Snapshot | ZkRollbackError,
+    workload: str = "deployment/web",
+    now_s: float = 30,
+    **changes: Any,
+) -> Judgement:
+    samples = [
+        Sample(at=at(3 + index), error=shot)
+        if isinstance(shot, ZkRollbackError)
+        else Sample(at=at(3 + index), value=shot)
+        for index, shot in enumerate(snapshots)
+    ]
+    history = History(samples=tuple(samples), since=at(0), judged_from=at(3))
+    return _check(workload, **changes).judge(history, at(now_s))
+
+
+def _said(judgement: Judgement) -> tuple[str, str]:
+    if isinstance(judgement, Pending):
+        return ("pending" if judgement.seen else "unseen"), judgement.observed
+    return judgement.word.value, judgement.observed
+
+
+def _pair(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return pod("web-a", **changes), pod("web-b", **changes)
+
+
+CRASH_LOOP = container(waiting("CrashLoopBackOff"), restarts=4, last=ended(1, "Error", 20, 21))
+
+
+def test_describes_itself() -> None:
+    check = _check(kubeconfig="k.yaml", namespace="shop")
+    assert (check.id, check.stage, check.deadline_s) == ("rollout-web", Stage.IMMEDIATE, 120)
+    assert check.title == "kubectl rollout status deployment/web --timeout=120s"
+    assert check.command == (
+        "kubectl rollout status deployment/web --timeout=120s -n shop --context test --kubeconfig k.yaml"
+    )
+    assert check.expected == (
+        "every replica of deployment/web's current revision is updated and available, and none crash-loops,"
+        " within 120 s"
+    )
+
+
+def test_done_is_pass() -> None:
+    assert _said(_judge(snapshot(*_pair()))) == (
+        "PASS",
+        "2 of 2 pods ready, running app:5",
+    )
+
+
+def test_evidence_is_the_state_and_a_table_of_the_pods() -> None:
+    old = pod("web-old", CRASH_LOOP, owned_by="rs-6", image="app:6", deleted=True)
+    other = replicaset("rs-6", image="app:6", revision=6)
+    stale = deployment(conditions=[progressing("NewReplicaSetAvailable", 9, "True")])
+    verdict = _judge(snapshot(*_pair(), old, deployments=[stale], replicasets=[replicaset(), other]))
+    state, pods = verdict.evidence
+    assert (state.title, state.text) == (
+        "State of deployment/web",
+        'deployment "web" successfully rolled out\n'
+        "generation 7, observed 7\n"
+        "availableReplicas 2, replicas 2, updatedReplicas 2\n"
+        "Progressing=True NewReplicaSetAvailable (updated 2026-11-23T12:00:09Z): as the controller says",
+    )
+    assert (pods.title, pods.text) == (
+        "Pods of deployment/web",
+        "POD      REVISION  READY  RESTARTS  STATE             IMAGE\n"
+        "web-a    current   yes    0         Running           app:5\n"
+        "web-b    current   yes    0         Running           app:5\n"
+        "web-old  ending    no     4         CrashLoopBackOff  app:6",
+    )
+
+
+def test_a_table_of_many_pods_is_cut() -> None:
+    many = [pod(f"web-{number:03}") for number in range(100)]
+    verdict = _judge(snapshot(*many, deployments=[deployment(100)]))
+    assert verdict.evidence[1].text.splitlines()[-1] == "... and 40 more"
+    assert len(verdict.evidence[1].text.splitlines()) == 62
+
+
+@pytest.mark.parametrize(
+    ("item", "pods", "expected"),
+    [
+        pytest.param(
+            deployment(observed=6),
+            _pair(),
+            ("pending", "Waiting for deployment spec update to be observed"),
+            id="spec_not_observed",
+        ),
+        pytest.param(
+            deployment(observed=6),
+            [pod("web-a", CRASH_LOOP)],
+            ("pending", "Waiting for deployment spec update to be observed"),
+            id="fault_36_nothing_is_red_before_the_spec_is_observed",
+        ),
+        pytest.param(
+            deployment(updated=1),
+            [pod("web-a")],
+            (
+                "pending",
+                "1 of 2 new pods ready",
+            ),
+            id="updating",
+        ),
+        pytest.param(
+            deployment(available=1),
+            [pod("web-a"), pod("web-b", container(waiting("ContainerCreating")))],
+            (
+                "pending",
+                "1 of 2 new pods ready; container app of 1 of 2 pods is being created",
+            ),
+            id="starting",
+        ),
+        pytest.param(
+            deployment(available=0),
+            [pod("web-a", CRASH_LOOP), pod("web-b", CRASH_LOOP)],
+            ("FAIL", "container app of 2 of 2 pods crash-loops: exit code 1, 4 restarts"),
+            id="fault_35",
+        ),
+        pytest.param(
+            deployment(),
+            [pod("web-a"), pod("web-b", CRASH_LOOP)],
+            ("FAIL", "container app of 1 of 2 pods crash-loops: exit code 1, 4 restarts"),
+            id="done_for_kubectl_but_crash_looping",
+        ),
+        pytest.param(
+            deployment(),
+            [pod("web-a"), pod("web-b", container(ended(1, "Error", 28, 29)))],
+            (
+                "pending",
+                "kubectl would call it done, but 1 of 2 pods of this revision are ready;"
+                " container app of 1 of 2 pods has crashed: exit code 1, 0 restarts",
+            ),
+            id="done_for_kubectl_but_just_crashed",
+        ),
+        pytest.param(
+            deployment(),
+            [pod("web-a"), pod("web-b", container(running(28), restarts=1, last=ended()))],
+            ("PASS", "2 of 2 pods ready, running app:5"),
+            id="one_restart_that_recovered",
+        ),
+        pytest.param(
+            deployment(),
+            [pod("web-a")],
+            (
+                "unseen",
+                "kubectl would call it done, but 1 of 2 pods of this revision are ready",
+            ),
+            id="done_for_kubectl_but_a_pod_was_not_seen",
+        ),
+        pytest.param(
+            deployment(paused=True),
+            _pair(),
+            (
+                "UNVERIFIED",
+                "deployment/web: is paused, so nothing rolls out; go on with: kubectl rollout resume"
+                " deployment/web",
+            ),
+            id="fault_41_paused",
+        ),
+        pytest.param(
+            deployment(0),
+            [],
+            (
+                "UNVERIFIED",
+                "deployment/web: stands at 0 replicas, which the configuration does not expect, so there is"
+                " nothing that could be verified; name it in zero_replicas if that is meant",
+            ),
+            id="fault_41_zero",
+        ),
+        pytest.param(
+            deployment(5, updated=5, total=5, available=3),
+            [pod(f"web-{name}") for name in "abc"],
+            (
+                "pending",
+                "3 of 5 new pods ready",
+            ),
+            id="fault_43_the_autoscaler_wants_more",
+        ),
+        pytest.param(
+            {**deployment(), "metadata": {**deployment()["metadata"], "deletionTimestamp": stamp(5)}},
+            _pair(),
+            ("FAIL", "deployment/web: is being deleted"),
+            id="fault_42_being_deleted",
+        ),
+    ],
+)
+def test_one_snapshot(item: dict[str, Any], pods: list[dict[str, Any]], expected: tuple[str, str]) -> None:
+    assert _said(_judge(snapshot(*pods, deployments=[item]))) == expected
+
+
+def test_fault_41_zero_replicas_where_they_are_meant() -> None:
+    empty = snapshot(deployments=[deployment(0)])
+    assert _said(_judge(empty, zero_replicas=("deployment/web",))) == (
+        "PASS",
+        "deployment/web: stands at zero replicas, as configured",
+    )
+
+
+def test_missing_is_red() -> None:
+    assert _said(_judge(snapshot(deployments=[]))) == (
+        "FAIL",
+        "deployment/web does not exist (namespace default)",
+    )
+
+
+def test_fault_42_deleted_or_created_anew() -> None:
+    before = snapshot(*_pair())
+    assert _said(_judge(before, snapshot(deployments=[]))) == (
+        "FAIL",
+        "deployment/web was deleted during the verification (namespace default)",
+    )
+    anew = deployment()
+    anew["metadata"]["uid"] = "d-2"
+    assert _said(_judge(before, snapshot(*_pair(), deployments=[anew]))) == (
+        "FAIL",
+        "deployment/web was deleted and created anew during the verification (UID d-1, now d-2)",
+    )
+
+
+def test_fault_42_what_helm_itself_recreated_is_no_fault() -> None:
+    before = deployment()
+    before["metadata"]["uid"] = "d-0"
+    early = Sample(at=at(1), value=snapshot(deployments=[before]))
+    late = Sample(at=at(4), value=snapshot(*_pair()))
+    history = History(samples=(early, late), since=at(0), judged_from=at(3))
+    assert _said(_check().judge(history, at(5)))[0] == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("updated_s", "deadline_s", "available", "expected"),
+    [
+        pytest.param(-5, 600, 0, "pending", id="stale"),
+        pytest.param(4, 600, 0, "pending", id="its_clock_began_before_the_rollback"),
+        pytest.param(-5, 600, 2, "PASS", id="stale_but_done"),
+        pytest.param(16, 15, 0, "FAIL", id="fresh"),
+    ],
+)
+def test_fault_34_progress_deadline(updated_s: float, deadline_s: int, available: int, expected: str) -> None:
+    item = deployment(
+        available=available,
+        conditions=[progressing("ProgressDeadlineExceeded", updated_s)],
+        progressDeadlineSeconds=deadline_s,
+    )
+    word, text = _said(_judge(snapshot(*_pair(), deployments=[item])))
+    assert word == expected
+    if word == "FAIL":
+        assert text == "deployment/web: exceeded its progress deadline of 15 s at 12:00:16 UTC"
+
+
+def test_fault_7_forbidden_is_unverified_at_once() -> None:
+    assert _said(_judge(FORBIDDEN)) == (
+        "UNVERIFIED",
+        "deployment/web could not be read: not allowed to list pods",
+    )
+
+
+def test_unreadable_is_not_seen() -> None:
+    lost = Unreachable("no answer from the API server")
+    said = ("unseen", "deployment/web could not be read: no answer from the API server")
+    assert _said(_judge(lost)) == said
+    assert _said(_judge(snapshot(*_pair()), lost)) == said
+    assert _said(_judge()) == ("unseen", "deployment/web could not be read")
+
+
+def test_samples_from_before_judging_decide_nothing() -> None:
+    early = Sample(at=at(1), value=snapshot(*_pair()))
+    assert _said(_check().judge(History(samples=(early,), since=at(0), judged_from=at(3)), at(4))) == (
+        "unseen",
+        "deployment/web could not be read",
+    )
+
+
+@pytest.mark.parametrize("lacking", ["deployments", "replicasets", "pods"])
+def test_observing_raises_what_is_lacking(lacking: str) -> None:
+    whole = snapshot(*_pair())
+    partial = replace(
+        whole,
+        objects={key: items for key, items in whole.objects.items() if key != lacking},
+        errors={lacking: FORBIDDEN},
+    )
+    with pytest.raises(Forbidden, match="not allowed to list pods"):
+        _check(snapshot=lambda: partial).observe()
+
+
+def test_fault_7_another_kinds_resource_is_not_needed() -> None:
+    whole = snapshot(*_pair())
+    partial = replace(
+        whole,
+        objects={key: items for key, items in whole.objects.items() if key != "daemonsets"},
+        errors={"daemonsets": FORBIDDEN},
+    )
+    assert _check(snapshot=lambda: partial).observe() is partial
+
+
+def test_the_cause_of_a_back_off_is_remembered() -> None:
+    message = 'failed to pull image "app:5": manifest unknown'
+    item = deployment(1, available=0)
+    failed = pod("web-a", container(waiting("ErrImagePull", message)))
+    back_off = pod("web-a", container(waiting("ImagePullBackOff", 'Back-off pulling image "app:5"')))
+    early = Sample(at=at(1), value=snapshot(failed, deployments=[item]))
+    late = Sample(at=at(4), value=snapshot(back_off, deployments=[item]))
+    history = History(samples=(early, late), since=at(0), judged_from=at(3))
+    assert _said(_check().judge(history, at(5))) == (
+        "FAIL",
+        f"container app of 1 of 1 pod has an image that does not exist: {message}",
+    )
+
+
+# --- the ReplicaSet of the current revision -----------------------------------------------------------
+
+
+def test_the_current_replicaset_has_the_deployments_template() -> None:
+    ours, theirs = replicaset("rs-5", revision=5), replicaset("rs-6", image="app:6", revision=7)
+    # While replicas and template change at once, the annotation still names the revision before.
+    assert choose_replicaset(deployment(revision=7), [theirs, ours], done=False) is ours
+    assert choose_replicaset(deployment(revision=7), [theirs], done=False) is None
+
+
+def test_of_two_equal_replicasets_the_oldest_is_current() -> None:
+    older, newer = replicaset("rs-b", created_s=-20), replicaset("rs-a", created_s=-10)
+    assert choose_replicaset(deployment(), [newer, older], done=True) is older
+
+
+def test_the_annotation_serves_where_the_rollout_is_done() -> None:
+    only = replicaset("rs-5", image="app:05", revision=7)
+    assert choose_replicaset(deployment(revision=7), [only], done=True) is only
+    assert choose_replicaset(deployment(revision=8), [only], done=True) is None
+
+
+# --- StatefulSet and DaemonSet ------------------------------------------------------------------------
+
+
+def _statefulset(ready: int, updated: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "db", "uid": "s-1", "generation": 2},
+        "spec": {
+            "replicas": 2,
+            "template": template(),
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+        }
+        | changes,
+        "status": {
+            "observedGeneration": 2,
+            "replicas": 2,
+            "readyReplicas": ready,
+            "updatedReplicas": updated,
+            "currentRevision": "db-1",
+            "updateRevision": "db-2",
+        },
+    }
+
+
+def _member(name: str, revision: str, *containers: dict[str, Any]) -> dict[str, Any]:
+    return pod(name, *containers, owned_by="s-1", labels={"controller-revision-hash": revision})
+
+
+@pytest.mark.parametrize(
+    ("item", "pods", "expected"),
+    [
+        pytest.param(
+            _statefulset(2, 2),
+            [_member("db-0", "db-2"), _member("db-1", "db-2")],
+            ("PASS", "2 of 2 pods ready, running app:5"),
+            id="done",
+        ),
+        pytest.param(
+            _statefulset(1, 1),
+            [_member("db-0", "db-1"), _member("db-1", "db-2", CRASH_LOOP)],
+            ("FAIL", "container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts"),
+            id="fault_35",
+        ),
+        pytest.param(
+            _statefulset(1, 0),
+            [_member("db-0", "db-1"), _member("db-1", "db-1", CRASH_LOOP)],
+            (
+                "pending",
+                "0 of 2 new pods ready; 1 pod of an older revision is not ready, and"
+                " a StatefulSet waits for it for ever; delete it to go on: kubectl delete pod db-1",
+            ),
+            id="fault_36",
+        ),
+        pytest.param(
+            _statefulset(2, 2, updateStrategy={"type": "OnDelete"}),
+            [_member("db-0", "db-2"), _member("db-1", "db-2")],
+            (
+                "UNVERIFIED",
+                "statefulset/db: rollout status is only available for RollingUpdate strategy type",
+            ),
+            id="on_delete",
+        ),
+    ],
+)
+def test_statefulset(item: dict[str, Any], pods: list[dict[str, Any]], expected: tuple[str, str]) -> None:
+    shot = snapshot(*pods, statefulsets=[item])
+    assert _said(_judge(shot, workload="statefulset/db")) == expected
+
+
+def _daemonset(desired: int, updated: int, available: int) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "agent",
+            "uid": "ds-1",
+            "generation": 3,
+            "annotations": {"deprecated.daemonset.template.generation": "3"},
+        },
+        "spec": {"template": template(), "updateStrategy": {"type": "RollingUpdate"}},
+        "status": {
+            "observedGeneration": 3,
+            "desiredNumberScheduled": desired,
+            "updatedNumberScheduled": updated,
+            "numberAvailable": available,
+        },
+    }
+
+
+def _agent(name: str, generation: str, *containers: dict[str, Any]) -> dict[str, Any]:
+    return pod(name, *containers, owned_by="ds-1", labels={"pod-template-generation": generation})
+
+
+@pytest.mark.parametrize(
+    ("item", "pods", "expected"),
+    [
+        pytest.param(
+            _daemonset(2, 2, 2),
+            # A pod whose template is equal to the current one is not restarted: its generation is older.
+            [_agent("agent-a", "3"), _agent("agent-b", "1")],
+            ("PASS", "2 of 2 pods ready, running app:5"),
+            id="done",
+        ),
+        pytest.param(
+            _daemonset(2, 1, 1),
+            [_agent("agent-a", "2"), _agent("agent-b", "3", CRASH_LOOP)],
+            ("FAIL", "container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts"),
+            id="fault_35",
+        ),
+        pytest.param(
+            _daemonset(2, 0, 1),
+            [_agent("agent-a", "2"), _agent("agent-b", "2", CRASH_LOOP)],
+            (
+                "pending",
+                "0 of 2 new pods ready",
+            ),
+            id="fault_36",
+        ),
+        pytest.param(
+            _daemonset(0, 0, 0),
+            [],
+            (
+                "UNVERIFIED",
+                "daemonset/agent: no node wants a pod of it, so there is nothing that could be verified",
+            ),
+            id="fault_41",
+        ),
+    ],
+)
+def test_daemonset(item: dict[str, Any], pods: list[dict[str, Any]], expected: tuple[str, str]) -> None:
+    shot = snapshot(*pods, daemonsets=[item])
+    assert _said(_judge(shot, workload="daemonset/agent")) == expected
+
+
+# --- recordings of a real kubelet ---------------------------------------------------------------------
+
+NOT_FOUND = (
+    'rpc error: code = NotFound desc = failed to pull and unpack image "127.0.0.1:28500/app:9.9": failed to'
+    " resolve image: 127.0.0.1:28500/app:9.9: not found"
+)
+PASS = ("PASS", "1 of 1 pods ready, running drill.local/app:1.0")
+NOT_AVAILABLE = "0 of 1 new pods ready"
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
+    """When the change that led to the moment began: the newest ReplicaSet was made, or the rollback's."""
+    if name == "9-after-rollback":
+        conditions = moment["deployments"][0]["status"]["conditions"]
+        return max(_time(entry["lastUpdateTime"]) for entry in conditions) - timedelta(seconds=1)
+    return max(_time(rs["metadata"]["creationTimestamp"]) for rs in moment["replicasets"])
+
+
+@pytest.mark.parametrize(
+    ("case", "moment", "after_s", "expected"),
+    [
+        ("crashloop-exit3", "0-before", 3, PASS),
+        (
+            "crashloop-exit3",
+            "1-Error",
+            2.7,
+            ("pending", NOT_AVAILABLE + "; container web of 1 of 1 pod runs but is not ready"),
+        ),
+        (
+            "crashloop-exit3",
+            "2-CrashLoopBackOff",
+            4.8,
+            ("pending", NOT_AVAILABLE + "; container web of 1 of 1 pod has crashed: exit code 3, 1 restart"),
+        ),
+        (
+            "crashloop-exit3",
+            "3-restarts2",
+            16.1,
+            ("FAIL", "container web of 1 of 1 pod crash-loops: exit code 3, 2 restarts"),
+        ),
+        (
+            "crashloop-exit3",
+            "8-after-upgrade",
+            18,
+            ("FAIL", "container web of 1 of 1 pod crash-loops: exit code 3, 2 restarts"),
+        ),
+        ("crashloop-exit3", "9-after-rollback", 3, PASS),
+        ("createcontainerconfigerror", "0-before", 1, PASS),
+        (
+            "createcontainerconfigerror",
+            "1-CreateContainerConfigError",
+            2.2,
+            (
+                "FAIL",
+                'container web of 1 of 1 pod cannot be configured: configmap "missing" not found',
+            ),
+        ),
+        ("createcontainerconfigerror", "9-after-rollback", 2, PASS),
+        (
+            "errimagepull-notfound",
+            "1-ErrImagePull",
+            2.3,
+            (
+                "FAIL",
+                f"container web of 1 of 1 pod has an image that does not exist: {NOT_FOUND}",
+            ),
+        ),
+        (
+            "errimagepull-notfound",
+            "2-ImagePullBackOff",
+            15.3,
+            (
+                "FAIL",
+                "container web of 1 of 1 pod has an image that does not exist: Back-off"
+                f' pulling image "127.0.0.1:28500/app:9.9": ErrImagePull: {NOT_FOUND}',
+            ),
+        ),
+        ("errimagepull-notfound", "9-after-rollback", 1, PASS),
+        (
+            "failedmount-secret",
+            "1-NotReady10",
+            10.6,
+            ("pending", NOT_AVAILABLE + "; container web of 1 of 1 pod is being created"),
+        ),
+        (
+            "failedmount-secret",
+            "8-after-upgrade",
+            17,
+            (
+                "FAIL",
+                "deployment/web: exceeded its progress deadline of 15 s at 00:45:38 UTC; container web of 1"
+                " of 1 pod is being created",
+            ),
+        ),
+        ("failedmount-secret", "9-after-rollback", 2, PASS),
+        (
+            "oomkilled",
+            "1-OOMKilled",
+            2.1,
+            ("pending", NOT_AVAILABLE + "; container web of 1 of 1 pod runs but is not ready"),
+        ),
+        (
+            "oomkilled",
+            "2-CrashLoopBackOff",
+            3.9,
+            (
+                "pending",
+                NOT_AVAILABLE
+                + "; container web of 1 of 1 pod has crashed: exit code 137 (OOMKilled), 1 restart",
+            ),
+        ),
+        (
+            "oomkilled",
+            "8-after-upgrade",
+            17,
+            (
+                "FAIL",
+                "container web of 1 of 1 pod crash-loops: exit code 137 (OOMKilled), 2 restarts",
+            ),
+        ),
+        ("oomkilled", "9-after-rollback", 2, PASS),
+        (
+            "readiness-503",
+            "1-NotReady10",
+            10.1,
+            ("pending", NOT_AVAILABLE + "; container web of 1 of 1 pod runs but is not ready"),
+        ),
+        (
+            "readiness-503",
+            "8-after-upgrade",
+            17,
+            (
+                "FAIL",
+                "deployment/web: exceeded its progress deadline of 15 s at 00:45:10 UTC; container web of 1"
+                " of 1 pod runs but is not ready",
+            ),
+        ),
+        ("readiness-503", "9-after-rollback", 2, PASS),
+        (
+            "rollout-ok",
+            "1-Ready",
+            2.3,
+            ("PASS", "1 of 1 pods ready, running drill.local/app:2.0"),
+        ),
+        (
+            "rollout-ok",
+            "8-after-upgrade",
+            5,
+            ("PASS", "1 of 1 pods ready, running drill.local/app:2.0"),
+        ),
+        ("rollout-ok", "9-after-rollback", 2, PASS),
+        (
+            "unschedulable",
+            "1-Unschedulable",
+            0.7,
+            (
+                "pending",
+                NOT_AVAILABLE + "; 1 of 1 pod cannot be scheduled: 0/3 nodes are available: 1 node(s) didn't"
+                " have free ports for the requested pod ports, 2 Insufficient memory. preemption: 0/3 nodes"
+                " are available: 1 No preemption victims found for incoming pod, 2 Preemption is not helpful"
+                " for scheduling.",
+            ),
+        ),
+        (
+            "unschedulable",
+            "8-after-upgrade",
+            16,
+            (
+                "FAIL",
+                "1 of 1 pod cannot be scheduled: 0/3 nodes are available: 1 node(s) didn't"
+                " have free ports for the requested pod ports, 2 Insufficient memory. preemption: 0/3 nodes"
+                " are available: 1 No preemption victims found for incoming pod, 2 Preemption is not helpful"
+                " for scheduling.",
+            ),
+        ),
+        ("unschedulable", "9-after-rollback", 2, PASS),
+    ],
+)
+def test_recorded_moment(case: str, moment: str, after_s: float, expected: tuple[str, str]) -> None:
+    content = recorded(case)[moment]
+    since = _began(case, content, moment)
+    now = since + timedelta(seconds=after_s)
+    sample = Sample(at=now, value=recorded_snapshot(content, now))
+    history = History(samples=(sample,), since=since, judged_from=since)
+    assert _said(_check().judge(history, now)) == expected
+
+
+@pytest.mark.parametrize(
+    ("case", "paces", "expected"),
+    [
+        (
+            "crashloop-exit3",
+            {"1-Error": 2.7, "2-CrashLoopBackOff": 4.8, "3-restarts2": 16.1, "8-after-upgrade": 18},
+            ("FAIL", 16.1),
+        ),
+        ("createcontainerconfigerror", {"1-CreateContainerConfigError": 2.2}, ("FAIL", 2.2)),
+        ("errimagepull-notfound", {"1-ErrImagePull": 2.3, "2-ImagePullBackOff": 15.3}, ("FAIL", 2.3)),
+        ("failedmount-secret", {"1-NotReady10": 10.6, "8-after-upgrade": 17}, ("FAIL", 17)),
+        ("oomkilled", {"1-OOMKilled": 2.1, "2-CrashLoopBackOff": 3.9, "8-after-upgrade": 17}, ("FAIL", 17)),
+        ("readiness-503", {"1-NotReady10": 10.1, "8-after-upgrade": 17}, ("FAIL", 17)),
+        ("rollout-ok", {"1-Ready": 2.3, "8-after-upgrade": 5}, ("PASS", 5)),
+        # Unschedulable for 15 s is red by the passing of time alone, before the next moment.
+        ("unschedulable", {"1-Unschedulable": 0.7, "8-after-upgrade": 17}, ("FAIL", 15.2)),
+    ],
+)
+def test_recordings_at_their_own_pace(
+    case: str, paces: dict[str, float], expected: tuple[str, float]
+) -> None:
+    """Judged every 0.5 s and at every change, as the schedule would; the first red or the last judgement."""
+    moments = recorded(case)
+    since = _began(case, moments[next(iter(paces))], "")
+    begins = [*paces.values()]
+    ends = [*begins[1:], begins[-1]]
+    samples: list[Sample] = []
+    word, second = "", 0.0
+    for (name, begin), end in zip(paces.items(), ends, strict=True):
+        second = begin
+        while word != "FAIL" and (second < end or second == begin):
+            now = since + timedelta(seconds=second)
+            samples.append(Sample(at=now, value=recorded_snapshot(moments[name], now)))
+            history = History(samples=tuple(samples), since=since, judged_from=since)
+            word, _ = _said(_check().judge(history, now))
+            if word != "FAIL":
+                second += 0.5
+        if word == "FAIL":
+            break
+    else:
+        second = begins[-1]
+    assert (word, round(second, 1)) == expected
+
+
+@pytest.mark.parametrize(("case", "exit_text"), [("crashloop-exit3", "3"), ("oomkilled", "137 (OOMKilled)")])
+def test_fault_35_recorded_watch_turns_red_at_the_second_restart_and_not_before(
+    case: str, exit_text: str
+) -> None:
+    content = recorded(case)
+    moment = content["2-CrashLoopBackOff"]
+    since = _began(case, moment, "2-CrashLoopBackOff")
+    pods: dict[str, dict[str, Any]] = {}
+    samples: list[Sample] = []
+    said: list[tuple[int, str, str]] = []
+    for step, event in enumerate(content["watch-pods"]):
+        item = event["object"]
+        pods[item["metadata"]["name"]] = item
+        when = since + timedelta(seconds=step)
+        samples.append(Sample(at=when, value=recorded_snapshot({**moment, "pods": pods.values()}, when)))
+        history = History(samples=tuple(samples), since=since, judged_from=since)
+        statuses = item["status"].get("containerStatuses") or [{}]
+        word, text = _said(_check().judge(history, when))
+        said.append((statuses[0].get("restartCount", 0), word, text))
+        if word != "pending":
+            break
+    assert {(restarts, word) for restarts, word, _ in said[:-1]} == {(0, "pending"), (1, "pending")}
+    assert said[-1] == (
+        2,
+        "FAIL",
+        f"container web of 1 of 1 pod crash-loops: exit code {exit_text}, 2 restarts",
+    )
+
+
+# --- properties ---------------------------------------------------------------------------------------
+
+_CONTAINERS = st.builds(
+    container,
+    st.one_of(
+        st.just(running(1)),
+        st.just(ended(1, "Error", 1, 2)),
+        st.builds(
+            waiting,
+            st.sampled_from(["CrashLoopBackOff", "ErrImagePull", "ContainerCreating", "SomethingNew"]),
+            st.sampled_from(["", "not found", "i/o timeout"]),
+        ),
+    ),
+    restarts=st.integers(0, 5),
+    last=st.sampled_from([None, ended(1, "Error", 20, 21)]),
+)
+_DEPLOYMENTS = st.builds(
+    deployment,
+    st.integers(1, 4),
+    updated=st.integers(0, 4),
+    total=st.integers(0, 5),
+    available=st.integers(0, 4),
+    observed=st.integers(6, 8),
+)
+
+
+@given(item=_DEPLOYMENTS, states=st.lists(_CONTAINERS, max_size=4), ours=st.lists(st.booleans(), max_size=4))
+def test_never_green_without_every_pod_of_this_revision_ready(
+    item: dict[str, Any], states: list[dict[str, Any]], ours: list[bool]
+) -> None:
+    pods = [
+        pod(f"web-{index}", state, owned_by="rs-5" if mine else "rs-6")
+        for index, (state, mine) in enumerate(zip(states, ours, strict=False))
+    ]
+    replicasets = [replicaset(), replicaset("rs-6", image="app:6")]
+    judgement = _judge(snapshot(*pods, deployments=[item], replicasets=replicasets))
+    ready = [pod for pod in pods if pod["metadata"]["ownerReferences"] == owner("rs-5") and _is_running(pod)]
+    if isinstance(judgement, CheckResult) and judgement.word is Verdict.PASS:
+        assert len(ready) >= item["spec"]["replicas"]
+        assert item["status"]["observedGeneration"] >= item["metadata"]["generation"]
+        assert item["status"]["updatedReplicas"] >= item["spec"]["replicas"]
+
+
+def _is_running(one: dict[str, Any]) -> bool:
+    return all("running" in entry["state"] for entry in one["status"]["containerStatuses"])
+
+
+@given(item=_DEPLOYMENTS, states=st.lists(_CONTAINERS, max_size=4))
+def test_judging_is_repeatable_and_changes_nothing(
+    item: dict[str, Any], states: list[dict[str, Any]]
+) -> None:
+    shot = snapshot(*(pod(f"web-{index}", state) for index, state in enumerate(states)), deployments=[item])
+    before = repr(shot)
+    assert _judge(shot) == _judge(shot)
+    assert repr(shot) == before
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        pytest.param(container(ready=True), "PASS", id="still_well"),
+        pytest.param(
+            container(restarts=1, ready=True, last=ended(3, "Error", 1, 12)), "FAIL", id="restarted"
+        ),
+        pytest.param(container(ended(3, "Error", 1, 12)), "FAIL", id="just_ended"),
+        pytest.param(
+            container(waiting("CrashLoopBackOff"), restarts=0, last=ended(3, "Error", 1, 12)),
+            "FAIL",
+            id="waits_to_be_restarted",
+        ),
+    ],
+)
+def test_a_pod_that_was_green_and_crashes_in_the_soak_is_red_at_once(
+    later: dict[str, Any], expected: str
+) -> None:
+    before = [snapshot(*_pair()), snapshot(*_pair())]
+    after = snapshot(pod("web-a", later), pod("web-b"))
+    shots = [*before, after]
+    samples = tuple(Sample(at=at(3 + 5 * index), value=shot) for index, shot in enumerate(shots))
+    history = History(samples=samples, since=at(0), judged_from=at(3), provisional_at=at(8))
+    word, observed = _said(_check().judge(history, at(14)))
+    assert word == expected
+    if expected == "FAIL":
+        restarts = "1 restart" if later["restartCount"] else "0 restarts"
+        assert observed == (
+            f"container app of 1 of 2 pods crashed after it was green: exit code 3, {restarts}"
+        )
+
+
+def test_restarts_from_before_the_soak_are_not_of_it() -> None:
+    restarted = container(restarts=1, ready=True, last=ended(3, "Error", 1, 2))
+    shot = snapshot(pod("web-a", restarted), pod("web-b"))
+    samples = tuple(Sample(at=at(3 + 5 * index), value=shot) for index in range(3))
+    history = History(samples=samples, since=at(0), judged_from=at(3), provisional_at=at(8))
+    assert _said(_check().judge(history, at(14)))[0] == "PASS"
+
+
+def test_a_pod_that_is_new_in_the_soak_may_restart_and_recover() -> None:
+    restarted = container(restarts=1, ready=True, last=ended(3, "Error", 9, 10))
+    shots = [snapshot(*_pair()), snapshot(*_pair()), snapshot(pod("web-a"), pod("web-c", restarted))]
+    samples = tuple(Sample(at=at(3 + 5 * index), value=shot) for index, shot in enumerate(shots))
+    history = History(samples=samples, since=at(0), judged_from=at(3), provisional_at=at(8))
+    assert _said(_check().judge(history, at(14)))[0] == "PASS"

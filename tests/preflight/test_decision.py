@@ -1,0 +1,357 @@
+"""The runbook's decision table, against expectations written by hand from its text."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+
+from pytest_zkrollback.domain.decision import Answer, Recommendation, SignalName, SignalReading
+from pytest_zkrollback.domain.errors import ProcessProblem
+from pytest_zkrollback.domain.ports import HttpAnswer
+from pytest_zkrollback.domain.record import Revision
+from pytest_zkrollback.plugin.options import SIGNALS
+from pytest_zkrollback.preflight.decision import decide, recommend
+from pytest_zkrollback.preflight.guards.release import judge_migration_guard
+from pytest_zkrollback.preflight.impact import (
+    judge_health_once,
+    judge_many_commits,
+    judge_replicas,
+    judge_users_impacted,
+)
+from pytest_zkrollback.release.helm_secret import Release
+from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.release.source_commit import annotated_commit, commit_of, tag_of
+from pytest_zkrollback.report.terminal import render_last_lines
+from support.example_records import verified
+
+# users, cause, fix, migration, commits: y yes, n no, ? unknown, * any. Written from the runbook:
+# users impacted, root cause unclear, several commits stand under Rollback; a small fix and an irreversible
+# migration under Hotfix Forward; "Default to rollback when in doubt - restoring service is the priority".
+# Each combination belongs to exactly one class.
+CLASSES = [
+    # Users are impacted: the runbook's column Rollback; if a hotfix signal says yes too, that is doubt.
+    ("y****", Recommendation.ROLLBACK),
+    # Users are not impacted, but the cause is unclear: Rollback, or doubt.
+    ("ny***", Recommendation.ROLLBACK),
+    # ... but several commits went out: Rollback, or doubt.
+    ("nn**y", Recommendation.ROLLBACK),
+    ("n?**y", Recommendation.ROLLBACK),
+    # Users are not impacted and nothing speaks for Rollback; the fix is small: Hotfix Forward.
+    ("nny*n", Recommendation.HOTFIX),
+    ("nny*?", Recommendation.HOTFIX),
+    ("n?y*n", Recommendation.HOTFIX),
+    ("n?y*?", Recommendation.HOTFIX),
+    # ... or the migration cannot be undone: Hotfix Forward.
+    ("nnnyn", Recommendation.HOTFIX),
+    ("nnny?", Recommendation.HOTFIX),
+    ("n?nyn", Recommendation.HOTFIX),
+    ("n?ny?", Recommendation.HOTFIX),
+    ("nn?yn", Recommendation.HOTFIX),
+    ("nn?y?", Recommendation.HOTFIX),
+    ("n??yn", Recommendation.HOTFIX),
+    ("n??y?", Recommendation.HOTFIX),
+    # Nothing speaks for anything: in doubt, Rollback.
+    ("nnnnn", Recommendation.ROLLBACK),
+    ("nnnn?", Recommendation.ROLLBACK),
+    ("nnn?n", Recommendation.ROLLBACK),
+    ("nnn??", Recommendation.ROLLBACK),
+    ("nn?nn", Recommendation.ROLLBACK),
+    ("nn?n?", Recommendation.ROLLBACK),
+    ("nn??n", Recommendation.ROLLBACK),
+    ("nn???", Recommendation.ROLLBACK),
+    ("n?nnn", Recommendation.ROLLBACK),
+    ("n?nn?", Recommendation.ROLLBACK),
+    ("n?n?n", Recommendation.ROLLBACK),
+    ("n?n??", Recommendation.ROLLBACK),
+    ("n??nn", Recommendation.ROLLBACK),
+    ("n??n?", Recommendation.ROLLBACK),
+    ("n???n", Recommendation.ROLLBACK),
+    ("n????", Recommendation.ROLLBACK),
+    # Nobody knows whether users are impacted: that is doubt, whatever else is said.
+    ("?****", Recommendation.ROLLBACK),
+]
+LETTERS = {"y": Answer.YES, "n": Answer.NO, "?": Answer.UNKNOWN}
+
+
+def members(pattern):
+    return ["".join(one) for one in itertools.product(*("yn?" if c == "*" else c for c in pattern))]
+
+
+def answers(letters):
+    return dict(zip(SignalName, map(LETTERS.__getitem__, letters), strict=True))
+
+
+def test_the_classes_hold_all_243_combinations_once():
+    found = [one for pattern, _ in CLASSES for one in members(pattern)]
+    assert len(found) == len(set(found)) == 3**5
+
+
+@pytest.mark.parametrize(("pattern", "expected"), CLASSES)
+def test_the_recommendation_is_the_runbooks(pattern, expected):
+    for one in members(pattern):
+        assert recommend(answers(one))[0] is expected, one
+
+
+@pytest.mark.parametrize(
+    ("letters", "reasons"),
+    [
+        ("y????", ("Users actively impacted: speaks for rollback.",)),
+        (
+            "y?y??",
+            (
+                "Users actively impacted: speaks for rollback.",
+                "Fix is obvious and small (< 30 min): speaks for hotfix forward.",
+                "The signals disagree. Default to rollback when in doubt: restoring service is the priority.",
+            ),
+        ),
+        (
+            "n??y?",
+            (
+                "Database migration ran (non-reversible): speaks for hotfix forward.",
+                "Users are not impacted, and nothing speaks for rollback.",
+            ),
+        ),
+        (
+            "?????",
+            (
+                "No signal speaks for either way. Default to rollback when in doubt: restoring service is "
+                "the priority.",
+            ),
+        ),
+    ],
+)
+def test_its_reasons(letters, reasons):
+    assert recommend(answers(letters))[1] == reasons
+
+
+def test_the_options_know_the_same_signals():
+    assert tuple(SignalName) == SIGNALS
+
+
+USERS, MIGRATION = SignalName.USERS_IMPACTED, SignalName.MIGRATION_IRREVERSIBLE
+
+
+def signal(decision, name):
+    return next((one.answer, one.source, one.evidence) for one in decision.signals if one.name is name)
+
+
+def test_the_operators_word_stands_and_what_was_seen_stays_beside_it():
+    decision = decide(
+        {USERS: SignalReading(Answer.NO, "cluster", "all well")}, {USERS: Answer.YES}, "roll back"
+    )
+    assert signal(decision, USERS) == (
+        "yes",
+        "operator",
+        "the operator says yes; cluster says no: all well",
+    )
+
+
+def test_the_operator_cannot_deny_a_migration_that_was_seen():
+    seen = {MIGRATION: SignalReading(Answer.YES, "alembic", "0007 drops a column")}
+    decision = decide(seen, {MIGRATION: Answer.NO}, "roll back")
+    assert signal(decision, MIGRATION)[0] == "yes"
+    guard = judge_migration_guard(decision)
+    assert (guard.state, guard.override) == ("refused", "--rollback-override=migration=REASON")
+    assert "0007 drops a column" in guard.evidence
+
+
+@pytest.mark.parametrize(
+    ("seen", "said", "state"),
+    [
+        ({}, {}, "warned"),
+        ({MIGRATION: SignalReading(Answer.UNKNOWN, "migrations", "no answer")}, {}, "warned"),
+        ({MIGRATION: SignalReading(Answer.NO, "migrations", "none ran")}, {}, "ok"),
+        ({}, {MIGRATION: Answer.YES}, "refused"),
+        ({MIGRATION: SignalReading(Answer.NO, "migrations", "none ran")}, {MIGRATION: Answer.YES}, "refused"),
+    ],
+)
+def test_unknown_never_refuses(seen, said, state):
+    assert judge_migration_guard(decide(seen, said, "roll back")).state == state
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ([(True, "a"), (True, "b")], (Answer.NO, "a; b")),
+        ([(True, "a"), (False, "b")], (Answer.YES, "b")),
+        ([(None, "a"), (False, "b")], (Answer.YES, "b")),
+        ([(True, "a"), (None, "b")], (Answer.UNKNOWN, "a; b")),
+        ([], (Answer.UNKNOWN, "")),
+    ],
+)
+def test_users_are_impacted_if_one_thing_is_not_well(asked, expected):
+    seen = judge_users_impacted(asked)
+    assert (seen.answer, seen.evidence) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "well"),
+    [
+        ({"spec": {"replicas": 3}, "status": {"availableReplicas": 3}}, True),
+        ({"spec": {"replicas": 3}, "status": {"availableReplicas": 2}}, False),
+        ({"spec": {"replicas": 3}, "status": {}}, False),
+        ({"spec": {"replicas": 0}, "status": {}}, True),
+        # A surge pod that is not available takes nothing from anybody.
+        ({"spec": {"replicas": 3}, "status": {"availableReplicas": 3, "unavailableReplicas": 3}}, True),
+        ({"spec": {}, "status": {"desiredNumberScheduled": 2, "numberAvailable": 1}}, False),
+    ],
+)
+def test_replicas(found, well):
+    assert judge_replicas("api", found)[0] is well
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "well"),
+    [
+        (200, b'{"database": "ok"}', True),
+        (200, b'{"database": "error"}', False),
+        (200, b"{}", False),
+        (200, b"[]", False),
+        (200, b"<html>", False),
+        (503, b'{"database": "ok"}', False),
+    ],
+)
+def test_health_once(status, body, well):
+    assert (
+        judge_health_once("/health", HttpAnswer(status, {}, body, False, 0.1), {"database": "ok"})[0] is well
+    )
+
+
+def revision(number, app_version="", images=()):
+    at = datetime(2026, 11, 24, tzinfo=UTC)
+    return Revision(
+        revision=number,
+        status="superseded",
+        chart="c-1",
+        app_version=app_version,
+        images=images,
+        deployed_at=at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("app_version", "images", "commit"),
+    [
+        ("1.9.0-a7d20c4", (), "a7d20c4"),
+        ("", ("r:5000/app/backend:sha-a7d20c4f", "r:5000/app/web:1.9.0-a7d20c4"), "a7d20c4f"),
+        ("", ("app:1.9.0-a7d20c4", "app:1.9.0-b27e914"), None),
+        ("1.9.0", ("app:latest",), None),
+        ("20261124", (), None),  # a date, not a commit
+        ("", ("app@sha256:" + "a1" * 32,), None),  # a digest is no commit
+        ("", ("app:a7d20c4@sha256:" + "a1" * 32,), "a7d20c4"),
+    ],
+)
+def test_the_commit_of_a_revision(app_version, images, commit):
+    assert commit_of(revision(1, app_version, images)) == commit
+
+
+def history(*versions):
+    found = [Release(revision(n, f"1.{n}.0-{text}"), manifest="") for n, text in enumerate(versions, start=5)]
+    return ReleaseHistory("default", "zkprova", tuple(found))
+
+
+def knows(good, bad):
+    return 7
+
+
+def fails(good, bad):
+    raise ProcessProblem("The git checkout does not know b27e914: fetch it.")
+
+
+@pytest.mark.parametrize(
+    ("versions", "counters", "answer", "source", "said"),
+    [
+        (
+            ("a7d20c4", "b27e914"),
+            {"git": lambda good, bad: 1},
+            "no",
+            "git",
+            "1 commit from a7d20c4 to b27e914",
+        ),
+        (("a7d20c4", "b27e914"), {"git": knows}, "yes", "git", "7 commits from a7d20c4 to b27e914"),
+        # A checkout that was not fetched lately: GitHub has the word.
+        (
+            ("a7d20c4", "b27e914"),
+            {"git": fails, "GitHub": knows},
+            "yes",
+            "GitHub",
+            "7 commits from a7d20c4 to b27e914",
+        ),
+        (
+            ("a7d20c4", "b27e914"),
+            {"git": fails},
+            "unknown",
+            "helm history",
+            "revisions after the target: 6 (The git checkout does not know b27e914: fetch it.)",
+        ),
+        (
+            ("x", "y", "z"),
+            {"git": knows},
+            "yes",
+            "helm history",
+            "revisions after the target: 6, 7 (the revisions' tags and versions name no commit)",
+        ),
+        (
+            ("a7d20c4", "b27e914"),
+            {},
+            "unknown",
+            "helm history",
+            "revisions after the target: 6 (no git checkout is configured)",
+        ),
+    ],
+)
+def test_commits_since_the_last_good_deploy(versions, counters, answer, source, said):
+    seen = judge_many_commits(history(*versions), 5, 4 + len(versions), counters)
+    assert (seen.answer, seen.source, seen.evidence) == (answer, source, said)
+
+
+def labelled(where, value, kind="Deployment"):
+    words = {"org.opencontainers.image.revision": value}
+    item = {"kind": kind, "metadata": {"name": "api"}, "spec": {"template": {"metadata": {}}}}
+    holder = item if where.startswith("object") else item["spec"]["template"]
+    holder["metadata"] |= {where.split()[1]: words}
+    return item
+
+
+@pytest.mark.parametrize(
+    ("objects", "commit"),
+    [
+        ([labelled("object annotations", "A7D20C4")], "a7d20c4"),
+        ([labelled("pod annotations", "a7d20c4")], "a7d20c4"),
+        ([labelled("pod labels", "a7d20c4", "StatefulSet")], "a7d20c4"),
+        ([labelled("object labels", "a7d20c4"), labelled("pod labels", "a7d20c4ffe")], "a7d20c4ffe"),
+        ([labelled("object labels", "a7d20c4"), labelled("pod labels", "b27e914")], None),
+        ([], None),
+    ],
+)
+def test_the_commit_that_annotations_name(objects, commit):
+    assert annotated_commit(objects, "org.opencontainers.image.revision") == commit
+
+
+@pytest.mark.parametrize(
+    ("images", "tag"),
+    [
+        (("r:5000/app/api:v1.8.0", "app/web:v1.8.0@sha256:00"), "v1.8.0"),
+        (("app/api:v1.8.0", "redis:7"), None),
+        (("r:5000/app/api", "app/web:v1.8.0"), "v1.8.0"),
+        ((), None),
+    ],
+)
+def test_the_tag_of_a_revision(images, tag):
+    assert tag_of(revision(5, images=images)) == tag
+
+
+def test_the_last_lines_say_it_where_the_runbook_recommends_the_other_way():
+    hotfix = decide(
+        {
+            USERS: SignalReading(Answer.NO, "cluster", "all well"),
+            MIGRATION: SignalReading(Answer.YES, "alembic", "0007"),
+        },
+        {},
+        "roll back to revision 5",
+    )
+    said = "Decision: the runbook recommends hotfix forward (users-impacted no; migration-irreversible yes); "
+    assert said + "chosen: roll back to revision 5" in render_last_lines(verified(decision=hotfix), "r.html")
+    assert "Decision" not in render_last_lines(verified(), "r.html")

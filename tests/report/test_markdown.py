@@ -1,0 +1,123 @@
+"""Markdown for a ticket: complete, within the limits, and inert."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from pytest_zkrollback.domain.record import Outcome
+from pytest_zkrollback.domain.verdict import Verdict, evidence
+from pytest_zkrollback.report.markdown import LIMIT, block, code, escaped, render_markdown
+from pytest_zkrollback.report.redaction import Redactor
+from support.example_records import ALL, failed, items, running, verified, waived
+
+
+def test_head_and_checklist_as_a_whole() -> None:
+    text = render_markdown(waived())
+    assert text.startswith(
+        "## VERIFIED WITH WAIVERS: zkprova rolled back from 6 to 5 in drill\n"
+        "\n"
+        "**Service is restored as far as it was checked: 1 of 11 items waived.**\n"
+        "\n"
+        "| | |\n"
+        "|---|---|\n"
+        "| Environment | `drill` (`drill (https://127.0.0.1:36443)`) |\n"
+        "| Helm | HELM RAN: once, exit code 0, after 0.4 s |\n"
+        "| Live now | Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0) |\n"
+        "| Users affected | 12 min 08 s, from 2026-11-23 11:38:39 UTC to 2026-11-23 11:50:46 UTC. |\n"
+        "| Recovery | 6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
+        "3.5 s after helm's start |\n"
+        "| Checked | 11 items: 10 PASS, 1 WAIVED. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since |\n"
+        "| Not checked | smoke (waived); identity-unpinned: This environment pins no cluster identity. |\n"
+        "| Reason | backend crash-loops since 2026.11.5 |\n"
+        "| Incident | https://tracker.example/INC-4711 |\n"
+        "| Operator | ada@&#8203;workstation |\n"
+        "| Time | 2026-11-23 11:50:39 UTC, took 7.6 s |\n"
+        "| Operator's next steps | fix POOL_SIZE, then deploy 2026.11.6 |\n"
+        "\n"
+        "Next: nothing to do.\n"
+        "\n"
+        "```sh\n"
+        "# to undo (puts the bad revision 6 back):\n"
+        "helm rollback zkprova 6 -n zkprova --kube-context drill\n"
+        "```\n"
+    )
+    assert (
+        "| ⚪ WAIVED | Smoke tests<br>`smoke` | Left out by the operator: the staging host is being moved. "
+        "| 11:50:46 |\n"
+    ) in text
+    assert "- SET ASIDE `smoke` (item): the staging host is being moved\n" in text
+
+
+def test_a_running_record_says_that_it_is_no_result() -> None:
+    text = render_markdown(running())
+    assert text.startswith("## NOT FINISHED: ")
+    assert "this is no result" in text
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_item_and_verdict_is_there(name: str) -> None:
+    record = ALL[name]()
+    text = render_markdown(record)
+    for item in record.items:
+        assert f"`{item.id}`" in text
+        assert f" {item.verdict or ''}" in text
+
+
+def test_evidence_of_what_is_red_only() -> None:
+    text = render_markdown(failed())
+    assert "<summary>FAIL rollout-backend: evidence</summary>" in text
+    assert "rollout-frontend: evidence" not in text
+
+
+@given(st.text(max_size=80))
+def test_fault_47_text_makes_no_markup(text: str) -> None:
+    (paragraph,) = MarkdownIt("commonmark").parse(f"x {escaped(text)} x")[1:2]
+    kinds = {child.type for child in paragraph.children or ()}
+    assert kinds <= {"text", "text_special"}
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("@channel and #12", "@&#8203;channel and #&#8203;12"),
+        ("<!channel> <b>", "&lt;!channel&gt; &lt;b&gt;"),
+        ("[x](https://y)", "\\[x\\](https:&#8203;//y)"),
+        ("**b** `c` a|b ~~d~~ $e$", "\\*\\*b\\*\\* \\`c\\` a\\|b \\~\\~d\\~\\~ \\$e\\$"),
+        ("_a_ b_c", "\\_a\\_ b_c"),
+        ("a\n\n# b", "a # b"),
+    ],
+)
+def test_fault_47_escapes(text: str, safe: str) -> None:
+    assert escaped(text) == safe
+
+
+def test_code_cannot_be_ended_from_inside() -> None:
+    assert code("a`b``c") == "```a`b``c```"
+    assert code("`") == "`` ` ``"
+    assert block("```\nx", "", 100) == "````\n```\nx\n````\n"
+    assert (
+        block("a" * 50, "sh", 20) == f"```sh\n{'a' * 10}\n[... 30 characters left out ...]\n{'a' * 10}\n```\n"
+    )
+
+
+def test_it_stays_within_the_limit_and_says_what_is_left_out() -> None:
+    wall = tuple(
+        item.model_copy(update={"observed": "<" * 900, "evidence": (evidence("e", "<`>" * 9000),) * 9})
+        for item in items(logs=(Verdict.FAIL, "x"), smoke=(Verdict.FAIL, "y"), events=(Verdict.FAIL, "z"))
+    )
+    record = verified(items=wall, outcome=Outcome.FAILED, reason="r" * 100_000, summary="s" * 9000)
+    text = render_markdown(record)
+    assert len(text) <= LIMIT
+    assert "more parts are in the HTML and JSON files" in text
+    assert text.endswith("`zkrollback.record/1`, 3 places blanked (known or likely secrets)\n")
+    assert len(render_markdown(record, 1500)) <= 1500
+
+
+def test_fault_47_pipes_do_not_break_the_tables() -> None:
+    record = Redactor().record(verified(environment="a|b", operator="c|d"))
+    text = render_markdown(record)
+    assert "| Environment | `a\\|b`" in text
+    assert "| Operator | c\\|d |" in text

@@ -1,0 +1,373 @@
+"""What is offered to type next, compared as a whole: never what a guard refused, never a cluster that is gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
+from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.report.next_commands import newest_earlier, next_commands, undo_command
+from support.example_records import HISTORY, items, revision, verified
+
+ENV = Environment(
+    name="drill",
+    context="drill",
+    namespace="zkprova",
+    url="http://x",
+    workloads={"backend": "deployment/zkprova-zkprova-backend"},
+)
+ASKED = "pytest --env=drill --rollback-to=5 '--rollback-reason=backend crash-loops'"
+WHERE = "-n zkprova --kube-context drill"
+
+
+def given(**changes: Any) -> Record:
+    """A run before helm, with the bad revision 6 as head."""
+    usual = {"helm": Helm(), "revision_after": 6, "guards": (), "outcome": Outcome.FAILED, "items": items()}
+    return verified(**(usual | changes))
+
+
+def guard(name: str, evidence: str = "so it is") -> Guard:
+    return Guard(id=name, state="refused", evidence=evidence)
+
+
+def after_refusal(*guards: Guard, **changes: Any) -> tuple[str, ...]:
+    if any(each.id == "release" for each in guards):
+        changes = {"plan": Plan(), "revision_before": None, "revision_after": None, **changes}
+    return next_commands(given(outcome=Outcome.REFUSED, guards=guards, **changes), ENV)
+
+
+def test_green_has_nothing_to_type_and_the_way_back_is_this_tools_own() -> None:
+    """Raw helm would bring the bad revision back without lock and guards."""
+    for outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
+        assert next_commands(verified(outcome=outcome), ENV) == ()
+        assert undo_command(verified(outcome=outcome)) == "pytest --env=drill --rollback-to=6"
+    typed = "pytest --zkrollback-env=shop --zkrollback-config=z.toml --rollback-to=5 --rollback-confirm=shop"
+    assert undo_command(verified(command_line=typed)) == (
+        "pytest --zkrollback-env=shop --zkrollback-config=z.toml --rollback-to=6"
+    )
+
+
+STRANDED = (*HISTORY[:3], revision(6, "pending-upgrade", 760, "2026.11.5"))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(verified(helm=Helm(skipped_reason="it is live")), id="helm did not run"),
+        pytest.param(verified(drill="ended"), id="the cluster is gone"),
+        pytest.param(verified(revision_before=None), id="not known from where"),
+        pytest.param(verified(plan=Plan(history=STRANDED)), id="nothing to go back to"),
+        *(
+            pytest.param(verified(outcome=outcome), id=outcome)
+            for outcome in Outcome
+            if outcome not in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS, Outcome.PLANNED)
+        ),
+        pytest.param(given(outcome=Outcome.PLANNED), id="planned"),
+    ],
+)
+def test_there_is_no_way_back_where_nothing_was_verified_or_changed(record: Record) -> None:
+    assert undo_command(record) == ""
+
+
+def test_what_would_be_lost_is_kept_first() -> None:
+    keep = "kubectl annotate persistentvolumeclaim data helm.sh/resource-policy=keep -n shop"
+    lost = Guard(
+        id="data-loss",
+        state="refused",
+        evidence="PersistentVolumeClaim/data would be deleted",
+        override="--rollback-override=data-loss=REASON",
+        commands=(keep, f"{keep}2"),
+    )
+    assert after_refusal(lost, command_line=ASKED) == (
+        "# to keep it where it is, with everything in it:",
+        f"{keep} && {keep}2",
+        "# and then:",
+        ASKED,
+        "# or against all of this, recorded (your reason instead of 'accepted'):",
+        f"{ASKED} --rollback-override=data-loss=accepted",
+    )
+    assert after_refusal(lost, command_line=ASKED, drill="ended")[:2] == ("# again:", ASKED)
+
+
+def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
+    planned = {"mode": Mode.PLAN, "outcome": Outcome.PLANNED, "target_revision": 5}
+    typed = "pytest --env=drill --rollback-to=previous --rollback-plan"
+    assert next_commands(given(command_line=typed, **planned), ENV) == (
+        "# to do it:",
+        "pytest --env=drill --rollback-to=5",
+    )
+    recovery = next_commands(
+        given(command_line="pytest --env=drill --rollback-recover --rollback-plan", **planned), ENV
+    )
+    assert recovery[1] == "pytest --env=drill --rollback-recover"
+
+
+@pytest.mark.parametrize(
+    ("refusals", "lines"),
+    [
+        pytest.param(
+            [guard("protected")],
+            ["# to go ahead in the protected environment drill:", f"{ASKED} --rollback-confirm=drill"],
+            id="protected",
+        ),
+        pytest.param(
+            [guard("target", "revision 4 is failed: Upgrade")],
+            [
+                "# the newest earlier revision that was deployed and differs, zkprova-1.5.0:",
+                "pytest --env=drill '--rollback-reason=backend crash-loops' --rollback-to=5",
+            ],
+            id="fault-15-target",
+        ),
+        pytest.param(
+            [guard("target", "revision 99 does not exist; there are 3 to 6"), guard("protected")],
+            [
+                "# to go ahead in the protected environment drill:",
+                "pytest --env=drill '--rollback-reason=backend crash-loops' --rollback-confirm=drill --rollback-to=5",
+            ],
+            id="target-and-protected",
+        ),
+        pytest.param(
+            [guard("pending", "revision 6 is pending-upgrade since 11:48:02 UTC")],
+            ["# when that operation has ended:", ASKED],
+            id="fault-17-pending",
+        ),
+        pytest.param(
+            [guard("ownership", "ConfigMap/x belongs to release shop/other and would be deleted")],
+            ["# when that release has given it up:", ASKED],
+            id="case-B1-ownership",
+        ),
+        pytest.param(
+            [guard("identity", "context 'drill' points at cluster a, but b is pinned")],
+            ["# with the context or the pin in the configuration mended:", ASKED],
+            id="fault-9-identity",
+        ),
+        pytest.param(
+            [guard("permissions", "you may not: create secrets")],
+            ["# with credentials that may do it:", ASKED],
+            id="permissions",
+        ),
+        pytest.param(
+            [guard("permissions", "whether you may write is unknown: no answer")],
+            [
+                "# with credentials that may do it:",
+                ASKED,
+                "# or by hand:",
+                f"helm history zkprova {WHERE}",
+                f"helm rollback zkprova 5 --history-max 0 {WHERE}",
+            ],
+            id="permissions-unknown",
+        ),
+        pytest.param(
+            [guard("cluster", "There is no kubeconfig: X does not exist.")],
+            [
+                "# set KUBECONFIG, or kubeconfig in the environment's table, then:",
+                ASKED,
+                "# or by hand:",
+                f"helm history zkprova {WHERE}",
+                f"helm rollback zkprova 5 --history-max 0 {WHERE}",
+            ],
+            id="no-kubeconfig",
+        ),
+        pytest.param(
+            [guard("cluster", "There is no kubeconfig: X does not exist."), guard("protected")],
+            [
+                "# set KUBECONFIG, or kubeconfig in the environment's table, then:",
+                f"{ASKED} --rollback-confirm=drill",
+            ],
+            id="no-kubeconfig-and-protected",
+        ),
+        pytest.param(
+            [guard("release", "There is no release zkprov in namespace x; releases there: zkprova.")],
+            [
+                "# which releases there are:",
+                "helm list --all-namespaces --kube-context drill",
+                "# with `release`, `namespace` or `context` in the configuration mended:",
+                ASKED,
+            ],
+            id="fault-11-no-release",
+        ),
+        pytest.param(
+            [
+                guard("release", "The API server https://x refused the connection."),
+                guard("pending", "whether another operation runs is unknown"),
+                guard("target", "which revisions exist is unknown"),
+            ],
+            [
+                "# when that is mended:",
+                ASKED,
+                "# or by hand:",
+                f"helm history zkprova {WHERE}",
+                f"helm rollback zkprova 5 --history-max 0 {WHERE}",
+            ],
+            id="fault-1-unreachable",
+        ),
+        pytest.param(
+            [guard("lock", "ann@laptop holds the lock for 4 s")],
+            ["# when that run has ended:", ASKED],
+            id="fault-20-lock",
+        ),
+        pytest.param(
+            [guard("lock", "whether somebody else is rolling back is unknown: The Secret x holds no lock")],
+            [
+                "# when the Secret of the lock can be read and written:",
+                ASKED,
+                "# or by hand:",
+                f"helm history zkprova {WHERE}",
+                f"helm rollback zkprova 5 --history-max 0 {WHERE}",
+            ],
+            id="lock-unknown",
+        ),
+        pytest.param(
+            [guard("stranded", "there is nothing to recover: revision 7 is deployed, it alone")],
+            ["# there is nothing to lead out; to verify what is live:", "pytest --env=drill"],
+            id="nothing-to-recover",
+        ),
+        pytest.param(
+            [guard("head", "revision 7 appeared since the plan")],
+            [
+                "# look first:",
+                f"helm history zkprova {WHERE}",
+                "# if it is still right after what appeared:",
+                ASKED,
+            ],
+            id="fault-21-head",
+        ),
+        pytest.param([guard("of-tomorrow")], ["# again:", ASKED], id="another"),
+    ],
+)
+def test_after_a_refusal_nothing_by_hand_does_what_was_refused(
+    refusals: list[Guard], lines: list[str]
+) -> None:
+    assert after_refusal(*refusals, command_line=ASKED) == tuple(lines)
+
+
+def test_options_that_were_typed_with_a_space_are_replaced_too() -> None:
+    typed = "pytest checks --env drill --rollback-to 4 --rollback-confirm prod -v"
+    assert after_refusal(guard("target"), guard("protected"), command_line=typed)[-1] == (
+        "pytest checks --env drill -v --rollback-confirm=drill --rollback-to=5"
+    )
+    assert after_refusal(guard("pending"), command_line="pytest 'half")[-1] == "pytest --env=drill"
+
+
+def test_where_no_other_revision_offers_itself_the_history_is_shown() -> None:
+    plan = Plan(history=(HISTORY[-1],))
+    assert after_refusal(guard("target"), plan=plan) == (
+        "# no other revision offers itself:",
+        f"helm history zkprova {WHERE}",
+    )
+
+
+def test_verifying_while_the_bad_revision_is_live_offers_the_one_before() -> None:
+    record = given(
+        mode=Mode.VERIFY,
+        command_line="pytest --env=drill -k smoke",
+        items=items(
+            rollout_backend=(Verdict.FAIL, "x"), logs=(Verdict.UNVERIFIED, "y"), events=(Verdict.FAIL, "z")
+        ),
+        plan=Plan(target=HISTORY[3], bad=HISTORY[2], history=HISTORY),
+        target_revision=6,
+    )
+    assert next_commands(record, ENV) == (
+        "# the newest earlier revision that was deployed and differs, zkprova-1.5.0:",
+        "pytest --env=drill --rollback-to=5",
+        "# by hand, rollout-backend:",
+        "kubectl rollout status deployment/zkprova-zkprova-backend --timeout=120s",
+        "# check again:",
+        "pytest --env=drill",
+    )
+    assert next_commands(record.model_copy(update={"drill": "ended"}), ENV) == (
+        "# the newest earlier revision that was deployed and differs, zkprova-1.5.0:",
+        "pytest --env=drill --rollback-to=5",
+        "# the drill's cluster has ended; to look into one:",
+        "pytest --env=drill -k smoke --drill-keep",
+    )
+    assert "# check again:" in next_commands(record.model_copy(update={"drill": "kept"}), ENV)
+
+
+def test_red_after_a_rollback_offers_what_is_red_and_to_check_again() -> None:
+    red = items(rollback=(Verdict.FAIL, "x"), smoke=(Verdict.FAIL, "y"))
+    assert next_commands(verified(outcome=Outcome.FAILED, items=red), ENV) == (
+        "# when its cause is mended, to lead the release out:",
+        "pytest --env=drill '--rollback-reason=backend crash-loops' --rollback-recover",
+        f"helm history zkprova {WHERE}",
+        "# check again:",
+        "pytest --env=drill",
+    )
+
+
+def test_without_a_url_it_says_what_to_add() -> None:
+    record = given(
+        mode=Mode.VERIFY, items=items(smoke=(Verdict.UNVERIFIED, "no url")), outcome=Outcome.UNVERIFIED
+    )
+    bare = tuple(item.model_copy(update={"command": ""}) for item in record.items)
+    said = next_commands(record.model_copy(update={"items": bare}), ENV.model_copy(update={"url": None}))
+    assert said == ('# with url = "https://..." added to [environments.drill]:', "pytest --env=drill")
+
+
+def test_after_an_interruption_the_first_thing_is_what_is_live() -> None:
+    cut = given(outcome=Outcome.INTERRUPTED, command_line=ASKED)
+    assert next_commands(cut, ENV) == (
+        "# verify what is live:",
+        "pytest --env=drill",
+        "# to roll back after all:",
+        ASKED,
+    )
+    assert next_commands(cut.model_copy(update={"revision_before": None}), None) == (ASKED,)
+    ran = cut.model_copy(update={"helm": Helm(ran=True, exit_code=0)})
+    assert next_commands(ran, ENV) == (
+        "# verify what is live:",
+        "pytest --env=drill",
+        f"helm history zkprova {WHERE}",
+    )
+    runs = cut.model_copy(update={"helm": Helm(ran=True, running=True)})
+    assert next_commands(runs, ENV) == (
+        "# helm may still be at work; wait for its end:",
+        f"helm history zkprova {WHERE}",
+        "# verify what is live:",
+        "pytest --env=drill",
+    )
+
+
+def test_the_way_to_the_environment_is_kept() -> None:
+    typed = "pytest --zkrollback-env=shop --zkrollback-config=ops/z.toml --rollback-to=5 --rollback-reason=x"
+    cut = given(outcome=Outcome.INTERRUPTED, command_line=typed)
+    assert next_commands(cut, ENV)[1] == "pytest --zkrollback-env=shop --zkrollback-config=ops/z.toml"
+
+
+@pytest.mark.parametrize("story", [" --drill-story=bad-image", " --drill-story bad-image", ""])
+def test_a_drill_that_has_ended_is_offered_again_and_its_cluster_is_not(story: str) -> None:
+    record = verified(drill="ended", command_line=f"pytest --env=drill --rollback-to=5{story}")
+    assert next_commands(record, ENV) == (
+        "# the drill's cluster has ended; to look into one:",
+        f"pytest --env=drill --rollback-to=5{story} --drill-keep",
+    )
+
+
+def test_newest_earlier_passes_over_what_failed_what_is_alike_and_what_was_left() -> None:
+    made = (
+        revision(1, "superseded", 0, "a"),
+        revision(2, "superseded", 1, "b"),
+        revision(3, "failed", 2, "c"),
+        revision(4, "superseded", 3, "d"),  # bad: 5 rolls back from it
+        revision(5, "superseded", 4, "b", rollback_of=2),
+        revision(6, "superseded", 5, "d", rollback_of=4),
+        revision(7, "deployed", 6, "b", rollback_of=5),
+    )
+
+    def newest(head: int, **changes: Any) -> int | None:
+        known = tuple(each for each in made if each.revision <= head)
+        found = newest_earlier(given(revision_after=head, plan=Plan(history=known), **changes))
+        return found and found.revision
+
+    assert [newest(head) for head in range(1, 8)] == [None, 1, 2, 2, 1, 1, 1]
+    # verify-only: what lies between the head and the last one that differs has the head's manifest
+    same = (*HISTORY[:3], HISTORY[3], revision(7, "deployed", 0, "2026.11.5"))
+    record = given(
+        mode=Mode.VERIFY, revision_before=7, revision_after=7, plan=Plan(bad=HISTORY[2], history=same)
+    )
+    found = newest_earlier(record)
+    assert found is not None
+    assert found.revision == 5

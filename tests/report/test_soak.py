@@ -1,0 +1,88 @@
+"""The recovery clock and the soak, as a person reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pytest_zkrollback.domain.record import Helm, Outcome, Record, SamplePoint
+from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.report.outcome import render_summary
+from pytest_zkrollback.report.summary import answer, headline, recovery, watch_line
+from pytest_zkrollback.report.terminal import render_live, render_progress_line
+from support.example_records import at, items, verified
+
+
+def _live(record: Record) -> str:
+    console = Console(width=80, file=None, record=True)
+    with console.capture() as shown:
+        console.print(render_live(record, at(9)))
+    return shown.get()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            "6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
+            "3.5 s after helm's start",
+        ),
+        ({"recovered_at": None}, "not seen; /health passes since 11:50:43 UTC, 3.5 s after helm's start"),
+        (
+            {"served_again_at": at(1.0)},
+            "6.3 s from helm's start to the last green item; /health passes since "
+            "11:50:40 UTC, 0.2 s before helm's start",
+        ),
+        ({"served_again_at": None}, "6.3 s from helm's start to the last green item; /health does not pass"),
+        (
+            {"served_again_at": None, "samples": ()},
+            "6.3 s from helm's start to the last green item; /health was not asked",
+        ),
+        (
+            {"served_again_at": None, "samples": (SamplePoint(at=at(1), series="health", value=1),)},
+            "6.3 s from helm's start to the last green item; /health passed whenever it was asked",
+        ),
+        ({"recovered_at": None, "served_again_at": None}, ""),
+        ({"helm": Helm()}, ""),
+    ],
+)
+def test_the_recovery_clock(changes: dict[str, Any], said: str) -> None:
+    assert recovery(verified(**changes)) == said
+
+
+def test_a_provisional_green_is_called_that_and_no_result() -> None:
+    soaking = verified(
+        outcome=Outcome.RUNNING,
+        provisional_at=at(7.5),
+        soak_s=10,
+        recovered_at=None,
+        finished_at=None,
+        summary="",
+    )
+    assert headline(soaking) == "PROVISIONAL"
+    assert answer(soaking) == (
+        "Provisionally green since 11:50:46 UTC, but the soak of 10 s had not ended: this is no result."
+    )
+    assert render_progress_line(soaking, at(9)) == (
+        "       7.5 s  provisionally green: every item is in order, watched for 10 s more (11 of 11 judged)"
+    )
+    assert _live(soaking).splitlines()[1].startswith("provisionally green, 9.0 s; 11 of 11 judged")
+    green = soaking.model_copy(update={"outcome": Outcome.VERIFIED, "recovered_at": at(7.5)})
+    assert watch_line(green) == (
+        "Verified at 11:50:46 UTC, 5.9 s after helm, and watched for 10 s more; not watched since"
+    )
+    late = soaking.model_copy(
+        update={"outcome": Outcome.FAILED, "items": items(logs=(Verdict.FAIL, "panic")), "summary": ""}
+    )
+    assert render_summary(late).endswith("red: logs (provisionally green at 11:50:46 UTC, red in the soak).")
+    cut_off = soaking.model_copy(update={"outcome": Outcome.INTERRUPTED})
+    assert render_summary(cut_off) == (
+        "Interrupted during the soak: release zkprova, environment drill, was green only provisionally; "
+        "revision 7 (back to 5) is live."
+    )
+    assert answer(cut_off) == (
+        "The run was interrupted during the soak: it was green provisionally, which is no result."
+    )

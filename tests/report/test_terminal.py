@@ -1,0 +1,473 @@
+"""What stands on the terminal, compared as whole strings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from rich.console import Console
+
+from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
+from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.report.failures import failures, not_looked_into
+from pytest_zkrollback.report.formatting import duration
+from pytest_zkrollback.report.outcome import render_summary
+from pytest_zkrollback.report.summary import (
+    helm_line,
+    live_now,
+    offset,
+    revisions,
+    title,
+    users_affected,
+    watch_line,
+)
+from pytest_zkrollback.report.terminal import (
+    fitted,
+    phase,
+    render_last_lines,
+    render_live,
+    render_progress_line,
+    render_text,
+)
+from support.example_records import (
+    ALL,
+    HISTORY,
+    at,
+    checked_only,
+    failed,
+    interrupted,
+    items,
+    refused,
+    running,
+    unverified,
+    verified,
+    waived,
+)
+
+
+def test_last_lines_verified() -> None:
+    assert render_last_lines(verified(), "reports/latest.html") == (
+        "Next: nothing to do.\n"
+        "  # to undo (puts the bad revision 6 back):\n"
+        "  helm rollback zkprova 6 -n zkprova --kube-context drill\n"
+        "\n"
+        "VERIFIED: zkprova rolled back from 6 to 5 in drill\n"
+        "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item verified.\n"
+        "HELM RAN: once, exit code 0, after 0.4 s.\n"
+        "Live now: Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0)\n"
+        "Checked: 11 items: 11 PASS. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since.\n"
+        "Recovery: 6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
+        "3.5 s after helm's start.\n"
+        "Report: reports/latest.html"
+    )
+
+
+def test_last_lines_failed() -> None:
+    assert render_last_lines(failed(), "r.html") == (
+        "FAIL release-equivalence: 1 of 7 objects differs: ConfigMap zkprova-settings, data.POOL_SIZE.\n"
+        "FAIL rollout-backend: 1 of 2 pods is in CrashLoopBackOff (4 restarts, last exit code 137 OOMKilled) "
+        "on revision 5.\n"
+        'FAIL health-database: Status 503, "database": "timeout"; 0 of 3 in a row after 30 s.\n'
+        "UNVERIFIED smoke: The script could not be started: scripts/smoke-test.sh is missing.\n"
+        "\n"
+        "Next:\n"
+        "  helm history zkprova --kube-context drill --namespace zkprova\n"
+        "  kubectl describe pods -l app=zkprova-backend --context drill -n zkprova\n"
+        "  pytest --env=drill\n"
+        "\n"
+        "FAILED: zkprova rolled back from 6 to 5 in drill\n"
+        "Service is not shown to be restored: 3 of 11 items failed.\n"
+        "HELM RAN: once, exit code 0, after 0.4 s.\n"
+        "Live now: Helm's head is revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0); "
+        "release-equivalence: 1 of 7 objects differs: ConfigMap zkprova-settings, data.POOL_SIZE.\n"
+        "Checked: 11 items: 7 PASS, 3 FAIL, 1 UNVERIFIED\n"
+        "Report: r.html"
+    )
+
+
+def test_last_lines_refused() -> None:
+    assert render_last_lines(refused(), "r.html") == (
+        "Next:\n"
+        "  # when that operation has ended:\n"
+        "  pytest --env=drill --rollback-to=5\n"
+        "\n"
+        "REFUSED: rollback of zkprova from 6 to 5 in drill\n"
+        "Refused: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
+        "Nothing was changed.\n"
+        "HELM DID NOT RUN: refused (pending-release).\n"
+        "Live now: Revision 6 since 2026-11-23 11:37:59 UTC (zkprova-1.6.0), not changed by this run\n"
+        "Checked: 0 of 10 checklist items checked\n"
+        "Report: r.html"
+    )
+
+
+def test_last_lines_interrupted_and_waived() -> None:
+    lines = render_last_lines(interrupted(), "r.html").splitlines()
+    assert lines[-6:-2] == [
+        "INTERRUPTED: rollback of zkprova from 6 to 5 in drill",
+        "The run was interrupted: what had no verdict by then is not known.",
+        "HELM RAN: its end was not seen (process 41712); it may still be running.",
+        "Live now: Not known: helm's end was not seen. Read the history before anything else.",
+    ]
+    assert (
+        "WAIVED smoke: the staging host is being moved" in render_last_lines(waived(), "r.html").splitlines()
+    )
+
+
+def test_several_refusals_are_listed_and_an_override_is_named() -> None:
+    more = Guard(id="target", state="refused", evidence="revision 99 does not exist; there are 1 to 7")
+    aside = Guard(id="protected", state="overridden", evidence="confirmed by nobody")
+    record = refused().model_copy(update={"guards": (*refused().guards, more, aside)})
+    assert render_last_lines(record, "r.html").splitlines()[:3] == [
+        "REFUSED pending-release: Revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7.",
+        "REFUSED target: revision 99 does not exist; there are 1 to 7",
+        "OVERRIDDEN protected: confirmed by nobody",
+    ]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_verdict_and_what_belongs_to_it_fit_into_12_rows_of_80(name: str) -> None:
+    long = "a sentence of an operator or a cluster that has no end " * 30
+    record = ALL[name]().model_copy(update={"summary": long})
+    items_ = tuple(
+        item.model_copy(update={"observed": long, "verdict": Verdict.FAIL}) for item in record.items
+    )
+    for each in (record, record.model_copy(update={"items": items_, "outcome": Outcome.FAILED})):
+        last = render_last_lines(each, "reports/20261123T084012Z-drill-d3aa4fdb.html").split("\n\n")[-1]
+        assert sum(-(-len(line) // 80) for line in last.splitlines()) <= 12
+        rows = [
+            -(-len(line) // 80) for line in render_last_lines(each, "r.html").split("\n\n")[0].splitlines()
+        ]
+        assert max(rows) <= 3
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_last_lines_are_plain_ascii_for_plain_records(name: str) -> None:
+    text = render_last_lines(ALL[name](), "r.html")
+    assert text.isascii()
+    assert ("HELM RAN" in text) != ("HELM DID NOT RUN" in text)
+    assert text.splitlines()[-1] == "Report: r.html"
+
+
+def test_fault_47_no_string_from_outside_moves_the_cursor_or_makes_a_line() -> None:
+    bad = "\x1b[2J\x1b]0;x\x07one\ntwo\r\u202ethree"
+    record = verified(
+        summary=bad,
+        items=items(logs=(Verdict.FAIL, bad)),
+        next_commands=(bad,),
+        outcome=Outcome.FAILED,
+        release=bad,
+    )
+    text = render_last_lines(record, "r.html")
+    assert len(text.splitlines()) == 12
+    assert not set("\x1b\x07\r\u202e") & set(text)
+    assert "FAIL logs: ␛[2J␛]0;x␇one two [U+202E]three" in text
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render_live(record, at(9)))
+    assert not set("\x1b\x07\r\u202e") & set(capture.get())
+    assert "\n" not in render_progress_line(record, at(9))
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_live_fits_the_terminal_and_says_all_in_words(name: str, width: int) -> None:
+    record = ALL[name]()
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render_live(record, at(9)))
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= width
+    if name == "refused":  # ten rows of "not run" would hide the one reason
+        assert len(lines) == 2
+        return
+    assert len(lines) == len(record.items) + 2
+    for item, line in zip(record.items, lines[2:], strict=True):
+        assert item.id in line
+        assert str(item.verdict or ("WAITING" if name == "running" else "NO VERDICT")) in line
+
+
+def test_live_as_a_whole() -> None:
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render_live(running(), at(9)))
+    assert [line.rstrip() for line in capture.get().splitlines()[:9]] == [
+        "zkprova rolled back from 6 to 5 in drill",
+        "verifying, 9.0 s; 5 of 11 judged; HELM RAN: once, exit code 0, after 0.4 s",
+        "✓ PASS       preflight           Cluster, release and rights are kn…      0.9 s",
+        "✓ PASS       rollback            helm exited 0; revision 7 is deplo…      0.4 s",
+        "✓ PASS       release-equivalence 7 of 7 objects match; 4 of 4 pods …      4.7 s",
+        "✓ PASS       rollout-backend     2 of 2 replicas updated and availa…      4.2 s",
+        "✓ PASS       rollout-frontend    2 of 2 replicas updated and availa…      2.5 s",
+        "· WAITING    smoke               waits for the others",
+        "· WAITING    logs                waits for the others",
+    ]
+
+
+def live(record: Record, now: datetime) -> list[str]:
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render_live(record, now))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_live_before_anything_was_asked_is_its_head_only() -> None:
+    blank = tuple(item.model_copy(update={"verdict": None, "observed": ""}) for item in verified().items)
+    begun = running().model_copy(
+        update={"items": blank, "helm": Helm(), "cluster": "", "revision_before": None}
+    )
+    assert live(begun, at(9)) == ["rollback of zkprova to revision 5 in drill", "preparing the drill, 9.0 s"]
+    assert live(begun.model_copy(update={"environment": "shop"}), at(9))[1] == "connecting, 9.0 s"
+    reached = begun.model_copy(update={"cluster": "context drill, https://127.0.0.1:6443"})
+    assert live(reached, at(9))[1:] == ["preflight, 9.0 s"]
+
+
+def test_live_says_what_is_red_by_its_word_and_who_waits_for_whom() -> None:
+    word = Verdict.UNVERIFIED
+    record = running().model_copy(
+        update={
+            "items": items(rollout_backend=(None, ""), smoke=(None, ""), logs=(word, "x"), notify=(None, ""))
+        }
+    )
+    lines = live(record, at(9))
+    assert lines[1].startswith("verifying, 9.0 s; 8 of 11 judged, 1 unverified; HELM RAN")
+    assert "· WAITING    smoke               waits for the rollouts" in lines
+    assert "· WAITING    notify              waits for the others" in lines
+
+
+def test_live_at_the_end() -> None:
+    assert live(verified(), at(9))[1] == (
+        "verified in 7.6 s; 11 of 11 judged; HELM RAN: once, exit code 0, after 0.4 s"
+    )
+    assert live(interrupted(), at(9))[1] == "interrupted in 1.5 s; 2 of 11 judged, 1 unverified"
+
+
+def test_progress_lines() -> None:
+    begun = running().model_copy(update={"items": running().items[:0], "helm": Helm()})
+    assert render_progress_line(begun, at(3)) == "       0.0 s  preflight (0 of 0 judged)"
+    helm = verified().helm.model_copy(update={"running": True, "finished_at": None})
+    first = running().model_copy(update={"items": running().items[:1], "helm": helm})
+    assert render_progress_line(first, at(3)) == "       1.2 s  helm is running (1 of 1 judged)"
+    assert render_progress_line(running(), at(9)) == (
+        "       6.4 s  PASS release-equivalence: 7 of 7 objects match; 4 of 4 pods run revision 5's images. "
+        "(5 of 11 judged)"
+    )
+    assert render_progress_line(running(), at(9)) == render_progress_line(running(), at(30))
+
+
+def test_text_has_every_item() -> None:
+    text = render_text(unverified())
+    for item in unverified().items:
+        assert f"{item.verdict or '':<10} {item.id}: " in text
+
+
+def test_text_ends_without_a_path_that_is_not_there() -> None:
+    assert "Report" not in render_text(verified())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0.0 s"),
+        (-3, "0.0 s"),
+        (0.44, "0.4 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+        (180_000, "2 d 02 h"),
+    ],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"helm": Helm(ran=True), "revision_after": None},
+            "Not known: helm ran, and the release was not read again.",
+        ),
+        (
+            {"helm": Helm(), "revision_before": None, "revision_after": None},
+            "Not known: the release's history was not read.",
+        ),
+        (
+            {
+                "helm": Helm(),
+                "revision_before": None,
+                "revision_after": None,
+                "outcome": Outcome.INTERRUPTED,
+                "guards": (),
+            },
+            "Not known: nothing was reached.",
+        ),
+        (
+            {
+                "items": items(release_equivalence=(Verdict.UNVERIFIED, "forbidden")),
+                "outcome": Outcome.UNVERIFIED,
+            },
+            "Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0); "
+            "that the live objects match it was not shown (UNVERIFIED)",
+        ),
+        (
+            {"helm": Helm(), "revision_after": None, "outcome": Outcome.REFUSED},
+            "Revision 6 since 2026-11-23 11:37:59 UTC (zkprova-1.6.0), not changed by this run",
+        ),
+    ],
+)
+def test_live_now(changes: dict[str, object], said: str) -> None:
+    assert live_now(verified(**changes)) == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"helm": Helm(skipped_reason="revision 5 is live already.")},
+            "HELM DID NOT RUN: revision 5 is live already",
+        ),
+        ({"helm": Helm(), "outcome": Outcome.REFUSED, "guards": ()}, "HELM DID NOT RUN: refused"),
+        ({"helm": Helm(), "outcome": Outcome.RUNNING}, "HELM DID NOT RUN: not so far"),
+        ({"helm": Helm(), "outcome": Outcome.INTERRUPTED}, "HELM DID NOT RUN: the run ended before it"),
+        (
+            {"helm": Helm(), "mode": Mode.GITHUB},
+            "HELM DID NOT RUN: this rollback goes through GitHub Actions",
+        ),
+        ({"helm": Helm(ran=True)}, "HELM RAN: once, its exit code was not seen"),
+        ({"helm": Helm(ran=True, exit_code=1)}, "HELM RAN: once, exit code 1"),
+    ],
+)
+def test_helm_line(changes: dict[str, object], said: str) -> None:
+    assert helm_line(verified(**changes)) == said
+
+
+def test_users_affected_when_unknown() -> None:
+    nothing = verified(impact_since=None, plan=verified().plan.model_copy(update={"bad": None}))
+    assert users_affected(nothing) == (
+        "Not known: since when was not said. Recovered 2026-11-23 11:50:46 UTC."
+    )
+    assert users_affected(running()) == "Since 2026-11-23 11:38:39 UTC; no recovery was seen."
+
+
+def test_phases() -> None:
+    assert phase(verified()) == "verified"
+    assert phase(waived()) == "verified with waivers"
+    assert phase(running()) == "verifying"
+    before = running().model_copy(update={"helm": Helm(), "items": items(rollback=(None, ""))})
+    assert phase(before) == "preflight"
+    assert phase(before.model_copy(update={"helm": Helm(skipped_reason="it is live")})) == "verifying"
+
+
+def test_a_refusal_is_said_once() -> None:
+    sentence = "There is no kubeconfig."
+    record = refused().model_copy(
+        update={
+            "guards": (Guard(id="cluster", state="refused", evidence=sentence),),
+            "items": (refused().items[0].model_copy(update={"observed": sentence}),),
+        }
+    )
+    record = record.model_copy(update={"summary": ""})
+    assert [each.text for each in failures(record)] == [sentence]
+    record = record.model_copy(update={"summary": render_summary(record)})
+    assert failures(record) == ()
+    assert render_last_lines(record, "r.html").lower().count("there is no kubeconfig") == 1
+
+
+def test_a_revision_older_than_the_target_is_not_blamed() -> None:
+    plan = Plan(target=HISTORY[3], bad=HISTORY[2], history=HISTORY)
+    assert users_affected(verified(plan=plan, impact_since=None, recovered_at=None)) == (
+        "Not known: since when was not said."
+    )
+
+
+def test_offsets() -> None:
+    assert [offset(verified(), at(second)) for second in (0, 1.24, -760)] == [
+        "+0.0 s",
+        "+1.2 s",
+        "-12 min 40 s",
+    ]
+
+
+def test_titles_and_revisions_of_what_helm_did_not_do() -> None:
+    there = verified(helm=Helm(skipped_reason="revision 7 already is revision 5"), revision_before=7)
+    assert title(there) == "VERIFIED: zkprova already back at 5 in drill"
+    assert title(checked_only()) == "VERIFIED: release zkprova, environment drill, revision 7 (checked only)"
+    assert revisions(checked_only()) == "7"
+    by_hand = checked_only().model_copy(update={"target_revision": 5})
+    assert revisions(by_hand) == "7, a rollback to 5"
+    assert revisions(verified()) == "before 6, target 5, after 7"
+    assert revisions(refused()) == "before 6, target 5, not changed"
+
+
+def test_how_short_the_look_was_is_said_of_green_only() -> None:
+    assert watch_line(verified()) == "Verified at 11:50:46 UTC, 5.9 s after helm; not watched since"
+    assert watch_line(checked_only()) == "Verified at 11:50:46 UTC; not watched since"
+    assert watch_line(failed()) == ""
+
+
+def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
+    said = "No hook ran in revision 6. What the application itself does when it starts is not looked into."
+    record = verified(items=items(migration=(Verdict.PASS, said)))
+    assert not_looked_into(record) == (
+        "identity-unpinned: This environment pins no cluster identity.",
+        "migration: What the application itself does when it starts is not looked into",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item verified.",
+        ),
+        (
+            {
+                "outcome": Outcome.FAILED,
+                "items": items(release_equivalence=(Verdict.FAIL, "x"), smoke=(Verdict.UNVERIFIED, "y")),
+            },
+            "Release zkprova, environment drill, is NOT restored: Helm's head is revision 7 (back to 5); "
+            "red: release-equivalence, smoke.",
+        ),
+        (
+            {"outcome": Outcome.INTERRUPTED, "helm": Helm(), "revision_before": None, "revision_after": None},
+            "Interrupted before the release was read: nothing was changed.",
+        ),
+        (
+            {"outcome": Outcome.INTERRUPTED, "helm": Helm(), "revision_after": 6, "target_revision": None},
+            "Interrupted before helm ran: nothing was changed; revision 6 is live.",
+        ),
+        (
+            {"outcome": Outcome.INTERRUPTED},
+            "Interrupted: release zkprova, environment drill, is not verified; revision 7 (back to 5) is live.",
+        ),
+        (
+            {
+                "outcome": Outcome.REFUSED,
+                "helm": Helm(),
+                "guards": (
+                    Guard(
+                        id="cluster",
+                        state="refused",
+                        evidence="There is no kubeconfig: X is not there. Set it.",
+                    ),
+                    Guard(id="protected", state="refused", evidence="environment 'x' is protected"),
+                ),
+            },
+            "Refused: there is no kubeconfig: X is not there (and 1 more reason). Nothing was changed.",
+        ),
+    ],
+)
+def test_summaries(changes: dict[str, object], said: str) -> None:
+    assert render_summary(verified(**changes)) == said
+
+
+def test_on_a_terminal_sentences_break_between_words_and_commands_stay_whole() -> None:
+    text = "Next:\n  helm rollback zkprova 6 --namespace zkprova\n\nChecked: 11 items: 11 PASS; not watched since."
+    assert fitted(text, 30) == (
+        "Next:\n  helm rollback zkprova 6 --namespace zkprova\n\n"
+        "Checked: 11 items: 11 PASS;\nnot watched since."
+    )

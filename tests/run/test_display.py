@@ -1,0 +1,80 @@
+"""What stays on the terminal when the run ends, however it ends."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_zkrollback.domain.errors import Unreachable
+from pytest_zkrollback.domain.record import Helm, Record
+from pytest_zkrollback.run.display import Display
+from support.example_records import at, items, running, verified
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(record: Record, error: type[BaseException] | None, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    display = Display(lambda: record, SimpleNamespace(now=lambda: at(9)), stream)  # type: ignore[arg-type]
+    with display:
+        display.status("smoke: all checks passed")
+        display.__exit__(error, None, None)
+    return stream.getvalue().rpartition("\x1b[2K")[2]
+
+
+def test_the_last_picture_has_the_outcome_that_the_record_does_not_have_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    all_judged = running().model_copy(update={"items": verified().items})
+    assert "verified in 9.0 s; 11 of 11 judged" in shown(all_judged, None, monkeypatch)
+    assert "smoke: all checks passed" not in shown(all_judged, None, monkeypatch)
+
+
+def test_after_an_interruption_nothing_waits_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = shown(running(), KeyboardInterrupt, monkeypatch)
+    assert "interrupted in 9.0 s; 5 of 11 judged" in text
+    assert "NO VERDICT" in text
+    assert "WAITING" not in text
+
+
+def test_a_refusal_for_want_of_a_cluster_is_called_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    blank = tuple(item.model_copy(update={"verdict": None}) for item in items())
+    begun = running().model_copy(update={"helm": Helm(), "items": blank})
+    assert "refused in 9.0 s" in shown(begun, Unreachable, monkeypatch)
+
+
+def test_elsewhere_there_are_lines_and_each_is_said_once() -> None:
+    stream = io.StringIO()
+    display = Display(running, SimpleNamespace(now=lambda: at(9)), stream)  # type: ignore[arg-type]
+    with display:
+        display.changed()
+        display.changed()
+    assert stream.getvalue().count("PASS release-equivalence") == 1
+
+
+def test_an_item_that_is_looked_at_anew_says_nobody_elses_verdict_again() -> None:
+    records = [running(), running()]
+    first, *others = records[1].items
+    anew = (first.model_copy(update={"verdict": None}), *others)
+    records[1] = records[1].model_copy(update={"items": anew})
+    stream = io.StringIO()
+    display = Display(lambda: records.pop(0), SimpleNamespace(now=lambda: at(9)), stream)  # type: ignore[arg-type]
+    with display:
+        display.changed()
+        display.changed()
+    assert (records, stream.getvalue().count("PASS release-equivalence")) == ([], 1)
+
+
+def test_a_closed_terminal_ends_nothing() -> None:
+    stream = io.StringIO()
+    display = Display(running, SimpleNamespace(now=lambda: at(9)), stream)  # type: ignore[arg-type]
+    stream.close()
+    display._write("into the void")
