@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ..domain.command_line import BY_NAME, ENV, OPTIONS, SHORT_ENV
 from ..domain.request import NOT_GIVEN, Request
 
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
@@ -30,86 +31,13 @@ NO_CONTEXT = (
 def add_options(parser: pytest.Parser) -> None:
     """Register everything but ``--env``, the commonest private option of test suites."""
     group = parser.getgroup("zkrollback", _GROUP)
-    add = group.addoption
-    add(
-        "--zkrollback-env",
-        dest="zkrollback_env",
-        metavar="NAME",
-        help="environment to work on; 'drill' is built in",
-    )
-    add(
-        "--rollback-to",
-        metavar="TARGET",
-        help="roll back to this Helm revision: N, previous (the newest older one with nothing against it) "
-        "or last-verified (the newest older one that this tool verified)",
-    )
-    add(
-        "--rollback-to-commit",
-        metavar="SHA",
-        help="put this commit's tree back and deploy it through GitHub Actions",
-    )
-    add(
-        "--rollback-redeploy-main",
-        action="store_true",
-        help="run the deploy workflow on the branch's tip, as it is",
-    )
-    add("--rollback-no-merge", action="store_true", help="stop at the pull request, unmerged")
-    add("--rollback-plan", action="store_true", help="rehearse: change and tell nothing, anywhere")
-    add(
-        "--rollback-recover",
-        action="store_true",
-        help="lead a stranded release out, by one rollback (chosen, or --rollback-to)",
-    )
-    add("--rollback-reason", metavar="TEXT", help="why, for the record and Slack")
-    add("--rollback-next-steps", metavar="TEXT", help="what happens next, for the record and Slack")
-    add("--rollback-incident", metavar="ID-or-URL", help="the incident's ticket")
-    add(
-        "--rollback-impact-since",
-        metavar="TIME",
-        help="since when users are affected, e.g. 2026-11-23T02:11:00Z",
-    )
-    add("--rollback-confirm", metavar="NAME", help="the environment's name again, where it is protected")
-    add(
-        "--rollback-signal",
-        action="append",
-        metavar="NAME=yes|no",
-        help="your word on a decision signal; what is not said is unknown; repeatable",
-    )
-    add("--rollback-migration-assessed", metavar="TEXT", help="the migration assessment, recorded")
-    add(
-        "--rollback-override",
-        action="append",
-        metavar="GUARD=REASON",
-        help="pass one guard, audited; repeatable",
-    )
-    add(
-        "--rollback-break-glass",
-        metavar="REASON",
-        help="pass every guard that can be passed, and take the lock over",
-    )
-    add(
-        "--rollback-waive",
-        action="append",
-        metavar="ITEM=REASON",
-        help="leave one checklist item out, audited: WAIVED, never passed; repeatable",
-    )
-    add(
-        "--rollback-soak",
-        metavar="SECONDS",
-        help="keep watching after the provisional green, a late crash is red; 0 switches it off; "
-        "default: soak_s of the configuration",
-    )
-    add(
-        "--zkrollback-config",
-        metavar="FILE",
-        help="configuration; default: zkrollback.toml, else [tool.zkrollback] in pyproject.toml",
-    )
-    add("--zkrollback-report-dir", metavar="DIR", help="where the reports go; default: reports")
-    add("--zkrollback-bundle", action="store_true", help="one zip for the ticket, below 10 MB")
-    add("--drill-keep", action="store_true", help="keep the drill's cluster for the next run")
-    add("--drill-stop", action="store_true", help="end a kept drill, and nothing else")
-    add("--drill-context", metavar="NAME", help="run the drill on an existing context: not built")
-    add("--drill-story", metavar="NAME", help="what went wrong in revision 6; default: crash-loop")
+    for option in OPTIONS:
+        how: dict[str, Any] = {"help": option.help, "dest": option.dest}
+        if option.metavar:
+            how |= {"metavar": option.metavar, "action": "append" if option.repeatable else "store"}
+        else:
+            how |= {"action": "store_true"}
+        group.addoption(option.name, **how)
 
 
 def add_env_option(parser: pytest.Parser) -> None:
@@ -117,9 +45,10 @@ def add_env_option(parser: pytest.Parser) -> None:
 
     If another plugin or conftest already owns ``--env`` it stays theirs, and ``--zkrollback-env`` serves.
     """
+    env = BY_NAME[ENV]
     try:
         parser.getgroup("zkrollback", _GROUP).addoption(
-            "--env", dest="zkrollback_env", metavar="NAME", help="short for --zkrollback-env"
+            SHORT_ENV, dest=env.dest, metavar=env.metavar, help=BY_NAME[SHORT_ENV].help
         )
     except (ValueError, argparse.ArgumentError):
         # pytest's and argparse's words for "already added": it stays theirs, the longer name serves.
@@ -283,14 +212,7 @@ def _text(value: str | None, default: str) -> str:
 
 def _given_without_env(option: Any) -> list[str]:
     """Options that make no sense without an environment."""
-    names = ["drill_context", "rollback_to", "rollback_waive", "rollback_confirm"]
-    names += ["rollback_migration_assessed"]
-    names += ["rollback_reason", "rollback_next_steps", "rollback_incident", "rollback_impact_since"]
-    names += ["rollback_override", "rollback_break_glass", "rollback_plan", "rollback_recover"]
-    names += ["rollback_to_commit", "rollback_redeploy_main", "rollback_no_merge"]
-    names += ["rollback_signal", "rollback_soak"]
-    names += ["drill_keep", "drill_story", "zkrollback_bundle"]
-    return ["--" + name.replace("_", "-") for name in names if getattr(option, name)]
+    return [each.name for each in OPTIONS if each.needs_environment and getattr(option, each.dest)]
 
 
 _WAYS = ("rollback_to", "rollback_recover", "rollback_to_commit", "rollback_redeploy_main")

@@ -12,22 +12,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..config.environment import Environment
+from ..domain.command_line import BY_NAME, ENV, SHORT_ENV, split_command
 from ..domain.record import Guard, Mode, Outcome, Record, Revision
 from ..domain.verdict import Verdict
 from .by_hand import helm
 
 MOST = 3
 
-# Of what was typed, what says where; the rest says what to do there.
-_WHERE = (
-    "--env",
-    "--zkrollback-env",
-    "--zkrollback-config",
-    "--drill-story",
-    "--drill-context",
-    "--drill-keep",
-)
-_FLAGS = ("--drill-keep", "--rollback-plan", "--rollback-recover")
 _GREEN = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
 
 # What has to be done before the same command is typed again, by the guard that refused.
@@ -252,7 +243,8 @@ def _offered(revision: Revision) -> str:
 
 def _typed(record: Record, without: Sequence[str] = (), also: Sequence[str] = ()) -> str:
     """What the operator typed, with some options taken out and others added."""
-    replaced = {each.partition("=")[0] for each in also} - {"--rollback-override"}  # that one is repeatable
+    added = {each.partition("=")[0] for each in also}
+    replaced = {name for name in added if name not in BY_NAME or not BY_NAME[name].repeatable}
     kept = [
         word
         for option, words in _options(record)
@@ -269,30 +261,20 @@ def _chosen(record: Record) -> tuple[str, ...]:
 
 
 def _verify(record: Record) -> str:
-    """``pytest --env=NAME``, with what was typed to find the environment."""
-    options = [(option, words) for option, words in _options(record) if option in _WHERE]
-    if not any(option in ("--env", "--zkrollback-env") for option, _ in options):
-        options.insert(0, ("--env", [f"--env={record.environment}"]))
-    return shlex.join(["pytest", *(word for _, words in options for word in words)])
+    """``pytest --env=NAME``, with what was typed to find the environment and to report on it."""
+    kept = [(name, words) for name, words in _options(record) if name and BY_NAME[name].stays]
+    if not any(name in (SHORT_ENV, ENV) for name, _ in kept):
+        kept.insert(0, (SHORT_ENV, [f"{SHORT_ENV}={record.environment}"]))
+    return shlex.join(["pytest", *(word for _, words in kept for word in words)])
 
 
-def _options(record: Record) -> Iterator[tuple[str, list[str]]]:
-    """Each option that was typed, with its words; other arguments come alone, under an empty name."""
+def _options(record: Record) -> list[tuple[str, list[str]]]:
+    """Each of our options that was typed, with its words; what is not ours has an empty name."""
     try:
-        words = shlex.split(record.command_line)[1:]
+        typed = list(split_command(record.command_line))
     except ValueError:
-        words = [f"--env={record.environment}"]
-    while words:
-        word = words.pop(0)
-        option, joined, _ = word.partition("=")
-        if not option.startswith("--"):
-            yield "", [word]
-        elif joined or option in _FLAGS or not words or words[0].startswith("-"):
-            yield option, [word]
-        elif option in _WHERE or option.startswith("--rollback-"):
-            yield option, [word, words.pop(0)]
-        else:
-            yield option, [word]
+        typed = [(BY_NAME[SHORT_ENV], [f"{SHORT_ENV}={record.environment}"])]
+    return [(option.name if option else "", words) for option, words in typed]
 
 
 def _rollback(env: Environment, release: str, revision: int) -> str:

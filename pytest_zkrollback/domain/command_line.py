@@ -1,0 +1,138 @@
+"""The command line's options, in one table: registering, refusing, repeating and ``--help`` all read it.
+
+Loaded in every pytest run of the installation, so it imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. Without a ``metavar`` it is a flag and takes no value.
+
+    ``needs_environment``: it makes no sense without one. ``stays``: it says where, or how it is reported, and
+    so stands in every command that is proposed for the same environment.
+    """
+
+    name: str
+    help: str
+    metavar: str = ""
+    repeatable: bool = False
+    needs_environment: bool = True
+    stays: bool = False
+
+    @property
+    def dest(self) -> str:
+        """The attribute of pytest's ``config.option``."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+
+ENV = "--zkrollback-env"
+# A repository's conftest.py adds it (plugin/options.add_env_option).
+SHORT_ENV = "--env"
+
+OPTIONS = (
+    Option(
+        ENV,
+        "environment to work on; 'drill' is built in",
+        metavar="NAME",
+        needs_environment=False,
+        stays=True,
+    ),
+    Option(
+        "--rollback-to",
+        "roll back to this Helm revision: N, previous (the newest older one with nothing against it) "
+        "or last-verified (the newest older one that this tool verified)",
+        metavar="TARGET",
+    ),
+    Option(
+        "--rollback-to-commit",
+        "put this commit's tree back and deploy it through GitHub Actions",
+        metavar="SHA",
+    ),
+    Option("--rollback-redeploy-main", "run the deploy workflow on the branch's tip, as it is"),
+    Option("--rollback-no-merge", "stop at the pull request, unmerged"),
+    Option("--rollback-plan", "rehearse: change and tell nothing, anywhere"),
+    Option(
+        "--rollback-recover",
+        "lead a stranded release out, by one rollback (chosen, or --rollback-to)",
+    ),
+    Option("--rollback-reason", "why, for the record and Slack", metavar="TEXT"),
+    Option("--rollback-next-steps", "what happens next, for the record and Slack", metavar="TEXT"),
+    Option("--rollback-incident", "the incident's ticket", metavar="ID-or-URL"),
+    Option(
+        "--rollback-impact-since",
+        "since when users are affected, e.g. 2026-11-23T02:11:00Z",
+        metavar="TIME",
+    ),
+    Option("--rollback-confirm", "the environment's name again, where it is protected", metavar="NAME"),
+    Option(
+        "--rollback-signal",
+        "your word on a decision signal; what is not said is unknown; repeatable",
+        metavar="NAME=yes|no",
+        repeatable=True,
+    ),
+    Option("--rollback-migration-assessed", "the migration assessment, recorded", metavar="TEXT"),
+    Option(
+        "--rollback-override", "pass one guard, audited; repeatable", metavar="GUARD=REASON", repeatable=True
+    ),
+    Option(
+        "--rollback-break-glass",
+        "pass every guard that can be passed, and take the lock over",
+        metavar="REASON",
+    ),
+    Option(
+        "--rollback-waive",
+        "leave one checklist item out, audited: WAIVED, never passed; repeatable",
+        metavar="ITEM=REASON",
+        repeatable=True,
+    ),
+    Option(
+        "--rollback-soak",
+        "keep watching after the provisional green, a late crash is red; 0 switches it off; "
+        "default: soak_s of the configuration",
+        metavar="SECONDS",
+    ),
+    Option(
+        "--zkrollback-config",
+        "configuration; default: zkrollback.toml, else [tool.zkrollback] in pyproject.toml",
+        metavar="FILE",
+        needs_environment=False,
+        stays=True,
+    ),
+    Option(
+        "--zkrollback-report-dir",
+        "where the reports go; default: reports",
+        metavar="DIR",
+        needs_environment=False,
+        stays=True,
+    ),
+    Option("--zkrollback-bundle", "one zip for the ticket, below 10 MB", stays=True),
+    Option("--drill-keep", "keep the drill's cluster for the next run", stays=True),
+    Option("--drill-stop", "end a kept drill, and nothing else", needs_environment=False),
+    Option("--drill-context", "run the drill on an existing context: not built", metavar="NAME", stays=True),
+    Option("--drill-story", "what went wrong in revision 6; default: crash-loop", metavar="NAME", stays=True),
+)
+BY_NAME = {each.name: each for each in OPTIONS} | {
+    SHORT_ENV: Option(SHORT_ENV, f"short for {ENV}", metavar="NAME", needs_environment=False, stays=True)
+}
+
+
+def split_command(command_line: str) -> Iterator[tuple[Option | None, list[str]]]:
+    """Each of our options in a command line, with its words; what is not ours comes word by word (None).
+
+    The command's own first word is left out. Raises ValueError where a quotation mark is not closed.
+    """
+    words = shlex.split(command_line)[1:]
+    while words:
+        word = words.pop(0)
+        name, joined, _ = word.partition("=")
+        option = BY_NAME.get(name)
+        if option is not None and option.metavar and not joined and words and not words[0].startswith("-"):
+            yield option, [word, words.pop(0)]
+        else:
+            yield option, [word]

@@ -1,0 +1,139 @@
+"""One table of options: what is typed parses, and what is repeated of it parses to the same request."""
+
+import argparse
+import shlex
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_zkrollback.domain.command_line import BY_NAME, OPTIONS, split_command
+from pytest_zkrollback.plugin.options import add_env_option, add_options, parse_request
+from pytest_zkrollback.report import next_commands
+from support.example_records import verified
+
+# A value that the option takes, for those that do not take any text.
+VALUES = {
+    "--rollback-to": ["5", "previous", "last-verified"],
+    "--rollback-to-commit": ["0dd5af3"],
+    "--rollback-impact-since": ["2026-11-23T02:11:00Z"],
+    "--rollback-signal": ["fix-obvious=yes", "many-commits=no"],
+    "--rollback-override": ["pending=it was cancelled", "lock=all asleep"],
+    "--rollback-waive": ["smoke=no test account"],
+    "--rollback-soak": ["0", "12.5"],
+}
+EXCLUDED = (
+    "--drill-stop",
+    "--drill-context",
+    "--zkrollback-env",
+    "--rollback-to-commit",
+    "--rollback-redeploy-main",
+)
+EXCLUDED += ("--rollback-no-merge",)
+
+
+def parsed(command):
+    """What pytest's parser makes of it, and then we."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    group = SimpleNamespace(addoption=parser.add_argument)
+    stand_in = SimpleNamespace(getgroup=lambda *_: group)
+    add_options(stand_in)
+    add_env_option(stand_in)
+    known, _ = parser.parse_known_args(shlex.split(command)[1:])
+    return parse_request(known)
+
+
+@st.composite
+def commands(draw):
+    chosen = draw(
+        st.lists(st.sampled_from([each for each in OPTIONS if each.name not in EXCLUDED]), unique=True)
+    )
+    words = [["--env=drill"], ["--rollback-to=5"]]
+    for option in chosen:
+        if option.name == "--rollback-to":
+            continue
+        if not option.metavar:
+            words.append([option.name])
+            continue
+        text = st.text("ab c'\"$=/", min_size=1, max_size=6).filter(lambda one: one.strip())
+        for _ in range(draw(st.integers(1, 2)) if option.repeatable else 1):
+            value = draw(st.sampled_from(VALUES[option.name]) if option.name in VALUES else text)
+            words.append([f"{option.name}={value}"] if draw(st.booleans()) else [option.name, value])
+    words += draw(st.sampled_from([[], [["checks"]], [["-v"], ["checks"]]]))
+    return shlex.join(["pytest", *(word for group in draw(st.permutations(words)) for word in group)])
+
+
+@given(commands())
+def test_a_command_repeated_asks_for_the_same(command):
+    """By what Next repeats, whatever the order and whether with = or with a space."""
+    record = verified(command_line=command)
+    again = next_commands._typed(record)
+    assert parsed(again) == parsed(command)
+    assert shlex.split(again) == shlex.split(command)
+    wanted, check = parsed(command), parsed(next_commands._verify(record))
+    same = ("environment", "config_file", "report_dir", "bundle", "drill_keep", "drill_story")
+    assert [getattr(check, name) for name in same] == [getattr(wanted, name) for name in same]
+    assert not check.changes
+
+
+@pytest.mark.parametrize(
+    ("command", "again", "check"),
+    [
+        (
+            "pytest --rollback-redeploy-main checks --env=staging --rollback-confirm=x",
+            "pytest --rollback-redeploy-main checks --env=staging --rollback-confirm=staging",
+            "pytest --env=staging",
+        ),
+        (
+            "pytest --rollback-to-commit 0dd5af3 --rollback-no-merge checks --env staging",
+            "pytest --rollback-to-commit 0dd5af3 --rollback-no-merge checks --env staging --rollback-confirm=staging",
+            "pytest --env staging",
+        ),
+        (
+            "pytest --zkrollback-bundle checks --env=staging --rollback-to=5",
+            "pytest --zkrollback-bundle checks --env=staging --rollback-to=5 --rollback-confirm=staging",
+            "pytest --zkrollback-bundle --env=staging",
+        ),
+        (
+            "pytest --env=staging --zkrollback-report-dir=out --rollback-plan --rollback-to=5",
+            "pytest --env=staging --zkrollback-report-dir=out --rollback-plan --rollback-to=5 --rollback-confirm=staging",
+            "pytest --env=staging --zkrollback-report-dir=out",
+        ),
+    ],
+)
+def test_no_option_is_lost_when_a_command_is_repeated(command, again, check):
+    record = verified(command_line=command, environment="staging")
+    assert next_commands._typed(record, also=("--rollback-confirm=staging",)) == again
+    assert next_commands._verify(record) == check
+
+
+def test_a_flag_takes_no_word_and_an_option_takes_one():
+    typed = "pytest --rollback-plan checks --rollback-reason why --rollback-soak -v --junitxml x"
+    assert [(option and option.name, words) for option, words in split_command(typed)] == [
+        ("--rollback-plan", ["--rollback-plan"]),
+        (None, ["checks"]),
+        ("--rollback-reason", ["--rollback-reason", "why"]),
+        ("--rollback-soak", ["--rollback-soak"]),
+        (None, ["-v"]),
+        (None, ["--junitxml"]),
+        (None, ["x"]),
+    ]
+
+
+def test_every_option_that_needs_an_environment_says_so():
+    for option in OPTIONS:
+        value = VALUES.get(option.name, ["x"])[0]
+        typed = (
+            f"pytest {option.name}"
+            if not option.metavar
+            else f"pytest {shlex.quote(f'{option.name}={value}')}"
+        )
+        if option.needs_environment:
+            with pytest.raises(pytest.UsageError, match=f"^{option.name} needs an environment: "):
+                parsed(typed)
+
+
+def test_the_table_is_registered_whole_and_each_once():
+    assert len({each.dest for each in OPTIONS}) == len(OPTIONS)
+    assert set(BY_NAME) == {each.name for each in OPTIONS} | {"--env"}
