@@ -168,12 +168,39 @@ class Delivery(_Part):
     )
 
 
+class ObjectionKind(StrEnum):
+    """What Helm's history can say against going back to a revision."""
+
+    UNREADABLE = "unreadable"
+    FAILED = "failed"
+    ROLLED_AWAY_FROM = "rolled-away-from"
+    SAME_AS_CURRENT = "same-as-current"
+
+
+class Objection(_Part):
+    """What Helm's history says against going back to one revision."""
+
+    revision: int = Field(description="the revision")
+    kind: ObjectionKind = Field(
+        description="unreadable: its Secret cannot be decoded; failed: helm did not bring it, or what it "
+        "went back to, to its end (failed, failed before it was superseded, pending, uninstalled); "
+        "rolled-away-from: somebody rolled back away from what it holds; same-as-current: the current "
+        "revision holds the same"
+    )
+    text: str = Field(description="the same as a predicate: '(revision 5) is failed: ...'")
+
+
 class Plan(_Part):
     """What was known before acting."""
 
     target: Revision | None = Field(default=None, description="the revision to go back to")
     bad: Revision | None = Field(default=None, description="the revision that is rolled away from")
     history: tuple[Revision, ...] = Field(default=(), description="the release's history, oldest first")
+    objections: tuple[Objection, ...] = Field(
+        default=(),
+        description="what the history says against going back to a revision, the current one included, "
+        "newest first; the newest revision that is not named is offered where another target is needed",
+    )
     forecast: Forecast | None = Field(default=None, description="what helm would meet, object by object")
     diff: str = Field(default="", description="manifest diff, from the bad revision to the target")
     dossier: ChangeSummary | None = Field(default=None, description="what going back to the target means")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
-from ..domain.record import Revision
+from ..domain.record import Objection, ObjectionKind, Revision
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 
@@ -63,7 +63,8 @@ def choose_target(
     verified = newest_verified(entries or ())
     skipped: list[Skipped] = []
     for number in _older(history):
-        why = _unreadable(history, number) or evidence_against(history, number) or _same(history, number)
+        objection = find_objection(history, number)
+        why = objection.text if objection is not None else ""
         if not why and asked == LAST_VERIFIED and number not in verified:
             why = "was not verified by this tool"
         if not why:
@@ -73,6 +74,30 @@ def choose_target(
     if history.older:
         nothing += f" among the newest {len(history.releases)}"
     return TargetChoice(None, nothing, tuple(skipped))
+
+
+def find_objections(history: ReleaseHistory) -> tuple[Objection, ...]:
+    """What the history says against each revision, newest first.
+
+    It is kept in the record, so that whoever offers another target chooses as :func:`choose_target` does.
+    """
+    numbers = (history.head.revision.revision, *_older(history))
+    found = (find_objection(history, number) for number in numbers)
+    return tuple(each for each in found if each is not None)
+
+
+def find_objection(history: ReleaseHistory, number: int) -> Objection | None:
+    """What the history says against choosing ``number`` as a target; None: nothing."""
+    for kind, said in (
+        (ObjectionKind.UNREADABLE, _unreadable),
+        (ObjectionKind.FAILED, judged_against),
+        (ObjectionKind.ROLLED_AWAY_FROM, _left_behind),
+        (ObjectionKind.SAME_AS_CURRENT, _same),
+    ):
+        text = said(history, number)
+        if text:
+            return Objection(revision=number, kind=kind, text=text)
+    return None
 
 
 def evidence_against(history: ReleaseHistory, number: int) -> str:

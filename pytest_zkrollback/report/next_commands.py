@@ -9,11 +9,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from ..config.environment import Environment
 from ..domain.command_line import BY_NAME, ENV, SHORT_ENV, split_command
-from ..domain.record import Guard, Mode, Outcome, Record, Revision
+from ..domain.record import Guard, Mode, ObjectionKind, Outcome, Record, Revision
 from ..domain.verdict import Verdict
 from .by_hand import helm
 
@@ -70,10 +69,8 @@ def undo_command(record: Record) -> str:
     before = _by_number(record).get(record.revision_before or 0)
     if record.outcome not in _GREEN or not record.helm.ran or record.drill == "ended":
         return ""
-    if before is None or before.status not in (
-        "deployed",
-        "superseded",
-    ):  # a stranded one is nothing to go back to
+    failed = {each.revision for each in record.plan.objections if each.kind is ObjectionKind.FAILED}
+    if before is None or before.revision in failed:  # nothing to go back to: guard `target` would refuse
         return ""
     return f"{_verify(record)} --rollback-to={before.revision}"
 
@@ -204,37 +201,24 @@ def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
 
 
 def newest_earlier(record: Record) -> Revision | None:
-    """The newest revision before the head that was deployed and differs, and was not rolled away from."""
-    known = _by_number(record)
-    number = record.revision_before if record.revision_after is None else record.revision_after
-    if number is None:
+    """The newest revision before the current one against which the history says nothing.
+
+    It is the choice of ``--rollback-to=previous``: :attr:`Plan.objections` come from where that is made.
+    """
+    current = record.revision_before if record.revision_after is None else record.revision_after
+    if current is None:
         return None
-    below = number
-    if record.mode is Mode.VERIFY and record.plan.bad is not None:
-        below = record.plan.bad.revision + 1  # those between have the head's manifest
-    ordered = sorted(known)
-    left = {
-        _origin(known, before) for before, after in pairwise(ordered) if known[after].rollback_of is not None
-    }
-    out = {*left, _origin(known, number)}
-    for each in reversed(ordered):
-        good = known[each].status in ("deployed", "superseded")
-        if each < below and good and _origin(known, each) not in out:
-            return known[each]
-    return None
+    not_offered = {each.revision for each in record.plan.objections}
+    older = (each for each in record.plan.history if each.revision < current)
+    return max(
+        (each for each in older if each.revision not in not_offered),
+        key=lambda each: each.revision,
+        default=None,
+    )
 
 
 def _by_number(record: Record) -> dict[int, Revision]:
     return {each.revision: each for each in record.plan.history}
-
-
-def _origin(known: dict[int, Revision], number: int) -> int:
-    """The revision whose content ``number`` has, through rollbacks."""
-    seen = {number}
-    while number in known and (back := known[number].rollback_of) is not None and back not in seen:
-        seen.add(back)
-        number = back
-    return number
 
 
 def _offered(revision: Revision) -> str:

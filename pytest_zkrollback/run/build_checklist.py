@@ -26,7 +26,7 @@ from ..domain.ports import Check
 from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, ClusterWatch
 from ..notify.dispatcher import NOTIFY
-from ..preflight.target import failure_of
+from ..preflight.target import failure_of, find_objections
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.manifest import identity, parse_manifest
 from .context import RunContext, target_release
@@ -218,7 +218,8 @@ def release_reader(scene: RunContext, known: ReleaseHistory) -> Callable[[], Rel
         known = fetch_history(scene.kube, env.namespace, env.release, known=known)
         head = known.head.revision
         if record.revision_after is not None and head.revision != record.revision_after:
-            plan = record.plan.model_copy(update={"history": known.revisions})
+            newer = {"history": known.revisions, "objections": find_objections(known)}
+            plan = record.plan.model_copy(update=newer)
             scene.scribe.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
             scene.scribe.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
         return known

@@ -18,6 +18,7 @@ from ..github.restore import Restore
 from ..github.state import GithubState, describe, fetch_situation
 from ..github.step_log import Earlier, Journal
 from ..preflight.facts import ask_all
+from ..preflight.target import find_objections
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
 from ..report.previous_runs import fetch_earlier
@@ -173,7 +174,14 @@ class GithubDeployment:
         scene.scribe.update(
             revision_after=head.revision,
             target_revision=head.revision,
-            plan=plan.model_copy(update={"target": head, "bad": bad or plan.bad, "history": after.revisions}),
+            plan=plan.model_copy(
+                update={
+                    "target": head,
+                    "bad": bad or plan.bad,
+                    "history": after.revisions,
+                    "objections": find_objections(after),
+                }
+            ),
         )
         return after
 

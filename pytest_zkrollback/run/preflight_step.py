@@ -17,6 +17,7 @@ from ..preflight.overrides import apply_overrides, overrides_used
 from ..preflight.probe import OVERRIDDEN, WARNED, Facts
 from ..preflight.recovery import recovery_reasons
 from ..preflight.release_view import ReleaseView
+from ..preflight.target import find_objections
 from ..release.applied_revision import is_already_live
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
@@ -228,6 +229,7 @@ def _plan(scene: RunContext, facts: Facts, history: ReleaseHistory) -> dict[str,
             target=wanted.revision if wanted else None,
             bad=bad.revision if bad else None,
             history=history.revisions,
+            objections=find_objections(history),
             diff=_diff(scene, bad, wanted) if bad and wanted else "",
             forecast=facts.forecast.value,
             dossier=facts.dossier.value,

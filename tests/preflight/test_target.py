@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.record import Revision
-from pytest_zkrollback.preflight.target import choose_target, judged_against, newest_verified
+from pytest_zkrollback.domain.record import Mode, ObjectionKind, Outcome, Plan, Record, Revision
+from pytest_zkrollback.preflight.guards.release import judge_target
+from pytest_zkrollback.preflight.probe import ProbeResult
+from pytest_zkrollback.preflight.target import (
+    choose_target,
+    find_objections,
+    judged_against,
+    newest_verified,
+)
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.report.next_commands import newest_earlier, next_commands
 from pytest_zkrollback.rollback.journal import of_this_install
 
 FAILED = 'Upgrade "web" failed: context deadline exceeded'
@@ -39,6 +47,27 @@ def history(*releases, **more):
 def chosen(asked, found, entries=()):
     choice = choose_target(asked, found, entries)
     return choice.revision, {each.revision: each.reason for each in choice.skipped}
+
+
+def planned(found, **more):
+    """The record after the preflight, as run/preflight_step.py writes it."""
+    head = found.head.revision.revision
+    return Record(
+        run_id="1a2b3c4d",
+        mode=Mode.ROLLBACK,
+        environment="shop",
+        command_line="pytest --env=shop --rollback-to=5",
+        started_at=datetime(2026, 11, 23, tzinfo=UTC),
+        revision_before=head,
+        revision_after=head,
+        plan=Plan(history=found.revisions, objections=find_objections(found)),
+        **more,
+    )
+
+
+def offered(found):
+    revision = newest_earlier(planned(found))
+    return revision and revision.revision
 
 
 DEPLOYED = made(6, "deployed")
@@ -152,7 +181,70 @@ DEPLOYED = made(6, "deployed")
     ],
 )
 def test_fault_15_previous_is_the_newest_older_one_with_nothing_against_it(releases, expected, skipped):
-    assert chosen("previous", history(*releases)) == (expected, skipped)
+    found = history(*releases)
+    assert chosen("previous", found) == (expected, skipped)
+    assert offered(found) == expected
+
+
+KINDS = [
+    pytest.param([made(5, "failed", description=FAILED)], ObjectionKind.FAILED, id="failed"),
+    pytest.param([made(5, description=FAILED)], ObjectionKind.FAILED, id="failed-then-superseded"),
+    pytest.param([made(5, "pending-upgrade")], ObjectionKind.FAILED, id="pending"),
+    pytest.param([made(5, "uninstalled")], ObjectionKind.FAILED, id="uninstalled"),
+    pytest.param(
+        [made(3, description=FAILED), made(5, back=3)], ObjectionKind.FAILED, id="rollback-to-a-failed-one"
+    ),
+    pytest.param(
+        [made(5), made(6, "superseded", back=2)], ObjectionKind.ROLLED_AWAY_FROM, id="rolled-away-from"
+    ),
+    pytest.param([made(5, content=7)], ObjectionKind.SAME_AS_CURRENT, id="same-content"),
+]
+
+
+@pytest.mark.parametrize(("between", "kind"), KINDS)
+def test_what_is_offered_after_a_refusal_is_never_what_would_be_refused(between, kind):
+    """Confirmed: 5 was `superseded`, had failed, was refused, and was offered again in the last lines."""
+    found = history(made(1), made(2), *between, made(7, "deployed"))
+    assert kind in {each.kind for each in find_objections(found) if each.revision == 5}
+    guard = judge_target(ProbeResult(value=found), ProbeResult(value=choose_target(5, found, ())))
+    assert guard.state == ("refused" if kind is ObjectionKind.FAILED else guard.state)
+    best = choose_target("previous", found, ()).revision
+    assert best not in (None, 5)
+    refusal = guard.model_copy(update={"state": "refused"})
+    lines = next_commands(planned(found, outcome=Outcome.REFUSED, guards=(refusal,)), None)
+    assert f"pytest --env=shop --rollback-to={best}" in lines
+    against_it = "--rollback-override=target=accepted"  # the one way to it, and it is said that it is one
+    assert not any("--rollback-to=5" in line and against_it not in line for line in lines)
+
+
+def test_the_current_revision_and_one_that_cannot_be_read_are_never_offered():
+    found = history(made(4), DEPLOYED, unreadable={5: "no release"})
+    kinds = {each.revision: each.kind for each in find_objections(found)}
+    assert kinds == {6: ObjectionKind.SAME_AS_CURRENT, 5: ObjectionKind.UNREADABLE}
+    assert offered(found) == 4
+    assert offered(history(made(1, "deployed"))) is None
+    assert newest_earlier(planned(found).model_copy(update={"revision_after": None})).revision == 4
+    nothing_read = {"revision_before": None, "revision_after": None}
+    assert newest_earlier(planned(found).model_copy(update=nothing_read)) is None
+
+
+def test_what_is_offered_goes_over_rollbacks_as_the_choice_does():
+    rows = [
+        made(1),
+        made(2),
+        made(3, "failed", description=FAILED),
+        made(4),
+        made(5, back=2),
+        made(6, back=4),
+        made(7, back=5),
+    ]
+    for head, expected in enumerate([None, 1, 2, 2, 1, 1, 1], 1):
+        last = rows[head - 1]
+        status = "failed" if head == 3 else "deployed"
+        current = replace(last, revision=last.revision.model_copy(update={"status": status}))
+        assert offered(history(*rows[: head - 1], current)) == expected
+    # verify-only: what lies between the current revision and the last one that differs has its manifest
+    assert offered(history(made(4), made(5), made(6), made(7, "deployed", content=6))) == 5
 
 
 def test_what_somebody_rolled_away_from_is_skipped():
@@ -302,3 +394,5 @@ def test_whatever_the_history_the_choice_is_older_differs_and_has_nothing_agains
         assert asked == "previous" or choice.revision in verified
         between = range(choice.revision + 1, head.revision)
         assert {each.revision for each in choice.skipped} == set(between)
+    if asked == "previous" and choice.revision is not None:
+        assert offered(found) == choice.revision

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.config.environment import Environment
-from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
+from pytest_zkrollback.domain.record import Guard, Helm, Mode, Objection, ObjectionKind, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Verdict
-from pytest_zkrollback.report.next_commands import newest_earlier, next_commands, undo_command
+from pytest_zkrollback.report.next_commands import next_commands, undo_command
 from support.example_records import HISTORY, items, revision, verified
 
 ENV = Environment(
@@ -50,7 +50,10 @@ def test_green_has_nothing_to_type_and_the_way_back_is_this_tools_own() -> None:
     )
 
 
-STRANDED = (*HISTORY[:3], revision(6, "pending-upgrade", 760, "2026.11.5"))
+STRANDED = Plan(
+    history=(*HISTORY[:3], revision(6, "pending-upgrade", 760, "2026.11.5")),
+    objections=(Objection(revision=6, kind=ObjectionKind.FAILED, text="is pending-upgrade"),),
+)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ STRANDED = (*HISTORY[:3], revision(6, "pending-upgrade", 760, "2026.11.5"))
         pytest.param(verified(helm=Helm(skipped_reason="it is live")), id="helm did not run"),
         pytest.param(verified(drill="ended"), id="the cluster is gone"),
         pytest.param(verified(revision_before=None), id="not known from where"),
-        pytest.param(verified(plan=Plan(history=STRANDED)), id="nothing to go back to"),
+        pytest.param(verified(plan=STRANDED), id="nothing to go back to"),
         *(
             pytest.param(verified(outcome=outcome), id=outcome)
             for outcome in Outcome
@@ -344,30 +347,3 @@ def test_a_drill_that_has_ended_is_offered_again_and_its_cluster_is_not(story: s
         "# the drill's cluster has ended; to look into one:",
         f"pytest --env=drill --rollback-to=5{story} --drill-keep",
     )
-
-
-def test_newest_earlier_passes_over_what_failed_what_is_alike_and_what_was_left() -> None:
-    made = (
-        revision(1, "superseded", 0, "a"),
-        revision(2, "superseded", 1, "b"),
-        revision(3, "failed", 2, "c"),
-        revision(4, "superseded", 3, "d"),  # bad: 5 rolls back from it
-        revision(5, "superseded", 4, "b", rollback_of=2),
-        revision(6, "superseded", 5, "d", rollback_of=4),
-        revision(7, "deployed", 6, "b", rollback_of=5),
-    )
-
-    def newest(head: int, **changes: Any) -> int | None:
-        known = tuple(each for each in made if each.revision <= head)
-        found = newest_earlier(given(revision_after=head, plan=Plan(history=known), **changes))
-        return found and found.revision
-
-    assert [newest(head) for head in range(1, 8)] == [None, 1, 2, 2, 1, 1, 1]
-    # verify-only: what lies between the head and the last one that differs has the head's manifest
-    same = (*HISTORY[:3], HISTORY[3], revision(7, "deployed", 0, "2026.11.5"))
-    record = given(
-        mode=Mode.VERIFY, revision_before=7, revision_after=7, plan=Plan(bad=HISTORY[2], history=same)
-    )
-    found = newest_earlier(record)
-    assert found is not None
-    assert found.revision == 5
