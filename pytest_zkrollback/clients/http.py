@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..domain.checks import JsonObject
-from ..domain.errors import HttpProblem
+from ..domain.errors import HttpProblem, HttpProblemKind
 from ..domain.ports import Clock, HttpAnswer
 from .clock import SystemClock
 
@@ -157,12 +157,14 @@ class HttpClient:
             except (OSError, UnicodeError):
                 raise HttpProblem(
                     f"{place.shown} has a name that cannot be resolved. Check the url and DNS.",
+                    kind=HttpProblemKind.UNRESOLVED,
                     maybe_received=False,
                 ) from None
             addresses |= {str(address[0]) for *_, address in found}
         if place.host.rstrip(".").lower() in _METADATA_NAMES or any(map(_is_metadata, addresses)):
             raise HttpProblem(
                 f"{place.shown} is a cloud's metadata (link-local) address: it is not asked. Check the url.",
+                kind=HttpProblemKind.NOT_ASKED,
                 maybe_received=False,
             )
 
@@ -172,7 +174,9 @@ class HttpClient:
                 self._tls = ssl.create_default_context(cafile=self._ca_file)
             except OSError as error:  # ssl.SSLError is one
                 raise HttpProblem(
-                    f"ca_file {self._ca_file} holds no usable CA: {error.strerror}.", maybe_received=False
+                    f"ca_file {self._ca_file} holds no usable CA: {error.strerror}.",
+                    kind=HttpProblemKind.NOT_ASKED,
+                    maybe_received=False,
                 ) from None
         return self._tls
 
@@ -186,6 +190,7 @@ def _parse_place(url: str) -> _Place:
     if scheme not in ("http", "https") or not host:
         raise HttpProblem(
             "The URL is none that can be asked: it has to be http:// or https:// and a host.",
+            kind=HttpProblemKind.NOT_ASKED,
             maybe_received=False,
         )
     shown_host = f"[{host}]" if ":" in host else host
@@ -211,7 +216,7 @@ def _decoded(response: httpx.Response, place: _Place, limit_bytes: int) -> Itera
         yield from response.iter_raw()
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise HttpProblem(f"{place.shown} answered in an encoding that was not asked for.")
+        raise _broken(place, "answered in an encoding that was not asked for")
     unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
         for part in response.iter_raw():
@@ -219,28 +224,35 @@ def _decoded(response: httpx.Response, place: _Place, limit_bytes: int) -> Itera
             if unpack.unconsumed_tail:
                 return  # the limit is passed
     except zlib.error:
-        raise HttpProblem(f"{place.shown} answered with a broken {encoding} body.") from None
+        raise _broken(place, f"answered with a broken {encoding} body") from None
     if not unpack.eof:
-        raise HttpProblem(f"{place.shown} cut its answer off.")
+        raise _broken(place, "cut its answer off")
 
 
 def _too_late(place: _Place, timeout_s: float) -> HttpProblem:
-    return HttpProblem(f"{place.shown} gave no complete answer within {timeout_s:g} s.")
+    said = f"{place.shown} gave no complete answer within {timeout_s:g} s."
+    return HttpProblem(said, kind=HttpProblemKind.LATE)
+
+
+def _broken(place: _Place, said: str) -> HttpProblem:
+    return HttpProblem(f"{place.shown} {said}.", kind=HttpProblemKind.BROKEN)
 
 
 def _problem(error: Exception, place: _Place, timeout_s: float) -> HttpProblem:
+    received = False
     if isinstance(error, httpx.ConnectTimeout):
-        said, received = f"did not accept a connection within {timeout_s:g} s", False
+        said, kind = f"did not accept a connection within {timeout_s:g} s", HttpProblemKind.NOT_CONNECTED
     elif isinstance(error, httpx.TimeoutException):
         return _too_late(place, timeout_s)
     elif isinstance(error, httpx.ProxyError):
-        said, received = "cannot be reached through the configured proxy", False
+        said, kind = "cannot be reached through the configured proxy", HttpProblemKind.NOT_CONNECTED
     elif isinstance(error, httpx.ConnectError):
         _, untrusted, why = str(error).partition("certificate verify failed: ")
-        said = f"is not trusted: {why.rpartition(' (')[0] or why}" if untrusted else "refuses connections"
-        received = False
+        said, kind = "refuses connections", HttpProblemKind.NOT_CONNECTED
+        if untrusted:
+            said, kind = f"is not trusted: {why.rpartition(' (')[0] or why}", HttpProblemKind.UNTRUSTED
     elif isinstance(error, httpx.TransportError):
-        said, received = "broke off before its answer was complete", True
+        return _broken(place, "broke off before its answer was complete")
     else:
-        said, received = f"could not be asked ({type(error).__name__})", True
-    return HttpProblem(f"{place.shown} {said}.", maybe_received=received)
+        said, kind, received = f"could not be asked ({type(error).__name__})", HttpProblemKind.OTHER, True
+    return HttpProblem(f"{place.shown} {said}.", kind=kind, maybe_received=received)

@@ -23,6 +23,8 @@ Every message is a sentence for an operator: what was wrong, where, what is know
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 
 class ZkRollbackError(Exception):
     """Root of the tree; ``str(error)`` is the operator's sentence."""
@@ -124,17 +126,37 @@ class ProcessProblem(ZkRollbackError):
     """A local program could not be started (missing, not executable, bad cwd)."""
 
 
+class HttpProblemKind(StrEnum):
+    """Where an HTTP request ended that brought no usable answer."""
+
+    NOT_ASKED = "not-asked"  # the url, the CA file, or a metadata address: nothing was sent
+    UNRESOLVED = "unresolved"  # the name has no address here: nothing is known of the service
+    NOT_CONNECTED = "not-connected"  # refused, not accepted in time, or not through the proxy
+    UNTRUSTED = "untrusted"  # TLS: the certificate is not trusted
+    LATE = "late"  # no complete answer in time
+    BROKEN = "broken"  # cut off, or in an encoding that cannot be read
+    OTHER = "other"
+
+
 class HttpProblem(ZkRollbackError):
     """No usable HTTP answer: refused, timed out, cut off, too large, redirected away.
 
     Attributes:
+        kind: where it ended.
         maybe_received: False only if the request cannot have reached the server (no address, refused,
             TLS failed); a POST may then be sent again without doing it twice.
     """
 
-    def __init__(self, message: str, *, maybe_received: bool = True) -> None:
-        """Keep whether sending again could do it twice."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: HttpProblemKind = HttpProblemKind.OTHER,
+        maybe_received: bool = True,
+    ) -> None:
+        """Keep where it ended, and whether sending again could do it twice."""
         super().__init__(message)
+        self.kind = kind
         self.maybe_received = maybe_received
 
 

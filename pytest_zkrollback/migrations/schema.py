@@ -5,12 +5,12 @@ It is held against what the target expects: its migration files, or a value in i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 
 from ..domain.checks import JsonObject
 from ..domain.errors import MigrationProblem
+from ..domain.health_answer import parse_strict_json
 from ..domain.migration import MigrationFinding
 from ..domain.verdict import evidence
 from .base import Applied, Tool, Tree, describe_ran, differ, names, natural
@@ -82,8 +82,8 @@ def reported_member(status: int, body: bytes, member: str) -> str:
     if status != 200:
         raise MigrationProblem(f"/health answers HTTP {status}.")
     try:
-        value = json.loads(body)
-    except ValueError:
+        value = parse_strict_json(body)
+    except (ValueError, RecursionError):
         raise MigrationProblem("/health answers no JSON.") from None
     for part in member.split("."):
         value = value.get(part) if isinstance(value, dict) else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.decision import SignalReading
-from ..domain.errors import HttpProblem, ZkRollbackError
+from ..domain.errors import HttpProblem, HttpProblemKind, ZkRollbackError
+from ..domain.health_answer import BODY_LIMIT_BYTES, parse_health
 from ..release.source_commit import commit_of
 from .decision import NO, UNKNOWN, YES
 
@@ -66,10 +66,10 @@ def _fetch_health(env: Environment, http: Http) -> tuple[bool | None, str]:
         return None, "/health was not asked: no url is configured"
     path = env.health.path
     try:
-        answer = http.get(env.url.rstrip("/") + path, timeout_s=HEALTH_S)
+        answer = http.get(env.url.rstrip("/") + path, timeout_s=HEALTH_S, limit_bytes=BODY_LIMIT_BYTES)
     except HttpProblem as problem:
         # A name that does not resolve from here says nothing of users; refused or late says that they wait.
-        return None if "resolved" in str(problem) else False, f"{path}: {problem}"
+        return None if problem.kind is HttpProblemKind.UNRESOLVED else False, f"{path}: {problem}"
     return judge_health_once(path, answer, env.health.expect)
 
 
@@ -79,17 +79,8 @@ def judge_health_once(
     """Whether one answer of ``/health`` is the expected one."""
     if answer.status != 200:
         return False, f"{path} answers HTTP {answer.status}"
-    try:
-        body = json.loads(answer.body)
-    except ValueError:
-        return False, f"{path} answers no JSON"
-    for member, wanted in expect.items():
-        value = body
-        for part in member.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if value != wanted or isinstance(value, bool) != isinstance(wanted, bool):
-            return False, f"{path} says {member} = {json.dumps(value)[:80]}"
-    return True, f"{path} answers as it should"
+    read = parse_health(answer, expect)
+    return read.ok, f"{path} answers as it should" if read.ok else f"{path}: {read.trouble}"
 
 
 def judge_many_commits(

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final
 
-from ..checklist.health import HealthAnswer, HealthCheck
+from ..checklist.health import HealthCheck
 from ..domain.checks import Sample
 from ..domain.errors import ZkRollbackError
+from ..domain.health_answer import HealthAnswer
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.recovery_series import Samples
 from ..engine.scheduler import ROLLOUT_PREFIX

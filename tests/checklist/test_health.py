@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.checklist.health import HealthAnswer, HealthCheck, parse_health
+from pytest_zkrollback.checklist.health import HealthCheck
 from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HttpProblem
+from pytest_zkrollback.domain.health_answer import HealthAnswer, parse_health
 from pytest_zkrollback.domain.ports import HttpAnswer
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from pytest_zkrollback.clients.http import HttpClient
-from pytest_zkrollback.domain.errors import HttpProblem
+from pytest_zkrollback.domain.errors import HttpProblem, HttpProblemKind
 from support.local_sockets import LocalServer, answer, closing, dripping, free_port, silence
 
 SECRET = "/services/T000/B000/s3cr3t"
@@ -63,6 +63,7 @@ def test_dripping_body_ends_with_the_total_deadline_fault_56():
         assert time.monotonic() - begun < 1
         assert str(error) == f"{server.url} gave no complete answer within 0.2 s."
         assert error.maybe_received
+        assert error.kind is HttpProblemKind.LATE
 
 
 def test_dripping_headers_and_silence_end_with_the_total_deadline_fault_56():
@@ -131,6 +132,7 @@ def test_an_answer_that_breaks_off_is_none():
             error = problem(HttpClient().get, server.url + SECRET, timeout_s=5)
         assert str(error) == f"{server.url} broke off before its answer was complete."
         assert error.maybe_received
+        assert error.kind is HttpProblemKind.BROKEN
 
 
 def test_refused_connection_was_surely_not_received():
@@ -138,6 +140,7 @@ def test_refused_connection_was_surely_not_received():
     error = problem(HttpClient().get, f"http://user:pw@127.0.0.1:{port}{SECRET}", timeout_s=5)
     assert str(error) == f"http://127.0.0.1:{port} refuses connections."
     assert not error.maybe_received
+    assert error.kind is HttpProblemKind.NOT_CONNECTED
 
 
 @pytest.mark.parametrize(
@@ -165,6 +168,7 @@ def test_metadata_addresses_are_refused_fault_58(url, monkeypatch):
     error = problem(HttpClient().get, url, timeout_s=5)
     assert "is a cloud's metadata (link-local) address: it is not asked. Check the url." in str(error)
     assert not error.maybe_received
+    assert error.kind is HttpProblemKind.NOT_ASKED
 
 
 def test_names_that_resolve_to_metadata_are_refused_fault_58(monkeypatch):
@@ -184,6 +188,7 @@ def test_a_name_that_does_not_resolve(monkeypatch):
     error = problem(HttpClient().post_json, "https://hooks.example" + SECRET, {}, timeout_s=5)
     assert str(error) == "https://hooks.example has a name that cannot be resolved. Check the url and DNS."
     assert not error.maybe_received
+    assert error.kind is HttpProblemKind.UNRESOLVED
 
 
 def test_a_resolver_that_hangs_ends_with_the_deadline(monkeypatch):
