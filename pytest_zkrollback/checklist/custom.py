@@ -213,7 +213,12 @@ class OwnCheck:
             )
         if judgement.word is Verdict.WAIVED:
             return _unverified("it was judged WAIVED, and that is the operator's word: --rollback-waive")
-        return CheckResult(word=judgement.word, observed=judgement.observed, evidence=_bounded(judgement))
+        return CheckResult(
+            word=judgement.word,
+            observed=judgement.observed,
+            evidence=_bounded(judgement),
+            limits=judgement.limits,
+        )
 
 
 def _unverified(text: str) -> CheckResult:

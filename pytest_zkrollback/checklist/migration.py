@@ -73,12 +73,14 @@ class MigrationCheck:
             said = f"It could not be found out whether a migration ran: {sample.error}"
         elif not findings:
             said = "It is not known whether a migration ran: no source is configured."
+        limits = tuple(limit for finding in findings for limit in finding.limits)
         assessed = (self.assessed or "").strip()
         if assessed:
             return CheckResult(
                 word=Verdict.PASS,
                 observed=f"Assessed by the operator: {assessed.rstrip('.')}. Seen: {said}",
                 evidence=shown,
+                limits=limits,
             )
         if any(finding.ran for finding in findings):
             said = " ".join(finding.observed for finding in findings if finding.ran)
@@ -86,5 +88,5 @@ class MigrationCheck:
                 said = f"{said} Not all sources agree: {' '.join(others)}"
             return CheckResult(word=Verdict.FAIL, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
         if findings and all(finding.ran is False for finding in findings):
-            return CheckResult(word=Verdict.PASS, observed=said, evidence=shown)
+            return CheckResult(word=Verdict.PASS, observed=said, evidence=shown, limits=limits)
         return CheckResult(word=Verdict.UNVERIFIED, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)

@@ -3,13 +3,16 @@
     ZkRollbackError
     +-- UsageProblem          wrong options or configuration; nothing was contacted (exit 4)
     +-- ClusterError          the API server could not be asked
-    |   +-- Unreachable       no connection, no answer in time, TLS or kubeconfig trouble
+    |   +-- Unreachable       no connection, no answer in time, TLS trouble
+    |   |   +-- KubeconfigProblem  no kubeconfig, or not what is needed in it
     |   +-- Unauthorized      401
     |   +-- Forbidden         403, with the verb and the resource
     |   +-- NotFound          404
+    |   |   +-- NoNamespace   the release's namespace
     |   +-- BadAnswer         any other status, or an answer that is not what the API promises
     +-- LockHeld              another run holds the release's lock
     +-- HelmProblem           helm could not be run, or its release store could not be read
+    |   +-- NoRelease         it was read, and the release is not there
     +-- ProcessProblem        a local program could not be started
     +-- HttpProblem           no usable answer over HTTP (refused, timed out, too large)
     +-- GithubProblem         GitHub refused, limited, or did not answer
@@ -56,6 +59,10 @@ class Unreachable(ClusterError):
     """No connection, no answer in time, or no usable kubeconfig context."""
 
 
+class KubeconfigProblem(Unreachable):
+    """There is no kubeconfig, or it does not have what is needed of it."""
+
+
 class Unauthorized(ClusterError):
     """The API server answered 401: it does not know these credentials."""
 
@@ -79,6 +86,10 @@ class Forbidden(ClusterError):
 
 class NotFound(ClusterError):
     """The API server answered 404."""
+
+
+class NoNamespace(NotFound):
+    """The release's namespace does not exist."""
 
 
 class BadAnswer(ClusterError):
@@ -120,6 +131,10 @@ class LockHeld(ZkRollbackError):
 
 class HelmProblem(ZkRollbackError):
     """helm is missing, unsupported, or the release store could not be read."""
+
+
+class NoRelease(HelmProblem):
+    """The release store was read, and the release is not in it."""
 
 
 class ProcessProblem(ZkRollbackError):

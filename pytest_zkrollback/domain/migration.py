@@ -15,7 +15,8 @@ class MigrationFinding:
 
     ``ran`` is True too where something else moved the database away from what the target expects; it and
     ``reversible`` are None where that is not known. ``observed`` is one sentence that an operator can act on.
-    ``whole``: its no is about all of the database, so that another source's yes contradicts it.
+    ``whole``: its no is about all of the database, so that another source's yes contradicts it. ``limits``
+    are sentences of ``observed`` that say what was not looked into.
     """
 
     source: str
@@ -24,6 +25,7 @@ class MigrationFinding:
     evidence: tuple[Evidence, ...] = ()
     reversible: bool | None = None
     whole: bool = True
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

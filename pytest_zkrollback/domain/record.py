@@ -73,13 +73,85 @@ class Item(_Part):
     started_at: Time | None = Field(default=None, description="when judging began")
     finished_at: Time | None = Field(default=None, description="when the verdict was final")
     evidence: tuple[Evidence, ...] = Field(default=(), description="the proof, cut to a size one can carry")
+    limits: tuple[str, ...] = Field(default=(), description="sentences: what was not looked into")
+
+
+class GuardState(StrEnum):
+    """What a guard says, and what became of it."""
+
+    OK = "ok"
+    WARNED = "warned"
+    REFUSED = "refused"
+    OVERRIDDEN = "overridden"
+
+
+class GuardReason(StrEnum):
+    """Why a guard warns or refuses."""
+
+    NO_ANSWER = "no-answer"  # what it asks about could not be read
+    KUBECONFIG = "kubeconfig"  # there is none, or it does not have what the environment names
+    NOT_PINNED = "not-pinned"
+    OTHER_CLUSTER = "other-cluster"
+    NOT_CONFIRMED = "not-confirmed"
+    OTHER_ENVIRONMENT = "other-environment"
+    HELM_DRIVER = "helm-driver"
+    OTHER_STORE = "other-store"
+    NO_NAMESPACE = "no-namespace"
+    NO_RELEASE = "no-release"
+    UNDER_WAY = "under-way"
+    STRANDED = "stranded"
+    NOT_STRANDED = "not-stranded"
+    UNINSTALLING = "uninstalling"
+    UNINSTALLED = "uninstalled"
+    SEVERAL_DEPLOYED = "several-deployed"
+    NONE_DEPLOYED = "none-deployed"
+    NO_TARGET = "no-target"
+    NO_SUCH_REVISION = "no-such-revision"
+    FAILED_REVISION = "failed-revision"
+    ROLLED_AWAY_FROM = "rolled-away-from"
+    IRREVERSIBLE_MIGRATION = "irreversible-migration"
+    WOULD_FAIL = "would-fail"
+    NO_RESTART = "no-restart"
+    OTHER_OWNER = "other-owner"
+    DATA_LOSS = "data-loss"
+    GITOPS_ACTIVE = "gitops-active"
+    GITOPS_SUSPENDED = "gitops-suspended"
+    CHANGED_BY_OTHERS = "changed-by-others"
+    AUTOSCALER = "autoscaler"
+    NO_HELM = "no-helm"
+    OLDER_HELM = "older-helm"
+    MISSING_RIGHT = "missing-right"
+    CHANNEL_UNUSABLE = "channel-unusable"
+    HOOK_RUNNING = "hook-running"
+    LOCK_HELD = "lock-held"
+    NEW_REVISION = "new-revision"
+    NEW_STATUS = "new-status"
+    NO_SUCH_COMMIT = "no-such-commit"
+    NOT_AN_ANCESTOR = "not-an-ancestor"
+    ARCHIVED = "archived"
+    WEAK_TOKEN = "weak-token"  # noqa: S105 - a reason, not a password
+    NO_WORKFLOW = "no-workflow"
+    WORKFLOW_DISABLED = "workflow-disabled"
+    WORKFLOW_FILES = "workflow-files"
+    REVIEWS_NEEDED = "reviews-needed"
+    WORKFLOW_RUNNING = "workflow-running"
+    OTHER_ROLLBACK = "other-rollback"
+    OTHER_TREE = "other-tree"
+    NOT_VERIFIED_BEFORE = "not-verified-before"
 
 
 class Guard(_Part):
     """One question asked before helm ran."""
 
     id: str = Field(description="the guard's name, as --rollback-override takes it")
-    state: str = Field(description="ok, warned, refused or overridden")
+    state: GuardState = Field(description="ok, warned, refused or overridden")
+    reason: GuardReason | None = Field(
+        default=None, description="why it warns or refuses (no-answer: it could not be read); null: it is ok"
+    )
+    unknown: bool = Field(
+        default=False,
+        description="true: it warns or refuses because something could not be found out, not on evidence",
+    )
     evidence: str = Field(description="what was seen")
     consequence: str = Field(default="", description="what could happen if helm ran all the same")
     override: str = Field(default="", description="the option that goes ahead all the same; empty: none")

@@ -61,7 +61,8 @@ def evidence(
 class CheckResult(BaseModel):
     """A judge's final answer.
 
-    ``observed`` is one sentence that an operator can act on; the proof goes into ``evidence``.
+    ``observed`` is one sentence that an operator can act on; the proof goes into ``evidence``; ``limits``
+    are sentences that say what was not looked into, also where all is green.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +70,7 @@ class CheckResult(BaseModel):
     word: Verdict
     observed: str
     evidence: tuple[Evidence, ...] = ()
+    limits: tuple[str, ...] = ()
 
 
 class Pending(BaseModel):

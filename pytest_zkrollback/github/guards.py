@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..config.environment import GithubActions
-from ..domain.record import Guard, Record
+from ..domain.record import Guard, GuardReason, GuardState, Record
 from .state import BRANCH_PREFIX, GithubState, describe
 from .texts import short, some
 
@@ -50,7 +50,9 @@ def unreadable(evidence: str) -> Guard:
     """The guard that refuses where GitHub's answers are missing."""
     return Guard(
         id="github",
-        state="refused",
+        state=GuardState.REFUSED,
+        reason=GuardReason.NO_ANSWER,
+        unknown=True,
         evidence=evidence,
         consequence="What a rollback through GitHub would undo is unknown.",
     )
@@ -60,23 +62,29 @@ def _commit(situation: GithubState, table: GithubActions) -> Guard:
     if situation.missing:
         return Guard(
             id="commit",
-            state="refused",
+            state=GuardState.REFUSED,
+            reason=GuardReason.NO_SUCH_COMMIT,
             evidence=f"{table.repository} has no such commit ({situation.missing})",
             consequence="There is nothing to go back to.",
         )
     if situation.good is None:
-        return Guard(id="commit", state="ok", evidence=f"{table.branch}'s tip is {short(situation.tip_sha)}")
+        return Guard(
+            id="commit", state=GuardState.OK, evidence=f"{table.branch}'s tip is {short(situation.tip_sha)}"
+        )
     sha, compared = short(situation.good_sha), situation.comparison or {}
     if compared.get("status") not in ("ahead", "identical"):
         return Guard(
             id="commit",
-            state="refused",
+            state=GuardState.REFUSED,
+            reason=GuardReason.NOT_AN_ANCESTOR,
             evidence=f"commit {sha} is no ancestor of {table.branch} (GitHub says {compared.get('status')})",
             consequence=f"What never was on {table.branch} was never deployed from it.",
         )
     undone = some(int(compared.get("total_commits", 0)), "commit")
     said = "whose tree it already has" if situation.restored else f"{undone} back"
-    return Guard(id="commit", state="ok", evidence=f"commit {sha} is an ancestor of {table.branch}, {said}")
+    return Guard(
+        id="commit", state=GuardState.OK, evidence=f"commit {sha} is an ancestor of {table.branch}, {said}"
+    )
 
 
 def _token(situation: GithubState, table: GithubActions, token: str) -> Guard:
@@ -88,9 +96,14 @@ def _token(situation: GithubState, table: GithubActions, token: str) -> Guard:
     if not token.startswith("ghs_") and may is not None and not may.get("push", False):
         return _weak_token(f"the token in {name} may not write to {table.repository}")
     if situation.repository.get("archived"):
-        return Guard(id="token", state="refused", evidence=f"{table.repository} is archived: read-only")
+        return Guard(
+            id="token",
+            state=GuardState.REFUSED,
+            reason=GuardReason.ARCHIVED,
+            evidence=f"{table.repository} is archived: read-only",
+        )
     if scopes is not None:
-        return Guard(id="token", state="ok", evidence=f"the token in {name} has the scope repo")
+        return Guard(id="token", state=GuardState.OK, evidence=f"the token in {name} has the scope repo")
     needs = (
         "actions=write"
         if table.deploy == "dispatch" or situation.good is None
@@ -98,7 +111,9 @@ def _token(situation: GithubState, table: GithubActions, token: str) -> Guard:
     )
     return Guard(
         id="token",
-        state="warned",
+        state=GuardState.WARNED,
+        reason=GuardReason.NO_ANSWER,
+        unknown=True,
         evidence=f"GitHub does not tell what the token in {name} may do; it needs {needs}",
     )
 
@@ -106,7 +121,8 @@ def _token(situation: GithubState, table: GithubActions, token: str) -> Guard:
 def _weak_token(evidence: str) -> Guard:
     return Guard(
         id="token",
-        state="refused",
+        state=GuardState.REFUSED,
+        reason=GuardReason.WEAK_TOKEN,
         evidence=evidence,
         consequence="The rollback would stop halfway.",
         override=_override_option("token"),
@@ -119,59 +135,79 @@ def _workflow(situation: GithubState, table: GithubActions) -> Guard:
         known = ", ".join(str(each["name"]) for each in situation.workflows) or "none"
         return Guard(
             id="workflow",
-            state="refused",
+            state=GuardState.REFUSED,
+            reason=GuardReason.NO_WORKFLOW,
             evidence=f"{table.repository} has no workflow '{table.workflow}'; it has: {known}",
             consequence="Nothing would deploy the commit.",
         )
     if workflow["state"] != "active":
         return Guard(
             id="workflow",
-            state="refused",
+            state=GuardState.REFUSED,
+            reason=GuardReason.WORKFLOW_DISABLED,
             evidence=f"workflow {workflow['name']} is {workflow['state']}: enable it under Actions",
             consequence="Nothing would deploy the commit.",
         )
-    return Guard(id="workflow", state="ok", evidence=f"{workflow['name']} ({workflow['path']}) is active")
+    return Guard(
+        id="workflow", state=GuardState.OK, evidence=f"{workflow['name']} ({workflow['path']}) is active"
+    )
 
 
 def _workflow_files(situation: GithubState, table: GithubActions, token: str) -> Guard:
     files = describe(situation, table).workflow_files
     if not files or situation.restored:
-        return Guard(id="workflow-files", state="ok", evidence="no workflow file changes")
+        return Guard(id="workflow-files", state=GuardState.OK, evidence="no workflow file changes")
     evidence = f"workflow files change too: {', '.join(files)}"
     if situation.scopes is not None and "workflow" not in situation.scopes:
         return Guard(
             id="workflow-files",
-            state="refused",
+            state=GuardState.REFUSED,
+            reason=GuardReason.WORKFLOW_FILES,
             evidence=f"{evidence}; the token in {table.token_env} lacks the scope workflow",
             consequence="GitHub would refuse the branch or the merge.",
             override=_override_option("workflow-files"),
         )
     hint = "; the token needs the permission workflows=write, which GITHUB_TOKEN never has"
     return Guard(
-        id="workflow-files", state="warned", evidence=evidence + (hint if token.startswith("ghs_") else "")
+        id="workflow-files",
+        state=GuardState.WARNED,
+        reason=GuardReason.WORKFLOW_FILES,
+        evidence=evidence + (hint if token.startswith("ghs_") else ""),
     )
 
 
 def _reviews(situation: GithubState) -> Guard:
     count = situation.approvals
     if count is None:
-        return Guard(id="reviews", state="warned", evidence="which reviews the branch asks for is not shown")
+        return Guard(
+            id="reviews",
+            state=GuardState.WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence="which reviews the branch asks for is not shown",
+        )
     if count and not situation.restored:
         asked = some(count, "approving review")
-        return Guard(id="reviews", state="warned", evidence=f"the branch asks for {asked}: the merge waits")
-    return Guard(id="reviews", state="ok", evidence="the branch's rules ask for no review")
+        return Guard(
+            id="reviews",
+            state=GuardState.WARNED,
+            reason=GuardReason.REVIEWS_NEEDED,
+            evidence=f"the branch asks for {asked}: the merge waits",
+        )
+    return Guard(id="reviews", state=GuardState.OK, evidence="the branch's rules ask for no review")
 
 
 def _deploys(situation: GithubState) -> Guard:
     if not situation.under_way:
-        return Guard(id="deploys", state="ok", evidence="no run of the workflow is under way")
+        return Guard(id="deploys", state=GuardState.OK, evidence="no run of the workflow is under way")
     runs = "; ".join(
         f"{run['html_url']} ({run['event']}, {run['status']}, commit {short(run['head_sha'])})"
         for run in situation.under_way[:3]
     )
     return Guard(
         id="deploys",
-        state="warned",
+        state=GuardState.WARNED,
+        reason=GuardReason.WORKFLOW_RUNNING,
         evidence=f"the workflow runs already: {runs}; in one concurrency group a newer run waits or cancels",
     )
 
@@ -184,11 +220,12 @@ def _other_rollback(situation: GithubState) -> Guard:
         if pull["head"]["ref"].startswith(BRANCH_PREFIX) and not _is_named(pull["head"]["ref"], ours)
     ]
     if not others:
-        return Guard(id="other-rollback", state="ok", evidence="no other rollback is open")
+        return Guard(id="other-rollback", state=GuardState.OK, evidence="no other rollback is open")
     shown = ", ".join(f"#{pull['number']} ({pull['head']['ref']})" for pull in others)
     return Guard(
         id="other-rollback",
-        state="refused",
+        state=GuardState.REFUSED,
+        reason=GuardReason.OTHER_ROLLBACK,
         evidence=f"another rollback is open: {shown}",
         consequence="Whichever is merged last decides what is deployed.",
         override=_override_option("other-rollback"),
@@ -201,11 +238,14 @@ def _is_named(ref: str, ours: str) -> bool:
 
 def _branch(situation: GithubState, table: GithubActions) -> Guard:
     if situation.restored:
-        return Guard(id="branch", state="ok", evidence=f"{table.branch}'s tip has the tree to deploy")
+        return Guard(
+            id="branch", state=GuardState.OK, evidence=f"{table.branch}'s tip has the tree to deploy"
+        )
     first = f"roll {table.after} back first" if table.after else "merge the rollback first"
     return Guard(
         id="branch",
-        state="refused",
+        state=GuardState.REFUSED,
+        reason=GuardReason.OTHER_TREE,
         evidence=f"{table.branch}'s tip {short(situation.tip_sha)} does not have the tree of "
         f"{short(situation.good_sha)}: {first}",
         consequence="The workflow deploys the branch's tip, which is another state than the one you mean.",
@@ -217,12 +257,13 @@ def _verified_before(situation: GithubState, before: str, verified: Record | Non
         at = f"{verified.finished_at:%Y-%m-%d %H:%M:%S} UTC" if verified.finished_at else "time not known"
         return Guard(
             id="verified-before",
-            state="ok",
+            state=GuardState.OK,
             evidence=f"{before} was verified with this very tree (run {verified.run_id}, {at})",
         )
     return Guard(
         id="verified-before",
-        state="refused",
+        state=GuardState.REFUSED,
+        reason=GuardReason.NOT_VERIFIED_BEFORE,
         evidence=f"no record in the report folder says that {before} was verified with this tree: "
         f"pytest --env={before} --rollback-to-commit={short(situation.good_sha)}",
         consequence="What no other environment has run goes to users here.",

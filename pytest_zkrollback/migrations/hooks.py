@@ -96,7 +96,7 @@ def judge_hooks(span: Span, accounted_for: Collection[str] = ()) -> MigrationFin
         )
     other = "other " if any(thing.name in accounted_for for thing in things) else ""
     said = f"No {other}hook, Job or init container ran in {where}. {NOT_LOOKED_INTO}"
-    return MigrationFinding(SOURCE, False, said, shown, whole=False)
+    return MigrationFinding(SOURCE, False, said, shown, whole=False, limits=(NOT_LOOKED_INTO,))
 
 
 def _left_to_others(thing: _Thing, accounted_for: Collection[str]) -> _Thing:

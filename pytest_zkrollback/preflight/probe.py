@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.errors import ClusterError, ZkRollbackError
+from ..domain.record import GuardState
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-OK, WARNED, REFUSED, OVERRIDDEN = "ok", "warned", "refused", "overridden"
+OK, WARNED = GuardState.OK, GuardState.WARNED
+REFUSED, OVERRIDDEN = GuardState.REFUSED, GuardState.OVERRIDDEN
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,16 @@ from urllib.parse import quote
 
 from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
-from ..domain.errors import BadAnswer, ClusterError, Forbidden, HelmProblem, NotFound, ZkRollbackError
+from ..domain.errors import (
+    BadAnswer,
+    ClusterError,
+    Forbidden,
+    HelmProblem,
+    NoNamespace,
+    NoRelease,
+    NotFound,
+    ZkRollbackError,
+)
 from ..domain.ports import Kube
 from ..domain.record import Revision
 from .helm_secret import (
@@ -198,7 +207,7 @@ def _missing(kube: Kube, path: str, namespace: str, release: str, timeout_s: flo
     try:
         kube.get(f"/api/v1/namespaces/{quote(namespace, safe='')}", timeout_s=timeout_s)
     except NotFound:
-        return NotFound(
+        return NoNamespace(
             f"There is no namespace {namespace} in this cluster. Check `namespace` and `context` of the "
             "environment."
         )
@@ -210,7 +219,7 @@ def _missing(kube: Kube, path: str, namespace: str, release: str, timeout_s: flo
     names = sorted({str((item["metadata"].get("labels") or {}).get("name")) for item in others})
     near = difflib.get_close_matches(release, names, n=5, cutoff=0.4) or names[:5]
     listed = f"releases there: {', '.join(near)}" if near else "there is no release at all"
-    return HelmProblem(
+    return NoRelease(
         f"There is no release {release} in namespace {namespace}; {listed}. Only releases that helm stores "
         "in Secrets (its default) are seen."
     )

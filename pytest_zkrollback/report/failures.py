@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..domain.record import Guard, Item, Outcome, Record
+from ..domain.record import Guard, GuardState, Item, Outcome, Record
 from ..domain.verdict import Verdict
-
-_NOT_LOOKED_INTO = re.compile(r"(?:^|(?<=\.))[^.]* is not looked into")
 
 
 def by_verdict(record: Record, verdict: Verdict | None) -> tuple[Item, ...]:
@@ -52,9 +49,9 @@ def refused(record: Record) -> tuple[Guard, ...]:
     """
     if record.helm.ran:
         return ()
-    guards = tuple(guard for guard in record.guards if guard.state == "refused")
+    guards = tuple(guard for guard in record.guards if guard.state == GuardState.REFUSED)
     if any(guard.id == "release" for guard in guards):
-        guards = tuple(guard for guard in guards if guard.id == "release" or " unknown" not in guard.evidence)
+        guards = tuple(guard for guard in guards if guard.id == "release" or not guard.unknown)
     return guards
 
 
@@ -111,10 +108,10 @@ def unverified_line(record: Record, most: int = 4) -> str:
 
 def not_looked_into(record: Record) -> tuple[str, ...]:
     """What no item looked at, although all may be green: guards without an answer, limits that items name."""
-    warned = [guard for guard in record.guards if guard.state == "warned" and not guard.consequence]
+    warned = [guard for guard in record.guards if guard.state == GuardState.WARNED and not guard.consequence]
     said = [f"{guard.id}: {guard.evidence}" for guard in warned]
     for item in by_verdict(record, Verdict.PASS):
-        said += [f"{item.id}: {found.strip()}" for found in _NOT_LOOKED_INTO.findall(item.observed)]
+        said += [f"{item.id}: {limit.rstrip('.')}" for limit in item.limits]
     return tuple(said)
 
 
@@ -126,7 +123,7 @@ def unchecked(record: Record) -> tuple[str, ...]:
 
 def warnings(record: Record) -> tuple[Guard, ...]:
     """The guards that saw something harmful and did not refuse for it."""
-    return tuple(guard for guard in record.guards if guard.state == "warned" and guard.consequence)
+    return tuple(guard for guard in record.guards if guard.state == GuardState.WARNED and guard.consequence)
 
 
 def listed(words: Iterable[str]) -> str:

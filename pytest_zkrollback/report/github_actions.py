@@ -5,7 +5,7 @@ Limits and escaping: GitHub's "Workflow commands for GitHub Actions", and action
 
 from __future__ import annotations
 
-from ..domain.record import Record
+from ..domain.record import GuardState, Record
 from .failures import failures
 from .markdown import render_markdown
 from .sanitize import inert_line
@@ -24,7 +24,7 @@ def render_annotations(record: Record) -> list[str]:
     reds = [(f"{each.word} {each.names()}", each.text or "nothing was seen") for each in failures(record)]
     if record.outcome not in GREEN and not reds:
         reds = [(headline(record), record.summary or answer(record))]
-    warnings = [(guard.id, guard.evidence) for guard in record.guards if guard.state == "warned"]
+    warnings = [(guard.id, guard.evidence) for guard in record.guards if guard.state == GuardState.WARNED]
     warnings += [(f"{one.kind} {one.id} set aside", one.reason) for one in record.overrides]
     return [*_commands("error", reds), *_commands("warning", warnings)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..domain.record import Item, Record
+from ..domain.record import GuardState, Item, Record
 from . import github_section
 from .change_section import dossier_parts
 from .failures import failed_items, unchecked, word_of
@@ -182,7 +182,7 @@ def _decision(record: Record) -> list[str]:
 
 
 def _guards(record: Record) -> list[str]:
-    shown = [guard for guard in record.guards if guard.state != "ok"]
+    shown = [guard for guard in record.guards if guard.state != GuardState.OK]
     lines = [
         f"- {escaped(guard.state.upper())} {code(guard.id)}: {escaped(guard.evidence, 600)}"
         for guard in shown

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..config.environment import Environment
 from ..domain.command_line import BY_NAME, ENV, SHORT_ENV, split_command
-from ..domain.record import Guard, Mode, ObjectionKind, Outcome, Record, Revision
+from ..domain.record import Guard, GuardReason, GuardState, Mode, ObjectionKind, Outcome, Record, Revision
 from ..domain.verdict import Verdict
 from .by_hand import helm
 
@@ -76,7 +76,7 @@ def undo_command(record: Record) -> str:
 
 
 def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
-    refused = [guard for guard in record.guards if guard.state == "refused"]
+    refused = [guard for guard in record.guards if guard.state == GuardState.REFUSED]
     if refused and not record.helm.ran:
         yield from _after_refusal(record, env, refused)
     elif record.outcome is Outcome.PLANNED:
@@ -92,14 +92,16 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
     confirm: list[str] = []
     also: list[str] = []
     without, why = [], next((_FIRST[each] for each in ids if each in _FIRST), "")
-    if "cluster" in ids and any("kubeconfig" in guard.evidence.lower() for guard in refused):
+    reasons = {guard.reason for guard in refused}
+    unknown = {guard.id for guard in refused if guard.unknown}
+    if GuardReason.KUBECONFIG in reasons:
         why = "set KUBECONFIG, or kubeconfig in the environment's table, then:"
     if "protected" in ids:
         without.append("--rollback-confirm")
         confirm.append(f"--rollback-confirm={record.environment}")
         also += confirm
         why = why or f"to go ahead in the protected environment {record.environment}:"
-    if "release" in ids and any(_is_unknown(guard) for guard in refused if guard.id == "release"):
+    if "release" in unknown:
         why = _FIRST["cluster"]
     elif "release" in ids and env is not None:
         yield _Step(helm(env, "list", "--all-namespaces"), "which releases there are:", here=True)
@@ -120,11 +122,11 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
     if cures and record.drill != "ended":
         yield _Step(" && ".join(cures), "to keep it where it is, with everything in it:", here=True)
         why = "and then:"
-    if "lock" in ids and any(_is_unknown(guard) for guard in refused if guard.id == "lock"):
+    if "lock" in unknown:
         why = "when the Secret of the lock can be read and written:" if why == _FIRST["lock"] else why
     if "stranded" in ids:
         yield _Step(_verify(record), "there is nothing to lead out; to verify what is live:", here=True)
-    elif "pending" in ids and any("stranded" in guard.evidence for guard in refused):
+    elif GuardReason.STRANDED in reasons:
         recover = _typed(record, without=("--rollback-to",), also=("--rollback-recover",))
         yield _Step(recover, "to lead the stranded release out:")
     else:
@@ -140,19 +142,13 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
             ),
             "or against all of this, recorded (your reason instead of 'accepted'):",
         )
-    if env is not None and all(map(_is_unknown, refused)):
+    # helm by hand is no way around what GitHub did not say.
+    if env is not None and unknown == set(ids) and "github" not in unknown:
         by_hand = [helm(env, "history", record.release)]
         if record.mode is Mode.ROLLBACK and record.target_revision is not None:
             by_hand.append(_rollback(env, record.release, record.target_revision))
         yield _Step(by_hand[0], "or by hand:", here=True)
         yield from (_Step(each, here=True) for each in by_hand[1:])
-
-
-def _is_unknown(guard: Guard) -> bool:
-    """Refused because something is not known, rather than on evidence of harm."""
-    if guard.id == "release":
-        return not guard.evidence.startswith("There is no ")
-    return guard.id == "cluster" or " unknown" in guard.evidence
 
 
 def _after_interruption(record: Record, env: Environment | None) -> Iterator[_Step]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..domain.decision import Recommendation
-from ..domain.record import Item, Mode, Outcome, Record
+from ..domain.record import GuardState, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from .change_section import render_dossier_lines
 from .failures import by_verdict, failures, refused, word_of
@@ -85,7 +85,9 @@ def _not_well(record: Record) -> list[str]:
         lines.append(f"{len(all_wrong) - _MOST_LINES} more in the report")
     aside = [(f"WAIVED {each.id}", each.reason) for each in record.overrides if each.kind != "guard"]
     aside += [
-        (f"OVERRIDDEN {each.id}", each.evidence) for each in record.guards if each.state == "overridden"
+        (f"OVERRIDDEN {each.id}", each.evidence)
+        for each in record.guards
+        if each.state == GuardState.OVERRIDDEN
     ]
     return lines + [inert_line(f"{name}: {text}", _TWO_ROWS) for name, text in aside]
 

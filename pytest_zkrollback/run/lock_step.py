@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ..domain.checks import JsonObject
 from ..domain.errors import LockHeld, ZkRollbackError
-from ..domain.record import Guard, Outcome
+from ..domain.record import Guard, GuardReason, GuardState, Outcome
 from ..domain.verdict import Verdict
 from ..preflight.guards.cluster import judge_lock
 from ..preflight.overrides import apply_overrides, override_option, overrides_used
@@ -86,6 +86,7 @@ def _unmoved(scene: RunContext, planned: ReleaseHistory, before: int) -> Release
         history = fetch_history(scene.kube, scene.env.namespace, scene.env.release, known=planned)
     except ZkRollbackError as error:
         evidence = f"whether the release changed since the plan is unknown: {error}"
+        reason = GuardReason.NO_ANSWER
     else:
         head, was = history.head.revision, planned.head
         if head.revision != before:
@@ -93,13 +94,17 @@ def _unmoved(scene: RunContext, planned: ReleaseHistory, before: int) -> Release
             evidence = (
                 f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
             )
+            reason = GuardReason.NEW_REVISION
         elif history.head.under_way_since is not None and was.under_way_since is None:
             evidence = f"revision {before} is {head.status} since the plan, when it was {was.revision.status}"
+            reason = GuardReason.NEW_STATUS
         else:
             return history
     refusal = Guard(
         id="head",
-        state="refused",
+        state=GuardState.REFUSED,
+        reason=reason,
+        unknown=reason is GuardReason.NO_ANSWER,
         evidence=evidence,
         consequence="Somebody else is changing the release; what you meant to undo may be gone.",
         override=override_option("head"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 from ..domain.errors import HelmProblem, LockHeld
-from ..domain.record import Guard, Helm, Outcome, Plan
+from ..domain.record import Guard, GuardState, Helm, Outcome, Plan
 from ..domain.request import NOT_GIVEN
 from ..domain.verdict import Verdict
 from ..preflight.facts import fetch_facts
@@ -200,10 +200,10 @@ def refuse(scene: RunContext, refused: Iterable[Guard]) -> None:
 
 
 def _observed(guards: Sequence[Guard]) -> str:
-    refused = [f"{guard.id}: {guard.evidence}" for guard in guards if guard.state == "refused"]
+    refused = [f"{guard.id}: {guard.evidence}" for guard in guards if guard.state == GuardState.REFUSED]
     if refused:
         return f"refused by {'; '.join(refused)}"
-    warned = [f"{guard.id}: {guard.evidence}" for guard in guards if guard.state == "warned"]
+    warned = [f"{guard.id}: {guard.evidence}" for guard in guards if guard.state == GuardState.WARNED]
     aside = [f"{guard.id} set aside: {guard.evidence}" for guard in guards if guard.state == OVERRIDDEN]
     said = f"{len(guards)} guards asked, none refuses"
     if aside:

@@ -16,9 +16,9 @@ from ..clients.malloc import limit_malloc_arenas
 from ..clients.process import LocalProcesses
 from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
-from ..domain.errors import LockHeld, ZkRollbackError
+from ..domain.errors import KubeconfigProblem, LockHeld, ZkRollbackError
 from ..domain.ports import Hooks
-from ..domain.record import Guard, Item, Mode, Outcome, Record
+from ..domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, Record
 from ..domain.request import Request
 from ..domain.verdict import Verdict
 from ..engine.cluster_watch import ClusterWatch
@@ -296,7 +296,10 @@ class Run:
     def _refuse(self, error: ZkRollbackError) -> None:
         """Something that has to be known could not be: nothing was changed, helm did not run."""
         now = self._clock.now()
-        guards = [Guard(id="cluster", state="refused", evidence=str(error))]
+        no_access = isinstance(error, KubeconfigProblem)
+        reason = GuardReason.KUBECONFIG if no_access else GuardReason.NO_ANSWER
+        said = str(error)
+        guards = [Guard(id="cluster", state=GuardState.REFUSED, reason=reason, unknown=True, evidence=said)]
         if self._env is not None and self.request.changes:
             guards += refusals(judge_without_contact(self._env, self.request.confirm))
         self._scribe.update(outcome=Outcome.REFUSED, guards=(*self._scribe.record.guards, *guards))

@@ -63,6 +63,7 @@ def run_verify(
                 verdict=judgement.word,
                 observed=judgement.observed,
                 evidence=judgement.evidence,
+                limits=judgement.limits,
                 started_at=started_at,
                 finished_at=finished_at,
             )

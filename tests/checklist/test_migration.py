@@ -198,6 +198,7 @@ def test_hooks_jobs_and_init_containers(case: str) -> None:
     target, later, ran, observed = TABLE[case]
     finding = judge_hooks(Span(target, tuple(later)))
     assert (finding.ran, finding.observed) == (ran, observed)
+    assert finding.limits == ((NOT_LOOKED,) if ran is False else ())
 
 
 def live_job(image: str = "zkprova:1.6.0", **status: Any) -> JsonObject:
@@ -367,6 +368,13 @@ def test_pass_only_on_evidence_or_an_assessment(
     findings: tuple[MigrationFinding, ...], assessed: str | None, word: Verdict, observed: str
 ) -> None:
     assert judged(*findings, assessed=assessed) == CheckResult(word=word, observed=observed)
+
+
+@pytest.mark.parametrize("assessed", [None, "additive"])
+def test_what_was_not_looked_into_is_said_of_what_is_green(assessed: str | None) -> None:
+    verdict = judged(NO, replace(NO, limits=(NOT_LOOKED,)), assessed=assessed)
+    assert isinstance(verdict, CheckResult)
+    assert (verdict.word, verdict.limits) == (Verdict.PASS, (NOT_LOOKED,))
 
 
 @given(

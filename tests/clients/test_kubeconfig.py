@@ -10,7 +10,7 @@ import yaml
 
 from pytest_zkrollback.clients.kube.kubeconfig import Access, read_access
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.domain.errors import ProcessProblem, Unreachable
+from pytest_zkrollback.domain.errors import KubeconfigProblem, ProcessProblem, Unreachable
 from pytest_zkrollback.domain.ports import Finished
 
 
@@ -72,7 +72,7 @@ def test_several_files_are_merged_first_wins_missing_are_passed_over(tmp_path):
 
 def test_home_is_used_without_kubeconfig(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(KubeconfigProblem) as caught:
         read_access("staging", None, environ={})
     assert str(caught.value) == (
         f"There is no kubeconfig: {tmp_path}/.kube/config does not exist. Set KUBECONFIG, or name the file "
@@ -82,7 +82,7 @@ def test_home_is_used_without_kubeconfig(tmp_path, monkeypatch):
 
 def test_a_missing_context_names_those_that_exist(tmp_path):
     path = config(tmp_path, {})
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(KubeconfigProblem) as caught:
         read_access("stagign", path)
     assert str(caught.value) == f"The kubeconfig {path} has no context 'stagign'; it has staging."
 
@@ -104,7 +104,7 @@ def test_a_missing_context_names_those_that_exist(tmp_path):
 def test_garbage_is_said_in_a_sentence(tmp_path, text, said):
     path = tmp_path / "config"
     path.write_text(text)
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(KubeconfigProblem) as caught:
         read_access("staging", str(path))
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
@@ -112,7 +112,7 @@ def test_garbage_is_said_in_a_sentence(tmp_path, text, said):
 
 def test_what_a_context_names_has_to_exist(tmp_path):
     path = written(tmp_path / "config", contexts={"staging": {"cluster": "c", "user": "u"}})
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(KubeconfigProblem) as caught:
         read_access("staging", str(path))
     assert str(caught.value) == (
         f"Context 'staging' names cluster 'c', which the kubeconfig {path} does not have; it has none at all."
@@ -211,6 +211,21 @@ def test_a_plugin_that_cannot_be_started_or_needs_a_terminal_fault_65(tmp_path):
     asking = {**EXEC, "interactiveMode": "Always"}
     with pytest.raises(Unreachable, match="wants a terminal"):
         read_access("staging", config(tmp_path, {"exec": asking}), processes=Plugin(), environ={})
+
+
+def test_only_what_another_kubeconfig_would_mend_is_its_problem(tmp_path):
+    """A folder may be called kubeconfig, and a plugin may speak of one."""
+    folder = tmp_path / "kubeconfig"
+    folder.mkdir()
+    plugin = Plugin(exit_code=1, stderr="kubeconfig: log in")
+    with pytest.raises(Unreachable) as caught:
+        read_access("staging", config(folder, {"exec": EXEC}), processes=plugin, environ={})
+    assert "kubeconfig" in str(caught.value)
+    assert not isinstance(caught.value, KubeconfigProblem)
+    unread = folder / "unread"
+    unread.write_bytes(b"\xff")
+    with pytest.raises(KubeconfigProblem, match="is no text"):
+        read_access("staging", str(unread))
 
 
 def test_in_cluster(tmp_path):

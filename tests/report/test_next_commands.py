@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.config.environment import Environment
-from pytest_zkrollback.domain.record import Guard, Helm, Mode, Objection, ObjectionKind, Outcome, Plan, Record
+from pytest_zkrollback.domain.record import (
+    Guard,
+    GuardReason,
+    Helm,
+    Mode,
+    Objection,
+    ObjectionKind,
+    Outcome,
+    Plan,
+    Record,
+)
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.next_commands import next_commands, undo_command
 from support.example_records import HISTORY, items, revision, verified
@@ -29,8 +39,10 @@ def given(**changes: Any) -> Record:
     return verified(**(usual | changes))
 
 
-def guard(name: str, evidence: str = "so it is") -> Guard:
-    return Guard(id=name, state="refused", evidence=evidence)
+def guard(
+    name: str, evidence: str = "so it is", reason: GuardReason | None = None, *, unknown: bool = False
+) -> Guard:
+    return Guard(id=name, state="refused", evidence=evidence, reason=reason, unknown=unknown)
 
 
 def after_refusal(*guards: Guard, **changes: Any) -> tuple[str, ...]:
@@ -153,7 +165,7 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
             id="permissions",
         ),
         pytest.param(
-            [guard("permissions", "whether you may write is unknown: no answer")],
+            [guard("permissions", "whether you may write is unknown: no answer", unknown=True)],
             [
                 "# with credentials that may do it:",
                 ASKED,
@@ -164,7 +176,7 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
             id="permissions-unknown",
         ),
         pytest.param(
-            [guard("cluster", "There is no kubeconfig: X does not exist.")],
+            [guard("cluster", "There is none: X does not exist.", GuardReason.KUBECONFIG, unknown=True)],
             [
                 "# set KUBECONFIG, or kubeconfig in the environment's table, then:",
                 ASKED,
@@ -175,7 +187,10 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
             id="no-kubeconfig",
         ),
         pytest.param(
-            [guard("cluster", "There is no kubeconfig: X does not exist."), guard("protected")],
+            [
+                guard("cluster", "There is none: X does not exist.", GuardReason.KUBECONFIG, unknown=True),
+                guard("protected"),
+            ],
             [
                 "# set KUBECONFIG, or kubeconfig in the environment's table, then:",
                 f"{ASKED} --rollback-confirm=drill",
@@ -194,9 +209,9 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
         ),
         pytest.param(
             [
-                guard("release", "The API server https://x refused the connection."),
-                guard("pending", "whether another operation runs is unknown"),
-                guard("target", "which revisions exist is unknown"),
+                guard("release", "The API server https://x refused the connection.", unknown=True),
+                guard("pending", "whether another operation runs is not known", unknown=True),
+                guard("target", "which revisions exist is not known", unknown=True),
             ],
             [
                 "# when that is mended:",
@@ -213,7 +228,7 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
             id="fault-20-lock",
         ),
         pytest.param(
-            [guard("lock", "whether somebody else is rolling back is unknown: The Secret x holds no lock")],
+            [guard("lock", "whether somebody else is: The Secret x holds no lock", unknown=True)],
             [
                 "# when the Secret of the lock can be read and written:",
                 ASKED,
@@ -237,6 +252,33 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
                 ASKED,
             ],
             id="fault-21-head",
+        ),
+        pytest.param(
+            [guard("pending", "its helm has died", GuardReason.STRANDED)],
+            [
+                "# to lead the stranded release out:",
+                "pytest --env=drill '--rollback-reason=backend crash-loops' --rollback-recover",
+            ],
+            id="stranded",
+        ),
+        pytest.param(
+            [guard("ownership", "ConfigMap/stranded of kubeconfig unknown would be deleted")],
+            ["# when that release has given it up:", ASKED],
+            id="what-an-object-is-called-decides-nothing",
+        ),
+        pytest.param(
+            [guard("release", "There is no way to the API server.", unknown=True)],
+            [
+                "# when that is mended:",
+                ASKED,
+                "# or by hand:",
+                f"helm history zkprova {WHERE}",
+                f"helm rollback zkprova 5 --history-max 0 {WHERE}",
+            ],
+            id="a-sentence-that-begins-as-the-release's-absence-does",
+        ),
+        pytest.param(
+            [guard("github", "GitHub did not answer.", unknown=True)], ["# again:", ASKED], id="github"
         ),
         pytest.param([guard("of-tomorrow")], ["# again:", ASKED], id="another"),
     ],

@@ -361,6 +361,15 @@ def test_phases() -> None:
     assert phase(before.model_copy(update={"helm": Helm(skipped_reason="it is live")})) == "verifying"
 
 
+def test_where_the_release_cannot_be_read_only_what_is_unknown_for_that_is_left_out() -> None:
+    """By its type: an object may be called unknown."""
+    release = Guard(id="release", state="refused", evidence="no answer", unknown=True)
+    target = Guard(id="target", state="refused", evidence="which revisions exist", unknown=True)
+    storage = Guard(id="storage", state="refused", evidence="HELM_DRIVER=an unknown one")
+    record = refused().model_copy(update={"guards": (release, target, storage)})
+    assert [each.ids for each in failures(record)] == [("release",), ("storage",)]
+
+
 def test_a_refusal_is_said_once() -> None:
     sentence = "There is no kubeconfig."
     record = refused().model_copy(
@@ -410,7 +419,13 @@ def test_how_short_the_look_was_is_said_of_green_only() -> None:
 
 def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
     said = "No hook ran in revision 6. What the application itself does when it starts is not looked into."
-    record = verified(items=items(migration=(Verdict.PASS, said)))
+    limit = said.partition(". ")[2]
+    record = verified(
+        items=tuple(
+            item.model_copy(update={"limits": (limit,)}) if item.id == "migration" else item
+            for item in items(migration=(Verdict.PASS, said))
+        )
+    )
     assert not_looked_into(record) == (
         "identity-unpinned: This environment pins no cluster identity.",
         "migration: What the application itself does when it starts is not looked into",

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from ...domain.errors import ProcessProblem, Unreachable
+from ...domain.errors import KubeconfigProblem, ProcessProblem, Unreachable
 from ...domain.ports import Processes
 
 PLUGIN_TIMEOUT_S = 10.0
@@ -55,7 +55,7 @@ class Access:
             if self.client_cert is not None and self.client_key is not None:
                 _load_client_certificate(context, self.client_cert, self.client_key)
         except (ssl.SSLError, ValueError, OSError) as error:
-            raise Unreachable(
+            raise KubeconfigProblem(
                 f"The certificates of {self.label} are of no use: {getattr(error, 'reason', None) or error}. "
                 "Check certificate-authority, client-certificate and client-key in the kubeconfig."
             ) from None
@@ -96,7 +96,7 @@ def read_access(
 def _in_cluster(environ: Mapping[str, str], folder: Path) -> Access:
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
-        raise Unreachable(
+        raise KubeconfigProblem(
             "This is not a pod: KUBERNETES_SERVICE_HOST is not set, so there is no in-cluster service "
             "account. Name a kubeconfig context for this environment."
         )
@@ -146,7 +146,7 @@ class _Kubeconfig:
         merged = cls(where)
         existing = [path for path in paths if path.exists()]
         if not existing:
-            raise Unreachable(
+            raise KubeconfigProblem(
                 f"There is no kubeconfig: {where} does not exist. Set KUBECONFIG, or name the file as "
                 "`kubeconfig` in the environment's table."
             )
@@ -156,11 +156,13 @@ class _Kubeconfig:
 
     def _add(self, path: Path) -> None:
         try:
-            content = yaml.safe_load(_read_text(path, "the kubeconfig"))
+            content = yaml.safe_load(_read_text(path, "the kubeconfig", KubeconfigProblem))
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             at = f" (line {mark.line + 1})" if mark is not None else ""
-            raise Unreachable(f"The kubeconfig {path} is no YAML{at}. Repair it, or name another.") from None
+            raise KubeconfigProblem(
+                f"The kubeconfig {path} is no YAML{at}. Repair it, or name another."
+            ) from None
         if content is None:
             return
         try:
@@ -174,14 +176,14 @@ class _Kubeconfig:
                     values.keys()
                     into.setdefault(str(item["name"]), _Entry(values, path.absolute().parent))
         except (AttributeError, KeyError, TypeError):
-            raise Unreachable(
+            raise KubeconfigProblem(
                 f"The kubeconfig {path} is YAML but no kubeconfig: clusters, users and contexts have to be "
                 "lists of named entries. Repair it, or name another."
             ) from None
 
     def access(self, context: str, processes: Processes | None, environ: Mapping[str, str]) -> Access:
         if context not in self.contexts:
-            raise Unreachable(
+            raise KubeconfigProblem(
                 f"The kubeconfig {self.where} has no context '{context}'; it has {_listed(self.contexts)}."
             )
         chosen = self.contexts[context].values
@@ -207,7 +209,7 @@ class _Kubeconfig:
 
     def _named(self, entries: Mapping[str, _Entry], kind: str, name: object, label: str) -> _Entry:
         if str(name) not in entries:
-            raise Unreachable(
+            raise KubeconfigProblem(
                 f"{label[0].upper()}{label[1:]} names {kind} '{name}', which the kubeconfig {self.where} "
                 f"does not have; it has {_listed(entries)}."
             )
@@ -302,13 +304,13 @@ def _run_plugin(
     return dict(status)
 
 
-def _read_text(path: Path, what: str) -> str:
+def _read_text(path: Path, what: str, problem: type[Unreachable] = Unreachable) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise Unreachable(f"{path} ({what}) cannot be read: {error.strerror}.") from None
+        raise problem(f"{path} ({what}) cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise Unreachable(f"{path} ({what}) is no text.") from None
+        raise problem(f"{path} ({what}) is no text.") from None
 
 
 def _listed(names: Mapping[str, object]) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from ...domain.errors import LockHeld, ZkRollbackError
-from ...domain.record import Guard
+from ...domain.errors import LockHeld, NoNamespace, NoRelease, ZkRollbackError
+from ...domain.record import Guard, GuardReason
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, ProbeResult
 
@@ -36,6 +36,7 @@ def judge_identity(answer: ProbeResult[str], env: Environment) -> Guard:
             return Guard(
                 id="identity",
                 state=REFUSED,
+                reason=GuardReason.NOT_PINNED,
                 evidence=f"environment '{env.name}' is protected but its cluster is not pinned"
                 + (f"; this cluster is {answer.value}" if answer.value else "")
                 + f": add kube_system_uid to [environments.{env.name}.identity]",
@@ -43,11 +44,18 @@ def judge_identity(answer: ProbeResult[str], env: Environment) -> Guard:
                 override=override_option("identity"),
             )
         hint = f'; to pin it: kube_system_uid = "{answer.value}"' if answer.value else ""
-        return Guard(id="identity", state=WARNED, evidence=f"the cluster is not pinned{hint}")
+        return Guard(
+            id="identity",
+            state=WARNED,
+            reason=GuardReason.NOT_PINNED,
+            evidence=f"the cluster is not pinned{hint}",
+        )
     if answer.value is None:
         return Guard(
             id="identity",
             state=REFUSED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
             evidence=f"whether this is the pinned cluster is unknown: {answer.why}",
             consequence=consequence,
             override=override_option("identity"),
@@ -56,6 +64,7 @@ def judge_identity(answer: ProbeResult[str], env: Environment) -> Guard:
         return Guard(
             id="identity",
             state=REFUSED,
+            reason=GuardReason.OTHER_CLUSTER,
             evidence=f"context '{env.context}' points at cluster {answer.value}, but {pin} is pinned",
             consequence=consequence,
             override=override_option("identity"),
@@ -70,6 +79,7 @@ def judge_protected(env: Environment, confirm: str | None) -> Guard:
         return Guard(
             id="protected",
             state=REFUSED,
+            reason=GuardReason.OTHER_ENVIRONMENT,
             evidence=f"--rollback-confirm={confirm} names another environment than --env={env.name}",
             consequence="One of the two is a slip; it decides who is affected.",
             override=option,
@@ -78,6 +88,7 @@ def judge_protected(env: Environment, confirm: str | None) -> Guard:
         return Guard(
             id="protected",
             state=REFUSED,
+            reason=GuardReason.NOT_CONFIRMED,
             evidence=f"environment '{env.name}' is protected",
             consequence="Users of a protected environment are affected at once.",
             override=option,
@@ -89,10 +100,13 @@ def judge_protected(env: Environment, confirm: str | None) -> Guard:
 def judge_release(answer: ProbeResult[ReleaseHistory]) -> Guard:
     """The release is there and can be read."""
     if answer.value is None:
+        reason = _why_unread(answer.error)
         slow = " With --rollback-break-glass=REASON a slow API server is waited for longer."
         return Guard(
             id="release",
             state=REFUSED,
+            reason=reason,
+            unknown=reason is GuardReason.NO_ANSWER,
             evidence=answer.why,
             consequence="Without the release's history nobody knows what a rollback would do."
             + (slow if answer.error is None else ""),
@@ -106,12 +120,19 @@ def judge_release(answer: ProbeResult[ReleaseHistory]) -> Guard:
     )
 
 
+def _why_unread(error: ZkRollbackError | None) -> GuardReason:
+    if isinstance(error, NoNamespace):
+        return GuardReason.NO_NAMESPACE
+    return GuardReason.NO_RELEASE if isinstance(error, NoRelease) else GuardReason.NO_ANSWER
+
+
 def judge_helm(answer: ProbeResult[HelmVersion], history: ProbeResult[ReleaseHistory]) -> Guard:
     """A helm that works and is supported, and not older than the one that wrote the release."""
     if answer.value is None:
         return Guard(
             id="helm-version",
             state=REFUSED,
+            reason=GuardReason.NO_HELM,
             evidence=answer.why,
             consequence="Without helm nothing rolls back.",
         )
@@ -120,6 +141,7 @@ def judge_helm(answer: ProbeResult[HelmVersion], history: ProbeResult[ReleaseHis
         return Guard(
             id="helm-version",
             state=WARNED,
+            reason=GuardReason.OLDER_HELM,
             evidence=f"helm {answer.value.text} on a release that Helm 4 wrote by server-side apply: that "
             "works, and from then on the release is a client-side one",
             consequence="Helm 3 overwrites what others changed by hand without asking, where Helm 4 would "
@@ -134,6 +156,8 @@ def judge_permissions(answer: ProbeResult[Sequence[str]]) -> Guard:
         return Guard(
             id="permissions",
             state=REFUSED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
             evidence=f"whether you may write is unknown: {answer.why}",
             consequence="helm could stop halfway.",
             override=override_option("permissions"),
@@ -142,6 +166,7 @@ def judge_permissions(answer: ProbeResult[Sequence[str]]) -> Guard:
         return Guard(
             id="permissions",
             state=REFUSED,
+            reason=GuardReason.MISSING_RIGHT,
             evidence=f"you may not: {', '.join(answer.value)}",
             consequence="helm would stop halfway and leave no revision deployed.",
             override=override_option("permissions"),
@@ -152,7 +177,13 @@ def judge_permissions(answer: ProbeResult[Sequence[str]]) -> Guard:
 def judge_notify(unusable: Sequence[str]) -> tuple[Guard, ...]:
     """Channels that cannot work, which stops nothing; there is no guard where all can."""
     return tuple(
-        Guard(id="notify", state=WARNED, evidence=why.rstrip("."), consequence="The item notify will be red.")
+        Guard(
+            id="notify",
+            state=WARNED,
+            reason=GuardReason.CHANNEL_UNUSABLE,
+            evidence=why.rstrip("."),
+            consequence="The item notify will be red.",
+        )
         for why in unusable
     )
 
@@ -161,11 +192,14 @@ def judge_lock(error: ZkRollbackError | None) -> Guard:
     """The guard behind a lock that is free (None), held, or could not be read or taken."""
     if error is None:
         return Guard(id="lock", state=OK, evidence="nobody else is rolling this release back")
-    unknown = "" if isinstance(error, LockHeld) else "whether somebody else is rolling back is unknown: "
+    held = isinstance(error, LockHeld)
+    said = f"{error}" if held else f"whether somebody else is rolling back is unknown: {error}"
     return Guard(
         id="lock",
         state=REFUSED,
-        evidence=f"{unknown}{error}",
+        reason=GuardReason.LOCK_HELD if held else GuardReason.NO_ANSWER,
+        unknown=not held,
+        evidence=said,
         consequence="Two rollbacks at once make two revisions, and chance decides which one runs.",
         override=override_option("lock"),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...domain.forecast import ApplyOutcome, Forecast, ObjectForecast
-from ...domain.record import Guard
+from ...domain.record import Guard, GuardReason
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, ProbeResult
 
@@ -29,18 +29,25 @@ def judge_forecast(
     forecast = answer.value
     if forecast is not None and denied.value and _all_forbidden(forecast):
         said = f"{len(forecast.failing)} objects cannot be tried for want of a right: see permissions"
-        return Guard(id="forecast", state=WARNED, evidence=said)
+        return Guard(
+            id="forecast", state=WARNED, reason=GuardReason.MISSING_RIGHT, unknown=True, evidence=said
+        )
     if forecast is None:
         why = "which helm it is, or what the target holds, is unknown"
         if answer.error is not None or helm.value is not None:
             why = answer.why
         return Guard(
-            id="forecast", state=WARNED, evidence=f"whether helm could apply the target is unknown: {why}"
+            id="forecast",
+            state=WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence=f"whether helm could apply the target is unknown: {why}",
         )
     if forecast.failing:
         return Guard(
             id="forecast",
             state=REFUSED,
+            reason=GuardReason.WOULD_FAIL,
             evidence=f"helm would fail ({forecast.method}): {_listed(forecast.failing)}",
             consequence=_consequence(forecast),
             override=override_option("forecast"),
@@ -51,12 +58,15 @@ def judge_forecast(
         return Guard(
             id="forecast",
             state=WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
             evidence=f"{len(forecast.objects)} objects tried by dry run; not known is {said}{more}",
         )
     if forecast.restarts:
         return Guard(
             id="forecast",
             state=WARNED,
+            reason=GuardReason.NO_RESTART,
             evidence=f"helm will apply everything, and no pod would restart: {forecast.restarts}",
             consequence="A rollback that succeeds and changes nothing for users.",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ...domain.record import Guard
+from ...domain.record import Guard, GuardReason
 from ...release.manifest import ObjectKey, identity, is_kept, release_of
 from ...report.by_hand import kubectl
 from ..overrides import override_option
@@ -28,7 +28,7 @@ def judge_ownership(facts: Facts) -> Guard:
     touched, history = facts.touched.value, facts.history.value
     if touched is None or history is None:
         why = f"whether another release owns one of the objects is unknown: {facts.touched.why}"
-        return Guard(id="ownership", state=WARNED, evidence=why)
+        return Guard(id="ownership", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
     ours = (history.name, history.namespace)
     found = [
         f"{key.label} belongs to release {'/'.join(reversed(owner))} and would be {what}"
@@ -44,6 +44,7 @@ def judge_ownership(facts: Facts) -> Guard:
         return Guard(
             id="ownership",
             state=REFUSED,
+            reason=GuardReason.OTHER_OWNER,
             evidence=_listed(found),
             consequence="That release loses it, with what is in it, and nobody there is told. Helm does not "
             "look at whose it is.",
@@ -58,6 +59,8 @@ def judge_ownership(facts: Facts) -> Guard:
         return Guard(
             id="ownership",
             state=WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
             evidence=f"whether another release owns {_listed(unread, ', ')} is unknown: not read",
         )
     return Guard(id="ownership", state=OK, evidence="no object of another release would be touched")
@@ -71,7 +74,7 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
     touched = facts.touched.value
     if touched is None:
         why = f"what helm would delete is unknown: {facts.touched.why}"
-        return Guard(id="data-loss", state=WARNED, evidence=why)
+        return Guard(id="data-loss", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
     losing = {key: live.item for key, live in touched.deleted.items() if live.item and _loses(key, live.item)}
     known: Mapping[ObjectKey, str] = facts.contents.value or {}
     said = [f"{key.label} would be deleted{_with(key, known.get(key, ''))}" for key in losing]
@@ -80,6 +83,7 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
         return Guard(
             id="data-loss",
             state=REFUSED,
+            reason=GuardReason.DATA_LOSS,
             evidence=_listed(said),
             consequence="What is in it is gone for good: no other rollback brings it back.",
             override=override_option("data-loss"),
@@ -88,7 +92,7 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
     unread = [key.label for key, live in touched.deleted.items() if live.error and key.kind in HOLDERS]
     if unread:
         why = f"what becomes of {_listed(unread, ', ')}, which the target does not have, is unknown: not read"
-        return Guard(id="data-loss", state=WARNED, evidence=why)
+        return Guard(id="data-loss", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
     return Guard(
         id="data-loss", state=OK, evidence="no PersistentVolumeClaim, kind or namespace would be deleted"
     )

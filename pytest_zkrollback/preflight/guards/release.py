@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...domain.checks import JsonObject
 from ...domain.decision import Decision, SignalName
-from ...domain.record import Guard
+from ...domain.record import Guard, GuardReason
 from ...release.helm_secret import UNINSTALLING
 from ...release.history import ReleaseHistory
 from ...release.manifest import WORKLOAD_KINDS, identity
@@ -33,6 +33,7 @@ def judge_storage(driver: str, elsewhere: ProbeResult[bool]) -> Guard:
         return Guard(
             id="storage",
             state=REFUSED,
+            reason=GuardReason.HELM_DRIVER,
             evidence=f"HELM_DRIVER={driver} sends helm to another store than the Secrets that were read "
             "here: unset it",
             consequence="helm would act on another release, or another history of this one.",
@@ -41,6 +42,7 @@ def judge_storage(driver: str, elsewhere: ProbeResult[bool]) -> Guard:
         return Guard(
             id="storage",
             state=REFUSED,
+            reason=GuardReason.OTHER_STORE,
             evidence="ConfigMaps hold a release of this name (HELM_DRIVER=configmap), and Secrets do not: "
             "only releases in Secrets, helm's default, can be rolled back and verified here",
             consequence="helm would not find the release.",
@@ -51,7 +53,13 @@ def judge_storage(driver: str, elsewhere: ProbeResult[bool]) -> Guard:
 def judge_pending(answer: ProbeResult[ReleaseHistory], now: datetime) -> Guard:
     """Another operation on the release: fresh, its helm may be at work; stale, it has died."""
     if answer.value is None:
-        return Guard(id="pending", state=REFUSED, evidence="whether another operation runs is unknown")
+        return Guard(
+            id="pending",
+            state=REFUSED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence="whether another operation runs is unknown",
+        )
     head = answer.value.head
     since = head.under_way_since
     if since is None:
@@ -69,6 +77,7 @@ def judge_pending(answer: ProbeResult[ReleaseHistory], now: datetime) -> Guard:
         return Guard(
             id="pending",
             state=REFUSED,
+            reason=GuardReason.UNDER_WAY,
             evidence=f"{said}: a helm probably still works on it, as a pipeline's `helm upgrade --wait` does",
             consequence="Both may end as `deployed`; which one lasts is chance. Better end that helm first. "
             "Afterwards two deployed revisions are looked for.",
@@ -77,6 +86,7 @@ def judge_pending(answer: ProbeResult[ReleaseHistory], now: datetime) -> Guard:
     return Guard(
         id="pending",
         state=REFUSED,
+        reason=GuardReason.STRANDED,
         evidence=f"{said}: its helm has probably died and left the release stranded",
         consequence="helm rolls back all the same, but a hook's Job may still run, and what is live may not "
         "be what the history says. --rollback-recover looks at that.",
@@ -90,6 +100,7 @@ def _uninstalling(said: str, age: timedelta) -> Guard:
     return Guard(
         id="pending",
         state=REFUSED,
+        reason=GuardReason.UNINSTALLING,
         evidence=f"{said}: {alive if age < FRESH else dead}",
         consequence="The uninstall deletes every object and the whole history when it goes on, also what the "
         "rollback has made. End that helm first.",
@@ -100,7 +111,13 @@ def _uninstalling(said: str, age: timedelta) -> Guard:
 def judge_deployed(answer: ProbeResult[ReleaseHistory]) -> Guard:
     """Exactly one revision ought to be ``deployed``; a rollback mends both other cases."""
     if answer.value is None:
-        return Guard(id="deployed", state=WARNED, evidence="which revisions are deployed is unknown")
+        return Guard(
+            id="deployed",
+            state=WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence="which revisions are deployed is unknown",
+        )
     numbers = answer.value.deployed_numbers
     if len(numbers) == 1:
         return Guard(id="deployed", state=OK, evidence=f"revision {numbers[0]} alone is deployed")
@@ -108,6 +125,7 @@ def judge_deployed(answer: ProbeResult[ReleaseHistory]) -> Guard:
         return Guard(
             id="deployed",
             state=WARNED,
+            reason=GuardReason.SEVERAL_DEPLOYED,
             evidence=f"revisions {' and '.join(map(str, numbers))} are both `deployed`: two helms worked on "
             "the release at once",
             consequence="Which one runs is not in the history; the rollback makes all of them superseded.",
@@ -117,6 +135,7 @@ def judge_deployed(answer: ProbeResult[ReleaseHistory]) -> Guard:
         return Guard(
             id="deployed",
             state=WARNED,
+            reason=GuardReason.UNINSTALLED,
             evidence=f"revision {head.revision} is uninstalled: the rollback makes every object anew",
             consequence="What was deleted with it, data too, does not come back.",
         )
@@ -124,6 +143,7 @@ def judge_deployed(answer: ProbeResult[ReleaseHistory]) -> Guard:
         return Guard(
             id="deployed",
             state=WARNED,
+            reason=GuardReason.UNINSTALLING,
             evidence=f"no revision is `deployed`: revision {head.revision} is being uninstalled",
             consequence="Some of its objects may be gone already; what was deleted with them, data too, does "
             "not come back.",
@@ -131,6 +151,7 @@ def judge_deployed(answer: ProbeResult[ReleaseHistory]) -> Guard:
     return Guard(
         id="deployed",
         state=WARNED,
+        reason=GuardReason.NONE_DEPLOYED,
         evidence="no revision is `deployed`: an earlier upgrade or rollback failed or was cut off",
         consequence="What is live may be half of one revision and half of another; a rollback that succeeds "
         "mends it.",
@@ -140,13 +161,26 @@ def judge_deployed(answer: ProbeResult[ReleaseHistory]) -> Guard:
 def judge_target(history: ProbeResult[ReleaseHistory], choice: ProbeResult[TargetChoice]) -> Guard:
     """The target exists, and nothing in the history speaks against it."""
     if history.value is None:
-        return Guard(id="target", state=REFUSED, evidence="which revisions exist is unknown")
+        return Guard(
+            id="target",
+            state=REFUSED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence="which revisions exist is unknown",
+        )
     if choice.value is None:
-        return Guard(id="target", state=REFUSED, evidence=f"which revision is meant is unknown: {choice.why}")
+        return Guard(
+            id="target",
+            state=REFUSED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence=f"which revision is meant is unknown: {choice.why}",
+        )
     if choice.value.revision is None:
         return Guard(
             id="target",
             state=REFUSED,
+            reason=GuardReason.NO_TARGET,
             evidence=f"no revision to go back to: {choice.value.because}{_skipped(choice.value)}",
             consequence="helm needs a number; its own 0 would go one back, to whatever is there.",
         )
@@ -162,6 +196,7 @@ def _known_target(history: ReleaseHistory, choice: TargetChoice, target: int) ->
         return Guard(
             id="target",
             state=REFUSED,
+            reason=GuardReason.NO_SUCH_REVISION,
             evidence=f"revision {target} does not exist; there are {exist}{hint}",
             consequence="helm cannot roll back to what it does not have.",
         )
@@ -170,6 +205,7 @@ def _known_target(history: ReleaseHistory, choice: TargetChoice, target: int) ->
         return Guard(
             id="target",
             state=REFUSED,
+            reason=GuardReason.FAILED_REVISION,
             evidence=f"revision {target} {against}",
             consequence="helm would roll back to it all the same and report success.",
             override=override_option("target"),
@@ -181,6 +217,7 @@ def _known_target(history: ReleaseHistory, choice: TargetChoice, target: int) ->
         return Guard(
             id="target",
             state=WARNED,
+            reason=GuardReason.ROLLED_AWAY_FROM,
             evidence=f"{said}; it {doubt}",
             consequence="Somebody found it bad before, or found something else better.",
         )
@@ -193,6 +230,8 @@ def judge_gitops(facts: Facts) -> Guard:
         return Guard(
             id="gitops",
             state=WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
             evidence=f"whether a GitOps controller manages the release is unknown: {facts.owners.why}",
         )
     active = [owner for owner in facts.owners.value if not owner.idle]
@@ -201,6 +240,7 @@ def judge_gitops(facts: Facts) -> Guard:
         return Guard(
             id="gitops",
             state=REFUSED,
+            reason=GuardReason.GITOPS_ACTIVE,
             evidence=named,
             consequence="It will put back what its source says, the bad version, perhaps within minutes. "
             "Suspend it first (`flux suspend`, or sync off in Argo CD), or revert in its source.",
@@ -210,6 +250,7 @@ def judge_gitops(facts: Facts) -> Guard:
     return Guard(
         id="gitops",
         state=WARNED if idle else OK,
+        reason=GuardReason.GITOPS_SUSPENDED if idle else None,
         evidence="; ".join(idle) or "no GitOps controller manages the live objects",
         consequence="When it is switched on again it puts back what its source says." if idle else "",
     )
@@ -219,7 +260,11 @@ def judge_deploying(facts: Facts) -> Guard:
     """Somebody else's hand on the workloads, now. The bad revision's own stuck rollout is no such thing."""
     if facts.live.value is None or facts.history.value is None:
         return Guard(
-            id="deploying", state=WARNED, evidence="whether somebody else changes the workloads is unknown"
+            id="deploying",
+            state=WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence="whether somebody else changes the workloads is unknown",
         )
     since = facts.history.value.head.revision.deployed_at
     items = [answer.item for answer in facts.live.value.values() if answer.item is not None]
@@ -234,6 +279,7 @@ def judge_deploying(facts: Facts) -> Guard:
     return Guard(
         id="deploying",
         state=WARNED,
+        reason=GuardReason.CHANGED_BY_OTHERS,
         evidence="; ".join(seen[:_FEW]),
         consequence="The rollback may undo what they just did, or they what it does: talk to them.",
     )
@@ -243,7 +289,11 @@ def judge_hpa(facts: Facts, target: Sequence[JsonObject]) -> Guard:
     """Replica counts in the target that an autoscaler has taken over. ``target``: the target's objects."""
     if facts.scalers.value is None:
         return Guard(
-            id="hpa", state=WARNED, evidence=f"whether an autoscaler is there is unknown: {facts.scalers.why}"
+            id="hpa",
+            state=WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence=f"whether an autoscaler is there is unknown: {facts.scalers.why}",
         )
     stated = {
         (item["kind"], item["metadata"]["name"]): spec.get("replicas")
@@ -267,6 +317,7 @@ def judge_hpa(facts: Facts, target: Sequence[JsonObject]) -> Guard:
     return Guard(
         id="hpa",
         state=WARNED,
+        reason=GuardReason.AUTOSCALER,
         evidence="; ".join(fights[:_FEW]),
         consequence="Until the autoscaler acts again, some 15 s, the workload runs with the target's number; "
         "Helm 4 refuses with a field conflict (see forecast).",
@@ -334,13 +385,20 @@ def _time(text: object) -> datetime | None:
 def judge_stranded(answer: ProbeResult[ReleaseHistory]) -> Guard:
     """Recovery is for a release that is stranded, and for no other."""
     if answer.value is None:
-        return Guard(id="stranded", state=REFUSED, evidence="whether the release is stranded is unknown")
+        return Guard(
+            id="stranded",
+            state=REFUSED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence="whether the release is stranded is unknown",
+        )
     why = explain_stranding(answer.value)
     if not why:
         head = answer.value.head.revision
         return Guard(
             id="stranded",
             state=REFUSED,
+            reason=GuardReason.NOT_STRANDED,
             evidence=f"there is nothing to recover: revision {head.revision} is {head.status}, it alone",
             consequence="A recovery of a sound release would only add a revision.",
         )
@@ -351,12 +409,15 @@ def judge_hook_jobs(jobs: ProbeResult[Sequence[JsonObject]]) -> Guard:
     """A hook's Job that still runs may be half way through a migration."""
     if jobs.value is None:
         why = f"whether a hook's Job runs is unknown: {jobs.why}"
-        return Guard(id="hook-running", state=WARNED, evidence=why)
+        return Guard(
+            id="hook-running", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why
+        )
     active = [job["metadata"]["name"] for job in jobs.value if (job.get("status") or {}).get("active")]
     if active:
         return Guard(
             id="hook-running",
             state=REFUSED,
+            reason=GuardReason.HOOK_RUNNING,
             evidence=f"Job {', '.join(active)} of a hook still runs: look at it with "
             f"`kubectl logs job/{active[0]}`, wait for its end, or delete it",
             consequence="It may be in the middle of a migration. With the override helm runs without hooks, "
@@ -373,10 +434,13 @@ def judge_migration_guard(decision: Decision) -> Guard:
         return Guard(
             id="migration",
             state=REFUSED,
+            reason=GuardReason.IRREVERSIBLE_MIGRATION,
             evidence=f"a migration that cannot be undone came with the bad revision: {signal.evidence}",
             consequence="The target's code would meet a database that it does not know. The runbook fixes "
             "forward here.",
             override=override_option("migration"),
         )
-    state = OK if signal.answer is NO else WARNED
-    return Guard(id="migration", state=state, evidence=f"irreversible migration: {signal.evidence}")
+    said = f"irreversible migration: {signal.evidence}"
+    if signal.answer is NO:
+        return Guard(id="migration", state=OK, evidence=said)
+    return Guard(id="migration", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=said)
