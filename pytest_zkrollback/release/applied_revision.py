@@ -16,10 +16,14 @@ from .manifest import identity, parse_manifest
 
 
 class ObjectRevision(NamedTuple):
-    """One object: its label (``Deployment/api``) and what it is, e.g. ``as in revision 5``."""
+    """One object: its label (``Deployment/api``) and what it is, e.g. ``as in revision 5``.
+
+    ``in_both``: both revisions have it as it is, so that it tells neither from the other.
+    """
 
     label: str
     runs: str
+    in_both: bool = False
 
 
 def is_already_live(kube: Kube, history: ReleaseHistory, target: int) -> str:
@@ -47,9 +51,7 @@ def fetch_standing(
     both = {**new, **old}
     live = dict(zip(both, fetch_live(kube, tuple(both.values())), strict=True))
     numbers = before.revision.revision, target.revision.revision
-    return tuple(
-        ObjectRevision(key.label, _runs(old.get(key), new.get(key), live[key], *numbers)) for key in both
-    )
+    return tuple(_compared(key.label, old.get(key), new.get(key), live[key], *numbers) for key in both)
 
 
 def render_standing(found: Sequence[ObjectRevision]) -> str:
@@ -60,7 +62,7 @@ def render_standing(found: Sequence[ObjectRevision]) -> str:
 
 def summarise_standing(found: Sequence[ObjectRevision]) -> str:
     """``2 objects as in revision 6, 1 as in revision 5``: in one sentence, what runs now."""
-    counts = Counter(each.runs for each in found if not each.runs.startswith("the same in"))
+    counts = Counter(each.runs for each in found if not each.in_both)
     same = len(found) - counts.total()
     said = [f"{count} {runs}" for runs, count in counts.most_common()]
     if same:
@@ -68,21 +70,22 @@ def summarise_standing(found: Sequence[ObjectRevision]) -> str:
     return f"of {len(found)} objects: {', '.join(said)}" if said else "neither revision holds an object"
 
 
-def _runs(old: JsonObject | None, new: JsonObject | None, live: LiveObject, before: int, target: int) -> str:
+def _compared(
+    label: str, old: JsonObject | None, new: JsonObject | None, live: LiveObject, before: int, target: int
+) -> ObjectRevision:
     if live.error is not None:
-        return f"unknown: {live.error}"
+        return ObjectRevision(label, f"unknown: {live.error}")
     if live.item is None:
         expected = [number for item, number in ((old, before), (new, target)) if item is None]
-        return (
-            f"absent, as in revision {expected[0]}" if expected else "absent, although both revisions have it"
-        )
+        said = f"as in revision {expected[0]}" if expected else "although both revisions have it"
+        return ObjectRevision(label, f"absent, {said}")
     as_before = old is not None and not compare([old], [live])
     as_target = new is not None and not compare([new], [live])
     if as_before and as_target:
-        return f"the same in {before} and {target}"
+        return ObjectRevision(label, f"the same in {before} and {target}", in_both=True)
     if as_before or as_target:
-        return f"as in revision {before if as_before else target}"
-    return f"like neither {before} nor {target}"
+        return ObjectRevision(label, f"as in revision {before if as_before else target}")
+    return ObjectRevision(label, f"like neither {before} nor {target}")
 
 
 def _objects(release: Release, namespace: str) -> tuple[JsonObject, ...]:

@@ -1,0 +1,41 @@
+"""What runs after a failure: told from both revisions' objects, and counted by type."""
+
+from pytest_zkrollback.domain.errors import Unreachable
+from pytest_zkrollback.release.applied_revision import ObjectRevision, _compared, summarise_standing
+from pytest_zkrollback.release.drift import LiveObject
+
+
+def config_map(**data):
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "c", "namespace": "n"},
+        "data": data,
+    }
+
+
+def test_each_object_says_which_revision_it_is_like():
+    old, new = config_map(a="old"), config_map(a="new")
+    rows = [
+        (old, new, LiveObject(item=old), ("as in revision 6", False)),
+        (old, new, LiveObject(item=new), ("as in revision 5", False)),
+        (old, old, LiveObject(item=old), ("the same in 6 and 5", True)),
+        (old, new, LiveObject(item=config_map(a="other")), ("like neither 6 nor 5", False)),
+        (old, None, LiveObject(), ("absent, as in revision 5", False)),
+        (old, new, LiveObject(), ("absent, although both revisions have it", False)),
+        (old, new, LiveObject(error=Unreachable("no answer")), ("unknown: no answer", False)),
+    ]
+    for before, target, live, (runs, in_both) in rows:
+        assert _compared("ConfigMap/c", before, target, live, 6, 5) == ("ConfigMap/c", runs, in_both)
+
+
+def test_what_both_revisions_have_is_counted_apart_whatever_it_says():
+    found = [
+        ObjectRevision("a", "as in revision 6"),
+        ObjectRevision("b", "as in revision 6"),
+        ObjectRevision("c", "unchanged", in_both=True),
+        ObjectRevision("d", "the same in name only"),
+    ]
+    said = "of 4 objects: 2 as in revision 6, 1 the same in name only, 1 the same in both"
+    assert summarise_standing(found) == said
+    assert summarise_standing([]) == "neither revision holds an object"
