@@ -73,10 +73,26 @@ def _namespace(kube: Kube, item: JsonObject) -> str:
     return f"with {', '.join(said)} in it"
 
 
+def _claims(kube: Kube, item: JsonObject) -> str:
+    """The claims that go with a StatefulSet: whose owner it is, whatever its policy says by now."""
+    metadata, owned = item["metadata"], []
+    path = f"/api/v1/namespaces/{quote(str(metadata['namespace']), safe='')}/persistentvolumeclaims"
+    for claim in kube.list_metadata(path):
+        owners = claim["metadata"].get("ownerReferences") or ()
+        if any(each.get("uid") == metadata.get("uid") for each in owners):
+            owned.append(str(claim["metadata"]["name"]))
+    return ", ".join(sorted(owned))
+
+
 def _count(kube: Kube, path: str) -> int:
     """How many there are, in one short answer (``remainingItemCount``)."""
     page = kube.get(path, {"limit": "1"})
     return len(page.get("items") or ()) + int((page.get("metadata") or {}).get("remainingItemCount") or 0)
 
 
-_LOOKS = {"PersistentVolumeClaim": _claim, "CustomResourceDefinition": _kind, "Namespace": _namespace}
+_LOOKS = {
+    "PersistentVolumeClaim": _claim,
+    "CustomResourceDefinition": _kind,
+    "Namespace": _namespace,
+    "StatefulSet": _claims,
+}

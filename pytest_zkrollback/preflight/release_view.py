@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -129,7 +130,13 @@ class ReleaseView:
         return dict(zip(objects, fetch_live(self._kube, tuple(objects.values())), strict=True))
 
     def _touched(self) -> Touched:
-        """helm makes the target's hooks anew, and leaves what a policy keeps."""
+        """helm makes the target's hooks anew, and leaves what a policy keeps.
+
+        Raises HelmProblem where a manifest cannot be parsed: then nobody knows what only one of them has.
+        """
+        for release in (self.history().head, self.target):
+            if release is not None:
+                parse_manifest(release.manifest, self._env.namespace)
         live, target = self.live(), {identity(item) for item in self.objects_of(self.target)}
         hooks = {identity(item): item for item in self._hooks()}
         return Touched(
@@ -170,8 +177,9 @@ class ReleaseView:
         return self._parsed(rollback_hooks(self.target) if self.target is not None else ())
 
     def _parsed(self, hooks: Iterable[JsonObject]) -> tuple[JsonObject, ...]:
-        manifest = "\n---\n".join(str(hook.get("manifest") or "") for hook in hooks)
-        try:
-            return parse_manifest(manifest, self._env.namespace)
-        except HelmProblem:
-            return ()
+        """Hook by hook: one that cannot be parsed (``generateName``) hides none of the others."""
+        found: list[JsonObject] = []
+        for hook in hooks:
+            with suppress(HelmProblem):
+                found += parse_manifest(str(hook.get("manifest") or ""), self._env.namespace)
+        return tuple(found)

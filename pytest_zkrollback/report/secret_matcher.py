@@ -11,7 +11,7 @@ import html
 import json
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus, urlsplit
 
 from .secret_patterns import secrets_inside
@@ -32,6 +32,7 @@ _SAFE_BY_ENCODER = (
     "!$&'()*+,;=",
     "!$&'()*+,;=:@/?",
 )  # Python, JavaScript, the URL standard
+_PROBED = 32  # of a long form so much is compared before the whole of it
 _WRAPS = (64, 76)  # PEM and MIME
 
 # Base64 that goes on in the next line. Every pattern here begins only where a run of its letters begins: else
@@ -117,7 +118,7 @@ class SecretMatcher:
         self._by_start: dict[str, list[str]] = {}
         self._by_end: dict[str, list[str]] = {}
         self._lengths: dict[str, tuple[int, ...]] = {}
-        self._longest = 0
+        self._probed: set[str] = set()
 
     def add(self, form: str, mark: str) -> None:
         """Know one more form. Readers in other threads see it or not, never half of it."""
@@ -130,7 +131,7 @@ class SecretMatcher:
         lengths = self._lengths.get(start, ())
         if len(form) not in lengths:
             self._lengths[start] = tuple(sorted((*lengths, len(form)), reverse=True))
-        self._longest = max(self._longest, len(form))
+        self._probed.add(form[:_PROBED])
 
     def find(self, text: str) -> list[Span]:
         """Where something known stands: start, end and mark; they may overlap."""
@@ -142,9 +143,11 @@ class SecretMatcher:
         return found
 
     def _whole(self, text: str) -> Iterator[Span]:
-        lengths, marks = self._lengths, self._marks
+        lengths, marks, probed = self._lengths, self._marks, self._probed
         for at in range(len(text) - SHORTEST + 1):
             for length in lengths.get(text[at : at + SHORTEST], ()):
+                if length > _PROBED and text[at : at + _PROBED] not in probed:
+                    continue  # to take out and hash many KB at each of many places takes minutes
                 if (mark := marks.get(text[at : at + length])) is not None:
                     yield at, at + length, mark
                     break
@@ -171,22 +174,28 @@ class SecretMatcher:
                 yield place(start), place(end - 1) + 1, mark
 
     def _cut(self, text: str) -> Iterator[Span]:
-        """What is left of a secret where the text was cut through it."""
-        begun, ended = self._begun(text), self._ended(text)
-        for cut_start, cut_end, sure in _cuts(text):
-            first = max(text.rfind("\n", 0, cut_start) + 1, cut_start - self._longest)
-            for at in begun[bisect_left(begun, first) : bisect_right(begun, cut_start - SHORTEST)]:
-                for form in self._by_start.get(text[at : at + SHORTEST], ()):
-                    rest = text[at:cut_start]
-                    if form.startswith(rest) and form != rest and _is_left_over(rest, sure):
-                        yield at, cut_start, self._marks[form]
-            line_end = text.find("\n", cut_end)
-            last = min(len(text) if line_end < 0 else line_end, cut_end + self._longest)
-            for at in ended[bisect_left(ended, cut_end + SHORTEST) : bisect_right(ended, last)]:
-                for form in self._by_end.get(text[at - SHORTEST : at], ()):
-                    rest = text[cut_end:at]
-                    if form.endswith(rest) and form != rest and _is_left_over(rest, sure):
-                        yield cut_end, at, self._marks[form]
+        """What is left of a secret where the text was cut through it.
+
+        From each place where one begins or ends only as far as it goes: a cut beyond is not through it.
+        """
+        cuts = list(_cuts(text))
+        ahead = sorted(((start, sure) for start, _, sure in cuts), key=_place)
+        behind = sorted(((end, sure) for _, end, sure in cuts), key=_place)
+        for at in self._begun(text):
+            line_end = text.find("\n", at)
+            room = (len(text) if line_end < 0 else line_end) - at
+            for form in self._by_start[text[at : at + SHORTEST]]:
+                most = at + min(_alike(text, at, form), len(form) - 1, room)
+                for cut, sure in _between(ahead, at + SHORTEST, most):
+                    if _is_left_over(text[at:cut], sure):
+                        yield at, cut, self._marks[form]
+        for at in self._ended(text):
+            room = at - (text.rfind("\n", 0, at) + 1)
+            for form in self._by_end[text[at - SHORTEST : at]]:
+                most = min(_alike_before(text, at, form), len(form) - 1, room)
+                for cut, sure in _between(behind, at - most, at - SHORTEST):
+                    if _is_left_over(text[cut:at], sure):
+                        yield cut, at, self._marks[form]
 
     def _begun(self, text: str) -> list[int]:
         """Where the first characters of something known stand."""
@@ -197,6 +206,39 @@ class SecretMatcher:
         """Behind which places the last characters of something known stand."""
         ends = self._by_end
         return [at for at in range(SHORTEST, len(text) + 1) if text[at - SHORTEST : at] in ends]
+
+
+Cut = tuple[int, bool | None]
+
+
+def _between(cuts: list[Cut], first: int, last: int) -> list[Cut]:
+    return cuts[bisect_left(cuts, first, key=_place) : bisect_right(cuts, last, key=_place)]
+
+
+def _place(cut: Cut) -> int:
+    return cut[0]
+
+
+def _alike(text: str, at: int, form: str) -> int:
+    """How many characters of ``text`` from ``at`` on are those of ``form``."""
+    return _longest_true(len(form), lambda count: text.startswith(form[:count], at))
+
+
+def _alike_before(text: str, at: int, form: str) -> int:
+    """The same backwards from ``at``."""
+    return _longest_true(len(form), lambda count: text.endswith(form[-count:], 0, at))
+
+
+def _longest_true(most: int, holds: Callable[[int], bool]) -> int:
+    """The largest count up to ``most`` that holds, as all smaller ones do; the first 6 are known to."""
+    low, step = SHORTEST, SHORTEST
+    while low < most and holds(min(low + step, most)):
+        low, step = min(low + step, most), step * 2
+    high = min(low + step, most)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
 
 
 def _is_left_over(rest: str, sure: bool | None) -> bool:

@@ -75,7 +75,9 @@ def _by_merge(record: Record, bad: Revision, branch: Branch) -> tuple[str, ...]:
                 f"Pull request #{pull.number} is not merged: {branch.name} ships the bad commit until it is.",
             )
         return ()
-    commit = commit_of(bad)
+    commit, target = commit_of(bad), record.plan.target
+    if target is not None and (_origin(record, bad) < _origin(record, target) or commit == commit_of(target)):
+        return ()  # what is live holds that commit, or was built on it
     named = (
         f"commit {commit} of revision {bad.revision}" if commit else f"the commit of revision {bad.revision}"
     )
@@ -89,6 +91,16 @@ def _by_merge(record: Record, bad: Revision, branch: Branch) -> tuple[str, ...]:
         f"{_capital(named)} is probably still on {branch.name}: then the next merge ships it again{why}. "
         f"First: {revert}",
     )
+
+
+def _origin(record: Record, revision: Revision) -> int:
+    """The number of the revision that first had its content."""
+    while revision.rollback_of is not None and revision.rollback_of < revision.revision:
+        earlier = revision_of(record, revision.rollback_of)
+        if earlier is None:
+            return revision.rollback_of
+        revision = earlier
+    return revision.revision
 
 
 def _by_owner(owner: GitOpsOwner) -> str:

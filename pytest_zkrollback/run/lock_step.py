@@ -95,7 +95,9 @@ def _unmoved(scene: RunContext, planned: ReleaseHistory, before: int) -> Release
                 f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
             )
             reason = GuardReason.NEW_REVISION
-        elif history.head.under_way_since is not None and was.under_way_since is None:
+        elif head.status != was.revision.status and (
+            history.head.under_way_since is not None or head.status == "uninstalled"
+        ):
             evidence = f"revision {before} is {head.status} since the plan, when it was {was.revision.status}"
             reason = GuardReason.NEW_STATUS
         else:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from ..domain.ports import Clock
 from ..report.sanitize import inert_line
+from .signals import terminal_stops_blocked
 
 _TTY = "/dev/tty"
 _LINE_BYTES = 4096
+_IN_BACKGROUND = "this run is in the background of its terminal"
 _YES = re.compile(r"yes(?:[\s,.:;!][\s,.:;!-]*(?P<why>.*))?", re.IGNORECASE | re.DOTALL)
 
 
@@ -42,12 +44,14 @@ def ask(question: str, clock: Clock, until_s: float) -> Reply:
         return Reply(silence="there is no terminal to ask on")
     try:
         if os.tcgetpgrp(terminal) != os.getpgrp():  # to touch the terminal would stop a job in the background
-            return Reply(silence="this run is in the background of its terminal")
+            return Reply(silence=_IN_BACKGROUND)
         termios.tcflush(terminal, termios.TCIFLUSH)
         _write(terminal, "\n".join(map(inert_line, question.splitlines())) + " ")
-        reply = _read_line(terminal, clock, until_s)
-        if reply.silence:
-            _write(terminal, f"\n({reply.silence})\n")
+        with terminal_stops_blocked():
+            reply = _read_line(terminal, clock, until_s)
+            if reply.silence and os.tcgetpgrp(terminal) == os.getpgrp():
+                termios.tcflush(terminal, termios.TCIFLUSH)  # half a line would be the shell's next command
+                _write(terminal, f"\n({reply.silence})\n")
         return reply
     except (OSError, termios.error):
         return Reply(silence="the terminal could not be read")
@@ -74,6 +78,8 @@ def _read_line(terminal: int, clock: Clock, until_s: float) -> Reply:
         left_s = until_s - clock.monotonic_s()
         if left_s <= 0 or not select.select([terminal], [], [], left_s)[0]:
             return Reply(silence="no answer in time")
+        if os.tcgetpgrp(terminal) != os.getpgrp():
+            return Reply(silence=_IN_BACKGROUND)
         more = os.read(terminal, _LINE_BYTES)
         if not more:
             return Reply(silence="the input ended")

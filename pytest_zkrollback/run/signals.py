@@ -63,3 +63,14 @@ class Signals:
         if self._raising:
             self._raising = False
             raise KeyboardInterrupt
+
+
+@contextmanager
+def terminal_stops_blocked() -> Iterator[None]:
+    """A job in the background that touches its terminal gets an OSError, and is not stopped."""
+    stops = (signal.SIGTTIN, signal.SIGTTOU)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

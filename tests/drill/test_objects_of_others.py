@@ -125,6 +125,21 @@ def test_case_b6_the_override_deletes_it_and_says_so(incident):
     assert "OVERRIDDEN data-loss" in done.output
 
 
+@BOTH
+def test_case_b6_a_claim_that_is_a_hook_is_deleted_by_helm_whatever_its_policy_says(incident):
+    notes = {"helm.sh/hook": "pre-upgrade,pre-rollback", "helm.sh/resource-policy": "keep"}
+    upgrade_with(incident, "claim", {**CLAIM, "metadata": {"name": "data", "annotations": notes}})
+    incident.helm("rollback", "zkprova", "6", "--no-hooks")
+    refused = incident.run("--rollback-to=7", "--rollback-plan")
+    assert refusals(refused)["data-loss"] == (
+        "PersistentVolumeClaim/data would be deleted and made anew as a hook"
+    )
+    path = ("get", "persistentvolumeclaim", "data", "-o", "jsonpath={.metadata.uid}")
+    before = incident.kubectl(*path)
+    incident.helm("rollback", "zkprova", "7")
+    assert incident.kubectl(*path) != before  # what the guard protects from
+
+
 DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",

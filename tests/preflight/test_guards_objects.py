@@ -50,12 +50,15 @@ LOSES = (
 @pytest.mark.parametrize(
     ("found", "state", "evidence"),
     [
-        pytest.param(touched(), "ok", "no object of another release would be touched", id="nothing"),
+        pytest.param(touched(), "ok", "no object that helm would touch names another release", id="nothing"),
         pytest.param(
-            touched([OURS], [OURS]), "ok", "no object of another release would be touched", id="ours"
+            touched([OURS], [OURS]), "ok", "no object that helm would touch names another release", id="ours"
         ),
         pytest.param(
-            touched([live()], [live()]), "ok", "no object of another release would be touched", id="nobodys"
+            touched([live()], [live()]),
+            "ok",
+            "no object that helm would touch names another release",
+            id="nobodys",
         ),
         pytest.param(
             touched(deleted=[THEIRS]),
@@ -133,7 +136,7 @@ TAKES_ALONG = live(
 )
 LEAVES = live("StatefulSet", "db", spec={"volumeClaimTemplates": [{}]})
 NOTHING = "no PersistentVolumeClaim, kind or namespace would be deleted"
-KEEP = "helm.sh/resource-policy=keep"
+KEEP = "helm.sh/resource-policy=keep --overwrite"
 
 
 @pytest.mark.parametrize(
@@ -175,12 +178,33 @@ KEEP = "helm.sh/resource-policy=keep"
             {},
             "refused",
             "StatefulSet/db would be deleted, and its PersistentVolumeClaims with it",
-            (
-                "kubectl patch statefulset db --type=merge -p "
-                """'{"spec":{"persistentVolumeClaimRetentionPolicy":{"whenDeleted":"Retain"}}}' """
-                f"-n default {WHERE}",
-            ),
+            (),
             id="claims that go with their StatefulSet",
+        ),
+        pytest.param(
+            [LEAVES],
+            {identity(LEAVES): "data-db-1, data-db-2"},
+            "refused",
+            "StatefulSet/db would be deleted, and its PersistentVolumeClaims with it (data-db-1, data-db-2)",
+            (),
+            id="claims that an older policy left to their StatefulSet",
+        ),
+        pytest.param(
+            [CLAIM, TAKES_ALONG],
+            {identity(CLAIM): "8Gi"},
+            "refused",
+            "PersistentVolumeClaim/data would be deleted (8Gi); StatefulSet/db would be deleted, and its "
+            "PersistentVolumeClaims with it",
+            (),
+            id="one of two cannot be kept: then a command for the other alone would lead into the same refusal",
+        ),
+        pytest.param(
+            [live("PersistentVolumeClaim", "data", release="other")],
+            {},
+            "refused",
+            "PersistentVolumeClaim/data would be deleted; what is in it is not known",
+            (),
+            id="nobody is told to change what is another release's",
         ),
     ],
 )
@@ -189,6 +213,26 @@ def test_nothing_is_deleted_that_no_rollback_brings_back(deleted, contents, stat
     guard = judge_data_loss(found, environment())
     assert (guard.state, guard.evidence, guard.commands) == (state, evidence, commands)
     assert guard.override == ("--rollback-override=data-loss=REASON" if state == "refused" else "")
+
+
+@pytest.mark.parametrize(
+    ("hook", "lost"),
+    [
+        (CLAIM, True),
+        (KEPT, True),
+        (PLACE, True),
+        (TAKES_ALONG, True),
+        (CRD, False),
+        (live("Job", "j"), False),
+    ],
+)
+def test_a_hook_that_holds_data_is_deleted_whatever_its_policy_says(hook, lost):
+    """Measured with both majors: the claim had another UID afterwards."""
+    guard = judge_data_loss(facts(touched=touched(hooks=[hook])), environment())
+    assert (guard.state == "refused") is lost
+    if lost:
+        assert guard.evidence == f"{identity(hook).label} would be deleted and made anew as a hook"
+        assert guard.commands == ()
 
 
 def sized(replicas, when="Delete", claims=({},)):

@@ -103,6 +103,28 @@ def running(found, **verdicts):
     return found.model_copy(update={"outcome": Outcome.RUNNING, "items": changed})
 
 
+LATER = revision(7, "deployed", 60, "1.8.0", rollback_of=5)
+SAME_COMMIT = revision(5, "superseded", 900, "1.9.0-a7d20c4")
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(
+            Plan(bad=BAD, target=SAME_COMMIT, history=(SAME_COMMIT, BAD)), id="only its values were bad"
+        ),
+        pytest.param(
+            Plan(bad=LATER, target=BAD, history=(GOOD, BAD, LATER)),
+            id="a rollback is taken back: forward again",
+        ),
+    ],
+)
+def test_no_commit_is_reverted_that_the_target_holds_or_is_built_on(plan):
+    before = plan.bad.revision
+    found = record(plan=plan, revision_before=before, revision_after=before + 1)
+    assert judge_comes_back(found, Branch("main", True)) == ()
+
+
 @pytest.mark.parametrize(
     ("found", "says"),
     [

@@ -84,6 +84,66 @@ def test_no_answer_is_none(tmp_path, typed, limit_s, silence):
     assert shown.endswith(f"\r\n({silence})\r\n")
 
 
+BACKGROUND = """
+import os, signal, sys, time
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+terminal = os.open("/dev/tty", os.O_RDWR)
+code, answer = sys.argv[1:]
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    if "later" not in answer:
+        time.sleep(0.5)
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        os.execv(sys.executable, [sys.executable, "-c", code, answer, "0", "20"])
+    os.tcsetpgrp(terminal, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.executable, [sys.executable, "-c", code, answer, "0", "20"])
+time.sleep(2.5)
+os.tcsetpgrp(terminal, os.getpgrp())  # as a shell does after Ctrl-Z and bg
+os.write(terminal, b"SHELL HERE")
+deadline = time.monotonic() + 30
+while time.monotonic() < deadline:
+    done, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+    if done:
+        print("STOPPED" if os.WIFSTOPPED(status) else "ENDED", flush=True)
+        if os.WIFSTOPPED(status):
+            os.kill(child, signal.SIGKILL)
+        break
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("when", ["from the beginning", "later, while it is asked"])
+def test_a_job_in_the_background_is_not_stopped_and_gets_no_answer(tmp_path, when):
+    """It would stand there for ever: no time limit runs in a stopped process."""
+    answer = tmp_path / f"answer-{when.partition(',')[0].replace(' ', '-')}.json"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", BACKGROUND, ASKS, str(answer)])
+    shown, typed = b"", False
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            more = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not more:
+            break
+        shown += more
+        if not typed and b"SHELL HERE" in shown:
+            typed = True
+            os.write(terminal, b"yes that was for the shell\n")
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    assert b"ENDED" in shown, shown
+    assert Reply(*json.loads(answer.read_text())) == Reply(
+        silence="this run is in the background of its terminal"
+    )
+
+
 def test_without_a_terminal_there_is_no_answer(monkeypatch):
     monkeypatch.setattr("pytest_zkrollback.run.prompt._TTY", "/nowhere")
     assert ask("Go ahead?", None, 0) == Reply(silence="there is no terminal to ask on")

@@ -21,6 +21,8 @@ _KEEP = "helm.sh/resource-policy=keep"
 # With these more is deleted than the object: data, or every object of a kind or in a namespace.
 HOLDERS = ("PersistentVolumeClaim", "CustomResourceDefinition", "Namespace")
 _NO_NAMESPACE = ("CustomResourceDefinition", "Namespace")
+# helm's delete policies spare a CustomResourceDefinition (pkg/action/hooks.go).
+_LOST_AS_HOOKS = ("PersistentVolumeClaim", "Namespace")
 
 
 def judge_ownership(facts: Facts) -> Guard:
@@ -63,7 +65,7 @@ def judge_ownership(facts: Facts) -> Guard:
             unknown=True,
             evidence=f"whether another release owns {_listed(unread, ', ')} is unknown: not read",
         )
-    return Guard(id="ownership", state=OK, evidence="no object of another release would be touched")
+    return Guard(id="ownership", state=OK, evidence="no object that helm would touch names another release")
 
 
 def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject] = ()) -> Guard:
@@ -75,11 +77,17 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
     if touched is None:
         why = f"what helm would delete is unknown: {facts.touched.why}"
         return Guard(id="data-loss", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
-    losing = {key: live.item for key, live in touched.deleted.items() if live.item and _loses(key, live.item)}
     known: Mapping[ObjectKey, str] = facts.contents.value or {}
+    losing = {
+        key: live.item
+        for key, live in touched.deleted.items()
+        if live.item and _loses(key, live.item, known.get(key, ""))
+    }
     said = [f"{key.label} would be deleted{_with(key, known.get(key, ''))}" for key in losing]
-    said += _scaled_away(touched.applied, target)
+    others = [*_lost_hooks(touched.hooks), *_scaled_away(touched.applied, target)]
+    said += others
     if said:
+        curable = not others and all(_is_curable(facts, key, item) for key, item in losing.items())
         return Guard(
             id="data-loss",
             state=REFUSED,
@@ -87,7 +95,7 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
             evidence=_listed(said),
             consequence="What is in it is gone for good: no other rollback brings it back.",
             override=override_option("data-loss"),
-            commands=tuple(_keep(env, key) for key in losing),
+            commands=tuple(_keep(env, key) for key in losing) if curable else (),
         )
     unread = [key.label for key, live in touched.deleted.items() if live.error and key.kind in HOLDERS]
     if unread:
@@ -98,8 +106,26 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
     )
 
 
-def _loses(key: ObjectKey, item: JsonObject) -> bool:
-    return not is_kept(item) and (key.kind in HOLDERS or _takes_claims_along(item))
+def _loses(key: ObjectKey, item: JsonObject, contents: str) -> bool:
+    """A StatefulSet takes claims along by its policy, or by owner references that an older policy left."""
+    owns = _takes_claims_along(item) or (key.kind == "StatefulSet" and bool(contents))
+    return not is_kept(item) and (key.kind in HOLDERS or owns)
+
+
+def _is_curable(facts: Facts, key: ObjectKey, item: JsonObject) -> bool:
+    """Whether it may be told to stay: it is ours, and no StatefulSet, whose pods would stay, too."""
+    history = facts.history.value
+    ours = (history.name, history.namespace) if history is not None else ("", "")
+    return key.kind in HOLDERS and release_of(item, ours) == ours
+
+
+def _lost_hooks(hooks: Mapping[ObjectKey, LiveObject]) -> list[str]:
+    """Hooks that hold data: helm deletes them before it makes them anew, whatever their policy says."""
+    return [
+        f"{key.label} would be deleted and made anew as a hook"
+        for key, live in hooks.items()
+        if live.item is not None and (key.kind in _LOST_AS_HOOKS or _takes_claims_along(live.item))
+    ]
 
 
 def _takes_claims_along(item: JsonObject) -> bool:
@@ -134,17 +160,13 @@ def _scaled_away(applied: Mapping[ObjectKey, LiveObject], target: Sequence[JsonO
 
 def _with(key: ObjectKey, contents: str) -> str:
     if key.kind not in HOLDERS:
-        return ", and its PersistentVolumeClaims with it"
+        return f", and its PersistentVolumeClaims with it{f' ({contents})' if contents else ''}"
     return f" ({contents})" if contents else "; what is in it is not known"
 
 
 def _keep(env: Environment, key: ObjectKey) -> str:
-    """The command after which helm leaves it, or its claims, where they are; it changes nothing else."""
-    if key.kind == "StatefulSet":
-        patch = '{"spec":{"persistentVolumeClaimRetentionPolicy":{"whenDeleted":"Retain"}}}'
-        words: tuple[str, ...] = ("patch", "statefulset", key.name, "--type=merge", "-p", patch)
-    else:
-        words = ("annotate", key.kind.lower(), key.name, _KEEP)
+    """The command after which helm leaves it where it is; it changes nothing else."""
+    words = ("annotate", key.kind.lower(), key.name, _KEEP, "--overwrite")
     return kubectl(env, *words, namespace="" if key.kind in _NO_NAMESPACE else key.namespace)
 
 
