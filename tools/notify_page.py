@@ -33,7 +33,10 @@ BACK = (
 
 def told(record: Record, **changes: object) -> Record:
     """The record as a message gets it: summed up, and with what a run finds out."""
-    found = {"comes_back": BACK, "report": "https://ci.example/reports/20261123T115039Z-drill-1a2b3c4d.html"}
+    found = {
+        "redeploy_risks": BACK,
+        "report": "https://ci.example/reports/20261123T115039Z-drill-1a2b3c4d.html",
+    }
     record = record.model_copy(update={**found, **changes})
     return record.model_copy(update={"summary": render_summary(record)})
 

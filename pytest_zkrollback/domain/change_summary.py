@@ -1,5 +1,6 @@
-"""The dossier: what is known about a rollback's target before anything is done. Part of the record's plan.
+"""The change summary: what is known about a rollback's target before anything is done.
 
+Part of the record's plan.
 Labels of objects are ``Kind/name``; lists are in a stable order and cut to what a person can read
 (``release/diff.py``). Values of Secrets are in none of it.
 """
@@ -44,7 +45,7 @@ class ChangeSummary(_Part):
     chain: tuple[int, ...] = Field(
         default=(), description="the target and what it rolled back to, down to the revision of its origin"
     )
-    served_s: float | None = Field(
+    deployed_for_s: float | None = Field(
         default=None, description="for how long it was the deployed revision, in seconds; None: not known"
     )
     skipped: tuple[Skipped, ...] = Field(default=(), description="newer revisions not chosen, newest first")
@@ -60,7 +61,7 @@ class ChangeSummary(_Part):
         default=(), description="where live objects are not as the current revision states"
     )
     deleted: tuple[str, ...] = Field(default=(), description="objects that helm will delete")
-    stays: tuple[str, ...] = Field(
+    not_rolled_back: tuple[str, ...] = Field(
         default=(), description="what will not move: CRDs of the chart, resources with the policy 'keep'"
     )
     missing: tuple[str, ...] = Field(

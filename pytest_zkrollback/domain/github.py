@@ -40,7 +40,9 @@ class PullRequest(_Part):
     url: str = Field(description="its page")
     head: str = Field(description="head commit that was meant to be merged")
     state: str = Field(description="open, merged or closed")
-    waits_for: str = Field(default="", description="why it is not merged yet, and whose approval is missing")
+    pending_approval: str = Field(
+        default="", description="why it is not merged yet, and whose approval is missing"
+    )
 
 
 class Job(_Part):
@@ -65,7 +67,7 @@ class WorkflowRun(_Part):
     created_at: Time = Field(description="when GitHub made it, by GitHub's clock")
     finished_at: Time | None = Field(default=None, description="when it ended; None: not ended")
     attempt: int = Field(default=1, description="its run_attempt")
-    waits_for: str = Field(default="", description="which approval it waits for, and who may give it")
+    pending_approval: str = Field(default="", description="which approval it waits for, and who may give it")
     jobs: tuple[Job, ...] = Field(default=(), description="its jobs, as last seen")
 
 
@@ -75,11 +77,15 @@ class Github(_Part):
     repository: str = Field(description="owner/name")
     branch: str = Field(description="the branch that is deployed")
     workflow: str = Field(default="", description="the workflow's name and file")
-    good: str = Field(default="", description="the commit to go back to; empty: redeploy the branch's tip")
+    target_commit: str = Field(
+        default="", description="the commit to go back to; empty: redeploy the branch's tip"
+    )
     tree: str = Field(default="", description="tree of that commit, which has to be live in the end")
-    tip: str = Field(default="", description="the branch's tip at preflight")
-    undone: tuple[Commit, ...] = Field(default=(), description="commits that are undone, oldest first")
-    undone_count: int = Field(default=0, description="how many there are, where not all could be listed")
+    head_commit: str = Field(default="", description="the branch's tip at preflight")
+    reverted_commits: tuple[Commit, ...] = Field(
+        default=(), description="commits that the rollback reverts, oldest first"
+    )
+    reverted_count: int = Field(default=0, description="how many there are, where not all could be listed")
     files: tuple[str, ...] = Field(default=(), description="files that change (GitHub lists 300 at most)")
     workflow_files: tuple[str, ...] = Field(default=(), description="of these, files of workflows")
     migrations: tuple[str, ...] = Field(default=(), description="of these, what looks like a migration")

@@ -266,7 +266,14 @@ class Plan(_Part):
     """What was known before acting."""
 
     target: Revision | None = Field(default=None, description="the revision to go back to")
-    bad: Revision | None = Field(default=None, description="the revision that is rolled away from")
+    compared_with: Revision | None = Field(
+        default=None, description="the revision that the diff and the change summary compare the target with"
+    )
+    rolled_back_from: Revision | None = Field(
+        default=None,
+        description="the revision that was rolled back from: in this run, or by the rollback that made the "
+        "current revision; None: nothing was",
+    )
     history: tuple[Revision, ...] = Field(default=(), description="the release's history, oldest first")
     objections: tuple[Objection, ...] = Field(
         default=(),
@@ -274,8 +281,10 @@ class Plan(_Part):
         "newest first; the newest revision that is not named is offered where another target is needed",
     )
     forecast: Forecast | None = Field(default=None, description="what helm would meet, object by object")
-    diff: str = Field(default="", description="manifest diff, from the bad revision to the target")
-    dossier: ChangeSummary | None = Field(default=None, description="what going back to the target means")
+    diff: str = Field(default="", description="manifest diff, from compared_with to the target")
+    change_summary: ChangeSummary | None = Field(
+        default=None, description="what going back to the target means"
+    )
 
 
 class Record(_Part):
@@ -328,7 +337,7 @@ class Record(_Part):
     github: Github | None = Field(default=None, description="commit, pull request and runs")
     protected: bool = Field(default=False, description="the environment is one that users depend on")
     report: str = Field(default="", description="where this run's page can be read; empty: not configured")
-    comes_back: tuple[str, ...] = Field(
+    redeploy_risks: tuple[str, ...] = Field(
         default=(), description="what brings the bad version back, in sentences, the likeliest first"
     )
     drill: str = Field(

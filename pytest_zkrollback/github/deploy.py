@@ -195,7 +195,7 @@ class Deploy:
                     state = DONE if seen.conclusion == "success" else FAILED
                     self._journal.end(state, f"run {run_id} ended: {self.explain(seen)}", seen.url)
                     return seen
-                waits = f": {seen.waits_for}" if seen.waits_for else ""
+                waits = f": {seen.pending_approval}" if seen.pending_approval else ""
                 self._journal.end(WAITING, f"run {run_id} is {seen.status}{waits}", seen.url)
                 if self._clock.monotonic_s() > deadline_s:
                     return seen

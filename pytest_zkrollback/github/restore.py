@@ -144,9 +144,15 @@ class Restore:
         self._journal.end(state, f"pull request #{pull['number']} {said}", pull["html_url"])
         return pull
 
-    def _note_pull(self, pull: JsonObject, head: str, state: str = "open", waits_for: str = "") -> None:
+    def _note_pull(
+        self, pull: JsonObject, head: str, state: str = "open", pending_approval: str = ""
+    ) -> None:
         found = PullRequest(
-            number=pull["number"], url=pull["html_url"], head=head, state=state, waits_for=waits_for
+            number=pull["number"],
+            url=pull["html_url"],
+            head=head,
+            state=state,
+            pending_approval=pending_approval,
         )
         self._journal.update(pull_request=found)
 
@@ -164,7 +170,7 @@ class Restore:
                     self._journal.end(DONE if self.merged_now else FOUND, done, pull["html_url"])
                     return commit
                 wait = describe_wait(self._api, number, self._plan.approvals, said)
-                self._note_pull(pull, head, waits_for=wait)
+                self._note_pull(pull, head, pending_approval=wait)
                 self._journal.end(WAITING, f"pull request #{number} waits: {wait}", pull["html_url"])
                 if self._clock.monotonic_s() + self._table.poll_s > deadline_s:
                     return ""
@@ -190,7 +196,7 @@ class Restore:
             )
         self._refuse_moved_branch()
         waiting = self._journal.github.pull_request
-        if pull.get("mergeable_state") in _BLOCKED and waiting is not None and waiting.waits_for:
+        if pull.get("mergeable_state") in _BLOCKED and waiting is not None and waiting.pending_approval:
             return "", ""
         body = {"sha": head, "merge_method": self._plan.merge_method, "commit_title": self._title(number)}
         try:

@@ -22,8 +22,9 @@ def some(count: int, noun: str) -> str:
 def commit_message(github: Github, record: Record) -> str:
     """Of the commit that restores the tree."""
     return (
-        f"Roll {github.branch} back to {short(github.good)}\n\n"
-        f"The tree is exactly that of {github.good}; {some(github.undone_count, 'commit')} undone.\n"
+        f"Roll {github.branch} back to {short(github.target_commit)}\n\n"
+        f"The tree is exactly that of {github.target_commit}; "
+        f"{some(github.reverted_count, 'commit')} undone.\n"
         "To bring the undone work back, revert this commit: merging its branches again brings nothing.\n"
         + (f"\nReason: {record.reason}\n" if record.reason != "not given" else "")
         + (f"Incident: {record.incident}\n" if record.incident else "")
@@ -45,7 +46,7 @@ def reland_commands(github: Github, parents: int) -> tuple[str, ...]:
 
 def pull_title(github: Github) -> str:
     """Of the pull request."""
-    return f"Roll {github.branch} back to {short(github.good)}"
+    return f"Roll {github.branch} back to {short(github.target_commit)}"
 
 
 def pull_body(github: Github, record: Record) -> str:
@@ -53,16 +54,17 @@ def pull_body(github: Github, record: Record) -> str:
     who = f"Run {code(record.run_id)} of pytest-zkrollback by {code(record.operator)}"
     commits = [
         f"- {code(short(each.sha))} {code(each.author)} {escaped(each.title, 120)}"
-        for each in github.undone[-_MOST:]
+        for each in github.reverted_commits[-_MOST:]
     ]
     parts = [
-        f"Puts the tree of {code(github.good)} back on top of {code(short(github.tip))}, for environment "
+        f"Puts the tree of {code(github.target_commit)} back on top of "
+        f"{code(short(github.head_commit))}, for environment "
         f"{code(record.environment)}, release {code(record.release)}"
         + (f" (Helm revision {record.revision_before} is live)." if record.revision_before else "."),
         f"**Reason:** {escaped(record.reason)}",
         f"**Incident:** {escaped(record.incident) or 'none given'}",
         f"**Next steps:** {escaped(record.next_steps)}",
-        f"## Undone: {some(github.undone_count, 'commit')}\n\n" + "\n".join(commits),
+        f"## Undone: {some(github.reverted_count, 'commit')}\n\n" + "\n".join(commits),
         f"## Files: {len(github.files)}{' or more' if len(github.files) >= 300 else ''}\n\n"
         + _list(github.files),
     ]

@@ -29,7 +29,7 @@ def describe_run(api: GithubApi, run_id: int) -> WorkflowRun:
         created_at=parse_time(run["created_at"]),
         finished_at=parse_time(run["updated_at"]) if run["status"] == "completed" else None,
         attempt=run.get("run_attempt") or 1,
-        waits_for=_waits_for(api, run),
+        pending_approval=_pending_approval(api, run),
         jobs=tuple(_job(job) for job in jobs),
     )
 
@@ -46,7 +46,7 @@ def _job(job: JsonObject) -> Job:
     )
 
 
-def _waits_for(api: GithubApi, run: JsonObject) -> str:
+def _pending_approval(api: GithubApi, run: JsonObject) -> str:
     if run["status"] == "pending":
         return "another run of its concurrency group is in front of it"
     if run["status"] != "waiting":

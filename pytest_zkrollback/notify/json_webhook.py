@@ -20,7 +20,7 @@ _OBSERVED_LIMIT = 500
 # Of the record; the rest is in its file, which `report` leads to.
 _MEMBERS = (
     *("run_id", "mode", "outcome", "summary", "environment", "protected", "cluster", "namespace", "release"),
-    *("revision_before", "target_revision", "revision_after", "reason", "next_steps", "comes_back"),
+    *("revision_before", "target_revision", "revision_after", "reason", "next_steps", "redeploy_risks"),
     *("incident", "operator", "started_at", "finished_at", "report", "overrides"),
 )
 

@@ -55,7 +55,7 @@ def _render(news: Notification, share: float) -> JsonObject:
         blocks.append(section("Decision", said, 900))
     blocks.append(section("Next steps", words.next_steps(record), 1200))
     if news.event is not NotificationEvent.START:
-        if said := words.comes_back(record):
+        if said := words.redeploy_risks(record):
             blocks.append(section("What brings the bad version back", said, 1200))
         if lines := words.item_lines(record, max(60, int(170 * share)), int(SECTION_LIMIT * max(share, 0.3))):
             blocks.append({"type": "section", "text": _plain("\n".join(lines))})

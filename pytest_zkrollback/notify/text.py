@@ -67,7 +67,7 @@ def headline(news: Notification) -> str:
 def _destination(record: Record) -> str:
     """Where it goes back to; through GitHub that is a commit, whose revision only the deploy makes."""
     if record.mode is Mode.GITHUB:
-        good = record.github.good if record.github is not None else ""
+        good = record.github.target_commit if record.github is not None else ""
         return f"commit {good[:10]}" if good else ""
     return f"revision {record.target_revision}" if record.target_revision is not None else ""
 
@@ -117,10 +117,10 @@ def fields(news: Notification) -> list[tuple[str, str]]:
 
 
 def _revisions(record: Record) -> str:
-    bad = record.plan.bad.revision if record.plan.bad else record.revision_before
+    bad = record.plan.compared_with.revision if record.plan.compared_with else record.revision_before
     parts = []
     if bad is not None:
-        parts.append(f"from {bad}{_chart(record.plan.bad)}")
+        parts.append(f"from {bad}{_chart(record.plan.compared_with)}")
     if record.mode is Mode.GITHUB:
         destination = _destination(record)
         parts += [f"to {destination}"] if destination else []
@@ -168,9 +168,9 @@ def next_steps(record: Record) -> str:
     return record.next_steps.strip() or "none given"
 
 
-def comes_back(record: Record) -> str:
+def redeploy_risks(record: Record) -> str:
     """What brings the bad version back, one line each; empty where nothing is known to."""
-    return "\n".join(f"\N{BULLET} {line}" for line in record.comes_back)
+    return "\n".join(f"\N{BULLET} {line}" for line in record.redeploy_risks)
 
 
 def decision(record: Record) -> str:

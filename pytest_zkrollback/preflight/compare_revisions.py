@@ -1,4 +1,4 @@
-"""Gathers the dossier of a target, read-only; what it could not learn it says."""
+"""Gathers the change summary of a target, read-only; what it could not learn it says."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _PLURALS = {
 }
 
 
-def gather_dossier(kube: Kube, namespace: str, look: ReleaseView) -> ChangeSummary | None:
-    """The dossier; None where there is no target to tell of. Raises the ZkRollbackErrors of the history."""
+def gather_change_summary(kube: Kube, namespace: str, look: ReleaseView) -> ChangeSummary | None:
+    """The change summary; None where there is no target to tell of. Raises the history's ZkRollbackErrors."""
     history, choice, target = look.history(), look.choice(), look.target
     if target is None:
         return None
@@ -70,7 +70,7 @@ def gather_dossier(kube: Kube, namespace: str, look: ReleaseView) -> ChangeSumma
         asked=str(look.asked),
         chosen_because=choice.because,
         chain=chain_of(history, target.revision.revision),
-        served_s=served_s(history, target),
+        deployed_for_s=deployed_for_s(history, target),
         skipped=choice.skipped,
         objects=few("objects that change", object_changes(old, new)),
         images=few("images", image_changes(old, new)),
@@ -78,7 +78,7 @@ def gather_dossier(kube: Kube, namespace: str, look: ReleaseView) -> ChangeSumma
         values=few("values", value_changes(head.values, target.values)),
         drift=few("differences", [str(one) for one in drift]),
         deleted=few("deletions", deleted),
-        stays=few("things that stay", what_stays(head, target, old, new, live)),
+        not_rolled_back=few("things that stay", what_stays(head, target, old, new, live)),
         missing=few("missing objects", missing),
         hooks=few("hooks", _hooks(target)),
         unknown=tuple(unknown),
@@ -96,7 +96,7 @@ def chain_of(history: ReleaseHistory, number: int) -> tuple[int, ...]:
     return tuple(chain)
 
 
-def served_s(history: ReleaseHistory, release: Release) -> float | None:
+def deployed_for_s(history: ReleaseHistory, release: Release) -> float | None:
     """From its deploy until the next one that succeeded; None: it never did, or it is the newest."""
     number = release.revision.revision
     if judged_against(history, number):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ..domain.errors import HelmProblem, ZkRollbackError
 from ..release.gitops import GitOpsOwner, fetch_idle, find_owners
-from .compare_revisions import gather_dossier
+from .compare_revisions import gather_change_summary
 from .contents import fetch_contents
 from .forecast import make_forecast
 from .permissions import fetch_denied
@@ -108,7 +108,7 @@ def fetch_facts(
             "owners": lambda: fetch_owners(kube, look),
             "scalers": lambda: fetch_scalers(kube, env.namespace),
             "elsewhere": lambda: fetch_elsewhere(kube, env, look),
-            "dossier": lambda: gather_dossier(kube, env.namespace, look),
+            "change_summary": lambda: gather_change_summary(kube, env.namespace, look),
         }
     if recovers:
         questions["hook_jobs"] = look.hook_jobs

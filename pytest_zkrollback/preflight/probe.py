@@ -78,7 +78,7 @@ class Facts:
     owners: ProbeResult[Sequence[GitOpsOwner]] = ProbeResult()
     scalers: ProbeResult[Sequence[JsonObject]] = ProbeResult()
     elsewhere: ProbeResult[bool] = ProbeResult()
-    dossier: ProbeResult[ChangeSummary | None] = ProbeResult()
+    change_summary: ProbeResult[ChangeSummary | None] = ProbeResult()
     forecast: ProbeResult[Forecast | None] = ProbeResult()
     hook_jobs: ProbeResult[Sequence[JsonObject]] = ProbeResult()
     driver: str = ""

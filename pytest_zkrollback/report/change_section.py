@@ -1,4 +1,4 @@
-"""The dossier in words: one list of headed lines, of which page, Markdown and terminal are made."""
+"""The change summary in words: one list of headed lines, of which page, Markdown and terminal are made."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from .formatting import duration, moment
 _FEW = 4
 
 
-def dossier_parts(record: Record) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def change_summary_parts(record: Record) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """(heading, lines) of all that is known of the target and of going there; empty where nothing is."""
-    dossier = record.plan.dossier
-    parts = [*_forecast(record), *(_parts(record, dossier) if dossier is not None else ())]
+    change_summary = record.plan.change_summary
+    parts = [*_forecast(record), *(_parts(record, change_summary) if change_summary is not None else ())]
     return tuple((heading, lines) for heading, lines in parts if lines)
 
 
-def render_dossier_lines(record: Record) -> list[str]:
-    """The dossier for a terminal: one line each, few of a kind, the report has all."""
+def render_change_summary_lines(record: Record) -> list[str]:
+    """The change summary for a terminal: one line each, few of a kind, the report has all."""
     lines = []
-    for heading, found in dossier_parts(record):
+    for heading, found in change_summary_parts(record):
         lines += [f"{heading}: {line}" for line in found[:_FEW]]
         if len(found) > _FEW:
             lines.append(f"{heading}: {len(found) - _FEW} more in the report")
     return lines
 
 
-def _parts(record: Record, dossier: ChangeSummary) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield "Target", tuple(_target(record, dossier))
-    yield "Not taken", tuple(f"revision {each.revision} {each.reason}" for each in dossier.skipped)
-    yield "Image", _changes(dossier.images)
-    yield "Replicas", _changes(dossier.replicas)
-    yield "Value", _changes(dossier.values)
-    yield "Changes", _objects(dossier.objects)
-    yield "Will be deleted", dossier.deleted
-    yield "Will not move", dossier.stays
-    yield "Missing", dossier.missing
+def _parts(record: Record, change_summary: ChangeSummary) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "Target", tuple(_target(record, change_summary))
+    yield "Not taken", tuple(f"revision {each.revision} {each.reason}" for each in change_summary.skipped)
+    yield "Image", _changes(change_summary.images)
+    yield "Replicas", _changes(change_summary.replicas)
+    yield "Value", _changes(change_summary.values)
+    yield "Changes", _objects(change_summary.objects)
+    yield "Will be deleted", change_summary.deleted
+    yield "Will not move", change_summary.not_rolled_back
+    yield "Missing", change_summary.missing
     yield (
         "Hook",
         tuple(
             f"{hook.name} ({', '.join(hook.events)}) of revision {hook.revision} will run"
-            for hook in dossier.hooks
+            for hook in change_summary.hooks
         ),
     )
-    yield "Drift", dossier.drift
-    yield "Not known", dossier.unknown
+    yield "Drift", change_summary.drift
+    yield "Not known", change_summary.unknown
 
 
 def _forecast(record: Record) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -69,20 +69,24 @@ def _failure(failing: ObjectForecast) -> Iterator[str]:
         yield f"{owner}: {each.live or '(none)'} -> {each.target or '(none)'}"
 
 
-def _target(record: Record, dossier: ChangeSummary) -> Iterator[str]:
+def _target(record: Record, change_summary: ChangeSummary) -> Iterator[str]:
     target = record.plan.target
     if target is None:
         return
-    asked = f" ({dossier.asked})" if dossier.asked != str(target.revision) else ""
-    served = f", served for {duration(dossier.served_s)}" if dossier.served_s is not None else ""
+    asked = f" ({change_summary.asked})" if change_summary.asked != str(target.revision) else ""
+    served = (
+        f", served for {duration(change_summary.deployed_for_s)}"
+        if change_summary.deployed_for_s is not None
+        else ""
+    )
     yield (
         f"revision {target.revision}{asked}, {target.chart}"
         + (f", app {target.app_version}" if target.app_version else "")
         + f", deployed {moment(target.deployed_at)}{served}"
     )
-    yield f"chosen as {dossier.chosen_because}"
-    if len(dossier.chain) > 1:
-        yield f"it is a rollback: {' -> '.join(map(str, dossier.chain))}, whose content it has"
+    yield f"chosen as {change_summary.chosen_because}"
+    if len(change_summary.chain) > 1:
+        yield f"it is a rollback: {' -> '.join(map(str, change_summary.chain))}, whose content it has"
 
 
 def _changes(changes: Sequence[Change]) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ def rows(record: Record) -> list[tuple[str, str]]:
     if github is None:
         return []
     found = [("Repository", f"{github.repository}, branch {github.branch}, workflow {github.workflow}")]
-    if github.good:
-        found.append(("Back to", f"commit {github.good}"))
-        undone = [f"{each.sha[:12]} {each.author}: {each.title}" for each in github.undone[-_MOST:]]
-        found.append((f"Undone ({github.undone_count} commits)", "; ".join(undone)))
+    if github.target_commit:
+        found.append(("Back to", f"commit {github.target_commit}"))
+        undone = [f"{each.sha[:12]} {each.author}: {each.title}" for each in github.reverted_commits[-_MOST:]]
+        found.append((f"Undone ({github.reverted_count} commits)", "; ".join(undone)))
     if github.files:
         more = f" and {len(github.files) - _MOST} more" if len(github.files) > _MOST else ""
         found.append((f"Files ({len(github.files)})", f"{', '.join(github.files[:_MOST])}{more}"))
@@ -26,13 +26,13 @@ def rows(record: Record) -> list[tuple[str, str]]:
         found.append(("Workflow files", ", ".join(github.workflow_files[:_MOST])))
     if github.pull_request is not None:
         pull = github.pull_request
-        waits = f", waits: {pull.waits_for}" if pull.waits_for and pull.state == "open" else ""
+        waits = f", waits: {pull.pending_approval}" if pull.pending_approval and pull.state == "open" else ""
         found.append(("Pull request", f"{pull.url} ({pull.state}{waits})"))
     if github.merge_commit:
         same = "with the good tree" if github.tree_restored else "WITHOUT the good tree"
         found.append(("Merged as", f"{github.merge_commit}, {same}"))
     for run in github.runs:
-        waits = f", waits: {run.waits_for}" if run.waits_for else ""
+        waits = f", waits: {run.pending_approval}" if run.pending_approval else ""
         found.append((f"Run {run.id}", f"{run.url} ({run.event}, {run.conclusion or run.status}{waits})"))
     return found
 

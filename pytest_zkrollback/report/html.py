@@ -215,11 +215,11 @@ def template(name: str) -> Template:
     }
     environment.tests |= {"link": _is_link}
     environment.globals |= {
-        "facts": summary,
-        "red": failures,
-        "dossier": change_section,
-        "github_way": github_section,
-        "times": formatting,
+        "summary": summary,
+        "failures": failures,
+        "change_section": change_section,
+        "github_section": github_section,
+        "formatting": formatting,
         "evidence_id": id,
     }
     return environment.get_template(name)

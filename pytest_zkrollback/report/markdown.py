@@ -6,7 +6,7 @@ import re
 
 from ..domain.record import GuardState, Item, Record
 from . import github_section
-from .change_section import dossier_parts
+from .change_section import change_summary_parts
 from .failures import failed_items, unchecked, word_of
 from .formatting import clock_time, elapsed, moment
 from .sanitize import escape_control_characters, inert_line
@@ -45,11 +45,11 @@ _GLYPHS = {
 
 def render_markdown(record: Record, limit: int = LIMIT) -> str:
     """Markdown of at most ``limit`` characters: the verdict, the checklist, what is red, what comes next."""
-    parts = [_head(record), _comes_back(record), _checklist(record)]
+    parts = [_head(record), _redeploy_risks(record), _checklist(record)]
     optional = [
         *_decision(record),
         *_guards(record),
-        *_dossier(record),
+        *_change_summary(record),
         *_github(record),
         *_timeline(record),
         *_red_evidence(record),
@@ -129,7 +129,7 @@ def _head(record: Record) -> str:
     ]
     lines += [f"**{escaped(record.summary or answer(record), 600)}**", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in facts if value]
-    if record.outcome in DONE and not record.comes_back:
+    if record.outcome in DONE and not record.redeploy_risks:
         lines += ["", "Next: nothing to do."]
     elif record.next_commands:
         lines += ["", "Next:"]
@@ -142,10 +142,10 @@ def _head(record: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _comes_back(record: Record) -> str:
-    if not record.comes_back:
+def _redeploy_risks(record: Record) -> str:
+    if not record.redeploy_risks:
         return ""
-    lines = [f"- {escaped(line, 600)}" for line in record.comes_back[:_LINES_OF_A_KIND]]
+    lines = [f"- {escaped(line, 600)}" for line in record.redeploy_risks[:_LINES_OF_A_KIND]]
     return "\n### What brings the bad version back\n\n" + "\n".join(lines) + "\n"
 
 
@@ -194,10 +194,10 @@ def _guards(record: Record) -> list[str]:
     return ["\n### Guards and overrides\n\n" + "\n".join(lines) + "\n"] if lines else []
 
 
-def _dossier(record: Record) -> list[str]:
+def _change_summary(record: Record) -> list[str]:
     lines = [
         f"- {heading}: {escaped(line, _CELL_LIMIT)}"
-        for heading, found in dossier_parts(record)
+        for heading, found in change_summary_parts(record)
         for line in found[:_LINES_OF_A_KIND]
     ]
     return ["\n### What going back means\n\n" + "\n".join(lines) + "\n"] if lines else []

@@ -212,7 +212,7 @@ def _side(version: str, record: Record) -> str:
     """``old`` for the bad revision's images, ``new`` for the target's, ``other`` where that is not known."""
     if _has(record.plan.target, version):
         return "new"
-    return "old" if _has(record.plan.bad, version) else "other"
+    return "old" if _has(record.plan.compared_with, version) else "other"
 
 
 def _has(revision: Revision | None, version: str) -> bool:
@@ -225,7 +225,7 @@ def _has(revision: Revision | None, version: str) -> bool:
 
 
 def _version_name(version: str, side: str, record: Record) -> str:
-    revision = {"old": record.plan.bad, "new": record.plan.target}.get(side)
+    revision = {"old": record.plan.compared_with, "new": record.plan.target}.get(side)
     if revision is None or version.startswith("revision "):
         return version
     return f"{version} (revision {revision.revision})"

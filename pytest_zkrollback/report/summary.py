@@ -244,7 +244,7 @@ def revisions(record: Record) -> str:
 
 def revision_of(record: Record, number: int | None) -> Revision | None:
     """The revision with this number, as far as the plan knows it."""
-    known = (*record.plan.history, record.plan.target, record.plan.bad)
+    known = (*record.plan.history, record.plan.target, record.plan.compared_with)
     return next((each for each in known if each is not None and each.revision == number), None)
 
 
@@ -268,7 +268,7 @@ def users_affected(record: Record) -> str:
 
 def _blamed(record: Record) -> Revision | None:
     """The bad revision, if users met it after the target's own deploy."""
-    bad, target = record.plan.bad, record.plan.target
+    bad, target = record.plan.compared_with, record.plan.target
     origin = target and (revision_of(record, target.rollback_of) or target)
     return None if bad is None or (origin and origin.deployed_at > bad.deployed_at) else bad
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from ..domain.decision import Recommendation
 from ..domain.record import GuardState, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
-from .change_section import render_dossier_lines
+from .change_section import render_change_summary_lines
 from .failures import by_verdict, failures, refused, word_of
 from .formatting import duration, elapsed
 from .sanitize import inert_line
@@ -54,7 +54,12 @@ def render_last_lines(record: Record, report_path: str) -> str:
     """The last lines on the terminal: what is red, what to type, and last of all the verdict in one look."""
     return "\n\n".join(
         "\n".join(_indented(line) for line in lines)
-        for lines in (_dossier(record), _not_well(record), _next(record), _verdict(record, report_path))
+        for lines in (
+            _change_summary(record),
+            _not_well(record),
+            _next(record),
+            _verdict(record, report_path),
+        )
         if lines
     )
 
@@ -68,11 +73,11 @@ def fitted(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _dossier(record: Record) -> list[str]:
+def _change_summary(record: Record) -> list[str]:
     """What a plan has found; after a rollback it is in the report."""
     if record.mode is not Mode.PLAN:
         return []
-    return [inert_line(line, _THREE_ROWS) for line in render_dossier_lines(record)]
+    return [inert_line(line, _THREE_ROWS) for line in render_change_summary_lines(record)]
 
 
 def _not_well(record: Record) -> list[str]:
@@ -95,9 +100,11 @@ def _not_well(record: Record) -> list[str]:
 def _next(record: Record) -> list[str]:
     if record.outcome in DONE:
         next_line = (
-            "Next: see to what brings the bad version back:" if record.comes_back else "Next: nothing to do."
+            "Next: see to what brings the bad version back:"
+            if record.redeploy_risks
+            else "Next: nothing to do."
         )
-        back = [f"  {inert_line(line, _TWO_ROWS)}" for line in record.comes_back[:_MOST_COMING_BACK]]
+        back = [f"  {inert_line(line, _TWO_ROWS)}" for line in record.redeploy_risks[:_MOST_COMING_BACK]]
         return [next_line, *back, *(f"  {line}" for line in record.next_commands)]
     return ["Next:", *(f"  {line}" for line in record.next_commands)] if record.next_commands else []
 

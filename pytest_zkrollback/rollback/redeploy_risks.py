@@ -32,7 +32,7 @@ class Branch:
     why: str = ""
 
 
-def judge_comes_back(
+def judge_redeploy_risks(
     record: Record,
     branch: Branch = Branch(),
     owners: Sequence[GitOpsOwner] = (),
@@ -42,20 +42,24 @@ def judge_comes_back(
 
     Before that nobody knows which of the two is the bad one, and to revert the good one would be harm.
     """
-    bad = rolled_away_from(record)
+    bad = record.plan.rolled_back_from
     if bad is None or not stands_verified(record):
         return ()
     return (*_by_merge(record, bad, branch), *map(_by_owner, owners), *map(_by_queue, queued[:_MOST]))
 
 
-def rolled_away_from(record: Record) -> Revision | None:
-    """The revision that a rollback left: this run's, or the one that made the current revision; else None."""
-    before, bad = revision_of(record, record.revision_before), record.plan.bad
-    if record.mode is Mode.PLAN or bad is None or before is None:
+def find_rolled_back_from(
+    head: Revision, compared_with: Revision | None, *, helm_ran: bool
+) -> Revision | None:
+    """The revision that a rollback left: this run's, or the one that made the current revision; else None.
+
+    ``head``: the current revision before the run; it is ``compared_with`` unless the target is live already.
+    """
+    if compared_with is None:
         return None
-    if record.mode is Mode.GITHUB or before.rollback_of is not None:
-        return bad
-    return bad if record.helm.ran and bad.revision == before.revision else None
+    if compared_with.revision == head.revision:
+        return compared_with if helm_ran else None
+    return compared_with if head.rollback_of is not None else None
 
 
 def stands_verified(record: Record) -> bool:

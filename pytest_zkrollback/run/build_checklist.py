@@ -77,7 +77,7 @@ def build_checks(
             f"history of {env.release}: what it holds cannot be compared."
         )
     expected = parse_manifest(target.manifest, env.namespace)
-    bad = scene.scribe.record.plan.bad
+    bad = scene.scribe.record.plan.compared_with
     later = [
         content
         for release in history.releases
@@ -152,7 +152,7 @@ def _rolled_away(scene: RunContext, history: ReleaseHistory, revision: int) -> b
     Through GitHub the target is a new revision: its content is that of the newest older one that is equal,
     and where there is none, the bad revision alone is known to be rolled away.
     """
-    wanted, bad = target_release(scene, history), scene.scribe.record.plan.bad
+    wanted, bad = target_release(scene, history), scene.scribe.record.plan.compared_with
     if bad is None:
         return False
     if wanted <= bad.revision or not scene.request.through_github:

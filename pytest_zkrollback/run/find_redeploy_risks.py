@@ -13,7 +13,7 @@ from ..release.gitops import GitOpsOwner, fetch_idle, find_owners
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import release_of
-from ..rollback.redeploy_risks import Branch, QueuedDeploy, judge_comes_back, rolled_away_from
+from ..rollback.redeploy_risks import Branch, QueuedDeploy, judge_redeploy_risks
 from .context import RunContext
 from .source_commits import commit_name, git_checkout, resolve_commit
 
@@ -34,15 +34,15 @@ class RedeployRisks:
 
     def begin(self) -> None:
         """Ask; returns at once."""
-        threading.Thread(target=self._guarded, daemon=True, name="comes-back").start()
+        threading.Thread(target=self._guarded, daemon=True, name="redeploy-risks").start()
 
     def note(self) -> None:
         """Write down what is known by now, or nothing where it may not be said; called at each verdict."""
         scribe = self._scene.scribe
         with self._lock:
-            said = judge_comes_back(scribe.record, *self._found)
-            if said != scribe.record.comes_back:
-                scribe.update(comes_back=said)
+            said = judge_redeploy_risks(scribe.record, *self._found)
+            if said != scribe.record.redeploy_risks:
+                scribe.update(redeploy_risks=said)
 
     def _guarded(self) -> None:
         try:
@@ -52,7 +52,7 @@ class RedeployRisks:
             self._scene.scribe.event(text, "zkrollback")
 
     def _ask(self) -> None:
-        scene, bad = self._scene, rolled_away_from(self._scene.scribe.record)
+        scene, bad = self._scene, self._scene.scribe.record.plan.rolled_back_from
         if bad is None:
             return
         branch, queued = _branch(scene, self._history.get(bad.revision)), _queued(scene)

@@ -169,15 +169,16 @@ class GithubDeployment:
         scene = self._scene
         after = fetch_history(scene.kube, scene.env.namespace, scene.env.release)
         head, old = after.head.revision, before.head.revision
-        bad = old if head.revision != old.revision else None
         plan = scene.scribe.record.plan
+        left = old if head.revision != old.revision else plan.compared_with
         scene.scribe.update(
             revision_after=head.revision,
             target_revision=head.revision,
             plan=plan.model_copy(
                 update={
                     "target": head,
-                    "bad": bad or plan.bad,
+                    "compared_with": left,
+                    "rolled_back_from": left,
                     "history": after.revisions,
                     "objections": find_objections(after),
                 }
@@ -197,7 +198,7 @@ def judge_deploy(
     name = f"Helm's head is revision {release.revision} ({release.chart}, {release.status})"
     said = f"{run.event} run {run.url}"
     if run.status != "completed":
-        waits = f": {run.waits_for}" if run.waits_for else ""
+        waits = f": {run.pending_approval}" if run.pending_approval else ""
         return Verdict.UNVERIFIED, f"{said} is {explained}{waits}; {name}"
     if run.conclusion != "success":
         return Verdict.FAIL, f"{said} ended with {explained}; {name}"

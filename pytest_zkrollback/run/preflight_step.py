@@ -22,6 +22,7 @@ from ..release.applied_revision import is_already_live
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import parse_manifest, render_manifest_diff
+from ..rollback.redeploy_risks import find_rolled_back_from
 from .context import RunContext
 from .decision_step import note_decision, outside_questions
 from .prompt import Reply, ask, parse_consent
@@ -70,8 +71,8 @@ def run_preflight(scene: RunContext, also: Callable[[], tuple[Guard, ...]] = tup
     if facts.history.value is not None:
         register_secrets_of_release(scene.redactor, facts.history.value, env.namespace)
         scribe.update(**_plan(scene, facts, facts.history.value))
-        if _release(facts) is not None and request.target is not None and facts.dossier.value is None:
-            scribe.event(f"what going back means was not gathered: {facts.dossier.why}", "zkrollback")
+        if _release(facts) is not None and request.target is not None and facts.change_summary.value is None:
+            scribe.event(f"what going back means was not gathered: {facts.change_summary.why}", "zkrollback")
     if request.target is not None:
         guards = in_order((*guards, note_decision(scene, facts.outside)))
         guards = apply_overrides(guards, _reasons(scene, facts), request.break_glass)
@@ -227,12 +228,13 @@ def _plan(scene: RunContext, facts: Facts, history: ReleaseHistory) -> dict[str,
         "target_revision": target,
         "plan": Plan(
             target=wanted.revision if wanted else None,
-            bad=bad.revision if bad else None,
+            compared_with=bad.revision if bad else None,
+            rolled_back_from=find_rolled_back_from(head, bad.revision if bad else None, helm_ran=False),
             history=history.revisions,
             objections=find_objections(history),
             diff=_diff(scene, bad, wanted) if bad and wanted else "",
             forecast=facts.forecast.value,
-            dossier=facts.dossier.value,
+            change_summary=facts.change_summary.value,
         ),
     }
 

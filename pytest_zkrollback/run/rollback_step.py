@@ -16,6 +16,7 @@ from ..release.applied_revision import fetch_standing, is_already_live, render_s
 from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.helm_run import HelmRun, judge_rollback
 from ..rollback.lock import ReleaseLock
+from ..rollback.redeploy_risks import find_rolled_back_from
 from .backup_step import BackupThread
 from .context import RunContext
 from .lock_step import recheck_lock, report_interrupted_runs, take_lock, unlock
@@ -161,6 +162,10 @@ def _run_helm(
     with suppress(RuntimeError):
         moments.ended()
     _note_end(scene, helm_run)
+    if scribe.record.helm.ran:
+        plan = scribe.record.plan
+        left = find_rolled_back_from(history.head.revision, plan.compared_with, helm_ran=True)
+        scribe.update(plan=plan.model_copy(update={"rolled_back_from": left}))
     if not scribe.record.helm.running:
         verdict, after = judge_rollback(helm_run, target, before, lambda: _read_again(scene, history))
         standing, proof = _standing(scene, history, target) if verdict.word is not Verdict.PASS else ("", ())

@@ -90,7 +90,7 @@ class Run:
         self._events: EventLog | None = None
         self._picture: RecoveryTimeline | None = None
         self._telling: NotificationDispatcher | None = None
-        self._comes_back: RedeployRisks | None = None
+        self._redeploy_risks: RedeployRisks | None = None
         record = initial_record(request, release, checklist, command_line, self._clock.now())
         self.item_ids = tuple(item.id for item in record.items)
         self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
@@ -217,9 +217,9 @@ class Run:
             self._watch.refresh()
             since = history.head.revision.deployed_at
             events.begin(since)
-        comes_back = self._comes_back = RedeployRisks(scene, history, self._watch)
-        comes_back.begin()
-        run_verify(scene, history, self._watch, events, picture, since, comes_back)
+        redeploy_risks = self._redeploy_risks = RedeployRisks(scene, history, self._watch)
+        redeploy_risks.begin()
+        run_verify(scene, history, self._watch, events, picture, since, redeploy_risks)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
         if choose_outcome(self._scribe.record.items) in DONE:
@@ -331,8 +331,8 @@ class Run:
         self._sum_up()
 
     def _sum_up(self) -> None:
-        if self._comes_back is not None:
-            self._comes_back.note()
+        if self._redeploy_risks is not None:
+            self._redeploy_risks.note()
         record = self._scribe.record
         self._scribe.update(
             summary=render_summary(record),

@@ -30,7 +30,7 @@ def run_verify(
     events: EventLog,
     picture: RecoveryTimeline,
     since: datetime,
-    comes_back: RedeployRisks,
+    redeploy_risks: RedeployRisks,
 ) -> None:
     """Judge every item until its verdict is final; each is in the record before the next one.
 
@@ -69,7 +69,7 @@ def run_verify(
             )
         else:
             scribe.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
-        comes_back.note()
+        redeploy_risks.note()
         scene.display.changed()
 
     soak_s = scene.env.soak_s if scene.request.soak_s is None else scene.request.soak_s

@@ -117,12 +117,12 @@ def test_the_whole_way_for_staging_and_production(project):
     assert "pull request #42 is merged" in result.item("rollback")["observed"]
     assert "Helm made revision 7 (zkprova-1.8.0)" in result.item("rollback")["observed"]
     assert record["helm"]["ran"] is False
-    assert record["plan"]["bad"]["revision"] == 6
+    assert record["plan"]["compared_with"]["revision"] == 6
     merge = fake.repository.tip()
     assert project.deploys == [("test", merge)]
     assert incident.revisions()[-1] == (7, "deployed", f"test {merge[:7]}")
     assert fake.repository.tree(merge) == fake.repository.tree(project.good)
-    assert record["github"]["undone"][0]["sha"] == project.bad
+    assert record["github"]["reverted_commits"][0]["sha"] == project.bad
     assert any(
         "HELM DID NOT RUN: this rollback goes through GitHub Actions" in line
         for line in result.output.splitlines()

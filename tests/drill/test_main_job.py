@@ -128,7 +128,7 @@ def test_verifying_after_a_rollback_by_hand(incident):
     assert result.record["mode"] == "verify"
     assert result.record["target_revision"] == 5
     assert result.verdicts() == dict.fromkeys(["preflight", "release-equivalence", *CHECKLIST], "PASS")
-    assert result.record["plan"]["bad"]["revision"] == 6
+    assert result.record["plan"]["compared_with"]["revision"] == 6
     assert incident.head() == 7
 
 

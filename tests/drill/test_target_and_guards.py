@@ -65,8 +65,8 @@ class Asked:
         return self.facts.choice.value.revision
 
     @property
-    def dossier(self):
-        return self.facts.dossier.value
+    def change_summary(self):
+        return self.facts.change_summary.value
 
 
 def wait_for(condition, timeout_s=30):
@@ -79,12 +79,17 @@ def wait_for(condition, timeout_s=30):
 def test_previous_is_the_one_before_and_nothing_stands_against_it(told):
     asked = Asked(told, "previous")
     assert (asked.revision, asked.refused, asked.warned) == (5, set(), set())
-    dossier = asked.dossier
-    assert (dossier.asked, dossier.chain, dossier.unknown, dossier.missing) == ("previous", (5,), (), ())
-    images = {(each.live, each.target) for each in dossier.images}
+    change_summary = asked.change_summary
+    assert (change_summary.asked, change_summary.chain, change_summary.unknown, change_summary.missing) == (
+        "previous",
+        (5,),
+        (),
+        (),
+    )
+    images = {(each.live, each.target) for each in change_summary.images}
     assert ("zkprova/backend:1.9.0-a7d20c4", "zkprova/backend:1.8.0-3f9c2e1") in images
-    assert dossier.drift == ()
-    assert dossier.served_s > 0
+    assert change_summary.drift == ()
+    assert change_summary.deployed_for_s > 0
 
 
 def test_last_verified_is_none_where_this_tool_has_verified_nothing(told):
@@ -361,7 +366,7 @@ def install_helm_releases(incident, suspend):
     wait_for(lambda: api.send("POST", path, one)[0] in (201, 409))
 
 
-def test_another_hand_on_the_workloads_warns_and_the_dossier_names_the_drift(told):
+def test_another_hand_on_the_workloads_warns_and_the_change_summary_names_the_drift(told):
     told.kubectl("set", "env", BACKEND, "HAND=1")
     asked = Asked(told, 5)
     told.kubectl("set", "env", BACKEND, "HAND-")
@@ -369,7 +374,7 @@ def test_another_hand_on_the_workloads_warns_and_the_dossier_names_the_drift(tol
     assert (
         "Deployment/zkprova-zkprova-backend was changed by kubectl-set" in asked.guards["deploying"].evidence
     )
-    assert any("[HAND]" in line for line in asked.dossier.drift), asked.dossier.drift
+    assert any("[HAND]" in line for line in asked.change_summary.drift), asked.change_summary.drift
 
 
 def test_a_release_in_configmaps_is_refused_and_says_so(told):
@@ -413,9 +418,9 @@ spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: "zk
 CRD = """
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: PLURAL.dossier.example}
+metadata: {name: PLURAL.changes.example}
 spec:
-  group: dossier.example
+  group: changes.example
   names: {plural: PLURAL, singular: PLURAL, kind: Thing, listKind: ThingList}
   scope: Namespaced
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
@@ -450,7 +455,7 @@ metadata: {name: kept, annotations: {helm.sh/resource-policy: keep}}
 """
 
 
-def test_the_dossier_tells_what_no_diff_shows(told):
+def test_the_change_summary_tells_what_no_diff_shows(told):
     """CRDs and kept objects that stay, hooks of the target, and what it refers to that is gone."""
     chart = made_chart(told, "needy")
     crds = chart / "crds"
@@ -465,22 +470,22 @@ def test_the_dossier_tells_what_no_diff_shows(told):
     told.configure(release="needy")
     asked = Asked(told, "previous")
     told.configure()
-    dossier = asked.dossier
-    assert (asked.revision, dossier.unknown) == (1, ())
-    assert dossier.deleted == ("ConfigMap/only-now",)
-    assert dossier.stays == (
+    change_summary = asked.change_summary
+    assert (asked.revision, change_summary.unknown) == (1, ())
+    assert change_summary.deleted == ("ConfigMap/only-now",)
+    assert change_summary.not_rolled_back == (
         "ConfigMap/kept stays: its policy is 'keep'",
         "crds/thing.yaml differs, and stays as it is: helm never changes the CRDs of this folder",
     )
-    assert dossier.missing == ("Secret/outside, which Deployment/needy refers to, does not exist",)
-    assert [(hook.name, hook.events, hook.revision) for hook in dossier.hooks] == [
+    assert change_summary.missing == ("Secret/outside, which Deployment/needy refers to, does not exist",)
+    assert [(hook.name, hook.events, hook.revision) for hook in change_summary.hooks] == [
         ("Job/before", ("pre-rollback",), 1)
     ]
-    assert {each.what: (each.live, each.target) for each in dossier.values} == {
+    assert {each.what: (each.live, each.target) for each in change_summary.values} == {
         "db.password": ("(hidden)", ""),
         "tag": ("7", ""),
     }
-    assert "hunter2" not in dossier.model_dump_json()
+    assert "hunter2" not in change_summary.model_dump_json()
 
 
 def helm_that(incident, binary, before_rollback):
@@ -519,8 +524,8 @@ def test_fault_14_the_target_is_pruned_between_plan_and_run(incident, helm3):
     asked = Asked(incident, "previous")
     assert (asked.revision, asked.guards["deployed"].state) == (5, "warned")
     assert asked.guards["deployed"].evidence.startswith("no revision is `deployed`")
-    assert asked.dossier.skipped[0].reason == "holds what revision 7 rolled back away from"
-    assert any("spec.replicas" in line for line in asked.dossier.drift), asked.dossier.drift
+    assert asked.change_summary.skipped[0].reason == "holds what revision 7 rolled back away from"
+    assert any("spec.replicas" in line for line in asked.change_summary.drift), asked.change_summary.drift
 
 
 @pytest.mark.parametrize("major", ["helm", "helm3"])
@@ -579,21 +584,24 @@ def test_fault_69_helm_3_on_a_release_that_helm_4_wrote(incident, helm3):
     guard = result.guard("helm-version")
     assert guard["state"] == "warned"
     assert "on a release that Helm 4 wrote by server-side apply: that works" in guard["evidence"]
-    assert (result.record["target_revision"], result.record["plan"]["dossier"]["asked"]) == (5, "previous")
+    assert (result.record["target_revision"], result.record["plan"]["change_summary"]["asked"]) == (
+        5,
+        "previous",
+    )
     assert result.record["helm"]["argv"][3] == "5"
     assert [revision for revision, _, _ in incident.revisions()] == [1, 2, 3, 4, 5, 6, 7]
 
     again = incident.run("--rollback-to=previous")
     assert (again.code, again.record["helm"]["ran"], incident.head()) == (0, False, 7), again.output
     assert again.record["target_revision"] == 5
-    assert "its number stands" in again.record["plan"]["dossier"]["chosen_because"]
+    assert "its number stands" in again.record["plan"]["change_summary"]["chosen_because"]
 
     # a new bad deploy is a new intent
     told = incident.cluster.data_dir / "stories" / incident.namespace / "6"
     incident.helm("upgrade", "zkprova", str(told / "zkprova"), "-f", str(told / "values.json"))
     for name in ("previous", "last-verified"):
         asked = Asked(incident, name)
-        assert (asked.revision, asked.refused, asked.dossier.chain) == (7, set(), (7, 5))
+        assert (asked.revision, asked.refused, asked.change_summary.chain) == (7, set(), (7, 5))
 
     # helm-measured.md, 1: helm's own 0, or `previous` after a rollback by hand, would ping-pong
     incident.helm("rollback", "zkprova", "6")

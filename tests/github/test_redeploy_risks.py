@@ -35,7 +35,7 @@ def no_such_object(path, **_):
 def found(github, *, git=True, token=TOKEN, argo=True):
     bad = revision(6, "superseded", 60, f"1.9.0-{github.bad[:7]}")
     written = []
-    scribe = Recorder(verified(plan=Plan(bad=bad), timeline=()), CLOCK, written.append)
+    scribe = Recorder(verified(plan=Plan(rolled_back_from=bad), timeline=()), CLOCK, written.append)
     env = Environment(
         name="staging",
         context="test",
@@ -59,19 +59,19 @@ def found(github, *, git=True, token=TOKEN, argo=True):
     watch = SimpleNamespace(snapshot=lambda: SimpleNamespace(objects={"deployments": (web,)}))
     release = SimpleNamespace(revision=bad, manifest="", manager="helm")
     history = SimpleNamespace(head=release, get=lambda number: release)
-    comes_back = RedeployRisks(scene, history, watch)
-    comes_back.note()
-    at_once = scribe.record.comes_back
-    comes_back.begin()
+    redeploy_risks = RedeployRisks(scene, history, watch)
+    redeploy_risks.note()
+    at_once = scribe.record.redeploy_risks
+    redeploy_risks.begin()
     for thread in threading.enumerate():
-        if thread.name == "comes-back":
+        if thread.name == "redeploy-risks":
             thread.join(30)
             assert not thread.is_alive(), "nobody asked"
     assert scribe.record.timeline == (), scribe.record.timeline[-1]
     scribe.update(outcome=Outcome.FAILED)  # a later look turned it: then nothing may be said any more
-    asked = scribe.record.comes_back
-    comes_back.note()
-    assert scribe.record.comes_back == ()
+    asked = scribe.record.redeploy_risks
+    redeploy_risks.note()
+    assert scribe.record.redeploy_risks == ()
     return at_once, asked
 
 

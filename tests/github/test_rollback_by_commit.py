@@ -99,7 +99,7 @@ def test_trap_main_moved_before_the_merge_is_seen_and_nothing_is_merged(place):
     ]
     assert len(place.fake.pulls) == 1
     assert place.same_tree("main")
-    assert "fix" in [commit.title for commit in again.github.undone]
+    assert "fix" in [commit.title for commit in again.github.reverted_commits]
 
 
 def test_trap_main_moved_within_the_merge_is_seen_by_the_tree(place):
@@ -135,7 +135,9 @@ def test_trap_405_by_reviews_until_the_deadline_leaves_the_pull_request_open(pla
     result = place.run(settings={"approval_timeout_s": 0.2})
     assert (result.error, result.run) == (None, None)
     assert result.github.pull_request.state == "open"
-    assert "1 of 2 approving reviews (by grace); asked for: linus" in result.github.pull_request.waits_for
+    assert (
+        "1 of 2 approving reviews (by grace); asked for: linus" in result.github.pull_request.pending_approval
+    )
     assert place.repository.tip() == place.bad
     place.fake.approve_pull("linus")
     assert place.run().explained == "success"

@@ -86,7 +86,7 @@ def texts(message):
 def test_teams_gets_a_card_with_what_slack_gets():
     with Receiver() as receiver:
         delivery = teams(receiver).tell(
-            Notification(event=NotificationEvent.VERDICT, record=verified(comes_back=("a merge",)))
+            Notification(event=NotificationEvent.VERDICT, record=verified(redeploy_risks=("a merge",)))
         )
     assert (delivery.to, delivery.ok, delivery.answer) == ("teams", True, "HTTP 202")
     said = texts(receiver.received[0])

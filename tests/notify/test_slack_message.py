@@ -53,7 +53,7 @@ def record(**more: Any) -> Record:
         "incident": "INC-4711",
         "operator": "ada@laptop",
         "started_at": T0 - timedelta(seconds=3),
-        "plan": Plan(target=revision(5), bad=revision(6)),
+        "plan": Plan(target=revision(5), compared_with=revision(6)),
         "helm": Helm(ran=True, exit_code=0, started_at=T0),
         "items": (
             item("rollout-backend", Verdict.PASS, "3 of 3 pods are ready."),
@@ -83,7 +83,7 @@ def test_the_whole_message() -> None:
     plain = {"type": "plain_text", "emoji": False}
     assert rendered(
         overrides=(Override(id="logs", kind="item", reason="known noise"),),
-        comes_back=("commit a7d20c4 of revision 6 is on main: the next merge ships it again",),
+        redeploy_risks=("commit a7d20c4 of revision 6 is on main: the next merge ships it again",),
         report="https://ci.example/reports/20261123.html?a=1&b=2",
     ) == {
         "text": "VERIFIED: staging, rollback of zkprova to revision 5. Reason: Backend &lt;crashes&gt; &amp; "
@@ -264,7 +264,7 @@ ITEMS = st.lists(
             "helm": st.builds(
                 Helm, ran=st.booleans(), skipped_reason=ODD, exit_code=st.none() | st.integers()
             ),
-            "comes_back": st.lists(ODD, max_size=10).map(tuple),
+            "redeploy_risks": st.lists(ODD, max_size=10).map(tuple),
             "report": ODD,
             "protected": st.booleans(),
             "overrides": st.lists(st.builds(Override, id=ODD, kind=ODD, reason=ODD), max_size=20).map(tuple),

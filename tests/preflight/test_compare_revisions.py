@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pytest_zkrollback.domain.change_summary import Change, ChangeSummary, Skipped, TargetHook
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable
 from pytest_zkrollback.domain.record import Mode, Outcome, Plan, Revision
-from pytest_zkrollback.preflight.compare_revisions import chain_of, gather_dossier, served_s
+from pytest_zkrollback.preflight.compare_revisions import chain_of, deployed_for_s, gather_change_summary
 from pytest_zkrollback.preflight.target import TargetChoice
 from pytest_zkrollback.release.diff import (
     by_identity,
@@ -26,7 +26,7 @@ from pytest_zkrollback.release.drift import LiveObject
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.manifest import identity, parse_manifest
-from pytest_zkrollback.report.change_section import dossier_parts, render_dossier_lines
+from pytest_zkrollback.report.change_section import change_summary_parts, render_change_summary_lines
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 from pytest_zkrollback.report.terminal import render_last_lines
@@ -155,7 +155,7 @@ PODS = st.dictionaries(
 
 
 @given(PODS, VALUES)
-def test_no_manifest_however_broken_stops_the_dossier(pod, spec):
+def test_no_manifest_however_broken_stops_the_change_summary(pod, spec):
     list(pod_references({"spec": pod}))
     item = {**deployment(), "spec": spec}
     old, new = by_identity([item]), by_identity([deployment()])
@@ -187,7 +187,7 @@ def test_the_chain_is_followed_to_its_origin():
 def test_how_long_it_served_ends_with_the_next_one_that_succeeded():
     failed = revision(3, "failed", minutes=20, description='Upgrade "web" failed: x')
     found = history(revision(2), failed, revision(4, minutes=90), revision(5, "deployed", minutes=95))
-    assert [served_s(found, one) for one in found.releases] == [5400.0, None, 300.0, None]
+    assert [deployed_for_s(found, one) for one in found.releases] == [5400.0, None, 300.0, None]
 
 
 class FakeKube:
@@ -254,32 +254,32 @@ def test_missing_references_are_those_that_neither_manifest_nor_namespace_has():
     new = (deployment(**pod), *parse_manifest(config_map("brought"), "n"))
     old = (deployment(), *parse_manifest(config_map("leaves"), "n"))
     kube = FakeKube(configmaps=["there", "leaves"], secrets=Forbidden("no", verb="list", resource="secrets"))
-    dossier = gather_dossier(kube, "n", FakeLook(old, new))
-    assert dossier.missing == (
+    change_summary = gather_change_summary(kube, "n", FakeLook(old, new))
+    assert change_summary.missing == (
         "ConfigMap/gone, which Deployment/web refers to, does not exist",
         "ConfigMap/leaves, which Deployment/web refers to, is deleted by this rollback",
     )
-    assert dossier.unknown == ("whether every Secret that the target's pods need is there: no",)
-    assert dossier.drift == ()
-    assert dossier.skipped[0].revision == 4
+    assert change_summary.unknown == ("whether every Secret that the target's pods need is there: no",)
+    assert change_summary.drift == ()
+    assert change_summary.skipped[0].revision == 4
 
 
 def test_drift_is_told_and_what_was_not_looked_at_is_unknown_and_not_equal():
     old, new = (deployment("web:2"),), (deployment("web:1"),)
     drifted = {identity(old[0]): LiveObject(deployment("web:3"))}
-    told = gather_dossier(FakeKube(), "n", FakeLook(old, new, drifted)).drift
+    told = gather_change_summary(FakeKube(), "n", FakeLook(old, new, drifted)).drift
     assert told == (
         'Deployment/web spec.template.spec.containers[app].image: expected "web:2", live "web:3"',
     )
-    blind = gather_dossier(FakeKube(), "n", FakeLook(old, new, Unreachable("no answer")))
+    blind = gather_change_summary(FakeKube(), "n", FakeLook(old, new, Unreachable("no answer")))
     assert (blind.drift, blind.unknown) == ((), ("the live objects: no answer",))
 
 
 def test_long_lists_are_cut_and_counted():
     old = tuple(parse_manifest("".join(config_map(f"c{n:03}") for n in range(100)), "n"))
-    dossier = gather_dossier(FakeKube(), "n", FakeLook(old, (deployment(),)))
-    assert len(dossier.deleted) == 60
-    assert "40 more deletions are not listed" in dossier.unknown
+    change_summary = gather_change_summary(FakeKube(), "n", FakeLook(old, (deployment(),)))
+    assert len(change_summary.deleted) == 60
+    assert "40 more deletions are not listed" in change_summary.unknown
 
 
 def test_secrets_values_are_in_no_part_of_it_fault_49():
@@ -291,7 +291,7 @@ def test_secrets_values_are_in_no_part_of_it_fault_49():
 
     old, new = secret(b"hunter2hunter2"), secret(b"hunter3hunter3")
     live = {identity(old[0]): LiveObject(secret(b"hunter4hunter4")[0])}
-    text = gather_dossier(FakeKube(), "n", FakeLook(old, new, live)).model_dump_json()
+    text = gather_change_summary(FakeKube(), "n", FakeLook(old, new, live)).model_dump_json()
     assert "Secret/s" in text
     for value in (b"hunter2hunter2", b"hunter3hunter3", b"hunter4hunter4"):
         assert value.decode() not in text
@@ -302,7 +302,7 @@ FULL = ChangeSummary(
     asked="previous",
     chosen_because="the newest older revision with nothing against it; that it was healthy is not known",
     chain=(5, 2),
-    served_s=5400,
+    deployed_for_s=5400,
     skipped=(Skipped(revision=4, reason="is failed: <b>x</b>"),),
     objects=(
         Change(what="ConfigMap/a", live="", target="there"),
@@ -311,7 +311,7 @@ FULL = ChangeSummary(
     ),
     images=(Change(what="Deployment/web app", live="web:2", target="web:1"),),
     deleted=("ConfigMap/b",),
-    stays=("crds/a.yaml differs",),
+    not_rolled_back=("crds/a.yaml differs",),
     missing=("Secret/s, which Deployment/web refers to, does not exist",),
     hooks=(TargetHook(name="Job/pre", events=("pre-rollback",), revision=5),),
     unknown=("the live objects: no answer",),
@@ -319,11 +319,11 @@ FULL = ChangeSummary(
 
 
 def record(plan=None, **more):
-    return verified(plan=plan or Plan(target=revision(5, back=2), dossier=FULL), **more)
+    return verified(plan=plan or Plan(target=revision(5, back=2), change_summary=FULL), **more)
 
 
 def test_shown_as_headed_lines():
-    assert dict(dossier_parts(record())) == {
+    assert dict(change_summary_parts(record())) == {
         "Target": (
             "revision 5 (previous), web-1.5.0, app 1.5, deployed 2026-11-23 02:00:00 UTC, served for 1 h 30 min",
             "chosen as the newest older revision with nothing against it; that it was healthy is not known",
@@ -338,12 +338,12 @@ def test_shown_as_headed_lines():
         "Hook": ("Job/pre (pre-rollback) of revision 5 will run",),
         "Not known": ("the live objects: no answer",),
     }
-    assert dossier_parts(record(Plan())) == ()
+    assert change_summary_parts(record(Plan())) == ()
 
 
 def test_a_terminal_shows_few_of_a_kind_and_says_that_there_are_more():
     many = FULL.model_copy(update={"deleted": tuple(f"ConfigMap/{n}" for n in range(9))})
-    lines = render_dossier_lines(record(Plan(target=revision(5), dossier=many)))
+    lines = render_change_summary_lines(record(Plan(target=revision(5), change_summary=many)))
     assert "Will be deleted: ConfigMap/3" in lines
     assert "Will be deleted: 5 more in the report" in lines
     assert "Will be deleted: ConfigMap/4" not in lines

@@ -451,6 +451,6 @@ def test_unknowns_that_only_advise_refuse_nothing():
         owners=ProbeResult(),
         scalers=ProbeResult(),
         elsewhere=ProbeResult(),
-        dossier=ProbeResult(),
+        change_summary=ProbeResult(),
     )
     assert refused(blind) == {}

@@ -104,7 +104,7 @@ def test_the_walk_finds_every_string() -> None:
     for expected in (
         "reason",
         "items.0.evidence.0.text",
-        "plan.dossier.images.0",
+        "plan.change_summary.images.0",
         "deliveries.0.message.value.0",
         "versions.key",
     ):

@@ -173,7 +173,7 @@ def test_no_request_and_no_inline_style_or_handler(name: str) -> None:
 
 
 def _run(text: str) -> WorkflowRun:
-    words = dict.fromkeys(("url", "event", "head_sha", "status", "conclusion", "waits_for"), text)
+    words = dict.fromkeys(("url", "event", "head_sha", "status", "conclusion", "pending_approval"), text)
     job = Job(name=text, status=text, failed_step=text, url=text)
     return WorkflowRun(id=1, created_at=at(0), jobs=(job,), **words)
 
@@ -227,10 +227,10 @@ def hostile(text: str) -> Record:
             "github": Github(
                 repository=text,
                 branch=text,
-                good=text,
-                undone=(Commit(sha=text, author=text, title=text),),
+                target_commit=text,
+                reverted_commits=(Commit(sha=text, author=text, title=text),),
                 files=(text,),
-                pull_request=PullRequest(number=7, url=text, head=text, state=text, waits_for=text),
+                pull_request=PullRequest(number=7, url=text, head=text, state=text, pending_approval=text),
                 reland=(text,),
                 runs=(_run(text),),
                 steps=(GithubStep(name=text, state=text, detail=text, url=text, began_at=at(0)),),

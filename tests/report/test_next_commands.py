@@ -312,7 +312,7 @@ def test_verifying_while_the_bad_revision_is_live_offers_the_one_before() -> Non
         items=items(
             rollout_backend=(Verdict.FAIL, "x"), logs=(Verdict.UNVERIFIED, "y"), events=(Verdict.FAIL, "z")
         ),
-        plan=Plan(target=HISTORY[3], bad=HISTORY[2], history=HISTORY),
+        plan=Plan(target=HISTORY[3], compared_with=HISTORY[2], history=HISTORY),
         target_revision=6,
     )
     assert next_commands(record, ENV) == (

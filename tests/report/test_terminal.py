@@ -345,7 +345,7 @@ def test_helm_line(changes: dict[str, object], said: str) -> None:
 
 
 def test_users_affected_when_unknown() -> None:
-    nothing = verified(impact_since=None, plan=verified().plan.model_copy(update={"bad": None}))
+    nothing = verified(impact_since=None, plan=verified().plan.model_copy(update={"compared_with": None}))
     assert users_affected(nothing) == (
         "Not known: since when was not said. Recovered 2026-11-23 11:50:46 UTC."
     )
@@ -386,7 +386,7 @@ def test_a_refusal_is_said_once() -> None:
 
 
 def test_a_revision_older_than_the_target_is_not_blamed() -> None:
-    plan = Plan(target=HISTORY[3], bad=HISTORY[2], history=HISTORY)
+    plan = Plan(target=HISTORY[3], compared_with=HISTORY[2], history=HISTORY)
     assert users_affected(verified(plan=plan, impact_since=None, recovered_at=None)) == (
         "Not known: since when was not said."
     )

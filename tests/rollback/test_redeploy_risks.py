@@ -6,7 +6,12 @@ from pytest_zkrollback.domain.github import Github, PullRequest
 from pytest_zkrollback.domain.record import Helm, Mode, Outcome, Plan
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.release.gitops import ARGO, FLUX_HELM, GitOpsOwner
-from pytest_zkrollback.rollback.redeploy_risks import Branch, QueuedDeploy, judge_comes_back
+from pytest_zkrollback.rollback.redeploy_risks import (
+    Branch,
+    QueuedDeploy,
+    find_rolled_back_from,
+    judge_redeploy_risks,
+)
 from support.example_records import rehearsal, revision, verified
 
 BAD = revision(6, "superseded", 760, "1.9.0-a7d20c4")
@@ -20,7 +25,7 @@ PROBABLY = (
 
 
 def record(bad=BAD, **changes):
-    return verified(**{"plan": Plan(bad=bad), **changes})
+    return verified(**{"plan": Plan(rolled_back_from=bad), **changes})
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,7 @@ def record(bad=BAD, **changes):
     ],
 )
 def test_the_bad_commit_that_ships_with_the_next_merge(found, branch, sentences):
-    assert judge_comes_back(found, branch) == sentences
+    assert judge_redeploy_risks(found, branch) == sentences
 
 
 def through_github(state):
@@ -67,7 +72,7 @@ def through_github(state):
     ],
 )
 def test_through_github_the_merge_takes_it_off_main(state, sentences):
-    assert judge_comes_back(through_github(state)) == sentences
+    assert judge_redeploy_risks(through_github(state)) == sentences
 
 
 def test_owners_and_queued_deploys_follow():
@@ -76,7 +81,7 @@ def test_owners_and_queued_deploys_follow():
         GitOpsOwner(FLUX_HELM, "web", "flux-system", "Deployment/web", "label", idle="it is suspended"),
     )
     queued = [QueuedDeploy(f"https://github.example/runs/{n}", "waiting", "a7d20c4ffff") for n in range(5)]
-    assert judge_comes_back(record(), Branch("origin/main", True), owners, queued)[:4] == (
+    assert judge_redeploy_risks(record(), Branch("origin/main", True), owners, queued)[:4] == (
         ON_MAIN,
         "Argo CD Application argocd/shop puts back what its source says, perhaps within minutes. First: suspend it, "
         "or revert there.",
@@ -85,7 +90,7 @@ def test_owners_and_queued_deploys_follow():
         "A deploy of commit a7d20c4 is waiting: https://github.example/runs/0. First: cancel it, unless that is the "
         "good commit.",
     )
-    assert len(judge_comes_back(record(), Branch(), owners, queued)) == 6
+    assert len(judge_redeploy_risks(record(), Branch(), owners, queued)) == 6
 
 
 BY_HAND = revision(7, "deployed", 60, "1.8.0", rollback_of=5)
@@ -111,34 +116,41 @@ SAME_COMMIT = revision(5, "superseded", 900, "1.9.0-a7d20c4")
     "plan",
     [
         pytest.param(
-            Plan(bad=BAD, target=SAME_COMMIT, history=(SAME_COMMIT, BAD)), id="only its values were bad"
+            Plan(compared_with=BAD, target=SAME_COMMIT, history=(SAME_COMMIT, BAD)),
+            id="only its values were bad",
         ),
         pytest.param(
-            Plan(bad=LATER, target=BAD, history=(GOOD, BAD, LATER)),
+            Plan(compared_with=LATER, target=BAD, history=(GOOD, BAD, LATER)),
             id="a rollback is taken back: forward again",
         ),
     ],
 )
 def test_no_commit_is_reverted_that_the_target_holds_or_is_built_on(plan):
-    before = plan.bad.revision
+    before = plan.compared_with.revision
     found = record(plan=plan, revision_before=before, revision_after=before + 1)
-    assert judge_comes_back(found, Branch("main", True)) == ()
+    assert judge_redeploy_risks(found, Branch("main", True)) == ()
 
 
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        pytest.param(record(plan=Plan(bad=BAD, history=(GOOD, BAD, BY_HAND)), **GREEN), True, id="by hand"),
+        pytest.param(record(plan=Plan(rolled_back_from=BAD), **GREEN), True, id="by hand"),
         pytest.param(
-            record(plan=Plan(bad=GOOD, history=(GOOD, UPGRADED)), **GREEN), False, id="an ordinary deploy"
+            record(plan=Plan(compared_with=GOOD, history=(GOOD, UPGRADED)), **GREEN),
+            False,
+            id="an ordinary deploy",
         ),
         pytest.param(
-            record(plan=Plan(bad=GOOD, history=(GOOD, BAD)), helm=Helm(skipped_reason="it is live")),
+            record(
+                plan=Plan(compared_with=GOOD, history=(GOOD, BAD)), helm=Helm(skipped_reason="it is live")
+            ),
             False,
             id="asked for what is live, which is no rollback",
         ),
         pytest.param(
-            record(plan=Plan(bad=GOOD, history=(GOOD, BAD))), False, id="helm repaired what is no rollback"
+            record(plan=Plan(compared_with=GOOD, history=(GOOD, BAD))),
+            False,
+            id="helm repaired what is no rollback",
         ),
         pytest.param(record(), True, id="verified"),
         pytest.param(record(outcome=Outcome.VERIFIED_WITH_WAIVERS), True, id="waived"),
@@ -148,7 +160,7 @@ def test_no_commit_is_reverted_that_the_target_holds_or_is_built_on(plan):
             if outcome not in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS, Outcome.RUNNING)
         ),
         pytest.param(
-            record(plan=Plan(bad=BAD, history=(GOOD, BAD, BY_HAND)), **GREEN, outcome=Outcome.UNVERIFIED),
+            record(plan=Plan(rolled_back_from=BAD), **GREEN, outcome=Outcome.UNVERIFIED),
             False,
             id="by hand, unverified",
         ),
@@ -160,4 +172,21 @@ def test_no_commit_is_reverted_that_the_target_holds_or_is_built_on(plan):
 )
 def test_nothing_is_called_bad_unless_it_was_rolled_away_from_and_the_target_stands(found, says):
     """A good commit that is reverted on this advice takes the service down."""
-    assert bool(judge_comes_back(found, Branch("main", True))) is says
+    assert bool(judge_redeploy_risks(found, Branch("main", True))) is says
+
+
+@pytest.mark.parametrize(
+    ("head", "compared_with", "helm_ran", "left"),
+    [
+        pytest.param(BAD, BAD, True, BAD, id="helm went from it"),
+        pytest.param(BAD, BAD, False, None, id="helm has not run"),
+        pytest.param(BY_HAND, BAD, False, BAD, id="the current revision is a rollback"),
+        pytest.param(BY_HAND, BAD, True, BAD, id="helm repaired a rollback"),
+        pytest.param(UPGRADED, GOOD, False, None, id="an ordinary deploy"),
+        pytest.param(UPGRADED, GOOD, True, None, id="helm repaired what is no rollback"),
+        pytest.param(BY_HAND, BY_HAND, False, None, id="from a rollback, not yet"),
+        pytest.param(BY_HAND, None, True, None, id="nothing to compare with"),
+    ],
+)
+def test_what_was_rolled_back_from(head, compared_with, helm_ran, left):
+    assert find_rolled_back_from(head, compared_with, helm_ran=helm_ran) == left

@@ -336,7 +336,7 @@ def verified(**changes: Any) -> Record:
         "impact_since": at(-720),
         "recovered_at": at(7.5),
         "served_again_at": at(4.75),
-        "plan": Plan(target=HISTORY[2], bad=HISTORY[3], history=HISTORY, diff=DIFF),
+        "plan": Plan(target=HISTORY[2], compared_with=HISTORY[3], history=HISTORY, diff=DIFF),
         "decision": DECISION,
         "guards": GUARDS,
         "helm": HELM,
@@ -498,7 +498,7 @@ def checked_only() -> Record:
         revision_after=7,
         helm=Helm(),
         items=tuple(item for item in items() if item.id != "rollback"),
-        plan=Plan(target=head, bad=HISTORY[3], history=(*HISTORY, head), diff=DIFF),
+        plan=Plan(target=head, compared_with=HISTORY[3], history=(*HISTORY, head), diff=DIFF),
         next_commands=(),
         guards=(),
     )

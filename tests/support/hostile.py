@@ -95,12 +95,12 @@ def hostile_news(seed):
         "report": rng.choice(
             ("", "https://ci.example/a b", f"https://ci.example/{'x' * rng.randint(1, 900)}?a&b")
         ),
-        "comes_back": tuple(text(rng) for _ in range(rng.randint(0, 6))),
+        "redeploy_risks": tuple(text(rng) for _ in range(rng.randint(0, 6))),
         "items": tuple(item(rng) for _ in range(rng.choice((0, 1, 11, 80)))),
         "overrides": tuple(
             Override(id=text(rng), kind=text(rng), reason=text(rng)) for _ in range(rng.choice((0, 1, 30)))
         ),
-        "plan": Plan(target=revision(rng), bad=revision(rng)),
+        "plan": Plan(target=revision(rng), compared_with=revision(rng), rolled_back_from=revision(rng)),
         "helm": Helm(
             ran=rng.random() < 0.5, skipped_reason=text(rng), exit_code=rng.choice((None, 0, 1, 137))
         ),
