@@ -52,9 +52,9 @@ def make_crowd(incident: Incident) -> None:
 
 
 def make_records(incident: Incident) -> None:
-    """The story's revisions 5 and 6 in turn, with a chart that carries a large file, until there are
+    """The scenario's revisions 5 and 6 in turn, with a chart that carries a large file, until there are
     :data:`RECORDS` of them and no other; the newest is the bad one."""
-    told = incident.cluster.data_dir / "stories" / incident.namespace
+    told = incident.cluster.data_dir / "scenarios" / incident.namespace
     for revision in ("5", "6"):
         chart = incident.folder / f"large-{revision}"
         shutil.copytree(told / revision / "zkprova", chart)

@@ -154,7 +154,7 @@ def plain(incident: Incident) -> dict:
 
 
 def wide(incident: Incident) -> None:
-    """A release of 60 objects with two revisions beside the story's."""
+    """A release of 60 objects with two revisions beside the scenario's."""
     chart = incident.folder / "wide"
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text(json.dumps(_CHART))

@@ -195,13 +195,13 @@ def run_theirs(incident: Incident, kubeconfig: Path) -> list[tuple[str, int, flo
 
 
 @contextmanager
-def incident_with(story: str = "crash-loop") -> Iterator[Incident]:
-    """A cluster of its own with the story's bad revision live."""
+def incident_with(scenario: str = "crash-loop") -> Iterator[Incident]:
+    """A cluster of its own with the scenario's bad revision live."""
     binaries = find_binaries(progress=print)
     running = start_cluster(binaries)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            yield Incident(running, Path(folder), binaries["helm"], story)
+            yield Incident(running, Path(folder), binaries["helm"], scenario)
     finally:
         running.close()
 
@@ -320,13 +320,13 @@ def _what_for(event: dict) -> str:
     return "other"
 
 
-def bad(story: str, runs: int) -> dict:
+def bad(scenario: str, runs: int) -> dict:
     """Rollbacks to a revision that is bad. Its backend asks for pods that are ready for 3 s, so that
     `kubectl rollout status` cannot take the first second of a crash loop for success."""
-    with incident_with(story) as incident:
+    with incident_with(scenario) as incident:
         incident.configure(rollout_timeout_s=120)
         chart = incident.folder / "slower"
-        told = incident.cluster.data_dir / "stories" / incident.namespace / "6"
+        told = incident.cluster.data_dir / "scenarios" / incident.namespace / "6"
         shutil.copytree(told / "zkprova", chart)
         template = chart / "templates" / "backend.yaml"
         template.write_text(template.read_text().replace("\nspec:\n", "\nspec:\n  minReadySeconds: 3\n", 1))

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_zkrollback.domain.record import Record
-from pytest_zkrollback.drill.scenarios import BAD_REVISION, CHART, STORIES
+from pytest_zkrollback.drill.scenarios import BAD_REVISION, CHART, SCENARIOS
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 GALLERY = ROOT / "docs" / "gallery"
-BAD = STORIES["crash-loop"].bad
+BAD = SCENARIOS["crash-loop"].bad
 REASON = "orders fail since 1.9.0: the backend cannot open its database"
 TOLD = (
     f"--rollback-reason={REASON}",

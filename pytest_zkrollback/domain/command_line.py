@@ -115,7 +115,9 @@ OPTIONS = (
     Option("--drill-keep", "keep the drill's cluster for the next run", stays=True),
     Option("--drill-stop", "end a kept drill, and nothing else", needs_environment=False),
     Option("--drill-context", "run the drill on an existing context: not built", metavar="NAME", stays=True),
-    Option("--drill-story", "what went wrong in revision 6; default: crash-loop", metavar="NAME", stays=True),
+    Option(
+        "--drill-scenario", "what went wrong in revision 6; default: crash-loop", metavar="NAME", stays=True
+    ),
 )
 BY_NAME = {each.name: each for each in OPTIONS} | {
     SHORT_ENV: Option(SHORT_ENV, f"short for {ENV}", metavar="NAME", needs_environment=False, stays=True)

@@ -36,7 +36,7 @@ class Request:
     report_dir: str = "reports"
     bundle: bool = False
     drill_keep: bool = False
-    drill_story: str | None = None
+    drill_scenario: str | None = None
     commit: str | None = None
     redeploy: bool = False
     no_merge: bool = False

@@ -27,7 +27,7 @@ _BASE: Final = {
     "0007_orders_exported.up.sql": "ALTER TABLE orders ADD COLUMN exported INTEGER NOT NULL DEFAULT 0;\n",
     "0007_orders_exported.down.sql": "ALTER TABLE orders DROP COLUMN exported;\n",
 }
-# By the name that a story gives: the files that come with the bad version.
+# By the name that a scenario gives: the files that come with the bad version.
 BROUGHT: Final = {
     "reversible": {
         "0008_order_channel.up.sql": "ALTER TABLE orders ADD COLUMN channel TEXT NOT NULL DEFAULT 'web';\n"
@@ -88,6 +88,6 @@ def _git(processes: Processes, folder: Path, *arguments: str) -> None:
             ["git", "-C", str(folder), *who, *arguments], timeout_s=_GIT_S, env={**kept, **ours}
         )
     except ProcessProblem as problem:
-        raise DrillProblem(f"This story needs git, for the demo service's repository: {problem}") from None
+        raise DrillProblem(f"This scenario needs git, for the demo service's repository: {problem}") from None
     if done.exit_code != 0:
         raise DrillProblem(f"The drill's git {arguments[0]} failed: {done.output.strip()}")

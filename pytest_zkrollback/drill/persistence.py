@@ -28,7 +28,7 @@ class SavedDrill:
     """
 
     cluster: Cluster
-    story: str
+    scenario: str
     url: str
     webhook: str
     identity: str

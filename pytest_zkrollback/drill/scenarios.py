@@ -1,6 +1,6 @@
 """What happened to the demo release before the run: six revisions, made by the real helm.
 
-:data:`STORIES` is the one place where a story is added: what its revision 6 does differently, and how the
+:data:`SCENARIOS` is where a scenario is added: what its revision 6 does differently, and how the
 pods look once that is visible. How pods behave is decided by their own spec (stages.yaml), not here.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .cluster import Cluster
 
 RELEASE = "zkprova"
-DEFAULT_STORY = "crash-loop"
+DEFAULT_SCENARIO = "crash-loop"
 HEALTHY_REVISION = 5
 BAD_REVISION = 6
 CHART = Path(__file__).with_name("chart") / "zkprova"
@@ -54,7 +54,7 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class Story:
+class Scenario:
     """What goes wrong with revision 6, and ``visible``: whether these backend pods of its show it.
 
     ``migration`` is one of service.BROUGHT, which it brings along.
@@ -96,8 +96,8 @@ def _probed_in_vain(pods: Pods) -> bool:
     )
 
 
-def _migrating(migration: str) -> Story:
-    """The default story's bad revision, with a migration that ran before it."""
+def _migrating(migration: str) -> Scenario:
+    """The default scenario's bad revision, with a migration that ran before it."""
     moved = {"memory": "512Mi", "databasePath": _MOVED}
     bad = Revision(
         _BAD_TAG,
@@ -105,25 +105,27 @@ def _migrating(migration: str) -> Story:
         {"backend": moved, "migrate": True, **_EXPORT},
     )
     can = "can be undone" if migration == "reversible" else "cannot be undone: it drops a column"
-    return Story(f"as crash-loop, after a migration of the database that {can}", bad, _restarting, migration)
+    return Scenario(
+        f"as crash-loop, after a migration of the database that {can}", bad, _restarting, migration
+    )
 
 
 def _bad(description: str, **backend: Any) -> Revision:
     return Revision(_BAD_TAG, description, {"backend": {"memory": "512Mi", **backend}, **_EXPORT})
 
 
-STORIES: Mapping[str, Story] = {
-    "crash-loop": Story(
+SCENARIOS: Mapping[str, Scenario] = {
+    "crash-loop": Scenario(
         "revision 6 looks for the database where no volume is: ready for a second, then a crash loop",
         _bad("a7d20c4 move the data folder", databasePath=_MOVED),
         _restarting,
     ),
-    "bad-image": Story(
+    "bad-image": Scenario(
         "revision 6 names an image tag that lost its last character: it cannot be pulled, the old pods serve",
         _bad("a7d20c4 faster export of orders", tag="1.9.0-a7d20c"),
         _not_pulled,
     ),
-    "failing-readiness": Story(
+    "failing-readiness": Scenario(
         "revision 6 is probed at a wrong path: its pods run and never get ready, the old pods serve",
         _bad("a7d20c4 rename the health endpoint", readinessPath="/healthz"),
         _probed_in_vain,
@@ -133,13 +135,13 @@ STORIES: Mapping[str, Story] = {
 }
 
 
-def choose_story(name: str) -> Story:
-    """The story of that name. Raises UsageProblem that names the known ones."""
+def choose_scenario(name: str) -> Scenario:
+    """The scenario of that name. Raises UsageProblem that names the known ones."""
     try:
-        return STORIES[name]
+        return SCENARIOS[name]
     except KeyError:
         raise UsageProblem(
-            f"There is no drill story '{name}'. Known stories: {', '.join(STORIES)}."
+            f"There is no drill scenario '{name}'. Known scenarios: {', '.join(SCENARIOS)}."
         ) from None
 
 
@@ -147,7 +149,7 @@ def build_scenario(
     cluster: Cluster,
     *,
     namespace: str,
-    story: str,
+    scenario: str,
     helm: Path,
     processes: Processes,
     progress: Callable[[str], None],
@@ -156,11 +158,11 @@ def build_scenario(
 ) -> None:
     """Install and upgrade the release in ``namespace`` (made if missing) until revision 6 is visibly bad.
 
-    ``helm`` is a Helm 3 or 4 binary. ``data`` is the demo application's folder: a story's migration is
+    ``helm`` is a Helm 3 or 4 binary. ``data`` is the demo application's folder: a scenario's migration is
     applied to the database there, and the service's repository made beside it. Takes about 7 s.
-    Raises UsageProblem for an unknown story and DrillProblem if helm or the cluster does not play along.
+    Raises UsageProblem for an unknown scenario and DrillProblem if helm or the cluster does not play along.
     """
-    chosen = choose_story(story)
+    chosen = choose_scenario(scenario)
     teller = _Teller(cluster, namespace, helm, processes, clock if clock is not None else SystemClock())
     revisions = (*GOOD_REVISIONS, chosen.bad)
     for number, revision in enumerate(revisions, start=1):
@@ -188,12 +190,12 @@ def _all_serve(revision: Revision) -> Callable[[Pods], bool]:
     return look
 
 
-def _shows(story: Story) -> Callable[[Pods], bool]:
-    tag = story.bad.values["backend"].get("tag", story.bad.tag)
+def _shows(scenario: Scenario) -> Callable[[Pods], bool]:
+    tag = scenario.bad.values["backend"].get("tag", scenario.bad.tag)
 
     def look(pods: Pods) -> bool:
         bad = [pod for pod in pods if pod["metadata"]["labels"]["app"] == BACKEND and _tag(pod) == tag]
-        return bool(bad) and story.visible(bad)
+        return bool(bad) and scenario.visible(bad)
 
     return look
 
@@ -209,7 +211,7 @@ class _Teller:
         self._helm = helm
         self._processes = processes
         self._clock = clock
-        self._folder = cluster.data_dir / "stories" / namespace
+        self._folder = cluster.data_dir / "scenarios" / namespace
         self._pods = LivePods(cluster.kubeconfig, cluster.context)
 
     def deploy(self, number: int, revision: Revision) -> None:

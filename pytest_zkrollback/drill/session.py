@@ -26,7 +26,7 @@ from .cluster import RunningCluster, start_cluster
 from .demo_repository import FOLDER, MIGRATIONS
 from .locks import exclusive
 from .persistence import SavedDrill
-from .scenarios import DEFAULT_STORY, RELEASE, STORIES, build_scenario, choose_story
+from .scenarios import DEFAULT_SCENARIO, RELEASE, SCENARIOS, build_scenario, choose_scenario
 from .slack_sink import WEBHOOK_PATH, slack_sink_argv
 
 DRILL_WORKLOADS = {
@@ -90,46 +90,46 @@ class Drill:
 def start_drill(
     *,
     keep: bool,
-    story: str | None,
+    scenario: str | None,
     progress: Callable[[str], None],
     processes: Processes | None = None,
     clock: Clock | None = None,
 ) -> Drill:
-    """The kept drill if one lives, else a new one with the story told.
+    """The kept drill if one lives, else a new one with the scenario played.
 
-    Raises DrillProblem, and UsageProblem for a story that is not known.
+    Raises DrillProblem, and UsageProblem for a scenario that is not known.
 
-    ``story``: None is the default story, or whatever the kept drill tells. ``processes`` should end its
+    ``scenario``: None is the default scenario, or whatever the kept drill plays. ``processes`` should end its
     programs on an interrupt. Whatever interrupts the start, nothing of it stays.
     """
     processes = processes if processes is not None else LocalProcesses(end_on_error=True)
     clock = clock if clock is not None else SystemClock()
-    choose_story(story or DEFAULT_STORY)
+    choose_scenario(scenario or DEFAULT_SCENARIO)
     with _state(progress, needed=keep) as folder:
         found = _find_kept(folder, processes, clock, progress) if folder is not None else None
         if found is not None:
-            _same_story(found, story)
+            _same_scenario(found, scenario)
             progress("Using the kept drill")
             return Drill(found, None, stays=True)
         if keep:
-            return _start(folder, story or DEFAULT_STORY, progress, processes, clock)
+            return _start(folder, scenario or DEFAULT_SCENARIO, progress, processes, clock)
     # Without --drill-keep there is nothing to remember, so others need not wait for this start.
-    return _start(None, story or DEFAULT_STORY, progress, processes, clock)
+    return _start(None, scenario or DEFAULT_SCENARIO, progress, processes, clock)
 
 
-def refuse_another_story(story: str | None) -> None:
-    """Raises UsageProblem if a kept drill tells another story than the one asked for."""
+def refuse_another_scenario(scenario: str | None) -> None:
+    """Raises UsageProblem if a kept drill plays another scenario than the one asked for."""
     with _state(lambda _: None, needed=False) as folder:
         found = kept_drill.load(folder) if folder is not None else None
         if found is not None and kept_drill.is_alive(found):
-            _same_story(found, story)
+            _same_scenario(found, scenario)
 
 
-def _same_story(found: SavedDrill, story: str | None) -> None:
-    if story is not None and story != found.story:
+def _same_scenario(found: SavedDrill, scenario: str | None) -> None:
+    if scenario is not None and scenario != found.scenario:
         raise UsageProblem(
-            f"The kept drill tells the story {found.story!r}, not {story!r}: end it first, with"
-            " `pytest --drill-stop`, or leave --drill-story away; helm did not run."
+            f"The kept drill plays the scenario {found.scenario!r}, not {scenario!r}: end it first, with"
+            " `pytest --drill-stop`, or leave --drill-scenario away; helm did not run."
         )
 
 
@@ -179,7 +179,7 @@ def _find_kept(
 
 
 def _start(
-    folder: Path | None, story: str, progress: Callable[[str], None], processes: Processes, clock: Clock
+    folder: Path | None, scenario: str, progress: Callable[[str], None], processes: Processes, clock: Clock
 ) -> Drill:
     binaries = find_binaries(progress=progress, processes=processes, clock=clock)
     running = start_cluster(binaries, progress=progress, clock=clock)
@@ -194,14 +194,14 @@ def _start(
         build_scenario(
             cluster,
             namespace=NAMESPACE,
-            story=story,
+            scenario=scenario,
             helm=binaries["helm"],
             processes=processes,
             progress=progress,
             data=data,
         )
         uid = running.api.get("/api/v1/namespaces/kube-system")[1]["metadata"]["uid"]
-        kept = SavedDrill(cluster, story, app.url(), f"{sink.url()}{WEBHOOK_PATH}{token}", uid)
+        kept = SavedDrill(cluster, scenario, app.url(), f"{sink.url()}{WEBHOOK_PATH}{token}", uid)
         if folder is not None:
             kept_drill.save(folder, kept)
             running.keep()
@@ -238,10 +238,10 @@ class _Listener:
         return f"http://127.0.0.1:{int(self.port_file.read_text())}"
 
 
-def drill_migrations(story: str) -> Migrations:
-    """How the demo service's migrations are found: in its database, and where a story has files, in them."""
+def drill_migrations(scenario: str) -> Migrations:
+    """How the demo service's migrations are found: in its database, and in a scenario's files."""
     query = "SELECT max(version) FROM schema_version"
-    if not STORIES[story].migration:
+    if not SCENARIOS[scenario].migration:
         expected = "ConfigMap/zkprova-zkprova-config/SCHEMA_VERSION"
         return Migrations(database_env=DATABASE_ENV, query=query, expected=expected)
     return Migrations(
@@ -256,7 +256,7 @@ def drill_migrations(story: str) -> Migrations:
 def _environment(kept: SavedDrill) -> Environment:
     cluster = kept.cluster
     repository = cluster.data_dir / _DATA / FOLDER
-    has_files = bool(STORIES[kept.story].migration)
+    has_files = bool(SCENARIOS[kept.scenario].migration)
     return Environment(
         name="drill",
         context=cluster.context,
@@ -270,7 +270,7 @@ def _environment(kept: SavedDrill) -> Environment:
         soak_s=SOAK_S,
         slack=Slack(webhook_env=WEBHOOK_ENV),
         identity=Identity(kube_system_uid=kept.identity),
-        migrations=drill_migrations(kept.story),
+        migrations=drill_migrations(kept.scenario),
         git=Git(checkout=str(repository), branch="main", ref="{app_version}") if has_files else None,
         base_dir=str(Path(__file__).parent),
     )

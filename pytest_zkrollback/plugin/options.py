@@ -92,7 +92,7 @@ def parse_request(option: Any) -> Request:
     if option.drill_context:
         raise pytest.UsageError(f"{NO_CONTEXT}; nothing was contacted and helm did not run.")
     if option.zkrollback_env != "drill":
-        for dest, flag in (("drill_keep", "--drill-keep"), ("drill_story", "--drill-story")):
+        for dest, flag in (("drill_keep", "--drill-keep"), ("drill_scenario", "--drill-scenario")):
             if getattr(option, dest):
                 raise pytest.UsageError(
                     f"{flag} goes with --env=drill, not with --env={option.zkrollback_env}."
@@ -121,7 +121,7 @@ def parse_request(option: Any) -> Request:
         report_dir=option.zkrollback_report_dir or "reports",
         bundle=option.zkrollback_bundle,
         drill_keep=option.drill_keep,
-        drill_story=option.drill_story,
+        drill_scenario=option.drill_scenario,
         commit=None if option.rollback_to_commit is None else parse_commit(option.rollback_to_commit),
         redeploy=option.rollback_redeploy_main,
         no_merge=option.rollback_no_merge,

@@ -104,11 +104,11 @@ class Run:
         """Read the configuration and ask the hooks; raises UsageProblem. ``redactor`` learns secrets."""
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
-            from ..drill.scenarios import DEFAULT_STORY, RELEASE, choose_story
-            from ..drill.session import DRILL_WORKLOADS, refuse_another_story
+            from ..drill.scenarios import DEFAULT_SCENARIO, RELEASE, choose_scenario
+            from ..drill.session import DRILL_WORKLOADS, refuse_another_scenario
 
-            choose_story(request.drill_story or DEFAULT_STORY)
-            refuse_another_story(request.drill_story)
+            choose_scenario(request.drill_scenario or DEFAULT_SCENARIO)
+            refuse_another_scenario(request.drill_scenario)
             refuse_without_github(request, None)
             return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks, redactor)
         env = load_environment(path, request.environment)
@@ -232,7 +232,7 @@ class Run:
 
             self._drill = start_drill(
                 keep=self.request.drill_keep,
-                story=self.request.drill_story,
+                scenario=self.request.drill_scenario,
                 progress=self._display.status,
             )
             self.hints = self._drill_hints(self._drill)
@@ -256,7 +256,7 @@ class Run:
         )
         self._scribe.update(cluster=f"context {env.context}, {kube.server}")
         if self._drill is not None:
-            self._scribe.event("the drill is ready: its story has been told", "drill")
+            self._scribe.event("the drill is ready: its scenario has been played", "drill")
         hands = (self._scribe, self.redactor, self._clock, self._display.status)
         self._telling = choose_telling(
             self.request, env, variables(self._drill), hands, self._hooks, selected, self._drill

@@ -72,7 +72,7 @@ def test_a_command_repeated_asks_for_the_same(command):
     assert parsed(again) == parsed(command)
     assert shlex.split(again) == shlex.split(command)
     wanted, check = parsed(command), parsed(next_commands._verify(record))
-    same = ("environment", "config_file", "report_dir", "bundle", "drill_keep", "drill_story")
+    same = ("environment", "config_file", "report_dir", "bundle", "drill_keep", "drill_scenario")
     assert [getattr(check, name) for name in same] == [getattr(wanted, name) for name in same]
     assert not check.changes
 

@@ -19,12 +19,12 @@ from pytest_zkrollback.domain.errors import DrillProblem, UsageProblem
 from pytest_zkrollback.drill import persistence as kept_drill
 from pytest_zkrollback.drill.cluster import start_cluster
 from pytest_zkrollback.drill.persistence import SavedDrill
-from pytest_zkrollback.drill.session import refuse_another_story, start_drill, stop_drill
+from pytest_zkrollback.drill.session import refuse_another_scenario, start_drill, stop_drill
 
 NOTHING_TO_STOP = "No drill is kept: there is nothing to stop."
 START_AND_KEEP = """
 from pytest_zkrollback.drill.session import start_drill
-drill = start_drill(keep=True, story="bad-image", progress=lambda text: None)
+drill = start_drill(keep=True, scenario="bad-image", progress=lambda text: None)
 drill.close()
 print(drill.kept, *drill.hints, sep="\\n")
 """
@@ -64,7 +64,7 @@ def kept_cluster(state_home: Path, binaries: dict[str, Path]) -> Iterator[SavedD
 
 
 def refuse_crash_loop() -> None:
-    refuse_another_story("crash-loop")
+    refuse_another_scenario("crash-loop")
 
 
 def supervisor_of(kept: SavedDrill) -> int:
@@ -87,7 +87,7 @@ def wait_for(done: Callable[[], bool], timeout_s: float = 10) -> bool:
 
 def test_a_drill_of_its_own_ends_with_its_run(state_home: Path, say_nothing) -> None:
     stop_drill()
-    drill = start_drill(keep=False, story="bad-image", progress=say_nothing)
+    drill = start_drill(keep=False, scenario="bad-image", progress=say_nothing)
     try:
         environment = drill.environment
         data_dir = Path(environment.kubeconfig).parent
@@ -133,18 +133,21 @@ def test_two_runs_that_keep_at_once_share_one_drill_and_hold_no_pipe(state_home:
     state = state_home / "pytest-zkrollback/drill/state.json"
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
 
-    drill = start_drill(keep=False, story=None, progress=say_nothing)
+    drill = start_drill(keep=False, scenario=None, progress=say_nothing)
     assert (drill.kept, drill.environment.kubeconfig) == (True, str(data_dir / "kubeconfig"))
     assert drill.fetch_slack_messages() == []
     drill.close()
     assert len(processes_of(data_dir)) == 9
 
-    for ask in (lambda: start_drill(keep=True, story="crash-loop", progress=say_nothing), refuse_crash_loop):
+    for ask in (
+        lambda: start_drill(keep=True, scenario="crash-loop", progress=say_nothing),
+        refuse_crash_loop,
+    ):
         with pytest.raises(UsageProblem) as caught:
             ask()
         assert str(caught.value) == (
-            "The kept drill tells the story 'bad-image', not 'crash-loop': end it first, with"
-            " `pytest --drill-stop`, or leave --drill-story away; helm did not run."
+            "The kept drill plays the scenario 'bad-image', not 'crash-loop': end it first, with"
+            " `pytest --drill-stop`, or leave --drill-scenario away; helm did not run."
         )
 
     said = stop_drill()
@@ -180,7 +183,7 @@ def test_a_half_dead_one_is_ended_and_replaced(kept_cluster: SavedDrill, say_not
     replaced = object()
     monkeypatch.setattr("pytest_zkrollback.drill.session._start", lambda *_: replaced)
     said: list[str] = []
-    assert start_drill(keep=False, story=None, progress=said.append) is replaced
+    assert start_drill(keep=False, scenario=None, progress=said.append) is replaced
     assert said == ["The kept drill does not live any more; removing what it left"]
     assert not processes_of(data_dir)
     assert not data_dir.exists()
@@ -206,9 +209,9 @@ def test_what_a_state_file_names_is_not_removed_if_it_is_not_a_drills_folder(
     assert foreign.is_dir()
 
 
-def test_a_story_that_is_not_known_starts_nothing(state_home: Path, say_nothing) -> None:
+def test_a_scenario_that_is_not_known_starts_nothing(state_home: Path, say_nothing) -> None:
     with pytest.raises(UsageProblem):
-        start_drill(keep=False, story="nonsense", progress=say_nothing)
+        start_drill(keep=False, scenario="nonsense", progress=say_nothing)
 
 
 def test_a_state_folder_that_cannot_be_made_is_named_if_it_is_needed(
@@ -217,10 +220,10 @@ def test_a_state_folder_that_cannot_be_made_is_named_if_it_is_needed(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with pytest.raises(DrillProblem, match="Set XDG_STATE_HOME to a folder that you can write"):
-        start_drill(keep=True, story=None, progress=say_nothing)
+        start_drill(keep=True, scenario=None, progress=say_nothing)
 
 
-def test_an_interrupt_while_the_story_is_told_leaves_nothing(
+def test_an_interrupt_while_the_scenario_is_told_leaves_nothing(
     state_home: Path, say_nothing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_drill()
@@ -232,7 +235,7 @@ def test_an_interrupt_while_the_story_is_told_leaves_nothing(
 
     monkeypatch.setattr("pytest_zkrollback.drill.session.build_scenario", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        start_drill(keep=True, story=None, progress=say_nothing)
+        start_drill(keep=True, scenario=None, progress=say_nothing)
     assert not processes_of(seen[0])
     assert not seen[0].exists()
     assert stop_drill() == NOTHING_TO_STOP

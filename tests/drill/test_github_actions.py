@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_zkrollback.drill.scenarios import CHART, GOOD_REVISIONS, STORIES
+from pytest_zkrollback.drill.scenarios import CHART, GOOD_REVISIONS, SCENARIOS
 from support.fake_github import TOKEN, FakeGitHub
 from support.incident import Incident
 
@@ -43,7 +43,7 @@ class Project:
         self.fake = FakeGitHub(folder, self.deploy)
         commit = self.fake.repository.commit
         self.good = commit(source(GOOD_REVISIONS[-1]), GOOD_REVISIONS[-1].description)
-        self.bad = commit(source(STORIES["crash-loop"].bad), STORIES["crash-loop"].bad.description)
+        self.bad = commit(source(SCENARIOS["crash-loop"].bad), SCENARIOS["crash-loop"].bad.description)
         self.checkouts = folder / "checkouts"
         self.deploys = []
         self.configure()

@@ -522,14 +522,16 @@ def test_fault_21_the_head_moved_between_plan_and_run(incident):
 
 
 @pytest.mark.parametrize(
-    ("story", "red"),
+    ("scenario", "red"),
     [
         ("bad-image", {"release-equivalence", "rollout-backend", "events", "migration"}),
         ("failing-readiness", {"release-equivalence", "rollout-backend", "events", "migration"}),
     ],
 )
-def test_other_stories_are_red_while_bad_and_green_after(running_cluster, binaries, tmp_path, story, red):
-    incident = Incident(running_cluster, tmp_path, binaries["helm"], story)
+def test_other_scenarios_are_red_while_bad_and_green_after(
+    running_cluster, binaries, tmp_path, scenario, red
+):
+    incident = Incident(running_cluster, tmp_path, binaries["helm"], scenario)
     incident.configure(rollout_timeout_s=5)
     result = incident.run()
     assert result.code == 1

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from pytest_zkrollback.drill.scenarios import CHART as STORY_CHART
+from pytest_zkrollback.drill.scenarios import CHART as SCENARIO_CHART
 from support.incident import DATABASE, Incident
 
 FILES = """kind = "sql"
@@ -22,8 +22,8 @@ GIT = '[environments.test.git]\ncheckout = "app/service"\nbranch = "main"\nref =
 def tell(running_cluster, binaries, tmp_path):
     told = []
 
-    def make(story):
-        incident = Incident(running_cluster, tmp_path, binaries["helm"], story)
+    def make(scenario):
+        incident = Incident(running_cluster, tmp_path, binaries["helm"], scenario)
         told.append(incident)
         incident.configure(GIT, migrations=FILES)
         return incident
@@ -129,7 +129,7 @@ def test_without_a_source_a_release_without_hooks_is_unverified_and_the_option_i
 
         # A Job that is no hook: Helm records nothing of it, and deletes it with the rollback.
         chart = tmp_path / "zkprova"
-        shutil.copytree(STORY_CHART, chart)
+        shutil.copytree(SCENARIO_CHART, chart)
         template = chart / "templates" / "migrate.yaml"
         lines = template.read_text().splitlines(keepends=True)
         template.write_text("".join(line for line in lines if "helm.sh/hook" not in line))

@@ -1,4 +1,4 @@
-"""Every story on the real cluster, with the real helm, kubectl and the runbook's own commands."""
+"""Every scenario on the real cluster, with the real helm, kubectl and the runbook's own commands."""
 
 import json
 import os
@@ -46,12 +46,12 @@ class Scene:
         until("the application listens", port_file.exists)
         self.url = f"http://127.0.0.1:{int(port_file.read_text())}"
 
-    def tell(self, story: str) -> list[str]:
+    def tell(self, scenario: str) -> list[str]:
         said: list[str] = []
         build_scenario(
             self.cluster,
             namespace=self.namespace,
-            story=story,
+            scenario=scenario,
             helm=self.helm_binary,
             processes=LocalProcesses(end_on_error=True),
             progress=said.append,
@@ -123,7 +123,7 @@ def status_of(pod: dict[str, Any]) -> dict[str, Any]:
     return pod["status"]["containerStatuses"][0]
 
 
-def assert_default_story(scene: Scene) -> None:
+def assert_default_scenario(scene: Scene) -> None:
     history = scene.history()
     assert [(row["revision"], row["status"]) for row in history] == [
         *((1, "superseded"), (2, "superseded"), (3, "failed")),
@@ -144,7 +144,7 @@ def assert_default_story(scene: Scene) -> None:
 
 def test_crash_loop_and_back(scene):
     scene.tell("crash-loop")
-    assert_default_story(scene)
+    assert_default_scenario(scene)
 
     # as a kubelet tells it
     for pod in scene.pods():
@@ -221,7 +221,7 @@ def test_crash_loop_and_back(scene):
 def test_crash_loop_and_back_with_helm_3(running_cluster, namespace, helm3):
     scene = Scene(running_cluster, namespace, helm3)
     scene.tell("crash-loop")
-    assert_default_story(scene)
+    assert_default_scenario(scene)
     assert scene.roll_back() < 15
     running_cluster.stop_server(f"app-{namespace}")
     scene.helm("uninstall", "zkprova")

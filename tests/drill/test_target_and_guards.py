@@ -533,7 +533,7 @@ def test_fault_17_a_pipelines_upgrade_still_hangs(running_cluster, binaries, hel
     """The commonest case: `helm upgrade --wait` of a bad image, which waits for pods that never come."""
     incident = Incident(running_cluster, tmp_path, {**binaries, "helm3": helm3}[major])
     incident.helm("rollback", "zkprova", "5")
-    told = incident.cluster.data_dir / "stories" / incident.namespace / "6"
+    told = incident.cluster.data_dir / "scenarios" / incident.namespace / "6"
     argv = [
         str(incident.helm_path),
         "upgrade",
@@ -597,7 +597,7 @@ def test_fault_69_helm_3_on_a_release_that_helm_4_wrote(incident, helm3):
     assert "its number stands" in again.record["plan"]["change_summary"]["chosen_because"]
 
     # a new bad deploy is a new intent
-    told = incident.cluster.data_dir / "stories" / incident.namespace / "6"
+    told = incident.cluster.data_dir / "scenarios" / incident.namespace / "6"
     incident.helm("upgrade", "zkprova", str(told / "zkprova"), "-f", str(told / "values.json"))
     for name in ("previous", "last-verified"):
         asked = Asked(incident, name)

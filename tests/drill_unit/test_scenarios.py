@@ -1,4 +1,4 @@
-"""The table of stories, and how one is told: helm's command lines, in order, and what is waited for."""
+"""The table of scenarios, and how one is told: helm's command lines, in order, and what is waited for."""
 
 import json
 import re
@@ -25,11 +25,11 @@ from pytest_zkrollback.drill.demo_repository import (
     make_repository,
 )
 from pytest_zkrollback.drill.scenarios import (
-    DEFAULT_STORY,
+    DEFAULT_SCENARIO,
     GOOD_REVISIONS,
-    STORIES,
+    SCENARIOS,
     build_scenario,
-    choose_story,
+    choose_scenario,
 )
 from pytest_zkrollback.migrations.base import differ
 from pytest_zkrollback.migrations.sql_files import SQL_PAIRS
@@ -92,7 +92,7 @@ class FakeClock:
 def tell(monkeypatch, tmp_path):
     helm = FakeHelm()
 
-    def run(sights, story="crash-loop", said=None):
+    def run(sights, scenario="crash-loop", said=None):
         seen = iter(sights)
         last = [()]
 
@@ -108,7 +108,7 @@ def tell(monkeypatch, tmp_path):
         build_scenario(
             SimpleNamespace(kubeconfig=Path("/kubeconfig"), context="drill", data_dir=tmp_path),
             namespace="ns",
-            story=story,
+            scenario=scenario,
             helm=Path("/bin/helm"),
             processes=helm,
             progress=(said if said is not None else []).append,
@@ -126,7 +126,7 @@ CRASHED = (pod("b", BAD_TAG, BACK_OFF, restarts=2), FRONT)
 def test_six_revisions_are_deployed_in_order_by_helm(tell, tmp_path):
     helm = tell([GOOD, CRASHED])
     assert [argv[1] for argv in helm.ran] == ["install"] + ["upgrade"] * 5
-    folder = tmp_path / "stories" / "ns"
+    folder = tmp_path / "scenarios" / "ns"
     assert helm.ran[5] == [
         *("/bin/helm", "upgrade", "zkprova", f"{folder}/6/zkprova", "--kubeconfig", "/kubeconfig"),
         *("--kube-context", "drill", "--namespace", "ns", "--values", f"{folder}/6/values.json"),
@@ -134,14 +134,14 @@ def test_six_revisions_are_deployed_in_order_by_helm(tell, tmp_path):
     ]
     assert helm.ran[0][-1] == "--create-namespace"
     versions = [(chart["version"], chart["appVersion"]) for chart in helm.charts]
-    assert versions == [(r.tag.split("-")[0], r.tag) for r in (*GOOD_REVISIONS, STORIES["crash-loop"].bad)]
+    assert versions == [(r.tag.split("-")[0], r.tag) for r in (*GOOD_REVISIONS, SCENARIOS["crash-loop"].bad)]
 
 
 def test_helm_sees_no_variable_that_would_steer_it_elsewhere(tell, tmp_path, monkeypatch):
     for name in ("HELM_NAMESPACE", "HELM_KUBETOKEN", "HELM_MAX_HISTORY", "KUBECONFIG"):
         monkeypatch.setenv(name, "elsewhere")
     helm = tell([GOOD, CRASHED])
-    folder = tmp_path / "stories" / "ns"
+    folder = tmp_path / "scenarios" / "ns"
     for environment in helm.environments:
         steering = {name: value for name, value in environment.items() if name.startswith(("HELM_", "KUBE"))}
         assert steering == {
@@ -176,7 +176,7 @@ def test_revision_6_waits_until_only_ready_pods_of_5_are_there(tell):
 
 
 SHOWS = pytest.mark.parametrize(
-    ("story", "shown", "not_shown"),
+    ("scenario", "shown", "not_shown"),
     [
         (
             "crash-loop",
@@ -198,14 +198,14 @@ SHOWS = pytest.mark.parametrize(
 
 
 @SHOWS
-def test_a_story_is_told_once_it_shows(tell, story, shown, not_shown):
-    tell([GOOD, GOOD, not_shown, shown], story)
+def test_a_scenario_is_told_once_it_shows(tell, scenario, shown, not_shown):
+    tell([GOOD, GOOD, not_shown, shown], scenario)
 
 
 @SHOWS
-def test_a_story_that_does_not_show_is_not_told(tell, story, shown, not_shown):
+def test_a_scenario_that_does_not_show_is_not_told(tell, scenario, shown, not_shown):
     with pytest.raises(DrillProblem, match="revision 6 to show what is wrong with it"):
-        tell([GOOD, not_shown], story)
+        tell([GOOD, not_shown], scenario)
 
 
 def test_what_never_comes_is_named_with_what_was_seen(tell):
@@ -234,31 +234,31 @@ def test_a_helm_that_does_not_play_along_is_quoted(tell, exits, message):
     assert str(caught.value) == message
 
 
-def test_an_unknown_story_names_the_known_ones(tell):
+def test_an_unknown_scenario_names_the_known_ones(tell):
     with pytest.raises(UsageProblem) as caught:
         tell([], "crashloop")
     assert str(caught.value) == (
-        "There is no drill story 'crashloop'. Known stories: crash-loop, bad-image, failing-readiness, "
+        "There is no drill scenario 'crashloop'. Known scenarios: crash-loop, bad-image, failing-readiness, "
         "reversible-migration, irreversible-migration."
     )
     assert tell.helm.ran == []
 
 
-def test_every_story_differs_from_revision_5_by_values_and_migrates_only_where_it_says_so():
+def test_every_scenario_differs_from_revision_5_by_values_and_migrates_only_where_it_says_so():
     good = GOOD_REVISIONS[-1]
-    assert choose_story(DEFAULT_STORY) is STORIES["crash-loop"]
-    for story in STORIES.values():
-        assert story.bad.values["config"] == good.values["config"]
-        assert story.bad.values.get("migrate", False) is bool(story.migration)
-        assert story.bad.values != good.values
-        json.dumps(story.bad.values)
+    assert choose_scenario(DEFAULT_SCENARIO) is SCENARIOS["crash-loop"]
+    for scenario in SCENARIOS.values():
+        assert scenario.bad.values["config"] == good.values["config"]
+        assert scenario.bad.values.get("migrate", False) is bool(scenario.migration)
+        assert scenario.bad.values != good.values
+        json.dumps(scenario.bad.values)
 
 
 def test_every_tag_but_the_bad_image_can_be_pulled():
     pullable = re.compile(r"\d+\.\d+\.\d+-[0-9a-f]{7}")
     assert pullable.pattern.replace(r"\d", "[0-9]").replace(r"\.", "[.]") in STAGES.read_text()
     tags = [r.tag for r in GOOD_REVISIONS] + [
-        s.bad.values["backend"].get("tag", s.bad.tag) for s in STORIES.values()
+        s.bad.values["backend"].get("tag", s.bad.tag) for s in SCENARIOS.values()
     ]
     assert [tag for tag in tags if not pullable.fullmatch(tag)] == ["1.9.0-a7d20c"]
 
@@ -287,7 +287,7 @@ def test_a_migration_is_really_applied_and_lies_between_two_tags_of_a_real_repos
             assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (7,)
 
 
-def test_without_git_the_story_says_so(tmp_path, monkeypatch):
+def test_without_git_the_scenario_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(DrillProblem, match="This story needs git, for the demo service's repository: "):
+    with pytest.raises(DrillProblem, match="This scenario needs git, for the demo service's repository: "):
         make_repository(tmp_path, "reversible", [], "x", LocalProcesses())

@@ -89,7 +89,7 @@ def test_every_option_is_documented_in_the_help(pytester):
         "--drill-keep",
         "--drill-stop",
         "--drill-context=NAME",
-        "--drill-story=NAME",
+        "--drill-scenario=NAME",
     ]
     for option in options:
         assert option.replace("=", " ", 1) in help_text or option in help_text, option

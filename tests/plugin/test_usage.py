@@ -114,8 +114,8 @@ def left_files(repository):
             "your own; nothing was contacted and helm did not run.",
         ),
         (
-            ["--env=drill", "--drill-story=flood"],
-            "There is no drill story 'flood'. Known stories: crash-loop, bad-image, failing-readiness, "
+            ["--env=drill", "--drill-scenario=flood"],
+            "There is no drill scenario 'flood'. Known scenarios: crash-loop, bad-image, failing-readiness, "
             "reversible-migration, irreversible-migration.",
         ),
         (

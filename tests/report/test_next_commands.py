@@ -382,10 +382,10 @@ def test_the_way_to_the_environment_is_kept() -> None:
     assert next_commands(cut, ENV)[1] == "pytest --zkrollback-env=shop --zkrollback-config=ops/z.toml"
 
 
-@pytest.mark.parametrize("story", [" --drill-story=bad-image", " --drill-story bad-image", ""])
-def test_a_drill_that_has_ended_is_offered_again_and_its_cluster_is_not(story: str) -> None:
-    record = verified(drill="ended", command_line=f"pytest --env=drill --rollback-to=5{story}")
+@pytest.mark.parametrize("scenario", [" --drill-scenario=bad-image", " --drill-scenario bad-image", ""])
+def test_a_drill_that_has_ended_is_offered_again_and_its_cluster_is_not(scenario: str) -> None:
+    record = verified(drill="ended", command_line=f"pytest --env=drill --rollback-to=5{scenario}")
     assert next_commands(record, ENV) == (
         "# the drill's cluster has ended; to look into one:",
-        f"pytest --env=drill --rollback-to=5{story} --drill-keep",
+        f"pytest --env=drill --rollback-to=5{scenario} --drill-keep",
     )

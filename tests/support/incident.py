@@ -52,7 +52,7 @@ class Result:
 class Incident:
     """``run(...)`` is the operator's pytest, in a folder with this repository's checks/ and conftest.py."""
 
-    def __init__(self, running: RunningCluster, folder: Path, helm: Path, story: str = "crash-loop"):
+    def __init__(self, running: RunningCluster, folder: Path, helm: Path, scenario: str = "crash-loop"):
         self.running, self.cluster, self.folder, self.helm_path = running, running.cluster, folder, helm
         self.namespace = f"incident-{next(_numbers)}"
         shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
@@ -68,7 +68,7 @@ class Incident:
         build_scenario(
             self.cluster,
             namespace=self.namespace,
-            story=story,
+            scenario=scenario,
             helm=helm,
             processes=LocalProcesses(),
             progress=lambda text: None,
