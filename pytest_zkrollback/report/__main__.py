@@ -1,4 +1,4 @@
-"""Renders a record again, offline: ``python -m pytest_zkrollback.report FILE.json [--format F] [-o OUT]``."""
+"""Renders a record again, offline: ``python -m pytest_zkrollback.report render FILE.json``."""
 
 from __future__ import annotations
 
@@ -28,11 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 where the file cannot be read, is no record, or the output cannot be written."""
     parser = argparse.ArgumentParser(
         prog="python -m pytest_zkrollback.report",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    render = commands.add_parser(
+        "render",
+        help="render a record again",
         description="Render a record again, offline; the page is the one without pytest-html's table.",
     )
-    parser.add_argument("file", type=Path, help="a record, e.g. reports/latest.json")
-    parser.add_argument("--format", choices=FORMATS, default="html", help="default: html")
-    parser.add_argument("-o", "--output", type=Path, help="default: standard output")
+    render.add_argument("file", type=Path, help="a record, e.g. reports/latest.json")
+    render.add_argument("--format", choices=FORMATS, default="html", help="default: html")
+    render.add_argument("-o", "--output", type=Path, help="default: standard output")
     options = parser.parse_args(arguments)
     try:
         record = Record.model_validate_json(options.file.read_bytes())
