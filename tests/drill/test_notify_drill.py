@@ -127,10 +127,12 @@ def test_a_verdict_that_changes_in_the_soak_is_told_again_by_a_bot_in_one_thread
         "now 7",
         "INC-1",
         "release-equivalence",
-        "a7d20c4",
         "https://ci.example/reports/2",
     ):
         assert fact in told, fact
+    # Which of the two versions is the bad one is said only as long as the target stands verified.
+    assert "git revert a7d20c4" in json.dumps(verdict)
+    assert "git revert" not in told
     assert len(slack.files) == 2
     [ended] = result
     assert (ended.code, ended.record["outcome"], ended.verdicts()["notify"]) == (1, "failed", "PASS")
