@@ -22,32 +22,32 @@ class Journal:
 
     def __init__(
         self,
-        scribe: Recorder,
+        recorder: Recorder,
         now: Callable[[], datetime],
         say: Callable[[str], object],
         clean: Callable[[Record], Record],
     ) -> None:
         """``now`` is GitHub's clock; ``say`` shows what is going on; ``clean`` takes secrets out."""
         self._clean = clean
-        self._scribe = scribe
+        self._recorder = recorder
         self._now = now
         self._say = say
 
     @property
     def record(self) -> Record:
         """The record so far, without secrets: parts of it are written at GitHub."""
-        return self._clean(self._scribe.record)
+        return self._clean(self._recorder.record)
 
     @property
     def github(self) -> Github:
         """The record's part so far."""
-        found = self._scribe.record.github
+        found = self._recorder.record.github
         assert found is not None  # noqa: S101 - the preflight put it there
         return found
 
     def update(self, **changes: Any) -> None:
         """Replace fields of the part."""
-        self._scribe.update(github=self.github.model_copy(update=changes))
+        self._recorder.update(github=self.github.model_copy(update=changes))
 
     def begin(self, name: str, detail: str) -> None:
         """What is about to be asked for or waited for."""
@@ -63,7 +63,7 @@ class Journal:
         if (last.state, last.detail, last.url) == (state, detail, url):
             return
         self.update(steps=(*before, last.model_copy(update=changes)))
-        self._scribe.event(detail, "github")
+        self._recorder.event(detail, "github")
         self._say(f"GitHub: {detail}")
 
     def run(self, run: WorkflowRun) -> None:

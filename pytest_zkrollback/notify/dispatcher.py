@@ -32,7 +32,7 @@ class NotificationDispatcher:
     def __init__(
         self,
         channels: Sequence[Channel],
-        scribe: Recorder,
+        recorder: Recorder,
         redactor: Redactor,
         clock: Clock,
         *,
@@ -43,7 +43,7 @@ class NotificationDispatcher:
         self.channels = () if off else tuple(channels)
         self.told: Outcome | None = None
         self.began = False
-        self._scribe = scribe
+        self._recorder = recorder
         self._redactor = redactor
         self._clock = clock
         self._cancelled = threading.Event()
@@ -65,7 +65,7 @@ class NotificationDispatcher:
         for key, channel in enumerate(self.channels):
             threading.Thread(
                 target=self._tell_start,
-                args=(key, channel, self._scribe.record, self._cancelled),
+                args=(key, channel, self._recorder.record, self._cancelled),
                 daemon=True,
                 name=f"tell-{channel.name}",
             ).start()
@@ -73,7 +73,7 @@ class NotificationDispatcher:
     @property
     def outcome(self) -> Outcome:
         """What there is to tell now: the record's outcome, of all that is known but the telling itself."""
-        record = self._scribe.record
+        record = self._recorder.record
         return outcome_of(record, [item for item in record.items if item.id != NOTIFY])
 
     def tell(self, patience_s: float, *, stop: Callable[[], bool] = lambda: False) -> tuple[Delivery, ...]:
@@ -82,14 +82,14 @@ class NotificationDispatcher:
         Returns after ``patience_s`` at the latest, or when ``stop()`` is true; who has not answered by then
         may have it. An event that is none for a channel leaves no delivery.
         """
-        self._scribe.wait_written()
+        self._recorder.wait_written()
         return self._send(self._next(), patience_s, stop)
 
     def _next(self) -> Notification:
         """The next event, with the record as it stands, not yet redacted."""
         self._cancelled.set()  # no earlier message is tried again once a newer one is on its way
         self._cancelled = threading.Event()
-        outcome, before, record = self.outcome, self.told, self._scribe.record
+        outcome, before, record = self.outcome, self.told, self._recorder.record
         self.told = outcome
         record = record.model_copy(
             update={
@@ -102,7 +102,7 @@ class NotificationDispatcher:
             event=NotificationEvent.VERDICT if before is None else NotificationEvent.CHANGED,
             record=record.model_copy(update={"summary": render_summary(record)}),
             before=before if before is not outcome else None,
-            provisional=provisional(self._scribe.record),
+            provisional=provisional(self._recorder.record),
             cancelled=self._cancelled,
         )
 
@@ -177,13 +177,13 @@ class NotificationDispatcher:
     def _note(self, delivery: Delivery) -> None:
         if self._closed:  # an answer to a message that was overtaken when the run was interrupted
             return
-        self._scribe.delivery(delivery)
+        self._recorder.delivery(delivery)
         unsure = "is not known to have been told"
         became = "was told" if delivery.ok else "was not told" if delivery.refused else unsure
         text = f"{delivery.to} {became}: {delivery.event}"
         if not delivery.ok:
             text += f" ({delivery.answer[:200]})"
-        self._scribe.event(text, "zkrollback", delivery.at)
+        self._recorder.event(text, "zkrollback", delivery.at)
 
     def _stamped(self, delivery: Delivery, event: NotificationEvent) -> Delivery:
         return delivery.model_copy(update={"event": event, "at": self._clock.now()})

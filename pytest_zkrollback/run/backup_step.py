@@ -17,9 +17,9 @@ LIMIT_S = 2.0
 class BackupThread:
     """Saves in a daemon thread from its making on; a failure is said and delays nothing further."""
 
-    def __init__(self, scene: RunContext, history: ReleaseHistory) -> None:
+    def __init__(self, context: RunContext, history: ReleaseHistory) -> None:
         """Begin; ``history`` tells how large the records are."""
-        self._scene = scene
+        self._context = context
         self._each_bytes = max(release.size_bytes for release in history.releases)
         self._backup: Backup | None = None
         self._problem = f"it took longer than {LIMIT_S:g} s"
@@ -29,23 +29,23 @@ class BackupThread:
     def note(self) -> None:
         """Wait for it, at most 2 s, and put it into the record."""
         self._thread.join(LIMIT_S)
-        scribe = self._scene.scribe
+        recorder = self._context.recorder
         if self._backup is not None:
-            scribe.update(backup=self._backup)
-            scribe.event(f"{self._backup.revisions} revisions of the release saved", "zkrollback")
+            recorder.update(backup=self._backup)
+            recorder.event(f"{self._backup.revisions} revisions of the release saved", "zkrollback")
         else:
-            scribe.event(f"no backup of the release's history was made: {self._problem}", "zkrollback")
+            recorder.event(f"no backup of the release's history was made: {self._problem}", "zkrollback")
 
     def _save(self) -> None:
-        scene, env = self._scene, self._scene.env
+        context, env = self._context, self._context.env
         try:
             self._backup = save_backup(
-                scene.kube,
+                context.kube,
                 env.namespace,
                 env.release,
                 state_folder("backups"),
-                scene.clock.now(),
-                scene.scribe.record.run_id,
+                context.clock.now(),
+                context.recorder.record.run_id,
                 self._each_bytes,
             )
         except (ZkRollbackError, OSError) as error:

@@ -62,14 +62,14 @@ def watched(env: Environment, history: ReleaseHistory) -> tuple[str, ...]:
 
 
 def build_checks(
-    scene: RunContext, history: ReleaseHistory, watch: ClusterWatch, events: EventLog, since: datetime
+    context: RunContext, history: ReleaseHistory, watch: ClusterWatch, events: EventLog, since: datetime
 ) -> list[Check]:
     """The items after preflight and rollback, in the runbook's order.
 
     ``history`` is as it was at preflight. Raises HelmProblem if the target's manifest cannot be parsed.
     """
-    env, kube = scene.env, scene.kube
-    wanted = target_release(scene, history)
+    env, kube = context.env, context.kube
+    wanted = target_release(context, history)
     target = history.content_of(wanted)
     if target is None:
         raise HelmProblem(
@@ -77,17 +77,17 @@ def build_checks(
             f"history of {env.release}: what it holds cannot be compared."
         )
     expected = parse_manifest(target.manifest, env.namespace)
-    bad = scene.scribe.record.plan.compared_with
+    bad = context.recorder.record.plan.compared_with
     later = [
         content
         for release in history.releases
-        if bad is not None and _rolled_away(scene, history, release.revision.revision)
+        if bad is not None and _rolled_away(context, history, release.revision.revision)
         if (content := revision_content(release, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
-    notes = Notes(kube, env.namespace, scene.clock)
-    http = scene.http()
-    context = ItemContext(environment=env, kube=kube, http=http, since=since, revision=wanted)
+    notes = Notes(kube, env.namespace, context.clock)
+    http = context.http()
+    item_context = ItemContext(environment=env, kube=kube, http=http, since=since, revision=wanted)
     return [
         EquivalenceCheck(
             env=env,
@@ -102,8 +102,8 @@ def build_checks(
                 later,
                 bad.revision if bad is not None else None,
             ),
-            release=release_reader(scene, history),
-            expected_head=scene.scribe.record.revision_after,
+            release=release_reader(context, history),
+            expected_head=context.recorder.record.revision_after,
             managers=frozenset(release.manager for release in history.releases if release.manager),
             snapshot=watch.snapshot,
             since=since,
@@ -112,7 +112,7 @@ def build_checks(
             RolloutCheck(env=env, item=item, workload=workload, snapshot=watch.snapshot, notes=notes.look)
             for item, workload in env.named_workloads.items()
         ),
-        SmokeCheck(env=env, processes=scene.processes, on_line=lambda line: _show(scene, line)),
+        SmokeCheck(env=env, processes=context.processes, on_line=lambda line: _show(context, line)),
         LogsCheck(
             env=env,
             kube=kube,
@@ -131,31 +131,31 @@ def build_checks(
         MigrationCheck(
             env=env,
             sources=migration_sources(
-                scene,
+                context,
                 history,
                 RevisionContent(wanted, expected, target.hooks),
                 later,
                 before_helm=False,
                 bad=bad.revision if bad is not None else None,
             ),
-            assessed=scene.request.migration_assessed,
+            assessed=context.request.migration_assessed,
             bad=bad.revision if bad is not None else None,
         ),
-        *(OwnCheck(item, context) for item in scene.own_items),
-        NotifyCheck(deliver=lambda: scene.telling.tell(PATIENCE_S), off=scene.telling.off),
+        *(OwnCheck(item, item_context) for item in context.own_items),
+        NotifyCheck(deliver=lambda: context.telling.tell(PATIENCE_S), off=context.telling.off),
     ]
 
 
-def _rolled_away(scene: RunContext, history: ReleaseHistory, revision: int) -> bool:
+def _rolled_away(context: RunContext, history: ReleaseHistory, revision: int) -> bool:
     """Whether this revision lies between the target's content and the bad one.
 
     Through GitHub the target is a new revision: its content is that of the newest older one that is equal,
     and where there is none, the bad revision alone is known to be rolled away.
     """
-    wanted, bad = target_release(scene, history), scene.scribe.record.plan.compared_with
+    wanted, bad = target_release(context, history), context.recorder.record.plan.compared_with
     if bad is None:
         return False
-    if wanted <= bad.revision or not scene.request.through_github:
+    if wanted <= bad.revision or not context.request.through_github:
         return wanted < revision <= bad.revision
     target = history.content_of(wanted)
     equal = [
@@ -191,8 +191,8 @@ def choose_eras(
     return tuple(eras)
 
 
-def _show(scene: RunContext, line: str) -> None:
-    scene.display.status(f"smoke: {line}")
+def _show(context: RunContext, line: str) -> None:
+    context.display.status(f"smoke: {line}")
 
 
 def find_leftovers(
@@ -207,21 +207,21 @@ def find_leftovers(
     return tuple(item for key, item in found.items() if key not in known and not is_kept_on_purpose(item))
 
 
-def release_reader(scene: RunContext, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:
+def release_reader(context: RunContext, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:
     """Reads the history anew; a newest revision that is not ours is in the record before anything is said."""
 
-    known = scene.readings[-1] if scene.readings else known
+    known = context.readings[-1] if context.readings else known
 
     def read() -> ReleaseHistory:
         nonlocal known
-        env, record = scene.env, scene.scribe.record
-        known = fetch_history(scene.kube, env.namespace, env.release, known=known)
+        env, record = context.env, context.recorder.record
+        known = fetch_history(context.kube, env.namespace, env.release, known=known)
         head = known.head.revision
         if record.revision_after is not None and head.revision != record.revision_after:
             newer = {"history": known.revisions, "objections": find_objections(known)}
             plan = record.plan.model_copy(update=newer)
-            scene.scribe.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
-            scene.scribe.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
+            context.recorder.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
+            context.recorder.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
         return known
 
     return read

@@ -42,7 +42,7 @@ class RunContext:
     request: Request
     env: Environment
     kube: KubeClient
-    scribe: Recorder
+    recorder: Recorder
     display: Display
     redactor: Redactor
     clock: SystemClock
@@ -92,7 +92,7 @@ def variables(drill: Drill | None) -> dict[str, str]:
     return {**os.environ, **(drill.secrets if drill is not None else {})}
 
 
-def target_release(scene: RunContext, history: ReleaseHistory) -> int:
+def target_release(context: RunContext, history: ReleaseHistory) -> int:
     """The revision that has to be live at the end: the one that was chosen, else the head's origin."""
-    chosen = scene.scribe.record.target_revision
+    chosen = context.recorder.record.target_revision
     return history.origin(history.head.revision.revision) if chosen is None else chosen

@@ -27,65 +27,65 @@ from .source_commits import commit_name, git_checkout, resolve_commit
 _SHARE = 0.7
 
 
-def outside_questions(scene: RunContext, look: ReleaseView) -> dict[str, Callable[[], SignalReading]]:
+def outside_questions(context: RunContext, look: ReleaseView) -> dict[str, Callable[[], SignalReading]]:
     """What can be asked outside, by signal; nothing of it is asked of the operator."""
-    http = scene.http()
+    http = context.http()
     return {
-        SignalName.USERS_IMPACTED: lambda: fetch_users_impacted(scene.env, scene.kube, http),
-        SignalName.MIGRATION_IRREVERSIBLE: lambda: fetch_irreversible(scene, look),
-        SignalName.MANY_COMMITS: lambda: _many_commits(scene, look),
+        SignalName.USERS_IMPACTED: lambda: fetch_users_impacted(context.env, context.kube, http),
+        SignalName.MIGRATION_IRREVERSIBLE: lambda: fetch_irreversible(context, look),
+        SignalName.MANY_COMMITS: lambda: _many_commits(context, look),
     }
 
 
-def note_decision(scene: RunContext, answers: Mapping[str, probe.ProbeResult[SignalReading]]) -> Guard:
+def note_decision(context: RunContext, answers: Mapping[str, probe.ProbeResult[SignalReading]]) -> Guard:
     """The decision, in the record; the guard that refuses where a migration cannot be undone."""
-    decision = _decision(scene, answers)
-    scene.scribe.update(decision=decision)
-    scene.scribe.event(
+    decision = _decision(context, answers)
+    context.recorder.update(decision=decision)
+    context.recorder.event(
         f"the runbook recommends {decision.recommendation.replace('-', ' ')}; chosen: {decision.choice}",
         "zkrollback",
     )
     return judge_migration_guard(decision)
 
 
-def _decision(scene: RunContext, answers: Mapping[str, probe.ProbeResult[SignalReading]]) -> Decision:
-    request = scene.request
+def _decision(context: RunContext, answers: Mapping[str, probe.ProbeResult[SignalReading]]) -> Decision:
+    request = context.request
     seen = {
         SignalName(name): answer.value or SignalReading(UNKNOWN, "preflight", f"not known: {answer.why}")
         for name, answer in answers.items()
     }
     said = {SignalName(name): Answer(word) for name, word in request.signals.items()}
-    target = scene.scribe.record.target_revision or request.target
+    target = context.recorder.record.target_revision or request.target
     verb = "plan a rollback" if request.plan else "roll back"
     return decide(seen, said, f"{verb} to revision {target}")
 
 
-def _many_commits(scene: RunContext, look: ReleaseView) -> SignalReading:
+def _many_commits(context: RunContext, look: ReleaseView) -> SignalReading:
     history, target = look.history(), look.choice().revision
     if target is None:
         raise ProcessProblem("the target is not known")
     counters: dict[str, Callable[[str, str], int]] = {}
-    checkout = git_checkout(scene)
+    checkout = git_checkout(context)
     if checkout is not None:
-        counters["git"] = partial(_count_in_checkout, scene, checkout)
-    if scene.env.github is not None:
-        counters["GitHub"] = partial(count_at_github, scene)
+        counters["git"] = partial(_count_in_checkout, context, checkout)
+    if context.env.github is not None:
+        counters["GitHub"] = partial(count_at_github, context)
     bad = history.head.revision.revision
-    name = partial(commit_name, scene.env.git, namespace=scene.env.namespace)
+    name = partial(commit_name, context.env.git, namespace=context.env.namespace)
     return judge_many_commits(history, target, bad, counters, name)
 
 
-def _count_in_checkout(scene: RunContext, checkout: GitCheckout, good: str, bad: str) -> int:
-    git = scene.env.git
+def _count_in_checkout(context: RunContext, checkout: GitCheckout, good: str, bad: str) -> int:
+    git = context.env.git
     assert git is not None  # noqa: S101 - there is no checkout without it
     return checkout.count_commits(*(resolve_commit(git, checkout, one) for one in (good, bad)))
 
 
-def count_at_github(scene: RunContext, good: str, bad: str) -> int:
+def count_at_github(context: RunContext, good: str, bad: str) -> int:
     """GitHub's own comparison. Raises GithubProblem, or UsageProblem without a token."""
-    table = scene.env.github
+    table = context.env.github
     assert table is not None  # noqa: S101 - asked only where it is configured
-    api = GithubClient(table, choose_token(table, scene.variables), scene.clock, patience_s=0, say=str)
+    api = GithubClient(table, choose_token(table, context.variables), context.clock, patience_s=0, say=str)
     found = api.get(f"compare/{quote(good, safe='')}...{quote(bad, safe='')}")
     try:
         return int(found["ahead_by"])
@@ -93,19 +93,19 @@ def count_at_github(scene: RunContext, good: str, bad: str) -> int:
         raise GithubProblem(f"GitHub does not say how far {bad} is ahead of {good}.") from None
 
 
-def fetch_irreversible(scene: RunContext, look: ReleaseView) -> SignalReading:
+def fetch_irreversible(context: RunContext, look: ReleaseView) -> SignalReading:
     """Whether a migration that cannot be undone came with the head. Raises ZkRollbackError."""
     history, target = look.history(), look.target
     if target is None:
         raise ProcessProblem("the target is not known")
     wanted = look.choice().revision or target.revision.revision
-    namespace = scene.env.namespace
+    namespace = context.env.namespace
     head = history.head.revision.revision
     later = later_contents(history, wanted, head, namespace)
     content = RevisionContent(wanted, parse_manifest(target.manifest, namespace), target.hooks)
-    sources = migration_sources(scene, history, content, later, before_helm=True, bad=head)
+    sources = migration_sources(context, history, content, later, before_helm=True, bad=head)
     # Side by side: a database that hangs must not hide what the files say.
     questions = {str(number): source for number, source in enumerate(sources)}
-    answers = ask_all(questions, scene.env.preflight_budget_s * _SHARE, scene.clock)
+    answers = ask_all(questions, context.env.preflight_budget_s * _SHARE, context.clock)
     late = MigrationFinding("migrations", None, "One source did not answer in time.")
     return judge_irreversible([answer.value or late for answer in answers.values()])

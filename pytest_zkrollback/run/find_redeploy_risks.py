@@ -26,9 +26,9 @@ _TICK_S = 0.1
 class RedeployRisks:
     """Asks in a thread of its own; says it in the record while the target stands verified, and only then."""
 
-    def __init__(self, scene: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> None:
+    def __init__(self, context: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> None:
         """Nothing is asked yet."""
-        self._scene, self._history, self._watch = scene, history, watch
+        self._context, self._history, self._watch = context, history, watch
         self._lock = threading.Lock()
         self._found: tuple[Branch, tuple[GitOpsOwner, ...], tuple[QueuedDeploy, ...]] = (Branch(), (), ())
 
@@ -38,37 +38,37 @@ class RedeployRisks:
 
     def note(self) -> None:
         """Write down what is known by now, or nothing where it may not be said; called at each verdict."""
-        scribe = self._scene.scribe
+        recorder = self._context.recorder
         with self._lock:
-            said = judge_redeploy_risks(scribe.record, *self._found)
-            if said != scribe.record.redeploy_risks:
-                scribe.update(redeploy_risks=said)
+            said = judge_redeploy_risks(recorder.record, *self._found)
+            if said != recorder.record.redeploy_risks:
+                recorder.update(redeploy_risks=said)
 
     def _guarded(self) -> None:
         try:
             self._ask()
         except Exception as error:  # noqa: BLE001 - no verdict depends on it, and what was known at once stands
             text = f"what brings the bad version back was not found out: {type(error).__name__}: {error}"
-            self._scene.scribe.event(text, "zkrollback")
+            self._context.recorder.event(text, "zkrollback")
 
     def _ask(self) -> None:
-        scene, bad = self._scene, self._scene.scribe.record.plan.rolled_back_from
+        context, bad = self._context, self._context.recorder.record.plan.rolled_back_from
         if bad is None:
             return
-        branch, queued = _branch(scene, self._history.get(bad.revision)), _queued(scene)
-        found = branch, _owners(scene, self._history, self._watch), queued
+        branch, queued = _branch(context, self._history.get(bad.revision)), _queued(context)
+        found = branch, _owners(context, self._history, self._watch), queued
         with self._lock:
             self._found = found
         self.note()
 
 
-def _branch(scene: RunContext, bad: Release | None) -> Branch:
-    git, github = scene.env.git, scene.env.github
+def _branch(context: RunContext, bad: Release | None) -> Branch:
+    git, github = context.env.git, context.env.github
     name = git.branch if git is not None else github.branch if github is not None else "main"
-    checkout = git_checkout(scene)
+    checkout = git_checkout(context)
     if git is None or checkout is None:
         return Branch(name)
-    commit = commit_name(git, bad, scene.env.namespace) if bad is not None else None
+    commit = commit_name(git, bad, context.env.namespace) if bad is not None else None
     if commit is None:
         return Branch(name, why="its tags and versions name no commit")
     try:
@@ -77,34 +77,34 @@ def _branch(scene: RunContext, bad: Release | None) -> Branch:
         return Branch(name, why=str(problem).rstrip("."))
 
 
-def _owners(scene: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> tuple[GitOpsOwner, ...]:
+def _owners(context: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> tuple[GitOpsOwner, ...]:
     """Those that show on the workloads, which are watched anyway."""
     for _ in range(round(_SEEN_S / _TICK_S)):
         seen = watch.snapshot().objects
         if seen:
             break
-        scene.clock.sleep(_TICK_S)
+        context.clock.sleep(_TICK_S)
     else:
         return ()
     objects: list[JsonObject] = [
         item for name in ("deployments", "statefulsets", "daemonsets") for item in seen.get(name, ())
     ]
-    ours = [item for item in objects if release_of(item)[0] == scene.env.release]
+    ours = [item for item in objects if release_of(item)[0] == context.env.release]
     found = find_owners(ours, history.head.manager)
     try:
-        return tuple(fetch_idle(scene.kube, owner) for owner in found)
+        return tuple(fetch_idle(context.kube, owner) for owner in found)
     except ClusterError:
         return tuple(found)
 
 
-def _queued(scene: RunContext) -> tuple[QueuedDeploy, ...]:
+def _queued(context: RunContext) -> tuple[QueuedDeploy, ...]:
     """Runs of the deploy workflow that have not ended; none where GitHub is not asked or does not say."""
-    table = scene.env.github
-    if table is None or scene.request.through_github:
+    table = context.env.github
+    if table is None or context.request.through_github:
         return ()
     try:
-        token = choose_token(table, scene.variables)
-        api = GithubClient(table, token, scene.clock, patience_s=0, say=scene.display.status)
+        token = choose_token(table, context.variables)
+        api = GithubClient(table, token, context.clock, patience_s=0, say=context.display.status)
         workflow = choose_workflow(api.pages("actions/workflows", "workflows"), table.workflow)
         if workflow is None:
             return ()

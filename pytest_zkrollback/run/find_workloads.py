@@ -13,35 +13,35 @@ from ..release.manifest import identity, manifest_workloads, parse_manifest
 from .context import RunContext, target_release
 
 
-def resolve_workloads(scene: RunContext, history: ReleaseHistory) -> RunContext:
-    """The scene with every workload named, and their items in the record, before the runbook's other ones.
+def resolve_workloads(context: RunContext, history: ReleaseHistory) -> RunContext:
+    """The context with every workload named, and their items in the record, before the runbook's other ones.
 
-    Where they are named already it is the same scene. A manifest that cannot be read names none: that is
+    Where they are named already it is the same context. A manifest that cannot be read names none: that is
     no reason to stand between the operator and helm, and red afterwards. Raises UsageProblem for a waiver
     of a rollout that there is not.
     """
-    if scene.env.workloads != "auto":
-        return scene
-    wanted = target_release(scene, history)
+    if context.env.workloads != "auto":
+        return context
+    wanted = target_release(context, history)
     content = history.content_of(wanted)
     try:
-        found = auto_workloads(content.manifest if content is not None else "", scene.env.namespace)
+        found = auto_workloads(content.manifest if content is not None else "", context.env.namespace)
     except HelmProblem as problem:
-        scene.scribe.event(f"the workloads of revision {wanted} are not known: {problem}", "zkrollback")
+        context.recorder.event(f"the workloads of revision {wanted} are not known: {problem}", "zkrollback")
         found = {}
     added = initial_rollouts(found)
     ids = [item.id for item in added]
-    for item_id in scene.request.waivers:
+    for item_id in context.request.waivers:
         if item_id.startswith(ROLLOUT_PREFIX) and item_id not in ids:
             raise UsageProblem(
                 f"--rollback-waive={item_id}=...: revision {wanted} has no such workload; known are "
                 f"{', '.join(ids) or 'none'}."
             )
-    items = list(scene.scribe.record.items)
+    items = list(context.recorder.record.items)
     place = next(index for index, item in enumerate(items) if item.id == "smoke")
-    scene.scribe.update(items=(*items[:place], *added, *items[place:]))
-    env = scene.env.model_copy(update={"workloads": found})
-    return replace(scene, env=env, selected=scene.selected | {*ids})
+    context.recorder.update(items=(*items[:place], *added, *items[place:]))
+    env = context.env.model_copy(update={"workloads": found})
+    return replace(context, env=env, selected=context.selected | {*ids})
 
 
 def auto_workloads(manifest: str, namespace: str) -> dict[str, str]:

@@ -50,48 +50,48 @@ def refuse_without_github(request: Request, env: Environment | None) -> None:
 class GithubDeployment:
     """The preflight's part (:meth:`judge`) and the steps (:meth:`run`) of one run."""
 
-    def __init__(self, scene: RunContext) -> None:
+    def __init__(self, context: RunContext) -> None:
         """Nothing is contacted before :meth:`judge`."""
-        table = scene.env.github
+        table = context.env.github
         assert table is not None  # noqa: S101 - Run.create refuses otherwise
-        self._scene = scene
+        self._context = context
         self._table: GithubActions = table
         self._token = ""
         self._situation: GithubState | None = None
 
     def judge(self) -> tuple[Guard, ...]:
         """Every guard that GitHub's answers decide on; what they say is in the record."""
-        scene, table, commit = self._scene, self._table, self._scene.request.commit
-        scene.display.status(f"preflight: {table.repository}, workflow {table.workflow}")
+        context, table, commit = self._context, self._table, self._context.request.commit
+        context.display.status(f"preflight: {table.repository}, workflow {table.workflow}")
         try:
-            self._token = choose_token(table, scene.variables)
+            self._token = choose_token(table, context.variables)
         except UsageProblem as problem:
             return (unreadable(str(problem)),)
-        api = self._api(patience_s=scene.env.preflight_budget_s)
+        api = self._api(patience_s=context.env.preflight_budget_s)
         questions = {"github": lambda: fetch_situation(api, table, commit)}
-        answer = ask_all(questions, scene.env.preflight_budget_s, scene.clock)["github"]
+        answer = ask_all(questions, context.env.preflight_budget_s, context.clock)["github"]
         if answer.value is None:
             return (unreadable(answer.why),)
         situation: GithubState = answer.value
         self._situation = situation
-        scene.scribe.update(github=describe(situation, table))
+        context.recorder.update(github=describe(situation, table))
         verified = None
         if table.after is not None:
-            records = fetch_earlier(Path(scene.request.report_dir), table.after)
+            records = fetch_earlier(Path(context.request.report_dir), table.after)
             verified = newest_verified(records, table.after, table.repository, situation.good_tree)
         return judge_github(situation, table, self._token, verified)
 
     def run(self, before: ReleaseHistory) -> ReleaseHistory | None:
         """The release after the deploy; None where there is nothing to verify, which the items say."""
-        scribe, clock = self._scene.scribe, self._scene.clock
-        scribe.item("rollback", started_at=clock.now(), observed="GitHub is at work")
-        self._scene.telling.begin()
+        recorder, clock = self._context.recorder, self._context.clock
+        recorder.item("rollback", started_at=clock.now(), observed="GitHub is at work")
+        self._context.telling.begin()
         try:
             watched, explained = self._deploy()
         except ZkRollbackError as error:
             unknown = isinstance(error, GithubProblem) and error.maybe_received
             self._note(Verdict.UNVERIFIED if unknown else Verdict.FAIL, str(error))
-            github = scribe.record.github
+            github = recorder.record.github
             if github is not None and github.deploys:
                 return self._read_again(before)
             self._stop()
@@ -100,7 +100,7 @@ class GithubDeployment:
             self._stop()
             return None
         after = self._read_again(before)
-        made_now = watched.created_at > scribe.record.started_at
+        made_now = watched.created_at > recorder.record.started_at
         word, text = judge_deploy(
             watched, explained, after.head, before.head.revision.revision, made_now=made_now
         )
@@ -108,70 +108,70 @@ class GithubDeployment:
         return after
 
     def _api(self, patience_s: float) -> GithubClient:
-        scene = self._scene
+        context = self._context
         return GithubClient(
-            self._table, self._token, scene.clock, patience_s=patience_s, say=scene.display.status
+            self._table, self._token, context.clock, patience_s=patience_s, say=context.display.status
         )
 
     def _deploy(self) -> tuple[WorkflowRun | None, str]:
         """The watched run and how it ended; None where the pull request stays open."""
-        scene, table, situation = self._scene, self._table, self._situation
+        context, table, situation = self._context, self._table, self._situation
         assert situation is not None and situation.workflow is not None  # noqa: S101 - guards refused else
         api = self._api(patience_s=table.run_timeout_s)
-        journal = Journal(scene.scribe, api.now, scene.display.status, scene.redactor.record)
+        journal = Journal(context.recorder, api.now, context.display.status, context.redactor.record)
         commit, merged_now = situation.tip_sha, False
-        by_push = table.deploy == "push" and not scene.request.redeploy
+        by_push = table.deploy == "push" and not context.request.redeploy
         if by_push:
-            restore = Restore(api, table, scene.clock, journal, situation)
-            commit, merged_now = restore.run(merge=not scene.request.no_merge), restore.merged_now
+            restore = Restore(api, table, context.clock, journal, situation)
+            commit, merged_now = restore.run(merge=not context.request.no_merge), restore.merged_now
             if not commit:
                 waits = journal.github.steps[-1]
-                word = Verdict.UNVERIFIED if scene.request.no_merge else Verdict.FAIL
+                word = Verdict.UNVERIFIED if context.request.no_merge else Verdict.FAIL
                 self._note(word, f"{waits.detail}: {journal.github.pull_request.url}")  # type: ignore[union-attr]
                 return None, ""
-        records = fetch_earlier(Path(scene.request.report_dir), scene.env.name)
+        records = fetch_earlier(Path(context.request.report_dir), context.env.name)
         deploy = Deploy(
             api,
             table,
-            scene.clock,
+            context.clock,
             journal,
-            Earlier(records, scene.scribe.record, commit),
+            Earlier(records, context.recorder.record, commit),
             workflow_id=int(situation.workflow["id"]),
             commit=commit,
             tree=situation.good_tree,
             by_push=by_push,
-            again=scene.request.redeploy,
+            again=context.request.redeploy,
         )
         watched = deploy.run(merged_now=merged_now)
         return watched, deploy.explain(watched)
 
     def _note(self, word: Verdict, text: str) -> None:
-        scene = self._scene
-        scene.scribe.item("rollback", verdict=word, observed=text, finished_at=scene.clock.now())
-        scene.scribe.event(text, "zkrollback")
-        scene.display.changed()
+        context = self._context
+        context.recorder.item("rollback", verdict=word, observed=text, finished_at=context.clock.now())
+        context.recorder.event(text, "zkrollback")
+        context.display.changed()
 
     def _stop(self) -> None:
         """Nothing was deployed: the checklist has nothing to say of it."""
-        scribe, now = self._scene.scribe, self._scene.clock.now()
-        for item in scribe.record.items:
+        recorder, now = self._context.recorder, self._context.clock.now()
+        for item in recorder.record.items:
             if item.verdict is None:
                 text = "not run: nothing was deployed, see rollback"
-                scribe.item(item.id, verdict=Verdict.UNVERIFIED, observed=text, finished_at=now)
+                recorder.item(item.id, verdict=Verdict.UNVERIFIED, observed=text, finished_at=now)
 
     def _told(self) -> str:
-        github = self._scene.scribe.record.github
+        github = self._context.recorder.record.github
         pull = github.pull_request if github is not None else None
         return f"pull request #{pull.number} is merged; " if pull is not None else ""
 
     def _read_again(self, before: ReleaseHistory) -> ReleaseHistory:
         """The release as it is now, in the record too. Raises ClusterError or HelmProblem."""
-        scene = self._scene
-        after = fetch_history(scene.kube, scene.env.namespace, scene.env.release)
+        context = self._context
+        after = fetch_history(context.kube, context.env.namespace, context.env.release)
         head, old = after.head.revision, before.head.revision
-        plan = scene.scribe.record.plan
+        plan = context.recorder.record.plan
         left = old if head.revision != old.revision else plan.compared_with
-        scene.scribe.update(
+        context.recorder.update(
             revision_after=head.revision,
             target_revision=head.revision,
             plan=plan.model_copy(

@@ -38,7 +38,7 @@ Source = Callable[[], MigrationFinding]
 
 
 def migration_sources(
-    scene: RunContext,
+    context: RunContext,
     history: ReleaseHistory,
     target: RevisionContent,
     later: Sequence[RevisionContent],
@@ -52,34 +52,34 @@ def migration_sources(
     about the bad deploy, and that is a finding, too. A source that cannot answer is one that says why.
     ``before_helm`` leaves out what only the restored application can say. Making them contacts nothing.
     """
-    env, table = scene.env, scene.env.migrations
-    span = CachedProbe(lambda: _span(scene, history, target, later))
+    env, table = context.env, context.env.migrations
+    span = CachedProbe(lambda: _span(context, history, target, later))
     accounted_for = table.accounted_for if table is not None else ()
-    asked: dict[str, Source] = {HOOKS: lambda: judge_hooks(_with_live(scene, span()), accounted_for)}
+    asked: dict[str, Source] = {HOOKS: lambda: judge_hooks(_with_live(context, span()), accounted_for)}
     if table is not None:
-        asked |= _reading(scene, table, span, before_helm=before_helm)
-    for name, ask in scene.own_sources.items():
+        asked |= _reading(context, table, span, before_helm=before_helm)
+    for name, ask in context.own_sources.items():
         # One that has the name of one of ours is asked beside it, not in its place.
         asked[f"{name} (own)" if name in asked else name] = partial(_own, ask, span)
     if bad is not None and later and all(one.revision != bad for one in later):
         asked[f"revision {bad}"] = partial(_unreadable, bad)
-    if table is None and not scene.own_sources:
+    if table is None and not context.own_sources:
         asked["configuration"] = partial(_nothing_configured, env)
     return tuple(partial(_ask, name, question) for name, question in asked.items())
 
 
 def _reading(
-    scene: RunContext, table: Migrations, span: Callable[[], Span], *, before_helm: bool
+    context: RunContext, table: Migrations, span: Callable[[], Span], *, before_helm: bool
 ) -> dict[str, Source]:
     """The configured sources that read files, the database or ``/health``."""
     asked: dict[str, Source] = {}
     readers: dict[str, Callable[[], Rows]] = {}
     if table.database_env is not None:
-        readers[DATABASE] = lambda: _rows(scene, table)
+        readers[DATABASE] = lambda: _rows(context, table)
     if table.health is not None and not before_helm:
-        readers[HEALTH] = lambda: ((_reported(scene, table.health),),)
+        readers[HEALTH] = lambda: ((_reported(context, table.health),),)
     tool = TOOLS.get(table.kind or "")
-    trees = CachedProbe(lambda: _read_trees(scene, tool, table, span()))
+    trees = CachedProbe(lambda: _read_trees(context, tool, table, span()))
     if tool is not None:
         asked[f"{tool.name} files"] = lambda: _files(tool, trees())
     for name, read in readers.items():
@@ -144,30 +144,30 @@ def judge_irreversible(findings: Sequence[MigrationFinding]) -> SignalReading:
 
 
 def _span(
-    scene: RunContext, history: ReleaseHistory, target: RevisionContent, later: Sequence[RevisionContent]
+    context: RunContext, history: ReleaseHistory, target: RevisionContent, later: Sequence[RevisionContent]
 ) -> Span:
-    first, *rest = with_commits(scene, history, (target, *later)) if scene.env.git else (target, *later)
+    first, *rest = with_commits(context, history, (target, *later)) if context.env.git else (target, *later)
     return Span(first, tuple(rest))
 
 
-def _with_live(scene: RunContext, span: Span) -> Span:
+def _with_live(context: RunContext, span: Span) -> Span:
     """The span with live Jobs and pods: those of now, and those that were there before helm deleted them.
 
     What cannot be read is not there: then nothing is known of what became of it, and said so.
     """
     objects = [item for one in span.later for item in one.objects]
-    namespace = quote(scene.env.namespace, safe="")
+    namespace = quote(context.env.namespace, safe="")
     if any(item["kind"] == "Job" for item in objects):
         with suppress(ZkRollbackError):
-            for job in scene.kube.list(f"/apis/batch/v1/namespaces/{namespace}/jobs"):
-                known = scene.jobs.get(job["metadata"]["name"])
+            for job in context.kube.list(f"/apis/batch/v1/namespaces/{namespace}/jobs"):
+                known = context.jobs.get(job["metadata"]["name"])
                 if known is None or known["metadata"].get("uid") == job["metadata"].get("uid"):
-                    scene.jobs[job["metadata"]["name"]] = job
+                    context.jobs[job["metadata"]["name"]] = job
     if any(has_init_containers(item) for item in objects):
         with suppress(ZkRollbackError):
-            pods = scene.kube.list(f"/api/v1/namespaces/{namespace}/pods")
-            scene.pods.update({str(pod["metadata"].get("uid")): pod for pod in pods})
-    return replace(span, jobs=dict(scene.jobs), pods=dict(scene.pods))
+            pods = context.kube.list(f"/api/v1/namespaces/{namespace}/pods")
+            context.pods.update({str(pod["metadata"].get("uid")): pod for pod in pods})
+    return replace(span, jobs=dict(context.jobs), pods=dict(context.pods))
 
 
 @dataclass(frozen=True)
@@ -180,9 +180,9 @@ class _Trees:
     checkout: str
 
 
-def _read_trees(scene: RunContext, tool: Tool | None, table: Migrations, span: Span) -> _Trees:
+def _read_trees(context: RunContext, tool: Tool | None, table: Migrations, span: Span) -> _Trees:
     """Raises MigrationProblem where a commit is not known, ProcessProblem where it cannot be read."""
-    checkout, bad = git_checkout(scene), span.bad
+    checkout, bad = git_checkout(context), span.bad
     if checkout is None or tool is None:
         raise MigrationProblem("There is no git checkout to read migration files in.")
     if bad is None:
@@ -237,12 +237,12 @@ def _compared(
     return judge_version(source, _only(read()), expected, f"{reference} of revision {target.revision}")
 
 
-def _rows(scene: RunContext, table: Migrations) -> Rows:
-    url = scene.variables.get(table.database_env or "", "").strip()
+def _rows(context: RunContext, table: Migrations) -> Rows:
+    url = context.variables.get(table.database_env or "", "").strip()
     if not url:
         raise MigrationProblem(f"The variable {table.database_env}, which names the database, is not set.")
     query = table.query or TOOLS[str(table.kind)].query
-    return fetch_rows(url, query, timeout_s=table.timeout_s, base_dir=Path(scene.env.base_dir))
+    return fetch_rows(url, query, timeout_s=table.timeout_s, base_dir=Path(context.env.base_dir))
 
 
 def _only(rows: Rows) -> str:
@@ -251,13 +251,13 @@ def _only(rows: Rows) -> str:
     return str(rows[0][0])
 
 
-def _reported(scene: RunContext, member: str | None) -> str:
+def _reported(context: RunContext, member: str | None) -> str:
     """The restored application's word. Before its own pods serve, nothing is asked of it."""
-    rollouts = [item for item in scene.scribe.record.items if item.id.startswith(ROLLOUT_PREFIX)]
+    rollouts = [item for item in context.recorder.record.items if item.id.startswith(ROLLOUT_PREFIX)]
     if not rollouts or any(item.verdict is not Verdict.PASS for item in rollouts):
         raise MigrationProblem("/health was not asked: the restored application has not rolled out.")
-    env = scene.env
+    env = context.env
     if env.url is None:
         raise MigrationProblem("/health was not asked: no url is configured.")
-    answer = scene.http().get(env.url.rstrip("/") + env.health.path, timeout_s=env.health.timeout_s)
+    answer = context.http().get(env.url.rstrip("/") + env.health.path, timeout_s=env.health.timeout_s)
     return reported_member(answer.status, answer.body, str(member))

@@ -61,12 +61,12 @@ def choose_telling(
     drill: Drill | None,
 ) -> NotificationDispatcher:
     """Who is told of this run, or why nobody is. ``hands``: also what says on the terminal that it waits."""
-    scribe, redactor, clock, say = hands
+    recorder, redactor, clock, say = hands
     channels: tuple[Channel, ...] = ()
     off = ""
     if NOTIFY in request.waivers or NOTIFY not in selected:
         off = "notify is left out of this run."
-    elif scribe.record.mode is Mode.VERIFY and not env.notify.verify_only:
+    elif recorder.record.mode is Mode.VERIFY and not env.notify.verify_only:
         table = f"[environments.{env.name}.notify]"
         off = f"Nobody is told of a run that only verifies: verify_only = false in {table}."
     else:
@@ -76,11 +76,11 @@ def choose_telling(
         channels = (*configured, *own_channels(hooks, env.name))
     if not channels and not off:
         off = f"notify is switched off in the configuration (slack = false in [environments.{env.name}])."
-    return NotificationDispatcher(channels, scribe, redactor, clock, off=off)
+    return NotificationDispatcher(channels, recorder, redactor, clock, off=off)
 
 
 def tell_the_end(
-    telling: NotificationDispatcher | None, scribe: Recorder, clock: Clock, signals: Signals
+    telling: NotificationDispatcher | None, recorder: Recorder, clock: Clock, signals: Signals
 ) -> bool:
     """Tell what nobody was told: a rollback that failed or was interrupted, a verdict that changed.
 
@@ -90,7 +90,7 @@ def tell_the_end(
     """
     if telling is None:
         return False
-    record = scribe.record
+    record = recorder.record
     acted = telling.began or record.helm.ran
     first = telling.told is None
     due = bool(telling.channels) and (acted or not first) and telling.outcome is not telling.told
@@ -99,14 +99,14 @@ def tell_the_end(
         deliveries = telling.tell(_FAREWELL_S if heard else PATIENCE_S, stop=lambda: signals.count > heard)
         verdict = judge_deliveries(deliveries)
         if first or verdict.word is not Verdict.PASS:
-            scribe.item(
+            recorder.item(
                 NOTIFY,
                 verdict=verdict.word,
                 observed=verdict.observed,
                 evidence=verdict.evidence,
                 finished_at=clock.now(),
             )
-        scribe.update(outcome=outcome_of(scribe.record, scribe.record.items))
+        recorder.update(outcome=outcome_of(recorder.record, recorder.record.items))
     telling.close()
     return due
 

@@ -33,30 +33,30 @@ ASK_S = 60
 CONSENT = "Type yes and why in one line to go ahead (yes the limit is wrong); anything else stops."
 
 
-def run_preflight(scene: RunContext, also: Callable[[], tuple[Guard, ...]] = tuple) -> Facts | None:
+def run_preflight(context: RunContext, also: Callable[[], tuple[Guard, ...]] = tuple) -> Facts | None:
     """The facts, or None where a guard refused: then nothing was changed and nothing more happens.
 
     ``also`` asks what only the way through GitHub has to know.
     """
-    env, scribe, request = scene.env, scene.scribe, scene.request
-    began = scene.clock.now()
-    scene.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
+    env, recorder, request = context.env, context.recorder, context.request
+    began = context.clock.now()
+    context.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
 
-    look = ReleaseView(env, scene.kube, scene.lock().fetch, request.target)
+    look = ReleaseView(env, context.kube, context.lock().fetch, request.target)
     facts = fetch_facts(
         env,
-        scene.kube,
-        scene.helm,
+        context.kube,
+        context.helm,
         look,
-        scene.lock().fetch_free,
-        scene.clock,
+        context.lock().fetch_free,
+        context.clock,
         writes=request.target is not None,
         recovers=request.recover,
         patient=request.break_glass is not None,
         driver=os.environ.get("HELM_DRIVER", ""),
-        outside=outside_questions(scene, look) if request.target is not None else None,
+        outside=outside_questions(context, look) if request.target is not None else None,
     )
-    began += _set_clock_right(scene)
+    began += _set_clock_right(context)
     if request.through_github:
         guards = (*judge_pipeline_guards(facts, env, request.confirm), *also())
         guards = apply_overrides(guards, request.overrides, request.break_glass)
@@ -66,49 +66,51 @@ def run_preflight(scene: RunContext, also: Callable[[], tuple[Guard, ...]] = tup
         found = _release(facts)
         target = look.objects_of(found)
         guards = judge_guards(facts, env, request.confirm, target, recovers=request.recover)
-        guards = _unless_live(scene, facts, guards)
-    guards = (*guards, *judge_notify(scene.telling.unusable))
+        guards = _unless_live(context, facts, guards)
+    guards = (*guards, *judge_notify(context.telling.unusable))
     if facts.history.value is not None:
-        register_secrets_of_release(scene.redactor, facts.history.value, env.namespace)
-        scribe.update(**_plan(scene, facts, facts.history.value))
+        register_secrets_of_release(context.redactor, facts.history.value, env.namespace)
+        recorder.update(**_plan(context, facts, facts.history.value))
         if _release(facts) is not None and request.target is not None and facts.change_summary.value is None:
-            scribe.event(f"what going back means was not gathered: {facts.change_summary.why}", "zkrollback")
+            recorder.event(
+                f"what going back means was not gathered: {facts.change_summary.why}", "zkrollback"
+            )
     if request.target is not None:
-        guards = in_order((*guards, note_decision(scene, facts.outside)))
-        guards = apply_overrides(guards, _reasons(scene, facts), request.break_glass)
+        guards = in_order((*guards, note_decision(context, facts.outside)))
+        guards = apply_overrides(guards, _reasons(context, facts), request.break_glass)
     if facts.server.value is not None:
-        scribe.update(versions={**scribe.record.versions, "Kubernetes": facts.server.value})
+        recorder.update(versions={**recorder.record.versions, "Kubernetes": facts.server.value})
     if facts.helm.value is not None:
-        scribe.update(
+        recorder.update(
             helm=Helm(version=facts.helm.value.text),
-            versions={**scribe.record.versions, "Helm": facts.helm.value.text},
+            versions={**recorder.record.versions, "Helm": facts.helm.value.text},
         )
-    guards = _settled(scene, guards, _reasons(scene, facts))
+    guards = _settled(context, guards, _reasons(context, facts))
     refused = refusals(guards)
-    scribe.item(
+    recorder.item(
         "preflight",
         verdict=Verdict.FAIL if refused else Verdict.PASS,
         observed=_observed(guards),
         started_at=began,
-        finished_at=scene.clock.now(),
+        finished_at=context.clock.now(),
     )
     if refused:
-        refuse(scene, refused)
+        refuse(context, refused)
         return None
-    scribe.event("preflight passed", "zkrollback")
-    scene.display.changed()
+    recorder.event("preflight passed", "zkrollback")
+    context.display.changed()
     return facts
 
 
-def _set_clock_right(scene: RunContext) -> timedelta:
+def _set_clock_right(context: RunContext) -> timedelta:
     """What was noted before the API server had said its time, by which it is now known to have been wrong."""
-    offset = timedelta(seconds=round(scene.clock.offset_s))
+    offset = timedelta(seconds=round(context.clock.offset_s))
     if offset:
-        scene.scribe.move(offset)
+        context.recorder.move(offset)
         which = "behind" if offset > timedelta() else "ahead of"
         off_s = abs(offset.total_seconds())
         text = f"this machine's clock is {off_s:.0f} s {which} the API server's, which counts"
-        scene.scribe.event(text, "zkrollback")
+        context.recorder.event(text, "zkrollback")
     return offset
 
 
@@ -120,14 +122,14 @@ def _release(facts: Facts) -> Release | None:
     return history.content_of(choice.revision)
 
 
-def _reasons(scene: RunContext, facts: Facts) -> dict[str, str]:
+def _reasons(context: RunContext, facts: Facts) -> dict[str, str]:
     """Guard id -> why it is set aside: by the command line, or by what an explicit recovery is for."""
     history = facts.history.value
-    implied = recovery_reasons(history, facts.now) if scene.request.recover and history is not None else {}
-    return {**implied, **scene.request.overrides}
+    implied = recovery_reasons(history, facts.now) if context.request.recover and history is not None else {}
+    return {**implied, **context.request.overrides}
 
 
-def _unless_live(scene: RunContext, facts: Facts, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
+def _unless_live(context: RunContext, facts: Facts, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
     """Somebody's lock refuses nothing where helm need not run: a run that died leaves its lock behind."""
     history, choice = facts.history.value, facts.choice.value
     if (
@@ -137,67 +139,67 @@ def _unless_live(scene: RunContext, facts: Facts, guards: tuple[Guard, ...]) -> 
         or choice.revision is None
     ):
         return guards
-    why = is_already_live(scene.kube, history, choice.revision)
+    why = is_already_live(context.kube, history, choice.revision)
     if not why:
         return guards
     free = {"state": WARNED, "override": "", "consequence": f"None: helm is not needed, {why}."}
     return tuple(each.model_copy(update=free) if each.id == "lock" else each for each in guards)
 
 
-def _settled(scene: RunContext, guards: tuple[Guard, ...], reasons: dict[str, str]) -> tuple[Guard, ...]:
+def _settled(context: RunContext, guards: tuple[Guard, ...], reasons: dict[str, str]) -> tuple[Guard, ...]:
     """The guards with what the operator accepts at the terminal, all of it in the record."""
-    scribe, request = scene.scribe, scene.request
-    scribe.update(guards=guards)
+    recorder, request = context.recorder, context.request
+    recorder.update(guards=guards)
     refused = refusals(guards)
     if refused and request.interactive and not request.plan and all(guard.override for guard in refused):
-        reasons |= _accepted(scene, refused)
+        reasons |= _accepted(context, refused)
         guards = apply_overrides(guards, reasons)
     used = overrides_used(guards, reasons, request.break_glass)
     for each in used:
-        scribe.event(f"guard {each.id} set aside: {each.reason}", "operator")
-    scribe.update(guards=guards, overrides=(*scribe.record.overrides, *used))
+        recorder.event(f"guard {each.id} set aside: {each.reason}", "operator")
+    recorder.update(guards=guards, overrides=(*recorder.record.overrides, *used))
     return guards
 
 
-def _accepted(scene: RunContext, refused: Sequence[Guard]) -> dict[str, str]:
+def _accepted(context: RunContext, refused: Sequence[Guard]) -> dict[str, str]:
     """Guard id -> reason, as typed at the terminal; empty unless all of them are accepted.
 
     All questions together have one time limit.
     """
-    until_s = scene.clock.monotonic_s() + ASK_S
+    until_s = context.clock.monotonic_s() + ASK_S
     reasons: dict[str, str] = {}
     rest = [guard for guard in refused if guard.id != "protected"]
-    with scene.display.paused(), scene.signals.raising():
+    with context.display.paused(), context.signals.raising():
         for guard in refused:
             if guard.id == "protected":
-                name = scene.env.name
+                name = context.env.name
                 why = f"{guard.evidence}. {guard.consequence}" if guard.consequence else ""
                 question = f"Type the environment's name, {name}, to go ahead; anything else stops."
-                if _ask(scene, why, question, until_s).text != name:
+                if _ask(context, why, question, until_s).text != name:
                     return {}
                 reasons[guard.id] = "its name was typed at the terminal"
         if rest:
             lines = [f"REFUSED {guard.id}: {guard.evidence}\n    {guard.consequence}" for guard in rest]
-            consent = parse_consent(_ask(scene, "\n".join(lines), CONSENT, until_s).text)
+            consent = parse_consent(_ask(context, "\n".join(lines), CONSENT, until_s).text)
             if consent is None:
                 return {}
             reasons |= {guard.id: consent or NOT_GIVEN for guard in rest}
     return reasons
 
 
-def _ask(scene: RunContext, why: str, question: str, until_s: float) -> Reply:
+def _ask(context: RunContext, why: str, question: str, until_s: float) -> Reply:
     """Question and answer stay on the screen and stand in the record."""
-    left_s = max(0.0, until_s - scene.clock.monotonic_s())
+    left_s = max(0.0, until_s - context.clock.monotonic_s())
     shown = "\n".join(filter(None, (why, question, f"{left_s:.0f} s to answer:")))
-    reply = ask(scene.redactor.text(shown), scene.clock, until_s)
-    scene.scribe.event(f"asked at the terminal: {question} Answer: {reply.spoken}", "operator")
+    reply = ask(context.redactor.text(shown), context.clock, until_s)
+    context.recorder.event(f"asked at the terminal: {question} Answer: {reply.spoken}", "operator")
     return reply
 
 
-def refuse(scene: RunContext, refused: Iterable[Guard]) -> None:
+def refuse(context: RunContext, refused: Iterable[Guard]) -> None:
     """Record that the run ends before helm."""
-    scene.scribe.update(outcome=Outcome.REFUSED)
-    scene.scribe.event(f"refused by {', '.join(guard.id for guard in refused)}", "zkrollback")
+    context.recorder.update(outcome=Outcome.REFUSED)
+    context.recorder.event(f"refused by {', '.join(guard.id for guard in refused)}", "zkrollback")
 
 
 def _observed(guards: Sequence[Guard]) -> str:
@@ -212,7 +214,7 @@ def _observed(guards: Sequence[Guard]) -> str:
     return "; ".join([said, *aside, *warned])
 
 
-def _plan(scene: RunContext, facts: Facts, history: ReleaseHistory) -> dict[str, object]:
+def _plan(context: RunContext, facts: Facts, history: ReleaseHistory) -> dict[str, object]:
     """What the history says before anything is done; without a target, that none could be chosen.
 
     The bad revision is the head, or, where the head already is the target, the last one before that differs.
@@ -232,15 +234,15 @@ def _plan(scene: RunContext, facts: Facts, history: ReleaseHistory) -> dict[str,
             rolled_back_from=find_rolled_back_from(head, bad.revision if bad else None, helm_ran=False),
             history=history.revisions,
             objections=find_objections(history),
-            diff=_diff(scene, bad, wanted) if bad and wanted else "",
+            diff=_diff(context, bad, wanted) if bad and wanted else "",
             forecast=facts.forecast.value,
             change_summary=facts.change_summary.value,
         ),
     }
 
 
-def _diff(scene: RunContext, bad: Release, wanted: Release) -> str:
-    namespace = scene.env.namespace
+def _diff(context: RunContext, bad: Release, wanted: Release) -> str:
+    namespace = context.env.namespace
     try:
         return render_manifest_diff(
             parse_manifest(bad.manifest, namespace), parse_manifest(wanted.manifest, namespace)

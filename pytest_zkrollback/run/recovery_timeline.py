@@ -21,12 +21,12 @@ _EVERY_S: Final = 0.2
 class RecoveryTimeline:
     """Who served, when. From :meth:`begin` to :meth:`hand_over` it looks itself, then the schedule does."""
 
-    def __init__(self, scene: RunContext, watch: ClusterWatch) -> None:
+    def __init__(self, context: RunContext, watch: ClusterWatch) -> None:
         """Nothing is contacted before :meth:`begin`."""
-        self.samples = Samples(scene.env.named_workloads.values())
+        self.samples = Samples(context.env.named_workloads.values())
         self._watch = watch
-        self._health = HealthCheck(env=scene.env, http=scene.http())
-        self._clock = scene.clock
+        self._health = HealthCheck(env=context.env, http=context.http())
+        self._clock = context.clock
         self._over = Event()
 
     def begin(self) -> None:

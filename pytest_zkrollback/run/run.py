@@ -94,7 +94,7 @@ class Run:
         record = initial_record(request, release, checklist, command_line, self._clock.now())
         self.item_ids = tuple(item.id for item in record.items)
         self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
-        self._scribe = Recorder(record, self._clock, self.store.write)
+        self._recorder = Recorder(record, self._clock, self.store.write)
         self._display = Display(lambda: self.redacted, self._clock, sys.stdout, self.redactor.text)
 
     @classmethod
@@ -123,7 +123,7 @@ class Run:
     @property
     def redacted(self) -> Record:
         """The record as it stands, without secrets: what everything outside of a run sees."""
-        return self.redactor.record(self._scribe.record)
+        return self.redactor.record(self._recorder.record)
 
     def execute(self, selected: frozenset[str]) -> None:
         """All of it, once; nothing that an operator, a cluster or a signal can cause is raised.
@@ -132,25 +132,25 @@ class Run:
         """
         limit_malloc_arenas()
         self._signals.install()
-        self._scribe.event("run started", "zkrollback")
+        self._recorder.event("run started", "zkrollback")
         note = ""
         try:
             with self._display:
                 self._steps(selected)
         except KeyboardInterrupt:
             note = f"interrupted ({self._signals.spoken})"
-            self._scribe.update(outcome=Outcome.INTERRUPTED)
+            self._recorder.update(outcome=Outcome.INTERRUPTED)
         except ZkRollbackError as error:
-            github = self._scribe.record.github
-            if self._scribe.record.helm.ran or (github is not None and github.deploys):
+            github = self._recorder.record.github
+            if self._recorder.record.helm.ran or (github is not None and github.deploys):
                 note = f"not verified: {error}"
-                self._scribe.event(note, "zkrollback")
+                self._recorder.event(note, "zkrollback")
             else:
                 note = self._not_run
                 self._refuse(error)
         finally:
             self._conclude(selected, note)
-            if tell_the_end(self._telling, self._scribe, self._clock, self._signals):
+            if tell_the_end(self._telling, self._recorder, self._clock, self._signals):
                 self._sum_up()
             self._processes.end_all()  # a smoke test that still runs; never helm
             if self._picture is not None:
@@ -165,29 +165,29 @@ class Run:
 
     def _steps(self, selected: frozenset[str]) -> None:
         with self._signals.raising():
-            scene = self._open(selected)
-            way = GithubDeployment(scene) if self.request.through_github else None
-            facts = run_preflight(scene, way.judge if way is not None else tuple)
+            context = self._open(selected)
+            way = GithubDeployment(context) if self.request.through_github else None
+            facts = run_preflight(context, way.judge if way is not None else tuple)
         if facts is None or facts.history.value is None:
-            if any(guard.id == "lock" for guard in refusals(self._scribe.record.guards)):
+            if any(guard.id == "lock" for guard in refusals(self._recorder.record.guards)):
                 self.store.give_back_latest()  # they belong to the run that goes on
             return
         if self.request.plan:
-            self._scribe.update(outcome=Outcome.PLANNED)
+            self._recorder.update(outcome=Outcome.PLANNED)
             return
-        history, target = facts.history.value, self._scribe.record.target_revision
+        history, target = facts.history.value, self._recorder.record.target_revision
         if way is not None:
             with self._signals.raising():  # a step that is cut off is looked at by the next run
                 deployed = way.run(history)
             if deployed is None:
                 return
             history = deployed
-        scene = resolve_workloads(scene, history)
+        context = resolve_workloads(context, history)
         self._watch = ClusterWatch(
-            scene.kube, scene.env.namespace, self._clock, resources=watched(scene.env, history)
+            context.kube, context.env.namespace, self._clock, resources=watched(context.env, history)
         )
-        picture = self._picture = RecoveryTimeline(scene, self._watch)
-        events = self._events = EventLog(scene.kube, scene.env.namespace, self._clock)
+        picture = self._picture = RecoveryTimeline(context, self._watch)
+        events = self._events = EventLog(context.kube, context.env.namespace, self._clock)
         since = self._clock.now()
         step = HelmOutcomeStatus.SKIPPED
         if self.request.target is not None and target is not None and facts.helm.value is not None:
@@ -196,7 +196,7 @@ class Run:
             no_hooks = needs_no_hooks(facts.hook_jobs.value or ())
             holder = facts.lock.error.run_id if isinstance(facts.lock.error, LockHeld) else ""
             step = run_rollback(
-                scene,
+                context,
                 history,
                 target,
                 facts.helm.value,
@@ -217,13 +217,13 @@ class Run:
             self._watch.refresh()
             since = history.head.revision.deployed_at
             events.begin(since)
-        redeploy_risks = self._redeploy_risks = RedeployRisks(scene, history, self._watch)
+        redeploy_risks = self._redeploy_risks = RedeployRisks(context, history, self._watch)
         redeploy_risks.begin()
-        run_verify(scene, history, self._watch, events, picture, since, redeploy_risks)
+        run_verify(context, history, self._watch, events, picture, since, redeploy_risks)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
-        if choose_outcome(self._scribe.record.items) in DONE:
-            note_verified(scene, history)
+        if choose_outcome(self._recorder.record.items) in DONE:
+            note_verified(context, history)
 
     def _open(self, selected: frozenset[str]) -> RunContext:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""
@@ -236,11 +236,11 @@ class Run:
                 progress=self._display.status,
             )
             self.hints = self._drill_hints(self._drill)
-            self._scribe.update(drill="kept" if self._drill.kept else "ended")
+            self._recorder.update(drill="kept" if self._drill.kept else "ended")
             self._env = self._drill.environment
         env = self._env
         register_secrets_of_environment(self.redactor, env, variables(self._drill))
-        self._scribe.update(
+        self._recorder.update(
             namespace=env.namespace,
             release=env.release,
             cluster=f"context {env.context}",
@@ -254,10 +254,10 @@ class Run:
             processes=self._processes,
             keep_secret=self.redactor.add,
         )
-        self._scribe.update(cluster=f"context {env.context}, {kube.server}")
+        self._recorder.update(cluster=f"context {env.context}, {kube.server}")
         if self._drill is not None:
-            self._scribe.event("the drill is ready: its scenario has been played", "drill")
-        hands = (self._scribe, self.redactor, self._clock, self._display.status)
+            self._recorder.event("the drill is ready: its scenario has been played", "drill")
+        hands = (self._recorder, self.redactor, self._clock, self._display.status)
         self._telling = choose_telling(
             self.request, env, variables(self._drill), hands, self._hooks, selected, self._drill
         )
@@ -265,7 +265,7 @@ class Run:
             request=self.request,
             env=env,
             kube=kube,
-            scribe=self._scribe,
+            recorder=self._recorder,
             display=self._display,
             redactor=self.redactor,
             clock=self._clock,
@@ -302,39 +302,39 @@ class Run:
         guards = [Guard(id="cluster", state=GuardState.REFUSED, reason=reason, unknown=True, evidence=said)]
         if self._env is not None and self.request.changes:
             guards += refusals(judge_without_contact(self._env, self.request.confirm))
-        self._scribe.update(outcome=Outcome.REFUSED, guards=(*self._scribe.record.guards, *guards))
-        if self._scribe.find("preflight").verdict is None:
-            self._scribe.item("preflight", verdict=Verdict.FAIL, observed=str(error), finished_at=now)
-        self._scribe.event(f"refused: {error}", "zkrollback")
+        self._recorder.update(outcome=Outcome.REFUSED, guards=(*self._recorder.record.guards, *guards))
+        if self._recorder.find("preflight").verdict is None:
+            self._recorder.item("preflight", verdict=Verdict.FAIL, observed=str(error), finished_at=now)
+        self._recorder.event(f"refused: {error}", "zkrollback")
 
     def _conclude(self, selected: frozenset[str], note: str) -> None:
         """Every item gets a verdict, the run an outcome, the record its end."""
-        scribe, now = self._scribe, self._clock.now()
-        scribe.flush()
-        refused = scribe.record.outcome is Outcome.REFUSED
-        for item in scribe.record.items:
+        recorder, now = self._recorder, self._clock.now()
+        recorder.flush()
+        refused = recorder.record.outcome is Outcome.REFUSED
+        for item in recorder.record.items:
             if item.verdict is None:
                 why = note or (self._not_run if refused else "it was not judged")
                 if item.id not in selected:
                     why = "left out on the command line (-k, -m, --deselect, --lf or a path)"
-                scribe.item(item.id, verdict=Verdict.UNVERIFIED, observed=why, finished_at=now)
-        record = scribe.record
+                recorder.item(item.id, verdict=Verdict.UNVERIFIED, observed=why, finished_at=now)
+        record = recorder.record
         if record.outcome is Outcome.REFUSED and record.mode is Mode.VERIFY:
-            scribe.update(outcome=Outcome.UNVERIFIED)
+            recorder.update(outcome=Outcome.UNVERIFIED)
         else:
-            scribe.update(outcome=outcome_of(record, record.items))
-        if scribe.record.outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
-            ends = [item.finished_at for item in scribe.record.items if item.finished_at is not None]
-            scribe.update(recovered_at=max(ends))
-        scribe.event(f"run ended: {scribe.record.outcome}", "zkrollback", now)
-        scribe.update(finished_at=now)
+            recorder.update(outcome=outcome_of(record, record.items))
+        if recorder.record.outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
+            ends = [item.finished_at for item in recorder.record.items if item.finished_at is not None]
+            recorder.update(recovered_at=max(ends))
+        recorder.event(f"run ended: {recorder.record.outcome}", "zkrollback", now)
+        recorder.update(finished_at=now)
         self._sum_up()
 
     def _sum_up(self) -> None:
         if self._redeploy_risks is not None:
             self._redeploy_risks.note()
-        record = self._scribe.record
-        self._scribe.update(
+        record = self._recorder.record
+        self._recorder.update(
             summary=render_summary(record),
             next_commands=next_commands(record, self._env),
             undo_command=undo_command(record),

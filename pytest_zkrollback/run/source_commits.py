@@ -17,12 +17,12 @@ from ..release.source_commit import annotated_commit, commit_of, tag_of
 from .context import RunContext
 
 
-def git_checkout(scene: RunContext) -> GitCheckout | None:
+def git_checkout(context: RunContext) -> GitCheckout | None:
     """The configured checkout of the service, if any."""
-    git = scene.env.git
+    git = context.env.git
     if git is None:
         return None
-    return GitCheckout(Path(scene.env.base_dir) / Path(git.checkout).expanduser(), scene.processes)
+    return GitCheckout(Path(context.env.base_dir) / Path(git.checkout).expanduser(), context.processes)
 
 
 def commit_name(git: Git | None, release: Release, namespace: str) -> str | None:
@@ -49,17 +49,17 @@ def resolve_commit(git: Git, checkout: GitCheckout, name: str) -> str:
 
 
 def with_commits(
-    scene: RunContext, history: ReleaseHistory, contents: Iterable[RevisionContent]
+    context: RunContext, history: ReleaseHistory, contents: Iterable[RevisionContent]
 ) -> tuple[RevisionContent, ...]:
     """The same with their commits, or with why none is known."""
-    return tuple(_with_commit(scene, history, content) for content in contents)
+    return tuple(_with_commit(context, history, content) for content in contents)
 
 
-def _with_commit(scene: RunContext, history: ReleaseHistory, content: RevisionContent) -> RevisionContent:
-    git, checkout, release = scene.env.git, git_checkout(scene), history.content_of(content.revision)
+def _with_commit(context: RunContext, history: ReleaseHistory, content: RevisionContent) -> RevisionContent:
+    git, checkout, release = context.env.git, git_checkout(context), history.content_of(content.revision)
     if git is None or checkout is None:
         return replace(content, no_commit="no git checkout is configured.")
-    name = commit_name(git, release, scene.env.namespace) if release is not None else None
+    name = commit_name(git, release, context.env.namespace) if release is not None else None
     if name is None:
         why = "what its image tags, appVersion and annotations say names none."
         return replace(content, no_commit=why)

@@ -24,7 +24,7 @@ _TICK_S = 0.1
 
 
 def run_verify(
-    scene: RunContext,
+    context: RunContext,
     history: ReleaseHistory,
     watch: ClusterWatch,
     events: EventLog,
@@ -36,28 +36,28 @@ def run_verify(
 
     ``history`` is as it was before helm; ``since`` when the rollback began, by the server's clock.
     """
-    scribe, waivers = scene.scribe, scene.request.waivers
-    scribe.write_async()
-    checks = build_checks(scene, history, watch, events, since)
+    recorder, waivers = context.recorder, context.request.waivers
+    recorder.write_async()
+    checks = build_checks(context, history, watch, events, since)
     wanted = []
     described: dict[str, dict[str, object]] = {}
     for check in checks:
         described[check.id] = {"title": check.title, "expected": check.expected, "command": check.command}
         if check.id in waivers:
             text = f"waived by the operator: {waivers[check.id]}"
-            now = scene.clock.now()
+            now = context.clock.now()
             described[check.id] |= {"verdict": Verdict.WAIVED, "observed": text, "finished_at": now}
-        elif check.id in scene.selected or check.id.startswith(ROLLOUT_PREFIX):
+        elif check.id in context.selected or check.id.startswith(ROLLOUT_PREFIX):
             wanted.append(check)  # a rollout is needed even if left out: others wait until it has settled
-    scribe.items(described)
+    recorder.items(described)
 
     def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
-        if item_id not in scene.selected:
+        if item_id not in context.selected:
             return
-        scribe.samples(picture.samples.points())
+        recorder.samples(picture.samples.points())
         if isinstance(judgement, CheckResult):
-            at = finished_at or scene.clock.now()
-            scribe.item(
+            at = finished_at or context.clock.now()
+            recorder.item(
                 item_id,
                 said=TimelineEntry(at=at, event=f"{item_id}: {judgement.word}", source="zkrollback"),
                 verdict=judgement.word,
@@ -68,36 +68,36 @@ def run_verify(
                 finished_at=finished_at,
             )
         else:
-            scribe.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
+            recorder.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
         redeploy_risks.note()
-        scene.display.changed()
+        context.display.changed()
 
-    soak_s = scene.env.soak_s if scene.request.soak_s is None else scene.request.soak_s
-    scribe.update(soak_s=soak_s)
+    soak_s = context.env.soak_s if context.request.soak_s is None else context.request.soak_s
+    recorder.update(soak_s=soak_s)
     last = {check.id for check in checks if check.stage is Stage.FINAL}
 
     def is_green() -> bool:
-        return choose_outcome([item for item in scribe.record.items if item.id not in last]) in DONE
+        return choose_outcome([item for item in recorder.record.items if item.id not in last]) in DONE
 
     def begin_soak(moment: datetime) -> None:
-        scribe.update(provisional_at=moment)
+        recorder.update(provisional_at=moment)
         text = f"provisionally green: every item is in order, watched for {soak_s:g} s more"
-        scribe.event(text, "zkrollback", moment)
-        scene.display.status(text)
+        recorder.event(text, "zkrollback", moment)
+        context.display.status(text)
 
     def look_anew() -> None:
         """A watch that died without a word may show what was there 15 s ago; the last look may not."""
         events.stop()  # and asked again
         watch.refresh()
-        until_s = scene.clock.monotonic_s() + _ANEW_S
-        while not scene.signals.count and scene.clock.monotonic_s() < until_s:
+        until_s = context.clock.monotonic_s() + _ANEW_S
+        while not context.signals.count and context.clock.monotonic_s() < until_s:
             if watch.wait_first(_TICK_S):
                 return
 
-    scene.display.status("verifying the checklist")
+    context.display.status("verifying the checklist")
     schedule = Schedule(
         wanted,
-        scene.clock,
+        context.clock,
         since,
         note,
         on_sample=picture.add,
@@ -108,28 +108,28 @@ def run_verify(
         on_soaked=look_anew,
     )
     picture.hand_over()
-    schedule.run(lambda: scene.signals.count > 0)
-    scribe.flush()
-    scribe.samples(picture.samples.points())
-    scribe.update(served_again_at=picture.samples.served_again_at)
-    if EQUIVALENCE not in {check.id for check in wanted} and not scene.signals.count:
-        _look_at_head(scene, history)
-    if scribe.record.provisional_at is not None:
-        _end_soak(scene, is_green())
+    schedule.run(lambda: context.signals.count > 0)
+    recorder.flush()
+    recorder.samples(picture.samples.points())
+    recorder.update(served_again_at=picture.samples.served_again_at)
+    if EQUIVALENCE not in {check.id for check in wanted} and not context.signals.count:
+        _look_at_head(context, history)
+    if recorder.record.provisional_at is not None:
+        _end_soak(context, is_green())
 
 
-def _look_at_head(scene: RunContext, history: ReleaseHistory) -> None:
+def _look_at_head(context: RunContext, history: ReleaseHistory) -> None:
     """Where nobody compares the release: has somebody else changed it meanwhile?"""
     try:
-        release_reader(scene, history)()
+        release_reader(context, history)()
     except ZkRollbackError as error:
-        scene.scribe.event(f"the release could not be read again: {error}", "helm history")
+        context.recorder.event(f"the release could not be read again: {error}", "helm history")
 
 
-def _end_soak(scene: RunContext, green: bool) -> None:
-    if scene.signals.count:
-        scene.scribe.event("interrupted during the soak: green only provisionally", "operator")
+def _end_soak(context: RunContext, green: bool) -> None:
+    if context.signals.count:
+        context.recorder.event("interrupted during the soak: green only provisionally", "operator")
     elif green:
-        scene.scribe.event("the soak has ended: every item was looked at once more", "zkrollback")
+        context.recorder.event("the soak has ended: every item was looked at once more", "zkrollback")
     else:
-        scene.scribe.event("the provisional green does not stand: see the red items", "zkrollback")
+        context.recorder.event("the provisional green does not stand: see the red items", "zkrollback")

@@ -12,7 +12,7 @@ from support.fake_github import TOKEN
 from support.github_operator import table
 
 
-def scene(place, token=TOKEN):
+def context(place, token=TOKEN):
     github = GithubActions(**table(place.fake.url))
     return SimpleNamespace(
         env=SimpleNamespace(github=github), variables={"GITHUB_TOKEN": token}, clock=SystemClock()
@@ -21,16 +21,16 @@ def scene(place, token=TOKEN):
 
 def test_github_counts_what_the_bad_commit_has_that_the_good_one_has_not(place):
     # bad, the undone work, and their merge
-    assert count_at_github(scene(place), place.good, place.bad) == 3
-    assert count_at_github(scene(place), place.bad, place.good) == 0
+    assert count_at_github(context(place), place.good, place.bad) == 3
+    assert count_at_github(context(place), place.bad, place.good) == 0
     assert place.changes == []
 
 
 def test_a_commit_that_github_does_not_know_is_said(place):
     with pytest.raises(GithubProblem):
-        count_at_github(scene(place), "0" * 40, place.bad)
+        count_at_github(context(place), "0" * 40, place.bad)
 
 
 def test_without_a_token_nothing_is_asked(place):
     with pytest.raises(UsageProblem, match="GITHUB_TOKEN"):
-        count_at_github(scene(place, ""), place.good, place.bad)
+        count_at_github(context(place, ""), place.good, place.bad)

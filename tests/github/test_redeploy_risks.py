@@ -35,7 +35,7 @@ def no_such_object(path, **_):
 def found(github, *, git=True, token=TOKEN, argo=True):
     bad = revision(6, "superseded", 60, f"1.9.0-{github.bad[:7]}")
     written = []
-    scribe = Recorder(verified(plan=Plan(rolled_back_from=bad), timeline=()), CLOCK, written.append)
+    recorder = Recorder(verified(plan=Plan(rolled_back_from=bad), timeline=()), CLOCK, written.append)
     env = Environment(
         name="staging",
         context="test",
@@ -46,8 +46,8 @@ def found(github, *, git=True, token=TOKEN, argo=True):
     annotations = {"meta.helm.sh/release-name": "zkprova"}
     annotations |= {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:default/web"} if argo else {}
     web = {"kind": "Deployment", "metadata": {"name": "web", "annotations": annotations}}
-    scene = SimpleNamespace(
-        scribe=scribe,
+    context = SimpleNamespace(
+        recorder=recorder,
         env=env,
         request=Request(environment="staging", target=5),
         kube=SimpleNamespace(get=no_such_object),
@@ -59,19 +59,19 @@ def found(github, *, git=True, token=TOKEN, argo=True):
     watch = SimpleNamespace(snapshot=lambda: SimpleNamespace(objects={"deployments": (web,)}))
     release = SimpleNamespace(revision=bad, manifest="", manager="helm")
     history = SimpleNamespace(head=release, get=lambda number: release)
-    redeploy_risks = RedeployRisks(scene, history, watch)
+    redeploy_risks = RedeployRisks(context, history, watch)
     redeploy_risks.note()
-    at_once = scribe.record.redeploy_risks
+    at_once = recorder.record.redeploy_risks
     redeploy_risks.begin()
     for thread in threading.enumerate():
         if thread.name == "redeploy-risks":
             thread.join(30)
             assert not thread.is_alive(), "nobody asked"
-    assert scribe.record.timeline == (), scribe.record.timeline[-1]
-    scribe.update(outcome=Outcome.FAILED)  # a later look turned it: then nothing may be said any more
-    asked = scribe.record.redeploy_risks
+    assert recorder.record.timeline == (), recorder.record.timeline[-1]
+    recorder.update(outcome=Outcome.FAILED)  # a later look turned it: then nothing may be said any more
+    asked = recorder.record.redeploy_risks
     redeploy_risks.note()
-    assert scribe.record.redeploy_risks == ()
+    assert recorder.record.redeploy_risks == ()
     return at_once, asked
 
 

@@ -102,7 +102,7 @@ class Service:
         )
         return ReleaseHistory("default", "zkprova", releases)
 
-    def scene(self, url="http://127.0.0.1:1", *, rolled_out=True):
+    def context(self, url="http://127.0.0.1:1", *, rolled_out=True):
         env = Environment(
             name="test",
             context="x",
@@ -127,22 +127,22 @@ class Service:
             own_sources={},
             jobs={},
             pods={},
-            scribe=SimpleNamespace(record=SimpleNamespace(items=(rollout,))),
+            recorder=SimpleNamespace(record=SimpleNamespace(items=(rollout,))),
         )
 
     def ask(self, *, before_helm=False, rolled_out=True):
         """Each source's finding by its name, and the item's verdict on all of them."""
         history = self.history
         with Health(self.health) as url:
-            scene = self.scene(url, rolled_out=rolled_out)
+            context = self.context(url, rolled_out=rolled_out)
             sources = migration_sources(
-                scene,
+                context,
                 history,
                 revision_content(history.releases[0], "default"),
                 later_contents(history, 5, 6, "default"),
                 before_helm=before_helm,
             )
-            check = MigrationCheck(env=scene.env, sources=sources, bad=6)
+            check = MigrationCheck(env=context.env, sources=sources, bad=6)
             found = check.observe()
         verdict = check.judge(History((Sample(AT, found),), since=AT, judged_from=AT), AT)
         return {one.source: one for one in found}, verdict
@@ -408,12 +408,12 @@ def test_a_revision_between_counts_although_the_bad_one_has_its_files_no_more(tm
         git={"checkout": "."},
         migrations={"kind": "alembic", "paths": ["db/versions"]},
     )
-    scene = SimpleNamespace(
+    context = SimpleNamespace(
         env=env, processes=LocalProcesses(), variables={}, own_sources={}, jobs={}, pods={}
     )
     later = later_contents(history, 5, 7, "default")
     sources = migration_sources(
-        scene, history, revision_content(releases[0], "default"), later, before_helm=True
+        context, history, revision_content(releases[0], "default"), later, before_helm=True
     )
     files = next(found for one in sources if (found := one()).source == FILES)
     assert (files.ran, "_between.py" in files.observed) == (True, True)
@@ -429,9 +429,9 @@ def test_a_database_that_hangs_does_not_hide_what_the_files_say(tmp_path):
     )
     with socket.create_server(("127.0.0.1", 0)) as silent:
         service.variables = {"DATABASE_URL": f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/x"}
-        scene = service.scene()
-        question = {"irreversible": lambda: fetch_irreversible(scene, look)}
-        seen = ask_all(question, scene.env.preflight_budget_s, scene.clock)["irreversible"].value
+        context = service.context()
+        question = {"irreversible": lambda: fetch_irreversible(context, look)}
+        seen = ask_all(question, context.env.preflight_budget_s, context.clock)["irreversible"].value
     assert seen is not None, "the budget went by before the files were heard"
     assert (seen.answer, "_b.py has no reverse" in seen.evidence) == ("yes", True)
 
@@ -439,13 +439,13 @@ def test_a_database_that_hangs_does_not_hide_what_the_files_say(tmp_path):
 def test_a_wrong_path_beside_a_right_one_hides_nothing(tmp_path):
     service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
     brings(down=True)(service)
-    scene = service.scene()
+    context = service.context()
     paths = ("db/versions", "db/versoins")
-    table = scene.env.migrations.model_copy(update={"paths": paths, "database_env": None, "health": None})
-    scene.env = scene.env.model_copy(update={"migrations": table})
+    table = context.env.migrations.model_copy(update={"paths": paths, "database_env": None, "health": None})
+    context.env = context.env.model_copy(update={"migrations": table})
     history = service.history
     target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
-    sources = migration_sources(scene, history, target, later, before_helm=True)
+    sources = migration_sources(context, history, target, later, before_helm=True)
     said = "There is nothing at db/versoins in any of these commits. Is the path right?"
     assert [found.ran for one in sources if said in (found := one()).observed] == [None]
 
@@ -455,7 +455,7 @@ def test_the_bad_revision_that_cannot_be_read_is_never_a_no(tmp_path):
     brings(down=True)(service)
     history = service.history
     target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
-    sources = migration_sources(service.scene(), history, target, later, before_helm=True, bad=7)
+    sources = migration_sources(service.context(), history, target, later, before_helm=True, bad=7)
     found = [one() for one in sources]
     said = "Revision 7: not known. What revision 7, the bad one, holds cannot be read."
     assert [each.ran for each in found if each.observed == said] == [None]
@@ -464,8 +464,8 @@ def test_the_bad_revision_that_cannot_be_read_is_never_a_no(tmp_path):
 def test_an_own_source_that_is_called_as_one_of_ours_is_asked_beside_it(tmp_path):
     service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
     brings(down=True)(service)
-    history, scene = service.history, service.scene()
+    history, context = service.history, service.context()
     target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
-    names = len(migration_sources(scene, history, target, later, before_helm=True))
-    scene.own_sources = {HOOKS: lambda span: MigrationFinding("own", False, "none")}
-    assert len(migration_sources(scene, history, target, later, before_helm=True)) == names + 1
+    names = len(migration_sources(context, history, target, later, before_helm=True))
+    context.own_sources = {HOOKS: lambda span: MigrationFinding("own", False, "none")}
+    assert len(migration_sources(context, history, target, later, before_helm=True)) == names + 1

@@ -48,8 +48,10 @@ class Told:
 
 
 def telling_of(*channels, record=None, off="", secret="hunter2hunter2"):
-    scribe = Recorder(record or running(), CLOCK, lambda record: None)
-    return NotificationDispatcher(channels, scribe, Redactor({"PASSWORD": secret}), CLOCK, off=off), scribe
+    recorder = Recorder(record or running(), CLOCK, lambda record: None)
+    return NotificationDispatcher(
+        channels, recorder, Redactor({"PASSWORD": secret}), CLOCK, off=off
+    ), recorder
 
 
 def quiet(**more):
@@ -71,14 +73,14 @@ def facts(deliveries):
 
 def test_start_verdict_and_change():
     channel = Told()
-    telling, scribe = telling_of(channel)
+    telling, recorder = telling_of(channel)
     telling.begin()
     telling.begin()
-    wait_for(lambda: scribe.record.deliveries)
-    scribe.update(items=verified().items)
-    scribe.update(provisional_at=CLOCK.now(), soak_s=10)
+    wait_for(lambda: recorder.record.deliveries)
+    recorder.update(items=verified().items)
+    recorder.update(provisional_at=CLOCK.now(), soak_s=10)
     telling.tell(5)
-    scribe.update(items=failed().items, outcome=Outcome.RUNNING)
+    recorder.update(items=failed().items, outcome=Outcome.RUNNING)
     assert telling.outcome is Outcome.FAILED
     telling.tell(5)
     assert channel.events == ["start", "verdict", "changed"]
@@ -91,17 +93,17 @@ def test_start_verdict_and_change():
     assert (verdict.provisional, verdict.before, changed.before) == (True, None, Outcome.VERIFIED)
     assert "notify" not in [item.id for item in verdict.record.items]
     assert verdict.record.finished_at is not None
-    assert facts(scribe.record.deliveries) == [("told", each, True, False, "ok") for each in channel.events]
-    assert all(each.at for each in scribe.record.deliveries)
-    said = [entry.event for entry in scribe.record.timeline[-3:]]
+    assert facts(recorder.record.deliveries) == [("told", each, True, False, "ok") for each in channel.events]
+    assert all(each.at for each in recorder.record.deliveries)
+    said = [entry.event for entry in recorder.record.timeline[-3:]]
     assert said == ["told was told: start", "told was told: verdict", "told was told: changed"]
 
 
 def test_a_start_that_hangs_returns_at_once_and_holds_up_no_verdict():
     hangs, answers = Told("hangs", hangs=(NotificationEvent.START,)), Told("answers")
-    telling, scribe = telling_of(hangs, answers)
+    telling, recorder = telling_of(hangs, answers)
     telling.begin()
-    wait_for(lambda: hangs.events and scribe.record.deliveries)
+    wait_for(lambda: hangs.events and recorder.record.deliveries)
     deliveries = telling.tell(5)
     assert facts(deliveries) == [
         ("hangs", "verdict", True, False, "ok"),
@@ -110,10 +112,10 @@ def test_a_start_that_hangs_returns_at_once_and_holds_up_no_verdict():
     assert hangs.news[0].cancelled.is_set(), "what hangs is to be tried again no more"
     telling.close()
     unanswered = ("hangs", "start", False, False, "no answer came while we waited for it")
-    assert facts(scribe.record.deliveries)[-1] == unanswered
+    assert facts(recorder.record.deliveries)[-1] == unanswered
     hangs.hold.set()
     threading.Event().wait(0.1)
-    assert facts(scribe.record.deliveries)[-1] == unanswered, "nothing is written after the end"
+    assert facts(recorder.record.deliveries)[-1] == unanswered, "nothing is written after the end"
 
 
 def test_a_verdict_that_hangs_is_waited_for_in_vain_but_not_for_ever():
@@ -154,11 +156,11 @@ def test_what_is_no_delivery_is_not_called_told():
 
 
 def test_an_event_that_is_none_for_a_channel_leaves_no_delivery():
-    telling, scribe = telling_of(Told(answer=""))
+    telling, recorder = telling_of(Told(answer=""))
     telling.begin()
     assert telling.tell(5) == ()
     telling.close()
-    wait_for(lambda: not scribe.record.deliveries)
+    wait_for(lambda: not recorder.record.deliveries)
 
 
 def test_fault_49_what_is_told_is_redacted():
@@ -170,9 +172,9 @@ def test_fault_49_what_is_told_is_redacted():
 
 
 def ended(record, *channels, told=None, signals=None, off=""):
-    telling, scribe = telling_of(*channels, record=record, off=off)
+    telling, recorder = telling_of(*channels, record=record, off=off)
     telling.told = told
-    return tell_the_end(telling, scribe, CLOCK, signals or quiet()), scribe.record
+    return tell_the_end(telling, recorder, CLOCK, signals or quiet()), recorder.record
 
 
 def interrupted(**more):
@@ -245,11 +247,11 @@ def test_nobody_is_told_where_that_is_switched_off():
 
 
 def chosen(env=None, environ=None, hooks=NO_HOOKS, mode=Mode.ROLLBACK, selected=("notify",), **request):
-    scribe = Recorder(running().model_copy(update={"mode": mode}), CLOCK, lambda record: None)
+    recorder = Recorder(running().model_copy(update={"mode": mode}), CLOCK, lambda record: None)
     table = Environment(
         **{"name": "staging", "context": "c", "workloads": {"web": "deployment/web"}, **(env or {})}
     )
-    hands = (scribe, Redactor(), CLOCK, lambda text: None)
+    hands = (recorder, Redactor(), CLOCK, lambda text: None)
     asked = Request(environment="staging", **request)
     return choose_telling(asked, table, environ or {}, hands, hooks, frozenset(selected), None)
 
@@ -383,14 +385,14 @@ def test_in_the_drill_the_record_holds_what_was_received():
 
 def test_an_answer_that_comes_after_the_end_is_not_written_any_more():
     channel = Told(hangs=(NotificationEvent.VERDICT,))
-    telling, scribe = telling_of(channel, record=verified(outcome=Outcome.RUNNING, deliveries=()))
+    telling, recorder = telling_of(channel, record=verified(outcome=Outcome.RUNNING, deliveries=()))
     late = threading.Thread(target=telling.tell, args=(60,), daemon=True)
     late.start()
     wait_for(lambda: channel.events == ["verdict"])
-    scribe.update(outcome=Outcome.INTERRUPTED)
-    assert tell_the_end(telling, scribe, CLOCK, quiet(count=1))
-    after = scribe.record
+    recorder.update(outcome=Outcome.INTERRUPTED)
+    assert tell_the_end(telling, recorder, CLOCK, quiet(count=1))
+    after = recorder.record
     channel.hold.set()
     late.join(10)
-    assert scribe.record == after
+    assert recorder.record == after
     assert facts(after.deliveries) == [("told", "changed", True, False, "ok")]

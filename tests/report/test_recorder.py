@@ -39,86 +39,88 @@ def disk() -> Iterator[Disk]:
 
 
 @pytest.fixture
-def scribe(disk: Disk) -> Iterator[Recorder]:
-    scribe = Recorder(running(), SystemClock(), disk.write)
-    yield scribe
+def recorder(disk: Disk) -> Iterator[Recorder]:
+    recorder = Recorder(running(), SystemClock(), disk.write)
+    yield recorder
     disk.free.set()
-    scribe.flush()
+    recorder.flush()
 
 
-def test_every_change_is_on_disk_before_the_next_thing_happens(scribe: Recorder, disk: Disk) -> None:
-    scribe.update(summary="a")
-    scribe.update(summary="b")
+def test_every_change_is_on_disk_before_the_next_thing_happens(recorder: Recorder, disk: Disk) -> None:
+    recorder.update(summary="a")
+    recorder.update(summary="b")
     assert disk.taken == ["a", "b"]
 
 
 def test_in_a_hurry_nobody_waits_for_a_busy_disk_and_the_newest_is_written(
-    scribe: Recorder, disk: Disk
+    recorder: Recorder, disk: Disk
 ) -> None:
     disk.free.clear()
-    scribe.write_async()
-    scribe.update(summary="a")
+    recorder.write_async()
+    recorder.update(summary="a")
     assert disk.asked.acquire(timeout=5)
     begun = time.monotonic()
     for text in "bcdefg":
-        scribe.update(summary=text)
+        recorder.update(summary=text)
     assert time.monotonic() - begun < 2
-    assert scribe.record.summary == "g"
+    assert recorder.record.summary == "g"
     disk.free.set()
-    scribe.flush()
+    recorder.flush()
     assert disk.taken == ["a", "g"]
 
 
-def test_a_change_in_a_hurry_is_written_at_once(scribe: Recorder, disk: Disk) -> None:
-    scribe.write_async()
-    scribe.write_async()
+def test_a_change_in_a_hurry_is_written_at_once(recorder: Recorder, disk: Disk) -> None:
+    recorder.write_async()
+    recorder.write_async()
     for text in "ab":
-        scribe.update(summary=text)
+        recorder.update(summary=text)
         assert disk.asked.acquire(timeout=5)
-    scribe.flush()
+    recorder.flush()
     assert disk.taken == ["a", "b"]
 
 
-def test_once_settled_every_change_is_waited_for_again(scribe: Recorder, disk: Disk) -> None:
-    scribe.flush()
-    scribe.write_async()
-    scribe.update(summary="a")
-    scribe.flush()
-    scribe.update(summary="b")
+def test_once_settled_every_change_is_waited_for_again(recorder: Recorder, disk: Disk) -> None:
+    recorder.flush()
+    recorder.write_async()
+    recorder.update(summary="a")
+    recorder.flush()
+    recorder.update(summary="b")
     assert disk.taken == ["a", "b"]
     assert not [one for one in threading.enumerate() if one.name == "zkrollback-record"]
 
 
-def test_whatever_several_threads_change_the_newest_is_the_last_on_disk(scribe: Recorder, disk: Disk) -> None:
-    scribe.write_async()
+def test_whatever_several_threads_change_the_newest_is_the_last_on_disk(
+    recorder: Recorder, disk: Disk
+) -> None:
+    recorder.write_async()
 
     def change() -> None:
         for _ in range(50):
-            scribe.event("something", "test")
+            recorder.event("something", "test")
 
     threads = [threading.Thread(target=change) for _ in range(4)]
     for thread in threads:
         thread.start()
-    scribe.flush()
+    recorder.flush()
     for thread in threads:
         thread.join()
-    scribe.flush()
-    assert disk.records[-1] is scribe.record
-    assert sum(entry.event == "something" for entry in scribe.record.timeline) == 200
+    recorder.flush()
+    assert disk.records[-1] is recorder.record
+    assert sum(entry.event == "something" for entry in recorder.record.timeline) == 200
 
 
-def test_who_tells_others_waits_for_the_disk_but_not_for_ever(scribe: Recorder, disk: Disk) -> None:
-    scribe.wait_written()
-    scribe.write_async()
+def test_who_tells_others_waits_for_the_disk_but_not_for_ever(recorder: Recorder, disk: Disk) -> None:
+    recorder.wait_written()
+    recorder.write_async()
     disk.free.clear()
-    scribe.update(summary="a")
-    scribe.update(summary="b")
+    recorder.update(summary="a")
+    recorder.update(summary="b")
     begun = time.monotonic()
-    scribe.wait_written(0.05)
+    recorder.wait_written(0.05)
     assert 0.05 <= time.monotonic() - begun < 2
     assert disk.taken == []
     threading.Timer(0.05, disk.free.set).start()
-    scribe.wait_written(5)
+    recorder.wait_written(5)
     assert disk.taken[-1] == "b"
 
 
@@ -128,31 +130,31 @@ def test_what_changes_meanwhile_is_not_waited_for() -> None:
     def write(record: Record) -> None:
         over.wait(0.01)
         if not over.is_set() and threading.current_thread() is not threading.main_thread():
-            scribe.event("something", "test")  # so all is never on disk
+            recorder.event("something", "test")  # so all is never on disk
 
-    scribe = Recorder(running(), SystemClock(), write)
-    scribe.write_async()
-    scribe.update(summary="a")
+    recorder = Recorder(running(), SystemClock(), write)
+    recorder.write_async()
+    recorder.update(summary="a")
     begun = time.monotonic()
-    scribe.wait_written(5)
+    recorder.wait_written(5)
     took = time.monotonic() - begun
     over.set()
-    scribe.flush()
+    recorder.flush()
     assert took < 4
 
 
 def test_where_no_thread_is_to_be_had_every_change_is_waited_for(
-    scribe: Recorder, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    recorder: Recorder, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
-        scribe.write_async()
-        scribe.update(summary="a")
+        recorder.write_async()
+        recorder.update(summary="a")
         assert disk.taken == ["a"]
-        scribe.flush()
+        recorder.flush()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -167,13 +169,13 @@ def test_a_thread_that_fails_leaves_nothing_unwritten(more: bool) -> None:
             raise MemoryError
         taken.append(record.summary)
 
-    scribe = Recorder(running(), SystemClock(), write)
-    scribe.write_async()
+    recorder = Recorder(running(), SystemClock(), write)
+    recorder.write_async()
     [thread] = [one for one in threading.enumerate() if one.name == "zkrollback-record"]
-    scribe.update(summary="a")
+    recorder.update(summary="a")
     assert failed.wait(5)
     thread.join(5)
     if more:
-        scribe.update(summary="b")
-    scribe.flush()
+        recorder.update(summary="b")
+    recorder.flush()
     assert taken == ["b" if more else "a"]

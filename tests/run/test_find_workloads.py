@@ -33,6 +33,6 @@ def test_fault_22_the_revision_of_somebody_else_is_not_noted_as_verified(outcome
     found = []
     lock = SimpleNamespace(note_verified=lambda run, who, revision, installed: found.append(revision))
     record = verified().model_copy(update={"outcome": outcome, "revision_after": 7})
-    scene = SimpleNamespace(scribe=SimpleNamespace(record=record), lock=lambda: lock)
-    note_verified(scene, SimpleNamespace(head=SimpleNamespace(installed="x")))
+    context = SimpleNamespace(recorder=SimpleNamespace(record=record), lock=lambda: lock)
+    note_verified(context, SimpleNamespace(head=SimpleNamespace(installed="x")))
     assert found == noted

@@ -34,13 +34,13 @@ def test_case_a3_what_began_between_plan_and_helm_refuses(monkeypatch, planned, 
         return ReleaseHistory("default", "zkprova", (revision(5), revision(6, status)))
 
     monkeypatch.setattr(lock_step, "fetch_history", lambda *args, **kwargs: history(now))
-    scene = SimpleNamespace(
+    context = SimpleNamespace(
         kube=None,
         env=SimpleNamespace(namespace="default", release="zkprova"),
         request=SimpleNamespace(overrides={}, break_glass=None),
-        scribe=SimpleNamespace(record=SimpleNamespace(guards=(), overrides=()), update=lambda **_: None),
+        recorder=SimpleNamespace(record=SimpleNamespace(guards=(), overrides=()), update=lambda **_: None),
     )
-    found = lock_step._unmoved(scene, history(planned), 6)
+    found = lock_step._unmoved(context, history(planned), 6)
     assert isinstance(found, Guard) is refuses
     if refuses:
         assert (found.id, found.state) == ("head", "refused")

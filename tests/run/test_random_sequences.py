@@ -30,10 +30,10 @@ def test_helms_end_is_on_disk_before_the_lock_is_given_back(tmp_path, monkeypatc
     helm.touch(mode=0o755)
     world = World(0, helm, Tally())
     on_disk = []
-    scribe, give_back = world._scribe, ReleaseLock.release_with
+    recorder, give_back = world._recorder, ReleaseLock.release_with
 
     def slow(*args):
-        made = scribe(*args)
+        made = recorder(*args)
         write = made._write
         made._write = lambda record: (time.sleep(0.02), write(record))
         if not threads:
@@ -45,7 +45,7 @@ def test_helms_end_is_on_disk_before_the_lock_is_given_back(tmp_path, monkeypatc
         on_disk.append((world.on_disk.helm.running, world.on_disk.helm.exit_code, rollback.verdict))
         return give_back(self, run_id, outcome)
 
-    monkeypatch.setattr(world, "_scribe", slow)
+    monkeypatch.setattr(world, "_recorder", slow)
     monkeypatch.setattr(ReleaseLock, "release_with", look)
     world.run("ann", 2)
     assert on_disk == [(False, 0, Verdict.PASS)]

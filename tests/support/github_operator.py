@@ -37,7 +37,7 @@ class Result:
 
 
 class _Scene:
-    """As much of a scene as GithubWay needs before the cluster is read."""
+    """As much of a context as GithubWay needs before the cluster is read."""
 
     def __init__(self, request, env, token):
         self.request, self.env, self.clock = request, env, SystemClock()
@@ -59,7 +59,7 @@ class _Scene:
             items=(Item(id="preflight", title=""), Item(id="rollback", title="")),
         )
         self.store = Store(Path(request.report_dir), file_stem(record), redactor)
-        self.scribe = Recorder(record, self.clock, self.store.write)
+        self.recorder = Recorder(record, self.clock, self.store.write)
         self.display = self
 
     def status(self, text):
@@ -102,18 +102,18 @@ def operate(url, folder, token, *, environment="staging", overrides=(), way=None
         preflight_budget_s=10,
         github=table(url, environment, **settings),
     )
-    scene = _Scene(request, env, token)
-    way = GithubDeployment(scene)
+    context = _Scene(request, env, token)
+    way = GithubDeployment(context)
     guards = {guard.id: guard for guard in way.judge()}
     refused = [guard for guard in guards.values() if guard.state == "refused" and guard.id not in overrides]
-    result = Result(guards, scene.scribe.record)
+    result = Result(guards, context.recorder.record)
     if not refused:
         try:
             result.run, result.explained = way._deploy()
         except ZkRollbackError as error:
             result.error = error
-    scene.scribe.update(finished_at=scene.clock.now())
-    result.record, result.said = scene.scribe.record, scene.said
+    context.recorder.update(finished_at=context.clock.now())
+    result.record, result.said = context.recorder.record, context.said
     return result
 
 

@@ -112,8 +112,8 @@ class World:
     def run(self, operator, target):
         """The tool's own preflight and rollback; afterwards everything that it said is held against what is."""
         run_id = f"{next(self.numbers):08x}"
-        scribe = self._scribe(run_id, operator)
-        scene = self._scene(scribe, target)
+        recorder = self._recorder(run_id, operator)
+        context = self._context(recorder, target)
         before, foreign = self.release.revisions(), self.foreign
         begun = len(self.helm.starts)
         self.helm.run_id = run_id
@@ -124,24 +124,24 @@ class World:
         self.tally.runs += 1
         killed = False
         try:
-            facts = run_preflight(scene)
+            facts = run_preflight(context)
             if facts is None:
                 self.tally.refused += 1
             else:
-                wanted = scribe.record.target_revision
+                wanted = recorder.record.target_revision
                 history, version = facts.history.value, facts.helm.value
-                if run_rollback(scene, history, wanted, version) is HelmOutcomeStatus.REFUSED:
+                if run_rollback(context, history, wanted, version) is HelmOutcomeStatus.REFUSED:
                     self.tally.refused += 1
                 elif self._equals(wanted, history):
-                    scribe.item("release-equivalence", verdict=Verdict.PASS)
-                    note_verified(scene, history)
+                    recorder.item("release-equivalence", verdict=Verdict.PASS)
+                    note_verified(context, history)
         except Killed:
             killed = True
             self.tally.kills += 1
         else:
-            scribe.flush()
+            recorder.flush()
         self._judge(self.on_disk, begun, before, killed=killed, foreign=self.foreign != foreign)
-        scribe.flush()  # its thread ends
+        recorder.flush()  # its thread ends
 
     # What happens in the middle.
 
@@ -236,9 +236,9 @@ class World:
     def _wrong(self, where, *what):
         where.append((self.seed, tuple(self.trail), what))
 
-    # The scene of one run.
+    # The context of one run.
 
-    def _scribe(self, run_id, operator):
+    def _recorder(self, run_id, operator):
         names = ("preflight", "rollback", "release-equivalence")
         record = Record(
             run_id=run_id,
@@ -253,7 +253,7 @@ class World:
         self.on_disk = record
         return Recorder(record, self.clock, lambda record: setattr(self, "on_disk", record))
 
-    def _scene(self, scribe, target):
+    def _context(self, recorder, target):
         env = Environment(
             name="test",
             context="fake",
@@ -268,7 +268,7 @@ class World:
             request=Request(environment="test", target=target),
             env=env,
             kube=self.release,
-            scribe=scribe,
+            recorder=recorder,
             display=silent,
             redactor=Redactor(),
             clock=self.clock,
@@ -277,7 +277,7 @@ class World:
             selected=frozenset(),
             hooks=None,
             telling=NotificationDispatcher(
-                (), scribe, Redactor(), self.clock, off="nobody in these sequences"
+                (), recorder, Redactor(), self.clock, off="nobody in these sequences"
             ),
         )
 
