@@ -97,6 +97,11 @@ class Schedule:
         for run in self._runs:
             run.stop()
 
+    @property
+    def provisional_at(self) -> datetime | None:
+        """When the soak began; None: it did not."""
+        return self._provisional_at
+
     def run(self, interrupted: Callable[[], bool]) -> dict[str, CheckResult]:
         """Judge until every check has a final verdict, or until ``interrupted()`` is true.
 

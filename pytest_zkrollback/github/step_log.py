@@ -23,31 +23,30 @@ class Journal:
     def __init__(
         self,
         recorder: Recorder,
+        github: Github,
         now: Callable[[], datetime],
         say: Callable[[str], object],
-        clean: Callable[[Record], Record],
     ) -> None:
-        """``now`` is GitHub's clock; ``say`` shows what is going on; ``clean`` takes secrets out."""
-        self._clean = clean
+        """``github`` is the part so far; ``now`` GitHub's clock; ``say`` shows what is going on."""
         self._recorder = recorder
+        self._github = github
         self._now = now
         self._say = say
 
     @property
     def record(self) -> Record:
         """The record so far, without secrets: parts of it are written at GitHub."""
-        return self._clean(self._recorder.record)
+        return self._recorder.redacted
 
     @property
     def github(self) -> Github:
         """The record's part so far."""
-        found = self._recorder.record.github
-        assert found is not None  # noqa: S101 - the preflight put it there
-        return found
+        return self._github
 
     def update(self, **changes: Any) -> None:
         """Replace fields of the part."""
-        self._recorder.update(github=self.github.model_copy(update=changes))
+        self._github = self._github.model_copy(update=changes)
+        self._recorder.update(github=self._github)
 
     def begin(self, name: str, detail: str) -> None:
         """What is about to be asked for or waited for."""
@@ -76,16 +75,14 @@ class Journal:
 class Earlier:
     """What the records of earlier runs say of the deploys of one commit to one environment."""
 
-    def __init__(self, records: Sequence[Record], record: Record, commit: str) -> None:
-        """``records`` are all that were found; ``record`` is this run's."""
+    def __init__(self, records: Sequence[Record], environment: str, repository: str, commit: str) -> None:
+        """``records`` are those of the earlier runs that were found."""
         self._ended: set[int] = set()
         self._open: set[int] = set()
         self._sent: list[datetime] = []
         for each in records:
             github = each.github
-            if github is None or each.environment != record.environment or each.run_id == record.run_id:
-                continue
-            if record.github is None or github.repository != record.github.repository:
+            if github is None or each.environment != environment or github.repository != repository:
                 continue
             ids = {run.id for run in github.runs if run.head_sha == commit}
             (self._ended if each.finished_at else self._open).update(ids)

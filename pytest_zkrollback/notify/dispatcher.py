@@ -9,15 +9,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from ..domain.errors import NotifyProblem, ZkRollbackError
 from ..domain.notification import Notification
 from ..domain.ports import Clock
 from ..domain.record import Delivery, NotificationEvent, Outcome, Record
-from ..report.outcome import outcome_of, render_summary
+from ..report.outcome import for_message
 from ..report.recorder import Recorder
-from ..report.redaction import Redactor
 from ..report.summary import provisional
 from .channels import Unusable
 from .interface import Channel
@@ -33,7 +31,6 @@ class NotificationDispatcher:
         self,
         channels: Sequence[Channel],
         recorder: Recorder,
-        redactor: Redactor,
         clock: Clock,
         *,
         off: str = "",
@@ -44,7 +41,6 @@ class NotificationDispatcher:
         self.told: Outcome | None = None
         self.began = False
         self._recorder = recorder
-        self._redactor = redactor
         self._clock = clock
         self._cancelled = threading.Event()
         self._lock = threading.Lock()
@@ -65,49 +61,39 @@ class NotificationDispatcher:
         for key, channel in enumerate(self.channels):
             threading.Thread(
                 target=self._tell_start,
-                args=(key, channel, self._recorder.record, self._cancelled),
+                args=(key, channel, self._recorder.redacted, self._cancelled),
                 daemon=True,
                 name=f"tell-{channel.name}",
             ).start()
 
-    @property
-    def outcome(self) -> Outcome:
-        """What there is to tell now: the record's outcome, of all that is known but the telling itself."""
-        record = self._recorder.record
-        return outcome_of(record, [item for item in record.items if item.id != NOTIFY])
+    def tell(
+        self, outcome: Outcome, patience_s: float, *, stop: Callable[[], bool] = lambda: False
+    ) -> tuple[Delivery, ...]:
+        """Tell how the run stands, to every channel at once, and wait for what they answer.
 
-    def tell(self, patience_s: float, *, stop: Callable[[], bool] = lambda: False) -> tuple[Delivery, ...]:
-        """Tell the verdict as it stands, to every channel at once, and wait for what they answer.
+        ``outcome``: of all that is known but the telling itself.
 
         Returns after ``patience_s`` at the latest, or when ``stop()`` is true; who has not answered by then
         may have it. An event that is none for a channel leaves no delivery.
         """
         self._recorder.wait_written()
-        return self._send(self._next(), patience_s, stop)
+        return self._send(self._next(outcome), patience_s, stop)
 
-    def _next(self) -> Notification:
-        """The next event, with the record as it stands, not yet redacted."""
+    def _next(self, outcome: Outcome) -> Notification:
+        """The next event, with the record as it stands."""
         self._cancelled.set()  # no earlier message is tried again once a newer one is on its way
         self._cancelled = threading.Event()
-        outcome, before, record = self.outcome, self.told, self._recorder.record
-        self.told = outcome
-        record = record.model_copy(
-            update={
-                "items": tuple(item for item in record.items if item.id != NOTIFY),
-                "outcome": outcome,
-                "finished_at": record.finished_at or self._clock.now(),
-            }
-        )
+        before, self.told = self.told, outcome
+        record = self._recorder.redacted
         return Notification(
             event=NotificationEvent.VERDICT if before is None else NotificationEvent.CHANGED,
-            record=record.model_copy(update={"summary": render_summary(record)}),
+            record=for_message(record, outcome, self._clock.now()),
             before=before if before is not outcome else None,
-            provisional=provisional(self._recorder.record),
+            provisional=provisional(record),
             cancelled=self._cancelled,
         )
 
     def _send(self, news: Notification, patience_s: float, stop: Callable[[], bool]) -> tuple[Delivery, ...]:
-        news = replace(news, record=self._redactor.record(news.record))
         answers: queue.SimpleQueue[tuple[int, Delivery | None]] = queue.SimpleQueue()
         waiting = dict(enumerate(self.channels))
         for key, channel in waiting.items():
@@ -144,9 +130,7 @@ class NotificationDispatcher:
     def _tell_start(self, key: int, channel: Channel, record: Record, cancelled: threading.Event) -> None:
         delivery = self._deliver(
             channel,
-            Notification(
-                event=NotificationEvent.START, record=self._redactor.record(record), cancelled=cancelled
-            ),
+            Notification(event=NotificationEvent.START, record=record, cancelled=cancelled),
         )
         with self._lock:
             in_time = self._starting.pop(key, None) is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from ..config.environment import Environment
 from ..domain.record import Guard, Item, Mode, Outcome, Record
@@ -11,15 +12,21 @@ from ..domain.verdict import Verdict
 from . import failures
 from . import next_commands as following
 from .formatting import clock_time
+from .recorder import Recorder
 
 # A PASS of these alone says nothing about users being served.
 _NO_PROOF_OF_SERVICE = ("preflight", "rollback", "release-equivalence", "migration", "notify")
 
 
 def choose_outcome(items: Sequence[Item]) -> Outcome:
-    """The outcome that these items add up to. Green needs every item, and not all that matter waived."""
-    words = [item.verdict for item in items]
-    service = [item.verdict for item in items if item.id not in _NO_PROOF_OF_SERVICE]
+    """The outcome that these items add up to."""
+    return add_up({item.id: item.verdict for item in items})
+
+
+def add_up(verdicts: Mapping[str, Verdict | None]) -> Outcome:
+    """The outcome of verdicts by item id. Green needs every item, and not all that matter waived."""
+    words = verdicts.values()
+    service = [word for item_id, word in verdicts.items() if item_id not in _NO_PROOF_OF_SERVICE]
     if Verdict.FAIL in words:
         return Outcome.FAILED
     if any(word not in (Verdict.PASS, Verdict.WAIVED) for word in words) or Verdict.PASS not in service:
@@ -27,23 +34,26 @@ def choose_outcome(items: Sequence[Item]) -> Outcome:
     return Outcome.VERIFIED_WITH_WAIVERS if Verdict.WAIVED in words else Outcome.VERIFIED
 
 
-# Set where they are found out, and not what the items add up to.
-_FINAL = (Outcome.REFUSED, Outcome.INTERRUPTED, Outcome.SUPERSEDED, Outcome.PLANNED)
+def for_message(record: Record, outcome: Outcome, now: datetime) -> Record:
+    """The record as a message shows it: with this outcome, and without the item ``notify`` itself."""
+    record = record.model_copy(
+        update={
+            "items": tuple(item for item in record.items if item.id != "notify"),
+            "outcome": outcome,
+            "finished_at": record.finished_at or now,
+        }
+    )
+    return record.model_copy(update={"summary": render_summary(record)})
 
 
-def outcome_of(record: Record, items: Sequence[Item]) -> Outcome:
-    """The outcome that the run found out about, else what ``items`` add up to."""
-    return record.outcome if record.outcome in _FINAL else choose_outcome(items)
-
-
-def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
-    """What to type next: see :func:`following.next_commands`."""
-    return following.next_commands(record, env)
-
-
-def undo_command(record: Record) -> str:
-    """How to take a verified rollback back: see :func:`following.undo_command`."""
-    return following.undo_command(record)
+def conclude(recorder: Recorder, env: Environment | None) -> None:
+    """Write down what is rendered from the record: its summary, and what to type next."""
+    record = recorder.record
+    recorder.update(
+        summary=render_summary(record),
+        next_commands=following.next_commands(record, env),
+        undo_command=following.undo_command(record),
+    )
 
 
 def render_summary(record: Record) -> str:

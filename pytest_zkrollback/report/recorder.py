@@ -6,21 +6,30 @@ But once helm has ended nothing is changed any more: the disk follows, and only 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from ..domain.ports import Clock
-from ..domain.record import Delivery, Item, Record, SamplePoint, TimelineEntry
+from ..domain.record import Delivery, Guard, Item, Outcome, Override, Record, SamplePoint, TimelineEntry
+from ..domain.verdict import Verdict
+from .summary import DONE
 
 
 class Recorder:
     """The one owner of the record. Threads may write; readers get a frozen model."""
 
-    def __init__(self, record: Record, clock: Clock, write: Callable[[Record], None]) -> None:
-        """``write`` puts a record on disk (redacted, atomically) and never raises."""
+    def __init__(
+        self,
+        record: Record,
+        clock: Clock,
+        write: Callable[[Record], None],
+        clean: Callable[[Record], Record] = lambda record: record,
+    ) -> None:
+        """``write`` puts a record on disk (redacted, atomically) and never raises; ``clean`` redacts one."""
         self._record = record
+        self._clean = clean
         self._clock = clock
         self._write = write
         self._lock = threading.Lock()
@@ -31,8 +40,13 @@ class Recorder:
 
     @property
     def record(self) -> Record:
-        """The record as it stands."""
+        """The record as it stands, to render it: no step of a run decides by it."""
         return self._record
+
+    @property
+    def redacted(self) -> Record:
+        """The record as it stands, without secrets: what everything outside of a run sees."""
+        return self._clean(self._record)
 
     def write_async(self) -> None:
         """From now on a thread writes what has changed, as soon as the disk has taken the last change.
@@ -70,6 +84,61 @@ class Recorder:
             self._record = self._record.model_copy(update=changes)
             self._put()
 
+    def update_helm(self, **changes: Any) -> None:
+        """Replace fields of what became of helm and write it."""
+        with self._lock:
+            helm = self._record.helm.model_copy(update=changes)
+            self._record = self._record.model_copy(update={"helm": helm})
+            self._put()
+
+    def add(
+        self,
+        *,
+        guards: Sequence[Guard] = (),
+        overrides: Sequence[Override] = (),
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add to what is there and write it."""
+        with self._lock:
+            changes = {
+                "guards": (*self._record.guards, *guards),
+                "overrides": (*self._record.overrides, *overrides),
+                "versions": {**self._record.versions, **(versions or {})},
+            }
+            self._record = self._record.model_copy(update=changes)
+            self._put()
+
+    def insert_items(self, added: Sequence[Item], before: str) -> None:
+        """Put these items into the checklist before that one."""
+        with self._lock:
+            items = list(self._record.items)
+            place = next(index for index, item in enumerate(items) if item.id == before)
+            self._record = self._record.model_copy(update={"items": (*items[:place], *added, *items[place:])})
+            self._put()
+
+    def close_items(self, why: Callable[[str], str]) -> None:
+        """Every item without a verdict ends UNVERIFIED. ``why`` gives the sentence for an item's id."""
+        now = self._clock.now()
+        self.items(
+            {
+                item.id: {"verdict": Verdict.UNVERIFIED, "observed": why(item.id), "finished_at": now}
+                for item in self._record.items
+                if item.verdict is None
+            }
+        )
+
+    def end(self, outcome: Outcome, at: datetime) -> None:
+        """Write down how the run ended, and when the last item was verified if all were."""
+        entry = TimelineEntry(at=at, event=f"run ended: {outcome}", source="zkrollback")
+        with self._lock:
+            changes: dict[str, Any] = {"outcome": outcome, "finished_at": at}
+            if outcome in DONE:
+                ends = [item.finished_at for item in self._record.items if item.finished_at is not None]
+                changes["recovered_at"] = max(ends)
+            timeline = (*self._record.timeline, entry)
+            self._record = self._record.model_copy(update={**changes, "timeline": timeline})
+            self._put()
+
     def item(self, item_id: str, *, said: TimelineEntry | None = None, **changes: Any) -> None:
         """Replace fields of one item, add ``said`` to the timeline, and write, all at once.
 
@@ -88,10 +157,6 @@ class Recorder:
                 update={"items": tuple(items.values()), "timeline": timeline}
             )
             self._put()
-
-    def find(self, item_id: str) -> Item:
-        """The item; an unknown id is a bug (StopIteration)."""
-        return next(item for item in self._record.items if item.id == item_id)
 
     def event(self, text: str, source: str, at: datetime | None = None) -> None:
         """Add a line to the timeline; ``source`` says whose word it is."""

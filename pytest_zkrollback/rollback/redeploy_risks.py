@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..domain.record import Mode, Outcome, Record, Revision
+from ..domain.github import PullRequest
+from ..domain.record import Plan, Revision
 from ..release.gitops import GitOpsOwner
 from ..release.source_commit import commit_of
-from ..report.outcome import choose_outcome
-from ..report.summary import DONE, revision_of
 
 _MOST = 3
 
@@ -33,19 +32,25 @@ class Branch:
 
 
 def judge_redeploy_risks(
-    record: Record,
+    plan: Plan,
+    *,
+    through_github: bool = False,
+    pull_request: PullRequest | None = None,
     branch: Branch = Branch(),
     owners: Sequence[GitOpsOwner] = (),
     queued: Sequence[QueuedDeploy] = (),
 ) -> tuple[str, ...]:
-    """Sentences, the likeliest first; empty where nothing was rolled away from or the target is not verified.
+    """Sentences, the likeliest first; empty where nothing was rolled back from.
 
-    Before that nobody knows which of the two is the bad one, and to revert the good one would be harm.
+    To be said only while the target stands verified: before that nobody knows which of the two revisions is
+    the bad one, and to revert the good one would be harm. ``pull_request`` is the one that carries the
+    rollback.
     """
-    bad = record.plan.rolled_back_from
-    if bad is None or not stands_verified(record):
+    bad = plan.rolled_back_from
+    if bad is None:
         return ()
-    return (*_by_merge(record, bad, branch), *map(_by_owner, owners), *map(_by_queue, queued[:_MOST]))
+    merge = _by_pull_request(pull_request, branch) if through_github else _by_merge(plan, bad, branch)
+    return (*merge, *map(_by_owner, owners), *map(_by_queue, queued[:_MOST]))
 
 
 def find_rolled_back_from(
@@ -62,25 +67,17 @@ def find_rolled_back_from(
     return compared_with if head.rollback_of is not None else None
 
 
-def stands_verified(record: Record) -> bool:
-    """Whether the run ended verified, or every item but the telling is green so far."""
-    if record.outcome is not Outcome.RUNNING:
-        return record.outcome in DONE
-    return choose_outcome([item for item in record.items if item.id != "notify"]) in DONE
-
-
-def _by_merge(record: Record, bad: Revision, branch: Branch) -> tuple[str, ...]:
-    """The runbook's auto-staging: the bad commit is still on main."""
-    github = record.github
-    if record.mode is Mode.GITHUB:
-        pull = github.pull_request if github is not None else None
-        if pull is not None and pull.state != "merged":
-            return (
-                f"Pull request #{pull.number} is not merged: {branch.name} ships the bad commit until it is.",
-            )
+def _by_pull_request(pull: PullRequest | None, branch: Branch) -> tuple[str, ...]:
+    """Through GitHub the merge takes the bad commit off the branch."""
+    if pull is None or pull.state == "merged":
         return ()
-    commit, target = commit_of(bad), record.plan.target
-    if target is not None and (_origin(record, bad) < _origin(record, target) or commit == commit_of(target)):
+    return (f"Pull request #{pull.number} is not merged: {branch.name} ships the bad commit until it is.",)
+
+
+def _by_merge(plan: Plan, bad: Revision, branch: Branch) -> tuple[str, ...]:
+    """The runbook's auto-staging: the bad commit is still on main."""
+    commit, target = commit_of(bad), plan.target
+    if target is not None and (_origin(plan, bad) < _origin(plan, target) or commit == commit_of(target)):
         return ()  # what is live holds that commit, or was built on it
     named = (
         f"commit {commit} of revision {bad.revision}" if commit else f"the commit of revision {bad.revision}"
@@ -97,10 +94,11 @@ def _by_merge(record: Record, bad: Revision, branch: Branch) -> tuple[str, ...]:
     )
 
 
-def _origin(record: Record, revision: Revision) -> int:
+def _origin(plan: Plan, revision: Revision) -> int:
     """The number of the revision that first had its content."""
+    known = {each.revision: each for each in plan.history}
     while revision.rollback_of is not None and revision.rollback_of < revision.revision:
-        earlier = revision_of(record, revision.rollback_of)
+        earlier = known.get(revision.rollback_of)
         if earlier is None:
             return revision.rollback_of
         revision = earlier

@@ -45,7 +45,7 @@ class BackupThread:
                 env.release,
                 state_folder("backups"),
                 context.clock.now(),
-                context.recorder.record.run_id,
+                context.run_id,
                 self._each_bytes,
             )
         except (ZkRollbackError, OSError) as error:

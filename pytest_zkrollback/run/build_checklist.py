@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ..checklist.custom import CustomItem, ItemContext, OwnCheck
@@ -29,8 +29,9 @@ from ..notify.dispatcher import NOTIFY
 from ..preflight.target import failure_of, find_objections
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.manifest import identity, parse_manifest
-from .context import RunContext, target_release
+from .context import RunContext
 from .migration_sources import migration_sources, revision_content
+from .results import ExpectedRelease, RunState
 
 EQUIVALENCE = EquivalenceCheck.id
 _TITLES = {
@@ -62,14 +63,20 @@ def watched(env: Environment, history: ReleaseHistory) -> tuple[str, ...]:
 
 
 def build_checks(
-    context: RunContext, history: ReleaseHistory, watch: ClusterWatch, events: EventLog, since: datetime
+    context: RunContext,
+    release: ExpectedRelease,
+    reader: ReleaseReader,
+    state: RunState,
+    watch: ClusterWatch,
+    events: EventLog,
+    since: datetime,
 ) -> list[Check]:
     """The items after preflight and rollback, in the runbook's order.
 
-    ``history`` is as it was at preflight. Raises HelmProblem if the target's manifest cannot be parsed.
+    Raises HelmProblem if the target's manifest cannot be parsed.
     """
     env, kube = context.env, context.kube
-    wanted = target_release(context, history)
+    history, wanted, bad = release.history, release.target, release.compared_with
     target = history.content_of(wanted)
     if target is None:
         raise HelmProblem(
@@ -77,12 +84,11 @@ def build_checks(
             f"history of {env.release}: what it holds cannot be compared."
         )
     expected = parse_manifest(target.manifest, env.namespace)
-    bad = context.recorder.record.plan.compared_with
     later = [
         content
-        for release in history.releases
-        if bad is not None and _rolled_away(context, history, release.revision.revision)
-        if (content := revision_content(release, env.namespace)) is not None
+        for each in history.releases
+        if _is_rolled_away(release, each.revision.revision, through_github=context.request.through_github)
+        if (content := revision_content(each, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
     notes = Notes(kube, env.namespace, context.clock)
@@ -100,11 +106,11 @@ def build_checks(
                 history,
                 RevisionContent(wanted, expected, target.hooks),
                 later,
-                bad.revision if bad is not None else None,
+                bad,
             ),
-            release=release_reader(context, history),
-            expected_head=context.recorder.record.revision_after,
-            managers=frozenset(release.manager for release in history.releases if release.manager),
+            release=reader.read,
+            expected_head=release.head,
+            managers=frozenset(each.manager for each in history.releases if each.manager),
             snapshot=watch.snapshot,
             since=since,
         ),
@@ -135,39 +141,38 @@ def build_checks(
                 history,
                 RevisionContent(wanted, expected, target.hooks),
                 later,
-                before_helm=False,
-                bad=bad.revision if bad is not None else None,
+                rolled_out=state.is_rolled_out,
+                bad=bad,
             ),
             assessed=context.request.migration_assessed,
-            bad=bad.revision if bad is not None else None,
+            bad=bad,
         ),
         *(OwnCheck(item, item_context) for item in context.own_items),
-        NotifyCheck(deliver=lambda: context.telling.tell(PATIENCE_S), off=context.telling.off),
+        NotifyCheck(
+            deliver=lambda: context.telling.tell(state.outcome(without=(NOTIFY,)), PATIENCE_S),
+            off=context.telling.off,
+        ),
     ]
 
 
-def _rolled_away(context: RunContext, history: ReleaseHistory, revision: int) -> bool:
+def _is_rolled_away(release: ExpectedRelease, revision: int, *, through_github: bool) -> bool:
     """Whether this revision lies between the target's content and the bad one.
 
     Through GitHub the target is a new revision: its content is that of the newest older one that is equal,
     and where there is none, the bad revision alone is known to be rolled away.
     """
-    wanted, bad = target_release(context, history), context.recorder.record.plan.compared_with
+    history, wanted, bad = release.history, release.target, release.compared_with
     if bad is None:
         return False
-    if wanted <= bad.revision or not context.request.through_github:
-        return wanted < revision <= bad.revision
+    if wanted <= bad or not through_github:
+        return wanted < revision <= bad
     target = history.content_of(wanted)
     equal = [
-        release.revision.revision
-        for release in history.releases
-        if target is not None and release.manifest == target.manifest and release.revision.revision < wanted
+        each.revision.revision
+        for each in history.releases
+        if target is not None and each.manifest == target.manifest and each.revision.revision < wanted
     ]
-    return (
-        max((each for each in equal if each < bad.revision), default=bad.revision - 1)
-        < revision
-        <= bad.revision
-    )
+    return max((each for each in equal if each < bad), default=bad - 1) < revision <= bad
 
 
 def choose_eras(
@@ -207,21 +212,31 @@ def find_leftovers(
     return tuple(item for key, item in found.items() if key not in known and not is_kept_on_purpose(item))
 
 
-def release_reader(context: RunContext, known: ReleaseHistory) -> Callable[[], ReleaseHistory]:
-    """Reads the history anew; a newest revision that is not ours is in the record before anything is said."""
+class ReleaseReader:
+    """Reads the release's history anew, and finds out that somebody else changed the release meanwhile."""
 
-    known = context.readings[-1] if context.readings else known
+    def __init__(self, context: RunContext, release: ExpectedRelease, state: RunState) -> None:
+        """Nothing is read yet."""
+        self._context = context
+        self._state = state
+        self._plan = release.plan
+        self._known = release.last_read
+        self.head = release.head
 
-    def read() -> ReleaseHistory:
-        nonlocal known
-        env, record = context.env, context.recorder.record
-        known = fetch_history(context.kube, env.namespace, env.release, known=known)
+    def read(self) -> ReleaseHistory:
+        """The history now; a newest revision that is not ours is in the record before anything is said.
+
+        Raises ClusterError or HelmProblem.
+        """
+        env, recorder = self._context.env, self._context.recorder
+        known = fetch_history(self._context.kube, env.namespace, env.release, known=self._known)
+        self._known = known
         head = known.head.revision
-        if record.revision_after is not None and head.revision != record.revision_after:
+        if self.head is not None and head.revision != self.head:
+            self.head = head.revision
+            self._state.found = Outcome.SUPERSEDED
             newer = {"history": known.revisions, "objections": find_objections(known)}
-            plan = record.plan.model_copy(update=newer)
-            context.recorder.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
-            context.recorder.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
+            plan = self._plan.model_copy(update=newer)
+            recorder.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
+            recorder.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
         return known
-
-    return read

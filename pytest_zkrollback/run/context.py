@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..checklist.custom import CustomItem
@@ -19,7 +20,6 @@ from ..domain.ports import Hooks
 from ..domain.request import Request
 from ..migrations.custom import OwnSource
 from ..notify.dispatcher import NotificationDispatcher
-from ..release.history import ReleaseHistory
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
 from ..rollback.journal import LocalJournal
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run's environment and the hands it works with. ``selected``: the items that pytest will report.
+    """One run's environment and the clients it works with; nothing that is a result.
 
-    ``jobs`` remembers live Jobs by name and ``pods`` live pods by UID: those of the bad revision go.
-    ``readings`` are those of the release's history after helm: what has not changed since is not read again.
+    ``selected``: the items that pytest will report. ``started_at``: by this machine's clock. ``jobs``
+    remembers live Jobs by name and ``pods`` live pods by UID: those of the bad revision go.
     """
 
+    run_id: str
+    operator: str
+    started_at: datetime
     request: Request
     env: Environment
     kube: KubeClient
@@ -56,7 +59,6 @@ class RunContext:
     drill: Drill | None = field(default=None)
     jobs: dict[str, JsonObject] = field(default_factory=dict)
     pods: dict[str, JsonObject] = field(default_factory=dict)
-    readings: list[ReleaseHistory] = field(default_factory=list)
 
     def helm(self) -> HelmCli:
         """The operator's helm, bound to exactly this context; raises HelmProblem."""
@@ -82,6 +84,11 @@ class RunContext:
         return ReleaseLock(self.kube, self.clock, env.namespace, env.release, lease_s, local)
 
     @property
+    def cluster(self) -> str:
+        """The kubeconfig context and the API server's address, as the record and the journal name them."""
+        return f"context {self.env.context}, {self.kube.server}"
+
+    @property
     def variables(self) -> dict[str, str]:
         """The environment variables that may hold secrets, the drill's own included."""
         return variables(self.drill)
@@ -90,9 +97,3 @@ class RunContext:
 def variables(drill: Drill | None) -> dict[str, str]:
     """The operator's environment variables; the drill's are laid over them."""
     return {**os.environ, **(drill.secrets if drill is not None else {})}
-
-
-def target_release(context: RunContext, history: ReleaseHistory) -> int:
-    """The revision that has to be live at the end: the one that was chosen, else the head's origin."""
-    chosen = context.recorder.record.target_revision
-    return history.origin(history.head.revision.revision) if chosen is None else chosen

@@ -37,9 +37,13 @@ def outside_questions(context: RunContext, look: ReleaseView) -> dict[str, Calla
     }
 
 
-def note_decision(context: RunContext, answers: Mapping[str, probe.ProbeResult[SignalReading]]) -> Guard:
+def note_decision(
+    context: RunContext,
+    answers: Mapping[str, probe.ProbeResult[SignalReading]],
+    target: int | str | None,
+) -> Guard:
     """The decision, in the record; the guard that refuses where a migration cannot be undone."""
-    decision = _decision(context, answers)
+    decision = _decision(context, answers, target)
     context.recorder.update(decision=decision)
     context.recorder.event(
         f"the runbook recommends {decision.recommendation.replace('-', ' ')}; chosen: {decision.choice}",
@@ -48,14 +52,17 @@ def note_decision(context: RunContext, answers: Mapping[str, probe.ProbeResult[S
     return judge_migration_guard(decision)
 
 
-def _decision(context: RunContext, answers: Mapping[str, probe.ProbeResult[SignalReading]]) -> Decision:
+def _decision(
+    context: RunContext,
+    answers: Mapping[str, probe.ProbeResult[SignalReading]],
+    target: int | str | None,
+) -> Decision:
     request = context.request
     seen = {
         SignalName(name): answer.value or SignalReading(UNKNOWN, "preflight", f"not known: {answer.why}")
         for name, answer in answers.items()
     }
     said = {SignalName(name): Answer(word) for name, word in request.signals.items()}
-    target = context.recorder.record.target_revision or request.target
     verb = "plan a rollback" if request.plan else "roll back"
     return decide(seen, said, f"{verb} to revision {target}")
 
@@ -103,7 +110,7 @@ def fetch_irreversible(context: RunContext, look: ReleaseView) -> SignalReading:
     head = history.head.revision.revision
     later = later_contents(history, wanted, head, namespace)
     content = RevisionContent(wanted, parse_manifest(target.manifest, namespace), target.hooks)
-    sources = migration_sources(context, history, content, later, before_helm=True, bad=head)
+    sources = migration_sources(context, history, content, later, rolled_out=None, bad=head)
     # Side by side: a database that hangs must not hide what the files say.
     questions = {str(number): source for number, source in enumerate(sources)}
     answers = ask_all(questions, context.env.preflight_budget_s * _SHARE, context.clock)

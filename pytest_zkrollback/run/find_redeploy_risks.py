@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 
 from ..clients.github import GithubClient, choose_token
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, ZkRollbackError
+from ..domain.github import PullRequest
 from ..engine.cluster_watch import ClusterWatch
 from ..github.state import choose_workflow
 from ..release.gitops import GitOpsOwner, fetch_idle, find_owners
@@ -15,6 +17,7 @@ from ..release.history import ReleaseHistory
 from ..release.manifest import release_of
 from ..rollback.redeploy_risks import Branch, QueuedDeploy, judge_redeploy_risks
 from .context import RunContext
+from .results import ExpectedRelease, RunState
 from .source_commits import commit_name, git_checkout, resolve_commit
 
 # Of the newest runs; a deploy that still waits is among them.
@@ -23,14 +26,32 @@ _SEEN_S = 3.0
 _TICK_S = 0.1
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What git, GitHub and the cluster said; before they are asked, nothing."""
+
+    branch: Branch = field(default_factory=Branch)
+    owners: tuple[GitOpsOwner, ...] = ()
+    queued: tuple[QueuedDeploy, ...] = ()
+
+
 class RedeployRisks:
     """Asks in a thread of its own; says it in the record while the target stands verified, and only then."""
 
-    def __init__(self, context: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> None:
-        """Nothing is asked yet."""
-        self._context, self._history, self._watch = context, history, watch
+    def __init__(
+        self,
+        context: RunContext,
+        release: ExpectedRelease,
+        state: RunState,
+        watch: ClusterWatch,
+        pull_request: PullRequest | None = None,
+    ) -> None:
+        """``pull_request``: the one that carries the rollback. Nothing is asked yet."""
+        self._context, self._release, self._state, self._watch = context, release, state, watch
+        self._pull_request = pull_request
         self._lock = threading.Lock()
-        self._found: tuple[Branch, tuple[GitOpsOwner, ...], tuple[QueuedDeploy, ...]] = (Branch(), (), ())
+        self._found = _Found()
+        self._said: tuple[str, ...] = ()
 
     def begin(self) -> None:
         """Ask; returns at once."""
@@ -38,11 +59,20 @@ class RedeployRisks:
 
     def note(self) -> None:
         """Write down what is known by now, or nothing where it may not be said; called at each verdict."""
-        recorder = self._context.recorder
         with self._lock:
-            said = judge_redeploy_risks(recorder.record, *self._found)
-            if said != recorder.record.redeploy_risks:
-                recorder.update(redeploy_risks=said)
+            said: tuple[str, ...] = ()
+            if self._state.stands_verified():
+                said = judge_redeploy_risks(
+                    self._release.plan,
+                    through_github=self._context.request.through_github,
+                    pull_request=self._pull_request,
+                    branch=self._found.branch,
+                    owners=self._found.owners,
+                    queued=self._found.queued,
+                )
+            if said != self._said:
+                self._said = said
+                self._context.recorder.update(redeploy_risks=said)
 
     def _guarded(self) -> None:
         try:
@@ -52,11 +82,14 @@ class RedeployRisks:
             self._context.recorder.event(text, "zkrollback")
 
     def _ask(self) -> None:
-        context, bad = self._context, self._context.recorder.record.plan.rolled_back_from
+        context, history, bad = self._context, self._release.history, self._release.plan.rolled_back_from
         if bad is None:
             return
-        branch, queued = _branch(context, self._history.get(bad.revision)), _queued(context)
-        found = branch, _owners(context, self._history, self._watch), queued
+        found = _Found(
+            branch=_branch(context, history.get(bad.revision)),
+            queued=_queued(context),
+            owners=_owners(context, history, self._watch),
+        )
         with self._lock:
             self._found = found
         self.note()

@@ -10,19 +10,18 @@ from ..domain.errors import HelmProblem, UsageProblem
 from ..engine.scheduler import ROLLOUT_PREFIX
 from ..release.history import ReleaseHistory
 from ..release.manifest import identity, manifest_workloads, parse_manifest
-from .context import RunContext, target_release
+from .context import RunContext
 
 
-def resolve_workloads(context: RunContext, history: ReleaseHistory) -> RunContext:
+def resolve_workloads(context: RunContext, history: ReleaseHistory, wanted: int) -> RunContext:
     """The context with every workload named, and their items in the record, before the runbook's other ones.
 
-    Where they are named already it is the same context. A manifest that cannot be read names none: that is
-    no reason to stand between the operator and helm, and red afterwards. Raises UsageProblem for a waiver
-    of a rollout that there is not.
+    ``wanted`` is the revision that has to be live. Where they are named already it is the same context. A
+    manifest that cannot be read names none: that is no reason to stand between the operator and helm, and
+    red afterwards. Raises UsageProblem for a waiver of a rollout that there is not.
     """
     if context.env.workloads != "auto":
         return context
-    wanted = target_release(context, history)
     content = history.content_of(wanted)
     try:
         found = auto_workloads(content.manifest if content is not None else "", context.env.namespace)
@@ -37,9 +36,7 @@ def resolve_workloads(context: RunContext, history: ReleaseHistory) -> RunContex
                 f"--rollback-waive={item_id}=...: revision {wanted} has no such workload; known are "
                 f"{', '.join(ids) or 'none'}."
             )
-    items = list(context.recorder.record.items)
-    place = next(index for index, item in enumerate(items) if item.id == "smoke")
-    context.recorder.update(items=(*items[:place], *added, *items[place:]))
+    context.recorder.insert_items(added, before="smoke")
     env = context.env.model_copy(update={"workloads": found})
     return replace(context, env=env, selected=context.selected | {*ids})
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from ..clients.github import GithubClient, choose_token
 from ..config.environment import Environment, GithubActions
 from ..domain.errors import GithubProblem, UsageProblem, ZkRollbackError
-from ..domain.github import WorkflowRun
+from ..domain.github import PullRequest, WorkflowRun
 from ..domain.record import Guard
 from ..domain.request import Request
 from ..domain.verdict import Verdict
@@ -23,6 +24,7 @@ from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
 from ..report.previous_runs import fetch_earlier
 from .context import RunContext
+from .results import ExpectedRelease, PreflightResult, RunState
 
 # GitHub's runners and the cluster have clocks of their own.
 _LATE, _EARLY = timedelta(seconds=60), timedelta(seconds=5)
@@ -47,17 +49,32 @@ def refuse_without_github(request: Request, env: Environment | None) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Deployed:
+    """The workflow's run that was watched, and how it ended in GitHub's words."""
+
+    run: WorkflowRun
+    explained: str
+
+
 class GithubDeployment:
     """The preflight's part (:meth:`judge`) and the steps (:meth:`run`) of one run."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, state: RunState) -> None:
         """Nothing is contacted before :meth:`judge`."""
         table = context.env.github
         assert table is not None  # noqa: S101 - Run.create refuses otherwise
         self._context = context
         self._table: GithubActions = table
+        self._run_state = state
         self._token = ""
-        self._situation: GithubState | None = None
+        self._state: GithubState | None = None
+        self._log: Journal | None = None
+
+    @property
+    def may_have_changed(self) -> bool:
+        """Whether something may have been deployed; true also after an exception."""
+        return self._log is not None and self._log.github.deploys
 
     def judge(self) -> tuple[Guard, ...]:
         """Every guard that GitHub's answers decide on; what they say is in the record."""
@@ -72,40 +89,51 @@ class GithubDeployment:
         answer = ask_all(questions, context.env.preflight_budget_s, context.clock)["github"]
         if answer.value is None:
             return (unreadable(answer.why),)
-        situation: GithubState = answer.value
-        self._situation = situation
-        context.recorder.update(github=describe(situation, table))
+        state: GithubState = answer.value
+        self._state = state
+        context.recorder.update(github=describe(state, table))
         verified = None
         if table.after is not None:
             records = fetch_earlier(Path(context.request.report_dir), table.after)
-            verified = newest_verified(records, table.after, table.repository, situation.good_tree)
-        return judge_github(situation, table, self._token, verified)
+            verified = newest_verified(records, table.after, table.repository, state.good_tree)
+        return judge_github(state, table, self._token, verified)
 
-    def run(self, before: ReleaseHistory) -> ReleaseHistory | None:
-        """The release after the deploy; None where there is nothing to verify, which the items say."""
+    def run(self, preflight: PreflightResult, before: ReleaseHistory) -> ExpectedRelease | None:
+        """What has to be live now; None where nothing was deployed, which the items say.
+
+        ``before``: the history that the preflight read. Raises ClusterError or HelmProblem where what was
+        deployed cannot be read.
+        """
         recorder, clock = self._context.recorder, self._context.clock
         recorder.item("rollback", started_at=clock.now(), observed="GitHub is at work")
         self._context.telling.begin()
         try:
-            watched, explained = self._deploy()
+            deployed = self._deploy()
         except ZkRollbackError as error:
             unknown = isinstance(error, GithubProblem) and error.maybe_received
             self._note(Verdict.UNVERIFIED if unknown else Verdict.FAIL, str(error))
-            github = recorder.record.github
-            if github is not None and github.deploys:
-                return self._read_again(before)
+            if self.may_have_changed:
+                return self._read_again(preflight, before)
             self._stop()
             return None
-        if watched is None:
+        if deployed is None:
             self._stop()
             return None
-        after = self._read_again(before)
-        made_now = watched.created_at > recorder.record.started_at
+        expected = self._read_again(preflight, before)
+        made_now = deployed.run.created_at > preflight.started_at
+        head = expected.history.head
         word, text = judge_deploy(
-            watched, explained, after.head, before.head.revision.revision, made_now=made_now
+            deployed.run, deployed.explained, head, before.head.revision.revision, made_now=made_now
         )
-        self._note(word, f"{self._told()}{text}")
-        return after
+        pull = self.pull_request
+        merged = f"pull request #{pull.number} is merged; " if pull is not None else ""
+        self._note(word, f"{merged}{text}")
+        return expected
+
+    @property
+    def pull_request(self) -> PullRequest | None:
+        """The pull request that carries the rollback, as it stands."""
+        return self._log.github.pull_request if self._log is not None else None
 
     def _api(self, patience_s: float) -> GithubClient:
         context = self._context
@@ -113,78 +141,68 @@ class GithubDeployment:
             self._table, self._token, context.clock, patience_s=patience_s, say=context.display.status
         )
 
-    def _deploy(self) -> tuple[WorkflowRun | None, str]:
+    def _deploy(self) -> _Deployed | None:
         """The watched run and how it ended; None where the pull request stays open."""
-        context, table, situation = self._context, self._table, self._situation
-        assert situation is not None and situation.workflow is not None  # noqa: S101 - guards refused else
+        context, table, state = self._context, self._table, self._state
+        assert state is not None and state.workflow is not None  # noqa: S101 - guards refused else
         api = self._api(patience_s=table.run_timeout_s)
-        journal = Journal(context.recorder, api.now, context.display.status, context.redactor.record)
-        commit, merged_now = situation.tip_sha, False
+        journal = Journal(context.recorder, describe(state, table), api.now, context.display.status)
+        self._log = journal
+        commit, merged_now = state.tip_sha, False
         by_push = table.deploy == "push" and not context.request.redeploy
         if by_push:
-            restore = Restore(api, table, context.clock, journal, situation)
+            restore = Restore(api, table, context.clock, journal, state)
             commit, merged_now = restore.run(merge=not context.request.no_merge), restore.merged_now
             if not commit:
                 waits = journal.github.steps[-1]
                 word = Verdict.UNVERIFIED if context.request.no_merge else Verdict.FAIL
                 self._note(word, f"{waits.detail}: {journal.github.pull_request.url}")  # type: ignore[union-attr]
-                return None, ""
+                return None
         records = fetch_earlier(Path(context.request.report_dir), context.env.name)
+        earlier = [each for each in records if each.run_id != context.run_id]
         deploy = Deploy(
             api,
             table,
             context.clock,
             journal,
-            Earlier(records, context.recorder.record, commit),
-            workflow_id=int(situation.workflow["id"]),
+            Earlier(earlier, context.env.name, table.repository, commit),
+            workflow_id=int(state.workflow["id"]),
             commit=commit,
-            tree=situation.good_tree,
+            tree=state.good_tree,
             by_push=by_push,
             again=context.request.redeploy,
         )
         watched = deploy.run(merged_now=merged_now)
-        return watched, deploy.explain(watched)
+        return _Deployed(watched, deploy.explain(watched))
 
     def _note(self, word: Verdict, text: str) -> None:
         context = self._context
+        self._run_state.note("rollback", word)
         context.recorder.item("rollback", verdict=word, observed=text, finished_at=context.clock.now())
         context.recorder.event(text, "zkrollback")
         context.display.changed()
 
     def _stop(self) -> None:
         """Nothing was deployed: the checklist has nothing to say of it."""
-        recorder, now = self._context.recorder, self._context.clock.now()
-        for item in recorder.record.items:
-            if item.verdict is None:
-                text = "not run: nothing was deployed, see rollback"
-                recorder.item(item.id, verdict=Verdict.UNVERIFIED, observed=text, finished_at=now)
+        self._context.recorder.close_items(lambda _: "not run: nothing was deployed, see rollback")
 
-    def _told(self) -> str:
-        github = self._context.recorder.record.github
-        pull = github.pull_request if github is not None else None
-        return f"pull request #{pull.number} is merged; " if pull is not None else ""
-
-    def _read_again(self, before: ReleaseHistory) -> ReleaseHistory:
+    def _read_again(self, preflight: PreflightResult, before: ReleaseHistory) -> ExpectedRelease:
         """The release as it is now, in the record too. Raises ClusterError or HelmProblem."""
         context = self._context
         after = fetch_history(context.kube, context.env.namespace, context.env.release)
         head, old = after.head.revision, before.head.revision
-        plan = context.recorder.record.plan
-        left = old if head.revision != old.revision else plan.compared_with
-        context.recorder.update(
-            revision_after=head.revision,
-            target_revision=head.revision,
-            plan=plan.model_copy(
-                update={
-                    "target": head,
-                    "compared_with": left,
-                    "rolled_back_from": left,
-                    "history": after.revisions,
-                    "objections": find_objections(after),
-                }
-            ),
+        left = old if head.revision != old.revision else preflight.plan.compared_with
+        plan = preflight.plan.model_copy(
+            update={
+                "target": head,
+                "compared_with": left,
+                "rolled_back_from": left,
+                "history": after.revisions,
+                "objections": find_objections(after),
+            }
         )
-        return after
+        context.recorder.update(revision_after=head.revision, target_revision=head.revision, plan=plan)
+        return ExpectedRelease(after, head.revision, plan, head.revision, after)
 
 
 def judge_deploy(

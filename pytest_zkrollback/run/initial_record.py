@@ -37,7 +37,7 @@ def initial_record(
     ]
     return Record(
         run_id=secrets.token_hex(4),
-        mode=_mode(request),
+        mode=mode_of(request),
         environment=request.environment,
         release=release,
         target_revision=request.target if isinstance(request.target, int) else None,
@@ -56,7 +56,8 @@ def initial_record(
     )
 
 
-def _mode(request: Request) -> Mode:
+def mode_of(request: Request) -> Mode:
+    """What was asked for."""
     if request.plan:
         return Mode.PLAN
     if request.through_github:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from ..domain.checks import JsonObject
@@ -14,74 +15,88 @@ from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.journal import explain_unfinished, of_this_install, unfinished
 from ..rollback.lock import AcquiredLock, ReleaseLock
 from .context import RunContext
+from .results import PreflightResult, RunState
 
 
-def take_lock(
-    context: RunContext, lock: ReleaseLock, planned: ReleaseHistory, target: int, seen: str
-) -> Guard | None:
-    """Take the lock; the refusal if somebody has it, nobody knows, or the head moved since the plan.
+def acquire_lock(
+    context: RunContext, lock: ReleaseLock, planned: ReleaseHistory, target: int, preflight: PreflightResult
+) -> int | Guard:
+    """Acquire the lock: the newest revision under it, or the refusal.
 
-    ``seen`` is the run that the preflight saw holding it; where the operator set that aside it is taken over.
+    It refuses if somebody has the lock, if nobody knows, or if the head moved since the plan. Where the
+    operator overrode the guard ``lock``, it is taken over from the run that the preflight saw.
     """
-    record, request, before = context.recorder.record, context.request, planned.head.revision.revision
+    request, before = context.request, planned.head.revision.revision
     intent: JsonObject = {
-        "release": record.release,
-        "cluster": record.cluster,
+        "release": context.env.release,
+        "cluster": context.cluster,
         "installed": planned.head.installed,
         "head_before": before,
         "asked": "recover" if request.recover and request.target is None else request.target,
         "target": target,
-        "reason": context.redactor.text(record.reason)[:200],
+        "reason": context.redactor.text(request.reason)[:200],
     }
+    takes_over = "lock" in preflight.overridden
+    over = preflight.lock_holder if takes_over else ""
     try:
-        aside = _is_taken_over(context)
-        over = seen if aside else ""
-        taken = lock.take(record.run_id, record.operator, intent, force=aside, over=over)
+        taken = lock.take(context.run_id, context.operator, intent, force=takes_over, over=over)
     except LockHeld as error:
         return judge_lock(error)  # even with break-glass: nobody saw this holder before
     except ZkRollbackError as error:
         refusal = judge_lock(error)
-        if not (_is_taken_over(context) or _set_aside(context, refusal)):
+        if not (takes_over or _is_overridden(context, refusal)):
             return refusal
         context.recorder.event(f"helm runs without the lock: {error}", "zkrollback")
-        taken = AcquiredLock(record.run_id)
+        taken = AcquiredLock(context.run_id)
     if taken.previous is not None:
         who = f"{taken.previous.operator} (run {taken.previous.run_id})"
         expired = taken.previous.expires_at <= context.clock.now()
         why = "it had expired" if expired else "the operator said so"
         context.recorder.event(f"lock taken over from {who}: {why}", "zkrollback")
-    now = _unmoved(context, planned, before)
-    if isinstance(now, Guard):
+    found = _find_head(context, planned, before)
+    if isinstance(found, Guard):
         unlock(context, lock, {"outcome": "refused"})
-        return now
-    if now is not None:
-        _find_out(context, lock, of_this_install(taken.entries, now), now)
-    return None
+        return found
+    if found.history is not None:
+        _explain_unfinished(context, lock, of_this_install(taken.entries, found.history), found.history)
+    return found.revision
 
 
 def recheck_lock(
-    context: RunContext, lock: ReleaseLock, planned: ReleaseHistory, taken_at: datetime
-) -> Guard | None:
-    """Just before helm: the refusal if this process stood still (Ctrl-Z, a closed lid) since it took the lock
-    at ``taken_at``, and somebody else was here meanwhile."""
-    stood_s = (context.clock.now() - taken_at).total_seconds()
+    context: RunContext, lock: ReleaseLock, planned: ReleaseHistory, before: int, acquired_at: datetime
+) -> int | Guard:
+    """Just before helm: the newest revision, or the refusal.
+
+    It refuses if this process stood still (Ctrl-Z, a closed lid) since it acquired the lock at
+    ``acquired_at``, and somebody else was here meanwhile.
+    """
+    stood_s = (context.clock.now() - acquired_at).total_seconds()
     if stood_s < lock.lease_s / 4:
-        return None
+        return before
     context.recorder.event(f"this process stood still for {stood_s:.0f} s, holding the lock", "zkrollback")
     try:
-        lock.renew(context.recorder.record.run_id)
+        lock.renew(context.run_id)
     except LockHeld as error:
         if error.run_id:  # else nobody holds it: what was done meanwhile shows in the head
             return judge_lock(LockHeld(f"lost while this process stood still for {stood_s:.0f} s: {error}"))
     except ZkRollbackError as error:
         refusal = judge_lock(error)
-        return None if _set_aside(context, refusal) else refusal
-    moved = _unmoved(context, planned, context.recorder.record.revision_before or 0)
-    return moved if isinstance(moved, Guard) else None
+        return before if _is_overridden(context, refusal) else refusal
+    found = _find_head(context, planned, before)
+    return found if isinstance(found, Guard) else found.revision
 
 
-def _unmoved(context: RunContext, planned: ReleaseHistory, before: int) -> ReleaseHistory | Guard | None:
-    """The history, if its head is still ``before``; else the refusal, or None if it was set aside."""
+@dataclass(frozen=True)
+class _Head:
+    """The newest revision; ``history`` is None where an operator overrode that it moved or is not known."""
+
+    revision: int
+    history: ReleaseHistory | None = None
+
+
+def _find_head(context: RunContext, planned: ReleaseHistory, before: int) -> _Head | Guard:
+    """The newest revision, if it is still ``before`` or that was overridden; else the refusal."""
+    newest = before
     try:
         history = fetch_history(context.kube, context.env.namespace, context.env.release, known=planned)
     except ZkRollbackError as error:
@@ -89,6 +104,7 @@ def _unmoved(context: RunContext, planned: ReleaseHistory, before: int) -> Relea
         reason = GuardReason.NO_ANSWER
     else:
         head, was = history.head.revision, planned.head
+        newest = head.revision
         if head.revision != before:
             context.recorder.update(revision_before=head.revision, revision_after=head.revision)
             evidence = (
@@ -101,7 +117,7 @@ def _unmoved(context: RunContext, planned: ReleaseHistory, before: int) -> Relea
             evidence = f"revision {before} is {head.status} since the plan, when it was {was.revision.status}"
             reason = GuardReason.NEW_STATUS
         else:
-            return history
+            return _Head(newest, history)
     refusal = Guard(
         id="head",
         state=GuardState.REFUSED,
@@ -111,15 +127,13 @@ def _unmoved(context: RunContext, planned: ReleaseHistory, before: int) -> Relea
         consequence="Somebody else is changing the release; what you meant to undo may be gone.",
         override=override_option("head"),
     )
-    return None if _set_aside(context, refusal) else refusal
+    return _Head(newest) if _is_overridden(context, refusal) else refusal
 
 
 def unlock(context: RunContext, lock: ReleaseLock, outcome: JsonObject) -> None:
     """Release the lock as soon as helm's result is known; a failure is said and expires by itself."""
     try:
-        lock.release_with(
-            context.recorder.record.run_id, {**outcome, "finished_at": context.clock.now().isoformat()}
-        )
+        lock.release_with(context.run_id, {**outcome, "finished_at": context.clock.now().isoformat()})
     except ZkRollbackError as error:
         context.recorder.event(f"the lock could not be given back and will expire: {error}", "zkrollback")
 
@@ -130,37 +144,33 @@ def report_interrupted_runs(context: RunContext, history: ReleaseHistory) -> Non
         entries = context.lock().fetch().entries
     except ZkRollbackError:
         return  # read for the record's sake alone
-    for entry in unfinished(of_this_install(entries, history), context.recorder.record.run_id):
+    for entry in unfinished(of_this_install(entries, history), context.run_id):
         context.recorder.event(explain_unfinished(entry, history), "journal")
 
 
-def note_verified(context: RunContext, history: ReleaseHistory) -> None:
+def note_verified(context: RunContext, state: RunState, head: int | None, installed: str) -> None:
     """Write the verified head into the journal, for ``last-verified``, if that is allowed.
 
     Not if the release changed meanwhile, and not if ``release-equivalence`` was left out: then nobody saw
     that this revision runs.
     """
-    record = context.recorder.record
-    equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
+    equal = state.verdict("release-equivalence")
     # The head may have been seen to move while a later look was under way: that one was not verified.
-    if record.revision_after is None or equal is not Verdict.PASS or record.outcome is Outcome.SUPERSEDED:
+    if head is None or equal is not Verdict.PASS or state.found is Outcome.SUPERSEDED:
         return
     try:
-        context.lock().note_verified(
-            record.run_id, record.operator, record.revision_after, history.head.installed
-        )
+        context.lock().note_verified(context.run_id, context.operator, head, installed)
     except ZkRollbackError as error:
         context.recorder.event(f"last-verified was not written to the journal: {error}", "zkrollback")
 
 
-def _find_out(
+def _explain_unfinished(
     context: RunContext, lock: ReleaseLock, entries: tuple[JsonObject, ...], history: ReleaseHistory
 ) -> None:
     """Under the lock: what became of earlier attempts that never said, in the record and in the journal."""
-    record = context.recorder.record
     found = {
         str(entry.get("run_id")): {"outcome": "found", "found": explain_unfinished(entry, history)}
-        for entry in unfinished(entries, record.run_id)
+        for entry in unfinished(entries, context.run_id)
     }
     for each in found.values():
         context.recorder.event(each["found"], "journal")
@@ -171,17 +181,12 @@ def _find_out(
             context.recorder.event(f"the journal could not be amended: {error}", "zkrollback")
 
 
-def _is_taken_over(context: RunContext) -> bool:
-    """Whether the operator saw that somebody holds the lock, and goes ahead."""
-    return any(each.id == "lock" and each.kind == "guard" for each in context.recorder.record.overrides)
-
-
-def _set_aside(context: RunContext, refusal: Guard) -> bool:
-    """Whether the command line says to go ahead against this one; then it is in the record."""
-    request, record = context.request, context.recorder.record
+def _is_overridden(context: RunContext, refusal: Guard) -> bool:
+    """Whether the command line overrides this refusal; then that is in the record."""
+    request = context.request
     guards = apply_overrides([refusal], request.overrides, request.break_glass)
     used = overrides_used(guards, request.overrides, request.break_glass)
     if used:
-        context.recorder.update(guards=(*record.guards, *guards), overrides=(*record.overrides, *used))
+        context.recorder.add(guards=guards, overrides=used)
         context.recorder.event(f"guard {refusal.id} set aside: {used[0].reason}", "operator")
     return bool(used)

@@ -16,8 +16,6 @@ from ..config.repository import Migrations
 from ..domain.decision import Answer, SignalReading
 from ..domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
 from ..domain.migration import MigrationFinding, RevisionContent, Span
-from ..domain.verdict import Verdict
-from ..engine.scheduler import ROLLOUT_PREFIX
 from ..migrations.base import Rows, Tool, Tree, judge_files
 from ..migrations.custom import OwnSource, ask_own
 from ..migrations.hooks import SOURCE as HOOKS
@@ -43,21 +41,22 @@ def migration_sources(
     target: RevisionContent,
     later: Sequence[RevisionContent],
     *,
-    before_helm: bool,
+    rolled_out: Callable[[], bool] | None,
     bad: int | None = None,
 ) -> tuple[Source, ...]:
     """Every source, ready to be asked whether a migration ran between ``target`` and the bad revision.
 
     ``later`` is everything after the target that could be read; where ``bad`` is not in it, nobody's "no" is
     about the bad deploy, and that is a finding, too. A source that cannot answer is one that says why.
-    ``before_helm`` leaves out what only the restored application can say. Making them contacts nothing.
+    ``rolled_out`` says whether the restored application has rolled out; None before helm: then nothing is
+    asked of it. Making the sources contacts nothing.
     """
     env, table = context.env, context.env.migrations
     span = CachedProbe(lambda: _span(context, history, target, later))
     accounted_for = table.accounted_for if table is not None else ()
     asked: dict[str, Source] = {HOOKS: lambda: judge_hooks(_with_live(context, span()), accounted_for)}
     if table is not None:
-        asked |= _reading(context, table, span, before_helm=before_helm)
+        asked |= _reading(context, table, span, rolled_out)
     for name, ask in context.own_sources.items():
         # One that has the name of one of ours is asked beside it, not in its place.
         asked[f"{name} (own)" if name in asked else name] = partial(_own, ask, span)
@@ -69,15 +68,15 @@ def migration_sources(
 
 
 def _reading(
-    context: RunContext, table: Migrations, span: Callable[[], Span], *, before_helm: bool
+    context: RunContext, table: Migrations, span: Callable[[], Span], rolled_out: Callable[[], bool] | None
 ) -> dict[str, Source]:
     """The configured sources that read files, the database or ``/health``."""
     asked: dict[str, Source] = {}
     readers: dict[str, Callable[[], Rows]] = {}
     if table.database_env is not None:
         readers[DATABASE] = lambda: _rows(context, table)
-    if table.health is not None and not before_helm:
-        readers[HEALTH] = lambda: ((_reported(context, table.health),),)
+    if table.health is not None and rolled_out is not None:
+        readers[HEALTH] = lambda: ((_reported(context, table.health, rolled_out),),)
     tool = TOOLS.get(table.kind or "")
     trees = CachedProbe(lambda: _read_trees(context, tool, table, span()))
     if tool is not None:
@@ -251,10 +250,9 @@ def _only(rows: Rows) -> str:
     return str(rows[0][0])
 
 
-def _reported(context: RunContext, member: str | None) -> str:
+def _reported(context: RunContext, member: str | None, rolled_out: Callable[[], bool]) -> str:
     """The restored application's word. Before its own pods serve, nothing is asked of it."""
-    rollouts = [item for item in context.recorder.record.items if item.id.startswith(ROLLOUT_PREFIX)]
-    if not rollouts or any(item.verdict is not Verdict.PASS for item in rollouts):
+    if not rolled_out():
         raise MigrationProblem("/health was not asked: the restored application has not rolled out.")
     env = context.env
     if env.url is None:

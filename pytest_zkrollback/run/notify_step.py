@@ -21,9 +21,9 @@ from ..notify.channels import choose_channels, own_channels
 from ..notify.dispatcher import NOTIFY, NotificationDispatcher
 from ..notify.interface import Channel
 from ..notify.slack_channels import SLACK
-from ..report.outcome import outcome_of
 from ..report.recorder import Recorder
-from ..report.redaction import Redactor
+from .initial_record import mode_of
+from .results import RunState
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -55,50 +55,59 @@ def choose_telling(
     request: Request,
     env: Environment,
     environ: Mapping[str, str],
-    hands: tuple[Recorder, Redactor, Clock, Callable[[str], object]],
     hooks: Hooks,
     selected: frozenset[str],
     drill: Drill | None,
+    *,
+    recorder: Recorder,
+    clock: Clock,
+    on_status: Callable[[str], object],
 ) -> NotificationDispatcher:
-    """Who is told of this run, or why nobody is. ``hands``: also what says on the terminal that it waits."""
-    recorder, redactor, clock, say = hands
+    """Who is told of this run, or why nobody is. ``on_status`` says on the terminal that it waits."""
     channels: tuple[Channel, ...] = ()
     off = ""
     if NOTIFY in request.waivers or NOTIFY not in selected:
         off = "notify is left out of this run."
-    elif recorder.record.mode is Mode.VERIFY and not env.notify.verify_only:
+    elif mode_of(request) is Mode.VERIFY and not env.notify.verify_only:
         table = f"[environments.{env.name}.notify]"
         off = f"Nobody is told of a run that only verifies: verify_only = false in {table}."
     else:
-        configured = choose_channels(env, environ, HttpClient(clock=clock), clock, say)
+        configured = choose_channels(env, environ, HttpClient(clock=clock), clock, on_status)
         if drill is not None:
             configured = tuple(EchoChannel(each, drill.fetch_slack_messages) for each in configured)
         channels = (*configured, *own_channels(hooks, env.name))
     if not channels and not off:
         off = f"notify is switched off in the configuration (slack = false in [environments.{env.name}])."
-    return NotificationDispatcher(channels, recorder, redactor, clock, off=off)
+    return NotificationDispatcher(channels, recorder, clock, off=off)
 
 
 def tell_the_end(
-    telling: NotificationDispatcher | None, recorder: Recorder, clock: Clock, signals: Signals
+    telling: NotificationDispatcher | None,
+    recorder: Recorder,
+    state: RunState,
+    clock: Clock,
+    signals: Signals,
+    *,
+    acted: bool,
 ) -> bool:
     """Tell what nobody was told: a rollback that failed or was interrupted, a verdict that changed.
 
     To be called when the record is complete; takes a bounded time, which another signal ends. True if
     something was told, which may have changed an item and so the outcome. ``telling``: None if the run ended
-    before anybody could be told.
+    before anybody could be told. ``acted``: something may have been changed.
     """
     if telling is None:
         return False
-    record = recorder.record
-    acted = telling.began or record.helm.ran
-    first = telling.told is None
-    due = bool(telling.channels) and (acted or not first) and telling.outcome is not telling.told
+    first, outcome = telling.told is None, state.outcome(without=(NOTIFY,))
+    due = bool(telling.channels) and (telling.began or acted or not first) and outcome is not telling.told
     if due:
         heard = signals.count
-        deliveries = telling.tell(_FAREWELL_S if heard else PATIENCE_S, stop=lambda: signals.count > heard)
+        deliveries = telling.tell(
+            outcome, _FAREWELL_S if heard else PATIENCE_S, stop=lambda: signals.count > heard
+        )
         verdict = judge_deliveries(deliveries)
         if first or verdict.word is not Verdict.PASS:
+            state.note(NOTIFY, verdict.word)
             recorder.item(
                 NOTIFY,
                 verdict=verdict.word,
@@ -106,7 +115,7 @@ def tell_the_end(
                 evidence=verdict.evidence,
                 finished_at=clock.now(),
             )
-        recorder.update(outcome=outcome_of(recorder.record, recorder.record.items))
+        recorder.update(outcome=state.outcome())
     telling.close()
     return due
 

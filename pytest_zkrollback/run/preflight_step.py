@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from ..domain.errors import HelmProblem, LockHeld
-from ..domain.record import Guard, GuardState, Helm, Outcome, Plan
+from ..domain.record import Guard, GuardState, Outcome, Plan
 from ..domain.request import NOT_GIVEN
 from ..domain.verdict import Verdict
 from ..preflight.facts import fetch_facts
@@ -15,7 +15,7 @@ from ..preflight.guards import in_order, judge_guards, judge_pipeline_guards, ju
 from ..preflight.guards.cluster import judge_notify, refusals
 from ..preflight.overrides import apply_overrides, overrides_used
 from ..preflight.probe import OVERRIDDEN, WARNED, Facts
-from ..preflight.recovery import recovery_reasons
+from ..preflight.recovery import needs_no_hooks, recovery_reasons
 from ..preflight.release_view import ReleaseView
 from ..preflight.target import find_objections
 from ..release.applied_revision import is_already_live
@@ -26,6 +26,7 @@ from ..rollback.redeploy_risks import find_rolled_back_from
 from .context import RunContext
 from .decision_step import note_decision, outside_questions
 from .prompt import Reply, ask, parse_consent
+from .results import PreflightResult, Refusal
 from .secrets import register_secrets_of_release
 
 # How long the operator may think at the terminal before no answer is an answer.
@@ -33,10 +34,12 @@ ASK_S = 60
 CONSENT = "Type yes and why in one line to go ahead (yes the limit is wrong); anything else stops."
 
 
-def run_preflight(context: RunContext, also: Callable[[], tuple[Guard, ...]] = tuple) -> Facts | None:
-    """The facts, or None where a guard refused: then nothing was changed and nothing more happens.
+def run_preflight(
+    context: RunContext, also: Callable[[], tuple[Guard, ...]] = tuple
+) -> PreflightResult | Refusal:
+    """What is known, or the guards that refuse: then nothing was changed and nothing more happens.
 
-    ``also`` asks what only the way through GitHub has to know.
+    ``also`` asks what only a rollback through GitHub has to know.
     """
     env, recorder, request = context.env, context.recorder, context.request
     began = context.clock.now()
@@ -56,7 +59,7 @@ def run_preflight(context: RunContext, also: Callable[[], tuple[Guard, ...]] = t
         driver=os.environ.get("HELM_DRIVER", ""),
         outside=outside_questions(context, look) if request.target is not None else None,
     )
-    began += _set_clock_right(context)
+    offset = _set_clock_right(context)
     if request.through_github:
         guards = (*judge_pipeline_guards(facts, env, request.confirm), *also())
         guards = apply_overrides(guards, request.overrides, request.break_glass)
@@ -64,42 +67,54 @@ def run_preflight(context: RunContext, also: Callable[[], tuple[Guard, ...]] = t
         guards = judge_verify_guards(facts, env)
     else:
         found = _release(facts)
-        target = look.objects_of(found)
-        guards = judge_guards(facts, env, request.confirm, target, recovers=request.recover)
+        objects = look.objects_of(found)
+        guards = judge_guards(facts, env, request.confirm, objects, recovers=request.recover)
         guards = _unless_live(context, facts, guards)
     guards = (*guards, *judge_notify(context.telling.unusable))
+    plan = Plan()
+    target = facts.choice.value.revision if facts.choice.value is not None else None
     if facts.history.value is not None:
         register_secrets_of_release(context.redactor, facts.history.value, env.namespace)
-        recorder.update(**_plan(context, facts, facts.history.value))
+        plan = _plan(context, facts, facts.history.value)
+        head = facts.history.value.head.revision.revision
+        recorder.update(revision_before=head, revision_after=head, target_revision=target, plan=plan)
         if _release(facts) is not None and request.target is not None and facts.change_summary.value is None:
             recorder.event(
                 f"what going back means was not gathered: {facts.change_summary.why}", "zkrollback"
             )
     if request.target is not None:
-        guards = in_order((*guards, note_decision(context, facts.outside)))
+        guards = in_order((*guards, note_decision(context, facts.outside, target or request.target)))
         guards = apply_overrides(guards, _reasons(context, facts), request.break_glass)
     if facts.server.value is not None:
-        recorder.update(versions={**recorder.record.versions, "Kubernetes": facts.server.value})
+        recorder.add(versions={"Kubernetes": facts.server.value})
     if facts.helm.value is not None:
-        recorder.update(
-            helm=Helm(version=facts.helm.value.text),
-            versions={**recorder.record.versions, "Helm": facts.helm.value.text},
-        )
-    guards = _settled(context, guards, _reasons(context, facts))
+        recorder.update_helm(version=facts.helm.value.text)
+        recorder.add(versions={"Helm": facts.helm.value.text})
+    guards = _ask_for_consent(context, guards, _reasons(context, facts))
     refused = refusals(guards)
     recorder.item(
         "preflight",
         verdict=Verdict.FAIL if refused else Verdict.PASS,
         observed=_observed(guards),
-        started_at=began,
+        started_at=began + offset,
         finished_at=context.clock.now(),
     )
     if refused:
-        refuse(context, refused)
-        return None
+        recorder.update(outcome=Outcome.REFUSED)
+        recorder.event(f"refused by {', '.join(guard.id for guard in refused)}", "zkrollback")
+        return Refusal(tuple(refused))
     recorder.event("preflight passed", "zkrollback")
     context.display.changed()
-    return facts
+    return PreflightResult(
+        history=facts.history.value,
+        target=target,
+        plan=plan,
+        helm_version=facts.helm.value,
+        no_hooks=needs_no_hooks(facts.hook_jobs.value or ()),
+        lock_holder=facts.lock.error.run_id if isinstance(facts.lock.error, LockHeld) else "",
+        overridden=frozenset(guard.id for guard in guards if guard.state == OVERRIDDEN),
+        started_at=context.started_at + offset,
+    )
 
 
 def _set_clock_right(context: RunContext) -> timedelta:
@@ -146,7 +161,9 @@ def _unless_live(context: RunContext, facts: Facts, guards: tuple[Guard, ...]) -
     return tuple(each.model_copy(update=free) if each.id == "lock" else each for each in guards)
 
 
-def _settled(context: RunContext, guards: tuple[Guard, ...], reasons: dict[str, str]) -> tuple[Guard, ...]:
+def _ask_for_consent(
+    context: RunContext, guards: tuple[Guard, ...], reasons: dict[str, str]
+) -> tuple[Guard, ...]:
     """The guards with what the operator accepts at the terminal, all of it in the record."""
     recorder, request = context.recorder, context.request
     recorder.update(guards=guards)
@@ -157,7 +174,8 @@ def _settled(context: RunContext, guards: tuple[Guard, ...], reasons: dict[str, 
     used = overrides_used(guards, reasons, request.break_glass)
     for each in used:
         recorder.event(f"guard {each.id} set aside: {each.reason}", "operator")
-    recorder.update(guards=guards, overrides=(*recorder.record.overrides, *used))
+    recorder.update(guards=guards)
+    recorder.add(overrides=used)
     return guards
 
 
@@ -196,12 +214,6 @@ def _ask(context: RunContext, why: str, question: str, until_s: float) -> Reply:
     return reply
 
 
-def refuse(context: RunContext, refused: Iterable[Guard]) -> None:
-    """Record that the run ends before helm."""
-    context.recorder.update(outcome=Outcome.REFUSED)
-    context.recorder.event(f"refused by {', '.join(guard.id for guard in refused)}", "zkrollback")
-
-
 def _observed(guards: Sequence[Guard]) -> str:
     refused = [f"{guard.id}: {guard.evidence}" for guard in guards if guard.state == GuardState.REFUSED]
     if refused:
@@ -214,31 +226,27 @@ def _observed(guards: Sequence[Guard]) -> str:
     return "; ".join([said, *aside, *warned])
 
 
-def _plan(context: RunContext, facts: Facts, history: ReleaseHistory) -> dict[str, object]:
+def _plan(context: RunContext, facts: Facts, history: ReleaseHistory) -> Plan:
     """What the history says before anything is done; without a target, that none could be chosen.
 
-    The bad revision is the head, or, where the head already is the target, the last one before that differs.
+    The target is compared with the head, or, where the head already is the target, with the last revision
+    before that differs.
     """
     head = history.head.revision
     target = facts.choice.value.revision if facts.choice.value is not None else None
     wanted = history.content_of(target) if target is not None else None
     live = target is not None and history.origin(head.revision) == history.origin(target)
     bad = history.bad_before(head.revision) if live else history.head
-    return {
-        "revision_before": head.revision,
-        "revision_after": head.revision,
-        "target_revision": target,
-        "plan": Plan(
-            target=wanted.revision if wanted else None,
-            compared_with=bad.revision if bad else None,
-            rolled_back_from=find_rolled_back_from(head, bad.revision if bad else None, helm_ran=False),
-            history=history.revisions,
-            objections=find_objections(history),
-            diff=_diff(context, bad, wanted) if bad and wanted else "",
-            forecast=facts.forecast.value,
-            change_summary=facts.change_summary.value,
-        ),
-    }
+    return Plan(
+        target=wanted.revision if wanted else None,
+        compared_with=bad.revision if bad else None,
+        rolled_back_from=find_rolled_back_from(head, bad.revision if bad else None, helm_ran=False),
+        history=history.revisions,
+        objections=find_objections(history),
+        diff=_diff(context, bad, wanted) if bad and wanted else "",
+        forecast=facts.forecast.value,
+        change_summary=facts.change_summary.value,
+    )
 
 
 def _diff(context: RunContext, bad: Release, wanted: Release) -> str:

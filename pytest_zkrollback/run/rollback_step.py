@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum
+from typing import Any
 
-from ..clients.helm import HelmVersion
+from ..clients.helm import HelmCli, HelmVersion
 from ..domain.errors import BadAnswer, Unreachable, ZkRollbackError
-from ..domain.record import Outcome
+from ..domain.record import Guard, Outcome, Plan
 from ..domain.verdict import Evidence, Verdict, evidence
 from ..release.applied_revision import fetch_standing, is_already_live, render_standing, summarise_standing
 from ..release.history import ReleaseHistory, fetch_history
@@ -19,168 +19,169 @@ from ..rollback.lock import ReleaseLock
 from ..rollback.redeploy_risks import find_rolled_back_from
 from .backup_step import BackupThread
 from .context import RunContext
-from .lock_step import recheck_lock, report_interrupted_runs, take_lock, unlock
+from .lock_step import acquire_lock, recheck_lock, report_interrupted_runs, unlock
+from .results import HelmOutcome, HelmOutcomeStatus, PreflightResult, RunState
 
 _TICK_S = 0.05
 REREAD_S = 15.0  # how long what helm did is asked for again where the API server does not answer
 _PAUSE_S = 0.5
 
 
-class HelmOutcomeStatus(Enum):
-    """How the step ended."""
-
-    RAN = "helm was started"
-    SKIPPED = "the target is live already"
-    LOCKED = "somebody else holds the lock"
-    REFUSED = "the release changed since the plan"
-
-
 @dataclass(frozen=True)
 class HelmCallbacks:
     """What is called once helm has been started, and when it has ended; neither may wait or raise."""
 
-    started: Callable[[], None] = lambda: None
-    ended: Callable[[], None] = lambda: None
+    on_started: Callable[[], None] = lambda: None
+    on_finished: Callable[[], None] = lambda: None
 
 
-def run_rollback(
-    context: RunContext,
-    history: ReleaseHistory,
-    target: int,
-    version: HelmVersion,
-    *,
-    moments: HelmCallbacks = HelmCallbacks(),
-    no_hooks: bool = False,
-    holder: str = "",
-) -> HelmOutcomeStatus:
-    """Roll back unless the target is live already, holding the release's lock while helm runs.
+class RollbackStep:
+    """Rolls back unless the target is live already, holding the release's lock while helm runs."""
 
-    ``no_hooks``: for a stranded release whose hooks failed or hung, and would again. ``holder``: the run that
-    the preflight saw holding the lock.
+    def __init__(
+        self,
+        context: RunContext,
+        state: RunState,
+        preflight: PreflightResult,
+        history: ReleaseHistory,
+        target: int,
+        version: HelmVersion,
+        callbacks: HelmCallbacks = HelmCallbacks(),
+    ) -> None:
+        """Nothing is contacted yet. ``history``, ``target`` and ``version`` are the preflight's, known here.
 
-    Raises KeyboardInterrupt if a signal came before helm was started.
-    """
-    with context.signals.raising():
-        reason = is_already_live(context.kube, history, target)
-    if reason:
-        report_interrupted_runs(context, history)
-        _note_skipped(context, reason)
-        return HelmOutcomeStatus.SKIPPED
-    backup = BackupThread(context, history)
-    lock = context.lock()
-    before = history.head.revision.revision
-    began = context.clock.now()
-    refusal = take_lock(context, lock, history, target, holder)
-    if refusal is None:
+        The verdict goes into ``state``.
+        """
+        self._context = context
+        self._state = state
+        self._preflight = preflight
+        self._history = history
+        self._target = target
+        self._version = version
+        self._callbacks = callbacks
+        self._helm_run: HelmRun | None = None
+
+    @property
+    def may_have_changed(self) -> bool:
+        """Whether helm was started, so that the cluster has to be looked at; true also after an exception."""
+        return self._helm_run is not None and self._helm_run.error is None
+
+    def run(self) -> HelmOutcome:
+        """What became of it. Raises KeyboardInterrupt if a signal came before helm was started."""
+        context, history = self._context, self._history
+        with context.signals.raising():
+            reason = is_already_live(context.kube, history, self._target)
+        if reason:
+            report_interrupted_runs(context, history)
+            return self._skipped(reason)
+        helm = context.helm()
+        backup = BackupThread(context, history)
+        lock = context.lock()
+        began = context.clock.now()
+        planned = acquire_lock(context, lock, history, self._target, self._preflight)
+        if isinstance(planned, Guard):
+            return self._refused(planned)
         backup.note()
-        refusal = recheck_lock(context, lock, history, began)
-        if refusal is not None:
+        before = recheck_lock(context, lock, history, planned, began)
+        if isinstance(before, Guard):
             unlock(context, lock, {"outcome": "refused"})
-    if refusal is None and context.signals.count:
-        unlock(context, lock, {"outcome": "interrupted before helm"})
-        raise KeyboardInterrupt
-    if refusal is not None:
-        guards = (*context.recorder.record.guards, refusal)
-        context.recorder.update(guards=guards, outcome=Outcome.REFUSED)
-        context.recorder.item(
-            "rollback",
-            verdict=Verdict.UNVERIFIED,
-            observed=f"helm was not run: {refusal.evidence}",
-            finished_at=context.clock.now(),
+            return self._refused(before)
+        if context.signals.count:
+            unlock(context, lock, {"outcome": "interrupted before helm"})
+            raise KeyboardInterrupt
+        outcome = self._run_helm(helm, lock, before)
+        context.recorder.wait_written()  # then others may go on
+        if not outcome.still_running:  # else the lock expires by itself, after helm's own timeout
+            became = {"outcome": "done", "exit_code": outcome.exit_code, "head_after": outcome.head}
+            unlock(context, lock, became)
+        return outcome
+
+    def _skipped(self, reason: str) -> HelmOutcome:
+        recorder, now = self._context.recorder, self._context.clock.now()
+        text = f"helm was not run: {reason}"
+        recorder.update_helm(skipped_reason=reason)
+        self._note(Verdict.PASS, text, started_at=now)
+        recorder.event(text, "zkrollback")
+        head = self._history.head.revision.revision
+        return HelmOutcome(HelmOutcomeStatus.SKIPPED, self._preflight.plan, head, self._history)
+
+    def _note(self, verdict: Verdict, observed: str, **more: Any) -> None:
+        self._state.note("rollback", verdict)
+        now = self._context.clock.now()
+        self._context.recorder.item("rollback", verdict=verdict, observed=observed, finished_at=now, **more)
+
+    def _refused(self, refusal: Guard) -> HelmOutcome:
+        recorder = self._context.recorder
+        recorder.add(guards=[refusal])
+        recorder.update(outcome=Outcome.REFUSED)
+        self._note(Verdict.UNVERIFIED, f"helm was not run: {refusal.evidence}")
+        recorder.event(f"refused by {refusal.id}: {refusal.evidence}", "zkrollback")
+        locked = refusal.id == "lock"
+        status = HelmOutcomeStatus.LOCKED if locked else HelmOutcomeStatus.REFUSED
+        return HelmOutcome(status, self._preflight.plan)
+
+    def _argv(self, helm: HelmCli) -> list[str]:
+        context, request, target = self._context, self._context.request, self._target
+        why = " ".join(text for text in (request.given_reason, request.incident) if text)
+        description = f"Rollback to {target}: {why}" if why else f"Rollback to {target}"
+        return helm.rollback_argv(
+            context.env.release,
+            target,
+            timeout_s=context.env.helm_timeout_s,
+            description=context.redactor.text(description),
+            version=self._version,
+            no_hooks=self._preflight.no_hooks,
+            force_conflicts=self._preflight.force_conflicts,
         )
-        context.recorder.event(f"refused by {refusal.id}: {refusal.evidence}", "zkrollback")
-        return HelmOutcomeStatus.LOCKED if refusal.id == "lock" else HelmOutcomeStatus.REFUSED
-    before = context.recorder.record.revision_before or before
-    argv = _argv(context, target, version, no_hooks=no_hooks)
-    _run_helm(context, lock, argv, history, (before, target), moments)
-    helm = context.recorder.record.helm
-    context.recorder.wait_written()  # then others may go on
-    if not helm.running:  # else the lock expires by itself, after helm's own timeout
-        outcome = {
-            "outcome": "done",
-            "exit_code": helm.exit_code,
-            "head_after": context.recorder.record.revision_after,
-        }
-        unlock(context, lock, outcome)
-    return HelmOutcomeStatus.RAN
 
+    def _run_helm(self, helm: HelmCli, lock: ReleaseLock, before: int) -> HelmOutcome:
+        """Start helm, wait for its end, read the release again. ``before``: the newest revision until now."""
+        context, recorder, target = self._context, self._context.recorder, self._target
+        env, plan, began = context.env, self._preflight.plan, context.clock.now()
+        argv = self._argv(helm)
+        helm_run = HelmRun(helm, argv, timeout_s=env.helm_timeout_s)
+        recorder.update_helm(ran=True, running=True, argv=tuple(argv), started_at=began)
+        command = shlex.join(["helm", *argv[1:]])
+        recorder.item("rollback", started_at=began, observed="helm is running", command=command)
+        recorder.event(f"helm rollback {env.release} {target} started", "zkrollback", began)
+        context.display.status(f"helm rollback {env.release} {target}")
+        self._helm_run = helm_run
+        helm_run.start()
+        with suppress(RuntimeError):  # no thread to be had must not hide what helm did
+            self._callbacks.on_started()
+        _wait(context, helm_run, lock)
+        recorder.write_async()
+        with suppress(RuntimeError):
+            self._callbacks.on_finished()
+        still_running = _note_end(context, helm_run)
+        if helm_run.error is None:
+            left = find_rolled_back_from(self._history.head.revision, plan.compared_with, helm_ran=True)
+            plan = plan.model_copy(update={"rolled_back_from": left})
+            recorder.update(plan=plan)
+        if still_running:
+            outcome = HelmOutcome(HelmOutcomeStatus.RAN, plan, still_running=True)
+            recorder.update(revision_after=None)
+            text = f"helm still runs (pid {helm_run.pid}): we were told twice to stop"
+            self._note(Verdict.UNVERIFIED, text)
+        else:
+            outcome = self._judge(helm_run, before, plan)
+        context.display.changed()
+        return outcome
 
-def _note_skipped(context: RunContext, reason: str) -> None:
-    recorder = context.recorder
-    recorder.update(helm=recorder.record.helm.model_copy(update={"skipped_reason": reason}))
-    now = context.clock.now()
-    text = f"helm was not run: {reason}"
-    recorder.item("rollback", verdict=Verdict.PASS, observed=text, started_at=now, finished_at=now)
-    recorder.event(text, "zkrollback")
-
-
-def _argv(context: RunContext, target: int, version: HelmVersion, *, no_hooks: bool) -> list[str]:
-    why = " ".join(text for text in (context.request.given_reason, context.request.incident) if text)
-    return context.helm().rollback_argv(
-        context.env.release,
-        target,
-        timeout_s=context.env.helm_timeout_s,
-        description=context.redactor.text(f"Rollback to {target}: {why}" if why else f"Rollback to {target}"),
-        version=version,
-        no_hooks=no_hooks,
-        force_conflicts=_forces(context),
-    )
-
-
-def _forces(context: RunContext) -> bool:
-    """Whether conflicts alone were forecast, and the operator set that guard aside."""
-    record = context.recorder.record
-    forecast = record.plan.forecast
-    aside = any(each.id == "forecast" and each.kind == "guard" for each in record.overrides)
-    return aside and forecast is not None and forecast.forcible
-
-
-def _run_helm(
-    context: RunContext,
-    lock: ReleaseLock,
-    argv: list[str],
-    history: ReleaseHistory,
-    way: tuple[int, int],
-    moments: HelmCallbacks,
-) -> None:
-    """Start helm, wait for its end, read the release again. ``way``: from and to which revision."""
-    recorder, env, (before, target) = context.recorder, context.env, way
-    began = context.clock.now()
-    helm_run = HelmRun(context.helm(), argv, timeout_s=env.helm_timeout_s)
-    changes = {"ran": True, "running": True, "argv": tuple(argv), "started_at": began}
-    recorder.update(helm=recorder.record.helm.model_copy(update=changes))
-    recorder.item(
-        "rollback", started_at=began, observed="helm is running", command=shlex.join(["helm", *argv[1:]])
-    )
-    recorder.event(f"helm rollback {env.release} {target} started", "zkrollback", began)
-    context.display.status(f"helm rollback {env.release} {target}")
-    helm_run.start()
-    with suppress(RuntimeError):  # no thread to be had must not hide what helm did
-        moments.started()
-    _wait(context, helm_run, lock)
-    recorder.write_async()
-    with suppress(RuntimeError):
-        moments.ended()
-    _note_end(context, helm_run)
-    if recorder.record.helm.ran:
-        plan = recorder.record.plan
-        left = find_rolled_back_from(history.head.revision, plan.compared_with, helm_ran=True)
-        recorder.update(plan=plan.model_copy(update={"rolled_back_from": left}))
-    if not recorder.record.helm.running:
-        verdict, after = judge_rollback(helm_run, target, before, lambda: _read_again(context, history))
-        standing, proof = (
-            _standing(context, history, target) if verdict.word is not Verdict.PASS else ("", ())
-        )
-        recorder.update(revision_after=after.head.revision.revision if after else None)
-        recorder.item(
-            "rollback",
-            verdict=verdict.word,
-            observed=verdict.observed + standing,
-            evidence=(*verdict.evidence, *proof),
-            finished_at=context.clock.now(),
-        )
+    def _judge(self, helm_run: HelmRun, before: int, plan: Plan) -> HelmOutcome:
+        """Helm has ended: what is true now."""
+        context, recorder, history = self._context, self._context.recorder, self._history
+        verdict, after = judge_rollback(helm_run, self._target, before, lambda: _read_again(context, history))
+        live, proof = "", verdict.evidence
+        if verdict.word is not Verdict.PASS:
+            live, more = _live_objects(context, history, self._target)
+            proof = (*proof, *more)
+        head = after.head.revision.revision if after is not None else None
+        recorder.update(revision_after=head)
+        self._note(verdict.word, verdict.observed + live, evidence=proof)
         recorder.event(verdict.observed, "helm history")
-    context.display.changed()
+        exit_code = helm_run.finished.exit_code if helm_run.finished is not None else None
+        return HelmOutcome(HelmOutcomeStatus.RAN, plan, head, after, exit_code)
 
 
 def _read_again(context: RunContext, known: ReleaseHistory) -> ReleaseHistory:
@@ -193,12 +194,13 @@ def _read_again(context: RunContext, known: ReleaseHistory) -> ReleaseHistory:
             if context.signals.count > 1 or context.clock.monotonic_s() > deadline_s:
                 raise
         else:
-            context.readings.append(after)
             return after
         context.clock.sleep(_PAUSE_S)
 
 
-def _standing(context: RunContext, history: ReleaseHistory, target: int) -> tuple[str, tuple[Evidence, ...]]:
+def _live_objects(
+    context: RunContext, history: ReleaseHistory, target: int
+) -> tuple[str, tuple[Evidence, ...]]:
     """After a failure: what runs now, object by object, which the history does not say."""
     wanted = history.content_of(target)
     if wanted is None:
@@ -210,16 +212,15 @@ def _standing(context: RunContext, history: ReleaseHistory, target: int) -> tupl
 
 def _wait(context: RunContext, helm_run: HelmRun, lock: ReleaseLock) -> None:
     """Until helm ends. The first signal is recorded at once; the second one ends the waiting."""
-    recorded = False
+    said_pid = recorded = False
     renew_at_s = context.clock.monotonic_s() + lock.lease_s / 2
     while not helm_run.wait(_TICK_S):
         if context.clock.monotonic_s() > renew_at_s:
             renew_at_s += lock.lease_s / 2
             _renew(context, lock)
-        if helm_run.pid is not None and context.recorder.record.helm.pid is None:
-            context.recorder.update(
-                helm=context.recorder.record.helm.model_copy(update={"pid": helm_run.pid})
-            )
+        if helm_run.pid is not None and not said_pid:
+            said_pid = True
+            context.recorder.update_helm(pid=helm_run.pid)
             context.telling.begin()
         if context.signals.count and not recorded:
             recorded = True
@@ -234,15 +235,16 @@ def _wait(context: RunContext, helm_run: HelmRun, lock: ReleaseLock) -> None:
 def _renew(context: RunContext, lock: ReleaseLock) -> None:
     """Helm takes long: nobody may think that we died."""
     try:
-        lock.renew(context.recorder.record.run_id)
+        lock.renew(context.run_id)
     except ZkRollbackError as error:
         context.recorder.event(f"the lock could not be renewed: {error}", "zkrollback")
 
 
-def _note_end(context: RunContext, helm_run: HelmRun) -> None:
+def _note_end(context: RunContext, helm_run: HelmRun) -> bool:
+    """Write down how helm ended; whether it still runs."""
     recorder, now = context.recorder, context.clock.now()
     done = helm_run.finished
-    changes: dict[str, object] = {"pid": helm_run.pid}
+    changes: dict[str, Any] = {"pid": helm_run.pid}
     if done is not None:
         changes |= {
             "running": False,
@@ -256,12 +258,5 @@ def _note_end(context: RunContext, helm_run: HelmRun) -> None:
         context.telling.begin()  # helm was faster than our look at it
     elif helm_run.error is not None:
         changes |= {"ran": False, "running": False, "finished_at": now}
-    else:
-        recorder.update(revision_after=None)
-        recorder.item(
-            "rollback",
-            verdict=Verdict.UNVERIFIED,
-            observed=f"helm still runs (pid {helm_run.pid}): we were told twice to stop",
-            finished_at=now,
-        )
-    recorder.update(helm=recorder.record.helm.model_copy(update=changes))
+    recorder.update_helm(**changes)
+    return done is None and helm_run.error is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from ..clients.malloc import limit_malloc_arenas
 from ..clients.process import LocalProcesses
 from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
-from ..domain.errors import KubeconfigProblem, LockHeld, ZkRollbackError
+from ..domain.errors import KubeconfigProblem, ZkRollbackError
 from ..domain.ports import Hooks
 from ..domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, Record
 from ..domain.request import Request
@@ -27,9 +28,8 @@ from ..migrations.custom import fetch_own_sources
 from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
 from ..preflight.guards.cluster import refusals
-from ..preflight.recovery import needs_no_hooks
 from ..report.files import Store, file_stem
-from ..report.outcome import choose_outcome, next_commands, outcome_of, render_summary, undo_command
+from ..report.outcome import conclude
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
 from ..report.summary import DONE
@@ -39,12 +39,13 @@ from .display import Display
 from .find_redeploy_risks import RedeployRisks
 from .find_workloads import resolve_workloads
 from .github_step import GithubDeployment, refuse_without_github
-from .initial_record import initial_record
+from .initial_record import initial_record, mode_of
 from .lock_step import note_verified
 from .notify_step import choose_telling, report_address, tell_the_end
 from .preflight_step import run_preflight
 from .recovery_timeline import RecoveryTimeline
-from .rollback_step import HelmCallbacks, HelmOutcomeStatus, run_rollback
+from .results import ExpectedRelease, HelmOutcomeStatus, PreflightResult, Refusal, RunState
+from .rollback_step import HelmCallbacks, RollbackStep
 from .secrets import register_secrets_of_environment
 from .signals import Signals
 from .verify_step import run_verify
@@ -91,10 +92,13 @@ class Run:
         self._picture: RecoveryTimeline | None = None
         self._telling: NotificationDispatcher | None = None
         self._redeploy_risks: RedeployRisks | None = None
-        record = initial_record(request, release, checklist, command_line, self._clock.now())
+        # Whichever changes the release: asked what it did also after an exception.
+        self._changing: RollbackStep | GithubDeployment | None = None
+        record = self._initial = initial_record(request, release, checklist, command_line, self._clock.now())
         self.item_ids = tuple(item.id for item in record.items)
+        self._state = RunState(self.item_ids)
         self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
-        self._recorder = Recorder(record, self._clock, self.store.write)
+        self._recorder = Recorder(record, self._clock, self.store.write, self.redactor.record)
         self._display = Display(lambda: self.redacted, self._clock, sys.stdout, self.redactor.text)
 
     @classmethod
@@ -123,7 +127,7 @@ class Run:
     @property
     def redacted(self) -> Record:
         """The record as it stands, without secrets: what everything outside of a run sees."""
-        return self.redactor.record(self._recorder.record)
+        return self._recorder.redacted
 
     def execute(self, selected: frozenset[str]) -> None:
         """All of it, once; nothing that an operator, a cluster or a signal can cause is raised.
@@ -139,10 +143,9 @@ class Run:
                 self._steps(selected)
         except KeyboardInterrupt:
             note = f"interrupted ({self._signals.spoken})"
-            self._recorder.update(outcome=Outcome.INTERRUPTED)
+            self._state.found = Outcome.INTERRUPTED
         except ZkRollbackError as error:
-            github = self._recorder.record.github
-            if self._recorder.record.helm.ran or (github is not None and github.deploys):
+            if self._may_have_changed:
                 note = f"not verified: {error}"
                 self._recorder.event(note, "zkrollback")
             else:
@@ -150,7 +153,14 @@ class Run:
                 self._refuse(error)
         finally:
             self._conclude(selected, note)
-            if tell_the_end(self._telling, self._recorder, self._clock, self._signals):
+            if tell_the_end(
+                self._telling,
+                self._recorder,
+                self._state,
+                self._clock,
+                self._signals,
+                acted=self._may_have_changed,
+            ):
                 self._sum_up()
             self._processes.end_all()  # a smoke test that still runs; never helm
             if self._picture is not None:
@@ -163,67 +173,91 @@ class Run:
                 self._drill.close()
             self._signals.restore()
 
+    @property
+    def _may_have_changed(self) -> bool:
+        """Whether helm ran or GitHub may have deployed: then nobody may say that nothing was changed."""
+        return self._changing is not None and self._changing.may_have_changed
+
     def _steps(self, selected: frozenset[str]) -> None:
+        state, request = self._state, self.request
         with self._signals.raising():
             context = self._open(selected)
-            way = GithubDeployment(context) if self.request.through_github else None
-            facts = run_preflight(context, way.judge if way is not None else tuple)
-        if facts is None or facts.history.value is None:
-            if any(guard.id == "lock" for guard in refusals(self._recorder.record.guards)):
+            github = GithubDeployment(context, state) if request.through_github else None
+            preflight = run_preflight(context, github.judge if github is not None else tuple)
+        if isinstance(preflight, Refusal):
+            state.found = Outcome.REFUSED
+            state.note("preflight", Verdict.FAIL)
+            if preflight.by_lock:
                 self.store.give_back_latest()  # they belong to the run that goes on
             return
-        if self.request.plan:
-            self._recorder.update(outcome=Outcome.PLANNED)
+        state.note("preflight", Verdict.PASS)
+        history = preflight.history
+        if history is None:
             return
-        history, target = facts.history.value, self._recorder.record.target_revision
-        if way is not None:
+        if request.plan:
+            state.found = Outcome.PLANNED
+            return
+        if github is not None:
+            self._changing = github
             with self._signals.raising():  # a step that is cut off is looked at by the next run
-                deployed = way.run(history)
-            if deployed is None:
+                release = github.run(preflight, history)
+            if release is None:
                 return
-            history = deployed
-        context = resolve_workloads(context, history)
+        else:
+            head = history.head.revision.revision
+            wanted = preflight.target if preflight.target is not None else history.origin(head)
+            release = ExpectedRelease(history, wanted, preflight.plan, head, history)
+        self._roll_back_and_verify(context, preflight, release, github)
+
+    def _roll_back_and_verify(
+        self,
+        context: RunContext,
+        preflight: PreflightResult,
+        release: ExpectedRelease,
+        github: GithubDeployment | None,
+    ) -> None:
+        state, history, request = self._state, release.history, self.request
+        context = resolve_workloads(context, history, release.target)
         self._watch = ClusterWatch(
             context.kube, context.env.namespace, self._clock, resources=watched(context.env, history)
         )
         picture = self._picture = RecoveryTimeline(context, self._watch)
         events = self._events = EventLog(context.kube, context.env.namespace, self._clock)
         since = self._clock.now()
-        step = HelmOutcomeStatus.SKIPPED
-        if self.request.target is not None and target is not None and facts.helm.value is not None:
+        helm = None
+        if request.target is not None and preflight.target is not None and preflight.helm_version is not None:
             self._watch.start()  # what happens while helm runs is seen, too
             picture.begin()
-            no_hooks = needs_no_hooks(facts.hook_jobs.value or ())
-            holder = facts.lock.error.run_id if isinstance(facts.lock.error, LockHeld) else ""
-            step = run_rollback(
-                context,
-                history,
-                target,
-                facts.helm.value,
-                moments=HelmCallbacks(
-                    started=lambda: events.begin(since),
-                    ended=self._watch.refresh,  # a picture from before helm's changes may decide nothing
-                ),
-                no_hooks=no_hooks,
-                holder=holder,
+            callbacks = HelmCallbacks(
+                on_started=lambda: events.begin(since),
+                # A picture from before helm's changes may decide nothing.
+                on_finished=self._watch.refresh,
             )
-        if step is HelmOutcomeStatus.LOCKED:
-            self.store.give_back_latest()  # they belong to the run that goes on
-        if step in (HelmOutcomeStatus.LOCKED, HelmOutcomeStatus.REFUSED):
-            return
+            step = RollbackStep(
+                context, state, preflight, history, preflight.target, preflight.helm_version, callbacks
+            )
+            self._changing = step
+            helm = step.run()
+            if helm.status is HelmOutcomeStatus.LOCKED:
+                self.store.give_back_latest()  # they belong to the run that goes on
+            if helm.status in (HelmOutcomeStatus.LOCKED, HelmOutcomeStatus.REFUSED):
+                state.found = Outcome.REFUSED
+                return
+            release = replace(release, plan=helm.plan, head=helm.head, last_read=helm.after or history)
         if self._signals.count:
             raise KeyboardInterrupt
-        if step is not HelmOutcomeStatus.RAN:
+        if helm is None or helm.status is not HelmOutcomeStatus.RAN:
             self._watch.refresh()
             since = history.head.revision.deployed_at
             events.begin(since)
-        redeploy_risks = self._redeploy_risks = RedeployRisks(context, history, self._watch)
-        redeploy_risks.begin()
-        run_verify(context, history, self._watch, events, picture, since, redeploy_risks)
+        pull = github.pull_request if github is not None else None
+        risks = self._redeploy_risks = RedeployRisks(context, release, state, self._watch, pull)
+        risks.begin()
+        head_now = run_verify(context, release, state, self._watch, events, picture, since, risks)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
-        if choose_outcome(self._recorder.record.items) in DONE:
-            note_verified(context, history)
+        if state.add_up() in DONE:
+            note_verified(context, state, head_now, history.head.installed)
 
     def _open(self, selected: frozenset[str]) -> RunContext:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""
@@ -257,11 +291,21 @@ class Run:
         self._recorder.update(cluster=f"context {env.context}, {kube.server}")
         if self._drill is not None:
             self._recorder.event("the drill is ready: its scenario has been played", "drill")
-        hands = (self._recorder, self.redactor, self._clock, self._display.status)
         self._telling = choose_telling(
-            self.request, env, variables(self._drill), hands, self._hooks, selected, self._drill
+            self.request,
+            env,
+            variables(self._drill),
+            self._hooks,
+            selected,
+            self._drill,
+            recorder=self._recorder,
+            clock=self._clock,
+            on_status=self._display.status,
         )
         return RunContext(
+            run_id=self._initial.run_id,
+            operator=self._initial.operator,
+            started_at=self._initial.started_at,
             request=self.request,
             env=env,
             kube=kube,
@@ -302,43 +346,36 @@ class Run:
         guards = [Guard(id="cluster", state=GuardState.REFUSED, reason=reason, unknown=True, evidence=said)]
         if self._env is not None and self.request.changes:
             guards += refusals(judge_without_contact(self._env, self.request.confirm))
-        self._recorder.update(outcome=Outcome.REFUSED, guards=(*self._recorder.record.guards, *guards))
-        if self._recorder.find("preflight").verdict is None:
+        self._state.found = Outcome.REFUSED
+        self._recorder.update(outcome=Outcome.REFUSED)
+        self._recorder.add(guards=guards)
+        if self._state.verdict("preflight") is None:
+            self._state.note("preflight", Verdict.FAIL)
             self._recorder.item("preflight", verdict=Verdict.FAIL, observed=str(error), finished_at=now)
         self._recorder.event(f"refused: {error}", "zkrollback")
 
     def _conclude(self, selected: frozenset[str], note: str) -> None:
         """Every item gets a verdict, the run an outcome, the record its end."""
-        recorder, now = self._recorder, self._clock.now()
+        recorder, state = self._recorder, self._state
         recorder.flush()
-        refused = recorder.record.outcome is Outcome.REFUSED
-        for item in recorder.record.items:
-            if item.verdict is None:
-                why = note or (self._not_run if refused else "it was not judged")
-                if item.id not in selected:
-                    why = "left out on the command line (-k, -m, --deselect, --lf or a path)"
-                recorder.item(item.id, verdict=Verdict.UNVERIFIED, observed=why, finished_at=now)
-        record = recorder.record
-        if record.outcome is Outcome.REFUSED and record.mode is Mode.VERIFY:
-            recorder.update(outcome=Outcome.UNVERIFIED)
-        else:
-            recorder.update(outcome=outcome_of(record, record.items))
-        if recorder.record.outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
-            ends = [item.finished_at for item in recorder.record.items if item.finished_at is not None]
-            recorder.update(recovered_at=max(ends))
-        recorder.event(f"run ended: {recorder.record.outcome}", "zkrollback", now)
-        recorder.update(finished_at=now)
+        refused = state.found is Outcome.REFUSED
+
+        def why(item_id: str) -> str:
+            if item_id not in selected:
+                return "left out on the command line (-k, -m, --deselect, --lf or a path)"
+            return note or (self._not_run if refused else "it was not judged")
+
+        recorder.close_items(why)
+        if refused and mode_of(self.request) is Mode.VERIFY:
+            state.found = Outcome.UNVERIFIED
+        state.ended = True
+        recorder.end(state.outcome(), self._clock.now())
         self._sum_up()
 
     def _sum_up(self) -> None:
         if self._redeploy_risks is not None:
             self._redeploy_risks.note()
-        record = self._recorder.record
-        self._recorder.update(
-            summary=render_summary(record),
-            next_commands=next_commands(record, self._env),
-            undo_command=undo_command(record),
-        )
+        conclude(self._recorder, self._env)
 
 
 def _checklist(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from ..checklist.events.feed import EventLog
 from ..domain.errors import ZkRollbackError
-from ..domain.ports import Stage
+from ..domain.ports import Check, Stage
 from ..domain.record import TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Verdict
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.scheduler import ROLLOUT_PREFIX, Schedule
-from ..release.history import ReleaseHistory
-from ..report.outcome import choose_outcome
 from ..report.summary import DONE
-from .build_checklist import EQUIVALENCE, build_checks, release_reader
+from .build_checklist import EQUIVALENCE, ReleaseReader, build_checks
 from .context import RunContext
 from .find_redeploy_risks import RedeployRisks
 from .recovery_timeline import RecoveryTimeline
+from .results import ExpectedRelease, RunState
 
 _ANEW_S = 4.0  # as long as a list may take
 _TICK_S = 0.1
@@ -25,31 +25,32 @@ _TICK_S = 0.1
 
 def run_verify(
     context: RunContext,
-    history: ReleaseHistory,
+    release: ExpectedRelease,
+    state: RunState,
     watch: ClusterWatch,
     events: EventLog,
     picture: RecoveryTimeline,
     since: datetime,
     redeploy_risks: RedeployRisks,
-) -> None:
+) -> int | None:
     """Judge every item until its verdict is final; each is in the record before the next one.
 
-    ``history`` is as it was before helm; ``since`` when the rollback began, by the server's clock.
+    The verdicts go into ``state``. ``since``: when the rollback began, by the server's clock. Returns Helm's
+    newest revision as it was seen last; None: it could not be read.
     """
-    recorder, waivers = context.recorder, context.request.waivers
+    recorder = context.recorder
     recorder.write_async()
-    checks = build_checks(context, history, watch, events, since)
-    wanted = []
-    described: dict[str, dict[str, object]] = {}
-    for check in checks:
-        described[check.id] = {"title": check.title, "expected": check.expected, "command": check.command}
-        if check.id in waivers:
-            text = f"waived by the operator: {waivers[check.id]}"
-            now = context.clock.now()
-            described[check.id] |= {"verdict": Verdict.WAIVED, "observed": text, "finished_at": now}
-        elif check.id in context.selected or check.id.startswith(ROLLOUT_PREFIX):
-            wanted.append(check)  # a rollout is needed even if left out: others wait until it has settled
-    recorder.items(described)
+    reader = ReleaseReader(context, release, state)
+    checks = build_checks(context, release, reader, state, watch, events, since)
+    state.expect(check.id for check in checks)
+    _describe(context, state, checks)
+    wanted = [
+        check
+        for check in checks
+        # A rollout is needed even if it was left out: others wait until it has settled.
+        if check.id not in context.request.waivers
+        and (check.id in context.selected or check.id.startswith(ROLLOUT_PREFIX))
+    ]
 
     def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
         if item_id not in context.selected:
@@ -57,6 +58,7 @@ def run_verify(
         recorder.samples(picture.samples.points())
         if isinstance(judgement, CheckResult):
             at = finished_at or context.clock.now()
+            state.note(item_id, judgement.word)
             recorder.item(
                 item_id,
                 said=TimelineEntry(at=at, event=f"{item_id}: {judgement.word}", source="zkrollback"),
@@ -68,6 +70,7 @@ def run_verify(
                 finished_at=finished_at,
             )
         else:
+            state.note(item_id, None)
             recorder.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
         redeploy_risks.note()
         context.display.changed()
@@ -77,7 +80,7 @@ def run_verify(
     last = {check.id for check in checks if check.stage is Stage.FINAL}
 
     def is_green() -> bool:
-        return choose_outcome([item for item in recorder.record.items if item.id not in last]) in DONE
+        return state.add_up(without=last) in DONE
 
     def begin_soak(moment: datetime) -> None:
         recorder.update(provisional_at=moment)
@@ -113,15 +116,29 @@ def run_verify(
     recorder.samples(picture.samples.points())
     recorder.update(served_again_at=picture.samples.served_again_at)
     if EQUIVALENCE not in {check.id for check in wanted} and not context.signals.count:
-        _look_at_head(context, history)
-    if recorder.record.provisional_at is not None:
+        _look_at_head(context, reader)
+    if schedule.provisional_at is not None:
         _end_soak(context, is_green())
+    return reader.head
 
 
-def _look_at_head(context: RunContext, history: ReleaseHistory) -> None:
+def _describe(context: RunContext, state: RunState, checks: Sequence[Check]) -> None:
+    """Write down what each item expects, and which ones the operator waived."""
+    now, waivers = context.clock.now(), context.request.waivers
+    described: dict[str, dict[str, object]] = {}
+    for check in checks:
+        described[check.id] = {"title": check.title, "expected": check.expected, "command": check.command}
+        if check.id in waivers:
+            text = f"waived by the operator: {waivers[check.id]}"
+            described[check.id] |= {"verdict": Verdict.WAIVED, "observed": text, "finished_at": now}
+            state.note(check.id, Verdict.WAIVED)
+    context.recorder.items(described)
+
+
+def _look_at_head(context: RunContext, reader: ReleaseReader) -> None:
     """Where nobody compares the release: has somebody else changed it meanwhile?"""
     try:
-        release_reader(context, history)()
+        reader.read()
     except ZkRollbackError as error:
         context.recorder.event(f"the release could not be read again: {error}", "helm history")
 

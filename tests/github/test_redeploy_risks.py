@@ -13,9 +13,11 @@ from pytest_zkrollback.domain.record import Outcome, Plan
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.run.find_redeploy_risks import RedeployRisks
+from pytest_zkrollback.run.results import ExpectedRelease
 from support.example_records import revision, verified
 from support.fake_github import TOKEN, FakeGitHub
 from support.github_operator import table
+from support.run_states import state_of
 
 CLOCK = SystemClock()
 
@@ -59,7 +61,9 @@ def found(github, *, git=True, token=TOKEN, argo=True):
     watch = SimpleNamespace(snapshot=lambda: SimpleNamespace(objects={"deployments": (web,)}))
     release = SimpleNamespace(revision=bad, manifest="", manager="helm")
     history = SimpleNamespace(head=release, get=lambda number: release)
-    redeploy_risks = RedeployRisks(context, history, watch)
+    plan, state = recorder.record.plan, state_of(verified(outcome=Outcome.RUNNING))
+    expected = ExpectedRelease(history, target=5, plan=plan, head=7, last_read=history)
+    redeploy_risks = RedeployRisks(context, expected, state, watch)
     redeploy_risks.note()
     at_once = recorder.record.redeploy_risks
     redeploy_risks.begin()
@@ -68,7 +72,7 @@ def found(github, *, git=True, token=TOKEN, argo=True):
             thread.join(30)
             assert not thread.is_alive(), "nobody asked"
     assert recorder.record.timeline == (), recorder.record.timeline[-1]
-    recorder.update(outcome=Outcome.FAILED)  # a later look turned it: then nothing may be said any more
+    state.found = Outcome.FAILED  # a later look turned it: then nothing may be said any more
     asked = recorder.record.redeploy_risks
     redeploy_risks.note()
     assert recorder.record.redeploy_risks == ()

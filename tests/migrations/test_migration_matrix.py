@@ -19,7 +19,7 @@ from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.migration import MigrationFinding
-from pytest_zkrollback.domain.record import Item, Revision
+from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.release.helm_secret import Release
@@ -102,7 +102,7 @@ class Service:
         )
         return ReleaseHistory("default", "zkprova", releases)
 
-    def context(self, url="http://127.0.0.1:1", *, rolled_out=True):
+    def context(self, url="http://127.0.0.1:1"):
         env = Environment(
             name="test",
             context="x",
@@ -117,7 +117,6 @@ class Service:
                 "health": "schema",
             },
         )
-        rollout = Item(id="rollout-api", title="x", verdict=Verdict.PASS if rolled_out else Verdict.FAIL)
         return SimpleNamespace(
             env=env,
             processes=LocalProcesses(),
@@ -127,20 +126,19 @@ class Service:
             own_sources={},
             jobs={},
             pods={},
-            recorder=SimpleNamespace(record=SimpleNamespace(items=(rollout,))),
         )
 
     def ask(self, *, before_helm=False, rolled_out=True):
         """Each source's finding by its name, and the item's verdict on all of them."""
         history = self.history
         with Health(self.health) as url:
-            context = self.context(url, rolled_out=rolled_out)
+            context = self.context(url)
             sources = migration_sources(
                 context,
                 history,
                 revision_content(history.releases[0], "default"),
                 later_contents(history, 5, 6, "default"),
-                before_helm=before_helm,
+                rolled_out=None if before_helm else lambda: rolled_out,
             )
             check = MigrationCheck(env=context.env, sources=sources, bad=6)
             found = check.observe()
@@ -413,7 +411,7 @@ def test_a_revision_between_counts_although_the_bad_one_has_its_files_no_more(tm
     )
     later = later_contents(history, 5, 7, "default")
     sources = migration_sources(
-        context, history, revision_content(releases[0], "default"), later, before_helm=True
+        context, history, revision_content(releases[0], "default"), later, rolled_out=None
     )
     files = next(found for one in sources if (found := one()).source == FILES)
     assert (files.ran, "_between.py" in files.observed) == (True, True)
@@ -445,7 +443,7 @@ def test_a_wrong_path_beside_a_right_one_hides_nothing(tmp_path):
     context.env = context.env.model_copy(update={"migrations": table})
     history = service.history
     target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
-    sources = migration_sources(context, history, target, later, before_helm=True)
+    sources = migration_sources(context, history, target, later, rolled_out=None)
     said = "There is nothing at db/versoins in any of these commits. Is the path right?"
     assert [found.ran for one in sources if said in (found := one()).observed] == [None]
 
@@ -455,7 +453,7 @@ def test_the_bad_revision_that_cannot_be_read_is_never_a_no(tmp_path):
     brings(down=True)(service)
     history = service.history
     target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
-    sources = migration_sources(service.context(), history, target, later, before_helm=True, bad=7)
+    sources = migration_sources(service.context(), history, target, later, rolled_out=None, bad=7)
     found = [one() for one in sources]
     said = "Revision 7: not known. What revision 7, the bad one, holds cannot be read."
     assert [each.ran for each in found if each.observed == said] == [None]
@@ -466,6 +464,6 @@ def test_an_own_source_that_is_called_as_one_of_ours_is_asked_beside_it(tmp_path
     brings(down=True)(service)
     history, context = service.history, service.context()
     target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
-    names = len(migration_sources(context, history, target, later, before_helm=True))
+    names = len(migration_sources(context, history, target, later, rolled_out=None))
     context.own_sources = {HOOKS: lambda span: MigrationFinding("own", False, "none")}
-    assert len(migration_sources(context, history, target, later, before_helm=True)) == names + 1
+    assert len(migration_sources(context, history, target, later, rolled_out=None)) == names + 1

@@ -19,6 +19,7 @@ from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run.notify_step import EchoChannel, choose_telling, report_address, tell_the_end
 from support.example_records import failed, running, verified
+from support.run_states import state_of
 
 CLOCK = SystemClock()
 NO_HOOKS = SimpleNamespace(answers=lambda hook, **facts: ())
@@ -48,10 +49,9 @@ class Told:
 
 
 def telling_of(*channels, record=None, off="", secret="hunter2hunter2"):
-    recorder = Recorder(record or running(), CLOCK, lambda record: None)
-    return NotificationDispatcher(
-        channels, recorder, Redactor({"PASSWORD": secret}), CLOCK, off=off
-    ), recorder
+    redactor = Redactor({"PASSWORD": secret})
+    recorder = Recorder(record or running(), CLOCK, lambda record: None, redactor.record)
+    return NotificationDispatcher(channels, recorder, CLOCK, off=off), recorder
 
 
 def quiet(**more):
@@ -79,10 +79,9 @@ def test_start_verdict_and_change():
     wait_for(lambda: recorder.record.deliveries)
     recorder.update(items=verified().items)
     recorder.update(provisional_at=CLOCK.now(), soak_s=10)
-    telling.tell(5)
+    telling.tell(Outcome.VERIFIED, 5)
     recorder.update(items=failed().items, outcome=Outcome.RUNNING)
-    assert telling.outcome is Outcome.FAILED
-    telling.tell(5)
+    telling.tell(Outcome.FAILED, 5)
     assert channel.events == ["start", "verdict", "changed"]
     start, verdict, changed = channel.news
     assert (start.record.outcome, verdict.record.outcome, changed.record.outcome) == (
@@ -104,7 +103,7 @@ def test_a_start_that_hangs_returns_at_once_and_holds_up_no_verdict():
     telling, recorder = telling_of(hangs, answers)
     telling.begin()
     wait_for(lambda: hangs.events and recorder.record.deliveries)
-    deliveries = telling.tell(5)
+    deliveries = telling.tell(Outcome.VERIFIED, 5)
     assert facts(deliveries) == [
         ("hangs", "verdict", True, False, "ok"),
         ("answers", "verdict", True, False, "ok"),
@@ -122,9 +121,9 @@ def test_a_verdict_that_hangs_is_waited_for_in_vain_but_not_for_ever():
     channel = Told(hangs=(NotificationEvent.VERDICT,))
     telling, _ = telling_of(channel)
     asked = iter((False, False, True))
-    [delivery] = telling.tell(60, stop=lambda: next(asked))
+    [delivery] = telling.tell(Outcome.VERIFIED, 60, stop=lambda: next(asked))
     assert facts([delivery]) == [("told", "verdict", False, False, "no answer came while we waited for it")]
-    [late] = telling.tell(0.1)
+    [late] = telling.tell(Outcome.VERIFIED, 0.1)
     assert not late.ok or channel.news[-1].event is NotificationEvent.CHANGED
     channel.hold.set()
 
@@ -142,7 +141,7 @@ def test_a_verdict_that_hangs_is_waited_for_in_vain_but_not_for_ever():
 )
 def test_fault_63_what_a_channel_raises_is_its_delivery_and_no_other_channels(answer, refused, said):
     telling, _ = telling_of(Told(answer=answer), Told("other"))
-    assert facts(telling.tell(5)) == [
+    assert facts(telling.tell(Outcome.VERIFIED, 5)) == [
         ("told", "verdict", False, refused, said),
         ("other", "verdict", True, False, "ok"),
     ]
@@ -152,13 +151,13 @@ def test_what_is_no_delivery_is_not_called_told():
     channel = SimpleNamespace(name="own", tell=lambda news: True)
     telling, _ = telling_of(channel)
     said = "own answered True, which is no Delivery"
-    assert facts(telling.tell(5)) == [("own", "verdict", False, False, said)]
+    assert facts(telling.tell(Outcome.VERIFIED, 5)) == [("own", "verdict", False, False, said)]
 
 
 def test_an_event_that_is_none_for_a_channel_leaves_no_delivery():
     telling, recorder = telling_of(Told(answer=""))
     telling.begin()
-    assert telling.tell(5) == ()
+    assert telling.tell(Outcome.VERIFIED, 5) == ()
     telling.close()
     wait_for(lambda: not recorder.record.deliveries)
 
@@ -167,14 +166,15 @@ def test_fault_49_what_is_told_is_redacted():
     channel = Told()
     telling, _ = telling_of(channel, record=running().model_copy(update={"reason": "it says hunter2hunter2"}))
     telling.begin()
-    telling.tell(5)
+    telling.tell(Outcome.VERIFIED, 5)
     assert {news.record.reason for news in channel.news} == {"it says [redacted PASSWORD]"}
 
 
 def ended(record, *channels, told=None, signals=None, off=""):
     telling, recorder = telling_of(*channels, record=record, off=off)
     telling.told = told
-    return tell_the_end(telling, recorder, CLOCK, signals or quiet()), recorder.record
+    told = tell_the_end(telling, recorder, state_of(record), CLOCK, signals or quiet(), acted=record.helm.ran)
+    return told, recorder.record
 
 
 def interrupted(**more):
@@ -246,14 +246,21 @@ def test_nobody_is_told_where_that_is_switched_off():
     assert (due, channel.events) == (False, [])
 
 
-def chosen(env=None, environ=None, hooks=NO_HOOKS, mode=Mode.ROLLBACK, selected=("notify",), **request):
-    recorder = Recorder(running().model_copy(update={"mode": mode}), CLOCK, lambda record: None)
+def chosen(env=None, environ=None, hooks=NO_HOOKS, target=5, selected=("notify",), **request):
     table = Environment(
         **{"name": "staging", "context": "c", "workloads": {"web": "deployment/web"}, **(env or {})}
     )
-    hands = (recorder, Redactor(), CLOCK, lambda text: None)
-    asked = Request(environment="staging", **request)
-    return choose_telling(asked, table, environ or {}, hands, hooks, frozenset(selected), None)
+    return choose_telling(
+        Request(environment="staging", target=target, **request),
+        table,
+        environ or {},
+        hooks,
+        frozenset(selected),
+        None,
+        recorder=Recorder(running(), CLOCK, lambda record: None),
+        clock=CLOCK,
+        on_status=lambda text: None,
+    )
 
 
 ALL = {
@@ -340,7 +347,7 @@ def test_a_hook_that_hangs_holds_up_no_rollback(monkeypatch):
             "notify is switched off in the configuration (slack = false in [environments.staging]).",
         ),
         (
-            {"env": {"notify": {"verify_only": False}}, "mode": Mode.VERIFY},
+            {"env": {"notify": {"verify_only": False}}, "target": None},
             "Nobody is told of a run that only verifies: verify_only = false in [environments.staging.notify].",
         ),
         ({"waivers": {"notify": "the team sits beside me"}}, "notify is left out of this run."),
@@ -386,11 +393,12 @@ def test_in_the_drill_the_record_holds_what_was_received():
 def test_an_answer_that_comes_after_the_end_is_not_written_any_more():
     channel = Told(hangs=(NotificationEvent.VERDICT,))
     telling, recorder = telling_of(channel, record=verified(outcome=Outcome.RUNNING, deliveries=()))
-    late = threading.Thread(target=telling.tell, args=(60,), daemon=True)
+    late = threading.Thread(target=telling.tell, args=(Outcome.VERIFIED, 60), daemon=True)
     late.start()
     wait_for(lambda: channel.events == ["verdict"])
     recorder.update(outcome=Outcome.INTERRUPTED)
-    assert tell_the_end(telling, recorder, CLOCK, quiet(count=1))
+    state = state_of(recorder.record)
+    assert tell_the_end(telling, recorder, state, CLOCK, quiet(count=1), acted=True)
     after = recorder.record
     channel.hold.set()
     late.join(10)

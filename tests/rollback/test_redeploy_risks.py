@@ -13,6 +13,7 @@ from pytest_zkrollback.rollback.redeploy_risks import (
     judge_redeploy_risks,
 )
 from support.example_records import rehearsal, revision, verified
+from support.run_states import state_of
 
 BAD = revision(6, "superseded", 760, "1.9.0-a7d20c4")
 ON_MAIN = (
@@ -26,6 +27,20 @@ PROBABLY = (
 
 def record(bad=BAD, **changes):
     return verified(**{"plan": Plan(rolled_back_from=bad), **changes})
+
+
+def risks(record, *branch, **found):
+    """What a run with this record says: nothing while the target does not stand verified."""
+    if not state_of(record).stands_verified():
+        return ()
+    pull = record.github.pull_request if record.github is not None else None
+    return judge_redeploy_risks(
+        record.plan,
+        through_github=record.mode is Mode.GITHUB,
+        pull_request=pull,
+        **dict(zip(["branch"], branch, strict=False)),
+        **found,
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +71,7 @@ def record(bad=BAD, **changes):
     ],
 )
 def test_the_bad_commit_that_ships_with_the_next_merge(found, branch, sentences):
-    assert judge_redeploy_risks(found, branch) == sentences
+    assert risks(found, branch) == sentences
 
 
 def through_github(state):
@@ -72,7 +87,7 @@ def through_github(state):
     ],
 )
 def test_through_github_the_merge_takes_it_off_main(state, sentences):
-    assert judge_redeploy_risks(through_github(state)) == sentences
+    assert risks(through_github(state)) == sentences
 
 
 def test_owners_and_queued_deploys_follow():
@@ -81,7 +96,7 @@ def test_owners_and_queued_deploys_follow():
         GitOpsOwner(FLUX_HELM, "web", "flux-system", "Deployment/web", "label", idle="it is suspended"),
     )
     queued = [QueuedDeploy(f"https://github.example/runs/{n}", "waiting", "a7d20c4ffff") for n in range(5)]
-    assert judge_redeploy_risks(record(), Branch("origin/main", True), owners, queued)[:4] == (
+    assert risks(record(), Branch("origin/main", True), owners=owners, queued=queued)[:4] == (
         ON_MAIN,
         "Argo CD Application argocd/shop puts back what its source says, perhaps within minutes. First: suspend it, "
         "or revert there.",
@@ -90,7 +105,7 @@ def test_owners_and_queued_deploys_follow():
         "A deploy of commit a7d20c4 is waiting: https://github.example/runs/0. First: cancel it, unless that is the "
         "good commit.",
     )
-    assert len(judge_redeploy_risks(record(), Branch(), owners, queued)) == 6
+    assert len(risks(record(), Branch(), owners=owners, queued=queued)) == 6
 
 
 BY_HAND = revision(7, "deployed", 60, "1.8.0", rollback_of=5)
@@ -128,7 +143,7 @@ SAME_COMMIT = revision(5, "superseded", 900, "1.9.0-a7d20c4")
 def test_no_commit_is_reverted_that_the_target_holds_or_is_built_on(plan):
     before = plan.compared_with.revision
     found = record(plan=plan, revision_before=before, revision_after=before + 1)
-    assert judge_redeploy_risks(found, Branch("main", True)) == ()
+    assert risks(found, Branch("main", True)) == ()
 
 
 @pytest.mark.parametrize(
@@ -172,7 +187,7 @@ def test_no_commit_is_reverted_that_the_target_holds_or_is_built_on(plan):
 )
 def test_nothing_is_called_bad_unless_it_was_rolled_away_from_and_the_target_stands(found, says):
     """A good commit that is reverted on this advice takes the service down."""
-    assert bool(judge_redeploy_risks(found, Branch("main", True))) is says
+    assert bool(risks(found, Branch("main", True))) is says
 
 
 @pytest.mark.parametrize(

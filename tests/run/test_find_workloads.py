@@ -8,6 +8,7 @@ from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.run.find_workloads import auto_workloads
 from pytest_zkrollback.run.lock_step import note_verified
 from support.example_records import verified
+from support.run_states import state_of
 
 NAMES = ("a.b.c", "a-b.c", "a.b-c", "a-b-c", "a-b.c.d", "a-b-c")
 MANIFEST = "---\n".join(
@@ -32,7 +33,6 @@ def test_fault_22_the_revision_of_somebody_else_is_not_noted_as_verified(outcome
     """Seen by a look that was under way when the verdicts were final already."""
     found = []
     lock = SimpleNamespace(note_verified=lambda run, who, revision, installed: found.append(revision))
-    record = verified().model_copy(update={"outcome": outcome, "revision_after": 7})
-    context = SimpleNamespace(recorder=SimpleNamespace(record=record), lock=lambda: lock)
-    note_verified(context, SimpleNamespace(head=SimpleNamespace(installed="x")))
+    context = SimpleNamespace(run_id="0", operator="ann", lock=lambda: lock)
+    note_verified(context, state_of(verified(outcome=outcome)), 7, "x")
     assert found == noted

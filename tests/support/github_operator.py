@@ -18,6 +18,7 @@ from pytest_zkrollback.report.files import Store, file_stem
 from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run.github_step import GithubDeployment
+from pytest_zkrollback.run.results import RunState
 
 
 @dataclass
@@ -58,8 +59,9 @@ class _Scene:
             started_at=self.clock.now(),
             items=(Item(id="preflight", title=""), Item(id="rollback", title="")),
         )
+        self.run_id = record.run_id
         self.store = Store(Path(request.report_dir), file_stem(record), redactor)
-        self.recorder = Recorder(record, self.clock, self.store.write)
+        self.recorder = Recorder(record, self.clock, self.store.write, redactor.record)
         self.display = self
 
     def status(self, text):
@@ -103,13 +105,15 @@ def operate(url, folder, token, *, environment="staging", overrides=(), way=None
         github=table(url, environment, **settings),
     )
     context = _Scene(request, env, token)
-    way = GithubDeployment(context)
-    guards = {guard.id: guard for guard in way.judge()}
+    deployment = GithubDeployment(context, RunState(("preflight", "rollback")))
+    guards = {guard.id: guard for guard in deployment.judge()}
     refused = [guard for guard in guards.values() if guard.state == "refused" and guard.id not in overrides]
     result = Result(guards, context.recorder.record)
     if not refused:
         try:
-            result.run, result.explained = way._deploy()
+            deployed = deployment._deploy()
+            if deployed is not None:
+                result.run, result.explained = deployed.run, deployed.explained
         except ZkRollbackError as error:
             result.error = error
     context.recorder.update(finished_at=context.clock.now())

@@ -21,9 +21,11 @@ from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run.context import RunContext
 from pytest_zkrollback.run.lock_step import note_verified
 from pytest_zkrollback.run.preflight_step import run_preflight
-from pytest_zkrollback.run.rollback_step import HelmOutcomeStatus, run_rollback
+from pytest_zkrollback.run.results import HelmOutcomeStatus, Refusal, RunState
+from pytest_zkrollback.run.rollback_step import RollbackStep
 from support.fake_release import NAMESPACE, OBJECTS, RELEASE, Clock, Helm, Killed, Release, manifest
 
+ITEMS = ("preflight", "rollback", "release-equivalence")
 LONG_S = 400  # more than any lease
 STEPS = len(OBJECTS) + 2
 
@@ -124,17 +126,18 @@ class World:
         self.tally.runs += 1
         killed = False
         try:
-            facts = run_preflight(context)
-            if facts is None:
+            known = run_preflight(context)
+            if isinstance(known, Refusal):
                 self.tally.refused += 1
             else:
-                wanted = recorder.record.target_revision
-                history, version = facts.history.value, facts.helm.value
-                if run_rollback(context, history, wanted, version) is HelmOutcomeStatus.REFUSED:
+                history, wanted, state = known.history, known.target, RunState(ITEMS)
+                step = RollbackStep(context, state, known, history, wanted, known.helm_version)
+                outcome = step.run()
+                if outcome.status is HelmOutcomeStatus.REFUSED:
                     self.tally.refused += 1
                 elif self._equals(wanted, history):
-                    recorder.item("release-equivalence", verdict=Verdict.PASS)
-                    note_verified(context, history)
+                    state.note("release-equivalence", Verdict.PASS)
+                    note_verified(context, state, outcome.head, history.head.installed)
         except Killed:
             killed = True
             self.tally.kills += 1
@@ -239,7 +242,6 @@ class World:
     # The context of one run.
 
     def _recorder(self, run_id, operator):
-        names = ("preflight", "rollback", "release-equivalence")
         record = Record(
             run_id=run_id,
             mode=Mode.ROLLBACK,
@@ -248,7 +250,7 @@ class World:
             cluster="fake",
             operator=operator,
             started_at=self.clock.now(),
-            items=tuple(Item(id=name, title=name) for name in names),
+            items=tuple(Item(id=name, title=name) for name in ITEMS),
         )
         self.on_disk = record
         return Recorder(record, self.clock, lambda record: setattr(self, "on_disk", record))
@@ -265,6 +267,9 @@ class World:
         silent = SimpleNamespace(status=lambda text: None, changed=lambda: None)
         signals = SimpleNamespace(count=0, spoken="", raising=contextlib.nullcontext)
         return RunContext(
+            run_id=recorder.record.run_id,
+            operator=recorder.record.operator,
+            started_at=self.clock.now(),
             request=Request(environment="test", target=target),
             env=env,
             kube=self.release,
@@ -276,9 +281,7 @@ class World:
             signals=signals,
             selected=frozenset(),
             hooks=None,
-            telling=NotificationDispatcher(
-                (), recorder, Redactor(), self.clock, off="nobody in these sequences"
-            ),
+            telling=NotificationDispatcher((), recorder, self.clock, off="nobody in these sequences"),
         )
 
 

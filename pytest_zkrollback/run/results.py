@@ -1,0 +1,145 @@
+"""What the steps of a run return, and the verdicts so far: what the run decides by.
+
+The record is output: nothing is read back from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from ..clients.helm import HelmVersion
+from ..domain.record import Guard, Outcome, Plan
+from ..domain.verdict import Verdict
+from ..engine.scheduler import ROLLOUT_PREFIX
+from ..notify.dispatcher import NOTIFY
+from ..release.history import ReleaseHistory
+from ..report.outcome import add_up
+from ..report.summary import DONE
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The run ends before helm: these guards refuse."""
+
+    guards: tuple[Guard, ...]
+
+    @property
+    def by_lock(self) -> bool:
+        """Whether another run holds the release's lock."""
+        return any(guard.id == "lock" for guard in self.guards)
+
+
+@dataclass(frozen=True)
+class PreflightResult:
+    """What is known where no guard refuses.
+
+    ``history``: None where it could not be read and an operator overrode that. ``target``: the revision that
+    was chosen; None: none was asked for. ``no_hooks``: for a stranded release whose hooks failed or hung, and
+    would again. ``lock_holder``: the run that was seen holding the lock, else empty. ``overridden``: ids of
+    the guards that the operator overrode. ``started_at``: of the run, by the API server's clock.
+    """
+
+    history: ReleaseHistory | None
+    target: int | None
+    plan: Plan
+    helm_version: HelmVersion | None
+    no_hooks: bool
+    lock_holder: str
+    overridden: frozenset[str]
+    started_at: datetime
+
+    @property
+    def force_conflicts(self) -> bool:
+        """Whether conflicts alone were forecast, and the operator overrode that guard."""
+        forecast = self.plan.forecast
+        return "forecast" in self.overridden and forecast is not None and forecast.forcible
+
+
+class HelmOutcomeStatus(Enum):
+    """How the rollback step ended."""
+
+    RAN = "helm was started"
+    SKIPPED = "the target is live already"
+    LOCKED = "somebody else holds the lock"
+    REFUSED = "the release changed since the plan"
+
+
+@dataclass(frozen=True)
+class HelmOutcome:
+    """What became of the rollback step, and of helm.
+
+    ``head``: Helm's newest revision afterwards; None: it could not be read. ``after``: the history as it was
+    read afterwards. ``still_running``: helm had not ended when the operator said twice to stop.
+    """
+
+    status: HelmOutcomeStatus
+    plan: Plan
+    head: int | None = None
+    after: ReleaseHistory | None = None
+    exit_code: int | None = None
+    still_running: bool = False
+
+
+@dataclass(frozen=True)
+class ExpectedRelease:
+    """What has to be live now, whoever brought it there.
+
+    ``history``: as it was before helm, or after the deploy through GitHub. ``target``: the revision whose
+    content has to be live. ``head``: Helm's newest revision as this run left it; None: it could not be read.
+    ``last_read``: the newest reading of the history: what has not changed since is not read again.
+    """
+
+    history: ReleaseHistory
+    target: int
+    plan: Plan
+    head: int | None
+    last_read: ReleaseHistory
+
+    @property
+    def compared_with(self) -> int | None:
+        """The revision that the target is compared with; None: there is none."""
+        return self.plan.compared_with.revision if self.plan.compared_with is not None else None
+
+
+class RunState:
+    """The verdicts so far and the outcome that they add up to. Threads read it while one writes."""
+
+    def __init__(self, item_ids: Iterable[str]) -> None:
+        """No item has a verdict yet."""
+        self._verdicts: dict[str, Verdict | None] = dict.fromkeys(item_ids)
+        # Found out otherwise than by verdicts: refused, interrupted, superseded, planned.
+        self.found: Outcome | None = None
+        self.ended = False
+
+    def expect(self, item_ids: Iterable[str]) -> None:
+        """These items belong to the run, too."""
+        for item_id in item_ids:
+            self._verdicts.setdefault(item_id, None)
+
+    def note(self, item_id: str, verdict: Verdict | None) -> None:
+        """The item's verdict as it stands; None: it is judged again."""
+        self._verdicts[item_id] = verdict
+
+    def verdict(self, item_id: str) -> Verdict | None:
+        """The item's verdict as it stands."""
+        return self._verdicts.get(item_id)
+
+    def outcome(self, without: Collection[str] = ()) -> Outcome:
+        """What was found out, else what the verdicts add up to, some items left aside."""
+        return self.found or self.add_up(without)
+
+    def add_up(self, without: Collection[str] = ()) -> Outcome:
+        """What the verdicts add up to, some items left aside."""
+        return add_up({key: word for key, word in dict(self._verdicts).items() if key not in without})
+
+    def stands_verified(self) -> bool:
+        """Whether the run ended verified; before its end, whether every item but ``notify`` is green."""
+        return self.outcome(without=() if self.ended else (NOTIFY,)) in DONE
+
+    def is_rolled_out(self) -> bool:
+        """Whether every rollout has passed."""
+        words = [word for key, word in dict(self._verdicts).items() if key.startswith(ROLLOUT_PREFIX)]
+        return bool(words) and all(word is Verdict.PASS for word in words)
