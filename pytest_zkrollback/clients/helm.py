@@ -16,7 +16,7 @@ VERSION_TIMEOUT_S = 25  # the preflight's budget is shorter, unless it is patien
 # helm rounds --timeout to what Go's ParseDuration reads, and its own end comes before ours.
 DEADLINE_GRACE_S = 15
 _REDIRECTS = ("HELM_NAMESPACE", "HELM_MAX_HISTORY", "HELM_DEBUG")
-DESCRIPTION_LIMIT = 256  # characters; Helm 4 refuses 257 (helm-measured.md, 7)
+DESCRIPTION_LIMIT = 256  # characters; Helm 4 refuses 257 (docs/helm-facts.md, 7)
 MAJORS = (3, 4)
 # Since which (major, minor) `helm rollback` has an option; an unknown one ends it before it does anything.
 # Source: pkg/cmd/rollback.go (cmd/helm/rollback.go) of v3.2.0, v3.4.0, v3.22.0 and v4.0.0 to v4.3.1.

@@ -1,7 +1,7 @@
 """The forecast: every object of both revisions is tried by dry run, exactly as this helm would apply it.
 
 helm goes through the target's objects in their order, then deletes what only the head has; the first change
-that fails leaves a release of which half is applied and nothing deployed (helm-measured.md, 4).
+that fails leaves a release of which half is applied and nothing deployed (docs/helm-facts.md, 4).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..domain.ports import Kube
 
 
-# What helm does to its own records while it rolls back with --history-max 0 (helm-measured.md, 9).
+# What helm does to its own records while it rolls back with --history-max 0 (docs/helm-facts.md, 9).
 _STORE_VERBS = ("list", "get", "create", "update")
 _AT_ONCE = 30
 

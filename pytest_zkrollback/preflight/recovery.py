@@ -1,7 +1,7 @@
 """A stranded release: what happened to it, and the one rollback that leads out. Pure.
 
 Stranded is a release whose head is ``pending-*`` (its helm died), or that has no revision ``deployed`` or two
-of them (helm-measured.md, 2, 3, 4 and 6). One `helm rollback` to a revision that worked leads out of each.
+of them (docs/helm-facts.md, 2, 3, 4 and 6). One `helm rollback` to a revision that worked leads out of each.
 """
 
 from __future__ import annotations

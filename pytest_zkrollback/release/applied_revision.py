@@ -44,7 +44,7 @@ def fetch_standing(
 ) -> tuple[ObjectRevision, ...]:
     """Every object of both revisions, and which of the two it is like now.
 
-    Asked after helm failed halfway: "half applied" is seen only here (helm-measured.md, 4).
+    Asked after helm failed halfway: "half applied" is seen only here (docs/helm-facts.md, 4).
     """
     old = {identity(item): item for item in _objects(before, namespace)}
     new = {identity(item): item for item in _objects(target, namespace)}

@@ -57,7 +57,7 @@ class ReleaseHistory:
 
     @property
     def deployed(self) -> Release | None:
-        """The newest revision that helm calls deployed, or None (there may be two: see helm-measured)."""
+        """The newest revision that helm calls deployed, or None. There may be two (docs/helm-facts.md, 6)."""
         return next((one for one in reversed(self.releases) if one.revision.status == "deployed"), None)
 
     @property

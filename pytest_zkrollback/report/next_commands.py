@@ -258,5 +258,5 @@ def _options(record: Record) -> list[tuple[str, list[str]]]:
 
 
 def _rollback(env: Environment, release: str, revision: int) -> str:
-    # By hand it prunes as little as ours; helm deletes the oldest, be it the target (helm-measured.md, 5).
+    # By hand it prunes as little as ours; helm deletes the oldest, be it the target (docs/helm-facts.md, 5).
     return helm(env, "rollback", release, str(revision), "--history-max", "0")

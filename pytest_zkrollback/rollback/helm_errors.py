@@ -1,6 +1,6 @@
 """What helm's words mean, and what to do next. A hint: the verdict comes from the release itself.
 
-Every exit code of helm is 1 and never tells causes apart; the texts are those of helm-measured.md, sections
+Every exit code of helm is 1 and never tells causes apart; the texts are those of docs/helm-facts.md, sections
 1 to 4 and 6, of Helm 3 and 4.
 """
 

@@ -1,7 +1,7 @@
 """The lock and the journal: one Secret beside the release, changed only by compare-and-swap.
 
-helm takes no lock (helm-measured.md, 6), so two operators make two rollbacks. The Secret needs no right that
-helm does not have. Its name is ``zkrollback.v1.RELEASE``; its one key ``state`` holds JSON:
+helm takes no lock (docs/helm-facts.md, 6), so two operators make two rollbacks. The Secret needs no right
+that helm does not have. Its name is ``zkrollback.v1.RELEASE``; its one key ``state`` holds JSON:
 ``{"schema", "lock": {run_id, operator, taken_at, expires_at} or null, "entries": [...]}``.
 """
 

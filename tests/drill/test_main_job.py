@@ -343,7 +343,7 @@ def test_fault_17_a_pending_release_is_refused(bad):
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses", "accepts-and-never-answers"])
 def test_fault_1_an_unreachable_server_is_refused_within_5_s_of_the_runs_start(bad, silent):
-    """helm alone needs 10 s for the second, whatever its --timeout (helm-measured.md, 1)."""
+    """helm alone needs 10 s for the second, whatever its --timeout (docs/helm-facts.md, 1)."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}" if silent else "127.0.0.1:9"
         kubeconfig = bad.folder / "elsewhere"

@@ -214,7 +214,7 @@ def test_fault_30_a_failed_hook_is_named_and_what_runs_is_read_again(incident, e
 
 @BOTH
 def test_a_hook_that_hangs_ends_with_helms_own_timeout_and_its_job_is_named(incident):
-    """helm-measured.md, 3: the release is stranded, and the Job goes on."""
+    """docs/helm-facts.md, 3: the release is stranded, and the Job goes on."""
     hook_that_fails(incident, "post-rollback", hangs=True)
     incident.configure(helm_timeout_s=2)
     failed = incident.run("--rollback-to=5", "--rollback-migration-assessed=none")

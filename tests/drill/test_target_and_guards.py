@@ -158,7 +158,7 @@ def test_refused_by_both_majors_at_preflight(told, target, keys, tables, guard, 
 
 
 def test_a_failed_revision_is_failed_after_helm_calls_it_superseded_fault_15(told):
-    """helm-measured.md, 4: a later success relabels it; only its description still says so."""
+    """docs/helm-facts.md, 4: a later success relabels it; only its description still says so."""
     with rewritten(told, 3, status="superseded"):
         asked = Asked(told, 3)
         assert "target" in asked.refused
@@ -200,7 +200,7 @@ def test_fault_18_a_stale_pending_release_is_refused_and_its_recovery_offered(to
 
 
 def test_a_pending_revision_is_no_target_fault_15(told):
-    """helm-measured.md, 1: helm rolls back to it, and it stays pending for ever."""
+    """docs/helm-facts.md, 1: helm rolls back to it, and it stays pending for ever."""
     with rewritten(told, 5, status="pending-rollback", description="Rollback to 4"):
         asked = Asked(told, 5)
         assert asked.refused == {"target"}
@@ -219,7 +219,7 @@ def credentials(incident, name, user):
 
 
 def test_fault_8_a_right_that_the_rollback_needs_is_missing(told):
-    """helm-measured.md, 1: helm would write a failed revision, and none would be deployed."""
+    """docs/helm-facts.md, 1: helm would write a failed revision, and none would be deployed."""
     reading = ["get", "list", "watch"]
     rules = [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": [*reading, "create", "update", "patch"]},
@@ -239,7 +239,7 @@ def test_fault_8_a_right_that_the_rollback_needs_is_missing(told):
 
 
 def test_a_login_that_is_refused_is_not_called_unreachable(told):
-    """helm-measured.md, 1: a 401 reads "cluster unreachable" there."""
+    """docs/helm-facts.md, 1: a 401 reads "cluster unreachable" there."""
     told.configure(kubeconfig=credentials(told, "stranger", {"token": "nobody"}))
     asked = Asked(told, 5)
     told.configure()
@@ -289,7 +289,7 @@ def account(incident, name, rules):
 
 
 def test_without_the_right_to_list_secrets_nothing_is_known_and_nothing_is_done(told):
-    """helm-measured.md, 1."""
+    """docs/helm-facts.md, 1."""
     rules = [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "patch"]}]
     told.configure(kubeconfig=credentials(told, "blind", {"token": account(told, "blind", rules)}))
     asked = Asked(told, 5)
@@ -516,7 +516,7 @@ def test_fault_14_the_target_is_pruned_between_plan_and_run(incident, helm3):
         assert incident.head() == 6
         incident.kubectl("apply", "-f", str(kept))
 
-    # helm-measured.md, 4: plain Helm 4 after a `kubectl scale` applies half and leaves none deployed
+    # docs/helm-facts.md, 4: plain Helm 4 after a `kubectl scale` applies half and leaves none deployed
     incident.configure()
     incident.kubectl("scale", BACKEND, "--replicas=4")
     with pytest.raises(AssertionError, match="conflict"):
@@ -603,13 +603,13 @@ def test_fault_69_helm_3_on_a_release_that_helm_4_wrote(incident, helm3):
         asked = Asked(incident, name)
         assert (asked.revision, asked.refused, asked.change_summary.chain) == (7, set(), (7, 5))
 
-    # helm-measured.md, 1: helm's own 0, or `previous` after a rollback by hand, would ping-pong
+    # docs/helm-facts.md, 1: helm's own 0, or `previous` after a rollback by hand, would ping-pong
     incident.helm("rollback", "zkprova", "6")
     asked = Asked(incident, "previous")
     assert asked.refused == {"target"}
     assert "already is a rollback (to 6), made by hand" in asked.guards["target"].evidence
 
-    # helm-measured.md, 1: uninstalled with its history kept, helm re-creates everything without a word
+    # docs/helm-facts.md, 1: uninstalled with its history kept, helm re-creates everything without a word
     incident.helm("uninstall", "zkprova", "--keep-history")
     wait_for(lambda: "zkprova" not in incident.kubectl("get", "pods"))
     result = incident.run("--rollback-to=5")

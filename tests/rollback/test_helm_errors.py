@@ -1,4 +1,4 @@
-"""helm's own words, as measured with both majors (helm-measured.md, 1 to 4, 6): each cause, and no guess."""
+"""helm's own words, as measured with both majors (docs/helm-facts.md, 1 to 4, 6): each cause, and no guess."""
 
 import pytest
 
