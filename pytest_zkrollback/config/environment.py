@@ -31,7 +31,7 @@ class Smoke(Table):
         description="argv, no shell; {url} becomes the environment's url",
     )
     cwd: str = Field(default=".", description="working folder, relative to the configuration file")
-    timeout_s: Seconds = Field(default=120, description="then its process group is ended, and it is red")
+    timeout_s: Seconds = Field(default=120, description="then its process group is ended, and the item fails")
 
 
 class Health(Table):
@@ -84,7 +84,7 @@ class Events(Table):
 
     grace_s: float = Field(default=0, ge=0, le=3600, description="judge events from this long after helm")
     harmful: tuple[str, ...] = Field(
-        default=(), description="more reasons that are red while their object is not well"
+        default=(), description="more reasons that fail the item while their object is not well"
     )
     harmless: tuple[str, ...] = Field(
         default=(), description="reasons that only stand in the evidence, whatever became of the object"
@@ -221,7 +221,7 @@ class Environment(Table):
         default=10,
         ge=0,
         le=3600,
-        description="watched this long after the provisional green, a late crash is red; 0: off",
+        description="watched this long after the provisional green, a late crash fails the run; 0: off",
     )
     helm: str | None = Field(default=None, description="helm binary; by default the one on PATH")
     helm_timeout_s: Seconds = Field(default=120, description="helm's own --timeout")

@@ -93,7 +93,7 @@ OPTIONS = (
     ),
     Option(
         "--rollback-soak",
-        "keep watching after the provisional green, a late crash is red; 0 switches it off; "
+        "keep watching after the provisional green, a late crash fails the run; 0 switches it off; "
         "default: soak_s of the configuration",
         metavar="SECONDS",
     ),

@@ -161,7 +161,7 @@ class Guard(_Part):
 
 
 class Override(_Part):
-    """A guard, item or decision that an operator set aside, with the reason given."""
+    """A guard, item or decision that an operator overrode, with the reason given."""
 
     id: str = Field(description="which guard, item or setting")
     kind: str = Field(description="guard, item or configuration")
@@ -300,10 +300,12 @@ class Record(_Part):
     namespace: str = Field(default="", description="Kubernetes namespace of the release")
     release: str = Field(default="", description="name of the Helm release")
     revision_before: int | None = Field(
-        default=None, description="Helm's head before the run; None: not read"
+        default=None, description="the current revision before the run; None: not read"
     )
     target_revision: int | None = Field(default=None, description="what had to be live in the end")
-    revision_after: int | None = Field(default=None, description="Helm's head after the run; None: not read")
+    revision_after: int | None = Field(
+        default=None, description="the current revision after the run; None: not read"
+    )
     reason: str = Field(default="not given", description="why, in the operator's words")
     next_steps: str = Field(default="none given", description="what the operator plans next")
     incident: str = Field(default="", description="id or URL of the incident")
@@ -327,7 +329,7 @@ class Record(_Part):
     plan: Plan = Field(default=Plan(), description="what was known before acting")
     decision: Decision | None = Field(default=None, description="signals and recommendation")
     guards: tuple[Guard, ...] = Field(default=(), description="questions asked before helm ran")
-    overrides: tuple[Override, ...] = Field(default=(), description="what an operator set aside")
+    overrides: tuple[Override, ...] = Field(default=(), description="what an operator overrode")
     backup: Backup | None = Field(default=None, description="None: nothing was saved; the timeline says why")
     helm: Helm = Field(default=Helm(), description="what became of helm")
     items: tuple[Item, ...] = Field(default=(), description="all items in the runbook's order")

@@ -184,7 +184,7 @@ _EXAMPLES = {
 
 
 def parse_pairs(flag: str, pairs: list[str]) -> dict[str, str]:
-    """``NAME=REASON`` pairs; what is set aside without a reason would not be audited, so it is refused."""
+    """``NAME=REASON`` pairs; what is overridden without a reason would not be audited, so it is refused."""
     kind, example = _EXAMPLES[flag]
     reasons: dict[str, str] = {}
     for pair in pairs:

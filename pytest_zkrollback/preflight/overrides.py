@@ -13,9 +13,9 @@ BREAK_GLASS = "break-glass"
 def apply_overrides(
     guards: Sequence[Guard], reasons: Mapping[str, str], break_glass: str | None = None
 ) -> tuple[Guard, ...]:
-    """The guards, with those that refuse and were set aside now ``overridden``.
+    """The guards, with those that refuse and were overridden now ``overridden``.
 
-    ``reasons``: guard id -> the operator's words. ``break_glass`` sets aside every guard that names a way
+    ``reasons``: guard id -> the operator's words. ``break_glass`` overrides every guard that names a way
     past it (:attr:`Guard.override`); where there is none, helm could not do it either.
     """
     return tuple(_applied(guard, reasons.get(guard.id) or break_glass) for guard in guards)
@@ -30,7 +30,7 @@ def _applied(guard: Guard, reason: str | None) -> Guard:
 def overrides_used(
     guards: Sequence[Guard], reasons: Mapping[str, str], break_glass: str | None = None
 ) -> tuple[Override, ...]:
-    """What the record keeps: each guard that was set aside, with the reason that did it."""
+    """What the record keeps: each guard that was overridden, with the reason that did it."""
     return tuple(
         Override(
             id=guard.id,

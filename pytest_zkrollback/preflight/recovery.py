@@ -67,7 +67,7 @@ def choose_recovery(history: ReleaseHistory) -> TargetChoice:
 
 
 def recovery_reasons(history: ReleaseHistory, now: datetime) -> dict[str, str]:
-    """The guards that the explicit recovery sets aside: a pending operation whose helm has long been dead."""
+    """The guards that the explicit recovery overrides: a pending operation whose helm has long been dead."""
     head = history.head.revision
     stale = head.status.startswith("pending") and now - head.deployed_at >= FRESH
     return {"pending": "--rollback-recover: its helm is long dead"} if stale else {}

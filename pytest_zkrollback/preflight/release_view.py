@@ -114,7 +114,9 @@ class ReleaseView:
         if self.asked == RECOVER:
             return choose_recovery(history)
         if self.asked is None:
-            return TargetChoice(history.origin(history.head.revision.revision), "what the head holds")
+            return TargetChoice(
+                history.origin(history.head.revision.revision), "what the current revision holds"
+            )
         entries = self._known_entries()
         return choose_target(
             self.asked, history, None if entries is None else of_this_install(entries, history)

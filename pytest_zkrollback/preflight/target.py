@@ -52,7 +52,7 @@ def choose_target(
         return TargetChoice(
             int(ours["target"]),
             f"run {ours.get('run_id')} already went back to {ours['target']} and made revision "
-            f"{head.revision}, the head: its number stands",
+            f"{head.revision}, the current one: its number stands",
         )
     if asked == PREVIOUS and head.rollback_of is not None and head.status == "deployed":
         return TargetChoice(
@@ -179,12 +179,15 @@ def _left_behind(history: ReleaseHistory, number: int) -> str:
 
 
 def _same(history: ReleaseHistory, number: int) -> str:
-    """Whether it holds what the head holds: no way back. A head that failed or hangs is not live as such."""
+    """Whether it holds what the current revision holds: no way back.
+
+    A head that failed or hangs is not live as such.
+    """
     head, found = history.head, history.get(number)
     if found is None or head.revision.status not in (*_WENT, "uninstalled"):
         return ""
     if history.origin(number) == history.origin(head.revision.revision) or found.manifest == head.manifest:
-        return f"holds the same as revision {head.revision.revision}, the head"
+        return f"holds the same as revision {head.revision.revision}, the current one"
     return ""
 
 

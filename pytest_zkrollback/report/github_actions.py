@@ -20,12 +20,12 @@ _CHARACTERS = SUMMARY_LIMIT_BYTES // 4
 
 
 def render_annotations(record: Record) -> list[str]:
-    """Workflow commands: ``::error`` for what is red, ``::warning`` for what warned or was set aside."""
+    """Workflow commands: ``::error`` for what is red, ``::warning`` for what warned or was overridden."""
     reds = [(f"{each.word} {each.names()}", each.text or "nothing was seen") for each in failures(record)]
     if record.outcome not in GREEN and not reds:
         reds = [(headline(record), record.summary or answer(record))]
     warnings = [(guard.id, guard.evidence) for guard in record.guards if guard.state == GuardState.WARNED]
-    warnings += [(f"{one.kind} {one.id} set aside", one.reason) for one in record.overrides]
+    warnings += [(f"{one.kind} {one.id} overridden", one.reason) for one in record.overrides]
     return [*_commands("error", reds), *_commands("warning", warnings)]
 
 

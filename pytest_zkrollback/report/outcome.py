@@ -60,7 +60,7 @@ def render_summary(record: Record) -> str:
     """One sentence: what is true now."""
     refused = failures.refused(record)
     where = f"release {record.release}, environment {record.environment},"
-    not_green = ", ".join(item.id for item in failures.failed_items(record))
+    not_green = _not_green(record)
     match record.outcome:
         case Outcome.VERIFIED:
             return f"{_capital(where)} is restored: {_live(record)}, every item verified."
@@ -70,12 +70,12 @@ def render_summary(record: Record) -> str:
                 f"{_capital(where)} is restored as far as it was checked: {_live(record)}; waived: {waived}."
             )
         case Outcome.FAILED:
-            return f"{_capital(where)} is NOT restored: {_live(record)}; red: {not_green}{_late(record)}."
+            return f"{_capital(where)} is NOT restored: {_live(record)}; {not_green}{_late(record)}."
         case Outcome.UNVERIFIED if refused:
             return f"Nothing was verified: {_reason(refused)}."
         case Outcome.UNVERIFIED:
             late = _late(record)
-            return f"{_capital(where)} is NOT proven restored: {_live(record)}; red: {not_green}{late}."
+            return f"{_capital(where)} is NOT proven restored: {_live(record)}; {not_green}{late}."
         case Outcome.REFUSED:
             return f"Refused: {_reason(refused) or 'see preflight'}. Nothing was changed."
         case Outcome.PLANNED:
@@ -86,7 +86,7 @@ def render_summary(record: Record) -> str:
             )
         case Outcome.SUPERSEDED:
             return (
-                f"Somebody else changed the release meanwhile: Helm's head is revision "
+                f"Somebody else changed the release meanwhile: the current revision is "
                 f"{record.revision_after}, which these verdicts do not describe."
             )
         case Outcome.INTERRUPTED:
@@ -107,14 +107,27 @@ def _interrupted(record: Record, where: str) -> str:
     return f"Interrupted: {where} is not verified; {_live(record)}."
 
 
+def _not_green(record: Record) -> str:
+    """What failed and, apart from it, what was not verified."""
+    found = failures.failed_items(record)
+    failed = ", ".join(item.id for item in found if item.verdict is Verdict.FAIL)
+    unknown = ", ".join(item.id for item in found if item.verdict is not Verdict.FAIL)
+    parts = (f"failed: {failed}" if failed else "", f"not verified: {unknown}" if unknown else "")
+    return "; ".join(filter(None, parts))
+
+
 def _late(record: Record) -> str:
-    """What is red although the first verdict was a provisional green."""
+    """When everything was green, where it is no longer."""
     at = record.provisional_at
-    return f" (provisionally green at {clock_time(at)} UTC, red in the soak)" if at is not None else ""
+    return (
+        f" (provisionally green at {clock_time(at)} UTC, no longer at the end of the soak)"
+        if at is not None
+        else ""
+    )
 
 
 def _live(record: Record) -> str:
-    """``revision 7 (back to 5) is live`` where the live objects were seen to match; else Helm's head."""
+    """Which revision is live, where the live objects were seen to match it; else which one is current."""
     number = record.revision_before if record.revision_after is None else record.revision_after
     if number is None or (record.helm.ran and record.revision_after is None):
         return "what is live is not known"
@@ -122,7 +135,7 @@ def _live(record: Record) -> str:
     equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
     if equal is Verdict.PASS:
         return f"revision {number}{back} is live"
-    return f"Helm's head is revision {number}{back}"
+    return f"the current revision is {number}{back}"
 
 
 def _reason(refused: Sequence[Guard]) -> str:

@@ -198,12 +198,12 @@ def live_now(record: Record) -> str:
     if equal is None or equal.verdict is Verdict.PASS or record.outcome is Outcome.RUNNING or refused(record):
         return f"Revision {known}"
     if equal.verdict is Verdict.FAIL:
-        return f"Helm's head is revision {known}; {equal.id}: {inert_line(equal.observed, _SEEN_LIMIT)}"
+        return f"the current revision is {known}; {equal.id}: {inert_line(equal.observed, _SEEN_LIMIT)}"
     return f"Revision {known}; that the live objects match it was not shown ({word_of(equal, record)})"
 
 
 def head(record: Record) -> int | None:
-    """Helm's head, as it was last read."""
+    """The current revision, as it was last read."""
     return record.revision_before if record.revision_after is None else record.revision_after
 
 

@@ -1,8 +1,8 @@
 """The release's Secrets, saved before anything is changed: what helm would need to forget nothing.
 
-``helm rollback`` deletes old revisions (docs/helm-facts.md, 5) and leaves records half written. With
-this file the history can be put back (docs/backup.md). It holds the release's values, so it is its owner's alone and
-never in reports/ or in a bundle.
+``helm rollback`` deletes old revisions and leaves records half written (docs/helm-facts.md, 5). With this
+file the history can be put back (docs/backup.md). It holds the release's values, so it is its owner's alone
+and never in reports/ or in a bundle.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def judge_rollback(
     elif head.revision == before:
         word, text = (
             Verdict.FAIL,
-            f"helm {_end(run)} and made no revision: {before} is still the head{_cause(run)}",
+            f"helm {_end(run)} and made no revision: {before} is still the current revision{_cause(run)}",
         )
     else:
         word = Verdict.FAIL

@@ -213,7 +213,7 @@ def judge_deploy(
     ``before``: Helm's head as it was read first; ``made_now``: the run is younger than that.
     """
     release = head.revision
-    name = f"Helm's head is revision {release.revision} ({release.chart}, {release.status})"
+    name = f"the current revision is {release.revision} ({release.chart}, {release.status})"
     said = f"{run.event} run {run.url}"
     if run.status != "completed":
         waits = f": {run.pending_approval}" if run.pending_approval else ""

@@ -188,5 +188,5 @@ def _is_overridden(context: RunContext, refusal: Guard) -> bool:
     used = overrides_used(guards, request.overrides, request.break_glass)
     if used:
         context.recorder.add(guards=guards, overrides=used)
-        context.recorder.event(f"guard {refusal.id} set aside: {used[0].reason}", "operator")
+        context.recorder.event(f"guard {refusal.id} overridden: {used[0].reason}", "operator")
     return bool(used)

@@ -138,7 +138,7 @@ def _release(facts: Facts) -> Release | None:
 
 
 def _reasons(context: RunContext, facts: Facts) -> dict[str, str]:
-    """Guard id -> why it is set aside: by the command line, or by what an explicit recovery is for."""
+    """Guard id -> why it is overridden: by the command line, or by what an explicit recovery is for."""
     history = facts.history.value
     implied = recovery_reasons(history, facts.now) if context.request.recover and history is not None else {}
     return {**implied, **context.request.overrides}
@@ -173,7 +173,7 @@ def _ask_for_consent(
         guards = apply_overrides(guards, reasons)
     used = overrides_used(guards, reasons, request.break_glass)
     for each in used:
-        recorder.event(f"guard {each.id} set aside: {each.reason}", "operator")
+        recorder.event(f"guard {each.id} overridden: {each.reason}", "operator")
     recorder.update(guards=guards)
     recorder.add(overrides=used)
     return guards
@@ -219,10 +219,10 @@ def _observed(guards: Sequence[Guard]) -> str:
     if refused:
         return f"refused by {'; '.join(refused)}"
     warned = [f"{guard.id}: {guard.evidence}" for guard in guards if guard.state == GuardState.WARNED]
-    aside = [f"{guard.id} set aside: {guard.evidence}" for guard in guards if guard.state == OVERRIDDEN]
+    aside = [f"{guard.id} overridden: {guard.evidence}" for guard in guards if guard.state == OVERRIDDEN]
     said = f"{len(guards)} guards asked, none refuses"
     if aside:
-        said = f"{len(guards)} guards asked, {len(aside)} set aside by the operator"
+        said = f"{len(guards)} guards asked, {len(aside)} overridden by the operator"
     return "; ".join([said, *aside, *warned])
 
 

@@ -149,4 +149,6 @@ def _end_soak(context: RunContext, green: bool) -> None:
     elif green:
         context.recorder.event("the soak has ended: every item was looked at once more", "zkrollback")
     else:
-        context.recorder.event("the provisional green does not stand: see the red items", "zkrollback")
+        context.recorder.event(
+            "not green any more: see the items that failed or were not verified", "zkrollback"
+        )

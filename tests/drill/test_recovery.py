@@ -255,7 +255,7 @@ def test_fault_28_helm_succeeds_and_the_revision_is_not_there(incident):
     helm_that(incident, 'echo "Rollback was a success! Happy Helming!"', "exit 0")
     done = incident.run("--rollback-to=5")
     assert (done.code, done.item("rollback")["verdict"]) == (1, "FAIL")
-    assert "made no revision: 6 is still the head" in done.item("rollback")["observed"]
+    assert "made no revision: 6 is still the current revision" in done.item("rollback")["observed"]
 
 
 @BOTH
@@ -274,6 +274,6 @@ def test_fault_26_a_helm_that_hangs_is_ended_after_its_own_timeout_and_named(inc
     done = incident.run("--rollback-to=5", timeout=180)
     assert (done.code, done.item("rollback")["verdict"]) == (1, "FAIL")
     assert "was ended by us after" in done.item("rollback")["observed"]
-    assert "6 is still the head" in done.item("rollback")["observed"]
+    assert "6 is still the current revision" in done.item("rollback")["observed"]
     assert done.record["helm"]["running"] is False
     assert not (Path("/proc") / str(done.record["helm"]["pid"])).exists()

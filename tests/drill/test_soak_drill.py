@@ -123,7 +123,7 @@ def test_fault_22_a_foreign_upgrade_in_the_soak_is_superseded_by_its_revision(in
     assert (code, record["outcome"]) == (1, "superseded"), output
     head = incident.head()
     assert record["revision_after"] == head
-    assert f"Helm's head is revision {head}" in record["summary"]
+    assert f"the current revision is {head}" in record["summary"]
 
 
 def test_fault_22_is_seen_where_nobody_compares_the_release(incident, restored):

@@ -511,7 +511,7 @@ def test_fault_14_the_target_is_pruned_between_plan_and_run(incident, helm3):
         rollback = result.item("rollback")
         assert rollback["verdict"] == "FAIL"
         assert rollback["observed"].startswith("helm ended with exit code 1")
-        assert "6 is still the head" in rollback["observed"]
+        assert "6 is still the current revision" in rollback["observed"]
         assert "release has no 5 version" in result.record["helm"]["stderr_tail"]
         assert incident.head() == 6
         incident.kubectl("apply", "-f", str(kept))

@@ -110,7 +110,7 @@ DEPLOYED = made(6, "deployed")
         pytest.param(
             [made(4), made(5, content=6), DEPLOYED],
             4,
-            {5: "holds the same as revision 6, the head"},
+            {5: "holds the same as revision 6, the current one"},
             id="redeployed-without-a-change",
         ),
         pytest.param(
@@ -175,7 +175,7 @@ DEPLOYED = made(6, "deployed")
                 made(7, "uninstalled", back=6, description="Uninstallation complete"),
             ],
             5,
-            {6: "holds the same as revision 7, the head"},
+            {6: "holds the same as revision 7, the current one"},
             id="head-uninstalled-after-a-rollback",
         ),
     ],
@@ -268,9 +268,9 @@ def test_what_somebody_rolled_away_from_is_skipped():
         1,
         {
             5: f"is failed: {FAILED}",
-            4: "holds the same as revision 6, the head",
+            4: "holds the same as revision 6, the current one",
             3: "holds what revision 4 rolled back away from",
-            2: "holds the same as revision 6, the head",
+            2: "holds the same as revision 6, the current one",
         },
     )
 

@@ -37,7 +37,7 @@ def read(line):
     [
         (verified(), [*WARNED]),
         (rehearsal(), [*WARNED]),
-        (waived(), [*WARNED, "::warning title=item smoke set aside::the staging host is being moved"]),
+        (waived(), [*WARNED, "::warning title=item smoke overridden::the staging host is being moved"]),
         (
             refused(),
             [

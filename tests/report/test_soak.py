@@ -77,7 +77,9 @@ def test_a_provisional_green_is_called_that_and_no_result() -> None:
     late = soaking.model_copy(
         update={"outcome": Outcome.FAILED, "items": items(logs=(Verdict.FAIL, "panic")), "summary": ""}
     )
-    assert render_summary(late).endswith("red: logs (provisionally green at 11:50:46 UTC, red in the soak).")
+    assert render_summary(late).endswith(
+        "failed: logs (provisionally green at 11:50:46 UTC, no longer at the end of the soak)."
+    )
     cut_off = soaking.model_copy(update={"outcome": Outcome.INTERRUPTED})
     assert render_summary(cut_off) == (
         "Interrupted during the soak: release zkprova, environment drill, was green only provisionally; "

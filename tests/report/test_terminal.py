@@ -78,7 +78,7 @@ def test_last_lines_failed() -> None:
         "FAILED: zkprova rolled back from 6 to 5 in drill\n"
         "Service is not shown to be restored: 3 of 11 items failed.\n"
         "HELM RAN: once, exit code 0, after 0.4 s.\n"
-        "Live now: Helm's head is revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0); "
+        "Live now: the current revision is 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0); "
         "release-equivalence: 1 of 7 objects differs: ConfigMap zkprova-settings, data.POOL_SIZE.\n"
         "Checked: 11 items: 7 PASS, 3 FAIL, 1 UNVERIFIED\n"
         "Report: r.html"
@@ -444,8 +444,8 @@ def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
                 "outcome": Outcome.FAILED,
                 "items": items(release_equivalence=(Verdict.FAIL, "x"), smoke=(Verdict.UNVERIFIED, "y")),
             },
-            "Release zkprova, environment drill, is NOT restored: Helm's head is revision 7 (back to 5); "
-            "red: release-equivalence, smoke.",
+            "Release zkprova, environment drill, is NOT restored: the current revision is 7 (back to 5); "
+            "failed: release-equivalence; not verified: smoke.",
         ),
         (
             {"outcome": Outcome.INTERRUPTED, "helm": Helm(), "revision_before": None, "revision_after": None},

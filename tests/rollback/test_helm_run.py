@@ -217,7 +217,7 @@ FIVE, SIX = revision(5, "superseded"), revision(6, "superseded")
             finished(1),
             None,
             Verdict.FAIL,
-            "helm ended with exit code 1 and made no revision: 6 is still the head",
+            "helm ended with exit code 1 and made no revision: 6 is still the current revision",
             id="fault-14",
         ),
         pytest.param(

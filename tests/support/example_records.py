@@ -87,7 +87,7 @@ ITEMS: tuple[tuple[str, str, str, str, str, float, float], ...] = (
     (
         "rollback",
         "helm rollback zkprova 5",
-        "helm exits 0 and the release's head is a deployed rollback to 5",
+        "helm exits 0 and the release's current revision is a deployed rollback to 5",
         "helm exited 0; revision 7 is deployed: Rollback to 5.",
         "helm rollback zkprova 5 --kube-context drill --namespace zkprova --timeout 120s",
         1.2,

@@ -477,7 +477,7 @@ class Situation:
 
 
 def _two(target, head, **more):
-    """The target's and the head's objects as two revisions."""
+    """The target's and the current revision's objects as two revisions."""
     return {"revisions": (Revision(tuple(target), **more), Revision(tuple(head), **more))}
 
 
@@ -562,7 +562,7 @@ SITUATIONS = (
     Situation("calm", "nothing happened since", **_usual()),
     Situation(
         "objects-come-and-go",
-        "the target has objects that the head has not, and the other way round",
+        "the target has objects that the current revision has not, and the other way round",
         **_two(
             [config(mode="one"), config("older", a="1"), service("older"), workload()],
             [config(mode="two"), config("newer", a="1"), workload(image="web:2")],
@@ -668,7 +668,7 @@ SITUATIONS = (
     ),
     Situation(
         "foreign-apply-head-only-field",
-        "another manager applied a field that only the head states",
+        "another manager applied a field that only the current revision states",
         **_two([workload()], [workload(image="web:2", spec={"minReadySeconds": 5})]),
         then=lambda s: s.apply(_part(spec={"minReadySeconds": 9}), "argo"),
     ),
@@ -756,7 +756,7 @@ SITUATIONS = (
     ),
     Situation(
         "hpa-of-the-chart",
-        "the chart's own autoscaler in the head only; the target states replicas",
+        "the chart's own autoscaler in the current revision only; the target states replicas",
         **_two([workload(replicas=1)], [workload(image="web:2", replicas=None), autoscaler()]),
         then=lambda s: s.autoscale("web", 3),
     ),
@@ -838,7 +838,7 @@ SITUATIONS = (
     ),
     Situation(
         "deleted-head-only",
-        "an object of the head only, deleted by hand",
+        "an object of the current revision only, deleted by hand",
         **_two([config(mode="one")], [config(mode="two"), config("extra", a="1")]),
         then=lambda s: s.remove("ConfigMap", "extra"),
     ),
@@ -892,13 +892,13 @@ SITUATIONS = (
     ),
     Situation(
         "terminating-head-only",
-        "an object of the head only is being deleted and waits for a finalizer",
+        "an object of the current revision only is being deleted and waits for a finalizer",
         **_two([config(mode="one")], [config(mode="two"), config("extra", a="1")]),
         then=lambda s: _finalized(s, "extra"),
     ),
     Situation(
         "kept",
-        "an object of the head only has helm's policy keep",
+        "an object of the current revision only has helm's policy keep",
         **_two(
             [config(mode="one")],
             [
@@ -971,7 +971,7 @@ SITUATIONS = (
     ),
     Situation(
         "rbac-no-delete",
-        "no right to delete the object that only the head has",
+        "no right to delete the object that only the current revision has",
         **_two([config(mode="one")], [config(mode="two"), config("extra", a="1")]),
         then=lambda s: s.user_without(("delete", "configmaps")),
     ),
@@ -996,7 +996,7 @@ SITUATIONS = (
     ),
     Situation(
         "removed-api-of-head",
-        "the head's PodDisruptionBudget is of an API version that is gone",
+        "the current revision's PodDisruptionBudget is of an API version that is gone",
         **_two([config(mode="one")], [config(mode="two"), budget()]),
         then=lambda s: s.rewrite(2, _version_of("PodDisruptionBudget", "policy/v1beta1")),
     ),
@@ -1021,14 +1021,14 @@ SITUATIONS = (
     ),
     Situation(
         "crd-gone-head",
-        "a custom resource of the head only, whose CRD is gone",
+        "a custom resource of the current revision only, whose CRD is gone",
         **_two([config(mode="one")], [gadget(2), config(mode="two")]),
         before=lambda s: s.custom_kind(),
         then=lambda s: s.drop_kind(),
     ),
     Situation(
         "crd-of-the-target",
-        "the target has the CRD and its resource, the head has neither",
+        "the target has the CRD and its resource, the current revision has neither",
         revisions=(
             Revision((gadget_kind(),)),
             Revision((gadget_kind(), gadget())),
@@ -1066,7 +1066,7 @@ SITUATIONS = (
     ),
     Situation(
         "admission-of-deletes",
-        "a policy made since refuses the deletion of the object that only the head has",
+        "a policy made since refuses the deletion of the object that only the current revision has",
         **_two([config(mode="one")], [config(mode="two"), config("extra", a="1")]),
         then=_no_deletes,
     ),
@@ -1144,7 +1144,7 @@ SITUATIONS = (
     # how lists and unions are merged
     Situation(
         "strategy-recreate",
-        "the target's strategy is Recreate, the head's RollingUpdate",
+        "the target's strategy is Recreate, the current revision's RollingUpdate",
         **_two(
             [workload(spec={"strategy": {"type": "Recreate"}})],
             [workload(spec={"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 2}}})],
@@ -1152,12 +1152,12 @@ SITUATIONS = (
     ),
     Situation(
         "strategy-recreate-by-default",
-        "the target's strategy is Recreate, the head states none",
+        "the target's strategy is Recreate, the current revision states none",
         **_two([workload(spec={"strategy": {"type": "Recreate"}})], [workload(image="web:2")]),
     ),
     Situation(
         "volume-of-another-kind",
-        "a volume of the same name is a ConfigMap in the target and a Secret in the head",
+        "a volume of the same name is a ConfigMap in the target and a Secret in the current revision",
         **_two(
             [workload(pod={"volumes": [{"name": "v", "configMap": {"name": "settings"}}]})],
             [workload(pod={"volumes": [{"name": "v", "secret": {"secretName": "token"}}]})],
@@ -1179,7 +1179,7 @@ SITUATIONS = (
     ),
     Situation(
         "container-gone",
-        "the head has a second container, which the target has not",
+        "the current revision has a second container, which the target has not",
         **_two(
             [workload()],
             [

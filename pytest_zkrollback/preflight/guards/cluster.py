@@ -182,7 +182,7 @@ def judge_notify(unusable: Sequence[str]) -> tuple[Guard, ...]:
             state=WARNED,
             reason=GuardReason.CHANNEL_UNUSABLE,
             evidence=why.rstrip("."),
-            consequence="The item notify will be red.",
+            consequence="The item notify will fail.",
         )
         for why in unusable
     )
