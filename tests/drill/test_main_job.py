@@ -490,7 +490,7 @@ def test_fault_20_a_live_lock_refuses_and_an_expired_one_is_taken_over(incident)
     (incident.folder / "reports" / "latest.html").write_text("of the run that goes on")
     result = incident.run("--rollback-to=5")
     assert result.code == 1
-    assert "ann@laptop holds the lock for 4" in result.output
+    assert "ann@laptop holds the lock for " in result.output
     assert "HELM DID NOT RUN" in result.output
     assert incident.head() == 6
     assert (incident.folder / "reports" / "latest.html").read_text() == "of the run that goes on"
