@@ -30,20 +30,20 @@ def _override_option(guard_id: str) -> str:
 
 
 def judge_github(
-    situation: GithubState, table: GithubActions, token: str, verified: Record | None
+    state: GithubState, table: GithubActions, token: str, verified: Record | None
 ) -> tuple[Guard, ...]:
     """Every guard of this way. ``token`` is looked at for its kind only; ``verified`` is the record of the
     environment that has to come first, with this very tree."""
-    guards = [_commit(situation, table), _token(situation, table, token), _workflow(situation, table)]
-    if situation.good is not None:
-        guards.append(_other_rollback(situation))
+    guards = [_commit(state, table), _token(state, table, token), _workflow(state, table)]
+    if state.good is not None:
+        guards.append(_other_rollback(state))
         if table.deploy == "dispatch":
-            guards.append(_branch(situation, table))
+            guards.append(_branch(state, table))
         else:
-            guards += [_workflow_files(situation, table, token), _reviews(situation)]
-    if table.after is not None and situation.good is not None:
-        guards.append(_verified_before(situation, table.after, verified))
-    return (*guards, _deploys(situation))
+            guards += [_workflow_files(state, table, token), _reviews(state)]
+    if table.after is not None and state.good is not None:
+        guards.append(_verified_before(state, table.after, verified))
+    return (*guards, _deploys(state))
 
 
 def unreadable(evidence: str) -> Guard:
@@ -58,20 +58,20 @@ def unreadable(evidence: str) -> Guard:
     )
 
 
-def _commit(situation: GithubState, table: GithubActions) -> Guard:
-    if situation.missing:
+def _commit(state: GithubState, table: GithubActions) -> Guard:
+    if state.missing:
         return Guard(
             id="commit",
             state=GuardState.REFUSED,
             reason=GuardReason.NO_SUCH_COMMIT,
-            evidence=f"{table.repository} has no such commit ({situation.missing})",
+            evidence=f"{table.repository} has no such commit ({state.missing})",
             consequence="There is nothing to go back to.",
         )
-    if situation.good is None:
+    if state.good is None:
         return Guard(
-            id="commit", state=GuardState.OK, evidence=f"{table.branch}'s tip is {short(situation.tip_sha)}"
+            id="commit", state=GuardState.OK, evidence=f"{table.branch}'s tip is {short(state.head_sha)}"
         )
-    sha, compared = short(situation.good_sha), situation.comparison or {}
+    sha, compared = short(state.target_sha), state.comparison or {}
     if compared.get("status") not in ("ahead", "identical"):
         return Guard(
             id="commit",
@@ -81,21 +81,21 @@ def _commit(situation: GithubState, table: GithubActions) -> Guard:
             consequence=f"What never was on {table.branch} was never deployed from it.",
         )
     undone = some(int(compared.get("total_commits", 0)), "commit")
-    said = "whose tree it already has" if situation.restored else f"{undone} back"
+    said = "whose tree it already has" if state.restored else f"{undone} back"
     return Guard(
         id="commit", state=GuardState.OK, evidence=f"commit {sha} is an ancestor of {table.branch}, {said}"
     )
 
 
-def _token(situation: GithubState, table: GithubActions, token: str) -> Guard:
-    name, scopes = table.token_env, situation.scopes
+def _token(state: GithubState, table: GithubActions, token: str) -> Guard:
+    name, scopes = table.token_env, state.scopes
     if scopes is not None and not scopes & {"repo", "public_repo"}:
         evidence = f"the token in {name} lacks the scope repo (it has {', '.join(sorted(scopes)) or 'none'})"
         return _weak_token(evidence)
-    may = situation.repository.get("permissions")
+    may = state.repository.get("permissions")
     if not token.startswith("ghs_") and may is not None and not may.get("push", False):
         return _weak_token(f"the token in {name} may not write to {table.repository}")
-    if situation.repository.get("archived"):
+    if state.repository.get("archived"):
         return Guard(
             id="token",
             state=GuardState.REFUSED,
@@ -106,7 +106,7 @@ def _token(situation: GithubState, table: GithubActions, token: str) -> Guard:
         return Guard(id="token", state=GuardState.OK, evidence=f"the token in {name} has the scope repo")
     needs = (
         "actions=write"
-        if table.deploy == "dispatch" or situation.good is None
+        if table.deploy == "dispatch" or state.good is None
         else ("contents=write, pull_requests=write and actions=write")
     )
     return Guard(
@@ -129,10 +129,10 @@ def _weak_token(evidence: str) -> Guard:
     )
 
 
-def _workflow(situation: GithubState, table: GithubActions) -> Guard:
-    workflow = situation.workflow
+def _workflow(state: GithubState, table: GithubActions) -> Guard:
+    workflow = state.workflow
     if workflow is None:
-        known = ", ".join(str(each["name"]) for each in situation.workflows) or "none"
+        known = ", ".join(str(each["name"]) for each in state.workflows) or "none"
         return Guard(
             id="workflow",
             state=GuardState.REFUSED,
@@ -153,12 +153,12 @@ def _workflow(situation: GithubState, table: GithubActions) -> Guard:
     )
 
 
-def _workflow_files(situation: GithubState, table: GithubActions, token: str) -> Guard:
-    files = describe(situation, table).workflow_files
-    if not files or situation.restored:
+def _workflow_files(state: GithubState, table: GithubActions, token: str) -> Guard:
+    files = describe(state, table).workflow_files
+    if not files or state.restored:
         return Guard(id="workflow-files", state=GuardState.OK, evidence="no workflow file changes")
     evidence = f"workflow files change too: {', '.join(files)}"
-    if situation.scopes is not None and "workflow" not in situation.scopes:
+    if state.scopes is not None and "workflow" not in state.scopes:
         return Guard(
             id="workflow-files",
             state=GuardState.REFUSED,
@@ -176,8 +176,8 @@ def _workflow_files(situation: GithubState, table: GithubActions, token: str) ->
     )
 
 
-def _reviews(situation: GithubState) -> Guard:
-    count = situation.approvals
+def _reviews(state: GithubState) -> Guard:
+    count = state.approvals
     if count is None:
         return Guard(
             id="reviews",
@@ -186,7 +186,7 @@ def _reviews(situation: GithubState) -> Guard:
             unknown=True,
             evidence="which reviews the branch asks for is not shown",
         )
-    if count and not situation.restored:
+    if count and not state.restored:
         asked = some(count, "approving review")
         return Guard(
             id="reviews",
@@ -197,12 +197,12 @@ def _reviews(situation: GithubState) -> Guard:
     return Guard(id="reviews", state=GuardState.OK, evidence="the branch's rules ask for no review")
 
 
-def _deploys(situation: GithubState) -> Guard:
-    if not situation.under_way:
+def _deploys(state: GithubState) -> Guard:
+    if not state.under_way:
         return Guard(id="deploys", state=GuardState.OK, evidence="no run of the workflow is under way")
     runs = "; ".join(
         f"{run['html_url']} ({run['event']}, {run['status']}, commit {short(run['head_sha'])})"
-        for run in situation.under_way[:3]
+        for run in state.under_way[:3]
     )
     return Guard(
         id="deploys",
@@ -212,11 +212,11 @@ def _deploys(situation: GithubState) -> Guard:
     )
 
 
-def _other_rollback(situation: GithubState) -> Guard:
-    ours = f"{BRANCH_PREFIX}{situation.good_sha[:12]}"
+def _other_rollback(state: GithubState) -> Guard:
+    ours = f"{BRANCH_PREFIX}{state.target_sha[:12]}"
     others = [
         pull
-        for pull in situation.pulls
+        for pull in state.pulls
         if pull["head"]["ref"].startswith(BRANCH_PREFIX) and not _is_named(pull["head"]["ref"], ours)
     ]
     if not others:
@@ -236,8 +236,8 @@ def _is_named(ref: str, ours: str) -> bool:
     return ref == ours or ref.startswith(f"{ours}-")
 
 
-def _branch(situation: GithubState, table: GithubActions) -> Guard:
-    if situation.restored:
+def _branch(state: GithubState, table: GithubActions) -> Guard:
+    if state.restored:
         return Guard(
             id="branch", state=GuardState.OK, evidence=f"{table.branch}'s tip has the tree to deploy"
         )
@@ -246,14 +246,14 @@ def _branch(situation: GithubState, table: GithubActions) -> Guard:
         id="branch",
         state=GuardState.REFUSED,
         reason=GuardReason.OTHER_TREE,
-        evidence=f"{table.branch}'s tip {short(situation.tip_sha)} does not have the tree of "
-        f"{short(situation.good_sha)}: {first}",
+        evidence=f"{table.branch}'s tip {short(state.head_sha)} does not have the tree of "
+        f"{short(state.target_sha)}: {first}",
         consequence="The workflow deploys the branch's tip, which is another state than the one you mean.",
     )
 
 
-def _verified_before(situation: GithubState, before: str, verified: Record | None) -> Guard:
-    if verified is not None and verified.github is not None and verified.github.tree == situation.good_tree:
+def _verified_before(state: GithubState, before: str, verified: Record | None) -> Guard:
+    if verified is not None and verified.github is not None and verified.github.tree == state.target_tree:
         at = f"{verified.finished_at:%Y-%m-%d %H:%M:%S} UTC" if verified.finished_at else "time not known"
         return Guard(
             id="verified-before",
@@ -265,7 +265,7 @@ def _verified_before(situation: GithubState, before: str, verified: Record | Non
         state=GuardState.REFUSED,
         reason=GuardReason.NOT_VERIFIED_BEFORE,
         evidence=f"no record in the report folder says that {before} was verified with this tree: "
-        f"pytest --env={before} --rollback-to-commit={short(situation.good_sha)}",
+        f"pytest --env={before} --rollback-to-commit={short(state.target_sha)}",
         consequence="What no other environment has run goes to users here.",
         override=_override_option("verified-before"),
     )

@@ -26,14 +26,14 @@ class Restore:
     """Brings the good tree onto the branch by a pull request."""
 
     def __init__(
-        self, api: GithubApi, table: GithubActions, clock: Clock, journal: Journal, situation: GithubState
+        self, api: GithubApi, table: GithubActions, clock: Clock, journal: Journal, state: GithubState
     ) -> None:
         """Nothing is changed before :meth:`run`."""
         self._api = api
         self._table = table
         self._clock = clock
         self._journal = journal
-        self._plan = situation
+        self._plan = state
         self.merged_now = False
 
     def run(self, *, merge: bool) -> str:
@@ -43,7 +43,7 @@ class Restore:
         """
         name, pull = self._choose_branch()
         if self._plan.restored and not (pull and pull.get("merged_at")):
-            return self._plan.tip_sha
+            return self._plan.head_sha
         if pull and pull.get("merged_at"):
             return self._take_up_merged(pull)
         head = self._branch(name)
@@ -61,7 +61,7 @@ class Restore:
     def _choose_branch(self) -> tuple[str, JsonObject | None]:
         """The name of our branch, with its pull request if there is one that still counts."""
         owner = self._table.repository.partition("/")[0]
-        base = f"{BRANCH_PREFIX}{short(self._plan.good_sha)}"
+        base = f"{BRANCH_PREFIX}{short(self._plan.target_sha)}"
         for number in range(1, _MOST_BRANCHES):
             name = base if number == 1 else f"{base}-{number}"
             query = {"head": f"{owner}:{name}", "base": self._table.branch, "state": "all", "per_page": "10"}
@@ -74,7 +74,7 @@ class Restore:
 
     def _did_it(self, pull: JsonObject) -> bool:
         """Whether its merge is the branch's tip and has the good tree: what came later makes it history."""
-        made_the_tip = pull.get("merge_commit_sha") == self._plan.tip_sha
+        made_the_tip = pull.get("merge_commit_sha") == self._plan.head_sha
         return bool(pull.get("merged_at")) and made_the_tip and self._plan.restored
 
     def _take_up_merged(self, pull: JsonObject) -> str:
@@ -91,7 +91,7 @@ class Restore:
         """The head of our branch: the good tree on top of the tip that was planned with."""
         ref = self._api.find(f"git/ref/heads/{name}")
         if ref is None:
-            commit = self._commit(name, [self._plan.tip_sha])
+            commit = self._commit(name, [self._plan.head_sha])
             self._journal.begin("branch", f"making branch {name} at {short(commit)}")
             body = {"ref": f"refs/heads/{name}", "sha": commit}
             ref, state = self._once(
@@ -101,15 +101,15 @@ class Restore:
             self._journal.end(state, f"branch {name} is at {short(ref['object']['sha'])}")
         head = str(ref["object"]["sha"])
         found = self._api.get(f"git/commits/{head}")
-        if found["tree"]["sha"] != self._plan.good_tree:
+        if found["tree"]["sha"] != self._plan.target_tree:
             raise GithubProblem(
-                f"Branch {name} exists and holds something else than {short(self._plan.good_sha)}: delete or "
-                "rename it, then type the same command again."
+                f"Branch {name} exists and holds something else than {short(self._plan.target_sha)}: delete "
+                "or rename it, then type the same command again."
             )
-        if self._plan.tip_sha in [parent["sha"] for parent in found["parents"]]:
+        if self._plan.head_sha in [parent["sha"] for parent in found["parents"]]:
             return head
         # The branch moved since an earlier run made this: on top of both, without force.
-        commit = self._commit(name, [head, self._plan.tip_sha])
+        commit = self._commit(name, [head, self._plan.head_sha])
         self._journal.begin("branch", f"moving branch {name} to {short(commit)}")
         self._api.send("PATCH", f"git/refs/heads/{name}", {"sha": commit, "force": False})
         self._journal.end(DONE, f"branch {name} stands on {self._table.branch}'s newest tip")
@@ -118,9 +118,9 @@ class Restore:
     def _commit(self, name: str, parents: list[str]) -> str:
         self._journal.begin("commit", f"making the commit for {name} on {short(parents[-1])}")
         message = commit_message(self._journal.github, self._journal.record)
-        body = {"message": message, "tree": self._plan.good_tree, "parents": parents}
+        body = {"message": message, "tree": self._plan.target_tree, "parents": parents}
         made = self._api.send("POST", "git/commits", body)
-        self._journal.end(DONE, f"commit {short(made['sha'])} has the tree of {short(self._plan.good_sha)}")
+        self._journal.end(DONE, f"commit {short(made['sha'])} has the tree of {short(self._plan.target_sha)}")
         return str(made["sha"])
 
     def _pull_request(self, name: str, head: str) -> JsonObject:
@@ -216,9 +216,9 @@ class Restore:
     def _refuse_moved_branch(self) -> None:
         """What came onto the branch since the plan would be undone unseen."""
         tip = self._api.get(f"git/ref/heads/{self._table.branch}")["object"]["sha"]
-        if tip != self._plan.tip_sha:
+        if tip != self._plan.head_sha:
             raise GithubProblem(
-                f"{self._table.branch} moved since the plan, from {short(self._plan.tip_sha)} to "
+                f"{self._table.branch} moved since the plan, from {short(self._plan.head_sha)} to "
                 f"{short(tip)}: what came would be undone unseen, so nothing was merged. Type the same "
                 "command again to see it and to undo it too."
             )
@@ -226,14 +226,14 @@ class Restore:
     def _look_at_tree(self, commit: str) -> None:
         """The merge's ``sha`` guards the head only: what counts is the tree that it made."""
         found = self._api.get(f"git/commits/{commit}")
-        same = found["tree"]["sha"] == self._plan.good_tree
+        same = found["tree"]["sha"] == self._plan.target_tree
         self._journal.update(merge_commit=commit, tree_restored=same)
         self._journal.update(reland=reland_commands(self._journal.github, len(found["parents"])))
         if not same:
             raise GithubProblem(
                 f"{self._table.branch} moved while the pull request was merged: {short(commit)} does not "
-                f"have the tree of {short(self._plan.good_sha)}. What is deployed from it is another state; "
-                "type the same command again to roll that back too."
+                f"have the tree of {short(self._plan.target_sha)}. What is deployed from it is another "
+                "state; type the same command again to roll that back too."
             )
 
     def _once(self, look: Callable[[], JsonObject | None], send: Callable[[], Any]) -> tuple[JsonObject, str]:

@@ -40,29 +40,29 @@ class GithubState:
     missing: str = ""
 
     @property
-    def tip_sha(self) -> str:
+    def head_sha(self) -> str:
         """The branch's newest commit."""
         return str(self.tip["commit"]["sha"])
 
     @property
-    def tip_tree(self) -> str:
+    def head_tree(self) -> str:
         """The tree of the branch's newest commit."""
         return str(self.tip["commit"]["commit"]["tree"]["sha"])
 
     @property
-    def good_sha(self) -> str:
+    def target_sha(self) -> str:
         """The full SHA to go back to; empty: none."""
         return str(self.good["sha"]) if self.good else ""
 
     @property
-    def good_tree(self) -> str:
+    def target_tree(self) -> str:
         """The tree that has to be live in the end."""
-        return str(self.good["commit"]["tree"]["sha"]) if self.good else self.tip_tree
+        return str(self.good["commit"]["tree"]["sha"]) if self.good else self.head_tree
 
     @property
     def restored(self) -> bool:
         """Whether the branch's tip already has the good tree."""
-        return self.tip_tree == self.good_tree
+        return self.head_tree == self.target_tree
 
     @property
     def approvals(self) -> int | None:
@@ -89,7 +89,7 @@ class GithubState:
         return "merge"
 
 
-def fetch_situation(api: GithubApi, table: GithubActions, sha: str | None) -> GithubState:
+def fetch_github_state(api: GithubApi, table: GithubActions, sha: str | None) -> GithubState:
     """Ask everything; ``sha`` is as typed, None: redeploy the tip. Raises GithubProblem with all problems."""
     questions: dict[str, Callable[[], Any]] = {
         "repository": lambda: api.get(""),
@@ -127,17 +127,17 @@ def choose_workflow(workflows: Sequence[JsonObject], wanted: str) -> JsonObject 
     return None
 
 
-def describe(situation: GithubState, table: GithubActions) -> Github:
+def describe(state: GithubState, table: GithubActions) -> Github:
     """What the record says of it."""
-    workflow, compared = situation.workflow, situation.comparison or {}
+    workflow, compared = state.workflow, state.comparison or {}
     files = sorted({str(entry["filename"]) for entry in compared.get("files") or ()})
     return Github(
         repository=table.repository,
         branch=table.branch,
         workflow=f"{workflow['name']} ({workflow['path']})" if workflow else "",
-        target_commit=situation.good_sha,
-        tree=situation.good_tree,
-        head_commit=situation.tip_sha,
+        target_commit=state.target_sha,
+        tree=state.target_tree,
+        head_commit=state.head_sha,
         reverted_commits=tuple(_undone(entry) for entry in compared.get("commits") or ()),
         reverted_count=int(compared.get("total_commits", 0)),
         files=tuple(files),

@@ -118,13 +118,19 @@ class ReleaseLock:
             raise _held(state.holder, now)
         return state
 
-    def take(
-        self, run_id: str, operator: str, intent: JsonObject, *, force: bool = False, over: str = ""
+    def acquire(
+        self,
+        run_id: str,
+        operator: str,
+        intent: JsonObject,
+        *,
+        force: bool = False,
+        expected_holder: str = "",
     ) -> AcquiredLock:
-        """Take the lock and write the intent down, in one step; an expired holder is taken over.
+        """Acquire the lock and write the intent down, in one step; an expired holder is replaced.
 
-        Raises LockHeld if a live holder has it, unless that is the run ``over``: the operator said to
-        take it over. ``force``: a Secret that cannot be read is overwritten.
+        Raises LockHeld if a live holder has it, unless that is the run ``expected_holder``: the operator said
+        to take the lock from it. ``force``: a Secret that cannot be read is overwritten.
         """
         lost, previous = False, None
         for _ in range(_TRIES):
@@ -133,7 +139,11 @@ class ReleaseLock:
             if state.holder is not None and state.holder.run_id == run_id:
                 self._keep_copy(state.entries)
                 return AcquiredLock(run_id, previous, state.entries)  # a write of ours whose answer was lost
-            if state.holder is not None and state.holder.expires_at > now and state.holder.run_id != over:
+            if (
+                state.holder is not None
+                and state.holder.expires_at > now
+                and state.holder.run_id != expected_holder
+            ):
                 raise _held(state.holder, now)
             holder = Holder(run_id, operator, now, now + timedelta(seconds=self.lease_s))
             entry = {"run_id": run_id, "operator": operator, "at": _text(now), "outcome": STARTED, **intent}
@@ -150,8 +160,8 @@ class ReleaseLock:
                 return AcquiredLock(run_id, state.holder, entries)
         raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was taken.")
 
-    def release_with(self, run_id: str, outcome: JsonObject) -> None:
-        """Give the lock back and close the journal's entry with ``outcome``; another's lock is left alone."""
+    def release_lock(self, run_id: str, outcome: JsonObject) -> None:
+        """Release the lock and close the journal's entry with ``outcome``; another's lock is left alone."""
 
         def change(state: LockState) -> LockState:
             ours = state.holder is not None and state.holder.run_id == run_id

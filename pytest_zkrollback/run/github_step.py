@@ -16,7 +16,7 @@ from ..domain.verdict import Verdict
 from ..github.deploy import Deploy
 from ..github.guards import judge_github, newest_verified, unreadable
 from ..github.restore import Restore
-from ..github.state import GithubState, describe, fetch_situation
+from ..github.state import GithubState, describe, fetch_github_state
 from ..github.step_log import Earlier, Journal
 from ..preflight.facts import ask_all
 from ..preflight.target import find_objections
@@ -85,7 +85,7 @@ class GithubDeployment:
         except UsageProblem as problem:
             return (unreadable(str(problem)),)
         api = self._api(patience_s=context.env.preflight_budget_s)
-        questions = {"github": lambda: fetch_situation(api, table, commit)}
+        questions = {"github": lambda: fetch_github_state(api, table, commit)}
         answer = ask_all(questions, context.env.preflight_budget_s, context.clock)["github"]
         if answer.value is None:
             return (unreadable(answer.why),)
@@ -95,7 +95,7 @@ class GithubDeployment:
         verified = None
         if table.after is not None:
             records = fetch_earlier(Path(context.request.report_dir), table.after)
-            verified = newest_verified(records, table.after, table.repository, state.good_tree)
+            verified = newest_verified(records, table.after, table.repository, state.target_tree)
         return judge_github(state, table, self._token, verified)
 
     def run(self, preflight: PreflightResult, before: ReleaseHistory) -> ExpectedRelease | None:
@@ -148,7 +148,7 @@ class GithubDeployment:
         api = self._api(patience_s=table.run_timeout_s)
         journal = Journal(context.recorder, describe(state, table), api.now, context.display.status)
         self._log = journal
-        commit, merged_now = state.tip_sha, False
+        commit, merged_now = state.head_sha, False
         by_push = table.deploy == "push" and not context.request.redeploy
         if by_push:
             restore = Restore(api, table, context.clock, journal, state)
@@ -168,7 +168,7 @@ class GithubDeployment:
             Earlier(earlier, context.env.name, table.repository, commit),
             workflow_id=int(state.workflow["id"]),
             commit=commit,
-            tree=state.good_tree,
+            tree=state.target_tree,
             by_push=by_push,
             again=context.request.redeploy,
         )

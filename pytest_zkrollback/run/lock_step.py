@@ -37,9 +37,11 @@ def acquire_lock(
         "reason": context.redactor.text(request.reason)[:200],
     }
     takes_over = "lock" in preflight.overridden
-    over = preflight.lock_holder if takes_over else ""
+    holder = preflight.lock_holder if takes_over else ""
     try:
-        taken = lock.take(context.run_id, context.operator, intent, force=takes_over, over=over)
+        taken = lock.acquire(
+            context.run_id, context.operator, intent, force=takes_over, expected_holder=holder
+        )
     except LockHeld as error:
         return judge_lock(error)  # even with break-glass: nobody saw this holder before
     except ZkRollbackError as error:
@@ -133,7 +135,7 @@ def _find_head(context: RunContext, planned: ReleaseHistory, before: int) -> _He
 def unlock(context: RunContext, lock: ReleaseLock, outcome: JsonObject) -> None:
     """Release the lock as soon as helm's result is known; a failure is said and expires by itself."""
     try:
-        lock.release_with(context.run_id, {**outcome, "finished_at": context.clock.now().isoformat()})
+        lock.release_lock(context.run_id, {**outcome, "finished_at": context.clock.now().isoformat()})
     except ZkRollbackError as error:
         context.recorder.event(f"the lock could not be given back and will expire: {error}", "zkrollback")
 

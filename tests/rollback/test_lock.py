@@ -86,7 +86,7 @@ def lock(store, clock):
 
 
 def test_taking_writes_lock_and_intent_in_one_step(lock, store):
-    taken = lock.take("run1", "ann@host", {"target": 5})
+    taken = lock.acquire("run1", "ann@host", {"target": 5})
     assert taken.previous is None
     assert store.state() == {
         "schema": "zkrollback.journal/1",
@@ -109,31 +109,31 @@ def test_taking_writes_lock_and_intent_in_one_step(lock, store):
 
 
 def test_fault_19_a_live_holder_refuses_with_name_and_age(lock, clock):
-    lock.take("run1", "ann@host", {})
+    lock.acquire("run1", "ann@host", {})
     clock.at += timedelta(seconds=12)
     with pytest.raises(LockHeld) as caught:
-        lock.take("run2", "bob@host", {})
+        lock.acquire("run2", "bob@host", {})
     guard = judge_lock(caught.value)
     assert (guard.id, guard.state) == ("lock", "refused")
     assert guard.evidence == "ann@host holds the lock for 12 s (run run1); it expires in 183 s at the latest"
 
 
 def test_fault_20_an_expired_holder_is_taken_over(lock, clock, store):
-    lock.take("run1", "ann@host", {})
+    lock.acquire("run1", "ann@host", {})
     clock.at += timedelta(seconds=196)
-    taken = lock.take("run2", "bob@host", {})
+    taken = lock.acquire("run2", "bob@host", {})
     assert taken.previous.operator == "ann@host"
     assert store.state()["lock"]["run_id"] == "run2"
     assert [entry["outcome"] for entry in store.state()["entries"]] == ["started", "started"]
 
 
 def test_giving_back_closes_the_entry_and_leaves_anothers_lock_alone(lock, store, clock):
-    lock.take("run1", "ann@host", {})
-    lock.release_with("run1", {"outcome": "done", "head_after": 7})
+    lock.acquire("run1", "ann@host", {})
+    lock.release_lock("run1", {"outcome": "done", "head_after": 7})
     assert store.state()["lock"] is None
     assert store.state()["entries"][0]["head_after"] == 7
-    lock.take("run2", "bob@host", {})
-    lock.release_with("run1", {"outcome": "late"})
+    lock.acquire("run2", "bob@host", {})
+    lock.release_lock("run1", {"outcome": "late"})
     assert store.state()["lock"]["run_id"] == "run2"
 
 
@@ -142,13 +142,13 @@ def test_fault_2_a_write_whose_answer_was_lost_is_looked_for_and_leaves_no_lock_
     lock, store, there_before
 ):
     if there_before:
-        lock.take("run0", "ann@host", {})
-        lock.release_with("run0", {"outcome": "done"})
+        lock.acquire("run0", "ann@host", {})
+        lock.release_lock("run0", {"outcome": "done"})
     store.answers_lost = 1
-    taken = lock.take("run1", "ann@host", {"target": 5})
+    taken = lock.acquire("run1", "ann@host", {"target": 5})
     assert (taken.previous, taken.entries[-1]["run_id"]) == (None, "run1")
     assert [entry["run_id"] for entry in store.state()["entries"]] == ["run0", "run1"][not there_before :]
-    lock.release_with("run1", {"outcome": "done"})
+    lock.release_lock("run1", {"outcome": "done"})
     assert store.state()["lock"] is None
 
 
@@ -162,22 +162,22 @@ def test_fault_2_a_write_that_never_arrives_is_tried_once_more_and_refused(lock,
 
     store.before_write.append(swallow)
     with pytest.raises(Unreachable):
-        lock.take("run1", "ann@host", {})
+        lock.acquire("run1", "ann@host", {})
     assert (len(tried), store.secret) == (2, None)
 
 
 def test_a_change_between_read_and_write_is_seen(lock, store, clock):
     other = ReleaseLock(store, clock, "shop", "zkprova", lease_s=195)
-    store.before_write.append(lambda: other.take("run2", "bob@host", {}))
+    store.before_write.append(lambda: other.acquire("run2", "bob@host", {}))
     with pytest.raises(LockHeld):
-        lock.take("run1", "ann@host", {})
+        lock.acquire("run1", "ann@host", {})
     assert store.state()["lock"]["run_id"] == "run2"
 
 
 def test_deleted_meanwhile_it_is_made_anew(lock, store):
-    lock.take("run1", "ann@host", {})
+    lock.acquire("run1", "ann@host", {})
     store.before_write.append(lambda: setattr(store, "secret", None))
-    lock.release_with("run1", {"outcome": "done"})
+    lock.release_lock("run1", {"outcome": "done"})
     assert store.state()["lock"] is None
 
 
@@ -186,7 +186,7 @@ def test_many_at_once_one_has_it(store, clock):
 
     def take(number):
         try:
-            ReleaseLock(store, clock, "shop", "zkprova", lease_s=195).take(f"run{number}", "op", {})
+            ReleaseLock(store, clock, "shop", "zkprova", lease_s=195).acquire(f"run{number}", "op", {})
             outcomes.append("taken")
         except LockHeld:
             outcomes.append("held")
@@ -201,8 +201,8 @@ def test_many_at_once_one_has_it(store, clock):
 
 def test_the_journal_is_bounded(lock, store):
     for number in range(30):
-        lock.take(f"run{number}", "op", {})
-        lock.release_with(f"run{number}", {"outcome": "done"})
+        lock.acquire(f"run{number}", "op", {})
+        lock.release_lock(f"run{number}", {"outcome": "done"})
     runs = [entry["run_id"] for entry in store.state()["entries"]]
     assert runs == [f"run{number}" for number in range(10, 30)]
 
@@ -213,7 +213,7 @@ def test_the_journal_is_bounded(lock, store):
 def test_a_secret_that_is_not_ours_is_not_taken_for_free(lock, store, data):
     store.secret = {"metadata": {"name": lock.name, "resourceVersion": "1"}, "data": data}
     with pytest.raises(BadAnswer) as caught:
-        lock.take("run1", "ann@host", {})
+        lock.acquire("run1", "ann@host", {})
     assert str(caught.value) == (
         "The Secret zkrollback.v1.zkprova holds no lock that can be read: look at it, and delete it if no "
         "rollback runs."
@@ -221,18 +221,21 @@ def test_a_secret_that_is_not_ours_is_not_taken_for_free(lock, store, data):
 
 
 def test_two_operators_who_go_ahead_against_the_same_holder_do_not_take_it_from_each_other(lock, store):
-    lock.take("run1", "ann@host", {})
+    lock.acquire("run1", "ann@host", {})
     with pytest.raises(LockHeld) as seen:
         lock.fetch_free()
-    assert lock.take("run2", "bob@host", {}, force=True, over=seen.value.run_id).previous.run_id == "run1"
+    assert (
+        lock.acquire("run2", "bob@host", {}, force=True, expected_holder=seen.value.run_id).previous.run_id
+        == "run1"
+    )
     with pytest.raises(LockHeld, match="bob@host holds the lock"):
-        lock.take("run3", "eve@host", {}, force=True, over=seen.value.run_id)
+        lock.acquire("run3", "eve@host", {}, force=True, expected_holder=seen.value.run_id)
     assert store.state()["lock"]["run_id"] == "run2"
 
 
 def test_what_cannot_be_read_is_overwritten_only_where_the_operator_says_so(lock, store):
     store.secret = {"metadata": {"name": lock.name, "resourceVersion": "1"}, "data": {"state": "####"}}
-    assert lock.take("run1", "ann@host", {}, force=True).previous is None
+    assert lock.acquire("run1", "ann@host", {}, force=True).previous is None
     assert store.state()["lock"]["run_id"] == "run1"
 
 
