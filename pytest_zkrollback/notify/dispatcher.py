@@ -35,11 +35,11 @@ class NotificationDispatcher:
         *,
         off: str = "",
     ) -> None:
-        """Nothing is contacted before :meth:`begin` or :meth:`tell`."""
+        """Nothing is contacted before :meth:`notify_started` or :meth:`notify_verdict`."""
         self.off = off
         self.channels = () if off else tuple(channels)
-        self.told: Outcome | None = None
-        self.began = False
+        self.last_outcome: Outcome | None = None
+        self.started = False
         self._recorder = recorder
         self._clock = clock
         self._cancelled = threading.Event()
@@ -52,11 +52,11 @@ class NotificationDispatcher:
         """Why some channels cannot work, in sentences; known before anything is contacted."""
         return tuple(str(each.problem) for each in self.channels if isinstance(each, Unusable))
 
-    def begin(self) -> None:
+    def notify_started(self) -> None:
         """Tell that it has started; returns at once, and is to be called once it has."""
-        if self.began:
+        if self.started:
             return
-        self.began = True
+        self.started = True
         self._starting = dict(enumerate(self.channels))
         for key, channel in enumerate(self.channels):
             threading.Thread(
@@ -66,12 +66,12 @@ class NotificationDispatcher:
                 name=f"tell-{channel.name}",
             ).start()
 
-    def tell(
+    def notify_verdict(
         self, outcome: Outcome, patience_s: float, *, stop: Callable[[], bool] = lambda: False
     ) -> tuple[Delivery, ...]:
         """Tell how the run stands, to every channel at once, and wait for what they answer.
 
-        ``outcome``: of all that is known but the telling itself.
+        ``outcome``: of all that is known but these messages.
 
         Returns after ``patience_s`` at the latest, or when ``stop()`` is true; who has not answered by then
         may have it. An event that is none for a channel leaves no delivery.
@@ -83,7 +83,7 @@ class NotificationDispatcher:
         """The next event, with the record as it stands."""
         self._cancelled.set()  # no earlier message is tried again once a newer one is on its way
         self._cancelled = threading.Event()
-        before, self.told = self.told, outcome
+        before, self.last_outcome = self.last_outcome, outcome
         record = self._recorder.redacted
         return Notification(
             event=NotificationEvent.VERDICT if before is None else NotificationEvent.CHANGED,

@@ -149,8 +149,8 @@ def build_checks(
         ),
         *(OwnCheck(item, item_context) for item in context.own_items),
         NotifyCheck(
-            deliver=lambda: context.telling.tell(state.outcome(without=(NOTIFY,)), PATIENCE_S),
-            off=context.telling.off,
+            deliver=lambda: context.notifier.notify_verdict(state.outcome(without=(NOTIFY,)), PATIENCE_S),
+            off=context.notifier.off,
         ),
     ]
 

@@ -51,7 +51,7 @@ class RunContext:
     clock: SystemClock
     processes: LocalProcesses
     signals: Signals
-    telling: NotificationDispatcher
+    notifier: NotificationDispatcher
     selected: frozenset[str]
     hooks: Hooks
     own_items: tuple[CustomItem, ...] = ()

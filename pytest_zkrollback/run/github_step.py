@@ -106,7 +106,7 @@ class GithubDeployment:
         """
         recorder, clock = self._context.recorder, self._context.clock
         recorder.item("rollback", started_at=clock.now(), observed="GitHub is at work")
-        self._context.telling.begin()
+        self._context.notifier.notify_started()
         try:
             deployed = self._deploy()
         except ZkRollbackError as error:

@@ -51,7 +51,7 @@ class EchoChannel:
         return delivery.model_copy(update={"message": message})
 
 
-def choose_telling(
+def create_dispatcher(
     request: Request,
     env: Environment,
     environ: Mapping[str, str],
@@ -81,8 +81,8 @@ def choose_telling(
     return NotificationDispatcher(channels, recorder, clock, off=off)
 
 
-def tell_the_end(
-    telling: NotificationDispatcher | None,
+def notify_final(
+    notifier: NotificationDispatcher | None,
     recorder: Recorder,
     state: RunState,
     clock: Clock,
@@ -93,16 +93,20 @@ def tell_the_end(
     """Tell what nobody was told: a rollback that failed or was interrupted, a verdict that changed.
 
     To be called when the record is complete; takes a bounded time, which another signal ends. True if
-    something was told, which may have changed an item and so the outcome. ``telling``: None if the run ended
+    something was told, which may have changed an item and so the outcome. ``notifier``: None if the run ended
     before anybody could be told. ``acted``: something may have been changed.
     """
-    if telling is None:
+    if notifier is None:
         return False
-    first, outcome = telling.told is None, state.outcome(without=(NOTIFY,))
-    due = bool(telling.channels) and (telling.began or acted or not first) and outcome is not telling.told
+    first, outcome = notifier.last_outcome is None, state.outcome(without=(NOTIFY,))
+    due = (
+        bool(notifier.channels)
+        and (notifier.started or acted or not first)
+        and outcome is not notifier.last_outcome
+    )
     if due:
         heard = signals.count
-        deliveries = telling.tell(
+        deliveries = notifier.notify_verdict(
             outcome, _FAREWELL_S if heard else PATIENCE_S, stop=lambda: signals.count > heard
         )
         verdict = judge_deliveries(deliveries)
@@ -116,7 +120,7 @@ def tell_the_end(
                 finished_at=clock.now(),
             )
         recorder.update(outcome=state.outcome())
-    telling.close()
+    notifier.close()
     return due
 
 

@@ -70,7 +70,7 @@ def run_preflight(
         objects = look.objects_of(found)
         guards = judge_guards(facts, env, request.confirm, objects, recovers=request.recover)
         guards = _unless_live(context, facts, guards)
-    guards = (*guards, *judge_notify(context.telling.unusable))
+    guards = (*guards, *judge_notify(context.notifier.unusable))
     plan = Plan()
     target = facts.choice.value.revision if facts.choice.value is not None else None
     if facts.history.value is not None:

@@ -1,4 +1,4 @@
-"""The recovery picture: pods and ``/health`` from before helm on, until the last verdict."""
+"""The recovery timeline: pods and ``/health`` from before helm on, until the last verdict."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def _wait(context: RunContext, helm_run: HelmRun, lock: ReleaseLock) -> None:
         if helm_run.pid is not None and not said_pid:
             said_pid = True
             context.recorder.update_helm(pid=helm_run.pid)
-            context.telling.begin()
+            context.notifier.notify_started()
         if context.signals.count and not recorded:
             recorded = True
             what = f"interrupted ({context.signals.spoken}), helm still running (pid {helm_run.pid})"
@@ -255,7 +255,7 @@ def _note_end(context: RunContext, helm_run: HelmRun) -> bool:
             "stderr_tail": context.redactor.text(done.stderr)[-4000:],
         }
         recorder.event(f"helm ended with exit code {done.exit_code}", "helm", now)
-        context.telling.begin()  # helm was faster than our look at it
+        context.notifier.notify_started()  # helm was faster than our look at it
     elif helm_run.error is not None:
         changes |= {"ran": False, "running": False, "finished_at": now}
     recorder.update_helm(**changes)

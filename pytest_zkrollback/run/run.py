@@ -41,7 +41,7 @@ from .find_workloads import resolve_workloads
 from .github_step import GithubDeployment, refuse_without_github
 from .initial_record import initial_record, mode_of
 from .lock_step import note_verified
-from .notify_step import choose_telling, report_address, tell_the_end
+from .notify_step import create_dispatcher, notify_final, report_address
 from .preflight_step import run_preflight
 from .recovery_timeline import RecoveryTimeline
 from .results import ExpectedRelease, HelmOutcomeStatus, PreflightResult, Refusal, RunState
@@ -89,8 +89,8 @@ class Run:
             register_secrets_of_environment(self.redactor, env, os.environ)
         self._watch: ClusterWatch | None = None
         self._events: EventLog | None = None
-        self._picture: RecoveryTimeline | None = None
-        self._telling: NotificationDispatcher | None = None
+        self._timeline: RecoveryTimeline | None = None
+        self._notifier: NotificationDispatcher | None = None
         self._redeploy_risks: RedeployRisks | None = None
         # Whichever changes the release: asked what it did also after an exception.
         self._changing: RollbackStep | GithubDeployment | None = None
@@ -153,8 +153,8 @@ class Run:
                 self._refuse(error)
         finally:
             self._conclude(selected, note)
-            if tell_the_end(
-                self._telling,
+            if notify_final(
+                self._notifier,
                 self._recorder,
                 self._state,
                 self._clock,
@@ -163,8 +163,8 @@ class Run:
             ):
                 self._sum_up()
             self._processes.end_all()  # a smoke test that still runs; never helm
-            if self._picture is not None:
-                self._picture.hand_over()
+            if self._timeline is not None:
+                self._timeline.hand_over()
             if self._watch is not None:
                 self._watch.stop()
             if self._events is not None:
@@ -221,13 +221,13 @@ class Run:
         self._watch = ClusterWatch(
             context.kube, context.env.namespace, self._clock, resources=watched(context.env, history)
         )
-        picture = self._picture = RecoveryTimeline(context, self._watch)
+        timeline = self._timeline = RecoveryTimeline(context, self._watch)
         events = self._events = EventLog(context.kube, context.env.namespace, self._clock)
         since = self._clock.now()
         helm = None
         if request.target is not None and preflight.target is not None and preflight.helm_version is not None:
             self._watch.start()  # what happens while helm runs is seen, too
-            picture.begin()
+            timeline.begin()
             callbacks = HelmCallbacks(
                 on_started=lambda: events.begin(since),
                 # A picture from before helm's changes may decide nothing.
@@ -253,7 +253,7 @@ class Run:
         pull = github.pull_request if github is not None else None
         risks = self._redeploy_risks = RedeployRisks(context, release, state, self._watch, pull)
         risks.begin()
-        head_now = run_verify(context, release, state, self._watch, events, picture, since, risks)
+        head_now = run_verify(context, release, state, self._watch, events, timeline, since, risks)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
         if state.add_up() in DONE:
@@ -291,7 +291,7 @@ class Run:
         self._recorder.update(cluster=f"context {env.context}, {kube.server}")
         if self._drill is not None:
             self._recorder.event("the drill is ready: its scenario has been played", "drill")
-        self._telling = choose_telling(
+        self._notifier = create_dispatcher(
             self.request,
             env,
             variables(self._drill),
@@ -315,7 +315,7 @@ class Run:
             clock=self._clock,
             processes=self._processes,
             signals=self._signals,
-            telling=self._telling,
+            notifier=self._notifier,
             selected=selected,
             hooks=self._hooks,
             own_items=self._own_items,

@@ -29,7 +29,7 @@ def run_verify(
     state: RunState,
     watch: ClusterWatch,
     events: EventLog,
-    picture: RecoveryTimeline,
+    timeline: RecoveryTimeline,
     since: datetime,
     redeploy_risks: RedeployRisks,
 ) -> int | None:
@@ -55,7 +55,7 @@ def run_verify(
     def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
         if item_id not in context.selected:
             return
-        recorder.samples(picture.samples.points())
+        recorder.samples(timeline.samples.points())
         if isinstance(judgement, CheckResult):
             at = finished_at or context.clock.now()
             state.note(item_id, judgement.word)
@@ -103,18 +103,18 @@ def run_verify(
         context.clock,
         since,
         note,
-        on_sample=picture.add,
+        on_sample=timeline.add,
         stays_open=lambda item_id: item_id == EQUIVALENCE or item_id.startswith(ROLLOUT_PREFIX),
         soak_s=soak_s,
         is_green=is_green,
         on_provisional=begin_soak,
         on_soaked=look_anew,
     )
-    picture.hand_over()
+    timeline.hand_over()
     schedule.run(lambda: context.signals.count > 0)
     recorder.flush()
-    recorder.samples(picture.samples.points())
-    recorder.update(served_again_at=picture.samples.served_again_at)
+    recorder.samples(timeline.samples.points())
+    recorder.update(served_again_at=timeline.samples.served_again_at)
     if EQUIVALENCE not in {check.id for check in wanted} and not context.signals.count:
         _look_at_head(context, reader)
     if schedule.provisional_at is not None:

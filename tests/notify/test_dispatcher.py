@@ -17,7 +17,7 @@ from pytest_zkrollback.notify.dispatcher import NotificationDispatcher
 from pytest_zkrollback.plugin.hook_caller import Relay
 from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.run.notify_step import EchoChannel, choose_telling, report_address, tell_the_end
+from pytest_zkrollback.run.notify_step import EchoChannel, create_dispatcher, notify_final, report_address
 from support.example_records import failed, running, verified
 from support.run_states import state_of
 
@@ -48,7 +48,7 @@ class Told:
         return [news.event for news in self.news]
 
 
-def telling_of(*channels, record=None, off="", secret="hunter2hunter2"):
+def dispatcher_of(*channels, record=None, off="", secret="hunter2hunter2"):
     redactor = Redactor({"PASSWORD": secret})
     recorder = Recorder(record or running(), CLOCK, lambda record: None, redactor.record)
     return NotificationDispatcher(channels, recorder, CLOCK, off=off), recorder
@@ -73,15 +73,15 @@ def facts(deliveries):
 
 def test_start_verdict_and_change():
     channel = Told()
-    telling, recorder = telling_of(channel)
-    telling.begin()
-    telling.begin()
+    dispatcher, recorder = dispatcher_of(channel)
+    dispatcher.notify_started()
+    dispatcher.notify_started()
     wait_for(lambda: recorder.record.deliveries)
     recorder.update(items=verified().items)
     recorder.update(provisional_at=CLOCK.now(), soak_s=10)
-    telling.tell(Outcome.VERIFIED, 5)
+    dispatcher.notify_verdict(Outcome.VERIFIED, 5)
     recorder.update(items=failed().items, outcome=Outcome.RUNNING)
-    telling.tell(Outcome.FAILED, 5)
+    dispatcher.notify_verdict(Outcome.FAILED, 5)
     assert channel.events == ["start", "verdict", "changed"]
     start, verdict, changed = channel.news
     assert (start.record.outcome, verdict.record.outcome, changed.record.outcome) == (
@@ -100,16 +100,16 @@ def test_start_verdict_and_change():
 
 def test_a_start_that_hangs_returns_at_once_and_holds_up_no_verdict():
     hangs, answers = Told("hangs", hangs=(NotificationEvent.START,)), Told("answers")
-    telling, recorder = telling_of(hangs, answers)
-    telling.begin()
+    dispatcher, recorder = dispatcher_of(hangs, answers)
+    dispatcher.notify_started()
     wait_for(lambda: hangs.events and recorder.record.deliveries)
-    deliveries = telling.tell(Outcome.VERIFIED, 5)
+    deliveries = dispatcher.notify_verdict(Outcome.VERIFIED, 5)
     assert facts(deliveries) == [
         ("hangs", "verdict", True, False, "ok"),
         ("answers", "verdict", True, False, "ok"),
     ]
     assert hangs.news[0].cancelled.is_set(), "what hangs is to be tried again no more"
-    telling.close()
+    dispatcher.close()
     unanswered = ("hangs", "start", False, False, "no answer came while we waited for it")
     assert facts(recorder.record.deliveries)[-1] == unanswered
     hangs.hold.set()
@@ -119,11 +119,11 @@ def test_a_start_that_hangs_returns_at_once_and_holds_up_no_verdict():
 
 def test_a_verdict_that_hangs_is_waited_for_in_vain_but_not_for_ever():
     channel = Told(hangs=(NotificationEvent.VERDICT,))
-    telling, _ = telling_of(channel)
+    dispatcher, _ = dispatcher_of(channel)
     asked = iter((False, False, True))
-    [delivery] = telling.tell(Outcome.VERIFIED, 60, stop=lambda: next(asked))
+    [delivery] = dispatcher.notify_verdict(Outcome.VERIFIED, 60, stop=lambda: next(asked))
     assert facts([delivery]) == [("told", "verdict", False, False, "no answer came while we waited for it")]
-    [late] = telling.tell(Outcome.VERIFIED, 0.1)
+    [late] = dispatcher.notify_verdict(Outcome.VERIFIED, 0.1)
     assert not late.ok or channel.news[-1].event is NotificationEvent.CHANGED
     channel.hold.set()
 
@@ -140,8 +140,8 @@ def test_a_verdict_that_hangs_is_waited_for_in_vain_but_not_for_ever():
     ],
 )
 def test_fault_63_what_a_channel_raises_is_its_delivery_and_no_other_channels(answer, refused, said):
-    telling, _ = telling_of(Told(answer=answer), Told("other"))
-    assert facts(telling.tell(Outcome.VERIFIED, 5)) == [
+    dispatcher, _ = dispatcher_of(Told(answer=answer), Told("other"))
+    assert facts(dispatcher.notify_verdict(Outcome.VERIFIED, 5)) == [
         ("told", "verdict", False, refused, said),
         ("other", "verdict", True, False, "ok"),
     ]
@@ -149,31 +149,35 @@ def test_fault_63_what_a_channel_raises_is_its_delivery_and_no_other_channels(an
 
 def test_what_is_no_delivery_is_not_called_told():
     channel = SimpleNamespace(name="own", tell=lambda news: True)
-    telling, _ = telling_of(channel)
+    dispatcher, _ = dispatcher_of(channel)
     said = "own answered True, which is no Delivery"
-    assert facts(telling.tell(Outcome.VERIFIED, 5)) == [("own", "verdict", False, False, said)]
+    assert facts(dispatcher.notify_verdict(Outcome.VERIFIED, 5)) == [("own", "verdict", False, False, said)]
 
 
 def test_an_event_that_is_none_for_a_channel_leaves_no_delivery():
-    telling, recorder = telling_of(Told(answer=""))
-    telling.begin()
-    assert telling.tell(Outcome.VERIFIED, 5) == ()
-    telling.close()
+    dispatcher, recorder = dispatcher_of(Told(answer=""))
+    dispatcher.notify_started()
+    assert dispatcher.notify_verdict(Outcome.VERIFIED, 5) == ()
+    dispatcher.close()
     wait_for(lambda: not recorder.record.deliveries)
 
 
 def test_fault_49_what_is_told_is_redacted():
     channel = Told()
-    telling, _ = telling_of(channel, record=running().model_copy(update={"reason": "it says hunter2hunter2"}))
-    telling.begin()
-    telling.tell(Outcome.VERIFIED, 5)
+    dispatcher, _ = dispatcher_of(
+        channel, record=running().model_copy(update={"reason": "it says hunter2hunter2"})
+    )
+    dispatcher.notify_started()
+    dispatcher.notify_verdict(Outcome.VERIFIED, 5)
     assert {news.record.reason for news in channel.news} == {"it says [redacted PASSWORD]"}
 
 
 def ended(record, *channels, told=None, signals=None, off=""):
-    telling, recorder = telling_of(*channels, record=record, off=off)
-    telling.told = told
-    told = tell_the_end(telling, recorder, state_of(record), CLOCK, signals or quiet(), acted=record.helm.ran)
+    dispatcher, recorder = dispatcher_of(*channels, record=record, off=off)
+    dispatcher.last_outcome = told
+    told = notify_final(
+        dispatcher, recorder, state_of(record), CLOCK, signals or quiet(), acted=record.helm.ran
+    )
     return told, recorder.record
 
 
@@ -250,7 +254,7 @@ def chosen(env=None, environ=None, hooks=NO_HOOKS, target=5, selected=("notify",
     table = Environment(
         **{"name": "staging", "context": "c", "workloads": {"web": "deployment/web"}, **(env or {})}
     )
-    return choose_telling(
+    return create_dispatcher(
         Request(environment="staging", target=target, **request),
         table,
         environ or {},
@@ -272,8 +276,8 @@ VARIABLES = {"SLACK_WEBHOOK_URL": "https://s/x", "HOOK": "https://h/x", "TEAMS":
 
 def test_every_configured_channel_and_the_hooks_ones_are_told():
     hooks = SimpleNamespace(answers=lambda hook, **facts: (None, [Told("pager")], Told("siren")))
-    telling = chosen(ALL, VARIABLES, hooks)
-    assert [each.name for each in telling.channels] == [
+    dispatcher = chosen(ALL, VARIABLES, hooks)
+    assert [each.name for each in dispatcher.channels] == [
         "slack",
         "webhook",
         "teams",
@@ -281,23 +285,23 @@ def test_every_configured_channel_and_the_hooks_ones_are_told():
         "pager",
         "siren",
     ]
-    assert (telling.unusable, telling.off) == ((), "")
+    assert (dispatcher.unusable, dispatcher.off) == ((), "")
 
 
 def test_a_variable_that_is_not_set_is_said_before_helm_and_red_afterwards():
-    telling = chosen({**ALL, "slack": {"token_env": "BOT", "channel": "C123"}}, {"HOOK": "https://h/x"})
-    assert [type(each).__name__ for each in telling.channels] == [
+    dispatcher = chosen({**ALL, "slack": {"token_env": "BOT", "channel": "C123"}}, {"HOOK": "https://h/x"})
+    assert [type(each).__name__ for each in dispatcher.channels] == [
         "Unusable",
         "JsonWebhookChannel",
         "Unusable",
         "Unusable",
     ]
-    assert [text.partition(",")[0].partition(":")[0] for text in telling.unusable] == [
+    assert [text.partition(",")[0].partition(":")[0] for text in dispatcher.unusable] == [
         "the environment variable BOT holds no token",
         "the environment variable TEAMS is not set",
         "the environment variable TOKEN holds no token",
     ]
-    slack = telling.channels[0]
+    slack = dispatcher.channels[0]
     with pytest.raises(UsageProblem):
         slack.tell(None)
 
@@ -323,9 +327,9 @@ class Config:
     ],
 )
 def test_a_hook_that_is_wrong_is_a_channel_that_cannot_work_and_stops_nothing(hooks, said):
-    telling = chosen({"slack": False}, hooks=hooks)
-    assert isinstance(telling.channels[0], Unusable)
-    [text] = telling.unusable
+    dispatcher = chosen({"slack": False}, hooks=hooks)
+    assert isinstance(dispatcher.channels[0], Unusable)
+    [text] = dispatcher.unusable
     assert text.partition(" in ")[0] == said.partition(" in ")[0]
     assert "helm did not run" not in text
 
@@ -334,8 +338,8 @@ def test_a_hook_that_hangs_holds_up_no_rollback(monkeypatch):
     monkeypatch.setattr("pytest_zkrollback.notify.channels._HOOK_S", 0.05)
     over = threading.Event()
     hangs = SimpleNamespace(pytest_zkrollback_notify=lambda environment: over.wait(20) and [])
-    telling = chosen({"slack": False}, hooks=Relay(hangs))
-    assert telling.unusable == ("pytest_zkrollback_notify gave no answer within 0.05 s; mend the hook",)
+    dispatcher = chosen({"slack": False}, hooks=Relay(hangs))
+    assert dispatcher.unusable == ("pytest_zkrollback_notify gave no answer within 0.05 s; mend the hook",)
     over.set()
 
 
@@ -355,8 +359,8 @@ def test_a_hook_that_hangs_holds_up_no_rollback(monkeypatch):
     ],
 )
 def test_who_is_told_nothing_and_why(given, off):
-    telling = chosen(**given)
-    assert (telling.channels, telling.off) == ((), off)
+    dispatcher = chosen(**given)
+    assert (dispatcher.channels, dispatcher.off) == ((), off)
 
 
 def test_a_rollback_tells_even_where_runs_that_only_verify_do_not():
@@ -392,13 +396,13 @@ def test_in_the_drill_the_record_holds_what_was_received():
 
 def test_an_answer_that_comes_after_the_end_is_not_written_any_more():
     channel = Told(hangs=(NotificationEvent.VERDICT,))
-    telling, recorder = telling_of(channel, record=verified(outcome=Outcome.RUNNING, deliveries=()))
-    late = threading.Thread(target=telling.tell, args=(Outcome.VERIFIED, 60), daemon=True)
+    dispatcher, recorder = dispatcher_of(channel, record=verified(outcome=Outcome.RUNNING, deliveries=()))
+    late = threading.Thread(target=dispatcher.notify_verdict, args=(Outcome.VERIFIED, 60), daemon=True)
     late.start()
     wait_for(lambda: channel.events == ["verdict"])
     recorder.update(outcome=Outcome.INTERRUPTED)
     state = state_of(recorder.record)
-    assert tell_the_end(telling, recorder, state, CLOCK, quiet(count=1), acted=True)
+    assert notify_final(dispatcher, recorder, state, CLOCK, quiet(count=1), acted=True)
     after = recorder.record
     channel.hold.set()
     late.join(10)

@@ -30,7 +30,7 @@ def test_helms_end_is_on_disk_before_the_lock_is_given_back(tmp_path, monkeypatc
     helm.touch(mode=0o755)
     world = World(0, helm, Tally())
     on_disk = []
-    recorder, give_back = world._recorder, ReleaseLock.release_with
+    recorder, give_back = world._recorder, ReleaseLock.release_lock
 
     def slow(*args):
         made = recorder(*args)
@@ -46,6 +46,6 @@ def test_helms_end_is_on_disk_before_the_lock_is_given_back(tmp_path, monkeypatc
         return give_back(self, run_id, outcome)
 
     monkeypatch.setattr(world, "_recorder", slow)
-    monkeypatch.setattr(ReleaseLock, "release_with", look)
+    monkeypatch.setattr(ReleaseLock, "release_lock", look)
     world.run("ann", 2)
     assert on_disk == [(False, 0, Verdict.PASS)]

@@ -281,7 +281,7 @@ class World:
             signals=signals,
             selected=frozenset(),
             hooks=None,
-            telling=NotificationDispatcher((), recorder, self.clock, off="nobody in these sequences"),
+            notifier=NotificationDispatcher((), recorder, self.clock, off="nobody in these sequences"),
         )
 
 
