@@ -216,17 +216,15 @@ def _without_shapes(text: str) -> tuple[str, int]:
     for name, words, pattern in SHAPES:
         if not any(word in lower for word in words):
             continue
-
-        def blank(found: re.Match[str], name: str = name) -> str:
-            nonlocal blanked
-            group = "secret" if "secret" in found.re.groupindex else 0
+        parts, done = [], 0
+        group = "secret" if "secret" in pattern.groupindex else 0
+        for found in pattern.finditer(text):
             if found[group].lstrip("\"' \t\n\\").startswith("[redacted"):
-                return found[0]
+                continue
+            parts += [text[done : found.start(group)], f"[redacted {name}]"]
+            done = found.end(group)
             blanked += 1
-            start, end = found.start(group) - found.start(), found.end(group) - found.start()
-            return f"{found[0][:start]}[redacted {name}]{found[0][end:]}"
-
-        text = pattern.sub(blank, text)
+        text = "".join(parts) + text[done:]
     return text, blanked
 
 

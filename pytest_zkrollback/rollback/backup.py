@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -35,28 +35,34 @@ def save_backup(
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     query = {"labelSelector": f"owner=helm,name={release}", "limit": str(records_in_a_page(each_bytes))}
-    digest, count = hashlib.sha256(), 0
-
-    def parts() -> Iterator[str]:
-        nonlocal count
-        yield from hashed('{"apiVersion": "v1", "kind": "List", "items": [')
-        for page, _ in kube.pages(path, query):
-            for secret in page:
-                yield from hashed("\n" if count == 0 else ",\n")
-                for part in _ENCODER.iterencode(_portable(secret)):
-                    yield from hashed(part)
-                count += 1
-        yield from hashed("\n]}\n")
-
-    def hashed(text: str) -> Iterator[str]:
-        digest.update(text.encode())
-        yield text
-
+    written = _WrittenList(secret for page, _ in kube.pages(path, query) for secret in page)
     stem = f"{namespace}.{release}."
-    file = write_private(folder / f"{stem}{now:%Y%m%dT%H%M%SZ}.{run_id}.json", parts())
+    file = write_private(folder / f"{stem}{now:%Y%m%dT%H%M%SZ}.{run_id}.json", written.parts())
     for old in sorted(folder.glob(f"{stem}*.json"))[:-KEPT_FILES]:
         old.unlink(missing_ok=True)
-    return Backup(path=str(file), revisions=count, digest=digest.hexdigest())
+    return Backup(path=str(file), revisions=written.count, digest=written.digest.hexdigest())
+
+
+class _WrittenList:
+    """A ``List`` of Secrets as JSON, part by part; counted and hashed while it is written."""
+
+    def __init__(self, secrets: Iterable[JsonObject]) -> None:
+        self._secrets = secrets
+        self.count = 0
+        self.digest = hashlib.sha256()
+
+    def parts(self) -> Iterator[str]:
+        for text in self._texts():
+            self.digest.update(text.encode())
+            yield text
+
+    def _texts(self) -> Iterator[str]:
+        yield '{"apiVersion": "v1", "kind": "List", "items": ['
+        for secret in self._secrets:
+            yield ",\n" if self.count else "\n"
+            yield from _ENCODER.iterencode(_portable(secret))
+            self.count += 1
+        yield "\n]}\n"
 
 
 def _portable(secret: JsonObject) -> JsonObject:

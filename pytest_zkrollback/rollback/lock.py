@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -60,27 +60,28 @@ class AcquiredLock:
     entries: tuple[JsonObject, ...] = ()
 
 
-@dataclass(frozen=True)
 class ReleaseLock:
-    """The lock of one release. All methods raise ClusterError.
+    """The lock of one release. All methods raise ClusterError."""
 
-    ``local``: where this machine keeps a copy of the journal, for the day when the Secret is gone.
-    """
-
-    kube: Kube
-    clock: Clock
-    namespace: str
-    release: str
-    lease_s: float
-    local: LocalJournal | None = None
-    _path: str = field(init=False, default="")
-    # What we wrote last: changed again without being read first, for compare-and-swap finds out if it is old.
-    _written: list[LockState] = field(init=False, default_factory=list, repr=False)
-
-    def __post_init__(self) -> None:
-        """Where the Secret is."""
-        path = f"/api/v1/namespaces/{quote(self.namespace, safe='')}/secrets"
-        object.__setattr__(self, "_path", path)
+    def __init__(
+        self,
+        kube: Kube,
+        clock: Clock,
+        namespace: str,
+        release: str,
+        lease_s: float,
+        local: LocalJournal | None = None,
+    ) -> None:
+        """``local``: where this machine keeps a copy of the journal, for the day when the Secret is gone."""
+        self.kube = kube
+        self.clock = clock
+        self.namespace = namespace
+        self.release = release
+        self.lease_s = lease_s
+        self.local = local
+        self._path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
+        # Changed again without being read first, for compare-and-swap finds out if it is old.
+        self._last_written: LockState | None = None
 
     @property
     def name(self) -> str:
@@ -214,7 +215,8 @@ class ReleaseLock:
         lost = False
         for _ in range(_TRIES):
             try:
-                if self._write(change(self._written.pop() if self._written else self.fetch())):
+                known, self._last_written = self._last_written, None
+                if self._write(change(known or self.fetch())):
                     return
             except Unreachable:
                 if lost:
@@ -247,9 +249,9 @@ class ReleaseLock:
             raise
         except NotFound:
             return False  # deleted meanwhile: read again and create it
-        self._written.clear()
-        if version := str((answer.get("metadata") or {}).get("resourceVersion") or ""):
-            self._written.append(replace(state, entries=state.entries[-KEPT_ENTRIES:], version=version))
+        version = str((answer.get("metadata") or {}).get("resourceVersion") or "")
+        kept = replace(state, entries=state.entries[-KEPT_ENTRIES:], version=version)
+        self._last_written = kept if version else None
         self._keep_copy(state.entries)
         return True
 

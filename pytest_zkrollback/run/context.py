@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -31,12 +31,41 @@ if TYPE_CHECKING:
     from ..drill.session import Drill
 
 
+class SeenWorkers:
+    """Live Jobs by name and live pods by UID, as they were seen: helm deletes those of the bad revision."""
+
+    def __init__(self) -> None:
+        """None was seen yet."""
+        self._jobs: dict[str, JsonObject] = {}
+        self._pods: dict[str, JsonObject] = {}
+
+    @property
+    def jobs(self) -> Mapping[str, JsonObject]:
+        """The Jobs by name."""
+        return dict(self._jobs)
+
+    @property
+    def pods(self) -> Mapping[str, JsonObject]:
+        """The pods by UID."""
+        return dict(self._pods)
+
+    def add_jobs(self, jobs: Iterable[JsonObject]) -> None:
+        """Remember these; another Job of a known name is a later one and left out."""
+        for job in jobs:
+            known = self._jobs.get(job["metadata"]["name"])
+            if known is None or known["metadata"].get("uid") == job["metadata"].get("uid"):
+                self._jobs[job["metadata"]["name"]] = job
+
+    def add_pods(self, pods: Iterable[JsonObject]) -> None:
+        """Remember these as they are now."""
+        self._pods.update({str(pod["metadata"].get("uid")): pod for pod in pods})
+
+
 @dataclass(frozen=True)
 class RunContext:
     """One run's environment and the clients it works with; nothing that is a result.
 
-    ``selected``: the items that pytest will report. ``started_at``: by this machine's clock. ``jobs``
-    remembers live Jobs by name and ``pods`` live pods by UID: those of the bad revision go.
+    ``selected``: the items that pytest will report. ``started_at``: by this machine's clock.
     """
 
     run_id: str
@@ -57,8 +86,7 @@ class RunContext:
     own_items: tuple[CustomItem, ...] = ()
     own_sources: Mapping[str, OwnSource] = field(default_factory=dict)
     drill: Drill | None = field(default=None)
-    jobs: dict[str, JsonObject] = field(default_factory=dict)
-    pods: dict[str, JsonObject] = field(default_factory=dict)
+    seen_workers: SeenWorkers = field(default_factory=SeenWorkers)
 
     def helm(self) -> HelmCli:
         """The operator's helm, bound to exactly this context; raises HelmProblem."""

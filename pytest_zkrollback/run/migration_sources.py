@@ -155,18 +155,14 @@ def _with_live(context: RunContext, span: Span) -> Span:
     What cannot be read is not there: then nothing is known of what became of it, and said so.
     """
     objects = [item for one in span.later for item in one.objects]
-    namespace = quote(context.env.namespace, safe="")
+    namespace, seen = quote(context.env.namespace, safe=""), context.seen_workers
     if any(item["kind"] == "Job" for item in objects):
         with suppress(ZkRollbackError):
-            for job in context.kube.list(f"/apis/batch/v1/namespaces/{namespace}/jobs"):
-                known = context.jobs.get(job["metadata"]["name"])
-                if known is None or known["metadata"].get("uid") == job["metadata"].get("uid"):
-                    context.jobs[job["metadata"]["name"]] = job
+            seen.add_jobs(context.kube.list(f"/apis/batch/v1/namespaces/{namespace}/jobs"))
     if any(has_init_containers(item) for item in objects):
         with suppress(ZkRollbackError):
-            pods = context.kube.list(f"/api/v1/namespaces/{namespace}/pods")
-            context.pods.update({str(pod["metadata"].get("uid")): pod for pod in pods})
-    return replace(span, jobs=dict(context.jobs), pods=dict(context.pods))
+            seen.add_pods(context.kube.list(f"/api/v1/namespaces/{namespace}/pods"))
+    return replace(span, jobs=seen.jobs, pods=seen.pods)
 
 
 @dataclass(frozen=True)

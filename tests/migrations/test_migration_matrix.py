@@ -24,6 +24,7 @@ from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.run.context import SeenWorkers
 from pytest_zkrollback.run.decision_step import fetch_irreversible
 from pytest_zkrollback.run.migration_sources import (
     judge_irreversible,
@@ -124,8 +125,7 @@ class Service:
             http=lambda: HttpClient(clock=SystemClock()),
             variables=self.variables,
             own_sources={},
-            jobs={},
-            pods={},
+            seen_workers=SeenWorkers(),
         )
 
     def ask(self, *, before_helm=False, rolled_out=True):
@@ -407,7 +407,7 @@ def test_a_revision_between_counts_although_the_bad_one_has_its_files_no_more(tm
         migrations={"kind": "alembic", "paths": ["db/versions"]},
     )
     context = SimpleNamespace(
-        env=env, processes=LocalProcesses(), variables={}, own_sources={}, jobs={}, pods={}
+        env=env, processes=LocalProcesses(), variables={}, own_sources={}, seen_workers=SeenWorkers()
     )
     later = later_contents(history, 5, 7, "default")
     sources = migration_sources(
