@@ -262,6 +262,28 @@ class Objection(_Part):
     text: str = Field(description="the same as a predicate: '(revision 5) is failed: ...'")
 
 
+class OwnTestOutcome(StrEnum):
+    """What became of an own test: pytest's outcome of its last attempt, or none."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    NOT_RUN = "not-run"  # or not to its end
+
+
+class OwnTest(_Part):
+    """A test of the repository's own that asks for the fixture ``rollback``; it runs after the checklist."""
+
+    node_id: str = Field(description="pytest's node id")
+    outcome: OwnTestOutcome = Field(
+        default=OwnTestOutcome.NOT_RUN,
+        description="pytest's outcome, of its last attempt; not-run: it did not run, or not to its end",
+    )
+    first_line: str = Field(
+        default="", description="first line of why it failed, was skipped or did not run; may be empty"
+    )
+
+
 class Plan(_Part):
     """What was known before acting."""
 
@@ -333,6 +355,10 @@ class Record(_Part):
     backup: Backup | None = Field(default=None, description="None: nothing was saved; the timeline says why")
     helm: Helm = Field(default=Helm(), description="what became of helm")
     items: tuple[Item, ...] = Field(default=(), description="all items in the runbook's order")
+    own_tests: tuple[OwnTest, ...] = Field(
+        default=(),
+        description="own tests of the repository, which asked for the fixture `rollback`; no verdict changes",
+    )
     timeline: tuple[TimelineEntry, ...] = Field(default=(), description="what happened, oldest first")
     samples: tuple[SamplePoint, ...] = Field(default=(), description="what the pictures are drawn from")
     deliveries: tuple[Delivery, ...] = Field(default=(), description="who was told, and what they answered")

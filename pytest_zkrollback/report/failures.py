@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..domain.record import Guard, GuardState, Item, Outcome, Record
+from ..domain.record import Guard, GuardState, Item, Outcome, OwnTest, OwnTestOutcome, Record
 from ..domain.verdict import Verdict
 
 
@@ -87,6 +87,16 @@ def failures(record: Record) -> tuple[Failure, ...]:
         key = (word_of(item, record), item.observed)
         alike[key] = (*alike.get(key, ()), item.id)
     return tuple(Failure(word, ids, text) for (word, text), ids in alike.items())
+
+
+def failed_own_tests(record: Record) -> tuple[OwnTest, ...]:
+    """Own tests that failed; after a verified run also those that did not run to their end."""
+    done = record.outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
+    return tuple(
+        test
+        for test in record.own_tests
+        if test.outcome is OwnTestOutcome.FAILED or (done and test.outcome is OwnTestOutcome.NOT_RUN)
+    )
 
 
 def not_checked(record: Record) -> tuple[Item, ...]:

@@ -6,7 +6,7 @@ Limits and escaping: GitHub's "Workflow commands for GitHub Actions", and action
 from __future__ import annotations
 
 from ..domain.record import GuardState, Record
-from .failures import failures
+from .failures import failed_own_tests, failures
 from .markdown import render_markdown
 from .sanitize import inert_line
 from .summary import GREEN, answer, headline
@@ -24,6 +24,9 @@ def render_annotations(record: Record) -> list[str]:
     reds = [(f"{each.word} {each.names()}", each.text or "nothing was seen") for each in failures(record)]
     if record.outcome not in GREEN and not reds:
         reds = [(headline(record), record.summary or answer(record))]
+    reds += [
+        (f"own test {test.node_id}", test.first_line or "it failed") for test in failed_own_tests(record)
+    ]
     warnings = [(guard.id, guard.evidence) for guard in record.guards if guard.state == GuardState.WARNED]
     warnings += [(f"{one.kind} {one.id} overridden", one.reason) for one in record.overrides]
     return [*_commands("error", reds), *_commands("warning", warnings)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET  # written here, never read from outside
 
-from ..domain.record import Item, Outcome, Record
+from ..domain.record import Item, Outcome, OwnTest, OwnTestOutcome, Record
 from ..domain.verdict import Verdict
-from .failures import word_of
+from .failures import failed_own_tests, word_of
 from .sanitize import escape_control_characters, inert_line
 from .summary import GREEN, answer, headline, helm_line, live_now, title
 
@@ -43,6 +43,11 @@ def render_junit(record: Record) -> str:
             time=f"{_seconds(item):.3f}",
         )
         _add_verdict(case, item, record, counts)
+    for test in record.own_tests:
+        case = ET.SubElement(
+            suite, "testcase", classname="own tests", name=_attribute(test.node_id), time="0"
+        )
+        _add_outcome(case, test, test in failed_own_tests(record), counts)
     case = ET.SubElement(
         suite, "testcase", classname=_attribute(f"zkrollback.{record.environment}"), name="outcome", time="0"
     )
@@ -51,7 +56,7 @@ def render_junit(record: Record) -> str:
         counts[f"{kind}s"] += 1
         message = record.summary or answer(record)
         ET.SubElement(case, kind, type=headline(record), message=_attribute(message)).text = _text(message)
-    suite.set("tests", str(len(record.items) + 1))
+    suite.set("tests", str(len(record.items) + len(record.own_tests) + 1))
     for name, count in counts.items():
         suite.set(name, str(count))
     span = (record.finished_at or record.started_at) - record.started_at
@@ -59,6 +64,18 @@ def render_junit(record: Record) -> str:
     suite.set("timestamp", record.started_at.isoformat(timespec="milliseconds"))
     ET.indent(suites)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def _add_outcome(case: ET.Element, test: OwnTest, is_red: bool, counts: dict[str, int]) -> None:
+    """Red as in every other rendering: after a refusal, and in a plan, a test that did not run is skipped."""
+    if test.outcome is OwnTestOutcome.PASSED:
+        return
+    kind, key = ("skipped", "skipped")
+    if is_red:
+        kind, key = ("failure", "failures") if test.outcome is OwnTestOutcome.FAILED else ("error", "errors")
+    counts[key] += 1
+    said = test.first_line or f"own test {test.outcome}"
+    ET.SubElement(case, kind, type=str(test.outcome), message=_attribute(said))
 
 
 def _add_verdict(case: ET.Element, item: Item, record: Record, counts: dict[str, int]) -> None:

@@ -19,6 +19,8 @@ from .summary import (
     helm_line,
     live_now,
     mode_label,
+    nothing_to_do,
+    own_tests_line,
     recovery,
     users_affected,
     watch_line,
@@ -30,6 +32,7 @@ _CELL_LIMIT = 300
 _EVIDENCE_LIMIT = 2_000
 _DIFF_LIMIT = 6_000
 _LINES_OF_A_KIND = 12
+_OWN_TESTS = 20
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
 _LINK = re.compile(r"https?://[\w./?=%:+~-]+")
@@ -45,7 +48,7 @@ _GLYPHS = {
 
 def render_markdown(record: Record, limit: int = LIMIT) -> str:
     """Markdown of at most ``limit`` characters: the verdict, the checklist, what is red, what comes next."""
-    parts = [_head(record), _redeploy_risks(record), _checklist(record)]
+    parts = [_head(record), _redeploy_risks(record), _checklist(record), _own_tests(record)]
     optional = [
         *_decision(record),
         *_guards(record),
@@ -127,10 +130,15 @@ def _head(record: Record) -> str:
         f"## {headline(record)}: {escaped(mode_label(record), 200)}",
         "",
     ]
-    lines += [f"**{escaped(record.summary or answer(record), 600)}**", "", "| | |", "|---|---|"]
+    lines += [f"**{escaped(record.summary or answer(record), 600)}**", ""]
+    if own := own_tests_line(record):
+        lines += [f"**{escaped(own, 600)}**", ""]
+    lines += ["| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in facts if value]
-    if record.outcome in DONE and not record.redeploy_risks:
+    if nothing_to_do(record):
         lines += ["", "Next: nothing to do."]
+    elif record.outcome in DONE and not record.redeploy_risks:
+        lines += ["", "Next: look at the own tests."]
     elif record.next_commands:
         lines += ["", "Next:"]
     if record.next_commands:
@@ -163,6 +171,20 @@ def _checklist(record: Record) -> str:
         observed = escaped(item.observed, _CELL_LIMIT)
         lines.append(f"| {_GLYPHS[word]} {word} | {name} | {observed} | {clock_time(item.finished_at)} |")
     return "\n".join(lines) + "\n"
+
+
+def _own_tests(record: Record) -> str:
+    if not record.own_tests:
+        return ""
+    shown = record.own_tests[:_OWN_TESTS]
+    rows = [
+        f"| {test.outcome.replace('-', ' ')} | {_cell(test.node_id, 200)} "
+        f"| {escaped(test.first_line, _CELL_LIMIT)} |"
+        for test in shown
+    ]
+    if len(record.own_tests) > len(shown):
+        rows.append(f"| | {len(record.own_tests) - len(shown)} more | |")
+    return "\n### Own tests\n\n| Outcome | Test | Observed |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 def _decision(record: Record) -> list[str]:

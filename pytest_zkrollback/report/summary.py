@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..domain.record import Mode, Outcome, Record, Revision
+from ..domain.record import Mode, Outcome, OwnTest, OwnTestOutcome, Record, Revision
 from ..domain.verdict import Verdict
-from .failures import by_verdict, refused, unchecked, word_of
+from .failures import by_verdict, failed_own_tests, refused, unchecked, word_of
 from .formatting import clock_time, duration, elapsed, moment
 from .sanitize import inert_line
 
 NONE_GIVEN = Record.model_fields["next_steps"].default
 _SEEN_LIMIT = 160
+_MOST_OWN_TESTS = 3
 
 GREEN = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS, Outcome.PLANNED)
 
@@ -137,6 +138,34 @@ def answer(record: Record) -> str:
         case Outcome.INTERRUPTED:
             return "The run was interrupted: what had no verdict by then is not known."
     return "Service is not shown to be restored."
+
+
+def own_tests_line(record: Record) -> str:
+    """``Verified. 1 own test failed: tests/test_shop.py::test_cart``; empty where none failed."""
+    found = failed_own_tests(record)
+    if not found:
+        return ""
+    said = []
+    for outcome, what in (
+        (OwnTestOutcome.FAILED, "failed"),
+        (OwnTestOutcome.NOT_RUN, "did not run to the end"),
+    ):
+        tests = [test for test in found if test.outcome is outcome]
+        if tests:
+            names = ", ".join(_own_test(test) for test in tests[:_MOST_OWN_TESTS])
+            more = f" and {len(tests) - _MOST_OWN_TESTS} more" if len(tests) > _MOST_OWN_TESTS else ""
+            said.append(f"{plural(len(tests), 'own test')} {what}: {names}{more}.")
+    verdict = f"{headline(record).capitalize()}. " if record.outcome in DONE else ""
+    return verdict + " ".join(said)
+
+
+def _own_test(test: OwnTest) -> str:
+    return f"{test.node_id} ({test.first_line})" if test.first_line else test.node_id
+
+
+def nothing_to_do(record: Record) -> bool:
+    """Whether it is verified, nothing brings the bad version back, and no own test failed."""
+    return record.outcome in DONE and not record.redeploy_risks and not failed_own_tests(record)
 
 
 def not_checked(record: Record) -> str:

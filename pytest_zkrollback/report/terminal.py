@@ -25,6 +25,8 @@ from .summary import (
     helm_line,
     live_now,
     mode_label,
+    nothing_to_do,
+    own_tests_line,
     provisional,
     recovery,
     title,
@@ -99,11 +101,9 @@ def _not_well(record: Record) -> list[str]:
 
 def _next(record: Record) -> list[str]:
     if record.outcome in DONE:
-        next_line = (
-            "Next: see to what brings the bad version back:"
-            if record.redeploy_risks
-            else "Next: nothing to do."
-        )
+        next_line = "Next: see to what brings the bad version back:"
+        if not record.redeploy_risks:
+            next_line = f"Next: {'nothing to do' if nothing_to_do(record) else 'look at the own tests'}."
         back = [f"  {inert_line(line, _TWO_ROWS)}" for line in record.redeploy_risks[:_MOST_COMING_BACK]]
         return [next_line, *back, *(f"  {line}" for line in record.next_commands)]
     return ["Next:", *(f"  {line}" for line in record.next_commands)] if record.next_commands else []
@@ -114,6 +114,7 @@ def _verdict(record: Record, report_path: str) -> list[str]:
     lines = [
         title(record),
         inert_line(record.summary or answer(record), _THREE_ROWS),
+        *([inert_line(own, _THREE_ROWS)] if (own := own_tests_line(record)) else []),
         helm_line(record) + ".",
         *_decided(record),
         f"Live now: {inert_line(live_now(record), _THREE_ROWS)}",

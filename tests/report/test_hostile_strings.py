@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 
 from pytest_zkrollback.domain.notification import Notification
-from pytest_zkrollback.domain.record import Mode, NotificationEvent, Outcome, Record
+from pytest_zkrollback.domain.record import Mode, NotificationEvent, Outcome, OwnTestOutcome, Record
 from pytest_zkrollback.notify.github_comment import LIMIT as COMMENT_LIMIT
 from pytest_zkrollback.notify.github_comment import render_comment
 from pytest_zkrollback.notify.json_webhook import render_news
@@ -71,7 +71,7 @@ def check_everything(record: Record) -> None:
         assert not re.match(r"(?i)\s*(javascript|data|vbscript):", attrs.get("href") or "")
     suite = ET.fromstring(render_junit(clean).encode()).find("testsuite")
     assert suite is not None
-    assert len(suite.findall("testcase")) == len(clean.items) + 1
+    assert len(suite.findall("testcase")) == len(clean.items) + len(clean.own_tests) + 1
     news = Notification(event=NotificationEvent.VERDICT, record=clean)
     for markdown, limit in (
         (render_markdown(clean), LIMIT),
@@ -116,6 +116,14 @@ def test_the_walk_finds_every_string() -> None:
 )
 def test_faults_46_and_47_one_hostile_string_everywhere(text: str) -> None:
     check_everything(filled(lambda path: text))
+
+
+@pytest.mark.parametrize("outcome", OwnTestOutcome)
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:16]))
+def test_own_tests_say_a_hostile_string_wherever_they_are_said(text: str, outcome: OwnTestOutcome) -> None:
+    record = filled(lambda path: text, Outcome.VERIFIED)
+    tests = tuple(test.model_copy(update={"outcome": outcome}) for test in record.own_tests)
+    check_everything(record.model_copy(update={"own_tests": tests}))
 
 
 def test_fault_49_a_secret_in_every_string_is_in_no_rendering() -> None:
