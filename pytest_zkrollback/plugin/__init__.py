@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
 
 import pytest
 
 from . import checklist_tests as checklist_items
 from . import hookspecs
-from .fixtures import rollback
+from .fixtures import SESSION_KEY, rollback
 from .options import add_options, is_wanted
-
-if TYPE_CHECKING:
-    from .session import RollbackSession
 
 __all__ = ["rollback"]
 
@@ -27,8 +23,6 @@ DEFAULT_ITEMS = (
     "migration",
     "notify",
 )
-
-_SESSION: pytest.StashKey[RollbackSession] = pytest.StashKey()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -64,7 +58,7 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
         redactor = redactor_of_this_process()
         try:
             session = RollbackSession(config, redactor)
-            config.stash[_SESSION] = session
+            config.stash[SESSION_KEY] = session
             config.pluginmanager.register(session, "zkrollback-session")
             _guard_tee(config, redactor.text)
             return (yield)
@@ -87,7 +81,7 @@ def _guard_tee(config: pytest.Config, clean: Callable[[str], str]) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The checklist's items are the parameters of one test, in the runbook's order."""
     if metafunc.function.__module__ == checklist_items.__name__ and "checklist_item" in metafunc.fixturenames:
-        session = metafunc.config.stash.get(_SESSION, None)
+        session = metafunc.config.stash.get(SESSION_KEY, None)
         ids = session.checklist_ids if session is not None else DEFAULT_ITEMS
         metafunc.parametrize("checklist_item", ids, ids=ids)
 
@@ -95,7 +89,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without an environment our items are left out; if nothing else was asked for, that is a usage error."""
-    if config.stash.get(_SESSION, None) is not None or config.option.collectonly:
+    if config.stash.get(SESSION_KEY, None) is not None or config.option.collectonly:
         return
     ours = [item for item in items if checklist_items.is_ours(item)]
     if not ours:

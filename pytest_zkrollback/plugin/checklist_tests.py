@@ -1,7 +1,8 @@
 """The checklist as tests. A repository gets them with one line: ``from pytest_zkrollback.items import *``.
 
 By the time they run the verdicts are final: an item reports what the run stored, so that no rerun, marker
-or order can turn a red one green.
+or order can turn a red one green. They read the stash, so that a repository's own fixture ``rollback``
+cannot replace what they report.
 """
 
 from __future__ import annotations
@@ -11,29 +12,29 @@ from typing import Any
 
 import pytest
 
-from .fixtures import RECORD_KEY, RollbackView
+from .fixtures import stored_result
 
 __all__ = ["test_checklist", "test_preflight", "test_release_equivalence", "test_rollback"]
 
 
-def test_preflight(rollback: RollbackView) -> None:
+def test_preflight(request: pytest.FixtureRequest) -> None:
     """Everything that has to be known before helm runs, read-only."""
-    _report(rollback, "preflight")
+    _report(request.config, "preflight")
 
 
-def test_rollback(rollback: RollbackView) -> None:
+def test_rollback(request: pytest.FixtureRequest) -> None:
     """The one helm rollback, judged by re-reading the release."""
-    _report(rollback, "rollback")
+    _report(request.config, "rollback")
 
 
-def test_release_equivalence(rollback: RollbackView) -> None:
+def test_release_equivalence(request: pytest.FixtureRequest) -> None:
     """The live objects equal the target revision."""
-    _report(rollback, "release-equivalence")
+    _report(request.config, "release-equivalence")
 
 
-def test_checklist(rollback: RollbackView, checklist_item: str) -> None:
+def test_checklist(request: pytest.FixtureRequest, checklist_item: str) -> None:
     """One line of the runbook's post-rollback checklist."""
-    _report(rollback, checklist_item)
+    _report(request.config, checklist_item)
 
 
 class WorkloadItem(pytest.Item):
@@ -46,7 +47,7 @@ class WorkloadItem(pytest.Item):
 
     def runtest(self) -> None:
         """Report the stored verdict."""
-        _report(RollbackView(self.config.stash.get(RECORD_KEY, None)), self.checklist_item)
+        _report(self.config, self.checklist_item)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:  # type: ignore[override]
         """The verdict's text alone."""
@@ -64,9 +65,9 @@ def is_ours(item: pytest.Item) -> bool:
     return getattr(getattr(item, "function", None), "__module__", None) == __name__
 
 
-def _report(rollback: RollbackView, item_id: str) -> None:
+def _report(config: pytest.Config, item_id: str) -> None:
     __tracebackhide__ = True
-    word, text = rollback.verdict(item_id)
+    word, text = stored_result(config).verdict(item_id)
     if word == "WAIVED":
         pytest.skip(text)
     if word != "PASS":

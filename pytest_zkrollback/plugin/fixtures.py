@@ -1,4 +1,4 @@
-"""The ``rollback`` fixture: a view on what the run stored. It starts nothing and never raises."""
+"""The session fixture ``rollback``, which performs the run, and the view on its result."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..domain.record import Record
+    from .session import RollbackSession
 
-RECORD_KEY: pytest.StashKey[Callable[[], Record]] = pytest.StashKey()
+FIXTURE = "rollback"
+SESSION_KEY: pytest.StashKey[RollbackSession] = pytest.StashKey()
 
 
-class RollbackView:
-    """What is known of this session's run; without a run everything is UNVERIFIED."""
+class RunResult:
+    """Read-only view on this session's run; without a run everything is UNVERIFIED."""
+
+    __slots__ = ("_fetch",)
 
     def __init__(self, fetch: Callable[[], Record] | None) -> None:
         """``fetch`` gives the redacted record, or None where nothing ran."""
@@ -40,7 +44,23 @@ class RollbackView:
         return item.verdict, "\n".join(lines)
 
 
+NOT_RUN = RunResult(None)
+
+
 @pytest.fixture(scope="session")
-def rollback(pytestconfig: pytest.Config) -> RollbackView:
-    """A view on the stored outcome. Asking for it rolls nothing back (README says why)."""
-    return RollbackView(pytestconfig.stash.get(RECORD_KEY, None))
+def rollback(request: pytest.FixtureRequest) -> RunResult:
+    """Roll the release back (--rollback-to=N) and verify it, once per process; without --env: nothing."""
+    session = request.config.stash.get(SESSION_KEY, None)
+    return NOT_RUN if session is None else session.perform()
+
+
+def stored_result(config: pytest.Config) -> RunResult:
+    """What is stored of the run; asking starts nothing."""
+    session = config.stash.get(SESSION_KEY, None)
+    return NOT_RUN if session is None else session.result
+
+
+def is_our_fixture(fixturedef: pytest.FixtureDef[object]) -> bool:
+    """Whether this is the plugin's own ``rollback``, and not a repository's of the same name."""
+    function = fixturedef.func
+    return (getattr(function, "__module__", ""), fixturedef.argname) == (__name__, FIXTURE)

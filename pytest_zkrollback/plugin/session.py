@@ -7,27 +7,34 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Generator, Iterable
+import warnings
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from _pytest.fixtures import FuncFixtureInfo
 
 from ..config import loader as configuration
 from ..domain.errors import UsageProblem
 from ..github.guards import GUARD_IDS as GITHUB_GUARDS
 from ..preflight.guards import GUARD_IDS
+from ..report.failures import failed_own_tests
 from ..report.files import replace_file
 from ..report.redaction import RedactingFilter, Redactor
 from ..report.terminal import render_last_lines
 from ..run.ci_summary import publish
 from ..run.run import Run
 from .checklist_tests import WorkloadItem, is_ours
-from .fixtures import RECORD_KEY
+from .fixtures import FIXTURE, RunResult, is_our_fixture
 from .hook_caller import Relay
 from .html_report import complete_page
 from .options import parse_request
-from .streams import guard_streams, write_last
+from .own_tests import OwnTests, asks_for_our_fixture, keep_first_line, why_none_runs
+from .streams import guard_streams, real_terminal, write_last
+
+if TYPE_CHECKING:
+    from _pytest.fixtures import SubRequest
 
 _BY_FUNCTION = {
     "test_preflight": "preflight",
@@ -42,6 +49,7 @@ _WORDS = {
 }
 _DEFAULT_REPORTCHARS = "fE"
 _EXIT = {"verified": 0, "verified-with-waivers": 0, "planned": 0, "interrupted": 2}
+_ASKED_TOO_EARLY = f"The fixture {FIXTURE} was asked for before the checklist was collected and checked."
 
 
 def stop_kept_drill(config: pytest.Config) -> int:
@@ -67,7 +75,7 @@ def sentence_without_environment(config: pytest.Config) -> str:
 
 
 class RollbackSession:
-    """One session with an environment: collects our items, runs the run once, reports its verdicts."""
+    """One session with an environment: collects our items, performs the run once, reports its verdicts."""
 
     def __init__(self, config: pytest.Config, redactor: Redactor) -> None:
         """Validate options and configuration (pytest.UsageError); neutralise what would run things twice."""
@@ -92,32 +100,81 @@ class RollbackSession:
             option.htmlpath = str(self.run.store.html_path)
             option.self_contained_html = True
         self._collect_only = bool(option.collectonly)
+        self._config = config
+        self._selected: frozenset[str] | None = None  # set by the loop, which primes the run
+        self._asked_too_early = False
         self._ran = False
-        config.stash[RECORD_KEY] = lambda: self.run.redacted
+        self._error: BaseException | None = None
+        self._own_tests = OwnTests([], self.run.report_own_tests)
+        self.result = RunResult(lambda: self.run.redacted)
+
+    def perform(self) -> RunResult:
+        """Perform the run, once per process: whoever asks again gets the first result, or its exception.
+
+        Only the loop primes it, after the collection was checked; before that it is a pytest.UsageError.
+        Such a question performs nothing, so that the loop still may.
+        """
+        if self._selected is None:
+            self._asked_too_early = True
+            raise pytest.UsageError(f"{_ASKED_TOO_EARLY} Helm did not run.")
+        if self._error is not None:
+            raise self._error
+        if not self._ran:
+            self._ran = True  # before anything is contacted: whoever asks meanwhile starts nothing
+            self._own_tests.list_as_not_run()  # listed now: nobody knows how the run ends
+            if self._asked_too_early:
+                self.run.note(_ASKED_TOO_EARLY)
+            try:
+                with real_terminal(self._config, self.run.redactor.text), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # a host's -W error must not cut helm off
+                    self.run.execute(self._selected)
+            except BaseException as error:
+                self._error = error
+                self._own_tests.list_as_not_run("the run ended with an error of its own")
+                raise
+        return self.result
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Only our items, each once, in the runbook's order."""
+        """Our items, each once, in the runbook's order; after them own tests that ask for our fixture."""
         chosen: dict[str, pytest.Item] = {}
         for item in items:
             item_id = _item_id(item)
             if item_id in self.expected_ids:
                 chosen.setdefault(item_id, item)
-        left_out = [item for item in items if not is_ours(item)]
-        items[:] = [chosen[item_id] for item_id in self.expected_ids if item_id in chosen]
+        own = [item for item in items if asks_for_our_fixture(item)]
+        left_out = [item for item in items if not is_ours(item) and not asks_for_our_fixture(item)]
+        items[:] = [*(chosen[item_id] for item_id in self.expected_ids if item_id in chosen), *own]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """The run, before the first item, after a clean and complete collection."""
+        """Prime the run and ask for its fixture first, after a clean and complete collection.
+
+        Here no timeout, socket blocker or autouse fixture of a host stands around helm.
+        """
         if not self._collect_only:
             self._check_collection(session)
-            self._ran = True
-            guard_streams(self.run.redactor.text)
-            self.run.execute(frozenset(_item_id(item) for item in session.items))
+            own = [item for item in session.items if asks_for_our_fixture(item)]
+            self._own_tests = OwnTests(own, self.run.report_own_tests)
+            self._selected = frozenset(_item_id(item) for item in session.items if is_ours(item))
+            _ask_for_fixture(session)
+            self._leave_out_own_tests(session, why_none_runs(self.run))
             self._add_workloads(session)
         return (yield)
+
+    def _leave_out_own_tests(self, session: pytest.Session, why: str) -> None:
+        if not why or not self._own_tests.items:
+            return
+        self._own_tests.list_as_not_run(why)
+        session.items[:] = [item for item in session.items if is_ours(item)]
+        session.testscollected = len(session.items)
+        session.config.hook.pytest_deselected(items=self._own_tests.items)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what becomes of the repository's own tests."""
+        self._own_tests.add(report)
 
     def _add_workloads(self, session: pytest.Session) -> None:
         """Items for the rollouts that the run has found (``workloads = "auto"``), where they belong."""
@@ -129,7 +186,7 @@ class RollbackSession:
         for item_id in added:
             name = f"test_checklist[{item_id}]"
             session.items.append(WorkloadItem.from_parent(beside, name=name, checklist_item=item_id))
-        session.items.sort(key=lambda item: ids.index(_item_id(item)))
+        session.items.sort(key=lambda item: _place(item, ids))
         session.testscollected = len(session.items)
 
     def _check_collection(self, session: pytest.Session) -> None:
@@ -139,10 +196,11 @@ class RollbackSession:
             _drop_html_report(session.config)
             raise
         # Wrappers of other plugins (--lf, random order) come after modifyitems: our order is set here.
-        session.items.sort(key=lambda item: self.expected_ids.index(_item_id(item)))
+        session.items[:] = [item for item in session.items if is_ours(item) or asks_for_our_fixture(item)]
+        session.items.sort(key=lambda item: _place(item, self.expected_ids))
 
     def _require_complete(self, session: pytest.Session) -> None:
-        ids = [_item_id(item) for item in session.items]
+        ids = [_item_id(item) for item in session.items if is_ours(item)]
         missing = [item for item in self.expected_ids if item not in ids]
         if session.testsfailed:
             raise pytest.UsageError(
@@ -167,11 +225,14 @@ class RollbackSession:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """An item's report carries the record's word, title and duration."""
         report = yield
+        keep_first_line(report, call, self.run.redactor.text)
         report.sections = [(name, self.run.redactor.text(text)) for name, text in report.sections]
         if report.failed:
             report.longrepr = self.run.redactor.text(report.longreprtext)
+        if not is_ours(item) or report.when != "call":
+            return report
         found = next((entry for entry in self.run.redacted.items if entry.id == _item_id(item)), None)
-        if found is not None and report.when == "call":
+        if found is not None:
             word = str(found.verdict or "UNVERIFIED")
             vars(report).update(zkrollback_word=word, zkrollback_title=found.title)
             # For a --junitxml of the user's: its cases carry pytest's names and outcomes.
@@ -232,6 +293,9 @@ class RollbackSession:
                 self.run.store.html_path.unlink(missing_ok=True)  # pytest-html's page of a run that was none
             if not self._collect_only and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED  # somebody ended the session: nothing ran
+            if not self._collect_only and session.exitstatus != pytest.ExitCode.USAGE_ERROR:
+                said = f"{_ASKED_TOO_EARLY}\n" if self._asked_too_early else ""
+                _write_last(session, f"{said}HELM DID NOT RUN: the session ended before the rollback.")
             return result
         record = self.run.redacted
         path = self.run.store.finish(record, complete_page)
@@ -239,11 +303,22 @@ class RollbackSession:
         published = publish(record, os.environ, self.run.store)
         bundle = self.run.store.write_bundle(record) if self.request.bundle else None
         hints = [*published, *self.run.hints, *([f"Bundle: {bundle}"] if bundle is not None else [])]
+        if self._asked_too_early:
+            hints.append(f"{_ASKED_TOO_EARLY} Whoever asked got an error.")
         lines = [*hints, *self.run.store.problems, render_last_lines(record, str(path))]
-        write_last(session.config.pluginmanager.get_plugin("terminalreporter"), "\n".join(lines))
+        _write_last(session, "\n".join(lines))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
-            session.exitstatus = _EXIT.get(str(record.outcome), 1)
+            session.exitstatus = self._exit_status(session)
         return result
+
+    def _exit_status(self, session: pytest.Session) -> int:
+        """From the record; own tests that failed or did not run take a green exit away, and no verdict."""
+        record = self.run.redacted
+        code = _EXIT.get(str(record.outcome), 1)
+        if code == 0 and failed_own_tests(record):
+            interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+            return int(pytest.ExitCode.INTERRUPTED if interrupted else pytest.ExitCode.TESTS_FAILED)
+        return code
 
     def _clean_users_junit(self, config: pytest.Config) -> None:
         """pytest's own --junitxml also holds what did not pass our reports, such as an internal error."""
@@ -267,6 +342,39 @@ class RollbackSession:
             shutil.copyfile(path, self._user_html)
         except OSError as error:
             self.run.store.note(f"--html={self._user_html} could not be written: {error}")
+
+
+def _write_last(session: pytest.Session, text: str) -> None:
+    write_last(session.config.pluginmanager.get_plugin("terminalreporter"), text)
+
+
+def _ask_for_fixture(session: pytest.Session) -> None:
+    """Ask for the plugin's own fixture in the session's name, as a test would that asks for nothing else.
+
+    By its definition, not by its name: a repository's fixture of the same name is not asked, and no autouse
+    fixture. What somebody was told who asked too early is forgotten. The session stays set up, so that the
+    fixture's value lasts until its end.
+    """
+    manager = session._fixturemanager  # noqa: SLF001 - pytest has no public way to ask outside of a test
+    ours = next(each for each in manager.getfixturedefs(FIXTURE, session) or () if is_our_fixture(each))
+    info = FuncFixtureInfo(
+        argnames=(FIXTURE,),
+        initialnames=(FIXTURE,),
+        names_closure=[FIXTURE],
+        name2fixturedefs={FIXTURE: [ours]},
+    )
+    asker = pytest.Function.from_parent(session, name=FIXTURE, callobj=lambda: None, fixtureinfo=info)
+    ours.finish(cast("SubRequest", asker._request))  # noqa: SLF001
+    state = session._setupstate  # noqa: SLF001
+    session_alone = cast("pytest.Item", session)
+    state.teardown_exact(session_alone)  # whatever somebody has set up by force
+    state.setup(asker)
+    state.teardown_exact(session_alone)
+
+
+def _place(item: pytest.Item, ids: Sequence[str]) -> int:
+    """Where the item stands among ours; own tests come last, in the order in which they were collected."""
+    return ids.index(_item_id(item)) if is_ours(item) else len(ids)
 
 
 def _drop_html_report(config: pytest.Config) -> None:

@@ -6,8 +6,11 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TextIO, cast
+
+import pytest
 
 from ..report.terminal import fitted
 
@@ -54,6 +57,18 @@ def guard_streams(clean: Callable[[str], str]) -> None:
     """
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         setattr(sys, name, guarded(getattr(sys, name), descriptor, clean))
+
+
+@contextmanager
+def real_terminal(config: pytest.Config, clean: Callable[[str], str]) -> Iterator[None]:
+    """The terminal itself, at the beginning of a line: capture is suspended as for pytest's live log."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+        guard_streams(clean)
+        if reporter is not None:
+            reporter.ensure_newline()
+        yield
 
 
 def guarded(stream: TextIO | None, descriptor: int, clean: Callable[[str], str]) -> TextIO:

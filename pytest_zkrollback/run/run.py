@@ -19,7 +19,7 @@ from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
 from ..domain.errors import KubeconfigProblem, ZkRollbackError
 from ..domain.ports import Hooks
-from ..domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, Record
+from ..domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, OwnTest, Record
 from ..domain.request import Request
 from ..domain.verdict import Verdict
 from ..engine.cluster_watch import ClusterWatch
@@ -79,6 +79,8 @@ class Run:
         self.hints: tuple[str, ...] = ()
         self._env = env
         self._drill: Drill | None = None
+        self._executed = False
+        self.was_refused = False
         self._clock = SystemClock()
         self._processes = LocalProcesses()
         self._signals = Signals()
@@ -129,11 +131,28 @@ class Run:
         """The record as it stands, without secrets: what everything outside of a run sees."""
         return self._recorder.redacted
 
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether a signal ended the run."""
+        return self._state.found is Outcome.INTERRUPTED
+
+    def report_own_tests(self, tests: tuple[OwnTest, ...]) -> None:
+        """Put the repository's own tests into the record; no verdict and no outcome changes with them."""
+        self._recorder.update(own_tests=tests)
+
+    def note(self, text: str) -> None:
+        """Put a line into the record's timeline."""
+        self._recorder.event(text, "zkrollback")
+
     def execute(self, selected: frozenset[str]) -> None:
         """All of it, once; nothing that an operator, a cluster or a signal can cause is raised.
 
         ``selected`` are the items that pytest will report; the others are left out and said so.
+        A second call is a bug (RuntimeError).
         """
+        if self._executed:
+            raise RuntimeError("a run is executed once")
+        self._executed = True
         limit_malloc_arenas()
         self._signals.install()
         self._recorder.event("run started", "zkrollback")
@@ -358,7 +377,7 @@ class Run:
         """Every item gets a verdict, the run an outcome, the record its end."""
         recorder, state = self._recorder, self._state
         recorder.flush()
-        refused = state.found is Outcome.REFUSED
+        refused = self.was_refused = state.found is Outcome.REFUSED
 
         def why(item_id: str) -> str:
             if item_id not in selected:
