@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -139,6 +139,8 @@ class OwnCheck:
 
     item: CustomItem
     context: ItemContext
+    gates_others: bool = field(default=False, init=False)
+    rechecked_at_end: bool = field(default=False, init=False)
 
     @property
     def id(self) -> str:

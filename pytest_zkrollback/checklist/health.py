@@ -31,6 +31,8 @@ class HealthCheck:
         default='Verify database connectivity: hit /health and confirm "database": "ok"', init=False
     )
     stage: Stage = field(default=Stage.OBSERVED_EARLY, init=False)
+    gates_others: bool = field(default=False, init=False)
+    rechecked_at_end: bool = field(default=False, init=False)
 
     @property
     def expected(self) -> str:

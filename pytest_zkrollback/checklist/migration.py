@@ -43,6 +43,8 @@ class MigrationCheck:
     deadline_s: float = field(default=30.0, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=None, init=False)
+    gates_others: bool = field(default=False, init=False)
+    rechecked_at_end: bool = field(default=False, init=False)
 
     @property
     def stage(self) -> Stage:

@@ -37,6 +37,8 @@ class NotifyCheck:
     stage: Stage = field(default=Stage.FINAL, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=None, init=False)
+    gates_others: bool = field(default=False, init=False)
+    rechecked_at_end: bool = field(default=False, init=False)
     deadline_s: float = field(default=PATIENCE_S + 2, init=False)
 
     def observe(self) -> Sequence[Delivery]:

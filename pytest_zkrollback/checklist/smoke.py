@@ -33,6 +33,8 @@ class SmokeCheck:
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=None, init=False)
+    gates_others: bool = field(default=False, init=False)
+    rechecked_at_end: bool = field(default=False, init=False)
 
     @property
     def expected(self) -> str:

@@ -63,6 +63,14 @@ class Check(Protocol):
     def soak_interval_s(self) -> float | None:
         """The same once it has passed, until the soak ends; None: it is not looked at again."""
 
+    @property
+    def gates_others(self) -> bool:
+        """Whether the stages after IMMEDIATE wait for its first verdict."""
+
+    @property
+    def rechecked_at_end(self) -> bool:
+        """Whether its PASS stays open until every other item is judged, and is then looked at once more."""
+
     def observe(self) -> object:
         """One observation; what it returns is the sample's value."""
 

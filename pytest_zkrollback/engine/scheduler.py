@@ -20,8 +20,6 @@ from ..domain.ports import Check, Clock, Stage
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
 from .check_state import CheckRun
 
-ROLLOUT_PREFIX: Final = "rollout-"
-
 _TICK_S: Final = 0.03
 # Without a new sample a judgement changes only by the passing of time; no judge needs that finer.
 _REJUDGE_S: Final = 0.2
@@ -56,16 +54,12 @@ class Schedule:
         on_judgement: Callable[[str, Judgement, datetime, datetime | None], None],
         *,
         on_sample: Callable[[str, Sample], None] | None = None,
-        stays_open: Callable[[str], bool] = lambda item_id: item_id.startswith(ROLLOUT_PREFIX),
         soak_s: float = 0.0,
         is_green: Callable[[], bool] = lambda: True,
         on_provisional: Callable[[datetime], None] | None = None,
         on_soaked: Callable[[], None] | None = None,
     ) -> None:
-        """Nothing is observed before :meth:`start` or :meth:`run`.
-
-        ``stays_open``: the ids whose PASS is looked at once more when every other item is judged.
-        """
+        """Nothing is observed before :meth:`start` or :meth:`run`."""
         self._runs = [CheckRun(check) for check in checks]
         self._before_last = [run for run in self._runs if run.check.stage is not Stage.FINAL]
         self._clock = clock
@@ -76,7 +70,6 @@ class Schedule:
         self._wake = Event()
         self._latest = datetime.min.replace(tzinfo=since.tzinfo)
         self._rollouts_passed: bool | None = None
-        self._stays_open = stays_open
         self._soak_s = soak_s
         self._is_green = is_green
         self._on_provisional = on_provisional
@@ -122,10 +115,10 @@ class Schedule:
         return {run.check.id: run.verdict for run in self._runs if run.final and run.verdict is not None}
 
     def _begin_stages(self) -> None:
-        rollouts = [run.verdict for run in self._runs if run.check.id.startswith(ROLLOUT_PREFIX)]
-        if all(rollouts):
+        gates = [run.verdict for run in self._runs if run.check.gates_others]
+        if all(gates):
             self._rollouts_passed = all(
-                verdict is not None and verdict.word is Verdict.PASS for verdict in rollouts
+                verdict is not None and verdict.word is Verdict.PASS for verdict in gates
             )
         self._begin_soak_or_closing()
         open_stages = {
@@ -226,7 +219,7 @@ class Schedule:
 
     def _looks_again(self, run: CheckRun) -> bool:
         soaks = self._closing_from is None or self._provisional_at is not None
-        return self._stays_open(run.check.id) or (soaks and self._soak_interval_s(run) is not None)
+        return run.check.rechecked_at_end or (soaks and self._soak_interval_s(run) is not None)
 
     def _soak_interval_s(self, run: CheckRun) -> float | None:
         return run.check.soak_interval_s if self._soak_s > 0 else None

@@ -7,7 +7,7 @@ from itertools import chain, count
 
 from ..checklist.rollout.check import initial_rollouts
 from ..domain.errors import HelmProblem, UsageProblem
-from ..engine.scheduler import ROLLOUT_PREFIX
+from ..domain.item_ids import is_rollout
 from ..release.history import ReleaseHistory
 from ..release.manifest import identity, manifest_workloads, parse_manifest
 from .context import RunContext
@@ -31,7 +31,7 @@ def resolve_workloads(context: RunContext, history: ReleaseHistory, wanted: int)
     added = initial_rollouts(found)
     ids = [item.id for item in added]
     for item_id in context.request.waivers:
-        if item_id.startswith(ROLLOUT_PREFIX) and item_id not in ids:
+        if is_rollout(item_id) and item_id not in ids:
             raise UsageProblem(
                 f"--rollback-waive={item_id}=...: revision {wanted} has no such workload; known are "
                 f"{', '.join(ids) or 'none'}."

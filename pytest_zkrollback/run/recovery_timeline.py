@@ -10,9 +10,9 @@ from ..checklist.health import HealthCheck
 from ..domain.checks import Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.health_answer import HealthAnswer
+from ..domain.item_ids import is_rollout
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.recovery_series import Samples
-from ..engine.scheduler import ROLLOUT_PREFIX
 from .context import RunContext
 
 _EVERY_S: Final = 0.2
@@ -43,7 +43,7 @@ class RecoveryTimeline:
 
     def add(self, item_id: str, sample: Sample) -> None:
         """A sample of the schedule; called in the observing threads."""
-        if item_id.startswith(ROLLOUT_PREFIX):
+        if is_rollout(item_id):
             self._add_snapshot()
         elif item_id == self._health.id and (sample.error, sample.value) != (None, None):
             self.samples.add_health(sample.at, isinstance(sample.value, HealthAnswer) and sample.value.ok)

@@ -11,9 +11,9 @@ from datetime import datetime
 from enum import Enum
 
 from ..clients.helm import HelmVersion
+from ..domain.item_ids import is_rollout
 from ..domain.record import Guard, Outcome, Plan
 from ..domain.verdict import Verdict
-from ..engine.scheduler import ROLLOUT_PREFIX
 from ..notify.dispatcher import NOTIFY
 from ..release.history import ReleaseHistory
 from ..report.outcome import add_up
@@ -141,5 +141,5 @@ class RunState:
 
     def is_rolled_out(self) -> bool:
         """Whether every rollout has passed."""
-        words = [word for key, word in dict(self._verdicts).items() if key.startswith(ROLLOUT_PREFIX)]
+        words = [word for key, word in dict(self._verdicts).items() if is_rollout(key)]
         return bool(words) and all(word is Verdict.PASS for word in words)

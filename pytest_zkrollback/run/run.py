@@ -18,12 +18,12 @@ from ..clients.process import LocalProcesses
 from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
 from ..domain.errors import KubeconfigProblem, ZkRollbackError
+from ..domain.item_ids import is_rollout
 from ..domain.ports import Hooks
 from ..domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, OwnTest, Record
 from ..domain.request import Request
 from ..domain.verdict import Verdict
 from ..engine.cluster_watch import ClusterWatch
-from ..engine.scheduler import ROLLOUT_PREFIX
 from ..migrations.custom import fetch_own_sources
 from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
@@ -124,7 +124,7 @@ class Run:
     def may_be_found(self, item_id: str) -> bool:
         """Whether this may be the item of a workload that is not known yet (``workloads = "auto"``)."""
         auto = self._env is not None and self._env.workloads == "auto"
-        return auto and item_id.startswith(ROLLOUT_PREFIX)
+        return auto and is_rollout(item_id)
 
     @property
     def redacted(self) -> Record:

@@ -11,7 +11,7 @@ from ..domain.ports import Check, Stage
 from ..domain.record import TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Verdict
 from ..engine.cluster_watch import ClusterWatch
-from ..engine.scheduler import ROLLOUT_PREFIX, Schedule
+from ..engine.scheduler import Schedule
 from ..report.summary import DONE
 from .build_checklist import EQUIVALENCE, ReleaseReader, build_checks
 from .context import RunContext
@@ -48,8 +48,7 @@ def run_verify(
         check
         for check in checks
         # A rollout is needed even if it was left out: others wait until it has settled.
-        if check.id not in context.request.waivers
-        and (check.id in context.selected or check.id.startswith(ROLLOUT_PREFIX))
+        if check.id not in context.request.waivers and (check.id in context.selected or check.gates_others)
     ]
 
     def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
@@ -104,7 +103,6 @@ def run_verify(
         since,
         note,
         on_sample=timeline.add,
-        stays_open=lambda item_id: item_id == EQUIVALENCE or item_id.startswith(ROLLOUT_PREFIX),
         soak_s=soak_s,
         is_green=is_green,
         on_provisional=begin_soak,

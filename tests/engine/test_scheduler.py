@@ -53,6 +53,8 @@ class FakeCheck:
     deadline_s: float = 5.0
     interval_s: float | None = 0.01
     soak_interval_s: float | None = None
+    gates_others: bool = False
+    rechecked_at_end: bool = False
     title: str = "title"
     expected: str = "expected"
     command: str = "kubectl get it"
@@ -65,6 +67,9 @@ class FakeCheck:
         assert now.tzinfo is not None
         self.histories.append(history)
         return self.judging(history)
+
+
+_rollout = partial(FakeCheck, gates_others=True, rechecked_at_end=True)
 
 
 @dataclass
@@ -204,7 +209,7 @@ def test_settled_checks_are_judged_once_every_rollout_has_a_verdict(
         return lambda _: verdict if time.monotonic() - begun >= seconds else PENDING
 
     checks = [
-        FakeCheck(f"rollout-{number}", judging=after(0.05 * number, verdict))
+        _rollout(f"rollout-{number}", judging=after(0.05 * number, verdict))
         for number, verdict in enumerate(rollouts)
     ]
     health = FakeCheck("health", stage=Stage.OBSERVED_EARLY)
@@ -224,7 +229,7 @@ def test_settled_checks_are_judged_once_every_rollout_has_a_verdict(
 
 def test_what_is_observed_once_is_observed_when_judging_begins() -> None:
     seen: list[str] = []
-    rollout = FakeCheck("rollout-a", judging=lambda h: (seen.append("rollout"), PASS)[1])
+    rollout = _rollout("rollout-a", judging=lambda h: (seen.append("rollout"), PASS)[1])
     smoke = FakeCheck(
         "smoke", observing=lambda: seen.append("smoke"), stage=Stage.AFTER_ROLLOUTS, interval_s=None
     )
@@ -243,7 +248,7 @@ def test_the_last_ones_wait_for_all_others_and_those_have_been_told() -> None:
     smoke = FakeCheck(
         "smoke", observing=lambda: time.sleep(0.05), stage=Stage.AFTER_ROLLOUTS, interval_s=None
     )
-    _run(notify, FakeCheck("rollout-a"), smoke, heard=heard)
+    _run(notify, _rollout("rollout-a"), smoke, heard=heard)
     assert told == [["rollout-a", "smoke"]]
     assert heard.finals == ["rollout-a", "smoke", "notify"]
 
@@ -346,7 +351,7 @@ def test_a_long_history_keeps_its_beginning_and_its_end() -> None:
 def test_a_rollouts_pass_stays_open_until_the_others_are_judged() -> None:
     heard = Heard()
     crashed = threading.Event()
-    rollout = FakeCheck("rollout-a", judging=lambda _: FAIL if crashed.is_set() else PASS)
+    rollout = _rollout("rollout-a", judging=lambda _: FAIL if crashed.is_set() else PASS)
 
     def health(history: History) -> Judgement:
         crashed.set()
@@ -358,6 +363,23 @@ def test_a_rollouts_pass_stays_open_until_the_others_are_judged() -> None:
     assert verdicts["rollout-a"] == FAIL
     assert verdicts["health"].observed == "passed: False"
     assert [item for item in heard.finals if item == "rollout-a"] == ["rollout-a", "rollout-a"]
+
+
+def test_what_is_looked_at_again_may_hold_nobody_up() -> None:
+    """As ``release-equivalence`` does: the engine asks each check, and knows none by its id."""
+    heard = Heard()
+    broken = threading.Event()
+    equal = FakeCheck(
+        "equal",
+        judging=lambda _: FAIL if broken.is_set() else PASS,
+        stage=Stage.AFTER_ROLLOUTS,
+        rechecked_at_end=True,
+    )
+    slow = FakeCheck("rollout-in-name-only", observing=lambda: time.sleep(0.1), interval_s=None)
+    slow.judging = lambda _: (broken.set(), PASS)[1]
+    verdicts = _run(slow, equal, heard=heard)
+    assert verdicts == {"rollout-in-name-only": PASS, "equal": FAIL}
+    assert heard.finals == ["equal", "rollout-in-name-only", "equal"]
 
 
 def test_a_rollout_that_is_pending_again_is_told_so_and_waited_for() -> None:
@@ -373,7 +395,7 @@ def test_a_rollout_that_is_pending_again_is_told_so_and_waited_for() -> None:
         "smoke", stage=Stage.AFTER_ROLLOUTS, judging=lambda h: PASS if len(h.judged) > 8 else PENDING
     )
     told = FakeCheck("notify", stage=Stage.FINAL)
-    assert _run(FakeCheck("rollout-a", judging=judging), smoke, told, heard=heard)["rollout-a"] == PASS
+    assert _run(_rollout("rollout-a", judging=judging), smoke, told, heard=heard)["rollout-a"] == PASS
     words = [judgement for item, judgement, _, _ in heard.calls if item == "rollout-a"]
     assert words == [PASS, PENDING, PASS]
     assert heard.finals[-1] == "notify"
@@ -389,7 +411,7 @@ def test_what_cannot_be_looked_at_again_at_the_end_is_not_green(
         return hang() if smoked.is_set() else "value"
 
     smoke = FakeCheck("smoke", observing=smoked.set, stage=Stage.AFTER_ROLLOUTS, interval_s=None)
-    verdicts = _run(FakeCheck("rollout-a", observing=observing, deadline_s=0.3), smoke)
+    verdicts = _run(_rollout("rollout-a", observing=observing, deadline_s=0.3), smoke)
     assert verdicts["smoke"] == PASS
     assert verdicts["rollout-a"].word is Verdict.UNVERIFIED
     assert verdicts["rollout-a"].observed == (
@@ -416,7 +438,7 @@ def test_the_first_green_is_provisional_and_told_before_the_soak_ends() -> None:
     notify = FakeCheck("notify", stage=Stage.FINAL, interval_s=None)
     notify.judging = lambda _: _word(Verdict.PASS, f"told in the soak: {time.monotonic() - begun < SOAK_S}")
     verdicts = _run(
-        _soaked("rollout-a"),
+        _rollout("rollout-a", soak_interval_s=0.01),
         FakeCheck("smoke", stage=Stage.AFTER_ROLLOUTS, interval_s=None),
         notify,
         heard=heard,
@@ -438,7 +460,7 @@ def test_what_goes_wrong_in_the_soak_is_red_and_ends_it() -> None:
     heard = Heard()
     begun = time.monotonic()
     verdicts = _run(
-        _soaked("rollout-a", judging=_crashed_in_the_soak),
+        _rollout("rollout-a", soak_interval_s=0.01, judging=_crashed_in_the_soak),
         _soaked("logs", stage=Stage.AFTER_ROLLOUTS),
         FakeCheck("notify", stage=Stage.FINAL),
         heard=heard,
@@ -464,7 +486,7 @@ def test_no_soak(judging: Callable[[History], Judgement], options: dict[str, Any
     notify = FakeCheck("notify", stage=Stage.FINAL)
     begun = time.monotonic()
     verdicts = _run(
-        _soaked("rollout-a"),
+        _rollout("rollout-a", soak_interval_s=0.01),
         _soaked("logs", judging=judging, stage=Stage.AFTER_ROLLOUTS, interval_s=None),
         notify,
         on_provisional=moments.append,
@@ -513,7 +535,7 @@ def test_what_is_green_is_looked_at_once_more_after_the_soak() -> None:
 def test_fault_3_after_the_soak_nothing_decides_that_was_read_before_its_end() -> None:
     """A half-open watch still shows what was there before the crash: it is read anew before the last look."""
     picture = {"now": "as it was"}
-    rollout = _soaked("rollout-a", observing=lambda: picture["now"])
+    rollout = _rollout("rollout-a", soak_interval_s=0.01, observing=lambda: picture["now"])
     rollout.judging = lambda h: FAIL if h.last is not None and h.last.value == "crashed" else PASS
     read = partial(picture.update, now="crashed")
     assert _run(rollout, soak_s=SOAK_S, on_soaked=read) == {"rollout-a": FAIL}
@@ -535,7 +557,12 @@ def test_unread_once_in_the_soak_is_not_red_but_unread_at_its_end_is() -> None:
 
 def test_pending_at_the_end_of_the_soak_is_waited_for_and_then_red(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_zkrollback.engine.scheduler._CLOSING_S", 0.2)
-    rollout = _soaked("rollout-a", judging=lambda h: PENDING if h.provisional_at else PASS, deadline_s=0.1)
+    rollout = _rollout(
+        "rollout-a",
+        soak_interval_s=0.01,
+        judging=lambda h: PENDING if h.provisional_at else PASS,
+        deadline_s=0.1,
+    )
     verdict = _run(rollout, soak_s=SOAK_S)["rollout-a"]
     assert verdict.word is Verdict.FAIL
     assert re.fullmatch(r"not yet \(still so after 0\.3\d? s\)", verdict.observed), verdict.observed
@@ -544,7 +571,12 @@ def test_pending_at_the_end_of_the_soak_is_waited_for_and_then_red(monkeypatch: 
 def test_interrupted_in_the_soak_there_is_no_final_green() -> None:
     began: list[datetime] = []
     schedule = Schedule(
-        [_soaked("rollout-a")], RealClock(), SINCE, Heard(), soak_s=30.0, on_provisional=began.append
+        [_rollout("rollout-a", soak_interval_s=0.01)],
+        RealClock(),
+        SINCE,
+        Heard(),
+        soak_s=30.0,
+        on_provisional=began.append,
     )
     assert schedule.run(lambda: bool(began)) == {}
 

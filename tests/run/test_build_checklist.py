@@ -2,6 +2,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pytest_zkrollback.checklist.custom import OwnCheck
+from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck
+from pytest_zkrollback.checklist.events.check import EventsCheck
+from pytest_zkrollback.checklist.health import HealthCheck
+from pytest_zkrollback.checklist.logs.check import LogsCheck
+from pytest_zkrollback.checklist.migration import MigrationCheck
+from pytest_zkrollback.checklist.notify import NotifyCheck
+from pytest_zkrollback.checklist.rollout.check import RolloutCheck
+from pytest_zkrollback.checklist.smoke import SmokeCheck
 from pytest_zkrollback.domain.migration import RevisionContent
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.release.helm_secret import Release
@@ -64,3 +73,19 @@ def test_of_two_clocks_both_are_kept_and_what_failed_has_replaced_nothing():
     failed = release(6, 60, status="failed"), release(6, 60, said_of_it='Upgrade "web" failed: timed out')
     for six in (*failed, release(6, 60, status="pending-upgrade")):
         assert chosen(release(5, 50), six, target=5, later=(6,), bad=6) == [(50, 50), (60, 60, "failed")]
+
+
+def test_only_the_rollouts_gate_the_others_and_two_kinds_are_rechecked():
+    kinds = (
+        EquivalenceCheck,
+        RolloutCheck,
+        SmokeCheck,
+        LogsCheck,
+        HealthCheck,
+        EventsCheck,
+        MigrationCheck,
+        OwnCheck,
+        NotifyCheck,
+    )
+    assert [kind for kind in kinds if kind.gates_others] == [RolloutCheck]
+    assert [kind for kind in kinds if kind.rechecked_at_end] == [EquivalenceCheck, RolloutCheck]

@@ -94,6 +94,8 @@ class EquivalenceCheck:
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=0.5, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)
+    gates_others: bool = field(default=False, init=False)
+    rechecked_at_end: bool = field(default=True, init=False)
     deadline_s: float = field(default=10.0, init=False)
 
     @property

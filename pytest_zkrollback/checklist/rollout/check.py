@@ -58,6 +58,8 @@ class RolloutCheck:
     stage: Stage = field(default=Stage.IMMEDIATE, init=False)
     interval_s: float | None = field(default=0.05, init=False)
     soak_interval_s: float | None = field(default=0.1, init=False)
+    gates_others: bool = field(default=True, init=False)
+    rechecked_at_end: bool = field(default=True, init=False)
 
     @property
     def id(self) -> str:
