@@ -13,6 +13,7 @@ from typing import Final
 from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.errors import ItemProblem, UsageProblem, ZkRollbackError
+from ..domain.item_ids import FIRST, ROLLOUT_PREFIX, is_rollout
 from ..domain.ports import Http, Kube, Stage
 from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 
@@ -66,8 +67,6 @@ class CustomItem:
 
 
 HOOK: Final = "pytest_zkrollback_items"
-_RESERVED: Final = ("preflight", "rollback", "release-equivalence")
-_RESERVED_PREFIX: Final = "rollout-"
 _LONGEST_S: Final = 3600.0
 _JUDGE_S: Final = 1.0
 
@@ -88,7 +87,7 @@ def parse_own_items(answers: Iterable[object], taken: Collection[str]) -> tuple[
                 raise UsageProblem(
                     _sentence(f"gave a list with {_shown(item)} in it", "return a list of CustomItem")
                 )
-            _refuse_nonsense(item, {*taken, *_RESERVED, *(other.id for other in found)})
+            _refuse_nonsense(item, {*taken, *FIRST, *(other.id for other in found)})
             found.append(item)
     return tuple(found)
 
@@ -101,8 +100,8 @@ def _refuse_nonsense(item: CustomItem, taken: Collection[str]) -> None:
         )
     if item.id in taken:
         raise UsageProblem(_sentence(where, f"this id is taken; taken are {', '.join(sorted(taken))}"))
-    if item.id.startswith(_RESERVED_PREFIX):
-        raise UsageProblem(_sentence(where, f"ids that begin with {_RESERVED_PREFIX} are for rollouts"))
+    if is_rollout(item.id):
+        raise UsageProblem(_sentence(where, f"ids that begin with {ROLLOUT_PREFIX} are for rollouts"))
     for name in ("title", "expected", "command"):
         text = getattr(item, name)
         if not isinstance(text, str) or (not text.strip() and name != "command"):

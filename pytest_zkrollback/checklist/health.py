@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from ..config.environment import Environment
 from ..domain.checks import History, Sample
 from ..domain.health_answer import BODY_LIMIT_BYTES, HealthAnswer, parse_health
+from ..domain.item_ids import HEALTH
 from ..domain.ports import Http, Stage
 from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 
@@ -26,7 +27,7 @@ class HealthCheck:
 
     env: Environment
     http: Http
-    id: str = field(default="health-database", init=False)
+    id: str = field(default=HEALTH, init=False)
     title: str = field(
         default='Verify database connectivity: hit /health and confirm "database": "ok"', init=False
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ..config.environment import Environment
 from ..domain.checks import History
+from ..domain.item_ids import MIGRATION
 from ..domain.migration import MigrationFinding
 from ..domain.ports import Stage
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
@@ -30,7 +31,7 @@ class MigrationCheck:
     sources: tuple[Callable[[], MigrationFinding], ...]
     assessed: str | None = None
     bad: int | None = None
-    id: str = field(default="migration", init=False)
+    id: str = field(default=MIGRATION, init=False)
     title: str = field(
         default="If a migration was part of the bad deploy, assess whether a reverse migration is needed",
         init=False,

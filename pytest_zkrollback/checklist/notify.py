@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..domain.checks import History
+from ..domain.item_ids import NOTIFY
 from ..domain.ports import Stage
 from ..domain.record import Delivery
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict, evidence
@@ -25,7 +26,7 @@ class NotifyCheck:
 
     deliver: Callable[[], Sequence[Delivery]]
     off: str = ""
-    id: str = field(default="notify", init=False)
+    id: str = field(default=NOTIFY, init=False)
     title: str = field(
         default="Notify the team in Slack with: environment, rolled-back revision, reason, and next steps",
         init=False,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..config.environment import Environment
 from ..domain.checks import History
+from ..domain.item_ids import SMOKE
 from ..domain.ports import Finished, Processes, Stage
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict, evidence
 
@@ -28,7 +29,7 @@ class SmokeCheck:
     env: Environment
     processes: Processes
     on_line: Callable[[str], None] | None = None
-    id: str = field(default="smoke", init=False)
+    id: str = field(default=SMOKE, init=False)
     title: str = field(default="Run smoke tests", init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=None, init=False)

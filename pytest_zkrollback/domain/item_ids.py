@@ -1,13 +1,31 @@
 """The ids of the checklist's items: pytest's parameters, and the keys of the record.
 
-Imports nothing: the entry point loads it in every pytest run.
+Imports nothing heavy: the entry point loads it in every pytest run.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+PREFLIGHT: Final = "preflight"
+ROLLBACK: Final = "rollback"
+EQUIVALENCE: Final = "release-equivalence"
+SMOKE: Final = "smoke"
+LOGS: Final = "logs"
+HEALTH: Final = "health-database"
+EVENTS: Final = "events"
+MIGRATION: Final = "migration"
+NOTIFY: Final = "notify"
+
+# Each of these is a test function of its own; the other items are parameters of one.
+FIRST: Final = (PREFLIGHT, ROLLBACK, EQUIVALENCE)
+
 ROLLOUT_PREFIX: Final = "rollout-"
+
+
+def rollout_id(name: str) -> str:
+    """The id of one workload's rollout; ``name`` is its name in the configuration."""
+    return f"{ROLLOUT_PREFIX}{name}"
 
 
 def is_rollout(item_id: str) -> bool:

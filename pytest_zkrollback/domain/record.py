@@ -381,3 +381,11 @@ class Record(_Part):
     )
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, helm, Kubernetes, Python, ...")
+
+    def find_item(self, item_id: str) -> Item | None:
+        """The item of that id; None where the run has none."""
+        return next((item for item in self.items if item.id == item_id), None)
+
+    def items_without(self, item_id: str) -> tuple[Item, ...]:
+        """All items but that one, in the runbook's order."""
+        return tuple(item for item in self.items if item.id != item_id)

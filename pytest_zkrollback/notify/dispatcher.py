@@ -20,7 +20,6 @@ from ..report.summary import provisional
 from .channels import Unusable
 from .interface import Channel
 
-NOTIFY = "notify"
 _TICK_S = 0.05
 
 

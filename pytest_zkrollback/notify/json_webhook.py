@@ -8,6 +8,7 @@ from typing import Any
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Notify
 from ..domain.checks import JsonObject
+from ..domain.item_ids import NOTIFY
 from ..domain.notification import Notification
 from ..domain.ports import Http
 from ..domain.record import Delivery
@@ -46,8 +47,7 @@ def render_news(news: Notification) -> JsonObject:
                 "verdict": str(item.verdict) if item.verdict is not None else None,
                 "observed": text.shortened(item.observed, _OBSERVED_LIMIT),
             }
-            for item in news.record.items
-            if item.id != "notify"
+            for item in news.record.items_without(NOTIFY)
         ],
     }
 

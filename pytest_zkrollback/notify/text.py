@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from ..domain.item_ids import NOTIFY
 from ..domain.notification import Notification
 from ..domain.record import Item, Mode, NotificationEvent, Outcome, Record, Revision
 from ..domain.verdict import Verdict
@@ -192,7 +193,7 @@ def item_lines(record: Record, limit: int, room: int) -> list[str]:
 
     At most ``limit`` characters of each observation, and ``room`` of all lines together.
     """
-    items = [item for item in record.items if item.id != "notify"]
+    items = record.items_without(NOTIFY)
     lines: list[str] = []
     for item in sorted(items, key=lambda one: one.verdict in (Verdict.PASS, Verdict.WAIVED)):
         line = _item_line(item, limit)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 
 import pytest
 
+from ..domain.item_ids import EVENTS, HEALTH, LOGS, MIGRATION, NOTIFY, SMOKE, rollout_id
 from . import checklist_tests as checklist_items
 from . import hookspecs
 from .fixtures import SESSION_KEY, rollback
@@ -14,14 +15,14 @@ from .options import add_options, is_wanted
 __all__ = ["rollback"]
 
 DEFAULT_ITEMS = (
-    "rollout-backend",
-    "rollout-frontend",
-    "smoke",
-    "logs",
-    "health-database",
-    "events",
-    "migration",
-    "notify",
+    rollout_id("backend"),
+    rollout_id("frontend"),
+    SMOKE,
+    LOGS,
+    HEALTH,
+    EVENTS,
+    MIGRATION,
+    NOTIFY,
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ..domain.item_ids import EQUIVALENCE, PREFLIGHT, ROLLBACK
 from .fixtures import stored_result
 
 __all__ = ["test_checklist", "test_preflight", "test_release_equivalence", "test_rollback"]
@@ -19,17 +20,17 @@ __all__ = ["test_checklist", "test_preflight", "test_release_equivalence", "test
 
 def test_preflight(request: pytest.FixtureRequest) -> None:
     """Everything that has to be known before helm runs, read-only."""
-    _report(request.config, "preflight")
+    _report(request.config, PREFLIGHT)
 
 
 def test_rollback(request: pytest.FixtureRequest) -> None:
     """The one helm rollback, judged by re-reading the release."""
-    _report(request.config, "rollback")
+    _report(request.config, ROLLBACK)
 
 
 def test_release_equivalence(request: pytest.FixtureRequest) -> None:
     """The live objects equal the target revision."""
-    _report(request.config, "release-equivalence")
+    _report(request.config, EQUIVALENCE)
 
 
 def test_checklist(request: pytest.FixtureRequest, checklist_item: str) -> None:

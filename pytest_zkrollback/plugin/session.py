@@ -17,6 +17,7 @@ from _pytest.fixtures import FuncFixtureInfo
 
 from ..config import loader as configuration
 from ..domain.errors import UsageProblem
+from ..domain.item_ids import EQUIVALENCE, PREFLIGHT, ROLLBACK
 from ..github.guards import GUARD_IDS as GITHUB_GUARDS
 from ..preflight.guards import GUARD_IDS
 from ..report.failures import failed_own_tests
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
     from _pytest.fixtures import SubRequest
 
 _BY_FUNCTION = {
-    "test_preflight": "preflight",
-    "test_rollback": "rollback",
-    "test_release_equivalence": "release-equivalence",
+    "test_preflight": PREFLIGHT,
+    "test_rollback": ROLLBACK,
+    "test_release_equivalence": EQUIVALENCE,
 }
 _WORDS = {
     "PASS": ("passed", ".", ("PASS", {"green": True})),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..config.environment import Environment
 from ..domain.command_line import BY_NAME, ENV, SHORT_ENV, split_command
+from ..domain.item_ids import HEALTH, ROLLBACK, SMOKE
 from ..domain.record import Guard, GuardReason, GuardState, Mode, ObjectionKind, Outcome, Record, Revision
 from ..domain.verdict import Verdict
 from .by_hand import helm
@@ -171,7 +172,7 @@ def _after_interruption(record: Record, env: Environment | None) -> Iterator[_St
 
 def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
     steps = []
-    rolled = next((item for item in record.items if item.id == "rollback"), None)
+    rolled = record.find_item(ROLLBACK)
     if (
         rolled is not None
         and rolled.verdict is Verdict.FAIL
@@ -186,12 +187,12 @@ def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
         if better is not None:
             command = f"{_verify(record)} --rollback-to={better.revision}"
             steps.append(_Step(command, _offered(better)))
-    if record.outcome is Outcome.SUPERSEDED or any(item.id == "rollback" for item in failed):
+    if record.outcome is Outcome.SUPERSEDED or any(item.id == ROLLBACK for item in failed):
         steps.append(_Step(helm(env, "history", record.release), here=True))
     red = [*failed, *(item for item in record.items if item.verdict in (Verdict.UNVERIFIED, None))]
     steps += [_Step(item.command, f"by hand, {item.id}:", here=True) for item in red if item.command]
     yield from steps[: MOST - 1]
-    needs_url = env.url is None and any(item.id in ("smoke", "health-database") for item in red)
+    needs_url = env.url is None and any(item.id in (SMOKE, HEALTH) for item in red)
     why = f'with url = "https://..." added to [environments.{env.name}]:' if needs_url else "check again:"
     yield _Step(_verify(record), why, here=True)
 

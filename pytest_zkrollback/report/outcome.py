@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ..config.environment import Environment
+from ..domain.item_ids import EQUIVALENCE, FIRST, MIGRATION, NOTIFY
 from ..domain.record import Guard, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from . import failures
@@ -15,7 +16,7 @@ from .formatting import clock_time
 from .recorder import Recorder
 
 # A PASS of these alone says nothing about users being served.
-_NO_PROOF_OF_SERVICE = ("preflight", "rollback", "release-equivalence", "migration", "notify")
+_NO_PROOF_OF_SERVICE = (*FIRST, MIGRATION, NOTIFY)
 
 
 def choose_outcome(items: Sequence[Item]) -> Outcome:
@@ -38,7 +39,7 @@ def for_message(record: Record, outcome: Outcome, now: datetime) -> Record:
     """The record as a message shows it: with this outcome, and without the item ``notify`` itself."""
     record = record.model_copy(
         update={
-            "items": tuple(item for item in record.items if item.id != "notify"),
+            "items": record.items_without(NOTIFY),
             "outcome": outcome,
             "finished_at": record.finished_at or now,
         }
@@ -132,8 +133,8 @@ def _live(record: Record) -> str:
     if number is None or (record.helm.ran and record.revision_after is None):
         return "what is live is not known"
     back = f" (back to {record.target_revision})" if record.target_revision not in (None, number) else ""
-    equal = next((item.verdict for item in record.items if item.id == "release-equivalence"), None)
-    if equal is Verdict.PASS:
+    equal = record.find_item(EQUIVALENCE)
+    if equal is not None and equal.verdict is Verdict.PASS:
         return f"revision {number}{back} is live"
     return f"the current revision is {number}{back}"
 

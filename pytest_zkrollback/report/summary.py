@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..domain.item_ids import EQUIVALENCE, PREFLIGHT
 from ..domain.record import Mode, Outcome, OwnTest, OwnTestOutcome, Record, Revision
 from ..domain.verdict import Verdict
 from .failures import by_verdict, failed_own_tests, refused, unchecked, word_of
@@ -92,7 +93,7 @@ def count_line(record: Record) -> str:
     """``11 items: 9 PASS, 1 FAIL, 1 WAIVED``; after a refusal, how little was looked at."""
     total = len(record.items)
     if refused(record):
-        rest = [item for item in record.items if item.id != "preflight"]
+        rest = record.items_without(PREFLIGHT)
         judged = [item for item in rest if item.verdict in (Verdict.PASS, Verdict.FAIL)]
         return f"{len(judged)} of {plural(len(rest), 'checklist item')} checked"
     counts = [(str(word), len(by_verdict(record, word))) for word in Verdict]
@@ -223,7 +224,7 @@ def live_now(record: Record) -> str:
     if number is None:
         return "Not known: the release's history was not read."
     known = f"{number}{_details_of(record, number)}"
-    equal = next((item for item in record.items if item.id == "release-equivalence"), None)
+    equal = record.find_item(EQUIVALENCE)
     if equal is None or equal.verdict is Verdict.PASS or record.outcome is Outcome.RUNNING or refused(record):
         return f"Revision {known}"
     if equal.verdict is Verdict.FAIL:

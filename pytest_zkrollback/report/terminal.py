@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..domain.decision import Recommendation
+from ..domain.item_ids import NOTIFY, PREFLIGHT, is_rollout
 from ..domain.record import GuardState, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from .change_section import render_change_summary_lines
@@ -153,7 +154,7 @@ def phase(record: Record) -> str:
         return "provisionally green"
     if record.helm.running:
         return "helm is running"
-    looked_before = any(item.id == "preflight" and item.verdict for item in record.items)
+    looked_before = any(item.id == PREFLIGHT and item.verdict for item in record.items)
     if record.helm.ran or record.helm.skipped_reason or (looked_before and record.mode is Mode.VERIFY):
         return "verifying"
     if "://" in record.cluster or looked_before:
@@ -250,10 +251,10 @@ class _Live:
         record = self._record
         if item.verdict is not None or item.started_at is not None or phase(record) != "verifying":
             return ""
-        rollouts = [each for each in record.items if each.id.startswith("rollout-")]
+        rollouts = [each for each in record.items if is_rollout(each.id)]
         if item in rollouts or not any(each.started_at for each in rollouts):
             return ""
-        if item.id == "notify" or all(each.verdict for each in rollouts):
+        if item.id == NOTIFY or all(each.verdict for each in rollouts):
             return "waits for the others"
         return "waits for the rollouts"
 

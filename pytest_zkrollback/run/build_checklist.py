@@ -21,11 +21,11 @@ from ..checklist.smoke import SmokeCheck
 from ..config.environment import Environment
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
+from ..domain.item_ids import EVENTS, HEALTH, LOGS, MIGRATION, NOTIFY, SMOKE
 from ..domain.migration import RevisionContent
 from ..domain.ports import Check
 from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, ClusterWatch
-from ..notify.dispatcher import NOTIFY
 from ..preflight.target import failure_of, find_objections
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.manifest import identity, parse_manifest
@@ -33,13 +33,12 @@ from .context import RunContext
 from .migration_sources import migration_sources, revision_content
 from .results import ExpectedRelease, RunState
 
-EQUIVALENCE = EquivalenceCheck.id
 _TITLES = {
-    "smoke": SmokeCheck.title,
-    "logs": LogsCheck.title,
-    "health-database": HealthCheck.title,
-    "events": EventsCheck.title,
-    "migration": MigrationCheck.title,
+    SMOKE: SmokeCheck.title,
+    LOGS: LogsCheck.title,
+    HEALTH: HealthCheck.title,
+    EVENTS: EventsCheck.title,
+    MIGRATION: MigrationCheck.title,
     NOTIFY: NotifyCheck.title,
 }
 

@@ -7,7 +7,7 @@ from itertools import chain, count
 
 from ..checklist.rollout.check import initial_rollouts
 from ..domain.errors import HelmProblem, UsageProblem
-from ..domain.item_ids import is_rollout
+from ..domain.item_ids import SMOKE, is_rollout
 from ..release.history import ReleaseHistory
 from ..release.manifest import identity, manifest_workloads, parse_manifest
 from .context import RunContext
@@ -36,7 +36,7 @@ def resolve_workloads(context: RunContext, history: ReleaseHistory, wanted: int)
                 f"--rollback-waive={item_id}=...: revision {wanted} has no such workload; known are "
                 f"{', '.join(ids) or 'none'}."
             )
-    context.recorder.insert_items(added, before="smoke")
+    context.recorder.insert_items(added, before=SMOKE)
     env = context.env.model_copy(update={"workloads": found})
     return replace(context, env=env, selected=context.selected | {*ids})
 

@@ -10,6 +10,7 @@ from ..clients.github import GithubClient, choose_token
 from ..config.environment import Environment, GithubActions
 from ..domain.errors import GithubProblem, UsageProblem, ZkRollbackError
 from ..domain.github import PullRequest, WorkflowRun
+from ..domain.item_ids import ROLLBACK
 from ..domain.record import Guard
 from ..domain.request import Request
 from ..domain.verdict import Verdict
@@ -105,7 +106,7 @@ class GithubDeployment:
         deployed cannot be read.
         """
         recorder, clock = self._context.recorder, self._context.clock
-        recorder.item("rollback", started_at=clock.now(), observed="GitHub is at work")
+        recorder.item(ROLLBACK, started_at=clock.now(), observed="GitHub is at work")
         self._context.notifier.notify_started()
         try:
             deployed = self._deploy()
@@ -177,8 +178,8 @@ class GithubDeployment:
 
     def _note(self, word: Verdict, text: str) -> None:
         context = self._context
-        self._run_state.note("rollback", word)
-        context.recorder.item("rollback", verdict=word, observed=text, finished_at=context.clock.now())
+        self._run_state.note(ROLLBACK, word)
+        context.recorder.item(ROLLBACK, verdict=word, observed=text, finished_at=context.clock.now())
         context.recorder.event(text, "zkrollback")
         context.display.changed()
 

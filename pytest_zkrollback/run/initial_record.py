@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from .. import __version__
+from ..domain.item_ids import EQUIVALENCE, PREFLIGHT, ROLLBACK
 from ..domain.record import Item, Mode, Override, Record
 from ..domain.request import Request
 
 _FIRST = {
-    "preflight": ("Preflight: what has to be known before helm runs", "no guard refuses"),
-    "rollback": ("helm rollback, once", "one new revision, deployed, that rolls back to the target"),
-    "release-equivalence": ("Live objects equal the target revision", ""),
+    PREFLIGHT: ("Preflight: what has to be known before helm runs", "no guard refuses"),
+    ROLLBACK: ("helm rollback, once", "one new revision, deployed, that rolls back to the target"),
+    EQUIVALENCE: ("Live objects equal the target revision", ""),
 }
 _GITHUB = {
-    "rollback": (
+    ROLLBACK: (
         "Deployed through GitHub Actions",
         "the good tree on the branch, the workflow's success, and Helm's new revision from it",
     ),
@@ -33,7 +34,7 @@ def initial_record(
     first = [
         Item(id=key, title=title, expected=expected)
         for key, (title, expected) in (_FIRST | (_GITHUB if request.through_github else {})).items()
-        if key == "preflight" or (not request.plan and (key != "rollback" or rolls_back))
+        if key == PREFLIGHT or (not request.plan and (key != ROLLBACK or rolls_back))
     ]
     return Record(
         run_id=secrets.token_hex(4),

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ..domain.checks import JsonObject
 from ..domain.errors import LockHeld, ZkRollbackError
+from ..domain.item_ids import EQUIVALENCE
 from ..domain.record import Guard, GuardReason, GuardState, Outcome
 from ..domain.verdict import Verdict
 from ..preflight.guards.cluster import judge_lock
@@ -156,7 +157,7 @@ def note_verified(context: RunContext, state: RunState, head: int | None, instal
     Not if the release changed meanwhile, and not if ``release-equivalence`` was left out: then nobody saw
     that this revision runs.
     """
-    equal = state.verdict("release-equivalence")
+    equal = state.verdict(EQUIVALENCE)
     # The head may have been seen to move while a later look was under way: that one was not verified.
     if head is None or equal is not Verdict.PASS or state.found is Outcome.SUPERSEDED:
         return

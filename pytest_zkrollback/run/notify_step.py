@@ -12,13 +12,14 @@ from ..clients.http import HttpClient
 from ..config.environment import Environment
 from ..domain.checks import JsonObject
 from ..domain.errors import NotifyProblem
+from ..domain.item_ids import NOTIFY
 from ..domain.notification import Notification
 from ..domain.ports import Clock, Hooks
 from ..domain.record import Delivery, Mode
 from ..domain.request import Request
 from ..domain.verdict import Verdict
 from ..notify.channels import choose_channels, own_channels
-from ..notify.dispatcher import NOTIFY, NotificationDispatcher
+from ..notify.dispatcher import NotificationDispatcher
 from ..notify.interface import Channel
 from ..notify.slack_channels import SLACK
 from ..report.recorder import Recorder

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from ..domain.errors import HelmProblem, LockHeld
+from ..domain.item_ids import PREFLIGHT
 from ..domain.record import Guard, GuardState, Outcome, Plan
 from ..domain.request import NOT_GIVEN
 from ..domain.verdict import Verdict
@@ -93,7 +94,7 @@ def run_preflight(
     guards = _ask_for_consent(context, guards, _reasons(context, facts))
     refused = refusals(guards)
     recorder.item(
-        "preflight",
+        PREFLIGHT,
         verdict=Verdict.FAIL if refused else Verdict.PASS,
         observed=_observed(guards),
         started_at=began + offset,

@@ -11,10 +11,9 @@ from datetime import datetime
 from enum import Enum
 
 from ..clients.helm import HelmVersion
-from ..domain.item_ids import is_rollout
+from ..domain.item_ids import NOTIFY, is_rollout
 from ..domain.record import Guard, Outcome, Plan
 from ..domain.verdict import Verdict
-from ..notify.dispatcher import NOTIFY
 from ..release.history import ReleaseHistory
 from ..report.outcome import add_up
 from ..report.summary import DONE

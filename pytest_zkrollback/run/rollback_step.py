@@ -10,6 +10,7 @@ from typing import Any
 
 from ..clients.helm import HelmCli, HelmVersion
 from ..domain.errors import BadAnswer, Unreachable, ZkRollbackError
+from ..domain.item_ids import ROLLBACK
 from ..domain.record import Guard, Outcome, Plan
 from ..domain.verdict import Evidence, Verdict, evidence
 from ..release.applied_revision import fetch_standing, is_already_live, render_standing, summarise_standing
@@ -106,9 +107,9 @@ class RollbackStep:
         return HelmOutcome(HelmOutcomeStatus.SKIPPED, self._preflight.plan, head, self._history)
 
     def _note(self, verdict: Verdict, observed: str, **more: Any) -> None:
-        self._state.note("rollback", verdict)
+        self._state.note(ROLLBACK, verdict)
         now = self._context.clock.now()
-        self._context.recorder.item("rollback", verdict=verdict, observed=observed, finished_at=now, **more)
+        self._context.recorder.item(ROLLBACK, verdict=verdict, observed=observed, finished_at=now, **more)
 
     def _refused(self, refusal: Guard) -> HelmOutcome:
         recorder = self._context.recorder
@@ -142,7 +143,7 @@ class RollbackStep:
         helm_run = HelmRun(helm, argv, timeout_s=env.helm_timeout_s)
         recorder.update_helm(ran=True, running=True, argv=tuple(argv), started_at=began)
         command = shlex.join(["helm", *argv[1:]])
-        recorder.item("rollback", started_at=began, observed="helm is running", command=command)
+        recorder.item(ROLLBACK, started_at=began, observed="helm is running", command=command)
         recorder.event(f"helm rollback {env.release} {target} started", "zkrollback", began)
         context.display.status(f"helm rollback {env.release} {target}")
         self._helm_run = helm_run

@@ -18,7 +18,7 @@ from ..clients.process import LocalProcesses
 from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
 from ..domain.errors import KubeconfigProblem, ZkRollbackError
-from ..domain.item_ids import is_rollout
+from ..domain.item_ids import PREFLIGHT, is_rollout
 from ..domain.ports import Hooks
 from ..domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, OwnTest, Record
 from ..domain.request import Request
@@ -205,11 +205,11 @@ class Run:
             preflight = run_preflight(context, github.judge if github is not None else tuple)
         if isinstance(preflight, Refusal):
             state.found = Outcome.REFUSED
-            state.note("preflight", Verdict.FAIL)
+            state.note(PREFLIGHT, Verdict.FAIL)
             if preflight.by_lock:
                 self.store.give_back_latest()  # they belong to the run that goes on
             return
-        state.note("preflight", Verdict.PASS)
+        state.note(PREFLIGHT, Verdict.PASS)
         history = preflight.history
         if history is None:
             return
@@ -368,9 +368,9 @@ class Run:
         self._state.found = Outcome.REFUSED
         self._recorder.update(outcome=Outcome.REFUSED)
         self._recorder.add(guards=guards)
-        if self._state.verdict("preflight") is None:
-            self._state.note("preflight", Verdict.FAIL)
-            self._recorder.item("preflight", verdict=Verdict.FAIL, observed=str(error), finished_at=now)
+        if self._state.verdict(PREFLIGHT) is None:
+            self._state.note(PREFLIGHT, Verdict.FAIL)
+            self._recorder.item(PREFLIGHT, verdict=Verdict.FAIL, observed=str(error), finished_at=now)
         self._recorder.event(f"refused: {error}", "zkrollback")
 
     def _conclude(self, selected: frozenset[str], note: str) -> None:

@@ -7,13 +7,14 @@ from datetime import datetime
 
 from ..checklist.events.feed import EventLog
 from ..domain.errors import ZkRollbackError
+from ..domain.item_ids import EQUIVALENCE
 from ..domain.ports import Check, Stage
 from ..domain.record import TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Verdict
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.scheduler import Schedule
 from ..report.summary import DONE
-from .build_checklist import EQUIVALENCE, ReleaseReader, build_checks
+from .build_checklist import ReleaseReader, build_checks
 from .context import RunContext
 from .find_redeploy_risks import RedeployRisks
 from .recovery_timeline import RecoveryTimeline

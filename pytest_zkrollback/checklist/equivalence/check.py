@@ -12,6 +12,7 @@ from ...clients.threads import fetch_each
 from ...config.environment import Environment
 from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import Forbidden, Unauthorized, ZkRollbackError
+from ...domain.item_ids import EQUIVALENCE
 from ...domain.ports import Kube, Stage
 from ...domain.record import Revision
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
@@ -89,7 +90,7 @@ class EquivalenceCheck:
     managers: frozenset[str] = frozenset()
     snapshot: Callable[[], Snapshot] | None = None
     since: datetime | None = None
-    id: str = field(default="release-equivalence", init=False)
+    id: str = field(default=EQUIVALENCE, init=False)
     title: str = field(default="Live objects equal the target revision", init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=0.5, init=False)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from ...config.environment import Environment, Events
 from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import ClusterError, NotFound
+from ...domain.item_ids import EVENTS
 from ...domain.ports import Kube, Stage
 from ...domain.timestamps import moment
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
@@ -97,7 +98,7 @@ class EventsCheck:
     owned: frozenset[tuple[str, str]]
     snapshot: Callable[[], Snapshot]
     settle_s: float = SETTLE_S
-    id: str = field(default="events", init=False)
+    id: str = field(default=EVENTS, init=False)
     title: str = field(default="Check for failed Kubernetes events", init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     deadline_s: float = field(default=30.0, init=False)

@@ -12,6 +12,7 @@ from functools import partial
 from ...config.environment import Environment
 from ...domain.checks import History, JsonObject
 from ...domain.errors import ClusterError
+from ...domain.item_ids import LOGS
 from ...domain.ports import Kube, Stage
 from ...domain.timestamps import moment
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
@@ -50,7 +51,7 @@ class LogsCheck:
     kube: Kube
     since: datetime
     workload_pods: Callable[[], Sequence[JsonObject]] = tuple
-    id: str = field(default="logs", init=False)
+    id: str = field(default=LOGS, init=False)
     title: str = field(default="Check application logs", init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=None, init=False)

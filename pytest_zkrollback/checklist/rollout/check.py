@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from ...config.environment import Environment
 from ...domain.checks import History, JsonObject, PodDiagnostics, Snapshot
 from ...domain.errors import Forbidden, ZkRollbackError
+from ...domain.item_ids import rollout_id
 from ...domain.ports import Stage
 from ...domain.record import Item
 from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
@@ -37,7 +38,7 @@ from .workload import (
 def initial_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
     """The rollouts' items before anything is known; ``workloads`` maps item names to ``kind/name``."""
     return tuple(
-        Item(id=f"rollout-{name}", title=f"kubectl rollout status {workload}")
+        Item(id=rollout_id(name), title=f"kubectl rollout status {workload}")
         for name, workload in workloads.items()
     )
 
@@ -64,7 +65,7 @@ class RolloutCheck:
     @property
     def id(self) -> str:
         """``rollout-<item>``."""
-        return f"rollout-{self.item}"
+        return rollout_id(self.item)
 
     @property
     def title(self) -> str:
