@@ -35,7 +35,6 @@ class CheckRun:
     due: Event = field(default_factory=Event)
     observing: bool = False
     judged_from: datetime | None = None
-    begun_s: float = 0.0
     pending_s: float = 0.0  # since when there is no verdict
     ends_s: float = 0.0
     judged_s: float = 0.0

@@ -7,7 +7,7 @@ within :data:`STALE_S`: such a resource is named in ``Snapshot.errors`` instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Condition, Event, Lock, Thread
@@ -62,8 +62,7 @@ class ClusterWatch:
     """A live picture of a namespace's Deployments, StatefulSets, DaemonSets, ReplicaSets and Pods.
 
     ``resources`` are those of them (keys of :data:`RESOURCES`) that are needed: each costs two requests
-    every :data:`RESYNC_S`. ``on_change`` is called, from a watch thread, after every change of the picture;
-    it must be quick and must not raise. Only the newest state of each object is held.
+    every :data:`RESYNC_S`. Only the newest state of each object is held.
     """
 
     def __init__(
@@ -71,14 +70,12 @@ class ClusterWatch:
         kube: Kube,
         namespace: str,
         clock: Clock,
-        on_change: Callable[[], None] | None = None,
         *,
         resources: Collection[str] = tuple(RESOURCES),
     ) -> None:
         """Nothing is contacted before :meth:`start`."""
         self._kube = kube
         self._clock = clock
-        self._on_change = on_change
         self._namespace = namespace
         self._feeds = {name: _Feed(RESOURCES[name].format(namespace)) for name in resources}
         self._lock = Lock()
@@ -197,15 +194,12 @@ class ClusterWatch:
         with self._news:
             if epoch < feed.epoch:
                 return False
-            changed = feed.epoch == 0 or _versions(fresh) != _versions(feed.items)
             feed.epoch = epoch
             feed.items = fresh
             feed.shown = None
             feed.listed_s = begun_s
             feed.error = None
             self._news.notify_all()
-        if changed:
-            self._changed()
         return True
 
     def _apply(self, name: str, feed: _Feed, epoch: int, event: JsonObject) -> bool:
@@ -235,7 +229,6 @@ class ClusterWatch:
                 feed.items[key] = item
             feed.shown = None
             self._news.notify_all()
-        self._changed()
         return True
 
     def _note(self, feed: _Feed, epoch: int, error: ClusterError) -> None:
@@ -246,10 +239,6 @@ class ClusterWatch:
                 feed.failing_since_s = self._clock.monotonic_s()
             feed.error = error
             self._news.notify_all()
-
-    def _changed(self) -> None:
-        if self._on_change is not None:
-            self._on_change()
 
 
 def _key(item: JsonObject) -> str:
@@ -267,10 +256,6 @@ def _kept(known: Mapping[str, JsonObject], item: JsonObject) -> JsonObject:
     if before is not None and version and before["metadata"].get("resourceVersion") == version:
         return before
     return item
-
-
-def _versions(items: dict[str, JsonObject]) -> dict[str, object]:
-    return {key: item["metadata"].get("resourceVersion") for key, item in items.items()}
 
 
 def _pause_s(error: ClusterError | None, failures: int) -> float:

@@ -20,7 +20,6 @@ from .text import characters, shortened
 
 HEADER_LIMIT = 150
 SECTION_LIMIT = 3000
-FIELD_LIMIT = 2000
 TOTAL_LIMIT = 12_000
 
 

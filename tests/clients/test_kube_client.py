@@ -153,7 +153,7 @@ def test_401_refreshes_the_credentials_once_fault_6():
     with LocalServer(status(401), answer("{}"), status(401)) as server:
         kube = client(server.url, renew)
         assert kube.get("/api/v1/pods") == {}
-        assert kube.known_secrets() == ("new",)
+        assert kube._wire.access.secrets == ("new",)
         assert ["Bearer new" in request for request in server.requests] == [False, True]
         with pytest.raises(Unauthorized) as caught:
             kube.get("/api/v1/pods")  # so soon after, the credentials are not read again

@@ -308,7 +308,7 @@ def _narrow_kubeconfig(scene: Scene, cluster: Cluster, folder: Path, resources: 
         f"/api/v1/namespaces/{scene.namespace}/serviceaccounts/default/token",
         {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
     )["status"]["token"]
-    (secret,) = scene.kube.known_secrets()
+    (secret,) = scene.kube._wire.access.secrets
     narrow = folder / "narrow"
     narrow.write_text(cluster.kubeconfig.read_text().replace(secret, token))
     return narrow

@@ -31,7 +31,7 @@ def config_map(name: str, **data: str) -> dict:
 
 def test_server_and_secrets_of_the_context(kube, cluster):
     assert kube.server == cluster.server
-    (token,) = kube.known_secrets()
+    (token,) = kube._wire.access.secrets
     assert token in cluster.kubeconfig.read_text()
 
 
@@ -119,7 +119,7 @@ def test_missing_forbidden_and_unknown_credentials(kube, cluster, namespace, tmp
         {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
     )["status"]["token"]
     text = cluster.kubeconfig.read_text()
-    (secret,) = kube.known_secrets()
+    (secret,) = kube._wire.access.secrets
     narrow = tmp_path / "narrow"
     narrow.write_text(text.replace(secret, token))
     client = connect(cluster.context, str(narrow), SystemClock())

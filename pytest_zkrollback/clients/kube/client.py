@@ -72,10 +72,6 @@ class KubeClient:
         """The API server's URL, for the record."""
         return self._wire.access.server
 
-    def known_secrets(self) -> tuple[str, ...]:
-        """Token, password and client key of the context, for the redactor."""
-        return self._wire.access.secrets
-
     def get(self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0) -> JsonObject:
         """GET ``path`` (``/api/v1/...``)."""
         return self._json(self._call("GET", path, query, timeout_s))
