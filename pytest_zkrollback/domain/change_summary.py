@@ -7,21 +7,19 @@ Labels of objects are ``Kind/name``; lists are in a stable order and cut to what
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from .frozen import Frozen
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Skipped(_Part):
+class Skipped(Frozen):
     """A revision that was not chosen, and why not."""
 
     revision: int = Field(description="its number in the release's history")
     reason: str = Field(description="the evidence against it")
 
 
-class Change(_Part):
+class Change(Frozen):
     """Something that the rollback would change."""
 
     what: str = Field(description="Kind/name, and where in it")
@@ -29,7 +27,7 @@ class Change(_Part):
     target: str = Field(description="as the target states it; empty: not there")
 
 
-class TargetHook(_Part):
+class TargetHook(Frozen):
     """A hook that helm will run: those of the target revision, never those of the current one."""
 
     name: str = Field(description="Kind/name")
@@ -37,7 +35,7 @@ class TargetHook(_Part):
     revision: int = Field(description="the revision that the hook comes from")
 
 
-class ChangeSummary(_Part):
+class ChangeSummary(Frozen):
     """What is known about the target and what going back to it means. Gathered read-only."""
 
     asked: str = Field(description="the target as typed: a number, previous or last-verified")

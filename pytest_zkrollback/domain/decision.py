@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from .frozen import Frozen
 
 
 class Answer(StrEnum):
@@ -33,11 +35,7 @@ class SignalName(StrEnum):
     MANY_COMMITS = "many-commits"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Signal(_Part):
+class Signal(Frozen):
     """One signal: what is known of it, and who says so."""
 
     name: SignalName = Field(description="as --rollback-signal takes it")
@@ -48,7 +46,7 @@ class Signal(_Part):
     evidence: str = Field(default="", description="what was seen or said")
 
 
-class Decision(_Part):
+class Decision(Frozen):
     """What the runbook recommends on these signals, and what the operator chose."""
 
     recommendation: Recommendation = Field(description="rollback or hotfix-forward; in doubt, rollback")

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from .frozen import Frozen
 
 
 class ApplyOutcome(StrEnum):
@@ -22,7 +20,7 @@ class ApplyOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-class FieldConflict(_Part):
+class FieldConflict(Frozen):
     """A field that the target sets and that somebody else owns (server-side apply)."""
 
     manager: str = Field(description="who owns it, as the API server's managedFields name them")
@@ -31,7 +29,7 @@ class FieldConflict(_Part):
     target: str = Field(default="", description="what the target wants; empty: not known or hidden")
 
 
-class ObjectForecast(_Part):
+class ObjectForecast(Frozen):
     """What happens to one object."""
 
     what: str = Field(description="Kind/name")
@@ -47,7 +45,7 @@ class ObjectForecast(_Part):
     conflicts: tuple[FieldConflict, ...] = Field(default=(), description="for the cause conflict")
 
 
-class Forecast(_Part):
+class Forecast(Frozen):
     """What the rollback would do if helm ran now; from server-side dry runs, nothing was changed."""
 
     will: ApplyOutcome = Field(

@@ -5,16 +5,12 @@ Commits and trees are full SHAs. What GitHub said (titles, names, logins) is for
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from .timestamps import Time
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from .frozen import Frozen, Time
 
 
-class Commit(_Part):
+class Commit(Frozen):
     """A commit that the rollback undoes."""
 
     sha: str = Field(description="full SHA")
@@ -22,7 +18,7 @@ class Commit(_Part):
     title: str = Field(description="first line of its message")
 
 
-class GithubStep(_Part):
+class GithubStep(Frozen):
     """One change at GitHub, or the wait for one. It is on disk as ``begun`` before the request is sent."""
 
     name: str = Field(description="commit, branch, pull request, merge, dispatch or run")
@@ -33,7 +29,7 @@ class GithubStep(_Part):
     finished_at: Time | None = Field(default=None, description="when its end was known")
 
 
-class PullRequest(_Part):
+class PullRequest(Frozen):
     """The pull request that carries the rollback to the branch."""
 
     number: int = Field(description="its number")
@@ -45,7 +41,7 @@ class PullRequest(_Part):
     )
 
 
-class Job(_Part):
+class Job(Frozen):
     """A job of a workflow run."""
 
     name: str = Field(description="as the workflow names it")
@@ -55,7 +51,7 @@ class Job(_Part):
     url: str = Field(default="", description="its log")
 
 
-class WorkflowRun(_Part):
+class WorkflowRun(Frozen):
     """The workflow's run that deploys."""
 
     id: int = Field(description="GitHub's id of the run")
@@ -71,7 +67,7 @@ class WorkflowRun(_Part):
     jobs: tuple[Job, ...] = Field(default=(), description="its jobs, as last seen")
 
 
-class Github(_Part):
+class Github(Frozen):
     """Everything about one rollback or redeploy through GitHub Actions."""
 
     repository: str = Field(description="owner/name")

@@ -8,20 +8,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from .change_summary import ChangeSummary
 from .decision import Decision
 from .forecast import Forecast
+from .frozen import Frozen, Time
 from .github import Github
-from .timestamps import Time
 from .verdict import Evidence, Verdict
 
 SCHEMA = "zkrollback.record/1"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Mode(StrEnum):
@@ -48,7 +44,7 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class Revision(_Part):
+class Revision(Frozen):
     """One revision of the release, from Helm's own history."""
 
     revision: int = Field(description="its number in the release's history")
@@ -61,7 +57,7 @@ class Revision(_Part):
     images: tuple[str, ...] = Field(default=(), description="container images of its manifest, sorted")
 
 
-class Item(_Part):
+class Item(Frozen):
     """One item of the checklist (or preflight, rollback, release-equivalence) with its verdict."""
 
     id: str = Field(description="ASCII id, also pytest's parameter, e.g. rollout-backend")
@@ -140,7 +136,7 @@ class GuardReason(StrEnum):
     NOT_VERIFIED_BEFORE = "not-verified-before"
 
 
-class Guard(_Part):
+class Guard(Frozen):
     """One question asked before helm ran."""
 
     id: str = Field(description="the guard's name, as --rollback-override takes it")
@@ -160,7 +156,7 @@ class Guard(_Part):
     )
 
 
-class Override(_Part):
+class Override(Frozen):
     """A guard, item or decision that an operator overrode, with the reason given."""
 
     id: str = Field(description="which guard, item or setting")
@@ -168,7 +164,7 @@ class Override(_Part):
     reason: str = Field(description="the operator's words")
 
 
-class Helm(_Part):
+class Helm(Frozen):
     """What became of helm: the one process that changes anything."""
 
     ran: bool = Field(default=False, description="True from the moment before the process is started")
@@ -188,7 +184,7 @@ class Helm(_Part):
     )
 
 
-class Backup(_Part):
+class Backup(Frozen):
     """The release's own Secrets, saved before helm ran; docs/backup.md says how to put them back."""
 
     path: str = Field(description="the file, on the machine of the run, its owner's alone")
@@ -196,7 +192,7 @@ class Backup(_Part):
     digest: str = Field(description="sha256 of the file")
 
 
-class TimelineEntry(_Part):
+class TimelineEntry(Frozen):
     """Something that happened, when, and who says so."""
 
     at: Time = Field(description="when it happened, by the source's clock")
@@ -204,7 +200,7 @@ class TimelineEntry(_Part):
     source: str = Field(description="helm, kubernetes, health, slack, zkrollback, operator ...")
 
 
-class SamplePoint(_Part):
+class SamplePoint(Frozen):
     """A point of the recovery picture."""
 
     at: Time = Field(description="when it was seen")
@@ -222,7 +218,7 @@ class NotificationEvent(StrEnum):
     CHANGED = "changed"
 
 
-class Delivery(_Part):
+class Delivery(Frozen):
     """One message to one receiver, and what became of it."""
 
     to: str = Field(description="the receiver's kind, e.g. slack; never its address")
@@ -249,7 +245,7 @@ class ObjectionKind(StrEnum):
     SAME_AS_CURRENT = "same-as-current"
 
 
-class Objection(_Part):
+class Objection(Frozen):
     """What Helm's history says against going back to one revision."""
 
     revision: int = Field(description="the revision")
@@ -271,7 +267,7 @@ class OwnTestOutcome(StrEnum):
     NOT_RUN = "not-run"  # or not to its end
 
 
-class OwnTest(_Part):
+class OwnTest(Frozen):
     """A test of the repository's own that asks for the fixture ``rollback``; it runs after the checklist."""
 
     node_id: str = Field(description="pytest's node id")
@@ -284,7 +280,7 @@ class OwnTest(_Part):
     )
 
 
-class Plan(_Part):
+class Plan(Frozen):
     """What was known before acting."""
 
     target: Revision | None = Field(default=None, description="the revision to go back to")
@@ -309,8 +305,10 @@ class Plan(_Part):
     )
 
 
-class Record(_Part):
+class Record(Frozen):
     """Everything about one run. The JSON file is this, the other files are rendered from it."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     schema_: str = Field(default=SCHEMA, alias="schema", description="name and version of this schema")
     run_id: str = Field(description="8 hex digits, also in the files' names")

@@ -1,37 +1,24 @@
-"""A time of the record: aware, UTC, RFC 3339 with milliseconds in JSON."""
+"""Times as others write them: Kubernetes, Helm, GitHub, and what was typed."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
-
-from pydantic import AfterValidator, PlainSerializer, WithJsonSchema
 
 
-def _utc(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("a time in the record needs a zone")
-    return value.astimezone(UTC)
+def parse_time(text: object) -> datetime | None:
+    """An RFC 3339 time with its zone, in UTC; None: it is none."""
+    if not isinstance(text, str):
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.astimezone(UTC) if at.tzinfo is not None else None
 
 
-def _rfc3339(value: datetime) -> str:
-    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-Time = Annotated[
-    datetime,
-    AfterValidator(_utc),
-    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "date-time",
-            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
-        }
-    ),
-]
-
-
-def moment(at: datetime) -> str:
-    """``2026-11-23 11:50:39 UTC``: from when on something was judged, which may be days ago."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def require_time(text: object) -> datetime:
+    """The same. Raises ValueError where it is none."""
+    at = parse_time(text)
+    if at is None:
+        raise ValueError(f"no time with a zone: {text!r}")
+    return at

@@ -6,7 +6,9 @@ import hashlib
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from .frozen import Frozen
 
 EVIDENCE_LIMIT_BYTES = 64 * 1024
 
@@ -20,13 +22,11 @@ class Verdict(StrEnum):
     WAIVED = "WAIVED"
 
 
-class Evidence(BaseModel):
+class Evidence(Frozen):
     """One piece of raw evidence, already cut to a size that a report can carry.
 
     Build it with :func:`evidence`, which keeps head and tail and states size and digest of the whole.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = Field(description="What this is, in a few words, e.g. 'Pods of zkprova-backend'")
     text: str = Field(description="The evidence itself; head and tail only if it was cut")
@@ -58,14 +58,12 @@ def evidence(
     )
 
 
-class CheckResult(BaseModel):
+class CheckResult(Frozen):
     """A judge's final answer.
 
     ``observed`` is one sentence that an operator can act on; the proof goes into ``evidence``; ``limits``
     are sentences that say what was not looked into, also where all is green.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     word: Verdict
     observed: str
@@ -73,14 +71,12 @@ class CheckResult(BaseModel):
     limits: tuple[str, ...] = ()
 
 
-class Pending(BaseModel):
+class Pending(Frozen):
     """A judge's answer while the verdict may still change.
 
     At the deadline the schedule makes it final: FAIL if the thing was ``seen`` (and not done),
     UNVERIFIED if it was never seen.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     observed: str
     seen: bool

@@ -22,6 +22,7 @@ from ..clients.daemon_process import Daemon
 from ..clients.process import start_daemon
 from ..clients.state_dir import write_private
 from ..domain.errors import DrillProblem, ProcessProblem
+from ..domain.kube_objects import is_ready
 from ..domain.ports import Clock
 from . import credentials
 from .api import Api
@@ -249,10 +250,7 @@ class _Wait:
 
 def _node_is_ready(api: Api) -> bool:
     status, node = api.get(f"/api/v1/nodes/{NODE['metadata']['name']}")
-    if status != 200 or node["spec"].get("taints"):
-        return False
-    conditions = node["status"].get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return status == 200 and not node["spec"].get("taints") and is_ready(node)
 
 
 def _short_folder() -> str | None:

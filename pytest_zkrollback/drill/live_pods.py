@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from ..clients.kube.kubeconfig import read_access
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, NotFound, Unreachable
+from ..domain.kube_objects import is_ready, is_terminating
 
 BACKEND = "zkprova-backend"
 FRONTEND = "zkprova-frontend"
@@ -65,12 +66,7 @@ def serving(pods: tuple[JsonObject, ...], app: str) -> list[JsonObject]:
         (
             pod
             for pod in pods
-            if pod["metadata"]["labels"]["app"] == app
-            and "deletionTimestamp" not in pod["metadata"]
-            and any(
-                condition["type"] == "Ready" and condition["status"] == "True"
-                for condition in pod["status"].get("conditions", ())
-            )
+            if pod["metadata"]["labels"]["app"] == app and is_ready(pod) and not is_terminating(pod)
         ),
         key=lambda pod: str(pod["metadata"]["name"]),
     )

@@ -21,6 +21,7 @@ from ..clients.clock import SystemClock
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, NotFound
 from ..domain.ports import Clock
+from ..domain.timestamps import require_time
 from .http_server import Handler, LoopbackServer
 from .live_pods import LivePods, environment, image_version, volume_of
 
@@ -46,13 +47,21 @@ def choose_life(pod: JsonObject, container: str, previous: bool) -> Life:
         if last is None:
             raise NoLogs(f'previous terminated container "{container}" in pod "{name}" not found')
         # A container that waits for its restart is itself the previous one.
-        return _time(last["startedAt"]), _time(last["finishedAt"]), restarts - ("waiting" not in state)
+        return (
+            require_time(last["startedAt"]),
+            require_time(last["finishedAt"]),
+            restarts - ("waiting" not in state),
+        )
     if "running" in state:
-        return _time(state["running"]["startedAt"]), None, restarts
+        return require_time(state["running"]["startedAt"]), None, restarts
     if "terminated" in state:
-        return _time(state["terminated"]["startedAt"]), _time(state["terminated"]["finishedAt"]), restarts
+        return (
+            require_time(state["terminated"]["startedAt"]),
+            require_time(state["terminated"]["finishedAt"]),
+            restarts,
+        )
     if last is not None:
-        return _time(last["startedAt"]), _time(last["finishedAt"]), restarts
+        return require_time(last["startedAt"]), require_time(last["finishedAt"]), restarts
     reason = state.get("waiting", {}).get("reason", "")
     known = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
     raise NoLogs(f'container "{container}" in pod "{name}" is waiting to start: {known.get(reason, reason)}')
@@ -98,7 +107,7 @@ def render_log(lines: Sequence[Line], query: Mapping[str, str], now: datetime) -
     if "sinceSeconds" in query:
         since.append(now - timedelta(seconds=int(query["sinceSeconds"])))
     if "sinceTime" in query:
-        since.append(_time(query["sinceTime"]))
+        since.append(require_time(query["sinceTime"]))
     shown = [line for line in lines if all(line[0] >= moment for moment in since)]
     if "tailLines" in query:
         shown = shown[len(shown) - min(int(query["tailLines"]), len(shown)) :]
@@ -172,10 +181,6 @@ def main() -> None:
     given = parser.parse_args()
     pods = LivePods(given.kubeconfig, given.context)
     LogServer(given.port, given.cert, given.key, pods, SystemClock()).serve_forever()
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 if __name__ == "__main__":

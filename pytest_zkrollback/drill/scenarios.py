@@ -19,6 +19,7 @@ import yaml
 from ..clients.clock import SystemClock
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, DrillProblem, UsageProblem
+from ..domain.kube_objects import is_terminating
 from ..domain.ports import Clock, Processes
 from .demo_repository import apply_migration, make_repository
 from .live_pods import BACKEND, FRONTEND, LivePods, serving
@@ -182,7 +183,7 @@ def _all_serve(revision: Revision) -> Callable[[Pods], bool]:
     """Whether exactly the pods of this revision are there, all ready."""
 
     def look(pods: Pods) -> bool:
-        live = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        live = [pod for pod in pods if not is_terminating(pod)]
         ready = serving(tuple(pods), BACKEND) + serving(tuple(pods), FRONTEND)
         apps = {pod["metadata"]["labels"]["app"] for pod in ready}
         return len(apps) == 2 and len(ready) == len(live) and all(_tag(pod) == revision.tag for pod in live)

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Final
 
 from ..domain.checks import JsonObject, Snapshot
+from ..domain.kube_objects import is_ready, is_terminating, owners, plural_of, uid
 from ..domain.record import SamplePoint
 
 LIMIT: Final = 500
@@ -46,7 +47,7 @@ class Samples:
             for pod in pods:
                 if _owned(pod, owners):
                     series = prefix + image_tag(_image(pod))
-                    ready[series] = ready.get(series, 0) + _is_ready(pod)
+                    ready[series] = ready.get(series, 0) + (is_ready(pod) and not is_terminating(pod))
             counts = _wanted(snapshot, workload)
             with self._lock:
                 gone = {series: 0 for series in self._series if series.startswith(prefix)}
@@ -88,7 +89,7 @@ class Samples:
 def _wanted(snapshot: Snapshot, workload: str) -> dict[str, int]:
     """Series and number of the replicas that the workload asks for; empty where it is not there."""
     kind, _, name = workload.partition("/")
-    for item in snapshot.objects.get(f"{kind}s") or ():
+    for item in snapshot.objects.get(plural_of(kind)) or ():
         if item["metadata"].get("name") == name:
             if kind == "daemonset":
                 count = (item.get("status") or {}).get("desiredNumberScheduled")
@@ -124,30 +125,22 @@ def _thinned(points: list[SamplePoint]) -> list[SamplePoint]:
 def _owners(snapshot: Snapshot, workload: str) -> set[str] | None:
     """UIDs of what owns the workload's pods; None if that could not be read."""
     kind, _, name = workload.partition("/")
-    named = snapshot.objects.get(f"{kind}s")
+    named = snapshot.objects.get(plural_of(kind))
     if named is None:
         return None
-    owners = {item["metadata"].get("uid", "") for item in named if item["metadata"].get("name") == name}
+    found = {uid(item) for item in named if item["metadata"].get("name") == name}
     if kind != "deployment":
-        return owners
+        return found
     replicasets = snapshot.objects.get("replicasets")
     if replicasets is None:
         return None
-    return {item["metadata"].get("uid", "") for item in replicasets if _owned(item, owners)}
+    return {uid(item) for item in replicasets if _owned(item, found)}
 
 
-def _owned(item: JsonObject, owners: set[str]) -> bool:
-    references = item["metadata"].get("ownerReferences") or ()
-    return any(reference.get("uid") in owners for reference in references)
+def _owned(item: JsonObject, by: set[str]) -> bool:
+    return any(owner.get("uid") in by for owner in owners(item))
 
 
 def _image(pod: JsonObject) -> str:
     containers = pod.get("spec", {}).get("containers") or [{}]
     return str(containers[0].get("image", ""))
-
-
-def _is_ready(pod: JsonObject) -> bool:
-    conditions = pod.get("status", {}).get("conditions") or ()
-    return "deletionTimestamp" not in pod["metadata"] and any(
-        condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions
-    )

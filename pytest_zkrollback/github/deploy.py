@@ -9,9 +9,10 @@ from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem
 from ..domain.github import WorkflowRun
 from ..domain.ports import Clock, GithubApi
+from ..domain.timestamps import require_time
 from .step_log import DONE, FAILED, FOUND, WAITING, Earlier, Journal
 from .texts import short
-from .workflow_runs import describe_run, parse_time
+from .workflow_runs import describe_run
 
 INTENT = "zkrollback-"
 
@@ -106,7 +107,7 @@ class Deploy:
         if self._earlier.watched(run["id"]):
             return True
         title = str(run.get("display_title", ""))
-        cut_off = self._earlier.may_have_sent(parse_time(run["created_at"]))
+        cut_off = self._earlier.may_have_sent(require_time(run["created_at"]))
         if INTENT not in title:
             return cut_off
         return self.intent in title and (cut_off or not (self._again and run["status"] == "completed"))
@@ -161,7 +162,7 @@ class Deploy:
             new = [
                 run
                 for run in self._dispatched()
-                if run["id"] not in known and (parse_time(run["created_at"]) - began).total_seconds() >= -5
+                if run["id"] not in known and (require_time(run["created_at"]) - began).total_seconds() >= -5
             ]
             named = [run for run in new if self.intent in str(run.get("display_title", ""))]
             if named or new:

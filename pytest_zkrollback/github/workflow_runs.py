@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem
 from ..domain.github import Job, WorkflowRun
 from ..domain.ports import GithubApi
-
-
-def parse_time(text: str) -> datetime:
-    """GitHub's times: RFC 3339, UTC."""
-    return datetime.fromisoformat(text)
+from ..domain.timestamps import require_time
 
 
 def describe_run(api: GithubApi, run_id: int) -> WorkflowRun:
@@ -26,8 +20,8 @@ def describe_run(api: GithubApi, run_id: int) -> WorkflowRun:
         head_sha=run["head_sha"],
         status=run["status"] or "",
         conclusion=run["conclusion"] or "",
-        created_at=parse_time(run["created_at"]),
-        finished_at=parse_time(run["updated_at"]) if run["status"] == "completed" else None,
+        created_at=require_time(run["created_at"]),
+        finished_at=require_time(run["updated_at"]) if run["status"] == "completed" else None,
         attempt=run.get("run_attempt") or 1,
         pending_approval=_pending_approval(api, run),
         jobs=tuple(_job(job) for job in jobs),

@@ -107,7 +107,7 @@ def parse_request(option: Any) -> Request:
         incident=_text(option.rollback_incident, ""),
         impact_since=None
         if option.rollback_impact_since is None
-        else parse_time(option.rollback_impact_since),
+        else parse_impact_since(option.rollback_impact_since),
         confirm=option.rollback_confirm,
         migration_assessed=_text(option.rollback_migration_assessed, "") or None,
         waivers=parse_pairs("--rollback-waive", option.rollback_waive or []),
@@ -163,13 +163,12 @@ def parse_target(text: str) -> int | str:
     return int(text)
 
 
-def parse_time(text: str) -> datetime:
+def parse_impact_since(text: str) -> datetime:
     """An RFC 3339 time with its zone."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
+    from ..domain.timestamps import parse_time
+
+    time = parse_time(text)
+    if time is None:
         raise pytest.UsageError(
             f"--rollback-impact-since={text} is no time with a zone: write it like 2026-11-23T02:11:00Z; "
             "helm did not run."

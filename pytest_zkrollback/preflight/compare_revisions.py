@@ -9,6 +9,7 @@ from urllib.parse import quote
 from ..domain.change_summary import ChangeSummary, TargetHook
 from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
+from ..domain.kube_objects import PLURALS
 from ..domain.ports import Kube
 from ..release.diff import (
     by_identity,
@@ -33,12 +34,6 @@ T = TypeVar("T")
 
 # Of each list; what is beyond is counted.
 _MOST = 60
-_PLURALS = {
-    "ConfigMap": "configmaps",
-    "Secret": "secrets",
-    "ServiceAccount": "serviceaccounts",
-    "PersistentVolumeClaim": "persistentvolumeclaims",
-}
 
 
 def gather_change_summary(kube: Kube, namespace: str, look: ReleaseView) -> ChangeSummary | None:
@@ -140,7 +135,7 @@ def _missing(
                 wanted.setdefault(reference, key.label)
     there: dict[str, set[str]] = {}
     for kind in sorted({kind for kind, _ in wanted}):
-        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/{_PLURALS[kind]}"
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/{PLURALS[kind]}"
         try:
             there[kind] = {str(item["metadata"]["name"]) for item in kube.list_metadata(path)}
         except ZkRollbackError as error:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from ..clients.threads import fetch_each
 from ..domain.errors import ZkRollbackError
+from ..domain.kube_objects import owners
 
 if TYPE_CHECKING:
     from ..domain.checks import JsonObject
@@ -75,13 +76,15 @@ def _namespace(kube: Kube, item: JsonObject) -> str:
 
 def _claims(kube: Kube, item: JsonObject) -> str:
     """The claims that go with a StatefulSet: whose owner it is, whatever its policy says by now."""
-    metadata, owned = item["metadata"], []
+    metadata = item["metadata"]
     path = f"/api/v1/namespaces/{quote(str(metadata['namespace']), safe='')}/persistentvolumeclaims"
-    for claim in kube.list_metadata(path):
-        owners = claim["metadata"].get("ownerReferences") or ()
-        if any(each.get("uid") == metadata.get("uid") for each in owners):
-            owned.append(str(claim["metadata"]["name"]))
-    return ", ".join(sorted(owned))
+    return ", ".join(
+        sorted(
+            str(claim["metadata"]["name"])
+            for claim in kube.list_metadata(path)
+            if any(owner.get("uid") == metadata.get("uid") for owner in owners(claim))
+        )
+    )
 
 
 def _count(kube: Kube, path: str) -> int:

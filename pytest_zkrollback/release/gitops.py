@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
+from ..domain.kube_objects import controller
 from ..domain.ports import Kube
 
 ARGO, FLUX_HELM, FLUX_KUSTOMIZE = "Argo CD Application", "Flux HelmRelease", "Flux Kustomization"
@@ -121,8 +122,12 @@ def _of(item: JsonObject) -> Iterator[GitOpsOwner]:
         manager = str(entry.get("manager") or "")
         if manager in _MANAGERS and not entry.get("subresource"):
             yield GitOpsOwner(_MANAGERS[manager], "", "", example, f"its fields are managed by {manager}")
-    for reference in metadata.get("ownerReferences") or ():
-        if reference.get("controller"):
-            kind, name = str(reference.get("kind")), str(reference.get("name"))
-            space = str(metadata.get("namespace") or "")
-            yield GitOpsOwner(kind, name, space, example, f"it is the controller of {example}")
+    if (owner := controller(item)) is not None:
+        space = str(metadata.get("namespace") or "")
+        yield GitOpsOwner(
+            str(owner.get("kind")),
+            str(owner.get("name")),
+            space,
+            example,
+            f"it is the controller of {example}",
+        )

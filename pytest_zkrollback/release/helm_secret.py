@@ -13,12 +13,12 @@ import json
 import re
 import zlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
 from ..domain.record import Revision
+from ..domain.timestamps import parse_time
 from .manifest import manifest_images, parse_manifest
 
 _UNPACKED_LIMIT_BYTES = 64 << 20
@@ -110,7 +110,9 @@ def parse_release(secret: JsonObject, namespace: str) -> Release:
     manifest = str(content.get("manifest") or "")
     rolled = ROLLBACK_TEXT.fullmatch(description)
     rollback_of = info.get("rollback_revision") or (int(rolled[1]) if rolled else None)
-    deployed_at = _time(info.get("last_deployed")) or _time(secret["metadata"].get("creationTimestamp"))
+    deployed_at = parse_time(info.get("last_deployed")) or parse_time(
+        secret["metadata"].get("creationTimestamp")
+    )
     number = revision_number(secret)
     if number is None or deployed_at is None:
         raise HelmProblem(
@@ -142,8 +144,8 @@ def parse_release(secret: JsonObject, namespace: str) -> Release:
         crds=_crds(content.get("chart") or {}),
         stored=stored_version(secret),
         installed=str(info.get("first_deployed") or ""),
-        deleted_at=_time(info.get("deleted")),
-        created=_time(secret["metadata"].get("creationTimestamp")),
+        deleted_at=parse_time(info.get("deleted")),
+        created=parse_time(secret["metadata"].get("creationTimestamp")),
         size_bytes=size_bytes,
     )
 
@@ -187,11 +189,3 @@ def revision_number(item: JsonObject) -> int | None:
     """By its label; None: it is none of helm's."""
     label = (item["metadata"].get("labels") or {}).get("version")
     return int(label) if isinstance(label, str) and label.isascii() and label.isdigit() else None
-
-
-def _time(text: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return found.astimezone(UTC) if found.tzinfo is not None else None

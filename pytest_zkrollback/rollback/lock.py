@@ -19,6 +19,7 @@ from urllib.parse import quote
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, LockHeld, NotFound, Unreachable
 from ..domain.ports import Clock, Kube
+from ..domain.timestamps import require_time
 from .journal import STARTED, VERIFIED, LocalJournal
 
 SCHEMA = "zkrollback.journal/1"
@@ -276,8 +277,8 @@ def parse_state(secret: JsonObject) -> LockState:
         holder = lock and Holder(
             str(lock["run_id"]),
             str(lock["operator"]),
-            _parse_time(lock["taken_at"]),
-            _parse_time(lock["expires_at"]),
+            require_time(lock["taken_at"]),
+            require_time(lock["expires_at"]),
         )
         return LockState(holder, tuple(dict(entry) for entry in state["entries"]), version)
     except (KeyError, TypeError, ValueError, binascii.Error):
@@ -309,13 +310,6 @@ def _held(holder: Holder, now: datetime) -> LockHeld:
         f"it expires in {left_s:.0f} s at the latest",
         run_id=holder.run_id,
     )
-
-
-def _parse_time(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError(text)
-    return at
 
 
 def _text(at: datetime) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pytest_zkrollback.plugin.options import parse_pairs, parse_target, parse_time
+from pytest_zkrollback.plugin.options import parse_impact_since, parse_pairs, parse_target
 
 
 @pytest.mark.parametrize(("text", "revision"), [("1", 1), ("5", 5), ("10", 10), ("999999999", 999999999)])
@@ -45,11 +45,11 @@ def test_a_target_may_be_named(text):
 
 
 def test_a_time_needs_its_zone():
-    assert parse_time("2026-11-23T02:11:00Z") == datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
-    assert parse_time("2026-11-23T03:11:00+01:00") == datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
+    assert parse_impact_since("2026-11-23T02:11:00Z") == datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
+    assert parse_impact_since("2026-11-23T03:11:00+01:00") == datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
     for text in ("2026-11-23T02:11:00", "half past two", ""):
         with pytest.raises(pytest.UsageError, match="is no time with a zone"):
-            parse_time(text)
+            parse_impact_since(text)
 
 
 def test_a_waiver_needs_item_and_reason():

@@ -13,6 +13,7 @@ from ...config.environment import Environment
 from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import Forbidden, Unauthorized, ZkRollbackError
 from ...domain.item_ids import EQUIVALENCE
+from ...domain.kube_objects import is_terminating
 from ...domain.ports import Kube, Stage
 from ...domain.record import Revision
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
@@ -232,7 +233,7 @@ class EquivalenceCheck:
             f"{identity(item).label}, which revision {self.revision} does not have, is still live"
             for item, answer in zip(self.leftovers, seen.leftovers, strict=True)
             if answer.item is not None
-            and not answer.item["metadata"].get("deletionTimestamp")
+            and not is_terminating(answer.item)
             and not self._why_it_stays(answer.item)
         ]
         missing = [

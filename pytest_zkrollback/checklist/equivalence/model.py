@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ...domain.checks import JsonObject
+from ...domain.kube_objects import controller, controller_uid, uid
+from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
 from ...release.drift import LiveObject
 from ...release.manifest import WORKLOAD_KINDS, identity
 
-_OVER = ("Succeeded", "Failed")
 # Between the clocks of the API server and of a node.
 _SKEW = timedelta(minutes=1)
 # From helm's start (hooks, other objects first) until all that it changes is changed.
@@ -89,12 +90,6 @@ def owned_pods(target: Sequence[JsonObject], seen: Cluster) -> dict[str, list[Js
     return found
 
 
-def is_terminating(pod: JsonObject) -> bool:
-    """Whether it is terminating or has finished."""
-    finished = (pod.get("status") or {}).get("phase") in _OVER
-    return finished or bool(pod["metadata"].get("deletionTimestamp"))
-
-
 def started_before(pod: JsonObject, container: str, since: datetime) -> bool:
     """Whether this container runs and began before ``since`` (API times are whole seconds)."""
     began = started_at(pod, container)
@@ -123,40 +118,14 @@ def eras_at(eras: Sequence[DeployedInterval], moment: datetime | None) -> tuple[
     return tuple(era for era in eras[there[-1] :] if era.earliest - _SKEW <= moment)
 
 
-def is_ready(pod: JsonObject) -> bool:
-    """Whether its condition Ready is true."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
-
-
 def pod_name(pod: JsonObject) -> str:
     """Its name."""
     return str(pod["metadata"].get("name"))
 
 
-def uid(item: JsonObject) -> str:
-    """Of any object."""
-    return str(item["metadata"].get("uid"))
-
-
-def controller_uid(item: JsonObject) -> str:
-    """The UID of the owner that manages this object; empty if it has none."""
-    owners = item["metadata"].get("ownerReferences") or ()
-    return next((str(owner.get("uid")) for owner in owners if owner.get("controller")), "")
-
-
 def owner_kind(item: JsonObject) -> str:
     """The kind of the owner that manages this object; empty if it has none."""
-    owners = item["metadata"].get("ownerReferences") or ()
-    return next((str(owner.get("kind")) for owner in owners if owner.get("controller")), "")
-
-
-def parse_time(text: object) -> datetime | None:
-    """An API time; None if there is none."""
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
+    return str((controller(item) or {}).get("kind") or "")
 
 
 def is_workload(item: JsonObject) -> bool:

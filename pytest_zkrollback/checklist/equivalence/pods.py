@@ -13,18 +13,18 @@ from datetime import datetime
 from functools import cache, partial
 
 from ...domain.checks import JsonObject
-from ...domain.timestamps import moment
+from ...domain.kube_objects import is_alive
+from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
 from ...release.manifest import container_images, identity, pod_template
+from ...report.formatting import moment
 from .model import (
     Cluster,
     Expectation,
     PodProblem,
     eras_at,
-    is_terminating,
     is_workload,
     owned_pods,
-    parse_time,
     pod_name,
     started_at,
     started_before,
@@ -55,7 +55,7 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
         if not is_workload(item):
             continue
         label = identity(item).label
-        pods = [pod for pod in owned.get(label, ()) if not is_terminating(pod)]
+        pods = [pod for pod in owned.get(label, ()) if is_alive(pod)]
         wrong = list(_wrong_images(item, pods, seen.made_images.get(label, {})))
         others += [label] * bool(wrong)
         strays += wrong
@@ -147,7 +147,7 @@ def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -
         for pod in owned.get(label, ()):
             for name, image in container_images(pod_template(item) or {}).items():
                 # No deploy tells when such a tag was moved, and so the time of the pod does not either.
-                if not is_terminating(pod) and _moves(image) and started_before(pod, name, expected.since):
+                if is_alive(pod) and _moves(image) and started_before(pod, name, expected.since):
                     yield PodProblem(
                         f"Pod {pod_name(pod)} of {label} was not restarted, and {image} is the same text in "
                         "both revisions: which build runs is not known",

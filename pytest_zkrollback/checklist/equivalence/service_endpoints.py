@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...domain.checks import JsonObject
+from ...domain.kube_objects import controller_uid, is_alive, is_ready, is_terminating, uid
 from ...release.manifest import container_images, identity, manifest_images, pod_template
-from .model import (
-    Cluster,
-    Expectation,
-    PodProblem,
-    controller_uid,
-    is_ready,
-    is_terminating,
-    owned_pods,
-    owner_kind,
-    pod_name,
-    uid,
-)
+from .model import Cluster, Expectation, PodProblem, owned_pods, owner_kind, pod_name
 
 
 def judge_servers(expected: Expectation, seen: Cluster) -> tuple[PodProblem, ...]:
@@ -38,7 +28,7 @@ def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> It
     controllers = {uid(item) for item in seen.replicasets}
     controllers |= {uid(answer.item) for answer in seen.live if answer.item is not None}
     for pod in seen.pods:
-        if uid(pod) in mine or is_terminating(pod) or not is_ready(pod):
+        if uid(pod) in mine or not is_alive(pod) or not is_ready(pod):
             continue
         service = next(iter(_services_of(expected.target, pod)), None)
         if service is None:
@@ -77,7 +67,7 @@ def _terminating(
     workloads = {identity(item).label: item for item in expected.target}
     whose = {uid(pod): workloads[label] for label, pods in owned.items() for pod in pods}
     for pod in seen.pods:
-        if pod["metadata"].get("deletionTimestamp") and any(_services_of(expected.target, pod)):
+        if is_terminating(pod) and any(_services_of(expected.target, pod)):
             yield whose.get(uid(pod)), pod
 
 

@@ -16,11 +16,11 @@ from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import ClusterError, NotFound
 from ...domain.item_ids import EVENTS
 from ...domain.ports import Kube, Stage
-from ...domain.timestamps import moment
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...report.by_hand import kubectl
+from ...report.formatting import moment
 from .feed import SHOWN_LAST, EventLog, EventsRead
-from .grouping import EventGroup, LiveObjects, clock_time, grouped, is_conflict, render_event
+from .grouping import EventGroup, LiveObjects, event_time, grouped, is_conflict, render_event
 
 SETTLE_S = 3.0
 _LOOKS = 6
@@ -229,7 +229,7 @@ def _said(groups: list[EventGroup], what: str) -> str:
     more = f" ({objects} objects)" if objects > 1 else ""
     return (
         f"{newest.kind} {newest.name} is {what}{more}: {newest.reason}, {newest.count} times, "
-        f"last {clock_time(newest.last)} UTC: {newest.message[:200]}"
+        f"last {event_time(newest.last)} UTC: {newest.message[:200]}"
     )
 
 
@@ -244,8 +244,8 @@ def _events_evidence(
             group.reason,
             f"{group.kind.lower()}/{group.name}",
             str(group.count),
-            clock_time(group.first),
-            clock_time(group.last),
+            event_time(group.first),
+            event_time(group.last),
             group.message[:300],
         )
         for group in groups

@@ -8,15 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ...domain.checks import JsonObject
+from ...domain.kube_objects import PLURALS, controller, is_ready, is_terminating, owners
+from ...domain.timestamps import parse_time
+from ...report.formatting import clock_time
 
-# Kind of an object -> the plural under which snapshots hold it.
-PLURALS = {
-    "Pod": "pods",
-    "ReplicaSet": "replicasets",
-    "Deployment": "deployments",
-    "StatefulSet": "statefulsets",
-    "DaemonSet": "daemonsets",
-}
 # What controllers append to their owner's name (k8s.io/apimachinery/pkg/util/rand).
 _RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
 _CHILDREN = {
@@ -87,12 +82,10 @@ class LiveObjects:
                     for wanted, owner in owned
                     if wanted == owner_kind
                 )
-            controller = next(
-                (one for one in item["metadata"].get("ownerReferences") or () if one.get("controller")), None
-            )
-            if controller is None:
+            owner = controller(item)
+            if owner is None:
                 return False
-            kind, name = controller["kind"], controller["name"]
+            kind, name = owner["kind"], owner["name"]
         return False
 
     def recovered(self, group: EventGroup) -> str:
@@ -108,7 +101,7 @@ class LiveObjects:
         return self._well(group.kind, item)
 
     def _well(self, kind: str, item: JsonObject) -> str:
-        if item["metadata"].get("deletionTimestamp"):
+        if is_terminating(item):
             return "being deleted"
         spec, status = item.get("spec") or {}, item.get("status") or {}
         if kind == "Pod":
@@ -128,15 +121,13 @@ class LiveObjects:
     def _pod_well(self, pod: JsonObject, status: JsonObject) -> str:
         if status.get("phase") == "Succeeded":
             return "completed"
-        if any(
-            c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ()
-        ):
+        if is_ready(pod):
             return "ready now"
         if status.get("phase") == "Failed":
             # It never comes back (evicted, for example); its controller may have replaced it.
-            for owner in pod["metadata"].get("ownerReferences") or ():
-                controller = self._by_name.get((owner.get("kind", ""), owner.get("name", "")))
-                if controller is not None and self._well(owner["kind"], controller):
+            for owner in owners(pod):
+                replacing = self._by_name.get((owner.get("kind", ""), owner.get("name", "")))
+                if replacing is not None and self._well(owner["kind"], replacing):
                     return "replaced"
         return ""
 
@@ -145,7 +136,7 @@ def is_healthy(kind: str, item: JsonObject) -> str:
     """Why an object that is neither workload nor pod needs no worry; empty if it does, or if unknown."""
     status = item.get("status") or {}
     true = {str(each.get("type")) for each in status.get("conditions") or () if each.get("status") == "True"}
-    if item["metadata"].get("deletionTimestamp"):
+    if is_terminating(item):
         return "being deleted"
     if kind == "Job" and "Complete" in true:
         return "completed"
@@ -218,21 +209,15 @@ def render_event(event: JsonObject) -> str:
     about = event.get("involvedObject") or {}
     message = " ".join((event.get("message") or "").split())
     return (
-        f"{clock_time(last_seen(event))}  {event.get('type')}  {event.get('reason')}  "
+        f"{event_time(last_seen(event))}  {event.get('type')}  {event.get('reason')}  "
         f"{str(about.get('kind')).lower()}/{about.get('name')}  {message[:300]}"
     )
 
 
-def clock_time(at: datetime | None) -> str:
-    """Hours, minutes, seconds, UTC."""
-    return at.astimezone(UTC).strftime("%H:%M:%S") if at else "--:--:--"
+def event_time(at: datetime | None) -> str:
+    """Hours, minutes, seconds, UTC; an event may have no time."""
+    return clock_time(at) or "--:--:--"
 
 
 def _first_time(*texts: str | None) -> datetime | None:
-    for text in texts:
-        if text:
-            try:
-                return datetime.fromisoformat(text)
-            except ValueError:
-                continue
-    return None
+    return next(filter(None, map(parse_time, texts)), None)

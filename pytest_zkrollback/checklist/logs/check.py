@@ -14,9 +14,9 @@ from ...domain.checks import History, JsonObject
 from ...domain.errors import ClusterError
 from ...domain.item_ids import LOGS
 from ...domain.ports import Kube, Stage
-from ...domain.timestamps import moment
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...report.by_hand import kubectl
+from ...report.formatting import moment
 from .lines import (
     ContainerLog,
     LogReading,

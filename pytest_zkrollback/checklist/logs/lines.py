@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from ...domain.checks import JsonObject
 from ...domain.errors import ClusterError
+from ...domain.kube_objects import has_ended, is_terminating
+from ...domain.timestamps import parse_time
 
 # The kubelet keeps 10 Mi of a container's log by default before it rotates, so this is all there is.
 PAGES = 12
@@ -145,11 +147,8 @@ def stamped(line: str) -> tuple[datetime | None, str]:
     stamp = _STAMP.match(line)
     if stamp is None:
         return None, line
-    try:
-        at = datetime.fromisoformat(stamp.group().strip())
-    except ValueError:
-        return None, line
-    return at, line[stamp.end() :]
+    at = parse_time(stamp.group().strip())
+    return (None, line) if at is None else (at, line[stamp.end() :])
 
 
 def shortened(line: str, around: int = 0) -> str:
@@ -164,14 +163,14 @@ def shortened(line: str, around: int = 0) -> str:
 
 def why_left_out(pod: JsonObject, since: datetime) -> str:
     """Why a pod's log is not the rollback's business; empty if it is."""
-    if pod["metadata"].get("deletionTimestamp"):
+    if is_terminating(pod):
         return "terminating"
-    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+    if has_ended(pod):
         times = [
             status.get("state", {}).get("terminated", {}).get("finishedAt")
             for status in pod["status"].get("containerStatuses") or []
         ] or [pod["metadata"].get("creationTimestamp")]
-        ends = [_time(text) for text in times]
+        ends = [parse_time(text) for text in times]
         if all(end is not None and end < since.replace(microsecond=0) for end in ends):
             return "ended before the rollback"
     return ""
@@ -194,10 +193,10 @@ def wanted_logs(pod: JsonObject, since: datetime) -> list[WantedLog]:
         if "running" not in state and "terminated" not in state:
             waiting = (state.get("waiting") or {}).get("reason") or "not created"
         began = (state.get("running") or state.get("terminated") or {}).get("startedAt")
-        started = _time(began)
+        started = parse_time(began)
         last = (one.get("lastState") or {}).get("terminated")
         # API times are whole seconds. A restart that ended before the rollback is not its business.
-        ended = _time(last.get("finishedAt")) if last else None
+        ended = parse_time(last.get("finishedAt")) if last else None
         previous = last is not None and (ended is None or ended >= since.replace(microsecond=0))
         wanted.append(
             WantedLog(
@@ -210,10 +209,3 @@ def wanted_logs(pod: JsonObject, since: datetime) -> list[WantedLog]:
             )
         )
     return wanted
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None

@@ -15,24 +15,17 @@ from ...config.environment import Environment
 from ...domain.checks import History, JsonObject, PodDiagnostics, Snapshot
 from ...domain.errors import Forbidden, ZkRollbackError
 from ...domain.item_ids import rollout_id
+from ...domain.kube_objects import is_ready, is_terminating, uid
 from ...domain.ports import Stage
 from ...domain.record import Item
+from ...domain.timestamps import parse_time
 from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
 from .diagnosis import DiagnosisContext, findings, pull_errors, restart_counts, sentence
 from .event_causes import creation_failure
 from .evidence import last_log_line, render_notes, render_pods, render_state
 from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
-from .workload import (
-    Workload,
-    find_object,
-    images,
-    is_ready,
-    needed_resources,
-    parse_time,
-    read_workload,
-    uid,
-)
+from .workload import Workload, find_object, images, needed_resources, read_workload
 
 
 def initial_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
@@ -156,7 +149,7 @@ class RolloutCheck:
         def pending(observed: str, *, seen: bool = True) -> Pending:
             return Pending(observed=observed, seen=seen, evidence=proof)
 
-        if "deletionTimestamp" in item["metadata"]:
+        if is_terminating(item):
             return named(Verdict.FAIL, "is being deleted")
         unjudgeable = self._unjudgeable(item)
         if unjudgeable:
@@ -247,7 +240,7 @@ def _blockade(workload: Workload) -> str:
     names = [
         str(pod["metadata"].get("name", ""))
         for pod in workload.pods
-        if uid(pod) not in current and "deletionTimestamp" not in pod["metadata"] and not is_ready(pod)
+        if uid(pod) not in current and not is_terminating(pod) and not is_ready(pod)
     ]
     if not names or not is_observed(workload.kind, workload.item):
         return ""

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ...domain.checks import JsonObject, PodDiagnostics
+from ...domain.kube_objects import is_ready, uid
+from ...domain.timestamps import parse_time
 from .event_causes import creation_failure, is_scaling_up, mount_failure
 from .kubectl_status import condition
-from .workload import Workload, is_ready, parse_time, uid
+from .workload import Workload
 
 CRASH_LOOP_RESTARTS = 2
 UNSCHEDULABLE_S = 15.0

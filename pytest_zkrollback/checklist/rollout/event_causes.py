@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ...domain.checks import JsonObject, PodDiagnostics
+from ...domain.timestamps import parse_time
 from ..events.grouping import grouped, last_seen
 from .kubectl_status import condition
-from .workload import Workload, parse_time
+from .workload import Workload
 
 # A Secret or ConfigMap that a volume needs may come later than its pod. The kubelet tries again after ever
 # longer pauses: what it has not found so long after the pod was made is not there.

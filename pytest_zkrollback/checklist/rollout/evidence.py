@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...domain.checks import JsonObject, PodDiagnostics
+from ...domain.kube_objects import is_ready, is_terminating, uid
 from ...domain.verdict import Evidence, evidence
 from ..events.grouping import is_warning, render_event
 from .diagnosis import restart_counts
 from .kubectl_status import rollout_status
-from .workload import Workload, images, is_ready, uid, worst_container
+from .workload import Workload, images, worst_container
 
 _ROWS: Final = 60
 _WORDS: Final = 160
@@ -47,7 +48,7 @@ def render_pods(workload: Workload) -> Evidence:
         workload.pods, key=lambda pod: (uid(pod) not in current, is_ready(pod), pod["metadata"].get("name"))
     )
     for pod in ordered[:_ROWS]:
-        ending = "deletionTimestamp" in pod["metadata"]
+        ending = is_terminating(pod)
         revision = "ending" if ending else "current" if uid(pod) in current else "other"
         counts = restart_counts([pod])
         rows.append(

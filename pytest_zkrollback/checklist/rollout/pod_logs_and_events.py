@@ -13,9 +13,11 @@ from typing import Final
 
 from ...domain.checks import JsonObject, PodDiagnostics
 from ...domain.errors import ZkRollbackError
+from ...domain.kube_objects import is_ready, uid
 from ...domain.ports import Clock, Kube
+from ...domain.timestamps import parse_time
 from ..events.grouping import by_time
-from .workload import Workload, is_ready, parse_time, uid, worst_container
+from .workload import Workload, worst_container
 
 # What is new is waited for so long, then judged without; a red may not come later for it.
 WAIT_S: Final = 0.3

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from ...domain.checks import JsonObject, Snapshot
 from ...domain.errors import ClusterError
+from ...domain.kube_objects import controller_uid, is_alive, is_terminating, plural_of, uid
 from .kubectl_status import desired_replicas, is_observed, rollout_status
-
-PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 
 _REVISION = "deployment.kubernetes.io/revision"
 _GENERATION = "deprecated.daemonset.template.generation"
@@ -40,19 +38,20 @@ class Workload:
     @property
     def terminating(self) -> int:
         """How many of its pods, of any revision, are on their way out."""
-        return sum("deletionTimestamp" in pod["metadata"] for pod in self.pods)
+        return sum(map(is_terminating, self.pods))
 
     @property
     def lacks_pods(self) -> bool:
         """Whether a StatefulSet or DaemonSet has pods to make; a Deployment leaves that to its ReplicaSet."""
         if self.kind == "deployment" or self.terminating or not is_observed(self.kind, self.item):
             return False
-        return sum(map(_is_alive, self.pods)) < desired_replicas(self.kind, self.item)
+        return sum(map(is_alive, self.pods)) < desired_replicas(self.kind, self.item)
 
 
 def needed_resources(kind: str) -> tuple[str, ...]:
     """The resources without which a workload of this kind cannot be judged."""
-    return (PLURALS[kind], "replicasets", "pods") if kind == "deployment" else (PLURALS[kind], "pods")
+    own = plural_of(kind)
+    return (own, "replicasets", "pods") if kind == "deployment" else (own, "pods")
 
 
 def pods_of(snapshot: Snapshot, workloads: Iterable[str]) -> tuple[JsonObject, ...]:
@@ -72,7 +71,7 @@ def pods_of(snapshot: Snapshot, workloads: Iterable[str]) -> tuple[JsonObject, .
 
 def find_object(snapshot: Snapshot, kind: str, name: str) -> JsonObject | None:
     """The raw object, or None if the snapshot holds none of that name."""
-    for item in snapshot.objects.get(PLURALS[kind], ()):
+    for item in snapshot.objects.get(plural_of(kind), ()):
         if item["metadata"].get("name") == name:
             return item
     return None
@@ -85,20 +84,22 @@ def read_workload(snapshot: Snapshot, kind: str, item: JsonObject) -> Workload:
     done = rollout_status(kind, item, ignore_deadline=True).done
     replicaset: JsonObject | None = None
     if kind == "deployment":
-        owned = [rs for rs in snapshot.objects["replicasets"] if _owner(rs) == uid(item)]
+        owned = [rs for rs in snapshot.objects["replicasets"] if controller_uid(rs) == uid(item)]
         owners = {uid(rs) for rs in owned}
-        pods = tuple(pod for pod in every if _owner(pod) in owners)
+        pods = tuple(pod for pod in every if controller_uid(pod) in owners)
         replicaset = choose_replicaset(item, owned, done=done) if observed else None
-        current = tuple(pod for pod in pods if replicaset is not None and _owner(pod) == uid(replicaset))
+        current = tuple(
+            pod for pod in pods if replicaset is not None and controller_uid(pod) == uid(replicaset)
+        )
     else:
-        pods = tuple(pod for pod in every if _owner(pod) == uid(item))
+        pods = tuple(pod for pod in every if controller_uid(pod) == uid(item))
         current = tuple(pod for pod in pods if observed and _is_current(kind, item, pod, done))
     return Workload(
         kind=kind,
         item=item,
         replicaset=replicaset,
         pods=pods,
-        current=tuple(pod for pod in current if _is_alive(pod)),
+        current=tuple(pod for pod in current if is_alive(pod)),
     )
 
 
@@ -154,17 +155,6 @@ def worst_container(pod: JsonObject) -> Trouble:
     return max(found, key=lambda each: (each.restarts, each.is_failing, each.ran, each.container))
 
 
-def uid(item: JsonObject) -> str:
-    """An object's UID."""
-    return str(item["metadata"].get("uid", ""))
-
-
-def is_ready(pod: JsonObject) -> bool:
-    """Whether the pod's Ready condition holds."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
-
-
 def images(pods: Sequence[JsonObject]) -> str:
     """The images that these pods ask for, sorted, joined by commas."""
     found = {
@@ -175,21 +165,6 @@ def images(pods: Sequence[JsonObject]) -> str:
     return ", ".join(sorted(found))
 
 
-def parse_time(text: object) -> datetime | None:
-    """An API timestamp (RFC 3339, UTC, whole seconds) or None."""
-    if not isinstance(text, str):
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        return None
-
-
-def _is_alive(pod: JsonObject) -> bool:
-    ended = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
-    return not ended and "deletionTimestamp" not in pod["metadata"]
-
-
 def _is_current(kind: str, item: JsonObject, pod: JsonObject, done: bool) -> bool:
     labels = pod["metadata"].get("labels") or {}
     if kind == "statefulset":
@@ -197,13 +172,6 @@ def _is_current(kind: str, item: JsonObject, pod: JsonObject, done: bool) -> boo
         return bool(revision) and labels.get("controller-revision-hash") == revision
     # A DaemonSet's status names no revision; once it is done, all of its pods are of the current one.
     return done or labels.get("pod-template-generation") == _annotation(item, _GENERATION)
-
-
-def _owner(item: JsonObject) -> str:
-    for reference in item["metadata"].get("ownerReferences") or ():
-        if reference.get("controller"):
-            return str(reference.get("uid", ""))
-    return ""
 
 
 def _annotation(item: JsonObject, key: str) -> str:

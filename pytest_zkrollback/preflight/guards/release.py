@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...domain.checks import JsonObject
 from ...domain.decision import Decision, SignalName
 from ...domain.record import Guard, GuardReason
+from ...domain.timestamps import parse_time
 from ...release.helm_secret import UNINSTALLING
 from ...release.history import ReleaseHistory
 from ...release.manifest import WORKLOAD_KINDS, identity
@@ -366,20 +367,12 @@ def _doings(item: JsonObject, since: datetime, now: datetime) -> Iterator[str]:
     if int(metadata.get("generation") or 0) > int(seen):
         yield f"{label}'s newest change has not been seen by its controller yet"
     for entry in metadata.get("managedFields") or ():
-        manager, at = str(entry.get("manager") or ""), _time(entry.get("time"))
+        manager, at = str(entry.get("manager") or ""), parse_time(entry.get("time"))
         mine = manager.startswith(_OURS) or entry.get("subresource") == "status"
         if mine or at is None or at <= since or now - at > FRESH:
             continue
         if "f:spec" in (entry.get("fieldsV1") or {}):
             yield f"{label} was changed by {manager} {_age(now - at).removeprefix('for ')} ago"
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return at if at.tzinfo is not None else None
 
 
 def judge_stranded(answer: ProbeResult[ReleaseHistory]) -> Guard:

@@ -1,0 +1,76 @@
+"""What any Kubernetes object or pod says of itself, read from raw JSON. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .checks import JsonObject
+
+# Kind -> the resource under which the API server lists it, and under which snapshots hold it.
+PLURALS: Final = {
+    "Pod": "pods",
+    "ReplicaSet": "replicasets",
+    "Deployment": "deployments",
+    "StatefulSet": "statefulsets",
+    "DaemonSet": "daemonsets",
+    "ConfigMap": "configmaps",
+    "Secret": "secrets",
+    "ServiceAccount": "serviceaccounts",
+    "PersistentVolumeClaim": "persistentvolumeclaims",
+}
+_BY_LOWER_KIND: Final = {kind.lower(): plural for kind, plural in PLURALS.items()}
+
+
+def plural_of(kind: str) -> str:
+    """The resource of a kind in any case: the configuration writes ``deployment/name``."""
+    return _BY_LOWER_KIND[kind.lower()]
+
+
+def uid(item: JsonObject) -> str:
+    """The object's UID; empty: it says none."""
+    return str(_metadata(item).get("uid") or "")
+
+
+def owners(item: JsonObject) -> tuple[JsonObject, ...]:
+    """Its owner references."""
+    return tuple(_metadata(item).get("ownerReferences") or ())
+
+
+def controller(item: JsonObject) -> JsonObject | None:
+    """The reference to the one owner that manages it; None: nobody does."""
+    return next((owner for owner in owners(item) if owner.get("controller")), None)
+
+
+def controller_uid(item: JsonObject) -> str:
+    """The UID of the owner that manages it; empty: nobody does."""
+    return str((controller(item) or {}).get("uid") or "")
+
+
+def has_condition(item: JsonObject, kind: str) -> bool:
+    """Whether this condition of its status is true."""
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") == kind and each.get("status") == "True" for each in conditions)
+
+
+def is_ready(item: JsonObject) -> bool:
+    """Whether the condition Ready of a pod or node is true."""
+    return has_condition(item, "Ready")
+
+
+def is_terminating(item: JsonObject) -> bool:
+    """Whether it is being deleted."""
+    return bool(_metadata(item).get("deletionTimestamp"))
+
+
+def has_ended(pod: JsonObject) -> bool:
+    """Whether the pod is over for good: completed, failed or evicted."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def is_alive(pod: JsonObject) -> bool:
+    """Whether the pod is neither over nor being deleted."""
+    return not has_ended(pod) and not is_terminating(pod)
+
+
+def _metadata(item: JsonObject) -> JsonObject:
+    return item.get("metadata") or {}
