@@ -5,6 +5,7 @@ Revisions are integers, times aware and UTC (RFC 3339 in JSON), durations second
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -134,6 +135,19 @@ class GuardReason(StrEnum):
     OTHER_ROLLBACK = "other-rollback"
     OTHER_TREE = "other-tree"
     NOT_VERIFIED_BEFORE = "not-verified-before"
+
+
+def origin_of(revision: Revision, find: Callable[[int], Revision | None]) -> int:
+    """The number of the revision that first had its content: "Rollback to N" followed to its beginning.
+
+    ``find`` gives the revision of a number. What is found may have been pruned meanwhile.
+    """
+    while (earlier := revision.rollback_of) is not None and earlier < revision.revision:
+        found = find(earlier)
+        if found is None:
+            return earlier
+        revision = found
+    return revision.revision
 
 
 class Guard(Frozen):

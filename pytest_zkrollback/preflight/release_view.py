@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.checks import JsonObject
@@ -79,6 +80,7 @@ class ReleaseView:
         self.touched = CachedProbe(self._touched)
         self.writes = CachedProbe(self._writes)
         self.hook_jobs = CachedProbe(self._hook_jobs)
+        self._manifests: dict[int, CachedProbe[tuple[JsonObject, ...]]] = {}
 
     @property
     def target(self) -> Release | None:
@@ -89,9 +91,14 @@ class ReleaseView:
     def objects_of(self, release: Release | None) -> tuple[JsonObject, ...]:
         """The objects of its manifest; none where that cannot be parsed (equivalence says so later)."""
         try:
-            return parse_manifest(release.manifest, self._env.namespace) if release is not None else ()
+            return self._manifest_of(release) if release is not None else ()
         except HelmProblem:
             return ()
+
+    def _manifest_of(self, release: Release) -> tuple[JsonObject, ...]:
+        """The same, parsed once. Raises HelmProblem, every time, where that cannot be parsed."""
+        parse = partial(parse_manifest, release.manifest, self._env.namespace)
+        return self._manifests.setdefault(release.revision.revision, CachedProbe(parse))()
 
     def _known_entries(self) -> tuple[JsonObject, ...] | None:
         """The journal, read only where the target's name needs it; None: it could not be read."""
@@ -138,15 +145,11 @@ class ReleaseView:
         """
         for release in (self.history().head, self.target):
             if release is not None:
-                parse_manifest(release.manifest, self._env.namespace)
+                self._manifest_of(release)
         live, target = self.live(), {identity(item) for item in self.objects_of(self.target)}
         hooks = {identity(item): item for item in self._hooks()}
         return Touched(
-            deleted={
-                key: found
-                for key, found in live.items()
-                if key not in target and not (found.item is not None and is_kept(found.item))
-            },
+            deleted={key: live[key] for key in self._deleted()},
             applied={key: found for key, found in live.items() if key in target},
             hooks=dict(zip(hooks, fetch_live(self._kube, tuple(hooks.values())), strict=True)),
         )
@@ -154,17 +157,28 @@ class ReleaseView:
     def _writes(self) -> dict[tuple[str, ...], list[JsonObject]]:
         """The verbs that helm will need, with their objects.
 
-        It patches what exists, creates what does not, deletes what only the head has and no policy keeps,
-        and makes the target's hooks anew.
+        It patches what exists, creates what does not, deletes what it has to, and makes the target's hooks
+        anew.
         """
         target, live = self.objects_of(self.target), self.live()
-        kept = {identity(item) for item in target}
-        gone = [item for item in self.objects_of(self.history().head) if identity(item) not in kept]
         return {
             ("get", "patch"): list(target),
             ("create",): [item for item in target if live[identity(item)] == LiveObject()],
-            ("get", "delete"): [item for item in gone if not is_kept(item)],
+            ("get", "delete"): list(self._deleted().values()),
             ("get", "list", "watch", "create", "delete"): list(self._hooks()),  # helm watches what it ran
+        }
+
+    def _deleted(self) -> dict[ObjectKey, JsonObject]:
+        """What only the head has and no policy keeps, as the head's manifest states it.
+
+        helm asks the live object whether it is kept; where that was not read, the manifest says it.
+        """
+        live, target = self.live(), {identity(item) for item in self.objects_of(self.target)}
+        gone = {identity(item): item for item in self.objects_of(self.history().head)}
+        return {
+            key: item
+            for key, item in gone.items()
+            if key not in target and not is_kept(live[key].item or item)
         }
 
     def _hook_jobs(self) -> tuple[JsonObject, ...]:

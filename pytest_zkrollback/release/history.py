@@ -21,7 +21,7 @@ from ..domain.errors import (
     ZkRollbackError,
 )
 from ..domain.ports import Kube
-from ..domain.record import Revision
+from ..domain.record import Revision, origin_of
 from .helm_secret import (
     ROLLBACK_TEXT,
     Release,
@@ -84,12 +84,12 @@ class ReleaseHistory:
 
         It may be a number that was pruned meanwhile; a revision that is no rollback is its own origin.
         """
-        while (found := self.get(revision)) is not None:
-            earlier = found.revision.rollback_of
-            if earlier is None or earlier >= revision:
-                break
-            revision = earlier
-        return revision
+        found = self._revision(revision)
+        return revision if found is None else origin_of(found, self._revision)
+
+    def _revision(self, number: int) -> Revision | None:
+        found = self.get(number)
+        return None if found is None else found.revision
 
     def bad_before(self, revision: int) -> Release | None:
         """What ``revision`` replaced: the last one before it with another manifest; None if there is none."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..domain.github import PullRequest
-from ..domain.record import Plan, Revision
+from ..domain.record import Plan, Revision, origin_of
 from ..release.gitops import GitOpsOwner
 from ..release.source_commit import commit_of
 
@@ -77,7 +77,8 @@ def _by_pull_request(pull: PullRequest | None, branch: Branch) -> tuple[str, ...
 def _by_merge(plan: Plan, bad: Revision, branch: Branch) -> tuple[str, ...]:
     """The runbook's auto-staging: the bad commit is still on main."""
     commit, target = commit_of(bad), plan.target
-    if target is not None and (_origin(plan, bad) < _origin(plan, target) or commit == commit_of(target)):
+    find = {each.revision: each for each in plan.history}.get
+    if target is not None and (origin_of(bad, find) < origin_of(target, find) or commit == commit_of(target)):
         return ()  # what is live holds that commit, or was built on it
     named = (
         f"commit {commit} of revision {bad.revision}" if commit else f"the commit of revision {bad.revision}"
@@ -92,17 +93,6 @@ def _by_merge(plan: Plan, bad: Revision, branch: Branch) -> tuple[str, ...]:
         f"{_capital(named)} is probably still on {branch.name}: then the next merge ships it again{why}. "
         f"First: {revert}",
     )
-
-
-def _origin(plan: Plan, revision: Revision) -> int:
-    """The number of the revision that first had its content."""
-    known = {each.revision: each for each in plan.history}
-    while revision.rollback_of is not None and revision.rollback_of < revision.revision:
-        earlier = known.get(revision.rollback_of)
-        if earlier is None:
-            return revision.rollback_of
-        revision = earlier
-    return revision.revision
 
 
 def _by_owner(owner: GitOpsOwner) -> str:

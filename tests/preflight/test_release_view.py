@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_zkrollback.domain.errors import HelmProblem, NotFound
+from pytest_zkrollback.preflight import release_view
 from pytest_zkrollback.preflight.release_view import ReleaseView
 from pytest_zkrollback.release.history import ReleaseHistory
 from support.preflight_facts import environment, revision
@@ -51,3 +52,30 @@ def test_case_p3_of_a_manifest_that_cannot_be_parsed_nothing_is_known(head, targ
     """Everything of the head would look deleted, or nothing."""
     with pytest.raises(HelmProblem):
         view(head, target).touched()
+
+
+def test_each_manifest_is_parsed_once(monkeypatch):
+    parsed, really = [], release_view.parse_manifest
+
+    def parse(manifest, namespace):
+        parsed.append(manifest)
+        return really(manifest, namespace)
+
+    monkeypatch.setattr(release_view, "parse_manifest", parse)
+    look = view(f"{MAP}---\n{CLAIM}", MAP)
+    look.touched()
+    look.writes()
+    look.objects_of(look.target)
+    assert sorted(parsed) == sorted([f"{MAP}---\n{CLAIM}", MAP])
+
+
+@pytest.mark.parametrize("policy", ["keep", "delete"])
+def test_what_helm_deletes_it_needs_the_right_to_delete(policy):
+    """Both answers come from one place, so that they cannot differ."""
+    claim = CLAIM.replace(
+        "{name: data}", f"{{name: data, annotations: {{helm.sh/resource-policy: {policy}}}}}"
+    )
+    look = view(f"{MAP}---\n{claim}", MAP)
+    deleted = [] if policy == "keep" else ["data"]
+    assert [item["metadata"]["name"] for item in look.writes()[("get", "delete")]] == deleted
+    assert [key.name for key in look.touched().deleted] == deleted
