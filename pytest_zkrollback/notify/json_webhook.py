@@ -11,8 +11,8 @@ from ..domain.checks import JsonObject
 from ..domain.item_ids import NOTIFY
 from ..domain.notification import Notification
 from ..domain.ports import Http
-from ..domain.record import Delivery
 from . import text
+from .webhook_channel import WebhookChannel
 
 WEBHOOK = "webhook"
 SCHEMA = "zkrollback.news/1"
@@ -52,26 +52,9 @@ def render_news(news: Notification) -> JsonObject:
     }
 
 
-class JsonWebhookChannel:
-    """POSTs the news; any 2xx means that it is there."""
-
-    name = WEBHOOK
-
-    def __init__(self, webhook: Webhook) -> None:
-        """Nothing is contacted yet."""
-        self._webhook = webhook
-
-    def tell(self, news: Notification) -> Delivery:
-        """See :class:`~..domain.ports.Channel`."""
-        message = render_news(news)
-        return Delivery(
-            to=WEBHOOK, ok=True, answer=self._webhook.send(message, news.cancelled), message=message
-        )
-
-
 def choose_json_webhook(
     variable: str, notify: Notify, environ: Mapping[str, str], http: Http
-) -> JsonWebhookChannel:
+) -> WebhookChannel:
     """Raises UsageProblem if the variable holds no URL."""
     url = choose_url(variable, environ, "the webhook", "leaving webhook_env out")
-    return JsonWebhookChannel(Webhook(url, http, notify.timeout_s, who="the webhook"))
+    return WebhookChannel(WEBHOOK, Webhook(url, http, notify.timeout_s, who="the webhook"), render_news)

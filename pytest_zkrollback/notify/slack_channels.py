@@ -16,6 +16,7 @@ from ..domain.record import Delivery, NotificationEvent
 from ..report.html import render_page
 from .interface import Channel
 from .slack_message import render_slack_message
+from .webhook_channel import WebhookChannel
 
 SLACK = "slack"
 OFF = "slack = false"
@@ -28,24 +29,8 @@ def choose_slack(slack: Slack, environ: Mapping[str, str], http: Http) -> Channe
     if slack.token_env is not None:
         return BotChannel(SlackBot(slack, choose_bot_token(slack, environ)))
     url = choose_url(slack.webhook_env, environ, "Slack", OFF)
-    return WebhookChannel(Webhook(url, http, slack.timeout_s, who="Slack", expect="ok"))
-
-
-class WebhookChannel:
-    """One message per event."""
-
-    name = SLACK
-
-    def __init__(self, webhook: Webhook) -> None:
-        """Nothing is contacted yet."""
-        self._webhook = webhook
-
-    def tell(self, news: Notification) -> Delivery:
-        """See :class:`~..domain.ports.Channel`."""
-        message = render_slack_message(news)
-        return Delivery(
-            to=SLACK, ok=True, answer=self._webhook.send(message, news.cancelled), message=message
-        )
+    webhook = Webhook(url, http, slack.timeout_s, who="Slack", expect="ok")
+    return WebhookChannel(SLACK, webhook, render_slack_message)
 
 
 class BotChannel:

@@ -14,8 +14,9 @@ from ..config.environment import Notify
 from ..domain.checks import JsonObject
 from ..domain.notification import Notification
 from ..domain.ports import Http
-from ..domain.record import Delivery, NotificationEvent
+from ..domain.record import NotificationEvent
 from . import text as words
+from .webhook_channel import WebhookChannel
 
 TEAMS = "teams"
 TOTAL_LIMIT_BYTES = 24_000
@@ -85,24 +86,7 @@ def _text(text: str, *, spacing: str = "Small", **how: object) -> JsonObject:
     return {"type": "RichTextBlock", "spacing": spacing, "inlines": [run]}
 
 
-class TeamsChannel:
-    """Posts the card; the workflow answers 202 before it shows it."""
-
-    name = TEAMS
-
-    def __init__(self, webhook: Webhook) -> None:
-        """Nothing is contacted yet."""
-        self._webhook = webhook
-
-    def tell(self, news: Notification) -> Delivery:
-        """See :class:`~..domain.ports.Channel`."""
-        message = render_card(news)
-        return Delivery(
-            to=TEAMS, ok=True, answer=self._webhook.send(message, news.cancelled), message=message
-        )
-
-
-def choose_teams(variable: str, notify: Notify, environ: Mapping[str, str], http: Http) -> TeamsChannel:
-    """Raises UsageProblem if the variable holds no URL."""
+def choose_teams(variable: str, notify: Notify, environ: Mapping[str, str], http: Http) -> WebhookChannel:
+    """The workflow answers 202 before it shows the card. Raises UsageProblem if the variable holds no URL."""
     url = choose_url(variable, environ, "Teams", "leaving teams_env out")
-    return TeamsChannel(Webhook(url, http, notify.timeout_s, who="Teams"))
+    return WebhookChannel(TEAMS, Webhook(url, http, notify.timeout_s, who="Teams"), render_card)

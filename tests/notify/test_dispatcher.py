@@ -292,7 +292,7 @@ def test_a_variable_that_is_not_set_is_said_before_helm_and_red_afterwards():
     dispatcher = chosen({**ALL, "slack": {"token_env": "BOT", "channel": "C123"}}, {"HOOK": "https://h/x"})
     assert [type(each).__name__ for each in dispatcher.channels] == [
         "Unusable",
-        "JsonWebhookChannel",
+        "WebhookChannel",
         "Unusable",
         "Unusable",
     ]
