@@ -14,8 +14,10 @@ from dataclasses import dataclass
 class Option:
     """One option. Without a ``metavar`` it is a flag and takes no value.
 
-    ``needs_environment``: it makes no sense without one. ``stays``: it says where, or how it is reported, and
-    so stands in every command that is proposed for the same environment.
+    ``needs_environment``: it makes no sense without one. ``rolls_back``: it changes something, or rehearses
+    that; without any of these a run verifies only. ``needs_rollback``: it goes with one of those.
+    ``needs_drill``: it goes with the drill. ``stays``: it says where, or how it is reported, and so stands in
+    every command that is proposed for the same environment.
     """
 
     name: str
@@ -23,6 +25,9 @@ class Option:
     metavar: str = ""
     repeatable: bool = False
     needs_environment: bool = True
+    rolls_back: bool = False
+    needs_rollback: bool = False
+    needs_drill: bool = False
     stays: bool = False
 
     @property
@@ -34,6 +39,8 @@ class Option:
 ENV = "--zkrollback-env"
 # A repository's conftest.py adds it (plugin/options.add_env_option).
 SHORT_ENV = "--env"
+# What comes after it are no options.
+SEPARATOR = "--"
 
 OPTIONS = (
     Option(
@@ -48,18 +55,25 @@ OPTIONS = (
         "roll back to this Helm revision: N, previous (the newest older one with nothing against it) "
         "or last-verified (the newest older one that this tool verified)",
         metavar="TARGET",
+        rolls_back=True,
     ),
     Option(
         "--rollback-to-commit",
         "put this commit's tree back and deploy it through GitHub Actions",
         metavar="SHA",
+        rolls_back=True,
     ),
-    Option("--rollback-redeploy-main", "run the deploy workflow on the branch's tip, as it is"),
+    Option(
+        "--rollback-redeploy-main",
+        "run the deploy workflow on the branch's tip, as it is",
+        rolls_back=True,
+    ),
     Option("--rollback-no-merge", "stop at the pull request, unmerged"),
-    Option("--rollback-plan", "rehearse: change and tell nothing, anywhere"),
+    Option("--rollback-plan", "rehearse: change and tell nothing, anywhere", needs_rollback=True),
     Option(
         "--rollback-recover",
         "lead a stranded release out, by one rollback (chosen, or --rollback-to)",
+        rolls_back=True,
     ),
     Option("--rollback-reason", "why, for the record and Slack", metavar="TEXT"),
     Option("--rollback-next-steps", "what happens next, for the record and Slack", metavar="TEXT"),
@@ -75,15 +89,21 @@ OPTIONS = (
         "your word on a decision signal; what is not said is unknown; repeatable",
         metavar="NAME=yes|no",
         repeatable=True,
+        needs_rollback=True,
     ),
     Option("--rollback-migration-assessed", "the migration assessment, recorded", metavar="TEXT"),
     Option(
-        "--rollback-override", "pass one guard, audited; repeatable", metavar="GUARD=REASON", repeatable=True
+        "--rollback-override",
+        "pass one guard, audited; repeatable",
+        metavar="GUARD=REASON",
+        repeatable=True,
+        needs_rollback=True,
     ),
     Option(
         "--rollback-break-glass",
         "pass every guard that can be passed, and take the lock over",
         metavar="REASON",
+        needs_rollback=True,
     ),
     Option(
         "--rollback-waive",
@@ -112,11 +132,15 @@ OPTIONS = (
         stays=True,
     ),
     Option("--zkrollback-bundle", "one zip for the ticket, below 10 MB", stays=True),
-    Option("--drill-keep", "keep the drill's cluster for the next run", stays=True),
+    Option("--drill-keep", "keep the drill's cluster for the next run", needs_drill=True, stays=True),
     Option("--drill-stop", "end a kept drill, and nothing else", needs_environment=False),
     Option("--drill-context", "run the drill on an existing context: not built", metavar="NAME", stays=True),
     Option(
-        "--drill-scenario", "what went wrong in revision 6; default: crash-loop", metavar="NAME", stays=True
+        "--drill-scenario",
+        "what went wrong in revision 6; default: crash-loop",
+        metavar="NAME",
+        needs_drill=True,
+        stays=True,
     ),
 )
 BY_NAME = {each.name: each for each in OPTIONS} | {
@@ -128,13 +152,21 @@ def split_command(command_line: str) -> Iterator[tuple[Option | None, list[str]]
     """Each of our options in a command line, with its words; what is not ours comes word by word (None).
 
     The command's own first word is left out. Raises ValueError where a quotation mark is not closed.
+
+    The command was accepted once. So the word after an option that takes one is its value, also ``-``, ``-1``
+    or one that begins with ``-`` and holds a space: argparse takes those, and refuses every other that begins
+    with ``-``. After ``--`` no word is an option.
     """
     words = shlex.split(command_line)[1:]
     while words:
         word = words.pop(0)
+        if word == SEPARATOR:
+            yield None, [word]
+            yield from ((None, [each]) for each in words)
+            return
         name, joined, _ = word.partition("=")
         option = BY_NAME.get(name)
-        if option is not None and option.metavar and not joined and words and not words[0].startswith("-"):
+        if option is not None and option.metavar and not joined and words:
             yield option, [word, words.pop(0)]
         else:
             yield option, [word]

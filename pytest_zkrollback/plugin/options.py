@@ -92,10 +92,10 @@ def parse_request(option: Any) -> Request:
     if option.drill_context:
         raise pytest.UsageError(f"{NO_CONTEXT}; nothing was contacted and helm did not run.")
     if option.zkrollback_env != "drill":
-        for dest, flag in (("drill_keep", "--drill-keep"), ("drill_scenario", "--drill-scenario")):
-            if getattr(option, dest):
+        for each in OPTIONS:
+            if each.needs_drill and getattr(option, each.dest):
                 raise pytest.UsageError(
-                    f"{flag} goes with --env=drill, not with --env={option.zkrollback_env}."
+                    f"{each.name} goes with --env=drill, not with --env={option.zkrollback_env}."
                 )
     _refuse_without_rollback(option)
     refuse_two_ways(option)
@@ -129,16 +129,19 @@ def parse_request(option: Any) -> Request:
     )
 
 
-# What changes something, or rehearses it; without any of these a run verifies only.
-_ROLLS_BACK = ("rollback_to", "rollback_to_commit", "rollback_redeploy_main", "rollback_recover")
-
-
 def _refuse_without_rollback(option: Any) -> None:
-    for dest in ("rollback_plan", "rollback_override", "rollback_break_glass", "rollback_signal"):
-        if getattr(option, dest) and not any(getattr(option, each) for each in _ROLLS_BACK):
+    if _rollbacks(option):
+        return
+    for each in OPTIONS:
+        if each.needs_rollback and getattr(option, each.dest):
             raise pytest.UsageError(
-                f"--{dest.replace('_', '-')} goes with a rollback: add --rollback-to=N; helm did not run."
+                f"{each.name} goes with a rollback: add --rollback-to=N; helm did not run."
             )
+
+
+def _rollbacks(option: Any) -> list[str]:
+    """What was given of the options that ask for a rollback."""
+    return [each.name for each in OPTIONS if each.rolls_back and getattr(option, each.dest)]
 
 
 def _target(option: Any) -> int | str | None:
@@ -214,12 +217,9 @@ def _given_without_env(option: Any) -> list[str]:
     return [each.name for each in OPTIONS if each.needs_environment and getattr(option, each.dest)]
 
 
-_WAYS = ("rollback_to", "rollback_recover", "rollback_to_commit", "rollback_redeploy_main")
-
-
 def refuse_two_ways(option: Any) -> None:
     """Raises pytest.UsageError where GitHub and helm, or two ways through GitHub, are asked for at once."""
-    ways = [f"--{dest.replace('_', '-')}" for dest in _WAYS if getattr(option, dest)]
+    ways = _rollbacks(option)
     if len(ways) > 1 and (option.rollback_to_commit or option.rollback_redeploy_main):
         raise pytest.UsageError(f"{' and '.join(ways)} exclude each other; nothing was changed.")
     if option.rollback_no_merge and not option.rollback_to_commit:

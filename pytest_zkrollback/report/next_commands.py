@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..config.environment import Environment
-from ..domain.command_line import BY_NAME, ENV, SHORT_ENV, split_command
+from ..domain.command_line import BY_NAME, ENV, SEPARATOR, SHORT_ENV, split_command
 from ..domain.item_ids import HEALTH, ROLLBACK, SMOKE
 from ..domain.record import Guard, GuardReason, GuardState, Mode, ObjectionKind, Outcome, Record, Revision
 from ..domain.verdict import Verdict
@@ -232,7 +232,8 @@ def _typed(record: Record, without: Sequence[str] = (), also: Sequence[str] = ()
         if option not in without and option not in replaced
         for word in words
     ]
-    return shlex.join(["pytest", *kept, *also])
+    end = kept.index(SEPARATOR) if SEPARATOR in kept else len(kept)
+    return shlex.join(["pytest", *kept[:end], *also, *kept[end:]])
 
 
 def _chosen(record: Record) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.command_line import BY_NAME, OPTIONS, split_command
+from pytest_zkrollback.domain.command_line import BY_NAME, ENV, OPTIONS, split_command
 from pytest_zkrollback.plugin.options import add_env_option, add_options, parse_request
 from pytest_zkrollback.report import next_commands
 from support.example_records import verified
@@ -23,14 +23,27 @@ VALUES = {
     "--rollback-waive": ["smoke=no test account"],
     "--rollback-soak": ["0", "12.5"],
 }
-EXCLUDED = (
-    "--drill-stop",
-    "--drill-context",
-    "--zkrollback-env",
-    "--rollback-to-commit",
-    "--rollback-redeploy-main",
-)
-EXCLUDED += ("--rollback-no-merge",)
+EXCLUDED = {
+    "--drill-stop",  # is no run: it ends a cluster, and no command follows from it
+    "--drill-context",  # is refused: not built
+}
+ENVIRONMENTS = [
+    ["--env=drill"],
+    ["--env", "drill"],
+    ["--zkrollback-env=drill"],
+    ["--zkrollback-env", "drill"],
+]
+# What can be asked for in one command; the first one, nothing, verifies.
+WAYS = [
+    [],
+    ["--rollback-to"],
+    ["--rollback-recover"],
+    ["--rollback-to", "--rollback-recover"],
+    ["--rollback-to-commit"],
+    ["--rollback-to-commit", "--rollback-no-merge"],
+    ["--rollback-redeploy-main"],
+]
+OF_THE_WAYS = {name for way in WAYS for name in way} | {ENV}
 
 
 def parsed(command):
@@ -44,24 +57,37 @@ def parsed(command):
     return parse_request(known)
 
 
+def is_taken(value):
+    """Whether argparse takes it as a word of its own, behind an option."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--option")
+    try:
+        return parser.parse_args(["--option", value]).option == value
+    except argparse.ArgumentError:
+        return False
+
+
 @st.composite
 def commands(draw):
-    chosen = draw(
-        st.lists(st.sampled_from([each for each in OPTIONS if each.name not in EXCLUDED]), unique=True)
-    )
-    words = [["--env=drill"], ["--rollback-to=5"]]
-    for option in chosen:
-        if option.name == "--rollback-to":
-            continue
+    way = draw(st.sampled_from(WAYS))
+    others = [
+        each
+        for each in OPTIONS
+        if each.name not in EXCLUDED | OF_THE_WAYS and (way or not each.needs_rollback)
+    ]
+    words = [draw(st.sampled_from(ENVIRONMENTS))]
+    for option in [*(BY_NAME[name] for name in way), *draw(st.lists(st.sampled_from(others), unique=True))]:
         if not option.metavar:
             words.append([option.name])
             continue
-        text = st.text("ab c'\"$=/", min_size=1, max_size=6).filter(lambda one: one.strip())
+        text = st.text("ab c'\"$=/-", min_size=1, max_size=6).filter(lambda one: one.strip())
         for _ in range(draw(st.integers(1, 2)) if option.repeatable else 1):
             value = draw(st.sampled_from(VALUES[option.name]) if option.name in VALUES else text)
-            words.append([f"{option.name}={value}"] if draw(st.booleans()) else [option.name, value])
+            joined = draw(st.booleans()) or not is_taken(value)
+            words.append([f"{option.name}={value}"] if joined else [option.name, value])
     words += draw(st.sampled_from([[], [["checks"]], [["-v"], ["checks"]]]))
-    return shlex.join(["pytest", *(word for group in draw(st.permutations(words)) for word in group)])
+    last = draw(st.sampled_from([[], ["--", "checks"]]))
+    return shlex.join(["pytest", *(word for group in draw(st.permutations(words)) for word in group), *last])
 
 
 @given(commands())
@@ -109,16 +135,37 @@ def test_no_option_is_lost_when_a_command_is_repeated(command, again, check):
 
 
 def test_a_flag_takes_no_word_and_an_option_takes_one():
-    typed = "pytest --rollback-plan checks --rollback-reason why --rollback-soak -v --junitxml x"
+    typed = "pytest --rollback-plan checks --rollback-reason why --rollback-soak 5 -v --junitxml x"
     assert [(option and option.name, words) for option, words in split_command(typed)] == [
         ("--rollback-plan", ["--rollback-plan"]),
         (None, ["checks"]),
         ("--rollback-reason", ["--rollback-reason", "why"]),
-        ("--rollback-soak", ["--rollback-soak"]),
+        ("--rollback-soak", ["--rollback-soak", "5"]),
         (None, ["-v"]),
         (None, ["--junitxml"]),
         (None, ["x"]),
     ]
+
+
+@pytest.mark.parametrize("value", ["-", "-1", "-.5", "- the pods crash", "-x --y", "--rollback-plan now", ""])
+def test_a_value_that_begins_with_a_dash_is_one_where_argparse_takes_it(value):
+    typed = shlex.join(["pytest", "--rollback-reason", value, "--rollback-plan"])
+    assert is_taken(value)
+    assert [words for _, words in split_command(typed)] == [["--rollback-reason", value], ["--rollback-plan"]]
+
+
+@pytest.mark.parametrize("value", ["-v", "--", "--rollback-plan", "--rollback-to=5"])
+def test_what_argparse_refuses_as_a_value_was_in_no_command_that_ran(value):
+    with pytest.raises(SystemExit):
+        parsed(shlex.join(["pytest", "--env=drill", "--rollback-reason", value]))
+
+
+def test_behind_the_separator_no_word_is_an_option_and_none_is_added():
+    typed = "pytest --rollback-to=5 --env=staging -- --rollback-plan"
+    assert [option and option.name for option, _ in split_command(typed)][2:] == [None, None]
+    record = verified(command_line=typed, environment="staging")
+    again = next_commands._typed(record, also=("--rollback-confirm=staging",))
+    assert again == "pytest --rollback-to=5 --env=staging --rollback-confirm=staging -- --rollback-plan"
 
 
 def test_every_option_that_needs_an_environment_says_so():
