@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from queue import Empty, SimpleQueue
-from threading import Thread
+from functools import partial
 from typing import Final
 
+from ..clients.threads import submit
 from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.errors import ItemProblem, UsageProblem, ZkRollbackError
@@ -192,20 +192,15 @@ class OwnCheck:
 
     def judge(self, history: History, now: datetime) -> Judgement:
         """The item's judgement; no answer, WAIVED, or an exception is UNVERIFIED and says so."""
-        answer: SimpleQueue[object] = SimpleQueue()
-
-        def ask() -> None:
-            try:
-                answer.put(self.item.judge(history, now))
-            except BaseException as error:  # noqa: BLE001 - see observe
-                answer.put(_unverified(f"its judge raised {type(error).__name__}: {error}"))
-
         # The other items are judged in the same thread: one that hangs must not hold them up.
-        Thread(target=ask, name=f"zkrollback-judge-{self.id}", daemon=True).start()
+        answer = submit(f"zkrollback-judge-{self.id}", partial(self.item.judge, history, now))
         try:
-            judgement = answer.get(timeout=_JUDGE_S)
-        except Empty:
+            error = answer.exception(timeout=_JUDGE_S)
+        except TimeoutError:
             return _unverified(f"its judge gave no answer within {_JUDGE_S:g} s; it may do no IO")
+        if error is not None:
+            return _unverified(f"its judge raised {type(error).__name__}: {error}")
+        judgement = answer.result()
         if isinstance(judgement, Pending):
             return Pending(observed=judgement.observed, seen=judgement.seen, evidence=_bounded(judgement))
         if not isinstance(judgement, CheckResult):

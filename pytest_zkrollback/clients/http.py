@@ -6,11 +6,10 @@ Errors name scheme and host only: a webhook's path is its password.
 from __future__ import annotations
 
 import json
-import queue
 import socket
 import ssl
-import threading
 import zlib
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import HttpProblem, HttpProblemKind
 from ..domain.ports import Clock, HttpAnswer
 from .clock import SystemClock
+from .threads import submit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -87,22 +87,17 @@ class HttpClient:
         # In a thread: httpx has a timeout per phase and getaddrinfo has none, neither is a total.
         place = _parse_place(url)
         begun_s = self._clock.monotonic_s()
-        outcome: queue.SimpleQueue[HttpAnswer | HttpProblem] = queue.SimpleQueue()
-
-        def attempt() -> None:
-            try:
-                outcome.put(self._exchange(place, method, url, data, limit_bytes, more, begun_s, timeout_s))
-            except HttpProblem as problem:
-                outcome.put(problem)
-
-        threading.Thread(target=attempt, daemon=True, name="http").start()
+        outcome = submit(
+            "http",
+            partial(self._exchange, place, method, url, data, limit_bytes, more, begun_s, timeout_s),
+        )
         try:
-            result = outcome.get(timeout=timeout_s)
-        except queue.Empty:
+            problem = outcome.exception(timeout=timeout_s)
+        except TimeoutError:
             raise _too_late(place, timeout_s) from None
-        if isinstance(result, HttpProblem):
-            raise result from None
-        return result
+        if problem is not None:
+            raise problem from None
+        return outcome.result()
 
     def _exchange(
         self,

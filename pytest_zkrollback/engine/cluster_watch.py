@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Condition, Event, Lock, Thread
+from threading import Condition, Event, Lock
 from types import MappingProxyType
 from typing import Final
 
+from ..clients.threads import start_thread
 from ..domain.checks import JsonObject, Snapshot
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
 from ..domain.ports import Clock, Kube
@@ -101,9 +102,7 @@ class ClusterWatch:
             for feed in self._feeds.values():
                 feed.asked = epoch
         for name, feed in self._feeds.items():
-            Thread(
-                target=self._follow, args=(name, feed, epoch), name=f"zkrollback-watch-{name}", daemon=True
-            ).start()
+            start_thread(f"zkrollback-watch-{name}", partial(self._follow, name, feed, epoch))
 
     def stop(self) -> None:
         """Tell the threads to end; does not wait for them."""

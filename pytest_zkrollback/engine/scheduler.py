@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from threading import Event, Lock, Thread
+from functools import partial
+from threading import Event, Lock
 from typing import Final
 
+from ..clients.threads import start_thread
 from ..domain.checks import History, Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Check, Clock, Stage
@@ -262,9 +264,7 @@ class Schedule:
         if run.observing:
             return
         run.observing = True
-        Thread(
-            target=self._keep_observing, args=(run,), name=f"zkrollback-{run.check.id}", daemon=True
-        ).start()
+        start_thread(f"zkrollback-{run.check.id}", partial(self._keep_observing, run))
 
     def _keep_observing(self, run: CheckRun) -> None:
         while not run.stopped:

@@ -6,10 +6,12 @@ the other channels.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from functools import partial
 
+from ..clients.threads import start_thread, submit
 from ..domain.errors import NotifyProblem, ZkRollbackError
 from ..domain.notification import Notification
 from ..domain.ports import Clock
@@ -58,12 +60,10 @@ class NotificationDispatcher:
         self.started = True
         self._starting = dict(enumerate(self.channels))
         for key, channel in enumerate(self.channels):
-            threading.Thread(
-                target=self._tell_start,
-                args=(key, channel, self._recorder.redacted, self._cancelled),
-                daemon=True,
-                name=f"tell-{channel.name}",
-            ).start()
+            start_thread(
+                f"tell-{channel.name}",
+                partial(self._tell_start, key, channel, self._recorder.redacted, self._cancelled),
+            )
 
     def notify_verdict(
         self, outcome: Outcome, patience_s: float, *, stop: Callable[[], bool] = lambda: False
@@ -93,27 +93,19 @@ class NotificationDispatcher:
         )
 
     def _send(self, news: Notification, patience_s: float, stop: Callable[[], bool]) -> tuple[Delivery, ...]:
-        answers: queue.SimpleQueue[tuple[int, Delivery | None]] = queue.SimpleQueue()
-        waiting = dict(enumerate(self.channels))
-        for key, channel in waiting.items():
-            threading.Thread(
-                target=lambda key=key, channel=channel: answers.put((key, self._deliver(channel, news))),
-                daemon=True,
-                name=f"tell-{channel.name}",
-            ).start()
-        found: dict[int, Delivery | None] = {}
+        answers = [
+            submit(f"tell-{channel.name}", partial(self._deliver, channel, news)) for channel in self.channels
+        ]
         until_s = self._clock.monotonic_s() + patience_s
-        while len(found) < len(waiting) and self._clock.monotonic_s() < until_s and not stop():
-            try:
-                key, delivery = answers.get(timeout=_TICK_S)
-            except queue.Empty:
-                continue
-            found[key] = delivery
+        while wait(answers, 0).not_done and self._clock.monotonic_s() < until_s and not stop():
+            wait(answers, _TICK_S)
+        in_time = wait(answers, 0).done
         news.cancelled.set()
-        for key, channel in waiting.items():
-            if key not in found:
-                found[key] = self._unanswered(channel, news.event)
-        deliveries = tuple(each for key in waiting if (each := found[key]) is not None)
+        told = (
+            answer.result() if answer in in_time else self._unanswered(channel, news.event)
+            for channel, answer in zip(self.channels, answers, strict=True)
+        )
+        deliveries = tuple(each for each in told if each is not None)
         for each in deliveries:
             self._note(each)
         return deliveries

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import re
-import threading
 from collections.abc import Mapping
 
 from ..clients.slack_bot import SlackBot, choose_bot_token
+from ..clients.threads import submit
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Slack
 from ..domain.notification import Notification
@@ -57,20 +56,13 @@ class BotChannel:
         return Delivery(to=SLACK, ok=True, answer=answer, message=message)
 
     def _uploaded(self, news: Notification) -> str:
-        record, outcome = news.record, queue.SimpleQueue[str]()
+        record = news.record
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{record.environment}-{record.run_id}.html")
         thread = self._thread
-
-        def upload() -> None:
-            try:
-                self._bot.upload(render_page(record), name, thread)
-            except Exception as error:  # noqa: BLE001 - the message stands, whatever becomes of the file
-                outcome.put(f"the report was not uploaded: {error}")
-            else:
-                outcome.put("the report is uploaded")
-
-        threading.Thread(target=upload, daemon=True, name="slack-upload").start()
+        upload = submit("slack-upload", lambda: self._bot.upload(render_page(record), name, thread))
         try:
-            return outcome.get(timeout=_UPLOAD_S)
-        except queue.Empty:
+            error = upload.exception(timeout=_UPLOAD_S)
+        except TimeoutError:
             return f"whether the report is uploaded is not known: no answer within {_UPLOAD_S:g} s"
+        # The message stands, whatever becomes of the file.
+        return "the report is uploaded" if error is None else f"the report was not uploaded: {error}"

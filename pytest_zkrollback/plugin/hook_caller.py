@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any
 
+from ..clients.threads import submit
 from ..domain.errors import HookProblem
 
 
@@ -24,26 +24,18 @@ class Relay:
         Raises HookProblem that names the place if one of them raises, whatever it raises, and if they take
         longer than ``timeout_s``: they are asked in a thread, for helm waits for no hook.
         """
-        heard: SimpleQueue[list[object] | HookProblem] = SimpleQueue()
         called = getattr(self._hook, hook)
         without = _without(called, facts.get("environment"))
-
-        def ask() -> None:
-            try:
-                heard.put(called(**facts))
-            except BaseException as error:  # noqa: BLE001 - also pytest.skip() and sys.exit() end nothing here
-                where = _first_frame_of_the_hook(error)
-                name, place = type(error).__name__, f"{Path(where.filename).name}, line {where.lineno}"
-                heard.put(HookProblem(f"{hook} raised {name} in {place}: {error}", without))
-
-        Thread(target=ask, name=f"zkrollback-{hook}", daemon=True).start()
+        heard = submit(f"zkrollback-{hook}", partial(called, **facts))
         try:
-            found = heard.get(timeout=timeout_s)
-        except Empty:
-            found = HookProblem(f"{hook} gave no answer within {timeout_s:g} s", without)
-        if isinstance(found, HookProblem):
-            raise found
-        return tuple(reversed(found))  # pluggy asks the newest first
+            error = heard.exception(timeout=timeout_s)
+        except TimeoutError:
+            raise HookProblem(f"{hook} gave no answer within {timeout_s:g} s", without) from None
+        if error is not None:
+            where = _first_frame_of_the_hook(error)
+            name, place = type(error).__name__, f"{Path(where.filename).name}, line {where.lineno}"
+            raise HookProblem(f"{hook} raised {name} in {place}: {error}", without)
+        return tuple(reversed(heard.result()))  # pluggy asks the newest first
 
 
 def _without(called: Any, environment: object) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from ..clients.threads import submit
 from ..domain.errors import HelmProblem, ZkRollbackError
 from ..release.gitops import GitOpsOwner, fetch_idle, find_owners
 from .compare_revisions import gather_change_summary
@@ -40,25 +41,26 @@ def ask_all(
 
     ``patience_s``: what is waited for longer, by name.
     """
-    answers: dict[str, ProbeResult[Any]] = {}
-
-    def ask(name: str, question: Callable[[], object]) -> None:
-        try:
-            answers[name] = ProbeResult(value=question())
-        except ZkRollbackError as error:
-            answers[name] = ProbeResult(error=error)
-
-    threads = {
-        name: threading.Thread(target=ask, args=(name, question), daemon=True, name=f"preflight-{name}")
-        for name, question in questions.items()
-    }
-    for thread in threads.values():
-        thread.start()
+    answers = {name: submit(f"preflight-{name}", question) for name, question in questions.items()}
     began_s, more = clock.monotonic_s(), patience_s or {}
-    for name, thread in threads.items():
+    for name, answer in answers.items():
         end_s = began_s + max(budget_s, more.get(name, 0.0))
-        thread.join(max(0.0, end_s - clock.monotonic_s()))
-    return {name: answers.get(name, ProbeResult()) for name in questions}
+        wait([answer], max(0.0, end_s - clock.monotonic_s()))
+    return {name: _probe_result(answer) for name, answer in answers.items()}
+
+
+def _probe_result(answer: Future[object]) -> ProbeResult[Any]:
+    if not answer.done():
+        return ProbeResult()
+    error = answer.exception()
+    if error is None:
+        return ProbeResult(value=answer.result())
+    if isinstance(error, ZkRollbackError):
+        return ProbeResult(error=error)
+    # A bug in one question must not cost the others' answers: what it asks about is unknown.
+    return ProbeResult(
+        error=ZkRollbackError(f"asking failed inside this tool: {type(error).__name__}: {error}")
+    )
 
 
 def fetch_facts(

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..clients.threads import start_thread
 from ..domain.errors import ZkRollbackError
 from ..domain.verdict import CheckResult, Evidence, Verdict, evidence
 from .helm_errors import explain_failure
@@ -35,7 +36,7 @@ class HelmRun:
         if self._started:
             raise RuntimeError("helm was already started by this run")
         self._started = True
-        threading.Thread(target=self._run, daemon=True, name="helm-rollback").start()
+        start_thread("helm-rollback", self._run)
 
     def wait(self, timeout_s: float) -> bool:
         """Whether helm has ended, after at most ``timeout_s`` seconds."""

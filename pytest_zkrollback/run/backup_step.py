@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 from ..clients.state_dir import state_folder
-from ..domain.errors import ZkRollbackError
+from ..clients.threads import submit
 from ..domain.record import Backup
 from ..release.history import ReleaseHistory
 from ..rollback.backup import save_backup
@@ -21,32 +19,30 @@ class BackupThread:
         """Begin; ``history`` tells how large the records are."""
         self._context = context
         self._each_bytes = max(release.size_bytes for release in history.releases)
-        self._backup: Backup | None = None
-        self._problem = f"it took longer than {LIMIT_S:g} s"
-        self._thread = threading.Thread(target=self._save, daemon=True, name="backup")
-        self._thread.start()
+        self._saving = submit("backup", self._save)
 
     def note(self) -> None:
         """Wait for it, at most 2 s, and put it into the record."""
-        self._thread.join(LIMIT_S)
         recorder = self._context.recorder
-        if self._backup is not None:
-            recorder.update(backup=self._backup)
-            recorder.event(f"{self._backup.revisions} revisions of the release saved", "zkrollback")
-        else:
-            recorder.event(f"no backup of the release's history was made: {self._problem}", "zkrollback")
-
-    def _save(self) -> None:
-        context, env = self._context, self._context.env
         try:
-            self._backup = save_backup(
-                context.kube,
-                env.namespace,
-                env.release,
-                state_folder("backups"),
-                context.clock.now(),
-                context.run_id,
-                self._each_bytes,
-            )
-        except (ZkRollbackError, OSError) as error:
-            self._problem = str(error)
+            problem = self._saving.exception(timeout=LIMIT_S)
+        except TimeoutError:
+            problem = TimeoutError(f"it took longer than {LIMIT_S:g} s")
+        if problem is None:
+            backup = self._saving.result()
+            recorder.update(backup=backup)
+            recorder.event(f"{backup.revisions} revisions of the release saved", "zkrollback")
+        else:
+            recorder.event(f"no backup of the release's history was made: {problem}", "zkrollback")
+
+    def _save(self) -> Backup:
+        context, env = self._context, self._context.env
+        return save_backup(
+            context.kube,
+            env.namespace,
+            env.release,
+            state_folder("backups"),
+            context.clock.now(),
+            context.run_id,
+            self._each_bytes,
+        )

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from ..clients.github import GithubClient, choose_token
+from ..clients.threads import start_thread
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, ZkRollbackError
 from ..domain.github import PullRequest
@@ -55,7 +56,7 @@ class RedeployRisks:
 
     def begin(self) -> None:
         """Ask; returns at once."""
-        threading.Thread(target=self._guarded, daemon=True, name="redeploy-risks").start()
+        start_thread("redeploy-risks", self._guarded)
 
     def note(self) -> None:
         """Write down what is known by now, or nothing where it may not be said; called at each verdict."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event, Thread
+from functools import partial
+from threading import Event
 from typing import Final
 
 from ..checklist.health import HealthCheck
+from ..clients.threads import start_thread
 from ..domain.checks import Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.health_answer import HealthAnswer
@@ -33,9 +35,7 @@ class RecoveryTimeline:
         """Look at pods and ``/health`` in daemon threads: helm must not wait for a slow answer."""
         for look, every_s in ((self._add_snapshot, _EVERY_S), (self._ask_health, self._health.interval_s)):
             if every_s is not None:
-                thread = Thread(target=self._keep, args=(look, every_s), name="zkrollback-picture")
-                thread.daemon = True
-                thread.start()
+                start_thread("zkrollback-picture", partial(self._keep, look, every_s))
 
     def hand_over(self) -> None:
         """The schedule's samples serve from here on: see :meth:`add`."""

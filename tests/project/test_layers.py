@@ -68,7 +68,7 @@ MAY = {
         "report",
         "rollback",
     },
-    "plugin": {"", "config", "domain", "drill", "github", "preflight/guards", "report", "run"},
+    "plugin": {"", "clients", "config", "domain", "drill", "github", "preflight/guards", "report", "run"},
 }
 # The modules of the top floor.
 TOP = {
@@ -162,3 +162,14 @@ def test_one_module_each_for_processes_time_and_signals(module):
         if module in {name.split(".")[0] for name in imported(path)}
     }
     assert users <= ONLY_IN[module]
+
+
+def test_threads_are_started_in_one_place():
+    """So that each is a daemon. ``report`` imports no clients: the recorder starts its writer itself."""
+    starting = {
+        str(path.relative_to(PACKAGE))
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Thread"
+    }
+    assert starting == {"clients/threads.py", "report/recorder.py"}

@@ -11,7 +11,9 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
+from ...clients.threads import start_thread
 from ...domain.checks import JsonObject
 from ...domain.errors import BadAnswer, Unreachable
 from ...domain.ports import Clock, Kube
@@ -81,9 +83,8 @@ class EventLog:
     def begin(self, since: datetime) -> None:
         """Read and follow them in a thread: as long as that goes well, :meth:`read` has nothing to ask."""
         start = since.replace(microsecond=0)
-        thread = threading.Thread(target=self._follow, args=(start,), name="zkrollback-events", daemon=True)
         with self._news:
-            thread.start()
+            start_thread("zkrollback-events", partial(self._follow, start))
             self._reading = True
 
     def stop(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
+from ...clients.threads import submit_each
 from ...config.environment import Environment
 from ...domain.checks import History, JsonObject
 from ...domain.errors import ClusterError
@@ -106,31 +106,13 @@ class LogsCheck:
         return LogsSeen(self._read_all(wanted, timeout_s), len(taken), tuple(left_out))
 
     def _read_all(self, wanted: list[WantedLog], timeout_s: float) -> tuple[ContainerLog, ...]:
-        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for index in range(len(wanted)):
-            todo.put(index)
-        logs: dict[int, ContainerLog] = {}
-        done = threading.Event()
-
-        def work() -> None:
-            while True:
-                try:
-                    index = todo.get_nowait()
-                except queue.Empty:
-                    return
-                logs[index] = self._read(wanted[index], timeout_s)
-                if len(logs) == len(wanted):
-                    done.set()
-
-        for number in range(min(PARALLEL, len(wanted))):
-            threading.Thread(target=work, name=f"zkrollback-logs-{number}", daemon=True).start()
-        if wanted:
-            done.wait(timeout_s)
+        read = submit_each("zkrollback-logs", lambda one: self._read(one, timeout_s), wanted, PARALLEL)
+        # A log that comes later is not taken any more.
+        in_time = wait(read, timeout_s).done
         late = f"not read within {timeout_s:g} s"
-        # A copy: a late thread may still add to it.
-        read = dict(logs)
         return tuple(
-            read.get(i) or ContainerLog(one.pod, one.container, trouble=late) for i, one in enumerate(wanted)
+            log.result() if log in in_time else ContainerLog(one.pod, one.container, trouble=late)
+            for one, log in zip(wanted, read, strict=True)
         )
 
     def _read(self, one: WantedLog, timeout_s: float) -> ContainerLog:

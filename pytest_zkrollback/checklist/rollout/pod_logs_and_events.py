@@ -7,10 +7,13 @@ what only events tell: that a node is being added, that a Secret of a volume is 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future, wait
 from datetime import timedelta
-from threading import Event, Lock, Thread
+from functools import partial
+from threading import Lock
 from typing import Final
 
+from ...clients.threads import submit
 from ...domain.checks import JsonObject, PodDiagnostics
 from ...domain.errors import ZkRollbackError
 from ...domain.kube_objects import is_ready, uid
@@ -51,10 +54,7 @@ class Notes:
     def look(self, workload: Workload) -> dict[str, PodDiagnostics]:
         """UID -> what is known; blocks for :data:`WAIT_S` at most, where something new is wrong."""
         asked = [*([workload.item] if workload.lacks_pods else []), *self._worst(workload.current)]
-        news = [event for item in asked if (event := self._ask(item)) is not None]
-        ends_s = self._clock.monotonic_s() + WAIT_S
-        for event in news:
-            event.wait(max(0.0, ends_s - self._clock.monotonic_s()))
+        wait([reading for item in asked if (reading := self._ask(item)) is not None], WAIT_S)
         with self._lock:
             return dict(self._known)
 
@@ -70,8 +70,8 @@ class Notes:
                 chosen.append(pod)
         return sorted(chosen, key=lambda pod: (is_ready(pod), -worst_container(pod).restarts))[:_PODS]
 
-    def _ask(self, pod: JsonObject) -> Event | None:
-        """Read it if its state is new, or if it waits; the event that is set when a new one is known."""
+    def _ask(self, pod: JsonObject) -> Future[None] | None:
+        """Read it if its state is new, or if it waits; the reading, where it is worth waiting for."""
         found = worst_container(pod)
         state = (found.container, found.reason, found.restarts)
         before, asked_s = self._asked.get(uid(pod), ((), 0.0))
@@ -79,17 +79,13 @@ class Notes:
         if before == state and (found.restarts or now_s - asked_s < _AGAIN_S):
             return None
         self._asked[uid(pod)] = (state, now_s)
-        done = Event()
-        Thread(target=self._read, args=(pod, done), name="zkrollback-notes", daemon=True).start()
-        return done if before != state and found.is_failing else None
+        reading = submit("zkrollback-notes", partial(self._read, pod))
+        return reading if before != state and found.is_failing else None
 
-    def _read(self, pod: JsonObject, done: Event) -> None:
-        try:
-            events, log = self._events(uid(pod)), self._log(pod)
-            with self._lock:
-                self._known[uid(pod)] = PodDiagnostics(events=events, log=log)
-        finally:
-            done.set()
+    def _read(self, pod: JsonObject) -> None:
+        events, log = self._events(uid(pod)), self._log(pod)
+        with self._lock:
+            self._known[uid(pod)] = PodDiagnostics(events=events, log=log)
 
     def _events(self, of: str) -> tuple[JsonObject, ...]:
         path = f"/api/v1/namespaces/{self._namespace}/events"

@@ -1,0 +1,75 @@
+"""Questions with a deadline: answers, errors, and what comes too late."""
+
+import threading
+import time
+from concurrent.futures import wait
+
+import pytest
+
+from pytest_zkrollback.clients.threads import fetch_each, start_thread, submit, submit_each
+from pytest_zkrollback.domain.errors import ClusterError
+
+
+@pytest.fixture
+def gate():
+    """What waits for it is let go when the test ends."""
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+def test_an_answer_and_what_a_question_raised():
+    assert submit("asks", lambda: 5).result(timeout=2) == 5
+    for raised in (ValueError("no"), SystemExit(3), pytest.fail.Exception("theirs")):
+
+        def ask(raised=raised):
+            raise raised
+
+        assert submit("asks", ask).exception(timeout=2) is raised
+
+
+def test_no_answer_in_time_is_no_error_of_the_question(gate):
+    def ask():
+        gate.wait(10)
+        raise TimeoutError("the question's own")
+
+    late = submit("asks", ask)
+    with pytest.raises(TimeoutError):
+        late.exception(timeout=0.02)
+    gate.set()
+    assert str(late.exception(timeout=2)) == "the question's own"
+
+
+def test_every_thread_is_a_daemon_with_its_name(gate):
+    thread = start_thread("goes on", lambda: gate.wait(10))
+    submit("asks", lambda: gate.wait(10))
+    submit_each("reads", lambda _: gate.wait(10), range(5), 2)
+    names = [one.name for one in threading.enumerate() if one.name in ("goes on", "asks", "reads")]
+    assert sorted(names) == ["asks", "goes on", "reads", "reads"]
+    assert thread.daemon
+    assert all(one.daemon for one in threading.enumerate() if one.name in names)
+
+
+def test_of_many_those_in_time_are_there_and_the_others_are_not_waited_for(gate):
+    futures = submit_each("reads", lambda key: key if key < 2 else gate.wait(10), range(4), 4)
+    began_s = time.monotonic()
+    in_time = wait(futures, 0.1).done
+    assert time.monotonic() - began_s < 2
+    assert [future in in_time for future in futures] == [True, True, False, False]
+    assert submit_each("reads", str, [], 4) == []
+
+
+def test_each_is_fetched_in_order_with_our_errors_beside_the_values():
+    problem = ClusterError("no")
+
+    def fetch(key):
+        if key == 1:
+            raise problem
+        return key * 10
+
+    assert fetch_each(fetch, range(4), workers=2) == [0, problem, 20, 30]
+
+
+def test_a_bug_in_a_fetch_is_raised_as_it_is():
+    with pytest.raises(ZeroDivisionError):
+        fetch_each(lambda key: 1 // key, [1, 0])
