@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hypothesis import given
@@ -18,6 +16,7 @@ from pytest_zkrollback.domain.errors import HttpProblem
 from pytest_zkrollback.domain.health_answer import HealthAnswer, parse_health
 from pytest_zkrollback.domain.ports import HttpAnswer
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 PASS = HealthAnswer(200, "", '{"database": "ok"}', 0.004)
@@ -232,7 +231,7 @@ def test_the_words_around_it() -> None:
 
 @contextmanager
 def serving(status: int, body: bytes, **headers: str) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             for name, value in headers.items():
@@ -240,17 +239,8 @@ def serving(status: int, body: bytes, **headers: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with LoopbackHttpServer(Handler) as server:
+        yield server.url
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.clients.webhook import Webhook, choose_url
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 PATH = "/services/T000/B000/verysecret"
 MESSAGE = {"text": "hello"}
@@ -22,7 +22,7 @@ def slack(*answers: tuple[int, str, dict[str, str]] | None) -> Iterator[tuple[st
     received: list[bytes] = []
     release = threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             received.append(self.rfile.read(int(self.headers["Content-Length"])))
             answer = answers[min(len(received), len(answers)) - 1]
@@ -36,19 +36,11 @@ def slack(*answers: tuple[int, str, dict[str, str]] | None) -> Iterator[tuple[st
             self.end_headers()
             self.wfile.write(body.encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}{PATH}", received
-    finally:
-        release.set()
-        server.shutdown()
-        server.server_close()
+    with LoopbackHttpServer(Handler) as server:
+        try:
+            yield f"{server.url}{PATH}", received
+        finally:
+            release.set()
 
 
 def send(url: str, pauses: list[float] | None = None, timeout_s: float = 5) -> str:

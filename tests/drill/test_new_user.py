@@ -11,11 +11,11 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 ROOT = Path(__file__).parents[2]
 CHART = Path(__file__).parent / "charts" / "shop"
@@ -38,7 +38,7 @@ ITEMS = [
 ]
 
 
-class Service(BaseHTTPRequestHandler):
+class Service(QuietHandler):
     """The shop as its users see it."""
 
     def do_GET(self):
@@ -48,9 +48,6 @@ class Service(BaseHTTPRequestHandler):
         self.send_response(200 if body else 404)
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())
-
-    def log_message(self, *args):
-        pass
 
 
 class Shop:
@@ -132,13 +129,8 @@ class Shop:
 
 @pytest.fixture
 def shop(cluster, binaries, namespace, tmp_path):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    server.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    found = Shop(cluster, binaries["helm"], namespace, tmp_path, f"http://127.0.0.1:{server.server_port}")
-    yield found
-    server.shutdown()
-    server.server_close()
+    with LoopbackHttpServer(Service) as server:
+        yield Shop(cluster, binaries["helm"], namespace, tmp_path, server.url)
 
 
 def test_a_chart_of_somebody_elses_is_verified_by_configuration_alone(shop):

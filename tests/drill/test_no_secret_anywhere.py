@@ -6,15 +6,15 @@ import os
 import pty
 import shutil
 import subprocess
-import threading
 import zipfile
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import yaml
+
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 CHART = Path(__file__).parents[2] / "pytest_zkrollback" / "drill" / "chart" / "zkprova"
 OF_RELEASE = "Zk7/qW3r+T9yU&1pL5'mN8"
@@ -43,7 +43,7 @@ PLANTED = " ".join(FORMS.values())
 def health():
     """A /health that tells what it should not, and the header that it was sent."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self):
             said = {"database": "ok", "status": PLANTED, "sent": self.headers.get("Authorization")}
             body = json.dumps(said).encode()
@@ -52,15 +52,8 @@ def health():
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *words):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://operator:{quote(OF_OPERATOR, safe='')}@127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with LoopbackHttpServer(Handler) as server:
+        yield f"http://operator:{quote(OF_OPERATOR, safe='')}@127.0.0.1:{server.server_port}"
 
 
 def deploy(incident, text):

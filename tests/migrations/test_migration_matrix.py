@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import socket
 import subprocess
-import threading
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -32,6 +30,7 @@ from pytest_zkrollback.run.migration_sources import (
     migration_sources,
     revision_content,
 )
+from support.http_server import LoopbackHttpServer, QuietHandler
 from support.real_alembic import AlembicTree
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
@@ -131,8 +130,8 @@ class Service:
     def ask(self, *, before_helm=False, rolled_out=True):
         """Each source's finding by its name, and the item's verdict on all of them."""
         history = self.history
-        with Health(self.health) as url:
-            context = self.context(url)
+        with serve_health(self.health) as server:
+            context = self.context(server.url)
             sources = migration_sources(
                 context,
                 history,
@@ -146,30 +145,16 @@ class Service:
         return {one.source: one for one in found}, verdict
 
 
-class Health:
+def serve_health(answer):
     """The restored application's /health on loopback: ``answer`` as JSON, or 503 where it is None."""
 
-    def __init__(self, answer):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200 if answer is not None else 503)
-                self.end_headers()
-                self.wfile.write(json.dumps(answer).encode())
+    class Handler(QuietHandler):
+        def do_GET(self):
+            self.send_response(200 if answer is not None else 503)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
 
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        # A client that went before it was accepted must not block shutdown().
-        self.server.socket.settimeout(5)
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def __exit__(self, *trouble):
-        self.server.shutdown()
-        self.server.server_close()
+    return LoopbackHttpServer(Handler)
 
 
 def none(service):

@@ -1,8 +1,6 @@
 """The JSON webhook and Teams, over real sockets, and what they refuse."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -15,6 +13,7 @@ from pytest_zkrollback.notify.json_webhook import choose_json_webhook
 from pytest_zkrollback.notify.teams import choose_teams
 from support.example_records import failed, running, verified, waived
 from support.hostile import hostile_news
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 HOSTILE = 25
 
@@ -26,7 +25,7 @@ class Receiver:
         self.received, self.breaches = [], []
         receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self):
                 data = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.received.append(json.loads(data))
@@ -36,22 +35,14 @@ class Receiver:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, format, *args):  # noqa: A002
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        # A client that went before it was accepted must not block shutdown().
-        self.server.socket.settimeout(5)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.variables = {"URL": f"http://127.0.0.1:{self.server.server_port}/workflows/secretsecret"}
+        self.server = LoopbackHttpServer(Handler)
+        self.variables = {"URL": f"{self.server.url}/workflows/secretsecret"}
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
         assert self.breaches == []
 
 

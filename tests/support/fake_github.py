@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -19,6 +18,8 @@ from openapi_core import OpenAPI
 from openapi_core.templating.responses.exceptions import ResponseNotFound
 from openapi_core.testing import MockRequest, MockResponse
 from openapi_schema_validator import OAS30Validator
+
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 HERE = Path(__file__).parent
 DESCRIPTION = json.loads((HERE / "github-openapi.json").read_text(encoding="utf-8"))
@@ -148,19 +149,13 @@ class FakeGitHub:
         self.protected_environments = {}  # environment -> logins that may approve
         self.workflow_state = "active"
         self.held = set()  # environments whose deploy waits for release()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.server.daemon_threads = True
-        self.server.socket.settimeout(5)  # a client that went before it was accepted must not block close()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}{PREFIX}"
-        threading.Thread(
-            target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        ).start()
+        self.server = LoopbackHttpServer(self._handler())
+        self.url = f"{self.server.url}{PREFIX}"
 
     def close(self):
         for run in self.runs.values():
             run.hold.set()
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
         assert not self.breaches, "\n".join(self.breaches)
 
     def __enter__(self):
@@ -229,11 +224,8 @@ class FakeGitHub:
     def _handler(self):
         fake = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args):
-                pass
 
             def handle_one(self):
                 size = int(self.headers.get("Content-Length") or 0)

@@ -7,11 +7,12 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from jsonschema import Draft202012Validator
+
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 SCHEMA = json.loads(Path(__file__).with_name("slack-message.schema.json").read_text(encoding="utf-8"))
 VALID = Draft202012Validator(SCHEMA)
@@ -70,7 +71,7 @@ class FakeSlack:
         self.lock = threading.Lock()
         fake = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
@@ -79,20 +80,13 @@ class FakeSlack:
 
             do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - the base class's names
 
-            def log_message(self, format, *args):  # noqa: A002
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.socket.settimeout(5)  # a client that went before it was accepted must not block close()
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.server = LoopbackHttpServer(Handler)
+        self.url = self.server.url
         self.webhook, self.api_url = f"{self.url}{WEBHOOK}", f"{self.url}/api/"
 
     def close(self):
         self.release.set()
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
     def messages(self):
         """What was posted, in order."""

@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from pytest_zkrollback.drill.cluster import Cluster
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 OURS = "pytest-zkrollback"
 _HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
@@ -149,7 +149,6 @@ class FaultProxy:
         self._delay = _Delay(self.port, round_trip_s) if round_trip_s else None
         if self._delay is not None:
             self.port = self._delay.port
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -157,8 +156,7 @@ class FaultProxy:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self.down(True)
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
         if self._delay is not None:
             self._delay.close()
 
@@ -259,7 +257,7 @@ class FaultProxy:
         raise ConnectionError
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     """One connection of a client, and its own to the API server."""
 
     protocol_version = "HTTP/1.1"
@@ -362,23 +360,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         raise ConnectionError
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
 
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(LoopbackHttpServer):
     request_queue_size = 128
 
     def __init__(self, proxy: FaultProxy) -> None:
         self.proxy = proxy
-        super().__init__(("127.0.0.1", 0), _Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         folder = proxy._cluster.ca_file.parent
         context.load_cert_chain(proxy._cluster.ca_file, folder / "apiserver.key")
-        # The handshake is made by the connection's own thread.
-        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self.socket.settimeout(5)  # a client that went before it was accepted must not block shutdown()
+        super().__init__(_Handler, context)
 
     def shutdown_request(self, request: ssl.SSLSocket) -> None:  # type: ignore[override]
         # No TLS goodbye and no half-close first: a reset has to be one.
