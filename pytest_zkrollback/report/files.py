@@ -26,7 +26,7 @@ from .markdown import render_markdown
 from .redaction import Redactor
 from .terminal import render_last_lines
 
-_RENDERINGS: tuple[tuple[str, Callable[[Record], str]], ...] = (
+RENDERINGS: tuple[tuple[str, Callable[[Record], str]], ...] = (
     (".md", render_markdown),
     (".xml", render_junit),
     (".html", render_page),
@@ -114,7 +114,7 @@ class Store:
             self._write_json(clean)
             if clean.outcome is not self._shown:
                 self._shown = clean.outcome
-                for suffix, render in _RENDERINGS:
+                for suffix, render in RENDERINGS:
                     self._put(suffix, self._rendered(render, clean))
 
     def finish(
@@ -135,7 +135,7 @@ class Store:
                 for folder in {self.folder, self._asked}:  # what pytest-html wrote, half perhaps
                     with suppress(OSError):
                         (folder / self.html_path.name).unlink(missing_ok=True)
-            for suffix, render in _RENDERINGS:
+            for suffix, render in RENDERINGS:
                 if suffix == ".html" and page:
                     self._put(suffix, page, own=False)
                 else:
@@ -217,14 +217,14 @@ class Store:
 
     def _take_latest(self, record: Record) -> None:
         self._before = {}
-        for suffix in (".json", *(suffix for suffix, _ in _RENDERINGS)):
+        for suffix in (".json", *(suffix for suffix, _ in RENDERINGS)):
             try:
                 self._before[f"latest{suffix}"] = (self.folder / f"latest{suffix}").read_bytes()
             except OSError:
                 self._before[f"latest{suffix}"] = None
         # All of them before anything of this run is there: it may be killed between two of them.
         self._drop_latest(self._asked)
-        for suffix, render in _RENDERINGS:
+        for suffix, render in RENDERINGS:
             self._put(suffix, self._rendered(render, record), own=False)
 
     def _put(self, suffix: str, text: str, own: bool = True) -> None:

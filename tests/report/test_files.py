@@ -157,9 +157,7 @@ def test_a_defect_in_a_rendering_costs_only_that_file(
     def render_broken(record: Record) -> str:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(
-        store_module, "_RENDERINGS", ((".md", render_broken), (".xml", lambda record: "<x/>"))
-    )
+    monkeypatch.setattr(store_module, "RENDERINGS", ((".md", render_broken), (".xml", lambda record: "<x/>")))
     store = make(tmp_path)
     store.finish(verified())
     assert "\nVERIFIED: " in (tmp_path / f"{STEM}.md").read_text()
