@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from pytest_zkrollback.drill.binaries import find_binaries
-from pytest_zkrollback.drill.cluster import start_cluster
+from pytest_zkrollback.drill.local_cluster import start_cluster
 from support.fault_proxy import FaultProxy
 from support.incident import Incident
 

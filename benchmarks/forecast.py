@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
-from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
+from pytest_zkrollback.drill.local_cluster import start_cluster  # noqa: E402
 from support.forecast_reality import Outcome, play  # noqa: E402
 from support.forecast_situations import SITUATIONS  # noqa: E402
 

@@ -45,7 +45,7 @@ from readme_table import REQUESTS, in_readme, render_table  # noqa: E402
 from pytest_zkrollback.clients.clock import SystemClock  # noqa: E402
 from pytest_zkrollback.clients.kube.client import connect  # noqa: E402
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
-from pytest_zkrollback.drill.cluster import start_cluster  # noqa: E402
+from pytest_zkrollback.drill.local_cluster import start_cluster  # noqa: E402
 from pytest_zkrollback.engine.cluster_watch import ClusterWatch  # noqa: E402
 from support.fault_proxy import FaultProxy  # noqa: E402
 from support.incident import SCRIPTS, Incident  # noqa: E402

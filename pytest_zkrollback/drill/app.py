@@ -33,7 +33,7 @@ from .http_server import Handler, LoopbackServer
 from .live_pods import BACKEND, FRONTEND, LivePods, environment, image_version, serving, volume_of
 
 if TYPE_CHECKING:
-    from .cluster import Cluster
+    from .local_cluster import Cluster
 
 API_TIMEOUT_S = 2.0
 DATABASE = "srv/zkprova/zkprova.db"  # on the node, as the chart's hostPath volume says

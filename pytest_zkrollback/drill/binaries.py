@@ -14,7 +14,7 @@ from ..clients.process import LocalProcesses
 from ..domain.errors import ProcessProblem
 from ..domain.ports import Clock, Processes
 from .build import Build
-from .tools import HELM3, TOOLS, Tool, build_digest
+from .programs import HELM3, TOOLS, Tool, build_digest
 
 _VERSION_S = 10.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock, Processes
 from .locks import exclusive
-from .tools import MODULES, Tool
+from .programs import MODULES, Tool
 
 _BUILD_S = 3600.0
 _PROGRESS_EVERY_S = 5.0

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..clients.state_dir import write_private
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock, Processes
-from .cluster import PREFIX, Cluster
+from .local_cluster import PREFIX, Cluster
 from .locks import is_held, is_locked
 from .supervisor import ALIVE, end_supervisor
 

@@ -25,7 +25,7 @@ from .demo_repository import apply_migration, make_repository
 from .live_pods import BACKEND, FRONTEND, LivePods, serving
 
 if TYPE_CHECKING:
-    from .cluster import Cluster
+    from .local_cluster import Cluster
 
 RELEASE = "zkprova"
 DEFAULT_SCENARIO = "crash-loop"

@@ -55,7 +55,7 @@ _ASKED_TOO_EARLY = f"The fixture {FIXTURE} was asked for before the checklist wa
 
 def stop_kept_drill(config: pytest.Config) -> int:
     """``--drill-stop``: end a kept drill and nothing else."""
-    from ..drill.session import stop_drill
+    from ..drill.drill import stop_drill
 
     if config.option.zkrollback_env or config.option.rollback_to:
         raise pytest.UsageError("--drill-stop ends the kept drill and does nothing else: give it alone.")

@@ -28,7 +28,7 @@ from .display import Display
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from ..drill.session import Drill
+    from ..drill.drill import Drill
 
 
 class SeenWorkers:

@@ -20,7 +20,7 @@ from ..migrations.base import Rows, Tool, Tree, judge_files
 from ..migrations.custom import OwnSource, ask_own
 from ..migrations.hooks import SOURCE as HOOKS
 from ..migrations.hooks import has_init_containers, judge_hooks
-from ..migrations.schema import expected_version, judge_applied, judge_version, reported_member
+from ..migrations.schema_version import expected_version, judge_applied, judge_version, reported_member
 from ..migrations.tools import TOOLS
 from ..preflight.release_view import CachedProbe
 from ..release.helm_secret import Release

@@ -28,7 +28,7 @@ from .results import RunState
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from ..drill.session import Drill
+    from ..drill.drill import Drill
 
 # After Ctrl-C the record is complete; the operator waits no longer than this for somebody to hear of it.
 _FAREWELL_S = 5.0

@@ -51,7 +51,7 @@ from .signals import Signals
 from .verify_step import run_verify
 
 if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
-    from ..drill.session import Drill
+    from ..drill.drill import Drill
 
 
 class Run:
@@ -110,8 +110,8 @@ class Run:
         """Read the configuration and ask the hooks; raises UsageProblem. ``redactor`` learns secrets."""
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
+            from ..drill.drill import DRILL_WORKLOADS, refuse_another_scenario
             from ..drill.scenarios import DEFAULT_SCENARIO, RELEASE, choose_scenario
-            from ..drill.session import DRILL_WORKLOADS, refuse_another_scenario
 
             choose_scenario(request.drill_scenario or DEFAULT_SCENARIO)
             refuse_another_scenario(request.drill_scenario)
@@ -281,7 +281,7 @@ class Run:
     def _open(self, selected: frozenset[str]) -> RunContext:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""
         if self._env is None:
-            from ..drill.session import start_drill
+            from ..drill.drill import start_drill
 
             self._drill = start_drill(
                 keep=self.request.drill_keep,

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_zkrollback.drill.binaries import cache_folder
 from pytest_zkrollback.drill.build import go_env
-from pytest_zkrollback.drill.tools import MODULES
+from pytest_zkrollback.drill.programs import MODULES
 
 _SOURCE = Path(__file__).with_suffix(".go")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_zkrollback.drill.binaries import find_binaries
-from pytest_zkrollback.drill.cluster import Cluster, RunningCluster, start_cluster
+from pytest_zkrollback.drill.local_cluster import Cluster, RunningCluster, start_cluster
 from support.incident import Incident
 
 _numbers = itertools.count(1)

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from pytest_zkrollback.domain.errors import DrillProblem
-from pytest_zkrollback.drill.api import Api
-from pytest_zkrollback.drill.cluster import Cluster, RunningCluster, start_cluster
+from pytest_zkrollback.drill.cluster_api import Api
+from pytest_zkrollback.drill.local_cluster import Cluster, RunningCluster, start_cluster
 
 
 def kubectl(cluster: Cluster, *args: str, stdin: str | None = None) -> str:

@@ -15,7 +15,7 @@ import pytest
 RUN = """
 import signal, sys, time
 from pathlib import Path
-from pytest_zkrollback.drill.cluster import start_cluster
+from pytest_zkrollback.drill.local_cluster import start_cluster
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as pytest's own handling of it
 running = start_cluster({name: Path(path) for name, path in (p.split("=") for p in sys.argv[2:])})

@@ -20,7 +20,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import Forbidden
 from pytest_zkrollback.domain.verdict import CheckResult, Verdict
-from pytest_zkrollback.drill.cluster import Cluster
+from pytest_zkrollback.drill.local_cluster import Cluster
 from pytest_zkrollback.engine.cluster_watch import ClusterWatch
 from pytest_zkrollback.engine.recovery_series import Samples
 from pytest_zkrollback.engine.scheduler import Schedule

@@ -17,13 +17,13 @@ from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.clients.state_dir import state_folder
 from pytest_zkrollback.domain.errors import DrillProblem, UsageProblem
 from pytest_zkrollback.drill import persistence as kept_drill
-from pytest_zkrollback.drill.cluster import start_cluster
+from pytest_zkrollback.drill.drill import refuse_another_scenario, start_drill, stop_drill
+from pytest_zkrollback.drill.local_cluster import start_cluster
 from pytest_zkrollback.drill.persistence import SavedDrill
-from pytest_zkrollback.drill.session import refuse_another_scenario, start_drill, stop_drill
 
 NOTHING_TO_STOP = "No drill is kept: there is nothing to stop."
 START_AND_KEEP = """
-from pytest_zkrollback.drill.session import start_drill
+from pytest_zkrollback.drill.drill import start_drill
 drill = start_drill(keep=True, scenario="bad-image", progress=lambda text: None)
 drill.close()
 print(drill.kept, *drill.hints, sep="\\n")
@@ -181,7 +181,7 @@ def test_a_half_dead_one_is_ended_and_replaced(kept_cluster: SavedDrill, say_not
     os.kill(int(apiserver.split()[0]), signal.SIGSTOP)  # it lives, and answers nobody
     monkeypatch.setattr(kept_drill, "_ANSWER_S", 0.5)
     replaced = object()
-    monkeypatch.setattr("pytest_zkrollback.drill.session._start", lambda *_: replaced)
+    monkeypatch.setattr("pytest_zkrollback.drill.drill._start", lambda *_: replaced)
     said: list[str] = []
     assert start_drill(keep=False, scenario=None, progress=said.append) is replaced
     assert said == ["The kept drill does not live any more; removing what it left"]
@@ -233,7 +233,7 @@ def test_an_interrupt_while_the_scenario_is_told_leaves_nothing(
         seen.append(cluster.data_dir)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pytest_zkrollback.drill.session.build_scenario", interrupted)
+    monkeypatch.setattr("pytest_zkrollback.drill.drill.build_scenario", interrupted)
     with pytest.raises(KeyboardInterrupt):
         start_drill(keep=True, scenario=None, progress=say_nothing)
     assert not processes_of(seen[0])

@@ -17,7 +17,7 @@ from pytest_zkrollback.domain.errors import (
     Unauthorized,
     Unreachable,
 )
-from pytest_zkrollback.drill.cluster import Cluster
+from pytest_zkrollback.drill.local_cluster import Cluster
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_zkrollback.drill.cluster import RunningCluster
+from pytest_zkrollback.drill.local_cluster import RunningCluster
 from support.fault_proxy import Answer, Cut, FaultProxy, Seen, WatchError
 from support.incident import Incident, Result
 

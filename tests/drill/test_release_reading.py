@@ -17,7 +17,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HelmProblem, NotFound
 from pytest_zkrollback.domain.verdict import CheckResult, Verdict
-from pytest_zkrollback.drill.cluster import Cluster
+from pytest_zkrollback.drill.local_cluster import Cluster
 from pytest_zkrollback.release.drift import compare, fetch_live
 from pytest_zkrollback.release.history import ReleaseHistory, fetch_history
 from pytest_zkrollback.release.manifest import parse_manifest, render_manifest_diff

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-from pytest_zkrollback.drill.cluster import RunningCluster
+from pytest_zkrollback.drill.local_cluster import RunningCluster
 from support.fault_proxy import OURS, FaultProxy, Seen
 from support.incident import Incident
 

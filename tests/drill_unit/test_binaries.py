@@ -10,10 +10,10 @@ import pytest
 
 from pytest_zkrollback.domain.errors import DrillProblem, ProcessProblem
 from pytest_zkrollback.domain.ports import Finished
-from pytest_zkrollback.drill import tools
+from pytest_zkrollback.drill import programs as drill_programs
 from pytest_zkrollback.drill.binaries import cache_folder, find_binaries
 from pytest_zkrollback.drill.locks import exclusive, is_locked
-from pytest_zkrollback.drill.tools import HELM3, TOOLS, build_digest
+from pytest_zkrollback.drill.programs import HELM3, TOOLS, build_digest
 
 SAYS = {
     "etcd": "etcd Version: 3.7.3\nGit SHA: Not provided\n",
@@ -363,12 +363,12 @@ def test_the_digest_changes_with_what_goes_in(monkeypatch, tmp_path: Path) -> No
     before = build_digest()
     assert re.fullmatch(r"[0-9a-f]{16}", before)
     assert build_digest() == before
-    monkeypatch.setattr(tools.platform, "machine", lambda: "other")
+    monkeypatch.setattr(drill_programs.platform, "machine", lambda: "other")
     assert build_digest() != before
 
 
 def test_the_committed_modules_hold_no_host_of_a_registry_and_no_path_of_a_machine() -> None:
-    for path in tools.MODULES.rglob("go.*"):
+    for path in drill_programs.MODULES.rglob("go.*"):
         text = path.read_text()
         assert not re.search(r"/root|/home|/tmp|proxy\.", text), path
 

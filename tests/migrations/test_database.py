@@ -14,7 +14,7 @@ import pytest
 
 from pytest_zkrollback.clients.database import fetch_rows, passwords_in
 from pytest_zkrollback.domain.errors import MigrationProblem
-from pytest_zkrollback.migrations.schema import judge_applied, judge_version
+from pytest_zkrollback.migrations.schema_version import judge_applied, judge_version
 from pytest_zkrollback.migrations.tools import TOOLS
 from support.real_postgres import PASSWORD
 

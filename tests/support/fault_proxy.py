@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pytest_zkrollback.drill.cluster import Cluster
+from pytest_zkrollback.drill.local_cluster import Cluster
 from support.http_server import LoopbackHttpServer, QuietHandler
 
 OURS = "pytest-zkrollback"

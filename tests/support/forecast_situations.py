@@ -22,7 +22,7 @@ import yaml
 
 from pytest_zkrollback.clients.kube.client import connect
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, NotFound
-from pytest_zkrollback.drill.cluster import Cluster
+from pytest_zkrollback.drill.local_cluster import Cluster
 
 RELEASE = "app"
 _numbers = itertools.count(1)

@@ -16,7 +16,7 @@ import yaml
 
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.app import app_argv, database_url
-from pytest_zkrollback.drill.cluster import RunningCluster
+from pytest_zkrollback.drill.local_cluster import RunningCluster
 from pytest_zkrollback.drill.scenarios import build_scenario
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
 

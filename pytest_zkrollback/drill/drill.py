@@ -22,8 +22,8 @@ from ..domain.ports import Clock, Processes
 from . import persistence as kept_drill
 from .app import app_argv, database_url
 from .binaries import find_binaries
-from .cluster import RunningCluster, start_cluster
 from .demo_repository import FOLDER, MIGRATIONS
+from .local_cluster import RunningCluster, start_cluster
 from .locks import exclusive
 from .persistence import SavedDrill
 from .scenarios import DEFAULT_SCENARIO, RELEASE, SCENARIOS, build_scenario, choose_scenario

@@ -25,7 +25,7 @@ from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.kube_objects import is_ready
 from ..domain.ports import Clock
 from . import credentials
-from .api import Api
+from .cluster_api import Api
 from .control_plane import AUDIT_POLICY, NODE, Layout, server_argv
 from .podlogs import podlogs_argv
 
