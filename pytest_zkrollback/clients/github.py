@@ -19,6 +19,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem, HttpProblem, UsageProblem
 from ..domain.ports import Clock, HttpAnswer
 from .http import HttpClient
+from .retry import exponential, retry, retry_after_s
 
 API_VERSION = "2022-11-28"
 _MOST_PAGES = 5
@@ -86,14 +87,13 @@ class GithubClient:
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """GET; tried again where the connection or the server failed. Raises GithubProblem."""
-        for attempt in range(_TRIES - 1):
-            try:
-                return self.send("GET", path, query=query)
-            except GithubProblem as problem:
-                if 0 < problem.status < 500:
-                    raise
-            self._clock.sleep(_PAUSE_S * 2**attempt)
-        return self.send("GET", path, query=query)
+        return retry(
+            lambda: self.send("GET", path, query=query),
+            on=lambda error: isinstance(error, GithubProblem) and not 0 < error.status < 500,
+            wait_s=exponential(_PAUSE_S),
+            clock=self._clock,
+            attempts=_TRIES,
+        )
 
     def find(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """GET; None where GitHub says 404."""
@@ -119,6 +119,7 @@ class GithubClient:
         self, method: str, path: str, body: JsonObject | None = None, query: Mapping[str, str] | None = None
     ) -> Any:
         """One request, carried out once at most; its JSON, or None for 204. Raises GithubProblem."""
+        # A loop of its own, for every method: what the rate limit stopped was certainly not carried out.
         url = self._url(path, query)
         waited_s = 0.0
         while True:
@@ -269,9 +270,9 @@ def _limited_for_s(answer: HttpAnswer, now: datetime) -> float | None:
     """Seconds to leave GitHub alone; None where no rate limit stopped the request."""
     if answer.status not in (403, 429):
         return None
-    after, reset = answer.headers.get("retry-after", ""), answer.headers.get("x-ratelimit-reset", "")
-    if after.isdigit():
-        return float(after)
+    after_s, reset = retry_after_s(answer.headers), answer.headers.get("x-ratelimit-reset", "")
+    if after_s is not None:
+        return after_s
     if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
         return max(1.0, (datetime.fromtimestamp(int(reset), UTC) - now).total_seconds() + 1)
     if answer.status == 429 or "secondary rate limit" in _said(answer).lower():

@@ -1,22 +1,29 @@
-"""Telling somebody: what may be tried again without telling it twice, and for how long."""
+"""Trying again what may be tried again: reads, and deliveries that certainly did not arrive.
+
+The one module that knows tenacity. It is never used around helm, around a dispatch, or around a POST that may
+have been carried out.
+"""
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import tenacity
 
 from ..domain.errors import NotifyProblem
-
-if TYPE_CHECKING:
-    from ..domain.ports import HttpAnswer
+from ..domain.ports import Clock
+from .clock import SystemClock
 
 T = TypeVar("T")
 
 TOTAL_S = 15.0
 _FIRST_PAUSE_S = 0.5
+# A try with less time than this is not worth beginning.
+_SHORTEST_TRY_S = 1.0
+_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 class TryAgain(NotifyProblem):
@@ -32,51 +39,99 @@ class TryAgain(NotifyProblem):
         self.after_s = after_s
 
 
+def retry(
+    attempt: Callable[[], T],
+    *,
+    on: Callable[[Exception], bool],
+    wait_s: Callable[[Exception, int], float],
+    clock: Clock,
+    end_s: float | None = None,
+    attempts: int | None = None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+    sleep: Callable[[float], object] | None = None,
+) -> T:
+    """Return what ``attempt()`` returns; call it again after each error that ``on`` is true for.
+
+    ``wait_s`` gets the error and the number of tries, and says how long to pause. ``sleep`` pauses where that
+    is not the clock's.
+    Raises the last error where the pause would reach ``end_s`` (of ``clock.monotonic_s``), after ``attempts``
+    tries, and once ``is_cancelled`` says so.
+    """
+
+    def may_heal(state: tenacity.RetryCallState) -> bool:
+        error = _error_of(state)
+        return error is not None and on(error)
+
+    def pause_s(state: tenacity.RetryCallState) -> float:
+        error = _error_of(state)
+        return wait_s(error, state.attempt_number) if error is not None else 0.0
+
+    def is_over(state: tenacity.RetryCallState) -> bool:
+        if attempts is not None and state.attempt_number >= attempts:
+            return True
+        if end_s is not None and clock.monotonic_s() + state.upcoming_sleep >= end_s:
+            return True
+        return is_cancelled()
+
+    def pause(seconds: float) -> None:
+        (sleep if sleep is not None else clock.sleep)(seconds)
+
+    return tenacity.Retrying(retry=may_heal, wait=pause_s, stop=is_over, sleep=pause, reraise=True)(attempt)
+
+
+def constant(pause_s: float) -> Callable[[Exception, int], float]:
+    """Pauses that are all alike, for :func:`retry`."""
+    return lambda _error, _tries: pause_s
+
+
+def exponential(first_s: float) -> Callable[[Exception, int], float]:
+    """Pauses that double, for :func:`retry`."""
+    return lambda _error, tries: float(first_s * 2 ** (tries - 1))
+
+
 def retry_delivery(
     attempt: Callable[[float], T],
     *,
     timeout_s: float,
     cancelled: threading.Event | None = None,
-    sleep: Callable[[float], Any] | None = None,
+    clock: Clock | None = None,
 ) -> T:
-    """What ``attempt(seconds that it may take)`` returns, tried again after each :class:`TryAgain`.
+    """Return what ``attempt(seconds that it may take)`` returns, tried again after each :class:`TryAgain`.
 
     ``timeout_s`` is for one try; all together take about 15 s at most, and end early once ``cancelled`` is
-    set.
-    ``sleep`` is for tests. Raises what ``attempt`` raised last.
+    set. Raises what ``attempt`` raised last.
     """
-    over = cancelled or threading.Event()
-    spent_s = 0.0
-
-    def note(state: tenacity.RetryCallState) -> None:
-        nonlocal spent_s
-        spent_s = (state.seconds_since_start or 0.0) + state.upcoming_sleep
+    timer = clock if clock is not None else SystemClock()
+    begun_s = timer.monotonic_s()
 
     def once() -> T:
-        if over.is_set():
+        if cancelled is not None and cancelled.is_set():
             raise NotifyProblem("it was not tried again: a later message took its place")
-        return attempt(min(timeout_s, TOTAL_S - spent_s))
+        return attempt(min(timeout_s, begun_s + TOTAL_S - timer.monotonic_s()))
 
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(TryAgain),
-        wait=_pause_s,
-        stop=tenacity.stop_before_delay(TOTAL_S - 1),
-        sleep=sleep or tenacity.sleep_using_event(over),
-        before_sleep=note,
-        reraise=True,
-    )(once)
-
-
-def retry_after_s(answer: HttpAnswer) -> float | None:
-    """The seconds of a ``Retry-After`` header, or None."""
-    try:
-        return max(0.0, float(answer.headers.get("retry-after", "")))
-    except ValueError:
-        return None
+    return retry(
+        once,
+        on=lambda error: isinstance(error, TryAgain),
+        wait_s=_delivery_pause_s,
+        clock=timer,
+        end_s=begun_s + TOTAL_S - _SHORTEST_TRY_S,
+        sleep=cancelled.wait if cancelled is not None else None,
+    )
 
 
-def _pause_s(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome is not None else None
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The seconds of a ``Retry-After`` header; None where there is none, or a date, or anything else."""
+    given = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    return float(given) if _SECONDS.fullmatch(given) else None
+
+
+def _delivery_pause_s(error: Exception, tries: int) -> float:
     if isinstance(error, TryAgain) and error.after_s is not None:
         return error.after_s
-    return float(_FIRST_PAUSE_S * 2 ** (state.attempt_number - 1))
+    return exponential(_FIRST_PAUSE_S)(error, tries)
+
+
+def _error_of(state: tenacity.RetryCallState) -> Exception | None:
+    """What was raised; None for a result and for what is let through, such as Ctrl-C."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    return error if isinstance(error, Exception) else None

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ..config.environment import Slack
 from ..domain.checks import JsonObject
 from ..domain.errors import NotifyProblem, UsageProblem
-from .retry import TryAgain, retry_delivery
+from ..domain.ports import Clock
+from .retry import TryAgain, retry_after_s, retry_delivery
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -59,13 +60,13 @@ def choose_bot_token(slack: Slack, environ: Mapping[str, str]) -> str:
 
 
 class SlackBot:
-    """One channel, written to by a bot. ``sleep`` is for tests."""
+    """One channel, written to by a bot."""
 
-    def __init__(self, slack: Slack, token: str, *, sleep: Callable[[float], Any] | None = None) -> None:
+    def __init__(self, slack: Slack, token: str, *, clock: Clock | None = None) -> None:
         """Nothing is contacted before the first call."""
         self._slack = slack
         self._token = token
-        self._sleep = sleep
+        self._clock = clock
 
     def post(self, message: JsonObject, thread: str = "", cancelled: threading.Event | None = None) -> str:
         """Post ``message``, in ``thread`` if there is one; returns its timestamp, which is its name in Slack.
@@ -81,7 +82,7 @@ class SlackBot:
             )
             return str(answer["ts"])
 
-        return retry_delivery(once, timeout_s=self._slack.timeout_s, cancelled=cancelled, sleep=self._sleep)
+        return retry_delivery(once, timeout_s=self._slack.timeout_s, cancelled=cancelled, clock=self._clock)
 
     def upload(self, content: str, name: str, thread: str) -> None:
         """Upload a file into the channel (files.getUploadURLExternal, then completeUploadExternal), once.
@@ -133,9 +134,8 @@ class SlackBot:
         found = response.data if isinstance(getattr(response, "data", None), dict) else {}
         said = str(found.get("error") or f"HTTP {status}")
         if status == 429 or said == "ratelimited":
-            after = {key.lower(): value for key, value in response.headers.items()}.get("retry-after", "")
             text = f"Slack is limiting the rate and would not take it: {said}"
-            return TryAgain(text, float(after) if str(after).isdigit() else None)
+            return TryAgain(text, retry_after_s(response.headers))
         if status >= 500 or said == "service_unavailable":
             return TryAgain(f"Slack failed: {said}")
         if said in _MAYBE:

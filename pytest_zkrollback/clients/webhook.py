@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ..domain.checks import JsonObject
 from ..domain.errors import HttpProblem, NotifyProblem, UsageProblem
-from ..domain.ports import Http
+from ..domain.ports import Clock, Http
 from .retry import TryAgain, retry_after_s, retry_delivery
 
 
@@ -37,7 +36,7 @@ _SHORTEST_SECRET = 6
 
 
 class Webhook:
-    """Posts JSON to one webhook. ``who`` is its name in messages; ``sleep`` is for tests."""
+    """Posts JSON to one webhook. ``who`` is its name in messages."""
 
     def __init__(
         self,
@@ -47,7 +46,7 @@ class Webhook:
         *,
         who: str,
         expect: str = "",
-        sleep: Callable[[float], Any] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """``timeout_s`` is for one try; ``expect`` what a receiver always answers, so that a proxy's page
         is not taken for it. Nothing is contacted before :meth:`send`."""
@@ -56,7 +55,7 @@ class Webhook:
         self._timeout_s = timeout_s
         self._who = who
         self._expect = expect
-        self._sleep = sleep
+        self._clock = clock
 
     def send(self, message: JsonObject, cancelled: threading.Event | None = None) -> str:
         """Post ``message`` and return the answer's text (Slack's is ``ok``).
@@ -70,7 +69,7 @@ class Webhook:
             lambda left_s: self._post(message, left_s),
             timeout_s=self._timeout_s,
             cancelled=cancelled,
-            sleep=self._sleep,
+            clock=self._clock,
         )
 
     def _post(self, message: JsonObject, timeout_s: float) -> str:
@@ -97,7 +96,8 @@ class Webhook:
             return text or f"HTTP {answer.status}"
         if answer.status == 429:
             raise TryAgain(
-                f"{self._who} is limiting the rate and would not take it: {said}", retry_after_s(answer)
+                f"{self._who} is limiting the rate and would not take it: {said}",
+                retry_after_s(answer.headers),
             )
         if answer.status >= 500:
             raise TryAgain(f"{self._who} failed: {said}")

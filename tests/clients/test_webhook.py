@@ -11,6 +11,7 @@ from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.clients.webhook import Webhook, choose_url
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
 from support.http_server import LoopbackHttpServer, QuietHandler
+from support.stepping_clock import SteppingClock
 
 PATH = "/services/T000/B000/verysecret"
 MESSAGE = {"text": "hello"}
@@ -44,8 +45,8 @@ def slack(*answers: tuple[int, str, dict[str, str]] | None) -> Iterator[tuple[st
 
 
 def send(url: str, pauses: list[float] | None = None, timeout_s: float = 5) -> str:
-    slept = pauses if pauses is not None else []
-    webhook = Webhook(url, HttpClient(), timeout_s, who="Slack", expect="ok", sleep=slept.append)
+    clock = SteppingClock(pauses)
+    webhook = Webhook(url, HttpClient(), timeout_s, who="Slack", expect="ok", clock=clock)
     return webhook.send(MESSAGE)
 
 

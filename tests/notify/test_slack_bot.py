@@ -10,6 +10,7 @@ from pytest_zkrollback.domain.record import NotificationEvent, Outcome
 from pytest_zkrollback.notify.slack_channels import BotChannel
 from support.example_records import failed, running, verified
 from support.fake_slack import CHANNEL, TOKEN
+from support.stepping_clock import SteppingClock
 
 POST = "/api/chat.postMessage"
 MESSAGE = {"text": "hello", "blocks": [{"type": "divider"}]}
@@ -20,7 +21,7 @@ def table(slack, **more):
 
 
 def bot(slack, token=TOKEN, pauses=None, **more):
-    return SlackBot(table(slack, **more), token, sleep=(pauses if pauses is not None else []).append)
+    return SlackBot(table(slack, **more), token, clock=SteppingClock(pauses))
 
 
 def error(word, status=200, **headers):

@@ -18,6 +18,7 @@ from urllib3.exceptions import (
 )
 
 from ...domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
+from ..retry import retry_after_s
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -69,7 +70,7 @@ def refusal(
         )
     if status == http.client.NOT_FOUND:
         return NotFound(f"The API server has no {path}{words}.")
-    wait_s = _retry_after_s(headers.get("Retry-After"))
+    wait_s = retry_after_s(headers)
     wish = f" It asks to be left alone for {wait_s:g} s." if wait_s is not None else ""
     return BadAnswer(
         f"The API server answered {status} to {method} {path}{words}.{wish}",
@@ -129,7 +130,3 @@ def _causes(body: bytes | bytearray) -> tuple[tuple[str, str], ...]:
         return tuple((str(one.get("field") or ""), str(one.get("message") or "")) for one in found)
     except (ValueError, KeyError, TypeError, AttributeError):
         return ()
-
-
-def _retry_after_s(header: str | None) -> float | None:
-    return float(header) if header is not None and header.isascii() and header.isdigit() else None

@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from ...domain.errors import BadAnswer, ClusterError, Unauthorized, Unreachable
 from ..clock import SystemClock
+from ..retry import constant, retry
 from .errors import broken_connection, refusal
 from .kubeconfig import Access
 
@@ -77,17 +78,29 @@ class KubeWire:
         What only reads is asked again while its deadline lasts where the connection broke or was refused: a
         server that has answered before is restarting.
         """
-        while True:
-            try:
-                return self._body(self.open(call), call, limit_bytes)
-            except Unreachable:
-                over = self._clock.monotonic_s() + _RESTART_PAUSE_S >= call.end_s
-                if over or not call.reads or not self._answered:
-                    raise
-            self._clock.sleep(_RESTART_PAUSE_S)
+        return retry(
+            lambda: self._body(self.open(call), call, limit_bytes),
+            on=lambda error: isinstance(error, Unreachable) and call.reads and self._answered,
+            wait_s=constant(_RESTART_PAUSE_S),
+            clock=self._clock,
+            end_s=call.end_s,
+        )
 
     def open(self, call: Call) -> urllib3.BaseHTTPResponse:
-        """The response, its body still unread, once its status is 2xx."""
+        """The response, its body still unread, once its status is 2xx.
+
+        What only reads obeys the server's Retry-After, where that leaves time to ask again.
+        """
+        return retry(
+            lambda: self._open(call),
+            on=lambda error: call.reads and _is_busy(error),
+            wait_s=_asked_pause_s,
+            clock=self._clock,
+            end_s=call.end_s,
+        )
+
+    def _open(self, call: Call) -> urllib3.BaseHTTPResponse:
+        """The same, asked again at once where only the connection or the token was too old."""
         asked_again = renewed = False
         while True:
             access, client = self._current()
@@ -117,7 +130,7 @@ class KubeWire:
             )
             if isinstance(problem, Unauthorized) and not renewed and self._renewed(access):
                 renewed = True
-            elif not (call.reads and self._waited(problem, call)):
+            else:
                 raise problem
 
     def _request(
@@ -210,17 +223,6 @@ class KubeWire:
             self._client = None
             return True
 
-    def _waited(self, problem: ClusterError, call: Call) -> bool:
-        """Whether the server's Retry-After was obeyed and leaves time to ask again."""
-        if not isinstance(problem, BadAnswer) or problem.retry_after_s is None:
-            return False
-        wait_s = max(_MIN_WAIT_S, problem.retry_after_s)
-        busy = problem.status in (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
-        if not busy or self._clock.monotonic_s() + wait_s >= call.end_s:
-            return False
-        self._clock.sleep(wait_s)
-        return True
-
     def _learn(self, date: str | None, elapsed_s: float) -> None:
         try:
             said = parsedate_to_datetime(date or "")
@@ -237,6 +239,16 @@ class KubeWire:
             request=f"{call.method} {call.path}",
             timeout_s=call.timeout_s,
         )
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether the server said when to come again."""
+    busy = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
+    return isinstance(error, BadAnswer) and error.retry_after_s is not None and error.status in busy
+
+
+def _asked_pause_s(error: Exception, _tries: int) -> float:
+    return max(_MIN_WAIT_S, getattr(error, "retry_after_s", None) or 0.0)
 
 
 def _api_client(access: Access) -> ApiClient:
