@@ -12,6 +12,7 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube.client import KubeClient
 from pytest_zkrollback.clients.kube.errors import rbac_words
 from pytest_zkrollback.clients.kube.kubeconfig import Access
+from pytest_zkrollback.clients.kube.transport import _api_client
 from pytest_zkrollback.domain.errors import (
     BadAnswer,
     Forbidden,
@@ -441,3 +442,39 @@ def test_a_server_that_accepts_nothing_ends_with_the_connect_timeout_fault_1(mon
         for filler in fillers:
             filler.close()
     assert str(caught.value).endswith("does not answer at all. Check the VPN and the network.")
+
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture
+def no_proxies(monkeypatch):
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    return monkeypatch
+
+
+def test_the_environments_proxy_is_used_as_kubectl_does_whatever_the_clients_version(no_proxies):
+    with LocalServer(answer("{}"), answer("{}"), answer("{}")) as server:
+        no_proxies.setenv("HTTP_PROXY", server.url)
+        client("http://cluster.example").get("/version")
+        client("http://cluster.example", proxy=f"{server.url}/").get("/version")
+        client(server.url).get("/version")  # loopback
+    lines = [request.splitlines()[0] for request in server.requests]
+    assert lines == [*["GET http://cluster.example/version HTTP/1.1"] * 2, "GET /version HTTP/1.1"]
+
+
+def test_the_environments_no_proxy_is_obeyed(no_proxies):
+    with LocalServer() as server:
+        no_proxies.setenv("HTTP_PROXY", server.url)
+        no_proxies.setenv("NO_PROXY", "cluster.invalid,10.0.0.0/8")
+        with pytest.raises(Unreachable, match="cannot be resolved"):
+            client("http://cluster.invalid").get("/version")
+    assert server.requests == []
+
+
+def test_the_servers_name_in_its_certificate_may_be_another_one(no_proxies):
+    access = Access("context 'staging'", "https://10.0.0.1:6443", tls_server_name="cluster.example")
+    pool = _api_client(access).rest_client.pool_manager
+    assert pool.connection_from_url(access.server).conn_kw["server_hostname"] == "cluster.example"

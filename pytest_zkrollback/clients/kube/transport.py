@@ -10,7 +10,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import getproxies
 
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
@@ -138,14 +139,16 @@ class KubeWire:
     ) -> urllib3.BaseHTTPResponse:
         """The response's head; in a ``retryable`` it leaves time to ask again, where there is enough of
         it."""
-        _, url, headers, _, _ = client.param_serialize(
-            call.method,
-            call.path,
-            query_params=[*call.query.items()],
-            header_params=dict(call.headers),
-            auth_settings=["BearerToken"],
+        # The client's own serializer, and its key of the token, have another name in other major versions.
+        url = (
+            access.server
+            + call.path
+            + (f"?{urlencode(call.query, safe='/', quote_via=quote)}" if call.query else "")
         )
-        sent = urllib3.HTTPHeaderDict(headers)
+        sent = urllib3.HTTPHeaderDict(call.headers)
+        sent["User-Agent"] = "pytest-zkrollback"
+        if access.authorization is not None:
+            sent["Authorization"] = access.authorization
         if access.impersonate_user:
             sent["Impersonate-User"] = access.impersonate_user
             for group in access.impersonate_groups:
@@ -258,18 +261,25 @@ def _api_client(access: Access) -> ApiClient:
 
     configuration = Configuration(host=access.server)
     configuration.verify_ssl = not access.insecure
-    configuration.tls_server_name = access.tls_server_name
     configuration.retries = False
     configuration.connection_pool_maxsize = _POOL_SIZE
-    if access.authorization is not None:
-        configuration.api_key["BearerToken"] = access.authorization
-    if access.proxy or _is_loopback(access.server):
-        configuration.proxy = access.proxy  # as in Go, a proxy of the environment is not for loopback
+    # Only the client's newest versions read the environment's proxies as Go does.
+    configuration.proxy, configuration.no_proxy = _choose_proxy(access), getproxies().get("no")
     client = ApiClient(configuration)
-    client.user_agent = "pytest-zkrollback"
     if access.server.startswith("https"):
-        client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = access.tls()
+        pool = client.rest_client.pool_manager.connection_pool_kw
+        pool["ssl_context"] = access.tls()
+        if access.tls_server_name:
+            pool["server_hostname"] = access.tls_server_name
     return client
+
+
+def _choose_proxy(access: Access) -> str | None:
+    """The kubeconfig's proxy, else the environment's, which is, as in Go, not for loopback."""
+    if access.proxy or _is_loopback(access.server):
+        return access.proxy
+    found = getproxies()
+    return found.get(urlsplit(access.server).scheme) or found.get("all")
 
 
 def _is_loopback(server: str) -> bool:
