@@ -41,7 +41,7 @@ drill-stop: $(READY) ## end a drill that was kept with --drill-keep
 .PHONY: test
 # Three at once on two cores, the drill's files among the first: they mostly wait. A real control plane may be
 # late once: what fails twice is red. What hangs ends (a first build of the drill's binaries takes ten minutes).
-test: lint browser postgresql other-pythons ## everything that CI runs; the last lines are pytest's own counts
+test: lint browser postgresql lowest ## everything that CI runs; the last lines are pytest's own counts
 	$(BIN)/pytest tests -n 3 --dist loadfile --no-loadscope-reorder --reruns 1 -r R --durations 20 \
 		-o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
 
@@ -59,8 +59,12 @@ browser: ## a Chromium for the tests of the report, from Debian's packages where
 postgresql: ## a PostgreSQL for the tests of migrations, from Debian's packages where it is missing
 	@tools/need-postgresql.sh
 
+.PHONY: lowest
+lowest: $(READY) ## the tests without a cluster with the lowest versions allowed, on the farthest other Python
+	$(BIN)/python tools/lowest_versions.py
+
 .PHONY: other-pythons
-other-pythons: $(READY) ## the tests without a cluster on the farthest other Python >= 3.11 found
+other-pythons: $(READY) ## the same with the locked versions, on the farthest other Python >= 3.11 found
 	$(BIN)/python tools/other_pythons.py
 
 .PHONY: campaign

@@ -53,6 +53,11 @@ def main() -> int:
     install = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
     subprocess.run([*install, "--require-hashes", "-r", ROOT / "requirements" / "dev.txt"], check=True)
     subprocess.run([*install, "--no-deps", "--no-build-isolation", "--editable", ROOT], check=True)
+    return run_tests(python)
+
+
+def run_tests(python: str) -> int:
+    """The exit code of the tests without a cluster, run by this interpreter."""
     argv = [python, "-m", "pytest", "-q", *(f"tests/{name}" for name in SUITES), *OPTIONS]
     return subprocess.run(argv, cwd=ROOT, check=False).returncode
 

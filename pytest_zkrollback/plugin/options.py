@@ -46,6 +46,8 @@ def add_env_option(parser: pytest.Parser) -> None:
     If another plugin or conftest already owns ``--env`` it stays theirs, and ``--zkrollback-env`` serves.
     """
     env = BY_NAME[ENV]
+    if pytest.version_tuple < (9,) and _is_taken(parser, SHORT_ENV):
+        return
     try:
         parser.getgroup("zkrollback", _GROUP).addoption(
             SHORT_ENV, dest=env.dest, metavar=env.metavar, help=BY_NAME[SHORT_ENV].help
@@ -53,6 +55,12 @@ def add_env_option(parser: pytest.Parser) -> None:
     except (ValueError, argparse.ArgumentError):
         # pytest's and argparse's words for "already added": it stays theirs, the longer name serves.
         return
+
+
+def _is_taken(parser: pytest.Parser, name: str) -> bool:
+    """Whether somebody owns the option; pytest before 9 notices it only when it reads the command line."""
+    groups = [*getattr(parser, "_groups", ()), getattr(parser, "_anonymous", None)]  # there is no public way
+    return any(name in option.names() for group in groups if group is not None for option in group.options)
 
 
 def refuse_without_plugin(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

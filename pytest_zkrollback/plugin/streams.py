@@ -85,5 +85,6 @@ def write_last(reporter: Any, text: str) -> None:
         sys.stdout.write(text + "\n")
         return
     reporter.ensure_newline()
+    isatty = reporter.isatty  # a method; before pytest 8.4 a boolean
     width = shutil.get_terminal_size().columns
-    reporter.write_line(fitted(text, width) if reporter.isatty() else text)
+    reporter.write_line(fitted(text, width) if (isatty() if callable(isatty) else isatty) else text)

@@ -37,7 +37,8 @@ def _published(node: Any) -> None:
     if isinstance(node, dict):
         if isinstance(node.get("description"), str):
             node["description"] = node["description"].partition("\n")[0]
-        if node.get("additionalProperties") is False:
+        # Said outright by newer versions of pydantic alone, where it is true.
+        if isinstance(node.get("additionalProperties"), bool):
             del node["additionalProperties"]
         for each in node.values():
             _published(each)
