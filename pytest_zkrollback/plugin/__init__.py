@@ -54,6 +54,7 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
     """
     if is_wanted(config.option) and not config.option.drill_stop and not hasattr(config, "workerinput"):
         from ..run.secrets import redactor_of_this_process
+        from .html_report import FullDiskGuard
         from .session import RollbackSession
 
         redactor = redactor_of_this_process()
@@ -61,6 +62,7 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
             session = RollbackSession(config, redactor)
             config.stash[SESSION_KEY] = session
             config.pluginmanager.register(session, "zkrollback-session")
+            config.pluginmanager.register(FullDiskGuard(session.run.store.note), "zkrollback-full-disk")
             _guard_tee(config, redactor.text)
             return (yield)
         except pytest.UsageError as error:  # it quotes what was typed

@@ -117,13 +117,11 @@ class Store:
                 for suffix, render in RENDERINGS:
                     self._put(suffix, self._rendered(render, clean))
 
-    def finish(
-        self, record: Record, complete: Callable[[Path, Record, Redactor], None] | None = None
-    ) -> Path:
+    def finish(self, record: Record, complete: Callable[[Path, Record, Redactor], str] | None = None) -> Path:
         """Write all files of the finished record and return the path of the one to look at.
 
-        ``complete`` turns the page that pytest-html wrote to :attr:`html_path` into ours; where there is no
-        such page, or it fails, the standalone page is written.
+        ``complete`` turns the page that pytest-html wrote to :attr:`html_path` into ours, and returns what to
+        say of it; where there is no such page, or it fails, the standalone page is written.
         """
         with self._lock:
             clean = self._clean(record)
@@ -205,11 +203,12 @@ class Store:
             self.note(f"{render.__name__} failed ({type(error).__name__}: {error}); the JSON is complete.")
             return render_last_lines(record, str(self.json_path)) + "\n"
 
-    def _completed(self, complete: Callable[[Path, Record, Redactor], None], record: Record) -> str:
+    def _completed(self, complete: Callable[[Path, Record, Redactor], str], record: Record) -> str:
         if not self.html_path.exists():
             return ""
         try:
-            complete(self.html_path, record, self._redactor)
+            if said := complete(self.html_path, record, self._redactor):
+                self.note(said)
             return self.html_path.read_text(encoding="utf-8")
         except Exception as error:  # noqa: BLE001 - pytest-html's page is an addition, the record is not
             self.note(f"pytest-html's page could not be completed ({type(error).__name__}: {error}).")

@@ -39,12 +39,15 @@ _EVIDENCE_OVER_BUDGET = 600
 _DIFF_LIMIT = 100_000
 
 
-def render_page(record: Record) -> str:
-    """The standalone page: the record, with a policy in its head under which nothing can be loaded."""
+def render_page(record: Record, session_note: str = "") -> str:
+    """The standalone page: the record, with a policy in its head under which nothing can be loaded.
+
+    ``session_note`` says, below it, where pytest-html's own page is.
+    """
     policy = content_policy(styles=(STYLE,), scripts=(SCRIPT,))
     body, style, script = (Markup(text) for text in (render_record(record), STYLE, SCRIPT))  # noqa: S704 - ours
     return template("page.html.j2").render(
-        record=record, body=body, policy=policy, style=style, script=script
+        record=record, body=body, policy=policy, style=style, script=script, session_note=session_note
     )
 
 

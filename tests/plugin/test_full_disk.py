@@ -52,6 +52,8 @@ def test_fault_64_a_disk_that_takes_nothing_more(repository, monkeypatch, before
 
 def test_fault_64_nothing_can_be_written_anywhere_so_the_summary_is_said(repository, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(repository.mkdir("elsewhere")))
+    # Python 3.13.0 keeps what it could write of a compiled module, and every later run would load that.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     def no_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))

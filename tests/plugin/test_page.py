@@ -1,4 +1,4 @@
-"""The file that pytest-html 4.2.0 wrote, completed: record first, policy in the head, its table still usable."""
+"""The file that pytest-html wrote, completed: record first, policy in the head, its table still usable."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import hashlib
 import html
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from pytest_zkrollback.plugin.html_report import UnexpectedPage, complete_page, completed_page
+from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.redaction import Redactor
 from support.chromium import dom_of
 from support.example_records import failed, verified
@@ -72,16 +74,63 @@ def test_css_of_the_user_is_honoured_and_pytest_htmls_own_stays_in_its_part(comp
         '<style>x</style><body><script src="x"></script><div data-jsonblob="{}"></div><script>1</script></body>',
     ],
 )
-def test_an_unexpected_shape_falls_back_to_the_standalone_page(text: str, tmp_path: Path) -> None:
+def test_where_the_shape_is_another_one_the_report_is_whole_and_pytest_htmls_page_is_beside_it(
+    text: str, tmp_path: Path
+) -> None:
     with pytest.raises(UnexpectedPage):
         completed_page(text, verified(), Redactor())
     path = tmp_path / "r.html"
     path.write_text(text, encoding="utf-8")
-    complete_page(path, verified())
+    said = complete_page(path, verified())
+    note = f"pytest-html {version('pytest-html')} writes a page of another shape than the ones known here. "
+    note += "It is kept beside the report: r.pytest-html.html."
+    assert said == f"The report is complete. {note}"
     page = path.read_text(encoding="utf-8")
     assert "<h1>VERIFIED</h1>" in page
-    assert "pytest-html" not in page.partition("<body")[2].partition("About this record")[0]
+    assert f"<p>{note}</p>" in page
+    assert page.replace(f"<p>{note}</p>", "").partition('<section id="pytest-html"')[0] in render_page(
+        verified()
+    )
+    assert (tmp_path / "r.pytest-html.html").read_text(encoding="utf-8") == text
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["r.html", "r.pytest-html.html"]
+
+
+def other_shape(written: str) -> str:
+    """What a pytest-html with another template would write: its script comes first."""
+    return written.replace("<body>", "<body><script>0</script>", 1).replace("<style", "<style media=all", 1)
+
+
+def test_pytest_htmls_page_beside_ours_holds_no_secret_and_loads_nothing(
+    written: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.html"
+    path.write_text(other_shape(written), encoding="utf-8")
+    assert "hunter22secret" in written
+    complete_page(path, failed(), Redactor({"A": "hunter22secret"}))
+    beside = (tmp_path / "r.pytest-html.html").read_text(encoding="utf-8")
+    assert "hunter22secret" not in beside + path.read_text(encoding="utf-8")
+    assert "the secret is [redacted A]" in html.unescape(beside)
+    assert '<head><meta http-equiv="Content-Security-Policy" content="default-src \'none\';' in beside
+    blob = re.search(r'data-jsonblob="([^"]*)"', beside)
+    assert blob is not None
+    assert len(json.loads(html.unescape(blob[1]))["tests"]) == 3
+
+
+def test_a_page_from_which_a_secret_cannot_be_taken_out_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    path.write_text("<html><body>h&#117;nter22secret</body></html>", encoding="utf-8")
+    said = complete_page(path, verified(), Redactor({"A": "hunter22secret"}))
+    assert said.endswith("It was not kept: a secret in it could not be taken out.")
+    assert "<h1>VERIFIED</h1>" in path.read_text(encoding="utf-8")
     assert [each.name for each in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_a_page_that_cannot_be_kept_costs_the_report_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    path.write_text("<html></html>", encoding="utf-8")
+    (tmp_path / "r.pytest-html.html").mkdir()
+    assert complete_page(path, verified()).endswith("It could not be kept: Is a directory.")
+    assert "<h1>VERIFIED</h1>" in path.read_text(encoding="utf-8")
 
 
 def test_in_a_browser_the_table_works_under_the_policy_and_markup_from_outside_does_not(

@@ -105,6 +105,33 @@ def test_the_pages_table_has_our_titles_words_and_order(repository):
     assert "Run smoke tests (test_checklist[smoke])" in table
 
 
+def test_a_pytest_html_whose_page_has_another_shape_costs_nothing_and_is_kept(repository, monkeypatch):
+    monkeypatch.setenv("DEPLOY_API_TOKEN", "hunter22secret")
+    (repository.path / "checks" / "conftest.py").write_text(
+        "import pytest\n"
+        "from pytest_html import basereport\n"
+        "old = basereport.BaseReport._write_report\n"
+        "def changed(self, text):\n"
+        "    old(self, text.replace('<style', '<link rel=x><STYLE') + 'hunter22secret')\n"
+        "basereport.BaseReport._write_report = changed\n"
+    )
+    result = run(repository, "--html=out/mine.html")
+    assert result.ret == 1
+    reports = repository.path / "reports"
+    [beside] = reports.glob("*.pytest-html.html")
+    page = (reports / "latest.html").read_text()
+    assert "REFUSED" in page
+    assert beside.name in page
+    assert (repository.path / "out" / "mine.html").read_text() == page
+    text = beside.read_text()
+    assert text.endswith("[redacted DEPLOY_API_TOKEN]")
+    assert "test_checklist[smoke]" in text
+    [said] = [line for line in result.stdout.lines if "another shape" in line]
+    assert said.startswith("The report is complete. pytest-html ")
+    assert said.endswith(f"It is kept beside the report: {beside.name}.")
+    assert json.loads((reports / "latest.json").read_text())["outcome"] == "refused"
+
+
 @pytest.mark.parametrize("plugin", ["html", "terminal", "logging", "xdist", "rerunfailures", "cacheprovider"])
 def test_it_works_without_a_plugin(repository, plugin):
     result = run(repository, "-p", f"no:{plugin}")

@@ -75,10 +75,12 @@ def test_finish_completes_the_page_that_pytest_html_wrote(tmp_path: Path) -> Non
     store = make(tmp_path)
     store.html_path.write_text("pytest-html", encoding="utf-8")
 
-    def complete(path: Path, record: Record, redactor: Redactor) -> None:
+    def complete(path: Path, record: Record, redactor: Redactor) -> str:
         path.write_text(f"completed {record.outcome}", encoding="utf-8")
+        return "It is another page."
 
     store.finish(verified(), complete)
+    assert store.problems == ("It is another page.",)
     assert store.html_path.read_text() == (tmp_path / "latest.html").read_text() == "completed verified"
 
 
@@ -86,7 +88,7 @@ def test_a_failing_completion_falls_back_to_the_standalone_page(tmp_path: Path) 
     store = make(tmp_path)
     store.html_path.write_text("pytest-html", encoding="utf-8")
 
-    def complete(path: Path, record: Record, redactor: Redactor) -> None:
+    def complete(path: Path, record: Record, redactor: Redactor) -> str:
         raise RuntimeError("boom")
 
     store.finish(verified(), complete)
