@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ..domain.command_line import BY_NAME, ENV, OPTIONS, SHORT_ENV
+from ..domain.command_line import BY_NAME, ENV, OPTIONS, SEPARATOR, SHORT_ENV
 from ..domain.request import NOT_GIVEN, Request
 
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
@@ -91,6 +91,7 @@ def is_wanted(option: Any) -> bool:
 
 def parse_request(option: Any) -> Request:
     """The request behind ``config.option``; raises pytest.UsageError with one sentence (exit 4)."""
+    _refuse_bare_separators(option)
     if option.zkrollback_env is None:
         given = ", ".join(_given_without_env(option))
         raise pytest.UsageError(
@@ -205,6 +206,17 @@ def parse_pairs(flag: str, pairs: list[str]) -> dict[str, str]:
             )
         reasons[name.strip()] = reason.strip()
     return reasons
+
+
+def _refuse_bare_separators(option: Any) -> None:
+    """Raises pytest.UsageError for ``--option=--``: argparse of older Pythons makes an empty list of it."""
+    for each in OPTIONS:
+        given = getattr(option, each.dest)
+        values = (given or []) if each.repeatable else [given]
+        if each.metavar and any(value in ([], SEPARATOR) for value in values):
+            raise pytest.UsageError(
+                f"{each.name}={SEPARATOR} has no value: {SEPARATOR} ends the options; helm did not run."
+            )
 
 
 def _break_glass(text: str | None) -> str | None:

@@ -80,7 +80,9 @@ def commands(draw):
         if not option.metavar:
             words.append([option.name])
             continue
-        text = st.text("ab c'\"$=/-", min_size=1, max_size=6).filter(lambda one: one.strip())
+        text = st.text("ab c'\"$=/-", min_size=1, max_size=6).filter(
+            lambda one: one.strip() not in ("", "--")
+        )
         for _ in range(draw(st.integers(1, 2)) if option.repeatable else 1):
             value = draw(st.sampled_from(VALUES[option.name]) if option.name in VALUES else text)
             joined = draw(st.booleans()) or not is_taken(value)

@@ -157,6 +157,10 @@ def left_files(repository):
             "(-k, -m, --deselect, --lf or a path); helm did not run.",
         ),
         (
+            ["--env=test", "--rollback-to=5", "--rollback-reason=--"],
+            "--rollback-reason=-- has no value: -- ends the options; helm did not run.",
+        ),
+        (
             ["--drill-stop", "--env=drill"],
             "--drill-stop ends the kept drill and does nothing else: give it alone.",
         ),
