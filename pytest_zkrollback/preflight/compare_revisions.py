@@ -36,19 +36,19 @@ T = TypeVar("T")
 _MOST = 60
 
 
-def gather_change_summary(kube: Kube, namespace: str, look: ReleaseView) -> ChangeSummary | None:
+def gather_change_summary(kube: Kube, namespace: str, view: ReleaseView) -> ChangeSummary | None:
     """The change summary; None where there is no target to tell of. Raises the history's ZkRollbackErrors."""
-    history, choice, target = look.history(), look.choice(), look.target
+    history, choice, target = view.history(), view.choice(), view.target
     if target is None:
         return None
     head = history.head
-    old, new = by_identity(look.objects_of(head)), by_identity(look.objects_of(target))
+    old, new = by_identity(view.objects_of(head)), by_identity(view.objects_of(target))
     unknown: list[str] = []
     for release, objects in ((head, old), (target, new)):
         if not objects:
             unknown.append(f"the manifest of revision {release.revision.revision} holds nothing to compare")
     try:
-        live: Mapping[ObjectKey, LiveObject] = look.live()
+        live: Mapping[ObjectKey, LiveObject] = view.live()
     except ZkRollbackError as error:
         live = {}
         unknown.append(f"the live objects: {error}")
@@ -62,7 +62,7 @@ def gather_change_summary(kube: Kube, namespace: str, look: ReleaseView) -> Chan
     deleted = deleted_objects(old, new, live)
     missing = _missing(kube, namespace, new, old, unknown)
     return ChangeSummary(
-        asked=str(look.asked),
+        asked=str(view.asked),
         chosen_because=choice.because,
         chain=chain_of(history, target.revision.revision),
         deployed_for_s=deployed_for_s(history, target),

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ..clients.threads import submit
 from ..domain.errors import HelmProblem, ZkRollbackError
-from ..release.gitops import GitOpsOwner, fetch_idle, find_owners
+from ..release.gitops import GitOpsOwner, fetch_suspended_reason, find_owners
 from .compare_revisions import gather_change_summary
 from .contents import fetch_contents
 from .forecast import make_forecast
@@ -67,7 +67,7 @@ def fetch_facts(
     env: Environment,
     kube: Kube,
     helm: Callable[[], HelmCli],
-    look: ReleaseView,
+    view: ReleaseView,
     fetch_lock: Callable[[], LockState],
     clock: Clock,
     *,
@@ -86,14 +86,14 @@ def fetch_facts(
 
     def denied() -> Sequence[str]:
         try:
-            wanted = look.writes()
+            wanted = view.writes()
         except ZkRollbackError:
             wanted = {}  # what the release holds is unknown, and said so by another guard
         return fetch_denied(kube, env.namespace, wanted)
 
     questions: dict[str, Callable[[], object]] = {
-        "history": look.history,
-        "choice": look.choice,
+        "history": view.history,
+        "choice": view.choice,
         "identity": lambda: fetch_identity(kube),
         "server": lambda: str(kube.get("/version")["gitVersion"]),
     }
@@ -101,19 +101,19 @@ def fetch_facts(
         version = CachedProbe(lambda: helm().fetch_version())
         questions |= {
             "helm": version,
-            "forecast": lambda: make_forecast(kube, env.namespace, look, version().major),
+            "forecast": lambda: make_forecast(kube, env.namespace, view, version().major),
             "denied": denied,
             "lock": fetch_lock,
-            "live": look.live,
-            "touched": look.touched,
-            "contents": lambda: fetch_contents(kube, look.touched().deleted),
-            "owners": lambda: fetch_owners(kube, look),
+            "live": view.live,
+            "touched": view.touched,
+            "contents": lambda: fetch_contents(kube, view.touched().deleted),
+            "owners": lambda: fetch_owners(kube, view),
             "scalers": lambda: fetch_scalers(kube, env.namespace),
-            "elsewhere": lambda: fetch_elsewhere(kube, env, look),
-            "change_summary": lambda: gather_change_summary(kube, env.namespace, look),
+            "elsewhere": lambda: fetch_elsewhere(kube, env, view),
+            "change_summary": lambda: gather_change_summary(kube, env.namespace, view),
         }
     if recovers:
-        questions["hook_jobs"] = look.hook_jobs
+        questions["hook_jobs"] = view.hook_jobs
     more = outside or {}
     patience_s = dict.fromkeys(_NEEDED, PATIENCE_S) if patient else {}
     answers = ask_all({**questions, **more}, env.preflight_budget_s, clock, patience_s)
@@ -121,10 +121,12 @@ def fetch_facts(
     return Facts(**answers, driver=driver, now=clock.now(), outside=signals)
 
 
-def fetch_owners(kube: Kube, look: ReleaseView) -> tuple[GitOpsOwner, ...]:
+def fetch_owners(kube: Kube, view: ReleaseView) -> tuple[GitOpsOwner, ...]:
     """The GitOps controllers of the live objects, each with why it will not act. Raises ZkRollbackError."""
-    items = [answer.item for answer in look.live().values() if answer.item is not None]
-    return tuple(fetch_idle(kube, owner) for owner in find_owners(items, look.history().head.manager))
+    items = [answer.item for answer in view.live().values() if answer.item is not None]
+    return tuple(
+        fetch_suspended_reason(kube, owner) for owner in find_owners(items, view.history().head.manager)
+    )
 
 
 def fetch_scalers(kube: Kube, namespace: str) -> tuple[JsonObject, ...]:
@@ -132,10 +134,10 @@ def fetch_scalers(kube: Kube, namespace: str) -> tuple[JsonObject, ...]:
     return kube.list(f"/apis/autoscaling/v2/namespaces/{quote(namespace, safe='')}/horizontalpodautoscalers")
 
 
-def fetch_elsewhere(kube: Kube, env: Environment, look: ReleaseView) -> bool:
+def fetch_elsewhere(kube: Kube, env: Environment, view: ReleaseView) -> bool:
     """Whether ConfigMaps hold the release that Secrets do not. Raises ClusterError."""
     try:
-        look.history()
+        view.history()
     except HelmProblem:
         path = f"/api/v1/namespaces/{quote(env.namespace, safe='')}/configmaps"
         return bool(kube.list_metadata(path, {"labelSelector": f"owner=helm,name={env.release}"}))

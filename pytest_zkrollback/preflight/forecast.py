@@ -158,15 +158,15 @@ class Forecaster:
 
 
 def make_forecast(
-    kube: Kube, namespace: str, look: ReleaseView, major: int, timeout_s: float = 3.0
+    kube: Kube, namespace: str, view: ReleaseView, major: int, timeout_s: float = 3.0
 ) -> Forecast | None:
     """The forecast; None where there is no target. Raises the ZkRollbackErrors of the history."""
-    history, target = look.history(), look.target
+    history, target = view.history(), view.target
     if target is None:
         return None
     head = history.head
-    objects = look.objects_of(target)
-    before, wanted = by_identity(look.objects_of(head)), by_identity(objects)
+    objects = view.objects_of(target)
+    before, wanted = by_identity(view.objects_of(head)), by_identity(objects)
     server_side = major >= 4 and target.apply_method == "ssa"
     rehearsal = Forecaster(
         kube, namespace, history.name, major, server_side, timeout_s, before, _defined(objects)

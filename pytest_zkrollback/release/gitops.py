@@ -40,7 +40,8 @@ _ARGO_NAMESPACE = "argocd"
 class GitOpsOwner:
     """A controller or an object that manages ``example`` (``Kind/name``) of the release.
 
-    ``idle`` says why it will not act (suspended, no automatic sync); empty: it acts, or that is not known.
+    ``suspended_reason`` says why it will not act (suspended, no automatic sync); empty: it acts, or
+    that is not known.
     ``name`` may be empty: only the controller is known.
     """
 
@@ -49,7 +50,7 @@ class GitOpsOwner:
     namespace: str
     example: str
     evidence: str
-    idle: str = ""
+    suspended_reason: str = ""
 
     def __str__(self) -> str:
         """``Flux HelmRelease flux-system/web``."""
@@ -77,7 +78,7 @@ def find_owners(objects: Iterable[JsonObject], release_manager: str = "") -> tup
     return tuple(owner for owner in found.values() if owner.name or owner.kind not in named)
 
 
-def fetch_idle(kube: Kube, owner: GitOpsOwner, timeout_s: float = 2.0) -> GitOpsOwner:
+def fetch_suspended_reason(kube: Kube, owner: GitOpsOwner, timeout_s: float = 2.0) -> GitOpsOwner:
     """``owner`` with why it will not act, where that can be read; what cannot be read is taken to act."""
     for path in _RESOURCES.get(owner.kind, ()) if owner.name else ():
         try:
@@ -86,11 +87,13 @@ def fetch_idle(kube: Kube, owner: GitOpsOwner, timeout_s: float = 2.0) -> GitOps
             ]
         except (ZkRollbackError, KeyError):
             continue
-        return replace(owner, idle=_idle(owner.kind, spec if isinstance(spec, dict) else {}))
+        return replace(
+            owner, suspended_reason=_suspended_reason(owner.kind, spec if isinstance(spec, dict) else {})
+        )
     return owner
 
 
-def _idle(kind: str, spec: JsonObject) -> str:
+def _suspended_reason(kind: str, spec: JsonObject) -> str:
     if kind == ARGO:
         automated = (spec.get("syncPolicy") or {}).get("automated")
         if automated is None or (isinstance(automated, dict) and automated.get("enabled") is False):

@@ -96,9 +96,10 @@ def _by_merge(plan: Plan, bad: Revision, branch: Branch) -> tuple[str, ...]:
 
 
 def _by_owner(owner: GitOpsOwner) -> str:
-    if owner.idle:
+    if owner.suspended_reason:
         return (
-            f"{owner} puts back what its source says once it acts again ({owner.idle}). First: revert there."
+            f"{owner} puts back what its source says once it acts again ({owner.suspended_reason}). "
+            "First: revert there."
         )
     return (
         f"{owner} puts back what its source says, perhaps within minutes. First: suspend it, or revert there."

@@ -27,13 +27,13 @@ from .source_commits import commit_name, git_checkout, resolve_commit
 _SHARE = 0.7
 
 
-def outside_questions(context: RunContext, look: ReleaseView) -> dict[str, Callable[[], SignalReading]]:
+def outside_questions(context: RunContext, view: ReleaseView) -> dict[str, Callable[[], SignalReading]]:
     """What can be asked outside, by signal; nothing of it is asked of the operator."""
     http = context.http()
     return {
         SignalName.USERS_IMPACTED: lambda: fetch_users_impacted(context.env, context.kube, http),
-        SignalName.MIGRATION_IRREVERSIBLE: lambda: fetch_irreversible(context, look),
-        SignalName.MANY_COMMITS: lambda: _many_commits(context, look),
+        SignalName.MIGRATION_IRREVERSIBLE: lambda: fetch_irreversible(context, view),
+        SignalName.MANY_COMMITS: lambda: _many_commits(context, view),
     }
 
 
@@ -67,8 +67,8 @@ def _decision(
     return decide(seen, said, f"{verb} to revision {target}")
 
 
-def _many_commits(context: RunContext, look: ReleaseView) -> SignalReading:
-    history, target = look.history(), look.choice().revision
+def _many_commits(context: RunContext, view: ReleaseView) -> SignalReading:
+    history, target = view.history(), view.choice().revision
     if target is None:
         raise ProcessProblem("the target is not known")
     counters: dict[str, Callable[[str, str], int]] = {}
@@ -100,12 +100,12 @@ def count_at_github(context: RunContext, good: str, bad: str) -> int:
         raise GithubProblem(f"GitHub does not say how far {bad} is ahead of {good}.") from None
 
 
-def fetch_irreversible(context: RunContext, look: ReleaseView) -> SignalReading:
+def fetch_irreversible(context: RunContext, view: ReleaseView) -> SignalReading:
     """Whether a migration that cannot be undone came with the head. Raises ZkRollbackError."""
-    history, target = look.history(), look.target
+    history, target = view.history(), view.target
     if target is None:
         raise ProcessProblem("the target is not known")
-    wanted = look.choice().revision or target.revision.revision
+    wanted = view.choice().revision or target.revision.revision
     namespace = context.env.namespace
     head = history.head.revision.revision
     later = later_contents(history, wanted, head, namespace)

@@ -12,7 +12,7 @@ from ..domain.errors import ClusterError, ZkRollbackError
 from ..domain.github import PullRequest
 from ..engine.cluster_watch import ClusterWatch
 from ..github.state import choose_workflow
-from ..release.gitops import GitOpsOwner, fetch_idle, find_owners
+from ..release.gitops import GitOpsOwner, fetch_suspended_reason, find_owners
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import release_of
@@ -126,7 +126,7 @@ def _owners(context: RunContext, history: ReleaseHistory, watch: ClusterWatch) -
     ours = [item for item in objects if release_of(item)[0] == context.env.release]
     found = find_owners(ours, history.head.manager)
     try:
-        return tuple(fetch_idle(context.kube, owner) for owner in found)
+        return tuple(fetch_suspended_reason(context.kube, owner) for owner in found)
     except ClusterError:
         return tuple(found)
 

@@ -46,19 +46,19 @@ def run_preflight(
     began = context.clock.now()
     context.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
 
-    look = ReleaseView(env, context.kube, context.lock().fetch, request.target)
+    view = ReleaseView(env, context.kube, context.lock().fetch, request.target)
     facts = fetch_facts(
         env,
         context.kube,
         context.helm,
-        look,
+        view,
         context.lock().fetch_free,
         context.clock,
         writes=request.target is not None,
         recovers=request.recover,
         patient=request.break_glass is not None,
         driver=os.environ.get("HELM_DRIVER", ""),
-        outside=outside_questions(context, look) if request.target is not None else None,
+        outside=outside_questions(context, view) if request.target is not None else None,
     )
     offset = _set_clock_right(context)
     if request.through_github:
@@ -68,7 +68,7 @@ def run_preflight(
         guards = judge_verify_guards(facts, env)
     else:
         found = _release(facts)
-        objects = look.objects_of(found)
+        objects = view.objects_of(found)
         guards = judge_guards(facts, env, request.confirm, objects, recovers=request.recover)
         guards = _unless_live(context, facts, guards)
     guards = (*guards, *judge_notify(context.notifier.unusable))

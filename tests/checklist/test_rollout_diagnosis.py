@@ -46,7 +46,7 @@ def _findings(*pods: dict[str, Any], now_s: float = 30, **changes: Any) -> tuple
 
 def _sentence(*pods: dict[str, Any], **changes: Any) -> tuple[str, bool]:
     found = _findings(*pods, **changes)
-    return sentence(found, len(pods)), any(finding.red for finding in found)
+    return sentence(found, len(pods)), any(finding.fails for finding in found)
 
 
 CRASH = ended(1, "Error", 20, 21)
@@ -226,7 +226,7 @@ def test_fault_36_a_crash_from_before_the_rollback_is_waited_on(
     )
     old = pod("web-a", state, created_s=-600)
     found = _findings(old, now_s=now_s, restarts_before={("uid-web-a", "app"): before})
-    assert [finding.red for finding in found] == [red]
+    assert [finding.fails for finding in found] == [red]
     assert all(finding.crash for finding in found)
 
 
@@ -234,7 +234,7 @@ def test_fault_36_a_crash_from_before_the_rollback_is_waited_on(
 def test_restarts_of_an_old_pod_count_from_the_beginning_of_judging(before: int, red: bool) -> None:
     old = pod("web-a", container(running(25), restarts=8, last=CRASH), created_s=-600)
     found = _findings(old, restarts_before={("uid-web-a", "app"): before})
-    assert any(finding.red for finding in found) is red
+    assert any(finding.fails for finding in found) is red
 
 
 @pytest.mark.parametrize(
@@ -249,13 +249,13 @@ def test_restarts_of_an_old_pod_count_from_the_beginning_of_judging(before: int,
 )
 def test_restarts_that_recovered(ran_s: float, last: dict[str, Any], red: bool) -> None:
     restarted = pod("web-a", container(running(10_000), restarts=3, last=last))
-    assert any(finding.red for finding in _findings(restarted, now_s=10_000 + ran_s)) is red
+    assert any(finding.fails for finding in _findings(restarted, now_s=10_000 + ran_s)) is red
 
 
 @pytest.mark.parametrize(("now_s", "red"), [(10, False), (22.9, False), (23, True)])
 def test_an_old_pod_gets_time_to_see_what_was_mended(now_s: float, red: bool) -> None:
     old = pod("web-a", container(waiting("CreateContainerConfigError", "no such key")), created_s=-600)
-    assert [finding.red for finding in _findings(old, now_s=now_s)] == [red]
+    assert [finding.fails for finding in _findings(old, now_s=now_s)] == [red]
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_fault_39_unschedulable(
     found = _findings(
         pending, *others, now_s=now_s, replicasets=[replicaset(), replicaset("rs-6", image="app:6")]
     )
-    assert any(finding.red for finding in found) is red
+    assert any(finding.fails for finding in found) is red
 
 
 def test_fault_39_says_why() -> None:
@@ -338,7 +338,7 @@ def test_fault_40_pods_cannot_be_created(
 ) -> None:
     failing = replicaset(conditions=[_replica_failure(since_s, message)])
     found = _findings(*others, now_s=now_s, replicasets=[failing, replicaset("rs-6", image="app:6")])
-    assert [finding.red for finding in found] == [red]
+    assert [finding.fails for finding in found] == [red]
     assert sentence(found, 0) == f"pods of this revision cannot be created: {message}"
 
 
@@ -389,7 +389,7 @@ def test_fault_40_a_controller_without_a_condition_says_it_in_its_events(
     kind: str, event: JsonObject, pods: list[JsonObject], now_s: float, red: bool
 ) -> None:
     found = _findings_of(kind, _set(kind, 2), pods, event, now_s)
-    assert [finding.red for finding in found] == [red]
+    assert [finding.fails for finding in found] == [red]
     assert sentence(found, 0) == f"pods of this revision cannot be created: {event['message']}"
 
 
@@ -415,8 +415,8 @@ def test_fault_40_an_event_that_speaks_of_the_past_is_no_finding(
 
 def test_fault_40_a_retry_may_take_as_long_again_as_there_was_no_room() -> None:
     failing = (_set("statefulset", 2), [], _failed_create(20))
-    assert not _findings_of("statefulset", *failing, 60, room_at=at(31))[0].red
-    assert _findings_of("statefulset", *failing, 62, room_at=at(31))[0].red
+    assert not _findings_of("statefulset", *failing, 60, room_at=at(31))[0].fails
+    assert _findings_of("statefulset", *failing, 62, room_at=at(31))[0].fails
 
 
 def _findings_of(
@@ -497,7 +497,7 @@ def test_no_early_red_for_crashes_before_the_second_restart(
     state: dict[str, Any], restarts: int, last: dict[str, Any] | None, now_s: float
 ) -> None:
     found = _findings(pod("web-a", container(state, restarts=restarts, last=last)), now_s=now_s)
-    assert not any(finding.red and finding.problem == "crash-loops" for finding in found)
+    assert not any(finding.fails and finding.problem == "crash-loops" for finding in found)
 
 
 @given(state=_STATES, restarts=st.integers(0, 9), deleted=st.booleans(), old=st.booleans())

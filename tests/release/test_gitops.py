@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_zkrollback.domain.errors import Forbidden, NotFound
-from pytest_zkrollback.release.gitops import GitOpsOwner, fetch_idle, find_owners
+from pytest_zkrollback.release.gitops import GitOpsOwner, fetch_suspended_reason, find_owners
 
 
 def thing(labels=None, annotations=None, **metadata):
@@ -109,7 +109,7 @@ ARGO = GitOpsOwner("Argo CD Application", "shop", "argocd", "Deployment/web", "l
 
 
 @pytest.mark.parametrize(
-    ("owner", "kube", "idle"),
+    ("owner", "kube", "reason"),
     [
         (FLUX, FakeKube(v2={"suspend": True}), "it is suspended"),
         (FLUX, FakeKube(v2={}), ""),
@@ -127,5 +127,5 @@ ARGO = GitOpsOwner("Argo CD Application", "shop", "argocd", "Deployment/web", "l
         (GitOpsOwner("HelmChart", "x", "n", "Deployment/web", "owner"), FakeKube(), ""),
     ],
 )
-def test_an_owner_acts_unless_it_can_be_read_that_it_does_not(owner, kube, idle):
-    assert fetch_idle(kube, owner).idle == idle
+def test_an_owner_acts_unless_it_can_be_read_that_it_does_not(owner, kube, reason):
+    assert fetch_suspended_reason(kube, owner).suspended_reason == reason

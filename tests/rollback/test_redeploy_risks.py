@@ -93,7 +93,9 @@ def test_through_github_the_merge_takes_it_off_main(state, sentences):
 def test_owners_and_queued_deploys_follow():
     owners = (
         GitOpsOwner(ARGO, "shop", "argocd", "Deployment/web", "annotation"),
-        GitOpsOwner(FLUX_HELM, "web", "flux-system", "Deployment/web", "label", idle="it is suspended"),
+        GitOpsOwner(
+            FLUX_HELM, "web", "flux-system", "Deployment/web", "label", suspended_reason="it is suspended"
+        ),
     )
     queued = [QueuedDeploy(f"https://github.example/runs/{n}", "waiting", "a7d20c4ffff") for n in range(5)]
     assert risks(record(), Branch("origin/main", True), owners=owners, queued=queued)[:4] == (

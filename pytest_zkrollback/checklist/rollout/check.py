@@ -1,6 +1,6 @@
 """The runbook's ``kubectl rollout status deployment/NAME --timeout=120s``, judged from the shared snapshot.
 
-kubectl's algorithm decides what is done; on top of it come an early red where the pods of the current
+kubectl's algorithm decides what is done; on top of it come an early failure where the pods of the current
 revision show that it cannot get done, and what kubectl overlooks: a left-over deadline, a paused or empty
 workload, a recreated object, pods that crash while the numbers still look good.
 """
@@ -170,9 +170,9 @@ class RolloutCheck:
             ),
         )
         count = len(workload.current)
-        red = [finding for finding in found if finding.red]
-        if red:
-            return final(Verdict.FAIL, "; ".join([sentence(red, count), *last_log_line(workload, notes)]))
+        fails = [finding for finding in found if finding.fails]
+        if fails:
+            return final(Verdict.FAIL, "; ".join([sentence(fails, count), *last_log_line(workload, notes)]))
         exceeded = _deadline_exceeded(item, history.since)
         if exceeded and not status.done:
             said = (exceeded, sentence(found, count), *last_log_line(workload, notes))

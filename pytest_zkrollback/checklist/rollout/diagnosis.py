@@ -1,8 +1,8 @@
 """Why a rollout cannot succeed, seen in its own ReplicaSet and pods long before the deadline. Pure.
 
-A red finding is final for the run, so every rule here has its exception: pods from before the rollback
-need time to show that they are still bad, a registry's hiccup is waited on, an unschedulable pod may be
-waiting for a terminating one.
+A finding that fails the item is final for the run, so every rule here has its exception: pods from before
+the rollback need time to show that they are still bad, a registry's hiccup is waited on, an unschedulable
+pod may be waiting for a terminating one.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _CACHE_SYNC = re.compile(r"failed to sync|timed out|no relationship found|deadli
 class Finding:
     """Something about a workload's current revision that stands in its way.
 
-    ``red``: it will not mend itself. ``crash``: a container that is down right now, whether red or not.
+    ``fails``: it will not mend itself. ``crash``: a container that is down right now, in any case.
     ``problem`` is a predicate ("crash-loops"), ``detail`` its particulars; ``container`` and ``pod`` are
     empty where the finding is not about one. ``weight`` orders the details of equal findings.
     """
@@ -63,7 +63,7 @@ class Finding:
     detail: str = ""
     container: str = ""
     pod: str = ""
-    red: bool = False
+    fails: bool = False
     crash: bool = False
     weight: int = 0
 
@@ -169,7 +169,7 @@ def _replica_failure(workload: Workload, at: DiagnosisContext) -> tuple[Finding,
         Finding(
             problem="pods of this revision cannot be created",
             detail=_short(message),
-            red=min(stood_s, room_s) >= patience_s and not workload.terminating and not hiccup,
+            fails=min(stood_s, room_s) >= patience_s and not workload.terminating and not hiccup,
         ),
     )
 
@@ -189,7 +189,7 @@ def _scheduling(workload: Workload, pod: JsonObject, at: DiagnosisContext) -> tu
             problem="waits for a node that is being added" if scaling else "cannot be scheduled",
             detail=_short(str(scheduled.get("message", ""))),
             pod=_name(pod),
-            red=at.stood_s(since) > UNSCHEDULABLE_S and not room and not scaling,
+            fails=at.stood_s(since) > UNSCHEDULABLE_S and not room and not scaling,
         ),
     )
 
@@ -221,35 +221,39 @@ def _container(
     failed = int(ended.get("exitCode") or 0) != 0
     late = key in at.restarts_green and (failed or reason in _LOOPING or restarts > at.restarts_green[key])
 
-    def found(problem: str, detail: str = "", *, red: bool = False, crash: bool = False) -> Finding:
+    def found(problem: str, detail: str = "", *, fails: bool = False, crash: bool = False) -> Finding:
         return Finding(
             problem=problem,
             detail=_short(detail),
             container=key[1],
             pod=_name(pod),
-            red=red,
+            fails=fails,
             crash=crash,
             weight=restarts,
         )
 
     if reason in _LOOPING and not late:
-        red = restarts >= CRASH_LOOP_RESTARTS and (young or _crashed_after(status, at))
-        return found("crash-loops" if red else "has crashed", _crash(status, waiting), red=red, crash=True)
+        fails = restarts >= CRASH_LOOP_RESTARTS and (young or _crashed_after(status, at))
+        return found(
+            "crash-loops" if fails else "has crashed", _crash(status, waiting), fails=fails, crash=True
+        )
     if lately >= CRASH_LOOP_RESTARTS and not _has_recovered(status, at):
-        return found("crash-loops", _crash(status, waiting), red=True, crash=True)
+        return found("crash-loops", _crash(status, waiting), fails=True, crash=True)
     if late:
-        return found("crashed after it was green", _crash(status, ended), red=True, crash=True)
+        return found("crashed after it was green", _crash(status, ended), fails=True, crash=True)
     if reason in _NEVER_PULLED:
-        return found(_NEVER_PULLED[reason], message or str(status.get("image", "")), red=certain, crash=True)
+        return found(
+            _NEVER_PULLED[reason], message or str(status.get("image", "")), fails=certain, crash=True
+        )
     if reason in _PULLING:
         if reason == "ImagePullBackOff" and "ErrImagePull" not in message:
             message = at.pull_errors.get(key, message)
         missing = is_missing_image(message, str(status.get("image", "")))
         problem = "has an image that does not exist" if missing else "cannot pull its image"
-        return found(problem, message, red=missing and certain, crash=True)
+        return found(problem, message, fails=missing and certain, crash=True)
     if reason == "CreateContainerConfigError":
-        red = certain and not _CACHE_SYNC.search(message)
-        return found("cannot be configured", message, red=red, crash=True)
+        fails = certain and not _CACHE_SYNC.search(message)
+        return found("cannot be configured", message, fails=fails, crash=True)
     if reason not in ("", "ContainerCreating", "PodInitializing"):
         return found(f"is waiting ({reason})", message, crash=True)
     if failed:
@@ -266,7 +270,9 @@ def _unready(pod: JsonObject, at: DiagnosisContext) -> list[Finding]:
         name = str(status.get("name", ""))
         if mount and waiting.get("reason") in ("ContainerCreating", "PodInitializing"):
             detail = _short(mount)
-            return [Finding("cannot mount its volumes", detail, container=name, pod=_name(pod), red=certain)]
+            return [
+                Finding("cannot mount its volumes", detail, container=name, pod=_name(pod), fails=certain)
+            ]
         if waiting.get("reason") == "ContainerCreating":
             return [Finding(problem="is being created", container=name, pod=_name(pod))]
         if state.get("running") and status.get("ready") is False:

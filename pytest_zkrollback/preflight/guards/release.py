@@ -235,7 +235,7 @@ def judge_gitops(facts: Facts) -> Guard:
             unknown=True,
             evidence=f"whether a GitOps controller manages the release is unknown: {facts.owners.why}",
         )
-    active = [owner for owner in facts.owners.value if not owner.idle]
+    active = [owner for owner in facts.owners.value if not owner.suspended_reason]
     if active:
         named = "; ".join(f"{owner} manages {owner.example} ({owner.evidence})" for owner in active[:_FEW])
         return Guard(
@@ -247,7 +247,7 @@ def judge_gitops(facts: Facts) -> Guard:
             "Suspend it first (`flux suspend`, or sync off in Argo CD), or revert in its source.",
             override=override_option("gitops"),
         )
-    idle = [f"{owner} would, but {owner.idle}" for owner in facts.owners.value]
+    idle = [f"{owner} would, but {owner.suspended_reason}" for owner in facts.owners.value]
     return Guard(
         id="gitops",
         state=WARNED if idle else OK,
