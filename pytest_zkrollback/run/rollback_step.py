@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..clients.helm import HelmCli, HelmVersion
+from ..clients.retry import constant, retry
 from ..domain.errors import BadAnswer, Unreachable, ZkRollbackError
 from ..domain.item_ids import ROLLBACK
 from ..domain.record import Guard, Outcome, Plan
@@ -187,16 +188,14 @@ class RollbackStep:
 
 def _read_again(context: RunContext, known: ReleaseHistory) -> ReleaseHistory:
     """The release as it is now; an API server that just restarts is waited for. Raises ZkRollbackErrors."""
-    deadline_s = context.clock.monotonic_s() + REREAD_S
-    while True:
-        try:
-            after = fetch_history(context.kube, context.env.namespace, context.env.release, known=known)
-        except (Unreachable, BadAnswer):
-            if context.signals.count > 1 or context.clock.monotonic_s() > deadline_s:
-                raise
-        else:
-            return after
-        context.clock.sleep(_PAUSE_S)
+    return retry(
+        lambda: fetch_history(context.kube, context.env.namespace, context.env.release, known=known),
+        on=lambda error: isinstance(error, Unreachable | BadAnswer),
+        wait_s=constant(_PAUSE_S),
+        clock=context.clock,
+        end_s=context.clock.monotonic_s() + REREAD_S + _PAUSE_S,
+        is_cancelled=lambda: context.signals.count > 1,
+    )
 
 
 def _live_objects(
