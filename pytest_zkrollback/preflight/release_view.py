@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,20 +35,19 @@ class CachedProbe(Generic[T]):
         """Nothing is asked yet."""
         self._ask = ask
         self._lock = threading.Lock()
-        self._value: list[T] = []
-        self._error: ZkRollbackError | None = None
+        self._answer: Future[T] | None = None
 
     def __call__(self) -> T:
         """The value; raises the ZkRollbackError that asking raised."""
         with self._lock:
-            if not self._value and self._error is None:
+            if self._answer is None:
+                answer: Future[T] = Future()
                 try:
-                    self._value.append(self._ask())
+                    answer.set_result(self._ask())
                 except ZkRollbackError as error:
-                    self._error = error
-        if self._error is not None:
-            raise self._error
-        return self._value[0]
+                    answer.set_exception(error)
+                self._answer = answer
+        return self._answer.result()
 
 
 @dataclass(frozen=True)
