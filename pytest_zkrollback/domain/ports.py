@@ -16,7 +16,10 @@ if TYPE_CHECKING:  # pydantic costs 0.3 s, which the drill's small processes nee
 
 
 class Stage(Enum):
-    """When an item's judging begins, and with it its observing; FOLLOWED is observed from helm's exit on."""
+    """When an item's judging begins, and with it its observing.
+
+    OBSERVED_EARLY is observed from helm's exit on.
+    """
 
     IMMEDIATE = "from helm's exit"
     OBSERVED_EARLY = "once every rollout has a verdict; what was seen before feeds the recovery clock"

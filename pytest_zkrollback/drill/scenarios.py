@@ -58,7 +58,7 @@ class Revision:
 class Scenario:
     """What goes wrong with revision 6, and ``visible``: whether these backend pods of its show it.
 
-    ``migration`` is one of service.BROUGHT, which it brings along.
+    ``migration`` is one of demo_repository.BROUGHT, which it brings along.
     """
 
     description: str
@@ -164,7 +164,7 @@ def build_scenario(
     Raises UsageProblem for an unknown scenario and DrillProblem if helm or the cluster does not play along.
     """
     chosen = choose_scenario(scenario)
-    teller = _Teller(cluster, namespace, helm, processes, clock if clock is not None else SystemClock())
+    teller = _Deployer(cluster, namespace, helm, processes, clock if clock is not None else SystemClock())
     revisions = (*GOOD_REVISIONS, chosen.bad)
     for number, revision in enumerate(revisions, start=1):
         if number == BAD_REVISION:
@@ -201,7 +201,7 @@ def _shows(scenario: Scenario) -> Callable[[Pods], bool]:
     return look
 
 
-class _Teller:
+class _Deployer:
     """Runs helm and looks at the pods."""
 
     def __init__(

@@ -3,7 +3,7 @@
 Every check is observed in a daemon thread of its own (an executor's threads would hold the exit back);
 judging happens in the caller's thread, so that ``on_judgement`` needs no locks.
 
-The run of a schedule: *judging*, until every check but the LAST ones has a verdict; the *soak*, if all are
+The run of a schedule: *judging*, until every check but the FINAL ones has a verdict; the *soak*, if all are
 green; the *closing*, when what is still open is looked at once more, on a fresh sample.
 """
 
@@ -38,12 +38,12 @@ class Schedule:
     is judged. ``on_sample(check id, sample)`` is called in the observing thread for every sample (for the
     recovery clock); it may not raise.
 
-    The first verdict: when every check that is not LAST has one. If all are green, and ``is_green()`` says
+    The first verdict: when every check that is not FINAL has one. If all are green, and ``is_green()`` says
     that the run as a whole is, it is provisional where ``soak_s`` is above 0: ``on_provisional(moment)`` is
-    called once, in the thread of :meth:`run`, and the LAST checks begin then, beside the soak. While it
+    called once, in the thread of :meth:`run`, and the FINAL checks begin then, beside the soak. While it
     lasts, every check with a ``soak_interval_s`` is looked at in that rhythm; the first red ends it, and
     ``on_soaked()`` is called before the last look: the place to read anew what samples are taken from.
-    Otherwise the LAST checks begin when every other verdict is final and has been told.
+    Otherwise the FINAL checks begin when every other verdict is final and has been told.
 
     A sample's ``at`` is when its observation *began*; one begun before judging does not count.
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from ..config.base import Table
 from ..config.environment import Environment
 from ..domain.errors import HookProblem, UsageProblem, ZkRollbackError
 from ..domain.notification import Notification
@@ -24,7 +25,7 @@ _HOOK_S = 2.0
 
 @dataclass(frozen=True)
 class Unusable:
-    """A channel that cannot work, and why: said before helm, and `notify` is red in the end."""
+    """A channel that cannot work, and why: said before helm, and `notify` fails in the end."""
 
     name: str
     problem: ZkRollbackError
@@ -75,10 +76,11 @@ def _no_channel(given: object) -> Unusable:
 
 
 def secret_variables(env: Environment) -> frozenset[str]:
-    """The names of the variables whose values may stand nowhere."""
-    names = [env.notify.webhook_env, env.notify.teams_env]
-    names += [env.slack.webhook_env, env.slack.token_env] if env.slack is not False else []
-    names += [env.github.token_env] if env.github is not None else []
+    """The variables whose values may stand nowhere: those that the keys ``..._env`` of the tables name."""
+    given = [table for table in (env.notify, env.slack, env.github) if isinstance(table, Table)]
+    names = [
+        getattr(table, key) for table in given for key in type(table).model_fields if key.endswith("_env")
+    ]
     return frozenset(name for name in names if name is not None)
 
 

@@ -60,7 +60,7 @@ def choose_target(
             f"revision {head.revision} already is a rollback (to {head.rollback_of}), made by hand: "
             "to go back once more, give the revision's number",
         )
-    verified = newest_verified(entries or ())
+    verified = verified_revisions(entries or ())
     skipped: list[Skipped] = []
     for number in _older(history):
         objection = find_objection(history, number)
@@ -123,7 +123,7 @@ def judged_against(history: ReleaseHistory, number: int) -> str:
     return f"is a rollback to revision {origin.revision.revision}, which {failure}" if failure else ""
 
 
-def newest_verified(entries: Iterable[JsonObject]) -> frozenset[int]:
+def verified_revisions(entries: Iterable[JsonObject]) -> frozenset[int]:
     """The revisions that were live when a run of this tool ended verified."""
     found = (entry.get("verified_revision") for entry in entries)
     return frozenset(number for number in found if isinstance(number, int) and not isinstance(number, bool))

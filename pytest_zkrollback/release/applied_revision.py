@@ -39,7 +39,7 @@ def is_already_live(kube: Kube, history: ReleaseHistory, target: int) -> str:
     return f"revision {head.revision} already is revision {target}, in history and in the live objects"
 
 
-def fetch_standing(
+def fetch_object_revisions(
     kube: Kube, before: Release, target: Release, namespace: str
 ) -> tuple[ObjectRevision, ...]:
     """Every object of both revisions, and which of the two it is like now.
@@ -54,13 +54,13 @@ def fetch_standing(
     return tuple(_compared(key.label, old.get(key), new.get(key), live[key], *numbers) for key in both)
 
 
-def render_standing(found: Sequence[ObjectRevision]) -> str:
+def render_object_revisions(found: Sequence[ObjectRevision]) -> str:
     """One line for each object, for evidence."""
     width = max((len(each.label) for each in found), default=0)
     return "\n".join(f"{each.label:<{width}}  {each.runs}" for each in found)
 
 
-def summarise_standing(found: Sequence[ObjectRevision]) -> str:
+def summarise_object_revisions(found: Sequence[ObjectRevision]) -> str:
     """``2 objects as in revision 6, 1 as in revision 5``: in one sentence, what runs now."""
     counts = Counter(each.runs for each in found if not each.in_both)
     same = len(found) - counts.total()

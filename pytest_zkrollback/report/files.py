@@ -34,7 +34,8 @@ RENDERINGS: tuple[tuple[str, Callable[[Record], str]], ...] = (
 
 _COUNTER = itertools.count()
 # Half a file of a run that was killed while it wrote; after this long nobody writes it any more.
-_LEFTOVER = re.compile(r"\..+\.(json|html|md|xml|zip)\.[0-9]+-[0-9]+\.tmp")
+SUFFIXES = (".json", *(suffix for suffix, _ in RENDERINGS))
+_LEFTOVER = re.compile(rf"\..+({'|'.join(map(re.escape, (*SUFFIXES, '.zip')))})\.[0-9]+-[0-9]+\.tmp")
 _LEFTOVER_S = 3600
 
 
@@ -152,7 +153,7 @@ class Store:
                 return None
             path = self.path(".zip")
             try:
-                names = [self.path(suffix) for suffix in (".json", ".html", ".md", ".xml")]
+                names = [self.path(suffix) for suffix in SUFFIXES]
                 files = {each.name: each.read_bytes() for each in names if each.exists()}
                 replace_file(path, render_bundle(clean, files))
             except Exception as error:  # noqa: BLE001 - the files that it holds are there, whatever happens to it
@@ -263,7 +264,7 @@ class Store:
     @staticmethod
     def _drop_latest(folder: Path) -> None:
         # Removing works on a full disk: better no latest.* than an older run's green.
-        for suffix in (".json", ".md", ".xml", ".html"):
+        for suffix in SUFFIXES:
             with suppress(OSError):
                 (folder / f"latest{suffix}").unlink(missing_ok=True)
 

@@ -11,7 +11,7 @@ from .failures import failed_items, unchecked, word_of
 from .formatting import clock_time, elapsed, moment
 from .sanitize import escape_control_characters, inert_line
 from .summary import (
-    DONE,
+    GREEN_OUTCOMES,
     NONE_GIVEN,
     answer,
     count_line,
@@ -137,7 +137,7 @@ def _head(record: Record) -> str:
     lines += [f"| {name} | {value} |" for name, value in facts if value]
     if nothing_to_do(record):
         lines += ["", "Next: nothing to do."]
-    elif record.outcome in DONE and not record.redeploy_risks:
+    elif record.outcome in GREEN_OUTCOMES and not record.redeploy_risks:
         lines += ["", "Next: look at the own tests."]
     elif record.next_commands:
         lines += ["", "Next:"]

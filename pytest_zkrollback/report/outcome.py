@@ -10,8 +10,7 @@ from ..config.environment import Environment
 from ..domain.item_ids import EQUIVALENCE, FIRST, MIGRATION, NOTIFY
 from ..domain.record import Guard, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
-from . import failures
-from . import next_commands as following
+from . import failures, next_commands
 from .formatting import clock_time
 from .recorder import Recorder
 
@@ -52,8 +51,8 @@ def conclude(recorder: Recorder, env: Environment | None) -> None:
     record = recorder.record
     recorder.update(
         summary=render_summary(record),
-        next_commands=following.next_commands(record, env),
-        undo_command=following.undo_command(record),
+        next_commands=next_commands.next_commands(record, env),
+        undo_command=next_commands.undo_command(record),
     )
 
 

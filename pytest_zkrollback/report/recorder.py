@@ -14,7 +14,7 @@ from typing import Any
 from ..domain.ports import Clock
 from ..domain.record import Delivery, Guard, Item, Outcome, Override, Record, SamplePoint, TimelineEntry
 from ..domain.verdict import Verdict
-from .summary import DONE
+from .summary import GREEN_OUTCOMES
 
 
 class Recorder:
@@ -132,7 +132,7 @@ class Recorder:
         entry = TimelineEntry(at=at, event=f"run ended: {outcome}", source="zkrollback")
         with self._lock:
             changes: dict[str, Any] = {"outcome": outcome, "finished_at": at}
-            if outcome in DONE:
+            if outcome in GREEN_OUTCOMES:
                 ends = [item.finished_at for item in self._record.items if item.finished_at is not None]
                 changes["recovered_at"] = max(ends)
             timeline = (*self._record.timeline, entry)

@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 from .secret_patterns import secrets_inside
 
 # Shorter values, and plain words or numbers, cannot be told from the report's own text. They are blanked only
-# where they stand as the value of something called a password, token or secret (shapes.py).
+# where they stand as the value of something called a password, token or secret (secret_patterns.py).
 SHORTEST = 6
 _PLAIN_SHORTER_THAN = 12
 _PLAIN = re.compile(r"[A-Z]?[a-z]+([-_. ][a-z]+)*|[A-Z]+|[0-9]{1,7}|[0-9]+(\.[0-9]+){1,3}(:[0-9]+)?")

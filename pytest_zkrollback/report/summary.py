@@ -17,7 +17,7 @@ _MOST_OWN_TESTS = 3
 
 GREEN = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS, Outcome.PLANNED)
 
-DONE = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
+GREEN_OUTCOMES = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
 
 HEADLINES = {
     Outcome.RUNNING: "NOT FINISHED",
@@ -156,7 +156,7 @@ def own_tests_line(record: Record) -> str:
             names = ", ".join(_own_test(test) for test in tests[:_MOST_OWN_TESTS])
             more = f" and {len(tests) - _MOST_OWN_TESTS} more" if len(tests) > _MOST_OWN_TESTS else ""
             said.append(f"{plural(len(tests), 'own test')} {what}: {names}{more}.")
-    verdict = f"{headline(record).capitalize()}. " if record.outcome in DONE else ""
+    verdict = f"{headline(record).capitalize()}. " if record.outcome in GREEN_OUTCOMES else ""
     return verdict + " ".join(said)
 
 
@@ -166,7 +166,7 @@ def _own_test(test: OwnTest) -> str:
 
 def nothing_to_do(record: Record) -> bool:
     """Whether it is verified, nothing brings the bad version back, and no own test failed."""
-    return record.outcome in DONE and not record.redeploy_risks and not failed_own_tests(record)
+    return record.outcome in GREEN_OUTCOMES and not record.redeploy_risks and not failed_own_tests(record)
 
 
 def not_checked(record: Record) -> str:
@@ -336,7 +336,7 @@ def watch_line(record: Record) -> str:
     With a soak: ``... 2.0 s after helm, and watched for 10 s more; not watched since``.
     """
     at, helm_at = record.recovered_at, record.helm.finished_at
-    if at is None or record.outcome not in DONE:
+    if at is None or record.outcome not in GREEN_OUTCOMES:
         return ""
     after = f", {elapsed(helm_at, at)} after helm" if helm_at else ""
     soak = f", and watched for {record.soak_s:g} s more" if record.soak_s else ""

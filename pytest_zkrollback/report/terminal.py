@@ -19,7 +19,7 @@ from .failures import by_verdict, failures, refused, word_of
 from .formatting import duration, elapsed
 from .sanitize import inert_line
 from .summary import (
-    DONE,
+    GREEN_OUTCOMES,
     answer,
     count_line,
     decided,
@@ -101,7 +101,7 @@ def _not_well(record: Record) -> list[str]:
 
 
 def _next(record: Record) -> list[str]:
-    if record.outcome in DONE:
+    if record.outcome in GREEN_OUTCOMES:
         next_line = "Next: see to what brings the bad version back:"
         if not record.redeploy_risks:
             next_line = f"Next: {'nothing to do' if nothing_to_do(record) else 'look at the own tests'}."

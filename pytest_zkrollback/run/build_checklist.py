@@ -9,19 +9,19 @@ from ..checklist.custom import CustomItem, ItemContext, OwnCheck
 from ..checklist.equivalence.check import EquivalenceCheck, is_kept_on_purpose
 from ..checklist.equivalence.model import DeployedInterval
 from ..checklist.events.check import EventsCheck
-from ..checklist.events.feed import EventLog
+from ..checklist.events.feed import EventFeed
 from ..checklist.health import HealthCheck
 from ..checklist.logs.check import LogsCheck
 from ..checklist.migration import MigrationCheck
 from ..checklist.notify import PATIENCE_S, NotifyCheck
 from ..checklist.rollout.check import RolloutCheck, initial_rollouts
-from ..checklist.rollout.pod_logs_and_events import Notes
+from ..checklist.rollout.pod_logs_and_events import PodDiagnosticsReader
 from ..checklist.rollout.workload import pods_of
 from ..checklist.smoke import SmokeCheck
 from ..config.environment import Environment
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
-from ..domain.item_ids import EVENTS, HEALTH, LOGS, MIGRATION, NOTIFY, SMOKE
+from ..domain.item_ids import NOTIFY
 from ..domain.migration import RevisionContent
 from ..domain.ports import Check
 from ..domain.record import Item, Outcome
@@ -33,20 +33,14 @@ from .context import RunContext
 from .migration_sources import migration_sources, revision_content
 from .results import ExpectedRelease, RunState
 
-_TITLES = {
-    SMOKE: SmokeCheck.title,
-    LOGS: LogsCheck.title,
-    HEALTH: HealthCheck.title,
-    EVENTS: EventsCheck.title,
-    MIGRATION: MigrationCheck.title,
-    NOTIFY: NotifyCheck.title,
-}
+# Every release has these, after its rollouts; a repository's own items come before the last one.
+CHECKS = (SmokeCheck, LogsCheck, HealthCheck, EventsCheck, MigrationCheck, NotifyCheck)
 
 
 def initial_checklist(workloads: Mapping[str, str], own: Sequence[CustomItem]) -> tuple[Item, ...]:
     """The runbook's items (as many rollouts as there are workloads), and the own ones before ``notify``."""
     rollouts = initial_rollouts(workloads)
-    fixed = [Item(id=key, title=title) for key, title in _TITLES.items()]
+    fixed = [Item(id=check.id, title=check.title) for check in CHECKS]
     added = [Item(id=item.id, title=item.title) for item in own]
     return (*rollouts, *fixed[:-1], *added, fixed[-1])
 
@@ -67,7 +61,7 @@ def build_checks(
     reader: ReleaseReader,
     state: RunState,
     watch: ClusterWatch,
-    events: EventLog,
+    events: EventFeed,
     since: datetime,
 ) -> list[Check]:
     """The items after preflight and rollback, in the runbook's order.
@@ -90,7 +84,7 @@ def build_checks(
         if (content := revision_content(each, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
-    notes = Notes(kube, env.namespace, context.clock)
+    diagnostics = PodDiagnosticsReader(kube, env.namespace, context.clock)
     http = context.http()
     item_context = ItemContext(environment=env, kube=kube, http=http, since=since, revision=wanted)
     return [
@@ -101,7 +95,7 @@ def build_checks(
             target=expected,
             leftovers=leftovers,
             rolled_away=tuple(content.objects for content in later),
-            eras=choose_eras(
+            intervals=deployed_intervals(
                 history,
                 RevisionContent(wanted, expected, target.hooks),
                 later,
@@ -114,7 +108,9 @@ def build_checks(
             since=since,
         ),
         *(
-            RolloutCheck(env=env, item=item, workload=workload, snapshot=watch.snapshot, notes=notes.look)
+            RolloutCheck(
+                env=env, item=item, workload=workload, snapshot=watch.snapshot, notes=diagnostics.fetch
+            )
             for item, workload in env.named_workloads.items()
         ),
         SmokeCheck(env=env, processes=context.processes, on_line=lambda line: _show(context, line)),
@@ -174,7 +170,7 @@ def _is_rolled_away(release: ExpectedRelease, revision: int, *, through_github: 
     return max((each for each in equal if each < bad), default=bad - 1) < revision <= bad
 
 
-def choose_eras(
+def deployed_intervals(
     history: ReleaseHistory,
     target: RevisionContent,
     later: Sequence[RevisionContent],
@@ -185,14 +181,16 @@ def choose_eras(
     last = bad if bad is not None else target.revision
     if history.get(target.revision) is None or known != list(range(target.revision, last + 1)):
         return ()
-    eras = []
+    intervals = []
     for content in (target, *later):
         release = history.get(content.revision)
         assert release is not None  # noqa: S101 - its content was read from there
         # Of two clocks: helm's own may be wrong, and a Secret may have been made anew (a restored backup).
         told = (release.revision.deployed_at, release.created or release.revision.deployed_at)
-        eras.append(DeployedInterval(min(told), max(told), content.objects, applied=not failure_of(release)))
-    return tuple(eras)
+        intervals.append(
+            DeployedInterval(min(told), max(told), content.objects, applied=not failure_of(release))
+        )
+    return tuple(intervals)
 
 
 def _show(context: RunContext, line: str) -> None:

@@ -16,7 +16,7 @@ from ..domain.record import Guard, Outcome, Plan
 from ..domain.verdict import Verdict
 from ..release.history import ReleaseHistory
 from ..report.outcome import add_up
-from ..report.summary import DONE
+from ..report.summary import GREEN_OUTCOMES
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class RunState:
 
     def stands_verified(self) -> bool:
         """Whether the run ended verified; before its end, whether every item but ``notify`` is green."""
-        return self.outcome(without=() if self.ended else (NOTIFY,)) in DONE
+        return self.outcome(without=() if self.ended else (NOTIFY,)) in GREEN_OUTCOMES
 
     def is_rolled_out(self) -> bool:
         """Whether every rollout has passed."""

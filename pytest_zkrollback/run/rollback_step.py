@@ -14,7 +14,12 @@ from ..domain.errors import BadAnswer, Unreachable, ZkRollbackError
 from ..domain.item_ids import ROLLBACK
 from ..domain.record import Guard, Outcome, Plan
 from ..domain.verdict import Evidence, Verdict, evidence
-from ..release.applied_revision import fetch_standing, is_already_live, render_standing, summarise_standing
+from ..release.applied_revision import (
+    fetch_object_revisions,
+    is_already_live,
+    render_object_revisions,
+    summarise_object_revisions,
+)
 from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.helm_run import HelmRun, judge_rollback
 from ..rollback.lock import ReleaseLock
@@ -205,9 +210,9 @@ def _live_objects(
     wanted = history.content_of(target)
     if wanted is None:
         return "", ()
-    found = fetch_standing(context.kube, history.head, wanted, context.env.namespace)
-    proof = evidence("Which revision runs, object by object", render_standing(found))
-    return f"; live now, {summarise_standing(found)}", (proof,)
+    found = fetch_object_revisions(context.kube, history.head, wanted, context.env.namespace)
+    proof = evidence("Which revision runs, object by object", render_object_revisions(found))
+    return f"; live now, {summarise_object_revisions(found)}", (proof,)
 
 
 def _wait(context: RunContext, helm_run: HelmRun, lock: ReleaseLock) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checklist.custom import HOOK, CustomItem, parse_own_items
-from ..checklist.events.feed import EventLog
+from ..checklist.events.feed import EventFeed
 from ..clients.clock import SystemClock
 from ..clients.kube.client import connect
 from ..clients.malloc import limit_malloc_arenas
@@ -32,7 +32,7 @@ from ..report.files import Store, file_stem
 from ..report.outcome import conclude
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
-from ..report.summary import DONE
+from ..report.summary import GREEN_OUTCOMES
 from .build_checklist import initial_checklist, watched
 from .context import RunContext, variables
 from .display import Display
@@ -90,7 +90,7 @@ class Run:
         if env is not None:
             register_secrets_of_environment(self.redactor, env, os.environ)
         self._watch: ClusterWatch | None = None
-        self._events: EventLog | None = None
+        self._events: EventFeed | None = None
         self._timeline: RecoveryTimeline | None = None
         self._notifier: NotificationDispatcher | None = None
         self._redeploy_risks: RedeployRisks | None = None
@@ -241,7 +241,7 @@ class Run:
             context.kube, context.env.namespace, self._clock, resources=watched(context.env, history)
         )
         timeline = self._timeline = RecoveryTimeline(context, self._watch)
-        events = self._events = EventLog(context.kube, context.env.namespace, self._clock)
+        events = self._events = EventFeed(context.kube, context.env.namespace, self._clock)
         since = self._clock.now()
         helm = None
         if request.target is not None and preflight.target is not None and preflight.helm_version is not None:
@@ -275,7 +275,7 @@ class Run:
         head_now = run_verify(context, release, state, self._watch, events, timeline, since, risks)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
-        if state.add_up() in DONE:
+        if state.add_up() in GREEN_OUTCOMES:
             note_verified(context, state, head_now, history.head.installed)
 
     def _open(self, selected: frozenset[str]) -> RunContext:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..checklist.events.feed import EventLog
+from ..checklist.events.feed import EventFeed
 from ..domain.errors import ZkRollbackError
 from ..domain.item_ids import EQUIVALENCE
 from ..domain.ports import Check, Stage
@@ -13,7 +13,7 @@ from ..domain.record import TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Verdict
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.scheduler import Schedule
-from ..report.summary import DONE
+from ..report.summary import GREEN_OUTCOMES
 from .build_checklist import ReleaseReader, build_checks
 from .context import RunContext
 from .find_redeploy_risks import RedeployRisks
@@ -29,7 +29,7 @@ def run_verify(
     release: ExpectedRelease,
     state: RunState,
     watch: ClusterWatch,
-    events: EventLog,
+    events: EventFeed,
     timeline: RecoveryTimeline,
     since: datetime,
     redeploy_risks: RedeployRisks,
@@ -80,7 +80,7 @@ def run_verify(
     last = {check.id for check in checks if check.stage is Stage.FINAL}
 
     def is_green() -> bool:
-        return state.add_up(without=last) in DONE
+        return state.add_up(without=last) in GREEN_OUTCOMES
 
     def begin_soak(moment: datetime) -> None:
         recorder.update(provisional_at=moment)

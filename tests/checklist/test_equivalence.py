@@ -303,13 +303,13 @@ def running(name: str, minutes: int, image: str = "web:5", image_id: str = "", *
 
 
 def with_service(
-    *pods: dict, before: str = "", eras: tuple[DeployedInterval, ...] = (), **changes: Any
+    *pods: dict, before: str = "", intervals: tuple[DeployedInterval, ...] = (), **changes: Any
 ) -> Judgement:
     target = parse_manifest(SERVED, "n")
     web, config, service = map(dict, parse_manifest(SERVED, "n"))
     web["metadata"] = {**web["metadata"], "uid": "web"}
     rolled_away = (parse_manifest(before, "n"),) if before else ()
-    check = replace(CHECK, target=target, rolled_away=rolled_away, since=NOW, eras=eras)
+    check = replace(CHECK, target=target, rolled_away=rolled_away, since=NOW, intervals=intervals)
     for each in pods:
         each["metadata"]["labels"] = {"app": "web"}
     value = observed(*pods, **{"live": (LiveObject(web), LiveObject(config), LiveObject(service)), **changes})
@@ -429,12 +429,12 @@ def test_fault_68_a_tag_that_moves_and_a_rollback_that_restarts_nothing_is_unver
     )  # that one moved something
 
 
-def eras(*told: tuple[int, str]) -> tuple[DeployedInterval, ...]:
+def intervals(*told: tuple[int, str]) -> tuple[DeployedInterval, ...]:
     """(minutes from the rollback, manifest) of the target and what came after it."""
-    return tuple(era(minutes, minutes, text) for minutes, text in told)
+    return tuple(interval(minutes, minutes, text) for minutes, text in told)
 
 
-def era(earliest: int, latest: int, text: str, *, applied: bool = True) -> DeployedInterval:
+def interval(earliest: int, latest: int, text: str, *, applied: bool = True) -> DeployedInterval:
     began = (NOW + timedelta(minutes=minutes) for minutes in (earliest, latest))
     return DeployedInterval(*began, parse_manifest(text, "n"), applied)
 
@@ -457,12 +457,12 @@ def era(earliest: int, latest: int, text: str, *, applied: bool = True) -> Deplo
 def test_fault_68_a_pod_of_the_targets_own_time_read_the_targets_settings(started, word, monkeypatch):
     monkeypatch.setitem(globals(), "SERVED", READS)
     bad = READS.replace("{k: v}", "{k: bad}")
-    known = eras((-100, READS), (-60, READS.replace("web:5", "web:6")), (-30, bad))
+    known = intervals((-100, READS), (-60, READS.replace("web:5", "web:6")), (-30, bad))
     pods = running("a", 1), running("b", started)
-    assert with_service(*pods, before=bad, eras=known).word is word
+    assert with_service(*pods, before=bad, intervals=known).word is word
     assert with_service(*pods, before=bad).word is (Verdict.PASS if started > 0 else Verdict.FAIL)
-    disordered = eras((-100, READS), (-30, READS), (-60, bad))
-    assert with_service(*pods, before=bad, eras=disordered).word is (
+    disordered = intervals((-100, READS), (-30, READS), (-60, bad))
+    assert with_service(*pods, before=bad, intervals=disordered).word is (
         Verdict.PASS if started > 0 else Verdict.FAIL
     )
 
@@ -470,11 +470,15 @@ def test_fault_68_a_pod_of_the_targets_own_time_read_the_targets_settings(starte
 def test_fault_68_a_pod_of_a_revision_in_between_read_its_settings(monkeypatch):
     monkeypatch.setitem(globals(), "SERVED", READS)
     other = READS.replace("{k: v}", "{k: other}")
-    known = eras((-100, READS), (-60, other), (-30, READS))
+    known = intervals((-100, READS), (-60, other), (-30, READS))
     pods = running("a", 1), running("b", -45)
-    assert with_service(*pods, before=READS, eras=known).word is Verdict.FAIL
-    assert with_service(running("a", 1), running("b", -15), before=READS, eras=known).word is Verdict.PASS
-    assert with_service(running("a", 1), running("b", -25), before=READS, eras=known).word is Verdict.FAIL
+    assert with_service(*pods, before=READS, intervals=known).word is Verdict.FAIL
+    assert (
+        with_service(running("a", 1), running("b", -15), before=READS, intervals=known).word is Verdict.PASS
+    )
+    assert (
+        with_service(running("a", 1), running("b", -25), before=READS, intervals=known).word is Verdict.FAIL
+    )
 
 
 def test_fault_68_a_revision_that_failed_has_replaced_nothing(monkeypatch):
@@ -483,18 +487,23 @@ def test_fault_68_a_revision_that_failed_has_replaced_nothing(monkeypatch):
     bad = READS.replace("{k: v}", "{k: bad}")
     pods = running("a", 1), running("b", -45)
     for applied, word in ((False, Verdict.FAIL), (True, Verdict.PASS)):
-        seventh = era(-80, -80, READS, applied=applied)
-        known = (era(-200, -200, READS), era(-150, -150, bad), seventh, era(-30, -30, bad))
-        assert with_service(*pods, before=bad, eras=known).word is word
-    never_live = (era(-200, -200, READS, applied=False), era(-30, -30, bad))
-    assert with_service(*pods, before=bad, eras=never_live).word is Verdict.FAIL
+        seventh = interval(-80, -80, READS, applied=applied)
+        known = (interval(-200, -200, READS), interval(-150, -150, bad), seventh, interval(-30, -30, bad))
+        assert with_service(*pods, before=bad, intervals=known).word is word
+    never_live = (interval(-200, -200, READS, applied=False), interval(-30, -30, bad))
+    assert with_service(*pods, before=bad, intervals=never_live).word is Verdict.FAIL
 
 
 def test_fault_68_a_deploy_that_one_clock_puts_later_has_replaced_nothing_before_that(monkeypatch):
     monkeypatch.setitem(globals(), "SERVED", READS)
     bad = READS.replace("{k: v}", "{k: bad}")
-    known = (era(-400, -400, READS), era(-180, -180, bad), era(-150, -30, READS), era(-15, -15, bad))
-    assert with_service(running("a", 1), running("b", -90), before=bad, eras=known).word is Verdict.FAIL
+    known = (
+        interval(-400, -400, READS),
+        interval(-180, -180, bad),
+        interval(-150, -30, READS),
+        interval(-15, -15, bad),
+    )
+    assert with_service(running("a", 1), running("b", -90), before=bad, intervals=known).word is Verdict.FAIL
 
 
 @pytest.mark.parametrize("started", [-95, -45, -5])
@@ -503,8 +512,8 @@ def test_fault_68_a_moving_tag_may_have_moved_whenever_the_pod_started(started, 
     monkeypatch.setitem(globals(), "SERVED", served)
     bad = served.replace("replicas: 2", "replicas: 3")
     pods = running("a", started, "web:latest"), running("b", started, "web:latest")
-    known = eras((-100, served), (-30, bad))
-    assert with_service(*pods, before=bad, eras=known).word is Verdict.UNVERIFIED
+    known = intervals((-100, served), (-30, bad))
+    assert with_service(*pods, before=bad, intervals=known).word is Verdict.UNVERIFIED
 
 
 def test_fault_68_two_builds_under_one_name_are_unverified():

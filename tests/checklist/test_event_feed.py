@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.checklist.events import feed
-from pytest_zkrollback.checklist.events.feed import EventLog, EventsRead
+from pytest_zkrollback.checklist.events.feed import EventFeed, EventsRead
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unreachable
 
@@ -78,7 +78,7 @@ class Bench:
     def __init__(self, kube: FakeKube) -> None:
         self.kube = kube
         self.clock = Clock()
-        self.log = EventLog(kube, "ns", self.clock)  # type: ignore[arg-type]
+        self.log = EventFeed(kube, "ns", self.clock)  # type: ignore[arg-type]
 
     def begin(self) -> None:
         self.log.begin(SINCE)

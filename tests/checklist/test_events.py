@@ -17,7 +17,7 @@ from pytest_zkrollback.checklist.events.check import (
     events_seen,
     judge_events,
 )
-from pytest_zkrollback.checklist.events.feed import EventLog
+from pytest_zkrollback.checklist.events.feed import EventFeed
 from pytest_zkrollback.checklist.events.grouping import by_time, last_seen
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment, Events
@@ -104,12 +104,12 @@ WELL = Snapshot(SINCE, {"pods": (), "replicasets": (), "deployments": ()})
 
 def check(kube: FakeKube, **more: Any) -> EventsCheck:
     usual = {"env": ENV, "since": SINCE, "owned": OWNED, "snapshot": lambda: WELL}
-    return EventsCheck(kube=kube, log=EventLog(kube, "ns", SystemClock()), **{**usual, **more})  # type: ignore[arg-type]
+    return EventsCheck(kube=kube, log=EventFeed(kube, "ns", SystemClock()), **{**usual, **more})  # type: ignore[arg-type]
 
 
 def parse_events(events: list[JsonObject], objects: object, since: datetime) -> EventsSeen:
     """As a check reads them from an API server that holds these."""
-    read = EventLog(FakeKube(events=tuple(events)), "ns", SystemClock()).read(since)  # type: ignore[arg-type]
+    read = EventFeed(FakeKube(events=tuple(events)), "ns", SystemClock()).read(since)  # type: ignore[arg-type]
     return events_seen(read, objects, since)  # type: ignore[arg-type]
 
 

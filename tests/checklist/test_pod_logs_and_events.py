@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
-from pytest_zkrollback.checklist.rollout.pod_logs_and_events import WAIT_S, Notes
+from pytest_zkrollback.checklist.rollout.pod_logs_and_events import WAIT_S, PodDiagnosticsReader
 from pytest_zkrollback.checklist.rollout.workload import read_workload
 from pytest_zkrollback.domain.checks import History, PodDiagnostics, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden
@@ -65,10 +65,14 @@ def event(reason: str, message: str, second: float = 10, kind: str = "Warning") 
     return {"metadata": {}, "type": kind, "reason": reason, "message": message, **at_time}
 
 
-def _look(kube: FakeKube, *pods: dict[str, Any], notes: Notes | None = None) -> dict[str, PodDiagnostics]:
+def _look(
+    kube: FakeKube, *pods: dict[str, Any], notes: PodDiagnosticsReader | None = None
+) -> dict[str, PodDiagnostics]:
     shot = snapshot(*pods)
     [item] = shot.objects["deployments"]
-    return (notes or Notes(kube, "shop", FakeClock())).look(read_workload(shot, "deployment", item))  # type: ignore[arg-type]
+    return (notes or PodDiagnosticsReader(kube, "shop", FakeClock())).fetch(
+        read_workload(shot, "deployment", item)
+    )  # type: ignore[arg-type]
 
 
 def _judge(shot: Snapshot, now_s: float = 30) -> Judgement:
@@ -86,7 +90,7 @@ def _noted(*pods: dict[str, Any], **notes: PodDiagnostics) -> Snapshot:
 
 def test_a_crash_is_read_before_its_restart_and_once() -> None:
     kube = FakeKube([event("BackOff", "restarting")], "panic: no pool\n")
-    notes = Notes(kube, "shop", FakeClock())  # type: ignore[arg-type]
+    notes = PodDiagnosticsReader(kube, "shop", FakeClock())  # type: ignore[arg-type]
     found = _look(kube, pod("web-a", LOOPING), notes=notes)
     assert found == {
         "uid-web-a": PodDiagnostics(events=(event("BackOff", "restarting"),), log="panic: no pool\n")
@@ -103,7 +107,7 @@ def test_a_crash_is_read_before_its_restart_and_once() -> None:
 
 def test_a_restart_while_we_watch_is_asked_about_although_the_pod_is_ready_again() -> None:
     kube = FakeKube(log="panic\n")
-    notes = Notes(kube, "shop", FakeClock())  # type: ignore[arg-type]
+    notes = PodDiagnosticsReader(kube, "shop", FakeClock())  # type: ignore[arg-type]
     before = container(restarts=5, ready=True, last=ended())
     assert _look(kube, pod("web-a", before), notes=notes) == {}
     after = container(restarts=6, ready=True, last=ended())
@@ -131,11 +135,11 @@ def test_a_controller_that_lacks_pods_is_asked_itself(replicas: int, asked: bool
     item = {"metadata": metadata, "spec": {"replicas": replicas}, "status": status}
     web_0 = pod("web-0", owned_by="s-1", labels={"controller-revision-hash": "r"})
     kube = FakeKube([event("FailedCreate", "exceeded quota")])
-    notes = Notes(kube, "shop", FakeClock())  # type: ignore[arg-type]
+    notes = PodDiagnosticsReader(kube, "shop", FakeClock())  # type: ignore[arg-type]
     workload = read_workload(snapshot(web_0, statefulsets=[item]), "statefulset", item)
-    notes.look(workload)
+    notes.fetch(workload)
     deadline = time.monotonic() + 5
-    while asked and not (found := notes.look(workload)):
+    while asked and not (found := notes.fetch(workload)):
         assert time.monotonic() < deadline
     if asked:
         assert found == {"s-1": PodDiagnostics(events=(event("FailedCreate", "exceeded quota"),))}

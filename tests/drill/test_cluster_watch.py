@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
-from pytest_zkrollback.checklist.rollout.pod_logs_and_events import Notes
+from pytest_zkrollback.checklist.rollout.pod_logs_and_events import PodDiagnosticsReader
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube.client import KubeClient, connect
 from pytest_zkrollback.config.environment import Environment
@@ -81,7 +81,7 @@ class Scene:
             workloads={"web": workload},
             rollout_timeout_s=timeout_s,
         )
-        notes = Notes(self.kube, self.namespace, self.clock).look
+        notes = PodDiagnosticsReader(self.kube, self.namespace, self.clock).fetch
         check = RolloutCheck(
             env=env, item="web", workload=workload, snapshot=self.watch.snapshot, notes=notes
         )

@@ -14,7 +14,7 @@ from pytest_zkrollback.preflight.target import (
     choose_target,
     find_objections,
     judged_against,
-    newest_verified,
+    verified_revisions,
 )
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
@@ -367,7 +367,7 @@ def test_without_the_journal_a_name_is_only_safe_where_it_cannot_matter():
 
 def test_only_whole_numbers_count_as_verified():
     entries = [{"verified_revision": each} for each in (3, "4", None, True, 5.0)]
-    assert newest_verified(entries) == {3}
+    assert verified_revisions(entries) == {3}
 
 
 STATUSES = st.sampled_from(["superseded", "deployed", "failed", "pending-rollback", "uninstalled"])

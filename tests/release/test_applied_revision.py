@@ -1,7 +1,7 @@
 """What runs after a failure: told from both revisions' objects, and counted by type."""
 
 from pytest_zkrollback.domain.errors import Unreachable
-from pytest_zkrollback.release.applied_revision import ObjectRevision, _compared, summarise_standing
+from pytest_zkrollback.release.applied_revision import ObjectRevision, _compared, summarise_object_revisions
 from pytest_zkrollback.release.drift import LiveObject
 
 
@@ -37,5 +37,5 @@ def test_what_both_revisions_have_is_counted_apart_whatever_it_says():
         ObjectRevision("d", "the same in name only"),
     ]
     said = "of 4 objects: 2 as in revision 6, 1 the same in name only, 1 the same in both"
-    assert summarise_standing(found) == said
-    assert summarise_standing([]) == "neither revision holds an object"
+    assert summarise_object_revisions(found) == said
+    assert summarise_object_revisions([]) == "neither revision holds an object"

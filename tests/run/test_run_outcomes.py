@@ -60,7 +60,7 @@ def run_with(monkeypatch, tmp_path, step, verify=None, target=5):
     monkeypatch.setattr(module, "run_preflight", lambda *_: preflight)
     monkeypatch.setattr(module, "resolve_workloads", lambda found, *_: found)
     monkeypatch.setattr(module, "RollbackStep", lambda *_: step)
-    for name in ("ClusterWatch", "RecoveryTimeline", "EventLog", "RedeployRisks"):
+    for name in ("ClusterWatch", "RecoveryTimeline", "EventFeed", "RedeployRisks"):
         monkeypatch.setattr(module, name, Quiet)
 
     def run_verify(*_):

@@ -70,13 +70,13 @@ class EquivalenceCheck:
 
     ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``); ``leftovers``
     those that only rolled-away revisions have, which have to be gone; ``rolled_away`` what each of these
-    holds, oldest first; ``eras`` when each was deployed, the target first; ``release`` reads the release's
-    history, whose head has to be ``expected_head`` (None: not known) and alone deployed. ``managers`` are
-    those that wrote the release for helm. Pods come from ``snapshot`` (None: they are listed); ``since`` is
-    when the rollback began.
+    holds, oldest first; ``intervals`` when each was deployed, the target first. ``release`` reads the
+    release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
+    ``managers`` are those that wrote the release for helm. Pods come from ``snapshot`` (None: they are
+    listed); ``since`` is when the rollback began.
 
-    A dry run of a fresh object (``release.made``) tells what the server and its webhooks make of it from
-    drift. It needs the right to create; without it the comparison alone decides, and says so.
+    A dry run of a fresh object (``release/fresh_object.py``) tells what the server and its webhooks make of
+    it from drift. It needs the right to create; without it the comparison alone decides, and says so.
     """
 
     env: Environment
@@ -85,7 +85,7 @@ class EquivalenceCheck:
     target: tuple[JsonObject, ...]
     leftovers: tuple[JsonObject, ...] = ()
     rolled_away: tuple[tuple[JsonObject, ...], ...] = ()
-    eras: tuple[DeployedInterval, ...] = ()
+    intervals: tuple[DeployedInterval, ...] = ()
     release: Callable[[], ReleaseHistory] | None = None
     expected_head: int | None = None
     managers: frozenset[str] = frozenset()
@@ -123,7 +123,7 @@ class EquivalenceCheck:
     def _expectation(self) -> Expectation:
         away = images_rolled_away(self.target, self.rolled_away)
         before = self.rolled_away[-1] if self.rolled_away else ()
-        return Expectation(self.target, before, away, self.since, self.eras)
+        return Expectation(self.target, before, away, self.since, self.intervals)
 
     def observe(self) -> Observed:
         """Every object once, all at the same time, the pods out of the snapshot; what could not be read is

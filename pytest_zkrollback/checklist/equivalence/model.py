@@ -39,7 +39,7 @@ class Expectation:
     ``target`` are the objects of the target's manifest, ``before`` those of the revision that was rolled
     away from (empty: not known), ``removed_images`` the images that only rolled-away revisions have,
     ``since`` when
-    the rollback began, server time. ``eras``: the target and all that came after it until then, in order
+    the rollback began, server time. ``intervals``: the target and all that came after it until then, in order
     (empty: not all of them are known).
     """
 
@@ -47,7 +47,7 @@ class Expectation:
     before: tuple[JsonObject, ...] = ()
     removed_images: frozenset[str] = frozenset()
     since: datetime | None = None
-    eras: tuple[DeployedInterval, ...] = ()
+    intervals: tuple[DeployedInterval, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,18 +104,26 @@ def started_at(pod: JsonObject, container: str) -> datetime | None:
     return None
 
 
-def eras_at(eras: Sequence[DeployedInterval], moment: datetime | None) -> tuple[DeployedInterval, ...]:
+def intervals_at(
+    intervals: Sequence[DeployedInterval], moment: datetime | None
+) -> tuple[DeployedInterval, ...]:
     """All that may have been live at this moment; none: not known, for that may be older than the first.
 
     Times that are not in order are those of clocks that cannot be compared.
     """
-    ordered = all(times == sorted(times) for times in ([e.earliest for e in eras], [e.latest for e in eras]))
+    ordered = all(
+        times == sorted(times) for times in ([e.earliest for e in intervals], [e.latest for e in intervals])
+    )
     if moment is None or not ordered:
         return ()
-    there = [index for index, era in enumerate(eras) if era.applied and era.latest + _APPLIED <= moment]
+    there = [
+        index
+        for index, interval in enumerate(intervals)
+        if interval.applied and interval.latest + _APPLIED <= moment
+    ]
     if 0 not in there:
         return ()
-    return tuple(era for era in eras[there[-1] :] if era.earliest - _SKEW <= moment)
+    return tuple(interval for interval in intervals[there[-1] :] if interval.earliest - _SKEW <= moment)
 
 
 def pod_name(pod: JsonObject) -> str:

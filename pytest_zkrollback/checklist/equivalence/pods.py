@@ -22,7 +22,7 @@ from .model import (
     Cluster,
     Expectation,
     PodProblem,
-    eras_at,
+    intervals_at,
     is_workload,
     owned_pods,
     pod_name,
@@ -112,10 +112,10 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
 
 def _changed_since(expected: Expectation, moment: datetime | None) -> set[Source]:
     """The settings of which a container that started then may have read another value than the target's."""
-    lived = eras_at(expected.eras, moment)
+    lived = intervals_at(expected.intervals, moment)
     if not lived:
         return settings_changed(expected.before, expected.target)
-    return {source for era in lived for source in settings_changed(era.objects, expected.target)}
+    return {source for interval in lived for source in settings_changed(interval.objects, expected.target)}
 
 
 def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[PodProblem]:

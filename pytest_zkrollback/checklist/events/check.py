@@ -19,7 +19,7 @@ from ...domain.ports import Kube, Stage
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...report.by_hand import kubectl
 from ...report.formatting import moment
-from .feed import SHOWN_LAST, EventLog, EventsRead
+from .feed import SHOWN_LAST, EventFeed, EventsRead
 from .grouping import EventGroup, LiveObjects, event_time, grouped, is_conflict, render_event
 
 SETTLE_S = 3.0
@@ -93,7 +93,7 @@ class EventsCheck:
 
     env: Environment
     kube: Kube
-    log: EventLog
+    log: EventFeed
     since: datetime
     owned: frozenset[tuple[str, str]]
     snapshot: Callable[[], Snapshot]

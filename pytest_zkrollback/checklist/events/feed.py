@@ -66,7 +66,7 @@ class _Kept:
         return EventsRead(tuple(by_time(warnings)), tuple(by_time(self.last.values())), self.total)
 
 
-class EventLog:
+class EventFeed:
     """The events of one namespace."""
 
     def __init__(self, kube: Kube, namespace: str, clock: Clock) -> None:

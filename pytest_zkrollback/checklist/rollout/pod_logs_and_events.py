@@ -34,7 +34,7 @@ _EVENTS: Final = 20
 _LOG_BYTES: Final = 16 * 1024
 
 
-class Notes:
+class PodDiagnosticsReader:
     """Reads, in daemon threads, what is known of a workload's pods in trouble; each state of one once.
 
     While a pod waits (for a node, for a volume) its events are read again every 3 s; so are those of a
@@ -42,7 +42,7 @@ class Notes:
     """
 
     def __init__(self, kube: Kube, namespace: str, clock: Clock) -> None:
-        """Nothing is read before :meth:`look`."""
+        """Nothing is read before :meth:`fetch`."""
         self._kube = kube
         self._namespace = namespace
         self._clock = clock
@@ -51,7 +51,7 @@ class Notes:
         self._restarts: dict[str, int] = {}
         self._asked: dict[str, tuple[tuple[object, ...], float]] = {}
 
-    def look(self, workload: Workload) -> dict[str, PodDiagnostics]:
+    def fetch(self, workload: Workload) -> dict[str, PodDiagnostics]:
         """UID -> what is known; blocks for :data:`WAIT_S` at most, where something new is wrong."""
         asked = [*([workload.item] if workload.lacks_pods else []), *self._worst(workload.current)]
         wait([reading for item in asked if (reading := self._ask(item)) is not None], WAIT_S)
