@@ -118,6 +118,7 @@ class SlackBot:
         except SlackClientError as error:  # the upload itself was refused
             raise NotifyProblem(f"Slack refused the file: {self._clean(str(error))}") from None
         except urllib.error.HTTPError as error:  # only an upload's: of other calls slack_sdk makes an answer
+            error.close()  # it holds the connection
             raise NotifyProblem(f"Slack refused the file: HTTP {error.code}") from None
         except urllib.error.URLError as error:
             raise TryAgain(f"Slack could not be reached: {self._clean(str(error.reason))}") from None
