@@ -130,6 +130,7 @@ def refused(drill: KeptDrill) -> dict[str, Any]:
     try:
         status = drill.helm("status", "zkprova")
         until("the upgrade is pending", lambda: b"pending-upgrade" in _output(status))
+        pipeline.send_signal(signal.SIGSTOP)  # it hangs: sometimes it was at its end before we looked
         return drill.run(*DRILL, "--rollback-to=5", *TOLD)
     finally:
         pipeline.kill()
