@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option. Without a ``metavar`` it is a flag and takes no value.
 
     ``needs_environment``: it makes no sense without one. ``rolls_back``: it changes something, or rehearses
