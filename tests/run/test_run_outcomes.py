@@ -59,6 +59,7 @@ def run_with(monkeypatch, tmp_path, step, verify=None, target=5):
     monkeypatch.setattr(run, "_open", lambda selected: context)
     monkeypatch.setattr(module, "run_preflight", lambda *_: preflight)
     monkeypatch.setattr(module, "resolve_workloads", lambda found, *_: found)
+    step.state = run._state
     monkeypatch.setattr(module, "RollbackStep", lambda *_: step)
     for name in ("ClusterWatch", "RecoveryTimeline", "EventFeed", "RedeployRisks"):
         monkeypatch.setattr(module, name, Quiet)
@@ -95,6 +96,19 @@ def test_before_helm_ran_an_error_is_a_refusal(monkeypatch, tmp_path):
     assert {item.observed for item in record.items if item.id != "preflight"} == {
         "not run: refused before helm, see preflight"
     }
+
+
+def test_a_signal_while_helm_ran_is_an_interruption_also_where_the_release_cannot_be_read(
+    monkeypatch, tmp_path
+):
+    class Interrupted(Step):
+        def run(self):
+            self.state.found = Outcome.INTERRUPTED
+            return super().run()
+
+    step = Interrupted(helm_ran=True, raises=Unreachable("the API server is gone"))
+    record = run_with(monkeypatch, tmp_path, step)
+    assert record.outcome is Outcome.INTERRUPTED
 
 
 def test_a_signal_while_verifying_is_an_interruption(monkeypatch, tmp_path):
