@@ -112,7 +112,7 @@ def test_an_irreversible_migration_refuses_before_helm_and_is_red_after_it(tell)
         assert "0008_drop_exported.up.sql" in (bad.folder / "reports" / name).read_text()
 
 
-def test_without_a_source_a_release_lockout_hooks_is_unverified_and_the_option_is_named(
+def test_without_a_source_a_release_without_hooks_is_unverified_and_the_option_is_named(
     running_cluster, binaries, tmp_path
 ):
     bad = Incident(running_cluster, tmp_path, binaries["helm"], "bad-image")

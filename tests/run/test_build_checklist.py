@@ -1,7 +1,97 @@
-"""The checklist that every release has."""
+from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from pytest_zkrollback.checklist.custom import OwnCheck
+from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck
+from pytest_zkrollback.checklist.events.check import EventsCheck
+from pytest_zkrollback.checklist.health import HealthCheck
+from pytest_zkrollback.checklist.logs.check import LogsCheck
+from pytest_zkrollback.checklist.migration import MigrationCheck
+from pytest_zkrollback.checklist.notify import NotifyCheck
+from pytest_zkrollback.checklist.rollout.check import RolloutCheck
+from pytest_zkrollback.checklist.smoke import SmokeCheck
+from pytest_zkrollback.domain.migration import RevisionContent
+from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.plugin import DEFAULT_ITEMS
-from pytest_zkrollback.run.build_checklist import initial_checklist
+from pytest_zkrollback.release.helm_secret import Release
+from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.run.build_checklist import deployed_intervals, initial_checklist
+
+AT = datetime(2026, 11, 23, 7, tzinfo=UTC)
+
+
+def release(
+    number: int,
+    said: int,
+    made: int | None = None,
+    status: str = "superseded",
+    said_of_it: str = "Upgrade complete",
+) -> Release:
+    """Deployed in that minute as helm says, its Secret made in that one."""
+    revision = Revision(
+        revision=number,
+        status=status,
+        chart="web-1.0.0",
+        app_version="1",
+        deployed_at=AT + timedelta(minutes=said),
+        description=said_of_it,
+    )
+    return Release(revision, "", created=AT + timedelta(minutes=said if made is None else made))
+
+
+def chosen(*releases: Release, target: int, later: tuple[int, ...], bad: int | None) -> list[tuple]:
+    contents = [RevisionContent(number, ({"of": number},), ()) for number in (target, *later)]
+    found = deployed_intervals(ReleaseHistory("n", "web", releases), contents[0], contents[1:], bad)
+    assert [interval.objects for interval in found] == [one.objects for one in contents][: len(found)]
+    return [
+        tuple((time - AT).total_seconds() / 60 for time in (interval.earliest, interval.latest))
+        + (() if interval.applied else ("failed",))
+        for interval in found
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "later", "bad", "expected"),
+    [
+        pytest.param(5, (6, 7), 7, [(50, 50), (60, 60), (70, 70)], id="all are known"),
+        pytest.param(5, (), None, [(50, 50)], id="nothing was rolled away"),
+        pytest.param(5, (7,), 7, [], id="one in between cannot be read"),
+        pytest.param(5, (6,), 7, [], id="the bad one cannot be read"),
+        pytest.param(4, (5, 6, 7), 7, [], id="the target was pruned"),
+        pytest.param(7, (5, 6), 6, [], id="through GitHub the target is the newest"),
+    ],
+)
+def test_the_intervals_are_known_from_the_target_to_the_bad_revision_or_not_at_all(
+    target, later, bad, expected
+):
+    releases = [release(5, 50), release(6, 60), release(7, 70)]
+    assert chosen(*releases, target=target, later=later, bad=bad) == expected
+
+
+def test_of_two_clocks_both_are_kept_and_what_failed_has_replaced_nothing():
+    ahead, behind = release(5, said=50, made=45), release(5, said=50, made=55)
+    assert chosen(ahead, release(6, 60, made=55), target=5, later=(6,), bad=6) == [(45, 50), (55, 60)]
+    assert chosen(behind, release(6, 60, made=65), target=5, later=(6,), bad=6) == [(50, 55), (60, 65)]
+    failed = release(6, 60, status="failed"), release(6, 60, said_of_it='Upgrade "web" failed: timed out')
+    for six in (*failed, release(6, 60, status="pending-upgrade")):
+        assert chosen(release(5, 50), six, target=5, later=(6,), bad=6) == [(50, 50), (60, 60, "failed")]
+
+
+def test_only_the_rollouts_gate_the_others_and_two_kinds_are_rechecked():
+    kinds = (
+        EquivalenceCheck,
+        RolloutCheck,
+        SmokeCheck,
+        LogsCheck,
+        HealthCheck,
+        EventsCheck,
+        MigrationCheck,
+        OwnCheck,
+        NotifyCheck,
+    )
+    assert [kind for kind in kinds if kind.gates_others] == [RolloutCheck]
+    assert [kind for kind in kinds if kind.rechecked_at_end] == [EquivalenceCheck, RolloutCheck]
 
 
 def test_what_pytest_collects_without_a_configuration_is_the_runbooks_checklist():
