@@ -66,11 +66,15 @@ class NotificationDispatcher:
             )
 
     def notify_verdict(
-        self, outcome: Outcome, patience_s: float, *, stop: Callable[[], bool] = lambda: False
+        self,
+        outcome: Callable[[], Outcome],
+        patience_s: float,
+        *,
+        stop: Callable[[], bool] = lambda: False,
     ) -> tuple[Delivery, ...]:
         """Tell how the run stands, to every channel at once, and wait for what they answer.
 
-        ``outcome``: of all that is known but these messages.
+        ``outcome()``: of all that is known but these messages. It is asked when the record is read.
 
         Returns after ``patience_s`` at the latest, or when ``stop()`` is true; who has not answered by then
         may have it. An event that is none for a channel leaves no delivery.
@@ -78,12 +82,13 @@ class NotificationDispatcher:
         self._recorder.wait_written()
         return self._send(self._next(outcome), patience_s, stop)
 
-    def _next(self, outcome: Outcome) -> Notification:
+    def _next(self, ask_outcome: Callable[[], Outcome]) -> Notification:
         """The next event, with the record as it stands."""
         self._cancelled.set()  # no earlier message is tried again once a newer one is on its way
         self._cancelled = threading.Event()
-        before, self.last_outcome = self.last_outcome, outcome
         record = self._recorder.redacted
+        outcome = ask_outcome()  # after the record: never older than what it shows
+        before, self.last_outcome = self.last_outcome, outcome
         return Notification(
             event=NotificationEvent.VERDICT if before is None else NotificationEvent.CHANGED,
             record=for_message(record, outcome, self._clock.now()),

@@ -38,6 +38,8 @@ def why_none_runs(run: Run) -> str:
         return "the run was interrupted"
     if run.was_refused:
         return "the run was refused"
+    if not run.has_judged:
+        return "nothing was verified"
     return ""
 
 

@@ -144,7 +144,9 @@ def build_checks(
         ),
         *(OwnCheck(item, item_context) for item in context.own_items),
         NotifyCheck(
-            deliver=lambda: context.notifier.notify_verdict(state.outcome(without=(NOTIFY,)), PATIENCE_S),
+            deliver=lambda: context.notifier.notify_verdict(
+                lambda: state.outcome(without=(NOTIFY,)), PATIENCE_S
+            ),
             off=context.notifier.off,
         ),
     ]
@@ -218,20 +220,20 @@ class ReleaseReader:
         self._state = state
         self._plan = release.plan
         self._known = release.last_read
-        self.head = release.head
+        self._head = release.head
 
     def read(self) -> ReleaseHistory:
         """The history now; a newest revision that is not ours is in the record before anything is said.
 
-        Raises ClusterError or HelmProblem.
+        Not after the run's end, nor after an interruption: an answer may come late. Raises ClusterError or
+        HelmProblem.
         """
         env, recorder = self._context.env, self._context.recorder
         known = fetch_history(self._context.kube, env.namespace, env.release, known=self._known)
         self._known = known
         head = known.head.revision
-        if self.head is not None and head.revision != self.head:
-            self.head = head.revision
-            self._state.found = Outcome.SUPERSEDED
+        if self._head is not None and head.revision != self._head and self._state.supersede():
+            self._head = head.revision
             newer = {"history": known.revisions, "objections": find_objections(known)}
             plan = self._plan.model_copy(update=newer)
             recorder.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)

@@ -108,7 +108,9 @@ def notify_final(
     if due:
         heard = signals.count
         deliveries = notifier.notify_verdict(
-            outcome, _FAREWELL_S if heard else PATIENCE_S, stop=lambda: signals.count > heard
+            lambda: state.outcome(without=(NOTIFY,)),
+            _FAREWELL_S if heard else PATIENCE_S,
+            stop=lambda: signals.count > heard,
         )
         verdict = judge_deliveries(deliveries)
         if first or verdict.word is not Verdict.PASS:

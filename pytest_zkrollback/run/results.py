@@ -5,13 +5,14 @@ The record is output: nothing is read back from it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from ..clients.helm import HelmVersion
-from ..domain.item_ids import NOTIFY, is_rollout
+from ..domain.item_ids import NOTIFY, PREFLIGHT, ROLLBACK, is_rollout
 from ..domain.record import Guard, Outcome, Plan
 from ..domain.verdict import Verdict
 from ..release.history import ReleaseHistory
@@ -112,6 +113,7 @@ class RunState:
         # Found out otherwise than by verdicts: refused, interrupted, superseded, planned.
         self.found: Outcome | None = None
         self.ended = False
+        self._lock = threading.Lock()
 
     def expect(self, item_ids: Iterable[str]) -> None:
         """These items belong to the run, too."""
@@ -121,6 +123,31 @@ class RunState:
     def note(self, item_id: str, verdict: Verdict | None) -> None:
         """The item's verdict as it stands; None: it is judged again."""
         self._verdicts[item_id] = verdict
+
+    def interrupt(self) -> None:
+        """A signal ends the run; nothing that is found out later changes that."""
+        with self._lock:
+            self.found = Outcome.INTERRUPTED
+
+    def supersede(self) -> bool:
+        """Somebody else changed the release; False where the run had ended or was interrupted before."""
+        with self._lock:
+            if self.ended or self.found is Outcome.INTERRUPTED:
+                return False
+            self.found = Outcome.SUPERSEDED
+            return True
+
+    def end(self) -> Outcome:
+        """The run's outcome, from now on."""
+        with self._lock:
+            self.ended = True
+        return self.outcome()
+
+    @property
+    def has_judged(self) -> bool:
+        """Whether anything was judged after preflight and rollback."""
+        found = dict(self._verdicts).items()
+        return any(word is not None for key, word in found if key not in (PREFLIGHT, ROLLBACK))
 
     def verdict(self, item_id: str) -> Verdict | None:
         """The item's verdict as it stands."""

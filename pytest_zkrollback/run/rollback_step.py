@@ -230,7 +230,7 @@ def _wait(context: RunContext, state: RunState, helm_run: HelmRun, lock: Release
         if context.signals.count and not recorded:
             recorded = True
             what = f"interrupted ({context.signals.spoken}), helm still running (pid {helm_run.pid})"
-            state.found = Outcome.INTERRUPTED  # also where what follows fails
+            state.interrupt()  # also where what follows fails
             context.recorder.update(outcome=Outcome.INTERRUPTED, summary=what)
             context.recorder.event(what, "operator")
             context.display.status(f"{what}; waiting for it to finish")

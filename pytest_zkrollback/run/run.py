@@ -136,6 +136,11 @@ class Run:
         """Whether a signal ended the run."""
         return self._state.found is Outcome.INTERRUPTED
 
+    @property
+    def has_judged(self) -> bool:
+        """Whether anything of the checklist was judged."""
+        return self._state.has_judged
+
     def report_own_tests(self, tests: tuple[OwnTest, ...]) -> None:
         """Put the repository's own tests into the record; no verdict and no outcome changes with them."""
         self._recorder.update(own_tests=tests)
@@ -162,7 +167,7 @@ class Run:
                 self._steps(selected)
         except KeyboardInterrupt:
             note = f"interrupted ({self._signals.spoken})"
-            self._state.found = Outcome.INTERRUPTED
+            self._state.interrupt()
         except ZkRollbackError as error:
             if self._may_have_changed:
                 note = f"not verified: {error}"
@@ -272,11 +277,11 @@ class Run:
         pull = github.pull_request if github is not None else None
         risks = self._redeploy_risks = RedeployRisks(context, release, state, self._watch, pull)
         risks.begin()
-        head_now = run_verify(context, release, state, self._watch, events, timeline, since, risks)
+        run_verify(context, release, state, self._watch, events, timeline, since, risks)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
         if state.add_up() in GREEN_OUTCOMES:
-            note_verified(context, state, head_now, history.head.installed)
+            note_verified(context, state, release.head, history.head.installed)
 
     def _open(self, selected: frozenset[str]) -> RunContext:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""
@@ -387,8 +392,7 @@ class Run:
         recorder.close_items(why)
         if refused and mode_of(self.request) is Mode.VERIFY:
             state.found = Outcome.UNVERIFIED
-        state.ended = True
-        recorder.end(state.outcome(), self._clock.now())
+        recorder.end(state.end(), self._clock.now())
         self._sum_up()
 
     def _sum_up(self) -> None:

@@ -33,11 +33,10 @@ def run_verify(
     timeline: RecoveryTimeline,
     since: datetime,
     redeploy_risks: RedeployRisks,
-) -> int | None:
+) -> None:
     """Judge every item until its verdict is final; each is in the record before the next one.
 
-    The verdicts go into ``state``. ``since``: when the rollback began, by the server's clock. Returns Helm's
-    newest revision as it was seen last; None: it could not be read.
+    The verdicts go into ``state``. ``since``: when the rollback began, by the server's clock.
     """
     recorder = context.recorder
     recorder.write_async()
@@ -118,7 +117,6 @@ def run_verify(
         _look_at_head(context, reader)
     if schedule.provisional_at is not None:
         _end_soak(context, is_green())
-    return reader.head
 
 
 def _describe(context: RunContext, state: RunState, checks: Sequence[Check]) -> None:

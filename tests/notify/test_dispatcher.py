@@ -79,9 +79,9 @@ def test_start_verdict_and_change():
     wait_for(lambda: recorder.record.deliveries)
     recorder.update(items=verified().items)
     recorder.update(provisional_at=CLOCK.now(), soak_s=10)
-    dispatcher.notify_verdict(Outcome.VERIFIED, 5)
+    dispatcher.notify_verdict(lambda: Outcome.VERIFIED, 5)
     recorder.update(items=failed().items, outcome=Outcome.RUNNING)
-    dispatcher.notify_verdict(Outcome.FAILED, 5)
+    dispatcher.notify_verdict(lambda: Outcome.FAILED, 5)
     assert channel.events == ["start", "verdict", "changed"]
     start, verdict, changed = channel.news
     assert (start.record.outcome, verdict.record.outcome, changed.record.outcome) == (
@@ -98,12 +98,26 @@ def test_start_verdict_and_change():
     assert said == ["told was told: start", "told was told: verdict", "told was told: changed"]
 
 
+def test_a_verdict_that_turned_while_a_slow_disk_was_waited_for_is_told_as_it_stands():
+    channel = Told()
+    dispatcher, recorder = dispatcher_of(channel, record=verified(outcome=Outcome.RUNNING))
+    state = state_of(recorder.record)
+
+    def turn(timeout_s=2.0):
+        state.note("smoke", Verdict.FAIL)
+        recorder.item("smoke", verdict=Verdict.FAIL)
+
+    recorder.wait_written = turn
+    dispatcher.notify_verdict(lambda: state.outcome(without=("notify",)), 5)
+    assert [news.record.outcome for news in channel.news] == [Outcome.FAILED]
+
+
 def test_a_start_that_hangs_returns_at_once_and_holds_up_no_verdict():
     hangs, answers = Told("hangs", hangs=(NotificationEvent.START,)), Told("answers")
     dispatcher, recorder = dispatcher_of(hangs, answers)
     dispatcher.notify_started()
     wait_for(lambda: hangs.events and recorder.record.deliveries)
-    deliveries = dispatcher.notify_verdict(Outcome.VERIFIED, 5)
+    deliveries = dispatcher.notify_verdict(lambda: Outcome.VERIFIED, 5)
     assert facts(deliveries) == [
         ("hangs", "verdict", True, False, "ok"),
         ("answers", "verdict", True, False, "ok"),
@@ -121,9 +135,9 @@ def test_a_verdict_that_hangs_is_waited_for_in_vain_but_not_for_ever():
     channel = Told(hangs=(NotificationEvent.VERDICT,))
     dispatcher, _ = dispatcher_of(channel)
     asked = iter((False, False, True))
-    [delivery] = dispatcher.notify_verdict(Outcome.VERIFIED, 60, stop=lambda: next(asked))
+    [delivery] = dispatcher.notify_verdict(lambda: Outcome.VERIFIED, 60, stop=lambda: next(asked))
     assert facts([delivery]) == [("told", "verdict", False, False, "no answer came while we waited for it")]
-    [late] = dispatcher.notify_verdict(Outcome.VERIFIED, 0.1)
+    [late] = dispatcher.notify_verdict(lambda: Outcome.VERIFIED, 0.1)
     assert not late.ok or channel.news[-1].event is NotificationEvent.CHANGED
     channel.hold.set()
 
@@ -141,7 +155,7 @@ def test_a_verdict_that_hangs_is_waited_for_in_vain_but_not_for_ever():
 )
 def test_fault_63_what_a_channel_raises_is_its_delivery_and_no_other_channels(answer, refused, said):
     dispatcher, _ = dispatcher_of(Told(answer=answer), Told("other"))
-    assert facts(dispatcher.notify_verdict(Outcome.VERIFIED, 5)) == [
+    assert facts(dispatcher.notify_verdict(lambda: Outcome.VERIFIED, 5)) == [
         ("told", "verdict", False, refused, said),
         ("other", "verdict", True, False, "ok"),
     ]
@@ -151,13 +165,15 @@ def test_what_is_no_delivery_is_not_called_told():
     channel = SimpleNamespace(name="own", tell=lambda news: True)
     dispatcher, _ = dispatcher_of(channel)
     said = "own answered True, which is no Delivery"
-    assert facts(dispatcher.notify_verdict(Outcome.VERIFIED, 5)) == [("own", "verdict", False, False, said)]
+    assert facts(dispatcher.notify_verdict(lambda: Outcome.VERIFIED, 5)) == [
+        ("own", "verdict", False, False, said)
+    ]
 
 
 def test_an_event_that_is_none_for_a_channel_leaves_no_delivery():
     dispatcher, recorder = dispatcher_of(Told(answer=""))
     dispatcher.notify_started()
-    assert dispatcher.notify_verdict(Outcome.VERIFIED, 5) == ()
+    assert dispatcher.notify_verdict(lambda: Outcome.VERIFIED, 5) == ()
     dispatcher.close()
     wait_for(lambda: not recorder.record.deliveries)
 
@@ -168,7 +184,7 @@ def test_fault_49_what_is_told_is_redacted():
         channel, record=running().model_copy(update={"reason": "it says hunter2hunter2"})
     )
     dispatcher.notify_started()
-    dispatcher.notify_verdict(Outcome.VERIFIED, 5)
+    dispatcher.notify_verdict(lambda: Outcome.VERIFIED, 5)
     assert {news.record.reason for news in channel.news} == {"it says [redacted PASSWORD]"}
 
 
@@ -397,7 +413,9 @@ def test_in_the_drill_the_record_holds_what_was_received():
 def test_an_answer_that_comes_after_the_end_is_not_written_any_more():
     channel = Told(hangs=(NotificationEvent.VERDICT,))
     dispatcher, recorder = dispatcher_of(channel, record=verified(outcome=Outcome.RUNNING, deliveries=()))
-    late = threading.Thread(target=dispatcher.notify_verdict, args=(Outcome.VERIFIED, 60), daemon=True)
+    late = threading.Thread(
+        target=dispatcher.notify_verdict, args=(lambda: Outcome.VERIFIED, 60), daemon=True
+    )
     late.start()
     wait_for(lambda: channel.events == ["verdict"])
     recorder.update(outcome=Outcome.INTERRUPTED)

@@ -581,3 +581,15 @@ def test_a_hosts_warnings_as_errors_do_not_reach_inside(repository, self_signed,
     said = path.read_text()
     assert "may not list secrets in namespace default: not for you" in said
     assert "InsecureRequest" not in said + result.stdout.str() + result.stderr.str()
+
+
+def test_an_own_test_does_not_run_where_nothing_was_verified(prepared):
+    """A pull request that stays open, say: what is live is still the bad version."""
+    repository = prepared(
+        react='self._recorder.close_items(lambda _: "not run: nothing was deployed"); return'
+    )
+    own(repository)
+    result = run(repository)
+    assert (result.ret, record(repository)["outcome"]) == (1, "unverified")
+    [test] = record(repository)["own_tests"]
+    assert (test["outcome"], test["first_line"]) == ("not-run", "not run: nothing was verified")

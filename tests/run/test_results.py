@@ -49,6 +49,33 @@ def test_what_was_found_out_outweighs_green_verdicts(found_out):
     )
 
 
+@pytest.mark.parametrize("before", ["interrupted", "ended"])
+def test_a_late_answer_supersedes_no_run_that_is_over(before):
+    found = state()
+    assert (found.supersede(), found.outcome()) == (True, Outcome.SUPERSEDED)
+    found = state()
+    if before == "interrupted":
+        found.interrupt()
+    outcome = found.end()
+    assert (found.supersede(), found.outcome()) == (False, outcome)
+
+
+@pytest.mark.parametrize(
+    ("words", "judged"),
+    [
+        ({}, False),
+        ({"preflight": Verdict.PASS, "rollback": Verdict.UNVERIFIED}, False),
+        ({"preflight": Verdict.PASS, "smoke": Verdict.FAIL}, True),
+        ({"smoke": Verdict.WAIVED}, True),
+    ],
+)
+def test_whether_anything_of_the_checklist_was_judged(words, judged):
+    found = RunState(GREEN)
+    for item_id, word in words.items():
+        found.note(item_id, word)
+    assert found.has_judged is judged
+
+
 def test_an_item_that_is_expected_and_never_judged_is_not_green():
     found = state()
     found.expect(["rollout-worker", "smoke"])
