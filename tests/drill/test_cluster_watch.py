@@ -257,15 +257,21 @@ def _runs(scene: Scene, image: str) -> bool:
 
 
 def test_samples_show_one_image_taking_over_from_the_other(scene: Scene) -> None:
-    samples = Samples(["deployment/web"])
-    scene.watch = ClusterWatch(
-        scene.kube, scene.namespace, scene.clock, lambda: samples.add_snapshot(scene.watch.snapshot())
-    )
+    samples, over = Samples(["deployment/web"]), threading.Event()
+
+    def look() -> None:  # as the recovery timeline does
+        while not over.wait(0.02):
+            samples.add_snapshot(scene.watch.snapshot())
+
     scene.create(_object("Deployment", _template(GOOD), replicas=1))
     scene.judge()
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
     scene.patch("Deployment", _template(BETTER))
     scene.judge()
-    scene.until(lambda _: samples.points()[-1].value == 0, 5)
+    scene.until(lambda _: bool(samples.points()) and samples.points()[-1].value == 0, 5)
+    over.set()
+    looking.join(5)
     shown = [(point.series.removeprefix("replicas/web/"), point.value) for point in samples.points()]
     assert shown[-2:] == [("1.1.0-abcdef1", 1), ("1.0.0-abcdef0", 0)]
 
