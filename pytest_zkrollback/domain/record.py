@@ -45,6 +45,10 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+# Somebody may rely on what is live.
+GREEN_OUTCOMES = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
+
+
 class Revision(Frozen):
     """One revision of the release, from Helm's own history."""
 

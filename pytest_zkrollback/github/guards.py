@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..config.environment import GithubActions
-from ..domain.record import Guard, GuardReason, GuardState, Record
+from ..domain.record import GREEN_OUTCOMES, Guard, GuardReason, GuardState, Record
 from .state import BRANCH_PREFIX, GithubState, describe
 from .texts import short, some
 
@@ -278,7 +278,7 @@ def newest_verified(records: Sequence[Record], environment: str, repository: str
         if (
             github is not None
             and record.environment == environment
-            and str(record.outcome) in ("verified", "verified-with-waivers")
+            and record.outcome in GREEN_OUTCOMES
             and (github.repository, github.tree) == (repository, tree)
         ):
             return record

@@ -18,11 +18,13 @@ from _pytest.fixtures import FuncFixtureInfo
 from ..config import loader as configuration
 from ..domain.errors import UsageProblem
 from ..domain.item_ids import EQUIVALENCE, PREFLIGHT, ROLLBACK
+from ..domain.record import Outcome
 from ..github.guards import GUARD_IDS as GITHUB_GUARDS
 from ..preflight.guards import GUARD_IDS
 from ..report.failures import failed_own_tests
 from ..report.files import replace_file
 from ..report.redaction import RedactingFilter, Redactor
+from ..report.summary import GREEN
 from ..report.terminal import render_last_lines
 from ..run.ci_summary import publish
 from ..run.run import Run
@@ -49,7 +51,7 @@ _WORDS = {
     "WAIVED": ("skipped", "w", ("WAIVED", {"yellow": True})),
 }
 _DEFAULT_REPORTCHARS = "fE"
-_EXIT = {"verified": 0, "verified-with-waivers": 0, "planned": 0, "interrupted": 2}
+_EXIT = {**dict.fromkeys(GREEN, 0), Outcome.INTERRUPTED: 2}
 _ASKED_TOO_EARLY = f"The fixture {FIXTURE} was asked for before the checklist was collected and checked."
 
 
@@ -315,7 +317,7 @@ class RollbackSession:
     def _exit_status(self, session: pytest.Session) -> int:
         """From the record; own tests that failed or did not run take a green exit away, and no verdict."""
         record = self.run.redacted
-        code = _EXIT.get(str(record.outcome), 1)
+        code = _EXIT.get(record.outcome, 1)
         if code == 0 and failed_own_tests(record):
             interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
             return int(pytest.ExitCode.INTERRUPTED if interrupted else pytest.ExitCode.TESTS_FAILED)

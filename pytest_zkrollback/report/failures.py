@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..domain.record import Guard, GuardState, Item, Outcome, OwnTest, OwnTestOutcome, Record
+from ..domain.record import GREEN_OUTCOMES, Guard, GuardState, Item, Outcome, OwnTest, OwnTestOutcome, Record
 from ..domain.verdict import Verdict
 
 
@@ -91,7 +91,7 @@ def failures(record: Record) -> tuple[Failure, ...]:
 
 def failed_own_tests(record: Record) -> tuple[OwnTest, ...]:
     """Own tests that failed; after a verified run also those that did not run to their end."""
-    done = record.outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
+    done = record.outcome in GREEN_OUTCOMES
     return tuple(
         test
         for test in record.own_tests

@@ -43,11 +43,12 @@ def render_junit(record: Record) -> str:
             time=f"{_seconds(item):.3f}",
         )
         _add_verdict(case, item, record, counts)
+    failed = failed_own_tests(record)
     for test in record.own_tests:
         case = ET.SubElement(
             suite, "testcase", classname="own tests", name=_attribute(test.node_id), time="0"
         )
-        _add_outcome(case, test, test in failed_own_tests(record), counts)
+        _add_outcome(case, test, test in failed, counts)
     case = ET.SubElement(
         suite, "testcase", classname=_attribute(f"zkrollback.{record.environment}"), name="outcome", time="0"
     )

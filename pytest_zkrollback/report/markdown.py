@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-from ..domain.record import GuardState, Item, Record
+from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Record
 from . import github_section
 from .change_section import change_summary_parts
 from .failures import failed_items, unchecked, word_of
 from .formatting import clock_time, elapsed, moment
 from .sanitize import escape_control_characters, inert_line
 from .summary import (
-    GREEN_OUTCOMES,
     NONE_GIVEN,
     answer,
     count_line,

@@ -13,13 +13,22 @@ from dataclasses import dataclass
 from ..config.environment import Environment
 from ..domain.command_line import BY_NAME, ENV, SEPARATOR, SHORT_ENV, split_command
 from ..domain.item_ids import HEALTH, ROLLBACK, SMOKE
-from ..domain.record import Guard, GuardReason, GuardState, Mode, ObjectionKind, Outcome, Record, Revision
+from ..domain.record import (
+    GREEN_OUTCOMES,
+    Guard,
+    GuardReason,
+    GuardState,
+    Mode,
+    ObjectionKind,
+    Outcome,
+    Record,
+    Revision,
+)
 from ..domain.verdict import Verdict
 from .by_hand import helm
 
 MOST = 3
 
-_GREEN = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
 
 # What has to be done before the same command is typed again, by the guard that refused.
 _FIRST = {
@@ -68,7 +77,7 @@ def undo_command(record: Record) -> str:
     It is for somebody who knows that the rollback itself was wrong: no step that follows from the verdict.
     """
     before = _by_number(record).get(record.revision_before or 0)
-    if record.outcome not in _GREEN or not record.helm.ran or record.drill == "ended":
+    if record.outcome not in GREEN_OUTCOMES or not record.helm.ran or record.drill == "ended":
         return ""
     failed = {each.revision for each in record.plan.objections if each.kind is ObjectionKind.FAILED}
     if before is None or before.revision in failed:  # nothing to go back to: guard `target` would refuse
@@ -84,7 +93,7 @@ def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
         yield _Step(_typed(record, without=("--rollback-plan",), also=_chosen(record)), "to do it:")
     elif record.outcome is Outcome.INTERRUPTED:
         yield from _after_interruption(record, env)
-    elif record.outcome not in _GREEN and env is not None:
+    elif record.outcome not in GREEN_OUTCOMES and env is not None:
         yield from _while_red(record, env)
 
 

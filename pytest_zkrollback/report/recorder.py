@@ -12,9 +12,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..domain.ports import Clock
-from ..domain.record import Delivery, Guard, Item, Outcome, Override, Record, SamplePoint, TimelineEntry
+from ..domain.record import (
+    GREEN_OUTCOMES,
+    Delivery,
+    Guard,
+    Item,
+    Outcome,
+    Override,
+    Record,
+    SamplePoint,
+    TimelineEntry,
+)
 from ..domain.verdict import Verdict
-from .summary import GREEN_OUTCOMES
 
 
 class Recorder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..domain.item_ids import EQUIVALENCE, PREFLIGHT
-from ..domain.record import Mode, Outcome, OwnTest, OwnTestOutcome, Record, Revision
+from ..domain.record import GREEN_OUTCOMES, Mode, Outcome, OwnTest, OwnTestOutcome, Record, Revision
 from ..domain.verdict import Verdict
 from .failures import by_verdict, failed_own_tests, refused, unchecked, word_of
 from .formatting import clock_time, duration, elapsed, moment
@@ -15,9 +15,8 @@ NONE_GIVEN = Record.model_fields["next_steps"].default
 _SEEN_LIMIT = 160
 _MOST_OWN_TESTS = 3
 
-GREEN = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS, Outcome.PLANNED)
+GREEN = (*GREEN_OUTCOMES, Outcome.PLANNED)
 
-GREEN_OUTCOMES = (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS)
 
 HEADLINES = {
     Outcome.RUNNING: "NOT FINISHED",

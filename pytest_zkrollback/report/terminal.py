@@ -12,14 +12,13 @@ from rich.text import Text
 
 from ..domain.decision import Recommendation
 from ..domain.item_ids import NOTIFY, PREFLIGHT, is_rollout
-from ..domain.record import GuardState, Item, Mode, Outcome, Record
+from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from .change_section import render_change_summary_lines
 from .failures import by_verdict, failures, refused, word_of
 from .formatting import duration, elapsed
 from .sanitize import inert_line
 from .summary import (
-    GREEN_OUTCOMES,
     answer,
     count_line,
     decided,

@@ -13,11 +13,10 @@ from enum import Enum
 
 from ..clients.helm import HelmVersion
 from ..domain.item_ids import NOTIFY, PREFLIGHT, ROLLBACK, is_rollout
-from ..domain.record import Guard, Outcome, Plan
+from ..domain.record import GREEN_OUTCOMES, Guard, Outcome, Plan
 from ..domain.verdict import Verdict
 from ..release.history import ReleaseHistory
 from ..report.outcome import add_up
-from ..report.summary import GREEN_OUTCOMES
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,17 @@ from ..config.loader import DRILL, find_config, load_environment
 from ..domain.errors import KubeconfigProblem, ZkRollbackError
 from ..domain.item_ids import PREFLIGHT, is_rollout
 from ..domain.ports import Hooks
-from ..domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, OwnTest, Record
+from ..domain.record import (
+    GREEN_OUTCOMES,
+    Guard,
+    GuardReason,
+    GuardState,
+    Item,
+    Mode,
+    Outcome,
+    OwnTest,
+    Record,
+)
 from ..domain.request import Request
 from ..domain.verdict import Verdict
 from ..engine.cluster_watch import ClusterWatch
@@ -32,7 +42,6 @@ from ..report.files import Store, file_stem
 from ..report.outcome import conclude
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
-from ..report.summary import GREEN_OUTCOMES
 from .build_checklist import initial_checklist, watched
 from .context import RunContext, variables
 from .display import Display

@@ -9,11 +9,10 @@ from ..checklist.events.feed import EventFeed
 from ..domain.errors import ZkRollbackError
 from ..domain.item_ids import EQUIVALENCE
 from ..domain.ports import Check, Stage
-from ..domain.record import TimelineEntry
+from ..domain.record import GREEN_OUTCOMES, TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Verdict
 from ..engine.cluster_watch import ClusterWatch
 from ..engine.scheduler import Schedule
-from ..report.summary import GREEN_OUTCOMES
 from .build_checklist import ReleaseReader, build_checks
 from .context import RunContext
 from .find_redeploy_risks import RedeployRisks
