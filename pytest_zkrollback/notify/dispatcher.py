@@ -59,10 +59,11 @@ class NotificationDispatcher:
             return
         self.started = True
         self._starting = dict(enumerate(self.channels))
+        record = self._recorder.snapshot()
         for key, channel in enumerate(self.channels):
             start_thread(
                 f"tell-{channel.name}",
-                partial(self._tell_start, key, channel, self._recorder.redacted, self._cancelled),
+                partial(self._tell_start, key, channel, record, self._cancelled),
             )
 
     def notify_verdict(
@@ -123,10 +124,12 @@ class NotificationDispatcher:
             self._note(self._unanswered(channel, NotificationEvent.START))
         self._closed = True
 
-    def _tell_start(self, key: int, channel: Channel, record: Record, cancelled: threading.Event) -> None:
+    def _tell_start(
+        self, key: int, channel: Channel, record: Callable[[], Record], cancelled: threading.Event
+    ) -> None:
         delivery = self._deliver(
             channel,
-            Notification(event=NotificationEvent.START, record=record, cancelled=cancelled),
+            Notification(event=NotificationEvent.START, record=record(), cancelled=cancelled),
         )
         with self._lock:
             in_time = self._starting.pop(key, None) is not None

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from ..domain.ports import Clock
@@ -57,6 +58,10 @@ class Recorder:
         """The record as it stands, without secrets: what everything outside of a run sees."""
         return self._clean(self._record)
 
+    def snapshot(self) -> Callable[[], Record]:
+        """The record of this moment, redacted by whoever calls it: that takes time with many secrets."""
+        return partial(self._clean, self._record)
+
     def write_async(self) -> None:
         """From now on a thread writes what has changed, as soon as the disk has taken the last change.
 
@@ -90,15 +95,12 @@ class Recorder:
     def update(self, **changes: Any) -> None:
         """Replace fields of the record and write it."""
         with self._lock:
-            self._record = self._record.model_copy(update=changes)
-            self._put()
+            self._replace(**changes)
 
     def update_helm(self, **changes: Any) -> None:
         """Replace fields of what became of helm and write it."""
         with self._lock:
-            helm = self._record.helm.model_copy(update=changes)
-            self._record = self._record.model_copy(update={"helm": helm})
-            self._put()
+            self._replace(helm=self._record.helm.model_copy(update=changes))
 
     def add(
         self,
@@ -109,21 +111,18 @@ class Recorder:
     ) -> None:
         """Add to what is there and write it."""
         with self._lock:
-            changes = {
-                "guards": (*self._record.guards, *guards),
-                "overrides": (*self._record.overrides, *overrides),
-                "versions": {**self._record.versions, **(versions or {})},
-            }
-            self._record = self._record.model_copy(update=changes)
-            self._put()
+            self._replace(
+                guards=(*self._record.guards, *guards),
+                overrides=(*self._record.overrides, *overrides),
+                versions={**self._record.versions, **(versions or {})},
+            )
 
     def insert_items(self, added: Sequence[Item], before: str) -> None:
         """Put these items into the checklist before that one."""
         with self._lock:
             items = list(self._record.items)
             place = next(index for index, item in enumerate(items) if item.id == before)
-            self._record = self._record.model_copy(update={"items": (*items[:place], *added, *items[place:])})
-            self._put()
+            self._replace(items=(*items[:place], *added, *items[place:]))
 
     def close_items(self, why: Callable[[str], str]) -> None:
         """Every item without a verdict ends UNVERIFIED. ``why`` gives the sentence for an item's id."""
@@ -145,8 +144,7 @@ class Recorder:
                 ends = [item.finished_at for item in self._record.items if item.finished_at is not None]
                 changes["recovered_at"] = max(ends)
             timeline = (*self._record.timeline, entry)
-            self._record = self._record.model_copy(update={**changes, "timeline": timeline})
-            self._put()
+            self._replace(**changes, timeline=timeline)
 
     def item(self, item_id: str, *, said: TimelineEntry | None = None, **changes: Any) -> None:
         """Replace fields of one item, add ``said`` to the timeline, and write, all at once.
@@ -162,25 +160,18 @@ class Recorder:
             for item_id, fields in changes.items():
                 items[item_id] = items[item_id].model_copy(update=fields)
             timeline = self._record.timeline if said is None else (*self._record.timeline, said)
-            self._record = self._record.model_copy(
-                update={"items": tuple(items.values()), "timeline": timeline}
-            )
-            self._put()
+            self._replace(items=tuple(items.values()), timeline=timeline)
 
     def event(self, text: str, source: str, at: datetime | None = None) -> None:
         """Add a line to the timeline; ``source`` says whose word it is."""
         entry = TimelineEntry(at=at or self._clock.now(), event=text, source=source)
         with self._lock:
-            timeline = (*self._record.timeline, entry)
-            self._record = self._record.model_copy(update={"timeline": timeline})
-            self._put()
+            self._replace(timeline=(*self._record.timeline, entry))
 
     def delivery(self, delivery: Delivery) -> None:
         """Add what became of a message."""
         with self._lock:
-            deliveries = (*self._record.deliveries, delivery)
-            self._record = self._record.model_copy(update={"deliveries": deliveries})
-            self._put()
+            self._replace(deliveries=(*self._record.deliveries, delivery))
 
     def move(self, by: timedelta) -> None:
         """Move all times so far: they were written before the server's clock was known."""
@@ -188,17 +179,16 @@ class Recorder:
             timeline = tuple(
                 entry.model_copy(update={"at": entry.at + by}) for entry in self._record.timeline
             )
-            changes = {"timeline": timeline, "started_at": self._record.started_at + by}
-            self._record = self._record.model_copy(update=changes)
-            self._put()
+            self._replace(timeline=timeline, started_at=self._record.started_at + by)
 
     def samples(self, points: tuple[SamplePoint, ...]) -> None:
         """Replace the points of the pictures; on disk with the next change of state."""
         with self._lock:
             self._record = self._record.model_copy(update={"samples": points})
 
-    def _put(self) -> None:
-        """The record has changed; the lock is held."""
+    def _replace(self, **changes: Any) -> None:
+        """Replace fields and see to it that they are written; the lock is held."""
+        self._record = self._record.model_copy(update=changes)
         self._changes += 1
         if self._follower is None:
             self._write_now()

@@ -86,11 +86,13 @@ def run_preflight(
     if request.target is not None:
         guards = in_order((*guards, note_decision(context, facts.outside, target or request.target)))
         guards = apply_overrides(guards, _reasons(context, facts), request.break_glass)
+    versions = {}
     if facts.server.value is not None:
-        recorder.add(versions={"Kubernetes": facts.server.value})
+        versions["Kubernetes"] = facts.server.value
     if facts.helm.value is not None:
+        versions["Helm"] = facts.helm.value.text
         recorder.update_helm(version=facts.helm.value.text)
-        recorder.add(versions={"Helm": facts.helm.value.text})
+    recorder.add(versions=versions)
     guards = _ask_for_consent(context, guards, _reasons(context, facts))
     refused = refusals(guards)
     recorder.item(
@@ -175,8 +177,9 @@ def _ask_for_consent(
     used = overrides_used(guards, reasons, request.break_glass)
     for each in used:
         recorder.event(f"guard {each.id} overridden: {each.reason}", "operator")
-    recorder.update(guards=guards)
-    recorder.add(overrides=used)
+    if used:  # else nothing has changed, and every write is on the way to helm
+        recorder.update(guards=guards)
+        recorder.add(overrides=used)
     return guards
 
 
