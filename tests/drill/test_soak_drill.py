@@ -98,7 +98,7 @@ def test_a_crash_in_the_soak_is_red_at_once_and_the_team_had_the_first_verdict(i
     backend = next(item for item in record["items"] if item["id"] == WORKLOADS[0])
     assert backend["verdict"] == "FAIL"
     assert "crashed after it was green: exit code 3, 1 restart" in backend["observed"]
-    assert "red in the soak" in record["summary"]
+    assert "no longer at the end of the soak)" in record["summary"]
     assert notified(record) == "PASS"
     incident.kubectl("delete", "pod", name)  # the crash that was made up has no log to read later
     incident.kubectl("rollout", "status", "deployment/zkprova-zkprova-backend", "--timeout=30s")
