@@ -31,3 +31,8 @@ def rollout_id(name: str) -> str:
 def is_rollout(item_id: str) -> bool:
     """Whether this is the item of one workload's rollout."""
     return item_id.startswith(ROLLOUT_PREFIX)
+
+
+def judges_revision(item_id: str) -> bool:
+    """Whether a FAIL of this item speaks against the revision that is live, not of what is beside it."""
+    return is_rollout(item_id) or item_id in (EQUIVALENCE, SMOKE, LOGS, HEALTH, EVENTS)

@@ -109,6 +109,7 @@ class GuardReason(StrEnum):
     NO_TARGET = "no-target"
     NO_SUCH_REVISION = "no-such-revision"
     FAILED_REVISION = "failed-revision"
+    JUDGED_FAILED = "judged-failed"  # by this tool
     ROLLED_AWAY_FROM = "rolled-away-from"
     IRREVERSIBLE_MIGRATION = "irreversible-migration"
     WOULD_FAIL = "would-fail"
@@ -255,21 +256,24 @@ class Delivery(Frozen):
 
 
 class ObjectionKind(StrEnum):
-    """What Helm's history can say against going back to a revision."""
+    """What Helm's history and the journal can say against going back to a revision."""
 
     UNREADABLE = "unreadable"
     FAILED = "failed"
+    JUDGED_FAILED = "judged-failed"
     ROLLED_AWAY_FROM = "rolled-away-from"
     SAME_AS_CURRENT = "same-as-current"
 
 
 class Objection(Frozen):
-    """What Helm's history says against going back to one revision."""
+    """What Helm's history, or the journal, says against going back to one revision."""
 
     revision: int = Field(description="the revision")
     kind: ObjectionKind = Field(
         description="unreadable: its Secret cannot be decoded; failed: helm did not bring it, or what it "
         "went back to, to its end (failed, failed before it was superseded, pending, uninstalled); "
+        "judged-failed: an item of the checklist failed on what it holds, and no later run of this tool "
+        "verified that; "
         "rolled-away-from: somebody rolled back away from what it holds; same-as-current: the current "
         "revision holds the same"
     )
@@ -313,8 +317,14 @@ class Plan(Frozen):
     history: tuple[Revision, ...] = Field(default=(), description="the release's history, oldest first")
     objections: tuple[Objection, ...] = Field(
         default=(),
-        description="what the history says against going back to a revision, the current one included, "
-        "newest first; the newest revision that is not named is offered where another target is needed",
+        description="what the history and the journal say against going back to a revision, the current one "
+        "included, newest first; the newest revision that is not named is offered where another target is "
+        "needed",
+    )
+    verified_revisions: tuple[int, ...] = Field(
+        default=(),
+        description="revisions whose content this tool verified, by the journal, newest first; not those "
+        "whose content failed later; empty also where the journal could not be read",
     )
     forecast: Forecast | None = Field(default=None, description="what helm would meet, object by object")
     diff: str = Field(default="", description="manifest diff, from compared_with to the target")

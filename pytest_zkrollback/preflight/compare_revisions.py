@@ -25,7 +25,7 @@ from ..release.drift import LiveObject, compare
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import ReleaseHistory
 from ..release.manifest import ObjectKey, pod_template
-from .target import judged_against
+from .target import failed_by_helm
 
 if TYPE_CHECKING:
     from .release_view import ReleaseView
@@ -94,12 +94,12 @@ def chain_of(history: ReleaseHistory, number: int) -> tuple[int, ...]:
 def deployed_for_s(history: ReleaseHistory, release: Release) -> float | None:
     """From its deploy until the next one that succeeded; None: it never did, or it is the newest."""
     number = release.revision.revision
-    if judged_against(history, number):
+    if failed_by_helm(history, number):
         return None
     later = (
         one.revision.deployed_at
         for one in history.releases
-        if one.revision.revision > number and not judged_against(history, one.revision.revision)
+        if one.revision.revision > number and not failed_by_helm(history, one.revision.revision)
     )
     end = next(later, None)
     return (end - release.revision.deployed_at).total_seconds() if end is not None else None

@@ -68,7 +68,7 @@ def fetch_facts(
     kube: Kube,
     helm: Callable[[], HelmCli],
     view: ReleaseView,
-    fetch_lock: Callable[[], LockState],
+    require_free: Callable[[LockState], LockState],
     clock: Clock,
     *,
     writes: bool,
@@ -81,7 +81,8 @@ def fetch_facts(
     and only with ``recovers`` what a recovery needs. ``patient``: a slow API server is waited for longer, as
     far as the rollback needs its answers.
 
-    ``driver`` is the operator's HELM_DRIVER; ``outside`` are the decision's questions, in the same budget.
+    ``require_free`` raises LockHeld. ``driver`` is the operator's HELM_DRIVER; ``outside`` are the
+    decision's questions, in the same budget.
     """
 
     def denied() -> Sequence[str]:
@@ -94,6 +95,7 @@ def fetch_facts(
     questions: dict[str, Callable[[], object]] = {
         "history": view.history,
         "choice": view.choice,
+        "journal": view.journal,
         "identity": lambda: fetch_identity(kube),
         "server": lambda: str(kube.get("/version")["gitVersion"]),
     }
@@ -103,7 +105,7 @@ def fetch_facts(
             "helm": version,
             "forecast": lambda: make_forecast(kube, env.namespace, view, version().major),
             "denied": denied,
-            "lock": fetch_lock,
+            "lock": lambda: require_free(view.lock()),
             "live": view.live,
             "touched": view.touched,
             "contents": lambda: fetch_contents(kube, view.touched().deleted),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.errors import ClusterError, ZkRollbackError
 from ..domain.record import GuardState
+from ..rollback.journal import of_this_install
 
 if TYPE_CHECKING:
     from ..clients.helm import HelmVersion
@@ -56,17 +57,18 @@ class Facts:
     """All answers of the preflight.
 
     ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version;
-    ``lock`` is the lock's state if nobody alive holds it, else LockHeld; ``live`` are the live objects of
-    the head and the target; ``touched`` those that helm would delete, apply or run as hooks,
-    ``contents`` what is in those that hold more than themselves; ``forecast`` what helm would meet;
-    ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
-    HorizontalPodAutoscalers; ``hook_jobs`` the live Jobs of hooks, asked
-    for a recovery only; ``elsewhere``: whether ConfigMaps hold a release of this name; ``driver`` is
-    the operator's HELM_DRIVER; ``now`` the server's time; ``outside`` the decision's signals by name.
+    ``journal`` holds the entries of earlier runs; ``lock`` is the lock's state if nobody alive holds it, else
+    LockHeld; ``live`` are the live objects of the head and the target; ``touched`` those that helm would
+    delete, apply or run as hooks, ``contents`` what is in those that hold more than themselves; ``forecast``
+    what helm would meet; ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
+    HorizontalPodAutoscalers; ``hook_jobs`` the live Jobs of hooks, asked for a recovery only; ``elsewhere``:
+    whether ConfigMaps hold a release of this name; ``driver`` is the operator's HELM_DRIVER; ``now`` the
+    server's time; ``outside`` the decision's signals by name.
     """
 
     history: ProbeResult[ReleaseHistory] = ProbeResult()
     choice: ProbeResult[TargetChoice] = ProbeResult()
+    journal: ProbeResult[Sequence[JsonObject]] = ProbeResult()
     identity: ProbeResult[str] = ProbeResult()
     server: ProbeResult[str] = ProbeResult()
     helm: ProbeResult[HelmVersion] = ProbeResult()
@@ -84,3 +86,10 @@ class Facts:
     driver: str = ""
     now: datetime = _NEVER
     outside: Mapping[str, ProbeResult[SignalReading]] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> tuple[JsonObject, ...] | None:
+        """The journal's entries about this installation; None: they, or the history, could not be read."""
+        if self.journal.value is None or self.history.value is None:
+            return None
+        return of_this_install(self.journal.value, self.history.value)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
 from ..release.history import ReleaseHistory
-from .target import TargetChoice, evidence_against
+from .target import TargetChoice, find_evidence
 
 # A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.
 FRESH = timedelta(minutes=10)
@@ -37,11 +37,11 @@ def explain_stranding(history: ReleaseHistory) -> str:
     return ""
 
 
-def choose_recovery(history: ReleaseHistory) -> TargetChoice:
+def choose_recovery(history: ReleaseHistory, entries: Sequence[JsonObject] | None) -> TargetChoice:
     """Where the one rollback goes that leads out.
 
     A rollback that was cut off is finished: its own target, as long as nothing speaks against that. Anything
-    else goes back to the newest revision that worked before it.
+    else goes back to the newest revision that worked before it. ``entries``: the journal; None: not read.
     """
     head = history.head.revision
     skipped: list[Skipped] = []
@@ -49,20 +49,20 @@ def choose_recovery(history: ReleaseHistory) -> TargetChoice:
         return TargetChoice(None, f"there is nothing to recover: revision {head.revision} is {head.status}")
     wanted = head.rollback_of
     if wanted is not None and history.content_of(wanted) is not None:
-        why = evidence_against(history, wanted)
-        if not why:
+        against = find_evidence(history, wanted, entries)
+        if against is None:
             return TargetChoice(
                 wanted, f"the rollback to {wanted} that made revision {head.revision} is finished"
             )
-        skipped.append(Skipped(revision=wanted, reason=why))
+        skipped.append(Skipped(revision=wanted, reason=against.text))
     for one in reversed(history.revisions):
         if one.revision == wanted or (one.revision == head.revision and one.status != _DEPLOYED):
             continue
-        why = evidence_against(history, one.revision)
-        if not why:
+        against = find_evidence(history, one.revision, entries)
+        if against is None:
             because = f"the newest revision that worked before revision {head.revision}"
             return TargetChoice(one.revision, because, tuple(skipped))
-        skipped.append(Skipped(revision=one.revision, reason=why))
+        skipped.append(Skipped(revision=one.revision, reason=against.text))
     return TargetChoice(None, "no revision is left that ever worked", tuple(skipped))
 
 

@@ -73,7 +73,7 @@ class ReleaseView:
         """Nothing is contacted yet."""
         self.asked = asked
         self._env, self._kube = env, kube
-        self.journal = CachedProbe(lambda: fetch_lock().entries)
+        self.lock = CachedProbe(fetch_lock)
         self.history = CachedProbe(self._history)
         self.choice = CachedProbe(self._choice)
         self.live = CachedProbe(self._live)
@@ -87,6 +87,10 @@ class ReleaseView:
         """The release to go back to, or one with the same content; None: there or chosen is none."""
         revision = self.choice().revision
         return None if revision is None else self.history().content_of(revision)
+
+    def journal(self) -> tuple[JsonObject, ...]:
+        """The entries of earlier runs, oldest first."""
+        return self.lock().entries
 
     def objects_of(self, release: Release | None) -> tuple[JsonObject, ...]:
         """The objects of its manifest; none where that cannot be parsed (equivalence says so later)."""
@@ -118,16 +122,15 @@ class ReleaseView:
 
     def _choice(self) -> TargetChoice:
         history = self.history()
-        if self.asked == RECOVER:
-            return choose_recovery(history)
         if self.asked is None:
             return TargetChoice(
                 history.origin(history.head.revision.revision), "what the current revision holds"
             )
         entries = self._known_entries()
-        return choose_target(
-            self.asked, history, None if entries is None else of_this_install(entries, history)
-        )
+        known = None if entries is None else of_this_install(entries, history)
+        if self.asked == RECOVER:
+            return choose_recovery(history, known)
+        return choose_target(self.asked, history, known)
 
     def _live(self) -> dict[ObjectKey, LiveObject]:
         """The live objects of the head's and the target's manifests."""

@@ -1,21 +1,23 @@
 """Which revision to go back to: a number, ``previous`` or ``last-verified``. Pure; helm gets a number.
 
-The journal's entries (``lock.LockState.entries``, oldest first) are read by these keys: ``verified_revision``
-(int: the head that was live when a run of this tool ended verified), ``head_after`` (int: the head that a run
-of this tool made), ``target`` (int: what it rolled back to), ``run_id``.
+The journal's entries (``lock.LockState.entries``, oldest first) are read by these keys: ``head_after`` (int:
+the head that a run of this tool made), ``target`` (int: what it rolled back to), ``run_id``, and those of
+``journal.judged_revisions``. Where a function takes ``entries``, None means: they could not be read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
 from ..domain.record import Objection, ObjectionKind, Revision
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
+from ..rollback.journal import JudgedRevision, judged_revisions
 
 PREVIOUS = "previous"
 LAST_VERIFIED = "last-verified"
@@ -37,7 +39,7 @@ class TargetChoice:
 def choose_target(
     asked: int | str, history: ReleaseHistory, entries: Sequence[JsonObject] | None
 ) -> TargetChoice:
-    """The revision behind the target as typed. ``entries`` is the journal; None: it could not be read.
+    """The revision behind the target as typed. ``entries`` is the journal.
 
     While the head is the revision that this tool made, the number of that run stands for ``previous`` and
     ``last-verified``: no rerun goes back a second time.
@@ -60,10 +62,10 @@ def choose_target(
             f"revision {head.revision} already is a rollback (to {head.rollback_of}), made by hand: "
             "to go back once more, give the revision's number",
         )
-    verified = verified_revisions(entries or ())
+    verified = {each.revision for each in judged_revisions(entries or ()) if not each.failed_items}
     skipped: list[Skipped] = []
     for number in _older(history):
-        objection = find_objection(history, number)
+        objection = find_objection(history, number, entries)
         why = objection.text if objection is not None else ""
         if not why and asked == LAST_VERIFIED and number not in verified:
             why = "was not verified by this tool"
@@ -76,40 +78,82 @@ def choose_target(
     return TargetChoice(None, nothing, tuple(skipped))
 
 
-def find_objections(history: ReleaseHistory) -> tuple[Objection, ...]:
-    """What the history says against each revision, newest first.
+def describe_history(history: ReleaseHistory, entries: Sequence[JsonObject] | None) -> dict[str, Any]:
+    """The fields of a Plan that say what is known of each revision.
 
-    It is kept in the record, so that whoever offers another target chooses as :func:`choose_target` does.
+    They are kept in the record, so that whoever offers another target chooses as :func:`choose_target` does.
     """
     numbers = (history.head.revision.revision, *_older(history))
-    found = (find_objection(history, number) for number in numbers)
-    return tuple(each for each in found if each is not None)
+    found = (find_objection(history, number, entries) for number in numbers)
+    judged = {number: find_judged(history, number, entries) for number in numbers}
+    return {
+        "history": history.revisions,
+        "objections": tuple(each for each in found if each is not None),
+        "verified_revisions": tuple(
+            number for number, last in judged.items() if last and not last.failed_items
+        ),
+    }
 
 
-def find_objection(history: ReleaseHistory, number: int) -> Objection | None:
-    """What the history says against choosing ``number`` as a target; None: nothing."""
-    for kind, said in (
-        (ObjectionKind.UNREADABLE, _unreadable),
-        (ObjectionKind.FAILED, judged_against),
-        (ObjectionKind.ROLLED_AWAY_FROM, _left_behind),
-        (ObjectionKind.SAME_AS_CURRENT, _same),
+def find_objection(
+    history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None
+) -> Objection | None:
+    """What speaks against choosing ``number`` as a target; None: nothing that is known."""
+    text = _unreadable(history, number)
+    if text:
+        return Objection(revision=number, kind=ObjectionKind.UNREADABLE, text=text)
+    against = find_evidence(history, number, entries)
+    if against is not None:
+        return against
+    text = _same(history, number)
+    return Objection(revision=number, kind=ObjectionKind.SAME_AS_CURRENT, text=text) if text else None
+
+
+def find_evidence(
+    history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None
+) -> Objection | None:
+    """The part of :func:`find_objection` that says that ``number`` is bad, or was found so.
+
+    ``superseded`` is not "was healthy": helm calls a failed revision so after the next success.
+    """
+    for kind, text in (
+        (ObjectionKind.FAILED, failed_by_helm(history, number)),
+        (ObjectionKind.JUDGED_FAILED, _judged_failed(history, number, entries)),
+        (ObjectionKind.ROLLED_AWAY_FROM, _left_behind(history, number)),
     ):
-        text = said(history, number)
         if text:
             return Objection(revision=number, kind=kind, text=text)
     return None
 
 
-def evidence_against(history: ReleaseHistory, number: int) -> str:
-    """What the history says against going back to ``number``, as a predicate; empty: nothing.
+def find_judged(
+    history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None
+) -> JudgedRevision | None:
+    """What the newest run of this tool that judged the content of ``number`` ended with; None: none did.
 
-    ``superseded`` is not "was healthy": helm calls a failed revision so after the next success.
+    A run that failed where helm had not brought the revision to its end has judged half of a content.
     """
-    return judged_against(history, number) or _left_behind(history, number)
+    origin = history.origin(number)
+    for judged in reversed(judged_revisions(entries or ())):
+        live = history.get(judged.revision)
+        half = bool(judged.failed_items) and live is not None and bool(failure_of(live))
+        if history.origin(judged.revision) == origin and not half:
+            return judged
+    return None
 
 
-def judged_against(history: ReleaseHistory, number: int) -> str:
-    """The part of :func:`evidence_against` on which a guard refuses: it, or its origin, failed."""
+def _judged_failed(history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None) -> str:
+    judged = find_judged(history, number, entries)
+    if judged is None or not judged.failed_items:
+        return ""
+    when = f", {judged.at:%Y-%m-%d %H:%M:%S} UTC" if judged.at is not None else ""
+    failed = f"failed {_listed(judged.failed_items)} when this tool looked at it (run {judged.run_id}{when})"
+    same = f"holds the same as revision {judged.revision}, which " if judged.revision != number else ""
+    return same + failed
+
+
+def failed_by_helm(history: ReleaseHistory, number: int) -> str:
+    """That helm did not bring it, or what it went back to, to its end, as a predicate; empty: it did."""
     found = history.get(number)
     if found is None:
         return ""
@@ -121,12 +165,6 @@ def judged_against(history: ReleaseHistory, number: int) -> str:
         return ""
     failure = failure_of(origin)
     return f"is a rollback to revision {origin.revision.revision}, which {failure}" if failure else ""
-
-
-def verified_revisions(entries: Iterable[JsonObject]) -> frozenset[int]:
-    """The revisions that were live when a run of this tool ended verified."""
-    found = (entry.get("verified_revision") for entry in entries)
-    return frozenset(number for number in found if isinstance(number, int) and not isinstance(number, bool))
 
 
 def _made_here(entries: Sequence[JsonObject], head: Revision) -> JsonObject | None:
@@ -197,6 +235,11 @@ def _because(asked: str, history: ReleaseHistory, number: int) -> str:
     origin = history.origin(number)
     of = f" (it holds revision {origin})" if origin != number else ""
     return f"the newest older revision{of} with nothing against it; that it was healthy is not known"
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _first_line(text: str) -> str:

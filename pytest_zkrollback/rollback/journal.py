@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..clients.state_dir import state_folder, write_private
 from ..domain.checks import JsonObject
+from ..domain.timestamps import parse_time
 
 if TYPE_CHECKING:
     from ..release.history import ReleaseHistory
 
 STARTED = "started"
 VERIFIED = "verified"
+FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,52 @@ class LocalJournal:
             write_private(self.path, json.dumps(entries, indent=1))
 
 
-def of_this_install(entries: tuple[JsonObject, ...], history: ReleaseHistory) -> tuple[JsonObject, ...]:
+def of_this_install(entries: Iterable[JsonObject], history: ReleaseHistory) -> tuple[JsonObject, ...]:
     """The entries about this installation of the release: numbers begin anew when it was uninstalled."""
     now = history.head.installed
     return tuple(entry for entry in entries if not now or entry.get("installed", now) == now)
+
+
+@dataclass(frozen=True)
+class JudgedRevision:
+    """What a run of this tool ended with on the revision that was live: verified, or which items failed.
+
+    ``failed_items`` is empty where it was verified. ``at``: when that was written down; None: not known.
+    """
+
+    revision: int
+    failed_items: tuple[str, ...] = ()
+    run_id: str = ""
+    at: datetime | None = None
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def judged_revisions(entries: Iterable[JsonObject]) -> tuple[JudgedRevision, ...]:
+    """What earlier runs ended with, oldest first: by when each ended, not by when it began."""
+    found = [judged for entry in entries for judged in (_verified(entry), _failed(entry)) if judged]
+    return tuple(sorted(found, key=lambda judged: judged.at or _LONG_AGO))
+
+
+def _verified(entry: JsonObject) -> JudgedRevision | None:
+    number = _number(entry.get("verified_revision"))
+    if number is None:
+        return None
+    at = parse_time(entry.get("verified_at"))
+    return JudgedRevision(number, run_id=str(entry.get("run_id") or ""), at=at)
+
+
+def _failed(entry: JsonObject) -> JudgedRevision | None:
+    number, items = _number(entry.get("failed_revision")), entry.get("failed_items")
+    if number is None or not isinstance(items, list) or not items:
+        return None
+    at = parse_time(entry.get("failed_at"))
+    return JudgedRevision(number, tuple(map(str, items)), str(entry.get("run_id") or ""), at)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def unfinished(entries: tuple[JsonObject, ...], run_id: str) -> tuple[JsonObject, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, LockHeld, NotFound, Unreachable
 from ..domain.ports import Clock, Kube
 from ..domain.timestamps import require_time
-from .journal import STARTED, VERIFIED, LocalJournal
+from .journal import FAILED, STARTED, VERIFIED, LocalJournal
 
 SCHEMA = "zkrollback.journal/1"
 KEPT_ENTRIES = 20
@@ -113,9 +113,9 @@ class ReleaseLock:
         if self.local is not None:
             self.local.write(entries[-KEPT_ENTRIES:])
 
-    def fetch_free(self) -> LockState:
-        """The state now, if nobody alive holds the lock; raises LockHeld."""
-        state, now = self.fetch(), self.clock.now()
+    def require_free(self, state: LockState) -> LockState:
+        """The same state, if nobody alive holds the lock; raises LockHeld."""
+        now = self.clock.now()
         if state.holder is not None and state.holder.expires_at > now:
             raise _held(state.holder, now)
         return state
@@ -181,21 +181,31 @@ class ReleaseLock:
     def note_verified(self, run_id: str, operator: str, revision: int, installed: str = "") -> None:
         """Write down that this run verified ``revision`` of the release first deployed at ``installed``.
 
-        Verifying the same revision again replaces the note, so that it pushes no rollback out of the journal.
+        Judging the same revision again replaces the note, so that it pushes no rollback out of the journal.
         """
+        entry = {"run_id": run_id, "operator": operator, "outcome": VERIFIED}
+        self._note_judged(entry, {"verified_revision": revision}, installed)
+
+    def note_failed(
+        self, run_id: str, operator: str, revision: int, items: Sequence[str], installed: str = ""
+    ) -> None:
+        """Write down that ``items`` failed on ``revision``, as :meth:`note_verified` does that none did."""
+        entry = {"run_id": run_id, "operator": operator, "outcome": FAILED}
+        self._note_judged(entry, {"failed_revision": revision, "failed_items": list(items)}, installed)
+
+    def _note_judged(self, alone: JsonObject, judged: JsonObject, installed: str) -> None:
+        """Add ``judged`` to the run's entry; where it has none, it gets the entry ``alone``."""
+        run_id, outcome = alone["run_id"], alone["outcome"]
+        revision = judged[f"{outcome}_revision"]
 
         def change(state: LockState) -> LockState:
-            note: dict[str, Any] = {"verified_revision": revision, "verified_at": _text(self.clock.now())}
-            if installed:
-                note["installed"] = installed
+            at = _text(self.clock.now())
+            note = {**judged, f"{outcome}_at": at, **({"installed": installed} if installed else {})}
             entries = [entry for entry in state.entries if not _is_note(entry, revision)]
             if any(entry.get("run_id") == run_id for entry in entries):
                 entries = [{**each, **note} if each.get("run_id") == run_id else each for each in entries]
             else:
-                at = note["verified_at"]
-                entries.append(
-                    {"run_id": run_id, "operator": operator, "at": at, "outcome": VERIFIED, **note}
-                )
+                entries.append({**alone, "at": at, **note})
             return LockState(state.holder, tuple(entries), state.version)
 
         self._change(change, "written to")
@@ -262,8 +272,9 @@ def _amended(entries: tuple[JsonObject, ...], found: Mapping[str, JsonObject]) -
 
 
 def _is_note(entry: JsonObject, revision: int) -> bool:
-    """Whether all that the entry says is that this revision was verified."""
-    return entry.get("outcome") == VERIFIED and entry.get("verified_revision") == revision
+    """Whether all that the entry says is that this revision was verified, or failed."""
+    outcome = entry.get("outcome")
+    return outcome in (VERIFIED, FAILED) and entry.get(f"{outcome}_revision") == revision
 
 
 def parse_state(secret: JsonObject) -> LockState:

@@ -26,7 +26,7 @@ from ..domain.migration import RevisionContent
 from ..domain.ports import Check
 from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, ClusterWatch
-from ..preflight.target import failure_of, find_objections
+from ..preflight.target import describe_history, failure_of
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.manifest import identity, parse_manifest
 from .context import RunContext
@@ -219,6 +219,7 @@ class ReleaseReader:
         self._context = context
         self._state = state
         self._plan = release.plan
+        self._journal = release.journal
         self._known = release.last_read
         self._head = release.head
 
@@ -234,8 +235,7 @@ class ReleaseReader:
         head = known.head.revision
         if self._head is not None and head.revision != self._head and self._state.supersede():
             self._head = head.revision
-            newer = {"history": known.revisions, "objections": find_objections(known)}
-            plan = self._plan.model_copy(update=newer)
+            plan = self._plan.model_copy(update=describe_history(known, self._journal))
             recorder.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
             recorder.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
         return known

@@ -20,7 +20,7 @@ from ..github.restore import Restore
 from ..github.state import GithubState, describe, fetch_github_state
 from ..github.step_log import Earlier, Journal
 from ..preflight.facts import ask_all
-from ..preflight.target import find_objections
+from ..preflight.target import describe_history
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
 from ..report.previous_runs import fetch_earlier
@@ -198,12 +198,11 @@ class GithubDeployment:
                 "target": head,
                 "compared_with": left,
                 "rolled_back_from": left,
-                "history": after.revisions,
-                "objections": find_objections(after),
+                **describe_history(after, preflight.journal),
             }
         )
         context.recorder.update(revision_after=head.revision, target_revision=head.revision, plan=plan)
-        return ExpectedRelease(after, head.revision, plan, head.revision, after)
+        return ExpectedRelease(after, head.revision, plan, head.revision, after, preflight.journal)
 
 
 def judge_deploy(

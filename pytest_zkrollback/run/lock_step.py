@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..domain.checks import JsonObject
 from ..domain.errors import LockHeld, ZkRollbackError
-from ..domain.item_ids import EQUIVALENCE
+from ..domain.item_ids import EQUIVALENCE, judges_revision
 from ..domain.record import Guard, GuardReason, GuardState, Outcome
 from ..domain.verdict import Verdict
 from ..preflight.guards.cluster import judge_lock
@@ -165,6 +165,21 @@ def note_verified(context: RunContext, state: RunState, head: int | None, instal
         context.lock().note_verified(context.run_id, context.operator, head, installed)
     except ZkRollbackError as error:
         context.recorder.event(f"last-verified was not written to the journal: {error}", "zkrollback")
+
+
+def note_failed(context: RunContext, state: RunState, head: int | None, installed: str) -> None:
+    """Write into the journal which items failed on the head, if they speak against it.
+
+    Nothing that is beside the revision counts (the team was not told, a migration), nor what was not
+    verified; and nothing of a release that somebody else changed meanwhile.
+    """
+    failed = tuple(each for each in state.failed if judges_revision(each))
+    if head is None or not failed or state.found is Outcome.SUPERSEDED:
+        return
+    try:
+        context.lock().note_failed(context.run_id, context.operator, head, failed, installed)
+    except ZkRollbackError as error:
+        context.recorder.event(f"what failed was not written to the journal: {error}", "zkrollback")
 
 
 def _explain_unfinished(

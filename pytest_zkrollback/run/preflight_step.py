@@ -18,7 +18,7 @@ from ..preflight.overrides import apply_overrides, overrides_used
 from ..preflight.probe import OVERRIDDEN, WARNED, Facts
 from ..preflight.recovery import needs_no_hooks, recovery_reasons
 from ..preflight.release_view import ReleaseView
-from ..preflight.target import find_objections
+from ..preflight.target import describe_history
 from ..release.applied_revision import is_already_live
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
@@ -46,13 +46,14 @@ def run_preflight(
     began = context.clock.now()
     context.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
 
-    view = ReleaseView(env, context.kube, context.lock().fetch, request.target)
+    lock = context.lock()
+    view = ReleaseView(env, context.kube, lock.fetch, request.target)
     facts = fetch_facts(
         env,
         context.kube,
         context.helm,
         view,
-        context.lock().fetch_free,
+        lock.require_free,
         context.clock,
         writes=request.target is not None,
         recovers=request.recover,
@@ -117,6 +118,7 @@ def run_preflight(
         lock_holder=facts.lock.error.run_id if isinstance(facts.lock.error, LockHeld) else "",
         overridden=frozenset(guard.id for guard in guards if guard.state == OVERRIDDEN),
         started_at=context.started_at + offset,
+        journal=facts.entries,
     )
 
 
@@ -245,8 +247,7 @@ def _plan(context: RunContext, facts: Facts, history: ReleaseHistory) -> Plan:
         target=wanted.revision if wanted else None,
         compared_with=bad.revision if bad else None,
         rolled_back_from=find_rolled_back_from(head, bad.revision if bad else None, helm_ran=False),
-        history=history.revisions,
-        objections=find_objections(history),
+        **describe_history(history, facts.entries),
         diff=_diff(context, bad, wanted) if bad and wanted else "",
         forecast=facts.forecast.value,
         change_summary=facts.change_summary.value,

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import Enum
 
 from ..clients.helm import HelmVersion
+from ..domain.checks import JsonObject
 from ..domain.item_ids import NOTIFY, PREFLIGHT, ROLLBACK, is_rollout
 from ..domain.record import GREEN_OUTCOMES, Guard, Outcome, Plan
 from ..domain.verdict import Verdict
@@ -38,7 +39,8 @@ class PreflightResult:
     ``history``: None where it could not be read and an operator overrode that. ``target``: the revision that
     was chosen; None: none was asked for. ``no_hooks``: for a stranded release whose hooks failed or hung, and
     would again. ``lock_holder``: the run that was seen holding the lock, else empty. ``overridden``: ids of
-    the guards that the operator overrode. ``started_at``: of the run, by the API server's clock.
+    the guards that the operator overrode. ``started_at``: of the run, by the API server's clock. ``journal``:
+    its entries about this installation, as they were before the run; None: they could not be read.
     """
 
     history: ReleaseHistory | None
@@ -49,6 +51,7 @@ class PreflightResult:
     lock_holder: str
     overridden: frozenset[str]
     started_at: datetime
+    journal: tuple[JsonObject, ...] | None = None
 
     @property
     def force_conflicts(self) -> bool:
@@ -89,6 +92,7 @@ class ExpectedRelease:
     ``history``: as it was before helm, or after the deploy through GitHub. ``target``: the revision whose
     content has to be live. ``head``: Helm's newest revision as this run left it; None: it could not be read.
     ``last_read``: the newest reading of the history: what has not changed since is not read again.
+    ``journal``: as the preflight read it.
     """
 
     history: ReleaseHistory
@@ -96,6 +100,7 @@ class ExpectedRelease:
     plan: Plan
     head: int | None
     last_read: ReleaseHistory
+    journal: tuple[JsonObject, ...] | None = None
 
     @property
     def compared_with(self) -> int | None:
@@ -151,6 +156,11 @@ class RunState:
     def verdict(self, item_id: str) -> Verdict | None:
         """The item's verdict as it stands."""
         return self._verdicts.get(item_id)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The items whose verdict is FAIL as it stands, in the checklist's order."""
+        return tuple(key for key, word in dict(self._verdicts).items() if word is Verdict.FAIL)
 
     def outcome(self, without: Collection[str] = ()) -> Outcome:
         """What was found out, else what the verdicts add up to, some items left aside."""

@@ -53,7 +53,7 @@ class Asked:
 
         lock = ReleaseLock(kube, clock, env.namespace, env.release, lease_s=60)
         look = ReleaseView(env, kube, lock.fetch, target)
-        self.facts = fetch_facts(env, kube, helm, look, lock.fetch_free, clock, writes=True, driver=driver)
+        self.facts = fetch_facts(env, kube, helm, look, lock.require_free, clock, writes=True, driver=driver)
         content = look.target if self.facts.history.value is not None else None
         guards = judge_guards(self.facts, env, confirm, look.objects_of(content))
         self.guards = {guard.id: guard for guard in guards}

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from pytest_zkrollback.domain.record import Mode, ObjectionKind, Outcome, Plan, Record, Revision
 from pytest_zkrollback.preflight.guards.release import judge_target
 from pytest_zkrollback.preflight.probe import ProbeResult
+from pytest_zkrollback.preflight.recovery import choose_recovery
 from pytest_zkrollback.preflight.target import (
     choose_target,
-    find_objections,
-    judged_against,
-    verified_revisions,
+    describe_history,
+    failed_by_helm,
 )
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.report.next_commands import newest_earlier, next_commands
-from pytest_zkrollback.rollback.journal import of_this_install
+from pytest_zkrollback.rollback.journal import judged_revisions, of_this_install
 
 FAILED = 'Upgrade "web" failed: context deadline exceeded'
 
@@ -49,7 +49,16 @@ def chosen(asked, found, entries=()):
     return choice.revision, {each.revision: each.reason for each in choice.skipped}
 
 
-def planned(found, **more):
+def judged(run, revision, *failed, at="02:00:00"):
+    """The journal's entry of a run that verified the revision, or on which these items failed."""
+    when = f"2026-11-23T{at}.000+00:00"
+    if not failed:
+        return {"run_id": run, "outcome": "verified", "verified_revision": revision, "verified_at": when}
+    found = {"failed_revision": revision, "failed_items": list(failed), "failed_at": when}
+    return {"run_id": run, "outcome": "failed", **found}
+
+
+def planned(found, entries=(), **more):
     """The record after the preflight, as run/preflight_step.py writes it."""
     head = found.head.revision.revision
     return Record(
@@ -60,13 +69,13 @@ def planned(found, **more):
         started_at=datetime(2026, 11, 23, tzinfo=UTC),
         revision_before=head,
         revision_after=head,
-        plan=Plan(history=found.revisions, objections=find_objections(found)),
+        plan=Plan(**describe_history(found, entries)),
         **more,
     )
 
 
-def offered(found):
-    revision = newest_earlier(planned(found))
+def offered(found, entries=()):
+    revision = newest_earlier(planned(found, entries))
     return revision and revision.revision
 
 
@@ -205,8 +214,8 @@ KINDS = [
 def test_what_is_offered_after_a_refusal_is_never_what_would_be_refused(between, kind):
     """Confirmed: 5 was `superseded`, had failed, was refused, and was offered again in the last lines."""
     found = history(made(1), made(2), *between, made(7, "deployed"))
-    assert kind in {each.kind for each in find_objections(found) if each.revision == 5}
-    guard = judge_target(ProbeResult(value=found), ProbeResult(value=choose_target(5, found, ())))
+    assert kind in {each.kind for each in describe_history(found, ())["objections"] if each.revision == 5}
+    guard = judge_target(ProbeResult(value=found), ProbeResult(value=choose_target(5, found, ())), ())
     assert guard.state == ("refused" if kind is ObjectionKind.FAILED else guard.state)
     best = choose_target("previous", found, ()).revision
     assert best not in (None, 5)
@@ -219,7 +228,7 @@ def test_what_is_offered_after_a_refusal_is_never_what_would_be_refused(between,
 
 def test_the_current_revision_and_one_that_cannot_be_read_are_never_offered():
     found = history(made(4), DEPLOYED, unreadable={5: "no release"})
-    kinds = {each.revision: each.kind for each in find_objections(found)}
+    kinds = {each.revision: each.kind for each in describe_history(found, ())["objections"]}
     assert kinds == {6: ObjectionKind.SAME_AS_CURRENT, 5: ObjectionKind.UNREADABLE}
     assert offered(found) == 4
     assert offered(history(made(1, "deployed"))) is None
@@ -367,7 +376,118 @@ def test_without_the_journal_a_name_is_only_safe_where_it_cannot_matter():
 
 def test_only_whole_numbers_count_as_verified():
     entries = [{"verified_revision": each} for each in (3, "4", None, True, 5.0)]
-    assert verified_revisions(entries) == {3}
+    assert [each.revision for each in judged_revisions(entries)] == [3]
+    entries = [{"failed_revision": each, "failed_items": ["smoke"]} for each in (3, "4", None, True, 5.0)]
+    assert [each.revision for each in judged_revisions(entries)] == [3]
+    entries = [{"failed_revision": 3, "failed_items": each} for each in (None, [], "smoke", {})]
+    assert judged_revisions(entries) == ()
+
+
+SMOKE_FAILED = "failed smoke when this tool looked at it (run a, 2026-11-23 02:00:00 UTC)"
+CHAIN = (made(3), made(4), made(5), made(6), made(7, back=5), made(8, "deployed"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected", "said"),
+    [
+        pytest.param([], 7, {}, id="nothing-judged"),
+        pytest.param(None, 7, {}, id="the-journal-could-not-be-read"),
+        pytest.param([judged("a", 7)], 7, {}, id="verified"),
+        pytest.param(
+            [judged("a", 7, "smoke")],
+            4,
+            {
+                7: SMOKE_FAILED,
+                6: "holds what revision 7 rolled back away from",
+                5: f"holds the same as revision 7, which {SMOKE_FAILED}",
+            },
+            id="failed-and-so-is-all-of-its-content",
+        ),
+        pytest.param(
+            [judged("a", 5, "rollout-api", "logs", "smoke")],
+            4,
+            {
+                7: "holds the same as revision 5, which failed rollout-api, logs and smoke when this tool looked at "
+                "it (run a, 2026-11-23 02:00:00 UTC)",
+                6: "holds what revision 7 rolled back away from",
+                5: "failed rollout-api, logs and smoke when this tool looked at it "
+                "(run a, 2026-11-23 02:00:00 UTC)",
+            },
+            id="several-items",
+        ),
+        pytest.param(
+            [judged("a", 5, "smoke"), judged("b", 7, at="03:00:00")],
+            7,
+            {},
+            id="the-content-was-verified-later",
+        ),
+        pytest.param(
+            [judged("b", 7, at="03:00:00"), judged("a", 5, "smoke")],
+            7,
+            {},
+            id="by-when-it-ended-and-not-by-when-it-began",
+        ),
+        pytest.param(
+            [judged("b", 7, at="01:00:00"), judged("a", 7, "smoke")],
+            4,
+            {
+                7: SMOKE_FAILED,
+                6: "holds what revision 7 rolled back away from",
+                5: f"holds the same as revision 7, which {SMOKE_FAILED}",
+            },
+            id="verified-before-it-failed",
+        ),
+        pytest.param([judged("a", 4, "smoke")], 7, {}, id="another-content"),
+        pytest.param([judged("a", 99, "smoke")], 7, {}, id="a-revision-that-was-pruned"),
+    ],
+)
+def test_previous_skips_what_this_tool_judged_failed_unless_the_same_was_verified_later(
+    entries, expected, said
+):
+    found = history(*CHAIN)
+    assert chosen("previous", found, entries) == (expected, said)
+    assert offered(found, entries) == expected
+
+
+def test_what_failed_where_helm_had_applied_half_of_it_says_nothing_of_the_content():
+    half = made(7, "failed", back=5, description='Rollback "web" failed: boom')
+    found = history(made(4), made(5), made(6), half, made(8, "deployed"))
+    objections = describe_history(found, [judged("a", 7, "rollout-api")])["objections"]
+    assert {each.revision: each.kind for each in objections} == {
+        8: ObjectionKind.SAME_AS_CURRENT,
+        7: ObjectionKind.FAILED,
+        6: ObjectionKind.ROLLED_AWAY_FROM,
+    }
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([judged("a", 5)], (7, 5)),
+        ([judged("a", 7), judged("b", 8, at="03:00:00")], (8, 7, 5)),
+        ([judged("a", 7), judged("b", 5, "smoke", at="03:00:00")], ()),
+        ([judged("a", 7, "smoke"), judged("b", 5, at="03:00:00")], (7, 5)),
+        ([judged("a", 99)], ()),
+        (None, ()),
+    ],
+)
+def test_the_record_names_the_revisions_whose_content_was_verified_newest_first(entries, expected):
+    assert describe_history(history(*CHAIN), entries)["verified_revisions"] == expected
+
+
+def test_last_verified_is_not_what_failed_later():
+    entries = [judged("a", 5), judged("b", 4), judged("c", 7, "smoke", at="03:00:00")]
+    assert chosen("last-verified", history(*CHAIN), entries)[0] == 4
+
+
+def test_a_recovery_does_not_go_back_to_what_this_tool_judged_failed():
+    found = history(made(4), made(5), made(6, "pending-upgrade"))
+    assert choose_recovery(found, None).revision == 5
+    choice = choose_recovery(found, [judged("a", 5, "smoke")])
+    assert (choice.revision, {each.revision: each.reason for each in choice.skipped}) == (
+        4,
+        {5: SMOKE_FAILED},
+    )
 
 
 STATUSES = st.sampled_from(["superseded", "deployed", "failed", "pending-rollback", "uninstalled"])
@@ -388,7 +508,7 @@ def test_whatever_the_history_the_choice_is_older_differs_and_has_nothing_agains
     head = found.head.revision
     if choice.revision is not None:
         assert choice.revision < head.revision
-        assert judged_against(found, choice.revision) == ""
+        assert failed_by_helm(found, choice.revision) == ""
         if head.status == "deployed":
             assert found.origin(choice.revision) != found.origin(head.revision)
         assert asked == "previous" or choice.revision in verified

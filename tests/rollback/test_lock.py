@@ -223,7 +223,7 @@ def test_a_secret_that_is_not_ours_is_not_taken_for_free(lock, store, data):
 def test_two_operators_who_go_ahead_against_the_same_holder_do_not_take_it_from_each_other(lock, store):
     lock.acquire("run1", "ann@host", {})
     with pytest.raises(LockHeld) as seen:
-        lock.fetch_free()
+        lock.require_free(lock.fetch())
     assert (
         lock.acquire("run2", "bob@host", {}, force=True, expected_holder=seen.value.run_id).previous.run_id
         == "run1"
@@ -244,3 +244,44 @@ def test_unknown_is_a_refusal_too():
     guard = judge_lock(error)
     assert guard.state == "refused"
     assert guard.evidence == "whether somebody else is rolling back is unknown: you may not create secrets"
+
+
+def noted(store):
+    """The journal's entries without who and when."""
+    hidden = ("operator", "at", "verified_at", "failed_at")
+    return [
+        {key: value for key, value in entry.items() if key not in hidden}
+        for entry in store.state()["entries"]
+    ]
+
+
+def test_what_failed_stands_in_the_entry_of_the_run_that_rolled_back(lock, store):
+    lock.acquire("run1", "ann@host", {"target": 5})
+    lock.release_lock("run1", {"outcome": "done"})
+    lock.note_failed("run1", "ann@host", 7, ("smoke", "logs"), installed="x")
+    assert noted(store) == [
+        {
+            "run_id": "run1",
+            "outcome": "done",
+            "target": 5,
+            "failed_revision": 7,
+            "failed_items": ["smoke", "logs"],
+            "installed": "x",
+        }
+    ]
+    [entry] = store.state()["entries"]
+    assert entry["failed_at"] == START.isoformat(timespec="milliseconds")
+
+
+def test_a_revision_has_one_note_beside_the_rollbacks_the_newest(lock, store):
+    failed = {"outcome": "failed", "failed_revision": 7, "failed_items": ["smoke"]}
+    lock.note_verified("run1", "ann@host", 6)
+    lock.note_failed("run2", "ann@host", 7, ["smoke"])
+    assert noted(store) == [
+        {"run_id": "run1", "outcome": "verified", "verified_revision": 6},
+        {"run_id": "run2", **failed},
+    ]
+    lock.note_verified("run3", "bob@host", 7)
+    assert noted(store)[1:] == [{"run_id": "run3", "outcome": "verified", "verified_revision": 7}]
+    lock.note_failed("run4", "bob@host", 7, ["smoke"])
+    assert noted(store)[1:] == [{"run_id": "run4", **failed}]

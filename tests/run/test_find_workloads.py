@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.record import Outcome
+from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.run.find_workloads import auto_workloads
-from pytest_zkrollback.run.lock_step import note_verified
-from support.example_records import verified
+from pytest_zkrollback.run.lock_step import note_failed, note_verified
+from support.example_records import items, verified
 from support.run_states import state_of
 
 NAMES = ("a.b.c", "a-b.c", "a.b-c", "a-b-c", "a-b.c.d", "a-b-c")
@@ -36,3 +38,58 @@ def test_fault_22_the_revision_of_somebody_else_is_not_noted_as_verified(outcome
     context = SimpleNamespace(run_id="0", operator="ann", lock=lambda: lock)
     note_verified(context, state_of(verified(outcome=outcome)), 7, "x")
     assert found == noted
+
+
+FAIL, UNVERIFIED = (Verdict.FAIL, ""), (Verdict.UNVERIFIED, "")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "outcome", "noted"),
+    [
+        pytest.param({"smoke": FAIL}, Outcome.FAILED, [(7, ("smoke",))], id="one"),
+        pytest.param(
+            {
+                "rollout_backend": FAIL,
+                "release_equivalence": FAIL,
+                "logs": FAIL,
+                "events": FAIL,
+                "notify": FAIL,
+            },
+            Outcome.FAILED,
+            [(7, ("release-equivalence", "rollout-backend", "logs", "events"))],
+            id="several-in-the-checklist's-order",
+        ),
+        pytest.param(
+            {"health_database": FAIL}, Outcome.INTERRUPTED, [(7, ("health-database",))], id="interrupted"
+        ),
+        pytest.param({}, Outcome.VERIFIED, [], id="none"),
+        pytest.param({"notify": FAIL, "migration": FAIL}, Outcome.FAILED, [], id="beside-the-revision"),
+        pytest.param({"rollback": FAIL, "preflight": FAIL}, Outcome.FAILED, [], id="helm-says-that-itself"),
+        pytest.param({"smoke": UNVERIFIED}, Outcome.UNVERIFIED, [], id="not-verified"),
+        pytest.param({"smoke": FAIL}, Outcome.SUPERSEDED, [], id="somebody-else's-revision"),
+    ],
+)
+def test_only_what_failed_on_the_revision_itself_is_noted_as_failed(verdicts, outcome, noted):
+    found = []
+    lock = SimpleNamespace(
+        note_failed=lambda run, who, revision, items, installed: found.append((revision, items))
+    )
+    context = SimpleNamespace(run_id="0", operator="ann", lock=lambda: lock)
+    state = state_of(verified(items=items(**verdicts), outcome=outcome))
+    note_failed(context, state, 7, "x")
+    assert found == noted
+    note_failed(context, state, None, "x")  # which revision was judged is not known
+    assert found == noted
+
+
+def test_where_the_journal_cannot_be_written_to_the_record_says_so():
+    said = []
+
+    def refuse(*_):
+        raise Unreachable("no answer")
+
+    lock = SimpleNamespace(note_failed=refuse)
+    recorder = SimpleNamespace(event=lambda text, source: said.append(text))
+    context = SimpleNamespace(run_id="0", operator="ann", lock=lambda: lock, recorder=recorder)
+    note_failed(context, state_of(verified(items=items(smoke=FAIL), outcome=Outcome.FAILED)), 7, "x")
+    assert said == ["what failed was not written to the journal: no answer"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...domain.checks import JsonObject
 from ...domain.decision import Decision, SignalName
-from ...domain.record import Guard, GuardReason
+from ...domain.record import Guard, GuardReason, ObjectionKind
 from ...domain.timestamps import parse_time
 from ...release.helm_secret import UNINSTALLING
 from ...release.history import ReleaseHistory
@@ -17,7 +17,7 @@ from ..decision import NO, YES
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Facts, ProbeResult
 from ..recovery import FRESH, explain_stranding
-from ..target import evidence_against, judged_against
+from ..target import failed_by_helm, find_evidence
 
 if TYPE_CHECKING:
     from ...release.helm_secret import Release
@@ -159,8 +159,12 @@ def judge_deployed(answer: ProbeResult[ReleaseHistory]) -> Guard:
     )
 
 
-def judge_target(history: ProbeResult[ReleaseHistory], choice: ProbeResult[TargetChoice]) -> Guard:
-    """The target exists, and nothing in the history speaks against it."""
+def judge_target(
+    history: ProbeResult[ReleaseHistory],
+    choice: ProbeResult[TargetChoice],
+    entries: Sequence[JsonObject] | None,
+) -> Guard:
+    """The target exists, and nothing in the history speaks against it, nor in the journal's ``entries``."""
     if history.value is None:
         return Guard(
             id="target",
@@ -185,10 +189,12 @@ def judge_target(history: ProbeResult[ReleaseHistory], choice: ProbeResult[Targe
             evidence=f"no revision to go back to: {choice.value.because}{_skipped(choice.value)}",
             consequence="helm needs a number; its own 0 would go one back, to whatever is there.",
         )
-    return _known_target(history.value, choice.value, choice.value.revision)
+    return _known_target(history.value, choice.value, choice.value.revision, entries)
 
 
-def _known_target(history: ReleaseHistory, choice: TargetChoice, target: int) -> Guard:
+def _known_target(
+    history: ReleaseHistory, choice: TargetChoice, target: int, entries: Sequence[JsonObject] | None
+) -> Guard:
     found = history.get(target)
     if found is None:
         exist = ranges(sorted({one.revision for one in history.revisions} | {*history.older}))
@@ -201,7 +207,7 @@ def _known_target(history: ReleaseHistory, choice: TargetChoice, target: int) ->
             evidence=f"revision {target} does not exist; there are {exist}{hint}",
             consequence="helm cannot roll back to what it does not have.",
         )
-    against = judged_against(history, target)
+    against = failed_by_helm(history, target)
     if against:
         return Guard(
             id="target",
@@ -213,13 +219,14 @@ def _known_target(history: ReleaseHistory, choice: TargetChoice, target: int) ->
         )
     images = ", ".join(found.revision.images) or "no images"
     said = f"revision {target} is {found.revision.status}: {found.revision.chart}, {images}"
-    doubt = evidence_against(history, target)
-    if doubt and target != history.head.revision.revision:
+    doubt = find_evidence(history, target, entries)
+    if doubt is not None and target != history.head.revision.revision:
+        judged = doubt.kind is ObjectionKind.JUDGED_FAILED
         return Guard(
             id="target",
             state=WARNED,
-            reason=GuardReason.ROLLED_AWAY_FROM,
-            evidence=f"{said}; it {doubt}",
+            reason=GuardReason.JUDGED_FAILED if judged else GuardReason.ROLLED_AWAY_FROM,
+            evidence=f"{said}; it {doubt.text}",
             consequence="Somebody found it bad before, or found something else better.",
         )
     return Guard(id="target", state=OK, evidence=f"{said}; {choice.because}{_skipped(choice)}")
