@@ -9,12 +9,11 @@ from datetime import timedelta
 from ..domain.errors import HelmProblem, LockHeld
 from ..domain.item_ids import PREFLIGHT
 from ..domain.record import Guard, GuardState, Outcome, Plan
-from ..domain.request import NOT_GIVEN
 from ..domain.verdict import Verdict
 from ..preflight.facts import fetch_facts
 from ..preflight.guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
 from ..preflight.guards.cluster import judge_notify, refusals
-from ..preflight.overrides import apply_overrides, overrides_used
+from ..preflight.overrides import apply_overrides
 from ..preflight.probe import OVERRIDDEN, WARNED, Facts
 from ..preflight.recovery import needs_no_hooks, recovery_reasons
 from ..preflight.release_view import ReleaseView
@@ -24,15 +23,11 @@ from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import parse_manifest, render_manifest_diff
 from ..rollback.redeploy_risks import find_rolled_back_from
+from .consent import ask_for_consent
 from .context import RunContext
 from .decision_step import note_decision, outside_questions
-from .prompt import Reply, ask, parse_consent
 from .results import PreflightResult, Refusal
 from .secrets import register_secrets_of_release
-
-# How long the operator may think at the terminal before no answer is an answer.
-ASK_S = 60
-CONSENT = "Type yes and why in one line to go ahead (yes the limit is wrong); anything else stops."
 
 
 def run_preflight(
@@ -94,7 +89,7 @@ def run_preflight(
         versions["Helm"] = facts.helm.value.text
         recorder.update_helm(version=facts.helm.value.text)
     recorder.add(versions=versions)
-    guards = _ask_for_consent(context, guards, _reasons(context, facts))
+    guards = ask_for_consent(context, guards, _reasons(context, facts))
     refused = refusals(guards)
     recorder.item(
         PREFLIGHT,
@@ -164,60 +159,6 @@ def _unless_live(context: RunContext, facts: Facts, guards: tuple[Guard, ...]) -
         return guards
     free = {"state": WARNED, "override": "", "consequence": f"None: helm is not needed, {why}."}
     return tuple(each.model_copy(update=free) if each.id == "lock" else each for each in guards)
-
-
-def _ask_for_consent(
-    context: RunContext, guards: tuple[Guard, ...], reasons: dict[str, str]
-) -> tuple[Guard, ...]:
-    """The guards with what the operator accepts at the terminal, all of it in the record."""
-    recorder, request = context.recorder, context.request
-    recorder.update(guards=guards)
-    refused = refusals(guards)
-    if refused and request.interactive and not request.plan and all(guard.override for guard in refused):
-        reasons |= _accepted(context, refused)
-        guards = apply_overrides(guards, reasons)
-    used = overrides_used(guards, reasons, request.break_glass)
-    for each in used:
-        recorder.event(f"guard {each.id} overridden: {each.reason}", "operator")
-    if used:  # else nothing has changed, and every write is on the way to helm
-        recorder.update(guards=guards)
-        recorder.add(overrides=used)
-    return guards
-
-
-def _accepted(context: RunContext, refused: Sequence[Guard]) -> dict[str, str]:
-    """Guard id -> reason, as typed at the terminal; empty unless all of them are accepted.
-
-    All questions together have one time limit.
-    """
-    until_s = context.clock.monotonic_s() + ASK_S
-    reasons: dict[str, str] = {}
-    rest = [guard for guard in refused if guard.id != "protected"]
-    with context.display.paused(), context.signals.raising():
-        for guard in refused:
-            if guard.id == "protected":
-                name = context.env.name
-                why = f"{guard.evidence}. {guard.consequence}" if guard.consequence else ""
-                question = f"Type the environment's name, {name}, to go ahead; anything else stops."
-                if _ask(context, why, question, until_s).text != name:
-                    return {}
-                reasons[guard.id] = "its name was typed at the terminal"
-        if rest:
-            lines = [f"REFUSED {guard.id}: {guard.evidence}\n    {guard.consequence}" for guard in rest]
-            consent = parse_consent(_ask(context, "\n".join(lines), CONSENT, until_s).text)
-            if consent is None:
-                return {}
-            reasons |= {guard.id: consent or NOT_GIVEN for guard in rest}
-    return reasons
-
-
-def _ask(context: RunContext, why: str, question: str, until_s: float) -> Reply:
-    """Question and answer stay on the screen and stand in the record."""
-    left_s = max(0.0, until_s - context.clock.monotonic_s())
-    shown = "\n".join(filter(None, (why, question, f"{left_s:.0f} s to answer:")))
-    reply = ask(context.redactor.text(shown), context.clock, until_s)
-    context.recorder.event(f"asked at the terminal: {question} Answer: {reply.spoken}", "operator")
-    return reply
 
 
 def _observed(guards: Sequence[Guard]) -> str:

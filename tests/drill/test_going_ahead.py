@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pytest_zkrollback.run.preflight_step import CONSENT
+from pytest_zkrollback.run.consent import CONSENT
 from support.incident import Incident
 
 _WRITES = ("create", "update", "patch", "delete", "deletecollection")
@@ -154,7 +154,7 @@ def at_a_terminal(incident, answers, *args, before=b""):
         if not more:
             break
         shown += more
-        if left and shown.count(b"s to answer:") > answered:
+        if left and shown.count(b"anything else stops.") > answered and b"s to answer:" in shown:
             answered += 1
             os.write(terminal, left.pop(0).encode())
     status = os.waitpid(pid, 0)[1]
@@ -228,9 +228,7 @@ def test_case_b2_what_was_pasted_before_the_question_is_no_answer(bad):
 def test_a_second_question_may_be_answered_by_nobody_within_the_one_limit(bad, monkeypatch):
     """Silence stops as well; the limit of 60 s is for both questions together."""
     bad.configure(protected=True)
-    (bad.folder / "sitecustomize.py").write_text(
-        "import pytest_zkrollback.run.preflight_step as p\np.ASK_S = 3\n"
-    )
+    (bad.folder / "sitecustomize.py").write_text("import pytest_zkrollback.run.consent as p\np.ASK_S = 3\n")
     monkeypatch.setenv("PYTHONPATH", str(bad.folder))
     try:
         code, shown, record = at_a_terminal(bad, ["test\n"], "--rollback-to=5")

@@ -1,10 +1,14 @@
 """The question at the terminal: only an answer that begins with the word yes goes ahead. Asked on a real pty."""
 
+import fcntl
 import json
 import os
 import pty
+import re
 import select
+import struct
 import sys
+import termios
 import time
 
 import pytest
@@ -17,19 +21,36 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.run.prompt import ask
 time.sleep(float(sys.argv[2]))
 clock = SystemClock()
-reply = ask("REFUSED target: it failed\\n\x1b[2JGo ahead?", clock, clock.monotonic_s() + float(sys.argv[3]))
+reply = ask(sys.argv[4], clock, clock.monotonic_s() + float(sys.argv[3]))
 with open(sys.argv[1], "w") as file:
     json.dump([reply.text, reply.silence], file)
 """
 
 
-def asked(tmp_path, typed=b"", *, before=b"", limit_s=20.0):
-    """What came of the question, and what stands on the screen."""
+QUESTION = "REFUSED target: it failed\n\x1b[2JGo ahead?"
+
+
+def rows(shown):
+    """What stands on the screen in the end: a row that was written again shows what it was written last."""
+    screen = []
+    for line in shown.replace("\r\n", "\n").split("\n"):
+        row = ""
+        for part in line.split("\r"):
+            row = part + row[len(part) :]
+        screen.append(row.rstrip())
+    return screen
+
+
+def asked(tmp_path, typed=b"", *, before=b"", limit_s=20.0, question=QUESTION, columns=0):
+    """What came of the question, and all that was written to the terminal."""
     answer = tmp_path / "answer.json"
     wait_s = 1.0 if before else 0.0
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-c", ASKS, str(answer), str(wait_s), str(limit_s)])
+        if columns:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        argv = [sys.executable, "-c", ASKS, str(answer), str(wait_s), str(limit_s), question]
+        os.execv(sys.executable, argv)
     if before:
         os.write(terminal, before)
     shown, done = b"", False
@@ -44,7 +65,7 @@ def asked(tmp_path, typed=b"", *, before=b"", limit_s=20.0):
         if not more:
             break
         shown += more
-        if not done and b"Go ahead?" in shown:
+        if not done and b"s to answer:" in shown:
             done = True
             os.write(terminal, typed)
     os.waitpid(pid, 0)
@@ -53,11 +74,58 @@ def asked(tmp_path, typed=b"", *, before=b"", limit_s=20.0):
 
 
 def test_a_line_is_an_answer_and_question_and_answer_stay_on_the_screen(tmp_path):
-    reply, shown = asked(tmp_path, b"yes the limit is wrong\n")
+    reply, shown = asked(tmp_path, b"yes the limit is wrong\n", limit_s=1000.5)
     assert reply == Reply("yes the limit is wrong")
-    assert (
-        shown == "REFUSED target: it failed\r\n\N{SYMBOL FOR ESCAPE}[2JGo ahead? yes the limit is wrong\r\n"
+    first, second, answered, end = rows(shown)
+    assert (first, second) == ("REFUSED target: it failed", "\N{SYMBOL FOR ESCAPE}[2JGo ahead?")
+    assert re.fullmatch(r"(100\d|9\d\d) s to answer: yes the limit is wrong", answered)
+    assert end == ""
+
+
+def test_the_seconds_left_count_down_beside_what_is_typed(tmp_path):
+    """Issue 16, 1: the question said 60 s until the end."""
+    reply, shown = asked(tmp_path, b"ye", limit_s=2.5)
+    assert reply == Reply(silence="no answer in time")
+    assert re.findall(r"(\d) s to answer: ?y?e?", shown)[:1] == ["3"]
+    assert [row for row in ("2 s to answer: ye", "1 s to answer: ye") if row not in shown] == []
+    assert rows(shown)[-3:] == ["0 s to answer: ye", "(no answer in time)", ""]
+
+
+def test_evidence_is_broken_between_words_alone(tmp_path):
+    """Issue 16, 1: words were cut where the terminal ends."""
+    question = (
+        "REFUSED pending: revision 12 is pending-upgrade, and a process holds it\n"
+        "    It may still be at work.\nGo ahead?"
     )
+    _, shown = asked(tmp_path, b"no\n", question=question, columns=30)
+    assert rows(shown)[:-2] == [
+        "REFUSED pending: revision 12",
+        "    is pending-upgrade, and a",
+        "    process holds it",
+        "    It may still be at work.",
+        "Go ahead?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        pytest.param(b"nyes\x7f\x7f\x7f\x7fyes\n", "yes", id="Backspace"),
+        pytest.param(b"no such\x15yes\n", "yes", id="Ctrl-U"),
+        pytest.param(b"yes because\x17why\n", "yes why", id="Ctrl-W"),
+        pytest.param(b"yes\x1b[D\x1b[3~\x1bOA so\n", "yes so", id="arrows are left out"),
+        pytest.param(
+            "yes f\u00fcr alle\r".encode(), "yes f\u00fcr alle", id="beyond ASCII, and a carriage return"
+        ),
+        pytest.param(b"ye\x04s\n", "yes", id="Ctrl-D within the line"),
+        pytest.param(b"yes " + b"x" * 300 + b"\n", "yes " + "x" * 300, id="longer than the terminal"),
+        pytest.param(b"yes one\nls -la\n", "yes one", id="a second line is nobody's"),
+    ],
+)
+def test_the_line_is_edited_as_in_any_terminal(tmp_path, typed, text):
+    reply, shown = asked(tmp_path, typed, columns=60)
+    assert reply == Reply(text)
+    assert max(len(row) for row in rows(shown)) < 60
 
 
 def test_what_was_typed_before_the_question_is_thrown_away(tmp_path):
@@ -66,7 +134,12 @@ def test_what_was_typed_before_the_question_is_thrown_away(tmp_path):
     assert reply == Reply("no")
     silent, shown = asked(tmp_path, before=b"yes I pasted too much\n", limit_s=1.0)
     assert silent == Reply(silence="no answer in time")
-    assert shown.endswith("Go ahead? \r\n(no answer in time)\r\n")
+    assert rows(shown)[-4:] == [
+        "\N{SYMBOL FOR ESCAPE}[2JGo ahead?",
+        "0 s to answer:",
+        "(no answer in time)",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +168,10 @@ if child == 0:
     if "later" not in answer:
         time.sleep(0.5)
         signal.signal(signal.SIGTTOU, signal.SIG_DFL)
-        os.execv(sys.executable, [sys.executable, "-c", code, answer, "0", "20"])
+        os.execv(sys.executable, [sys.executable, "-c", code, answer, "0", "20", "Go ahead?"])
     os.tcsetpgrp(terminal, os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
-    os.execv(sys.executable, [sys.executable, "-c", code, answer, "0", "20"])
+    os.execv(sys.executable, [sys.executable, "-c", code, answer, "0", "20", "Go ahead?"])
 time.sleep(2.5)
 os.tcsetpgrp(terminal, os.getpgrp())  # as a shell does after Ctrl-Z and bg
 os.write(terminal, b"SHELL HERE")
