@@ -62,13 +62,15 @@ class CheckResult(Frozen):
     """A judge's final answer.
 
     ``observed`` is one sentence that an operator can act on; the proof goes into ``evidence``; ``limits``
-    are sentences that say what was not looked into, also where all is green.
+    are sentences that say what was not looked into, also where all is green. ``by_hand`` is the shell line
+    that shows what is said here; empty: the check's own command does.
     """
 
     word: Verdict
     observed: str
     evidence: tuple[Evidence, ...] = ()
     limits: tuple[str, ...] = ()
+    by_hand: str = ""
 
 
 class Pending(Frozen):
@@ -81,12 +83,16 @@ class Pending(Frozen):
     observed: str
     seen: bool
     evidence: tuple[Evidence, ...] = ()
+    by_hand: str = ""
 
     def at_deadline(self, deadline_s: float) -> CheckResult:
         """The verdict that this pending state becomes when ``deadline_s`` seconds are over."""
         word = Verdict.FAIL if self.seen else Verdict.UNVERIFIED
         return CheckResult(
-            word=word, observed=f"{self.observed} (still so after {deadline_s:g} s)", evidence=self.evidence
+            word=word,
+            observed=f"{self.observed} (still so after {deadline_s:g} s)",
+            evidence=self.evidence,
+            by_hand=self.by_hand,
         )
 
 

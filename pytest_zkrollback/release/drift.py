@@ -64,7 +64,8 @@ class LiveObject:
 class Difference:
     """One statement of the manifest that does not hold live, or (``error``) that could not be looked at.
 
-    ``by``: who set what is live there, if it was not helm and is known.
+    ``by``: who set what is live there, if it was not helm and is known. ``stated``: whether the manifest says
+    anything of it.
     """
 
     label: str
@@ -73,6 +74,7 @@ class Difference:
     live: str
     error: ZkRollbackError | None = None
     by: str = ""
+    stated: bool = True
 
     @property
     def unknown(self) -> bool:
@@ -203,7 +205,8 @@ class _Comparison:
                 yield from self._member((), key, value, live)
 
     def _differs(self, path: Path, expected: object, live: object) -> Difference:
-        return Difference(self.label, shown_path(path), _shown(expected), _shown(live))
+        stated = expected is not _NOT_STATED
+        return Difference(self.label, shown_path(path), _shown(expected), _shown(live), stated=stated)
 
     def _member(self, path: Path, key: str, value: object, live: JsonObject) -> Iterator[Difference]:
         here = (*path, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from ..config.environment import Environment
+from ..domain.checks import JsonObject
 
 
 def kubectl(env: Environment, *words: str, namespace: str | None = None) -> str:
@@ -13,6 +14,13 @@ def kubectl(env: Environment, *words: str, namespace: str | None = None) -> str:
     ``namespace``: another one; empty for a kind that is in none.
     """
     return _line("kubectl", "--context", env, words, env.namespace if namespace is None else namespace)
+
+
+def resource_name(item: JsonObject) -> str:
+    """``deployment.apps/web``: no short name of another group can be meant."""
+    group = str(item["apiVersion"]).rpartition("/")[0]
+    kind = str(item["kind"]).lower()
+    return f"{kind}.{group}/{item['metadata']['name']}" if group else f"{kind}/{item['metadata']['name']}"
 
 
 def helm(env: Environment, *words: str) -> str:

@@ -43,6 +43,7 @@ def run_verify(
     checks = build_checks(context, release, reader, state, watch, events, since)
     state.expect(check.id for check in checks)
     _describe(context, state, checks)
+    commands = {check.id: check.command for check in checks}
     wanted = [
         check
         for check in checks
@@ -64,6 +65,7 @@ def run_verify(
                 observed=judgement.observed,
                 evidence=judgement.evidence,
                 limits=judgement.limits,
+                command=judgement.by_hand or commands[item_id],
                 started_at=started_at,
                 finished_at=finished_at,
             )

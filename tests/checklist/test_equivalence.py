@@ -619,3 +619,51 @@ def test_fault_22_where_objects_differ_the_release_is_read_once_more_after_them(
 
     found, _ = replace(CHECK, release=release)._read()
     assert (found, read) == (heads[-1], heads)
+
+
+def added_variable() -> Observed:
+    value = observed()
+    value.live[0].item["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "A", "value": "1"}]
+    return value
+
+
+def changed_value() -> Observed:
+    value = observed()
+    value.live[1].item["data"] = {"k": "w"}
+    return value
+
+
+HEAD = Revision(revision=9, status="failed", chart="web-1.0.0", deployed_at=NOW)
+CTX = "-n n --context ctx"
+
+
+@pytest.mark.parametrize(
+    ("value", "by_hand"),
+    [
+        pytest.param(changed_value(), "", id="kubectl diff shows what the manifest states"),
+        pytest.param(
+            added_variable(),
+            f"kubectl get deployment.apps/web -o yaml {CTX}",
+            id="but nothing that it does not",
+        ),
+        pytest.param(
+            observed(head=HEAD, deployed=(8,)), "helm history web -n n --kube-context ctx", id="a failed head"
+        ),
+        pytest.param(
+            Observed(tuple(map(LiveObject, live_objects()))),
+            f"kubectl describe deployment.apps/web {CTX}",
+            id="no pod",
+        ),
+        pytest.param(
+            observed(pod("a"), pod("b", "web:6", "rs-old")),
+            "kubectl get pod b -o 'custom-columns=POD:.metadata.name,"
+            "STARTED:.status.containerStatuses[*].state.running.startedAt,IMAGES:.spec.containers[*].image,"
+            "BUILDS:.status.containerStatuses[*].imageID' --context ctx",
+            id="another image",
+        ),
+        pytest.param(observed(), "", id="equal"),
+    ],
+)
+def test_the_command_by_hand_shows_what_was_seen(value, by_hand):
+    """Issue 16, 11a."""
+    assert judge(value).by_hand == by_hand

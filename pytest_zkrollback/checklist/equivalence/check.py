@@ -23,8 +23,8 @@ from ...release.fresh_object import drop_admission_changes, fetch_made, fetch_ma
 from ...release.history import ReleaseHistory
 from ...release.managed_fields import HELM
 from ...release.manifest import container_images, identity, is_kept, manifest_workloads, release_of
-from ...report.by_hand import helm, kubectl
-from .model import Cluster, DeployedInterval, Expectation
+from ...report.by_hand import helm, kubectl, resource_name
+from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words
 from .pods import PodsJudged, judge_pods
 from .service_endpoints import images_rolled_away, leaves_too_late
 
@@ -223,36 +223,48 @@ class EquivalenceCheck:
     def _judged(self, seen: Observed, *, rollouts_passed: bool) -> Judgement:
         trouble = _head_trouble(seen.head, seen.deployed, self.expected_head)
         if trouble is not None:
-            return trouble
+            return trouble.model_copy(update={"by_hand": helm(self.env, "history", self.env.release)})
         differences = self._differences(seen)
         errors = [one.error for one in differences if one.error is not None]
         errors += [each.error for each in (*seen.leftovers, *seen.references) if each.error is not None]
         if seen.error is not None:
             errors.append(seen.error)
         left = [
-            f"{identity(item).label}, which revision {self.revision} does not have, is still live"
+            PodProblem(
+                f"{identity(item).label}, which revision {self.revision} does not have, is still live",
+                shows=(_show(item),),
+            )
             for item, answer in zip(self.leftovers, seen.leftovers, strict=True)
             if answer.item is not None
             and not is_terminating(answer.item)
             and not self._why_it_stays(answer.item)
         ]
         missing = [
-            f"{identity(each.item).label}, which {each.user} refers to, does not exist"
+            PodProblem(
+                f"{identity(each.item).label}, which {each.user} refers to, does not exist",
+                shows=(_show(each.item),),
+            )
             for each, answer in zip(outer_references(self.target), seen.references, strict=True)
             if answer == LiveObject()
         ]
         judged = judge_pods(self._expectation, _cluster(seen))
         strays = {
-            (word, waits): [each.text for each in judged.strays if (each.word, each.waits) == (word, waits)]
+            (word, waits): [each for each in judged.strays if (each.word, each.waits) == (word, waits)]
             for word in (Verdict.FAIL, Verdict.UNVERIFIED)
             for waits in (True, False)
         }
-        said = [*left, *missing, *(each.text for each in judged.strays)]
+        said = [each.text for each in (*left, *missing, *judged.strays)]
         proof = _proof(differences, said, judged.table, seen.error)
         how = self._how(seen, judged.count)
-        wrong = [*(str(one) for one in differences if not one.unknown), *left, *strays[Verdict.FAIL, False]]
-        if wrong:
-            return CheckResult(word=Verdict.FAIL, observed=_first(wrong, how), evidence=proof)
+
+        def final(word: Verdict, found: Sequence[PodProblem]) -> CheckResult:
+            return CheckResult(
+                word=word, observed=_first(found, how), evidence=proof, by_hand=self._by_hand(found[0])
+            )
+
+        differing = [self._as_problem(one) for one in differences if not one.unknown]
+        if wrong := [*differing, *left, *strays[Verdict.FAIL, False]]:
+            return final(Verdict.FAIL, wrong)
         if errors:
             observed = f"{len(errors)} of these reads failed: {errors[0]} ({how})"
             if all(isinstance(error, Forbidden | Unauthorized) for error in errors):
@@ -260,13 +272,27 @@ class EquivalenceCheck:
             return Pending(observed=observed, seen=False, evidence=proof)
         waiting = [*strays[Verdict.FAIL, True], *missing]
         if waiting and rollouts_passed:
-            return Pending(observed=_first(waiting, how), seen=True, evidence=proof)
+            shown = self._by_hand(waiting[0])
+            return Pending(observed=_first(waiting, how), seen=True, evidence=proof, by_hand=shown)
         if waiting:
-            return CheckResult(word=Verdict.FAIL, observed=_first(waiting, how), evidence=proof)
-        unknown = strays[Verdict.UNVERIFIED, False]
-        if unknown:
-            return CheckResult(word=Verdict.UNVERIFIED, observed=_first(unknown, how), evidence=proof)
+            return final(Verdict.FAIL, waiting)
+        if unknown := strays[Verdict.UNVERIFIED, False]:
+            return final(Verdict.UNVERIFIED, unknown)
         return CheckResult(word=Verdict.PASS, observed=f"No difference; {how}", evidence=proof)
+
+    def _by_hand(self, problem: PodProblem) -> str:
+        """The commands that show it; empty where the check's own does."""
+        return "; ".join(kubectl(self.env, *each.words, namespace=each.namespace) for each in problem.shows)
+
+    def _as_problem(self, difference: Difference) -> PodProblem:
+        """kubectl diff says nothing about what the manifest does not state."""
+        item = next((each for each in self.target if identity(each).label == difference.label), None)
+        if difference.stated or item is None:
+            return PodProblem(str(difference))
+        whole = ("describe",) if item["kind"] == "Secret" else ("get",)
+        more = () if item["kind"] == "Secret" else ("-o", "yaml")
+        words = Words(identity(item).namespace, (*whole, resource_name(item), *more))
+        return PodProblem(str(difference), shows=(words,))
 
     def _differences(self, seen: Observed) -> list[Difference]:
         """All but those that a fresh object has as well."""
@@ -329,9 +355,13 @@ def _head_trouble(
     return None
 
 
-def _first(sentences: Sequence[str], how: str) -> str:
-    more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
-    return f"{sentences[0]}{more}; {how}"
+def _show(item: JsonObject) -> Words:
+    return Words(identity(item).namespace, ("get", resource_name(item)))
+
+
+def _first(problems: Sequence[PodProblem], how: str) -> str:
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{problems[0].text}{more}; {how}"
 
 
 def _proof(

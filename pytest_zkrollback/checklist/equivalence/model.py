@@ -17,6 +17,10 @@ from ...release.manifest import WORKLOAD_KINDS, identity
 _SKEW = timedelta(minutes=1)
 # From helm's start (hooks, other objects first) until all that it changes is changed.
 _APPLIED = timedelta(minutes=10)
+_POD_COLUMNS = (
+    "custom-columns=POD:.metadata.name,STARTED:.status.containerStatuses[*].state.running.startedAt,"
+    "IMAGES:.spec.containers[*].image,BUILDS:.status.containerStatuses[*].imageID"
+)
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,23 @@ class Cluster:
 
 @dataclass(frozen=True)
 class PodProblem:
-    """A sentence about a pod that is not as the target has it. ``waits``: it may go away by itself."""
+    """A sentence about a pod that is not as the target has it. ``waits``: it may go away by itself.
+
+    ``shows`` are the words of the kubectl commands that show it, each with the namespace that it is about.
+    """
 
     text: str
     word: Verdict = Verdict.FAIL
     waits: bool = True
+    shows: tuple[Words, ...] = ()
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of one kubectl command, and the namespace that it is about."""
+
+    namespace: str
+    words: tuple[str, ...]
 
 
 def owned_pods(target: Sequence[JsonObject], seen: Cluster) -> dict[str, list[JsonObject]]:
@@ -124,6 +140,13 @@ def intervals_at(
     if 0 not in there:
         return ()
     return tuple(interval for interval in intervals[there[-1] :] if interval.earliest - _SKEW <= moment)
+
+
+def show_pod(pod: JsonObject) -> Words:
+    """``kubectl get pod NAME``: when each container started, which image it runs and which build."""
+    return Words(
+        str(pod["metadata"].get("namespace") or ""), ("get", "pod", pod_name(pod), "-o", _POD_COLUMNS)
+    )
 
 
 def pod_name(pod: JsonObject) -> str:

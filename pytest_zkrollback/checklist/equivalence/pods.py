@@ -17,15 +17,18 @@ from ...domain.kube_objects import is_alive
 from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
 from ...release.manifest import container_images, identity, pod_template
+from ...report.by_hand import resource_name
 from ...report.formatting import moment
 from .model import (
     Cluster,
     Expectation,
     PodProblem,
+    Words,
     intervals_at,
     is_workload,
     owned_pods,
     pod_name,
+    show_pod,
     started_at,
     started_before,
 )
@@ -64,7 +67,8 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
         table += [_row(label, pod) for pod in pods]
         wanted = _pods_wanted(answer.item)
         if wanted and not pods:
-            strays.append(PodProblem(f"{label} runs no pod, and wants {wanted}"))
+            shown = Words(identity(item).namespace, ("describe", resource_name(item)))
+            strays.append(PodProblem(f"{label} runs no pod, and wants {wanted}", shows=(shown,)))
     strays += _unmoved(expected, owned)
     strays += judge_servers(expected, seen)
     return PodsJudged(len(table), tuple(strays), tuple(table), tuple(others))
@@ -83,7 +87,10 @@ def _wrong_images(
         for name, image in container_images(pod_template(item) or {}).items():
             if running.get(name) not in (image, made.get(name, image)):
                 what = running.get(name, "no container")
-                yield PodProblem(f"Pod {pod_name(pod)} of {label} runs {what} as {name}, not {image}")
+                yield PodProblem(
+                    f"Pod {pod_name(pod)} of {label} runs {what} as {name}, not {image}",
+                    shows=(show_pod(pod),),
+                )
 
 
 def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectation) -> Iterator[PodProblem]:
@@ -106,8 +113,17 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
                     f"read {', '.join(read)} at its start, before the rollback changed it back "
                     f"(kubectl rollout restart {kind}/{workload})",
                     waits=False,
+                    shows=(show_pod(pod), *_show_changes(pod, read)),
                 )
                 break
+
+
+def _show_changes(pod: JsonObject, sources: Iterable[str]) -> Iterator[Words]:
+    """When each of them was changed last, by whom: beside the pod's start it shows that this came later."""
+    template = '{range .metadata.managedFields[*]}{.time} {.manager}{"\\n"}{end}'
+    for source in sources:
+        namespace = str(pod["metadata"].get("namespace") or "")
+        yield Words(namespace, ("get", source.lower(), "--show-managed-fields", "-o", f"jsonpath={template}"))
 
 
 def _changed_since(expected: Expectation, moment: datetime | None) -> set[Source]:
@@ -131,7 +147,8 @@ def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[PodProblem]:
         if len(builds) > 1:
             which = " and ".join(f"{digest[:19]} ({pod})" for digest, pod in builds.items())
             text = f"The pods of {label} run different builds of {image}: {which}"
-            yield PodProblem(text, Verdict.UNVERIFIED, waits=False)
+            shown = tuple(show_pod(pod) for pod in pods if pod_name(pod) in builds.values())
+            yield PodProblem(text, Verdict.UNVERIFIED, waits=False, shows=shown)
 
 
 def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -> Iterator[PodProblem]:
@@ -153,6 +170,7 @@ def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -
                         "both revisions: which build runs is not known",
                         Verdict.UNVERIFIED,
                         waits=False,
+                        shows=(show_pod(pod),),
                     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ...domain.checks import JsonObject
 from ...domain.kube_objects import controller_uid, is_alive, is_ready, is_terminating, uid
 from ...release.manifest import container_images, identity, manifest_images, pod_template
-from .model import Cluster, Expectation, PodProblem, owned_pods, owner_kind, pod_name
+from .model import Cluster, Expectation, PodProblem, Words, owned_pods, owner_kind, pod_name, show_pod
+
+_SERVICE = "kubernetes.io/service-name"
 
 
 def judge_servers(expected: Expectation, seen: Cluster) -> tuple[PodProblem, ...]:
@@ -36,12 +38,16 @@ def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> It
         bad = sorted(expected.removed_images.intersection(container_images(pod).values()))
         if bad:
             yield PodProblem(
-                f"Pod {pod_name(pod)} of a rolled-away revision runs {bad[0]} and serves Service/{service}"
+                f"Pod {pod_name(pod)} of a rolled-away revision runs {bad[0]} and serves Service/{service}",
+                shows=(show_pod(pod), _show_endpoints(pod, service)),
             )
         elif not controller_uid(pod) or (
             owner_kind(pod) == "ReplicaSet" and controller_uid(pod) not in controllers
         ):
-            yield PodProblem(f"Pod {pod_name(pod)} belongs to no workload and serves Service/{service}")
+            yield PodProblem(
+                f"Pod {pod_name(pod)} belongs to no workload and serves Service/{service}",
+                shows=(show_pod(pod), _show_endpoints(pod, service)),
+            )
 
 
 def _still_in_endpoints(
@@ -56,7 +62,8 @@ def _still_in_endpoints(
     for item, pod in _terminating(expected, seen, owned):
         if uid(pod) in ready and _is_old(item, pod, expected):
             yield PodProblem(
-                f"Pod {pod_name(pod)} is terminating and still in the endpoints of {ready[uid(pod)]}"
+                f"Pod {pod_name(pod)} is terminating and still in the endpoints of Service/{ready[uid(pod)]}",
+                shows=(show_pod(pod), _show_endpoints(pod, ready[uid(pod)])),
             )
 
 
@@ -97,4 +104,9 @@ def _services_of(target: Sequence[JsonObject], pod: JsonObject) -> Iterator[str]
 
 def _service_of_slice(slice_: JsonObject) -> str:
     labels = slice_["metadata"].get("labels") or {}
-    return f"Service/{labels.get('kubernetes.io/service-name') or '?'}"
+    return str(labels.get(_SERVICE) or "?")
+
+
+def _show_endpoints(pod: JsonObject, service: str) -> Words:
+    namespace = str(pod["metadata"].get("namespace") or "")
+    return Words(namespace, ("get", "endpointslices", "-l", f"{_SERVICE}={service}", "-o", "wide"))

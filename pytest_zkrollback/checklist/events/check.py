@@ -6,7 +6,7 @@ Where nothing was rolled back (verify-only), since the head was deployed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -170,7 +170,14 @@ class EventsCheck:
             return CheckResult(
                 word=Verdict.UNVERIFIED, observed=f"The events could not be judged: {sample.error}"
             )
-        return judge_events(sample.value, self.owned, self.env.events)
+        found = judge_events(sample.value, self.owned, self.env.events)
+        group = newest_open(sample.value, self.owned, self.env.events)
+        return found if group is None else found.model_copy(update={"by_hand": self._shows(group)})
+
+    def _shows(self, group: EventGroup) -> str:
+        """The events of this one object: among the last of all they may be gone."""
+        about = f"involvedObject.kind={group.kind},involvedObject.name={group.name}"
+        return kubectl(self.env, "get", "events", "--field-selector", about)
 
 
 def events_seen(
@@ -189,7 +196,7 @@ def judge_events(
     live = LiveObjects(seen.objects, seen.others)
     groups = _concerning(seen, owned)
     still_open = [group for group in groups if not _settled(group, live, policy)]
-    failures = [group for group in still_open if group.reason in {*FAILURES, *policy.harmful}]
+    failures = _failures(still_open, policy)
     shown, since = _events_evidence(seen, groups, live, policy), moment(seen.since)
     if failures:
         return CheckResult(word=Verdict.FAIL, observed=_said(failures, "in trouble"), evidence=shown)
@@ -205,6 +212,17 @@ def judge_events(
     else:
         said = f"No warning about the release since {since} ({seen.total} events in the namespace)."
     return CheckResult(word=Verdict.PASS, observed=said, evidence=shown)
+
+
+def newest_open(seen: EventsSeen, owned: frozenset[tuple[str, str]], policy: Events) -> EventGroup | None:
+    """The group of events that decides where the verdict is not PASS."""
+    live = LiveObjects(seen.objects, seen.others)
+    still_open = [group for group in _concerning(seen, owned) if not _settled(group, live, policy)]
+    return next(reversed(_failures(still_open, policy) or still_open), None)
+
+
+def _failures(groups: Sequence[EventGroup], policy: Events) -> list[EventGroup]:
+    return [group for group in groups if group.reason in {*FAILURES, *policy.harmful}]
 
 
 def _settled(group: EventGroup, live: LiveObjects, policy: Events) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from ...clients.threads import submit_each
@@ -140,6 +140,7 @@ class LogsCheck:
             line_count=reading.line_count,
             tail=tail,
             trouble="; ".join(troubles),
+            previous=one.previous,
         )
 
     def _last_lines(self, one: WantedLog, timeout_s: float) -> str | None:
@@ -176,7 +177,20 @@ class LogsCheck:
                 word=Verdict.UNVERIFIED, observed=f"The pods {selector} could not be listed: {sample.error}"
             )
         seen: LogsSeen = sample.value
-        return _judge_logs(seen, selector if self._auto else f"matches {selector}", moment(self.since))
+        found = _judge_logs(seen, selector if self._auto else f"matches {selector}", moment(self.since))
+        return found.model_copy(update={"by_hand": self._shows(seen)})
+
+    def _shows(self, seen: LogsSeen) -> str:
+        """The log that decided, since the rollback: the last lines may not hold what counts."""
+        first = next((log for log in seen.logs if log.match_count), None) or next(
+            (log for log in seen.logs if log.trouble), None
+        )
+        if first is None:
+            return ""
+        since = f"--since-time={self.since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        words = ("logs", first.pod, "-c", first.container, since)
+        whole = kubectl(self.env, *words)
+        return f"{whole}; {kubectl(self.env, *words, '--previous')}" if first.previous else whole
 
 
 def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:

@@ -27,7 +27,8 @@ class ContainerLog:
     """What was read of one container's log.
 
     ``matches`` are bad lines since the rollback (the first 50), ``tail`` the last lines of all.
-    ``trouble`` is why it is not, or not wholly, known; empty if all of it was read.
+    ``trouble`` is why it is not, or not wholly, known; empty if all of it was read. ``previous``: lines from
+    before a restart are among them.
     """
 
     pod: str
@@ -37,6 +38,7 @@ class ContainerLog:
     line_count: int = 0
     tail: tuple[str, ...] = ()
     trouble: str = ""
+    previous: bool = False
 
 
 @dataclass(frozen=True)

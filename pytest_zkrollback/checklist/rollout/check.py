@@ -7,7 +7,7 @@ workload, a recreated object, pods that crash while the numbers still look good.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ from ...domain.record import Item
 from ...domain.timestamps import parse_time
 from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
-from .diagnosis import DiagnosisContext, findings, pull_errors, restart_counts, sentence
+from .diagnosis import DiagnosisContext, Finding, findings, pull_errors, restart_counts, sentence
 from .event_causes import creation_failure
 from .evidence import last_log_line, render_notes, render_pods, render_state
 from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
@@ -140,14 +140,17 @@ class RolloutCheck:
         notes = snapshots[-1].notes
         proof = (render_state(workload), render_pods(workload), *render_notes(workload, notes))
 
+        shows = ""  # what `rollout status` does not say
+
         def final(word: Verdict, observed: str) -> CheckResult:
-            return CheckResult(word=word, observed=observed, evidence=proof)
+            shown = "" if word is Verdict.PASS else shows
+            return CheckResult(word=word, observed=observed, evidence=proof, by_hand=shown)
 
         def named(word: Verdict, observed: str) -> CheckResult:
             return final(word, f"{self.workload}: {observed}")
 
         def pending(observed: str, *, seen: bool = True) -> Pending:
-            return Pending(observed=observed, seen=seen, evidence=proof)
+            return Pending(observed=observed, seen=seen, evidence=proof, by_hand=shows)
 
         if is_terminating(item):
             return named(Verdict.FAIL, "is being deleted")
@@ -169,6 +172,7 @@ class RolloutCheck:
                 notes=notes,
             ),
         )
+        shows = self._shows(found)
         count = len(workload.current)
         fails = [finding for finding in found if finding.fails]
         if fails:
@@ -192,6 +196,15 @@ class RolloutCheck:
         if desired == 0:
             return named(Verdict.PASS, "stands at zero replicas, as configured")
         return final(Verdict.PASS, f"{ready} of {desired} pods ready, running {images(workload.current)}")
+
+    def _shows(self, found: Sequence[Finding]) -> str:
+        """What shows the worst finding: its pod, or the workload that gets none."""
+        worst = next((each for each in found if each.fails), found[0] if found else None)
+        if worst is None:
+            return ""
+        if worst.pod:
+            return kubectl(self.env, "describe", f"pod/{worst.pod}")
+        return kubectl(self.env, "describe", self.workload)
 
     def _unread(self, error: ZkRollbackError | None) -> Judgement:
         if isinstance(error, Forbidden):
