@@ -64,6 +64,7 @@ class CustomItem:
     deadline_s: float = 30
     interval_s: float = 1
     after_rollouts: bool = True  # judged once the rollouts settled, as smoke, logs and health are
+    recheck_on_failure: bool = False  # its PASS is looked at once more where another item failed
 
 
 HOOK: Final = "pytest_zkrollback_items"
@@ -111,6 +112,11 @@ def _refuse_nonsense(item: CustomItem, taken: Collection[str]) -> None:
             raise UsageProblem(
                 _sentence(f"{where} with {name}={_shown(getattr(item, name))}", "it has to be a function")
             )
+    if not isinstance(item.recheck_on_failure, bool):
+        given = _shown(item.recheck_on_failure)
+        raise UsageProblem(
+            _sentence(f"{where} with recheck_on_failure={given}", "it has to be True or False")
+        )
     for name in ("deadline_s", "interval_s"):
         seconds = getattr(item, name)
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
@@ -140,6 +146,8 @@ class OwnCheck:
     context: ItemContext
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
+    failure_ends_waiting: bool = field(default=False, init=False)
+    waiting_may_end: bool = field(default=False, init=False)
 
     @property
     def id(self) -> str:
@@ -175,6 +183,11 @@ class OwnCheck:
     def interval_s(self) -> float:
         """The item's own."""
         return self.item.interval_s
+
+    @property
+    def rechecked_on_failure(self) -> bool:
+        """The item's own."""
+        return self.item.recheck_on_failure
 
     @property
     def soak_interval_s(self) -> float:

@@ -34,6 +34,9 @@ class HealthCheck:
     stage: Stage = field(default=Stage.OBSERVED_EARLY, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
+    rechecked_on_failure: bool = field(default=True, init=False)
+    failure_ends_waiting: bool = field(default=True, init=False)
+    waiting_may_end: bool = field(default=True, init=False)
 
     @property
     def expected(self) -> str:

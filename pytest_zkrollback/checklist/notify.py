@@ -40,6 +40,9 @@ class NotifyCheck:
     soak_interval_s: float | None = field(default=None, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
+    rechecked_on_failure: bool = field(default=False, init=False)
+    failure_ends_waiting: bool = field(default=False, init=False)
+    waiting_may_end: bool = field(default=False, init=False)
     deadline_s: float = field(default=PATIENCE_S + 2, init=False)
 
     def observe(self) -> Sequence[Delivery]:

@@ -74,6 +74,18 @@ class Check(Protocol):
     def rechecked_at_end(self) -> bool:
         """Whether its PASS stays open until every other item is judged, and is then looked at once more."""
 
+    @property
+    def rechecked_on_failure(self) -> bool:
+        """Whether its PASS is looked at once more where something else failed: to look does nothing."""
+
+    @property
+    def failure_ends_waiting(self) -> bool:
+        """Whether, once it has failed, nobody needs to wait long for what shows users no more than that."""
+
+    @property
+    def waiting_may_end(self) -> bool:
+        """Whether it is one that is then not waited for."""
+
     def observe(self) -> object:
         """One observation; what it returns is the sample's value."""
 

@@ -72,7 +72,9 @@ class Item(Frozen):
     observed: str = Field(default="", description="what was seen, in one sentence")
     command: str = Field(default="", description="the command that repeats it by hand")
     started_at: Time | None = Field(default=None, description="when judging began")
-    finished_at: Time | None = Field(default=None, description="when the verdict was final")
+    finished_at: Time | None = Field(
+        default=None, description="when what was seen last was judged; a PASS after the soak: at its end"
+    )
     evidence: tuple[Evidence, ...] = Field(default=(), description="the proof, cut to a size one can carry")
     limits: tuple[str, ...] = Field(default=(), description="sentences: what was not looked into")
 
@@ -362,7 +364,10 @@ class Record(Frozen):
     started_at: Time = Field(description="when the run began")
     finished_at: Time | None = Field(default=None, description="when it ended; None: not ended, or killed")
     impact_since: Time | None = Field(default=None, description="since when users were affected, as was said")
-    recovered_at: Time | None = Field(default=None, description="when every item had PASS or WAIVED")
+    recovered_at: Time | None = Field(
+        default=None,
+        description="the first moment when every item but notify was green and stayed so; None: not verified",
+    )
     served_again_at: Time | None = Field(
         default=None,
         description="since when the health path has passed, if it failed before; None: it never failed while "
@@ -370,6 +375,10 @@ class Record(Frozen):
     )
     provisional_at: Time | None = Field(
         default=None, description="when every item but notify was green for the first time: the soak's start"
+    )
+    watched_until: Time | None = Field(
+        default=None,
+        description="when the last look at any item but notify was judged; None: not all of them were",
     )
     soak_s: float | None = Field(
         default=None, description="how long the soak was meant to be; 0: none; None: nothing was verified"

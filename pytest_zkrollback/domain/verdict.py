@@ -77,7 +77,7 @@ class Pending(Frozen):
     """A judge's answer while the verdict may still change.
 
     At the deadline the schedule makes it final: FAIL if the thing was ``seen`` (and not done),
-    UNVERIFIED if it was never seen.
+    UNVERIFIED if it was never seen, or if we were too busy to look in time.
     """
 
     observed: str
@@ -85,12 +85,20 @@ class Pending(Frozen):
     evidence: tuple[Evidence, ...] = ()
     by_hand: str = ""
 
-    def at_deadline(self, deadline_s: float) -> CheckResult:
-        """The verdict that this pending state becomes when ``deadline_s`` seconds are over."""
-        word = Verdict.FAIL if self.seen else Verdict.UNVERIFIED
+    def at_deadline(self, deadline_s: float, behind_s: float = 0.0) -> CheckResult:
+        """The verdict that this pending state becomes when ``deadline_s`` seconds are over.
+
+        ``behind_s``: by how much we were behind with looking, or with judging what was seen.
+        """
+        word = Verdict.FAIL if self.seen and not behind_s else Verdict.UNVERIFIED
+        said = f"still so after {deadline_s:g} s"
+        if behind_s:
+            said = (
+                f"not known whether still so after {deadline_s:g} s: this machine was {behind_s:.1f} s behind"
+            )
         return CheckResult(
             word=word,
-            observed=f"{self.observed} (still so after {deadline_s:g} s)",
+            observed=f"{self.observed} ({said})",
             evidence=self.evidence,
             by_hand=self.by_hand,
         )

@@ -10,11 +10,42 @@ from typing import Final
 
 from ..domain.checks import Sample
 from ..domain.ports import Check
-from ..domain.verdict import CheckResult, Judgement, Verdict
+from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
 
 KEPT_EARLY: Final = 50
 KEPT_FIRST: Final = 10
 KEPT: Final = 250
+# A thread that is behind by less is not called late: that is how a busy machine always works.
+_PUNCTUAL_S: Final = 0.5
+
+
+@dataclass
+class Lag:
+    """By how much a thread of ours is behind its own plan: measured, where this machine is too busy."""
+
+    planned_s: float | None = None  # when it is next to begin; None: it is at work, or has nothing to do
+    interval_s: float = 0.0
+    behind_s: float = 0.0
+    noticed_s: float = 0.0
+
+    def plan(self, at_s: float, interval_s: float) -> None:
+        """The next thing is to begin at ``at_s``; every ``interval_s`` it does."""
+        self.planned_s, self.interval_s = at_s, interval_s
+
+    def begin(self, now_s: float) -> None:
+        """What was planned begins."""
+        behind_s, self.planned_s = self._behind_s(now_s), None
+        if behind_s:
+            self.behind_s, self.noticed_s = behind_s, now_s
+
+    def at(self, now_s: float) -> float:
+        """How far it is behind, or was until it had been on time for as long again; 0: it is on time."""
+        before_s = self.behind_s if now_s - self.noticed_s <= self.behind_s else 0.0
+        return max(before_s, self._behind_s(now_s))
+
+    def _behind_s(self, now_s: float) -> float:
+        behind_s = 0.0 if self.planned_s is None else now_s - self.planned_s
+        return behind_s if behind_s > max(self.interval_s, _PUNCTUAL_S) else 0.0
 
 
 @dataclass
@@ -31,15 +62,20 @@ class CheckRun:
     at_soak: Sample | None = None
     bug: str | None = None
     fresh: bool = False
-    stopped: bool = False
+    generation: int = 0  # of the observing thread whose samples count; an older one ends
     due: Event = field(default_factory=Event)
     observing: bool = False
+    lag: Lag = field(default_factory=Lag)
     judged_from: datetime | None = None
     pending_s: float = 0.0  # since when there is no verdict
     ends_s: float = 0.0
     judged_s: float = 0.0
     judgement: Judgement | None = None
+    finished_at: datetime | None = None
+    green_since: datetime | None = None  # nothing else was seen since then
+    parked: bool = False  # final unless something else fails: then it is looked at once more
     final: bool = False
+    recheck_ends_s: float | None = None  # looked at once more, and no answer so far
     newest: datetime | None = None  # when the newest sample that was judged began
 
     @property
@@ -52,10 +88,35 @@ class CheckRun:
         """Whether the verdict is PASS or WAIVED."""
         return self.verdict is not None and self.verdict.word in (Verdict.PASS, Verdict.WAIVED)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the verdict is FAIL."""
+        return self.verdict is not None and self.verdict.word is Verdict.FAIL
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is being judged."""
+        return self.judged_from is not None and not self.final and not self.parked
+
     def stop(self) -> None:
-        """Observe no more; what is under way is not waited for."""
-        self.stopped = True
+        """Observe no more; what is under way is not waited for, and counts no more."""
+        self.generation += 1
         self.due.set()
+
+    def note_green(self, judgement: Judgement, now: datetime) -> None:
+        """Since when it is green: an answer that did not come is no sign that it is not."""
+        if isinstance(judgement, Pending):
+            stays = not judgement.seen
+        else:
+            stays = judgement.word is not Verdict.FAIL
+            if self.green_since is None and judgement.word in (Verdict.PASS, Verdict.WAIVED):
+                self.green_since = now
+        if not stays:
+            self.green_since = None
+
+    def answered(self, since: datetime) -> bool:
+        """Whether an observation that began at ``since`` or later brought a value."""
+        return any(sample.error is None and sample.at >= since for sample in reversed(self.counted))
 
     def keep(self, sample: Sample) -> None:
         """Add a sample, and drop one if there are too many."""

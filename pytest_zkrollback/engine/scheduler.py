@@ -4,7 +4,9 @@ Every check is observed in a daemon thread of its own (an executor's threads wou
 judging happens in the caller's thread, so that ``on_judgement`` needs no locks.
 
 The run of a schedule: *judging*, until every check but the FINAL ones has a verdict; the *soak*, if all are
-green; the *closing*, when what is still open is looked at once more, on a fresh sample.
+green; the *closing*, when what is still open is looked at once more, on a fresh sample. Where something
+failed, that is every PASS that can be looked at without doing anything: none is older than the failure
+beside it.
 """
 
 from __future__ import annotations
@@ -20,13 +22,19 @@ from ..domain.checks import History, Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Check, Clock, Stage
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
-from .check_state import CheckRun
+from ..report.failures import listed
+from .check_state import CheckRun, Lag
 
 _TICK_S: Final = 0.03
 # Without a new sample a judgement changes only by the passing of time; no judge needs that finer.
 _REJUDGE_S: Final = 0.2
 # For the last look at what is open, even where its deadline is over by then.
 _CLOSING_S: Final = 10.0
+# After a failure: for one more answer from all that is green, together.
+_RECHECK_S: Final = 4.0
+_RETRY_S: Final = 0.5
+# How long a check is still waited for once one has failed that says as much.
+_GRACE_S: Final = 3.0
 
 
 class Schedule:
@@ -34,16 +42,20 @@ class Schedule:
 
     ``since`` is when the rollback began (verify-only: when the head was deployed), server time.
     ``on_judgement(check id, judgement, started_at, finished_at or None)`` is called in the thread of
-    :meth:`run` whenever a judgement changed. A PASS that stays open may still change, until every other item
-    is judged. ``on_sample(check id, sample)`` is called in the observing thread for every sample (for the
-    recovery clock); it may not raise.
+    :meth:`run` whenever a judgement changed, and with what the last look at an open PASS saw. A PASS that
+    stays open may still change, until every other item is judged. ``on_sample(check id, sample)`` is called
+    in the observing thread for every sample (for the recovery clock); it may not raise.
 
     The first verdict: when every check that is not FINAL has one. If all are green, and ``is_green()`` says
     that the run as a whole is, it is provisional where ``soak_s`` is above 0: ``on_provisional(moment)`` is
     called once, in the thread of :meth:`run`, and the FINAL checks begin then, beside the soak. While it
-    lasts, every check with a ``soak_interval_s`` is looked at in that rhythm; the first red ends it, and
-    ``on_soaked()`` is called before the last look: the place to read anew what samples are taken from.
+    lasts, every check with a ``soak_interval_s`` is looked at in that rhythm; the first failure ends it.
     Otherwise the FINAL checks begin when every other verdict is final and has been told.
+
+    ``failed_before``: ids of items that failed before this began. Where these or a check of ours failed,
+    every PASS with ``rechecked_on_failure`` is looked at once more before the verdicts are final.
+    ``on_last_look()`` is called before that, and before the last look after a soak: the place to read anew
+    what samples are taken from.
 
     A sample's ``at`` is when its observation *began*; one begun before judging does not count.
     """
@@ -59,7 +71,8 @@ class Schedule:
         soak_s: float = 0.0,
         is_green: Callable[[], bool] = lambda: True,
         on_provisional: Callable[[datetime], None] | None = None,
-        on_soaked: Callable[[], None] | None = None,
+        on_last_look: Callable[[], None] | None = None,
+        failed_before: Sequence[str] = (),
     ) -> None:
         """Nothing is observed before :meth:`start` or :meth:`run`."""
         self._runs = [CheckRun(check) for check in checks]
@@ -75,10 +88,14 @@ class Schedule:
         self._soak_s = soak_s
         self._is_green = is_green
         self._on_provisional = on_provisional
-        self._on_soaked = on_soaked
+        self._on_last_look = on_last_look
+        self._failed_before = tuple(failed_before)
         self._provisional_at: datetime | None = None
         self._soak_ends_s = 0.0
         self._closing_from: datetime | None = None
+        self._rechecks = False
+        self._grace_from_s: float | None = None
+        self._lag = Lag()
 
     def start(self) -> None:
         """Begin to observe what is followed from the beginning; judging begins with :meth:`run`."""
@@ -97,6 +114,20 @@ class Schedule:
         """When the soak began; None: it did not."""
         return self._provisional_at
 
+    @property
+    def green_since(self) -> datetime | None:
+        """Since when every check but the FINAL ones is green and was not seen otherwise; None: it is not."""
+        since = [run.green_since for run in self._before_last if run.is_green]
+        known = [moment for moment in since if moment is not None]
+        return max(known) if known and len(known) == len(self._before_last) else None
+
+    @property
+    def watched_until(self) -> datetime | None:
+        """When the last look at any check but the FINAL ones was judged; None: not all are final."""
+        known = [run.finished_at for run in self._before_last if run.final]
+        ends = [moment for moment in known if moment is not None]
+        return max(ends) if ends and len(ends) == len(self._before_last) else None
+
     def run(self, interrupted: Callable[[], bool]) -> dict[str, CheckResult]:
         """Judge until every check has a final verdict, or until ``interrupted()`` is true.
 
@@ -107,6 +138,8 @@ class Schedule:
         self.start()
         try:
             while not interrupted() and not all(run.final for run in self._runs):
+                self._lag.begin(self._clock.monotonic_s())
+                self._plan_next_round()
                 self._begin_stages()
                 self._wake.clear()
                 # A verdict may begin the next stage: look again before waiting.
@@ -116,12 +149,20 @@ class Schedule:
             self.stop()
         return {run.check.id: run.verdict for run in self._runs if run.final and run.verdict is not None}
 
+    def _plan_next_round(self) -> None:
+        self._lag.plan(self._clock.monotonic_s() + _TICK_S, _REJUDGE_S)
+
     def _begin_stages(self) -> None:
         gates = [run.verdict for run in self._runs if run.check.gates_others]
         if all(gates):
             self._rollouts_passed = all(
                 verdict is not None and verdict.word is Verdict.PASS for verdict in gates
             )
+        ends_waiting = all(gates) and self._failed(lambda check: check.failure_ends_waiting)
+        if not ends_waiting:
+            self._grace_from_s = None
+        elif self._grace_from_s is None:
+            self._grace_from_s = self._clock.monotonic_s()
         self._begin_soak_or_closing()
         open_stages = {
             Stage.IMMEDIATE: True,
@@ -138,12 +179,22 @@ class Schedule:
                 run.due.set()
                 self._observe(run)
 
+    def _failed(self, which: Callable[[Check], bool] = lambda _: True) -> list[str]:
+        """The ids of those checks that failed, but for the FINAL ones."""
+        runs = self._before_last
+        return [run.check.id for run in runs if run.has_failed and which(run.check)]
+
     def _begin_soak_or_closing(self) -> None:
-        if self._closing_from is not None:
+        if self._rechecks:
             return
-        if self._provisional_at is not None:
-            red = any(run.final and not run.is_green for run in self._before_last)
-            if red or self._clock.monotonic_s() >= self._soak_ends_s:
+        if self._closing_from is not None:
+            if self._failed():
+                self._begin_recheck()
+            elif not any(run.is_open for run in self._before_last):
+                for run in self._before_last:
+                    run.final = True
+        elif self._provisional_at is not None:
+            if self._failed() or self._clock.monotonic_s() >= self._soak_ends_s:
                 self._begin_closing()
         elif all(run.verdict for run in self._before_last):
             green = all(run.is_green for run in self._before_last)
@@ -165,46 +216,119 @@ class Schedule:
 
     def _begin_closing(self) -> None:
         """From here on a sample decides for good; it has to be taken from here on, too."""
-        if self._provisional_at is not None and self._on_soaked is not None:
-            self._on_soaked()
+        if self._failed_before or self._failed():
+            self._begin_recheck()
+            return
+        if self._provisional_at is not None:
+            self._read_anew()
+        self._close()
+
+    def _begin_recheck(self) -> None:
+        """Something failed: look at every PASS once more, where to look does nothing."""
+        self._rechecks = True
+        ends_s = self._clock.monotonic_s() + _RECHECK_S
+        again = [run for run in self._before_last if self._is_rechecked(run)]
+        if again or self._provisional_at is not None:
+            self._read_anew()
+        self._close(besides=again)
+        for run in again:
+            run.parked = run.final = False
+            run.recheck_ends_s = ends_s
+            run.ends_s = max(run.ends_s, ends_s)
+            run.stop()  # an answer to an older question is not waited for
+            run.observing = False
+            self._observe(run)
+
+    def _is_rechecked(self, run: CheckRun) -> bool:
+        if run.verdict is None or run.verdict.word is not Verdict.PASS:
+            return False
+        soaked = self._provisional_at is not None and self._soak_interval_s(run) is not None
+        still_open = run.is_open and (run.check.rechecked_at_end or soaked)
+        return run.check.rechecked_on_failure or still_open
+
+    def _read_anew(self) -> None:
+        if self._on_last_look is not None:
+            self._on_last_look()
+            self._plan_next_round()  # to wait for the API server is no lag of ours
+
+    def _close(self, besides: Sequence[CheckRun] = ()) -> None:
         with self._lock:
             self._closing_from = self._tick()
         for run in self._open_runs():
+            if run in besides:
+                continue
             run.ends_s = max(run.ends_s, self._clock.monotonic_s() + _CLOSING_S)
             run.fresh = True  # what is not looked at again is final now
             run.due.set()
 
     def _open_runs(self) -> list[CheckRun]:
-        return [run for run in self._before_last if run.judged_from is not None and not run.final]
+        return [run for run in self._before_last if run.is_open]
 
     def _judge_all(self) -> bool:
         """Judge what is due; True if a verdict became final."""
         decided = False
         for run in self._runs:
-            if run.judged_from is None or run.final:
+            if not run.is_open:
                 continue
             now_s = self._clock.monotonic_s()
-            over = now_s >= run.ends_s
-            if not (run.fresh or over or now_s - run.judged_s >= _REJUDGE_S):
-                continue
-            judgement = self._judge(run)
-            run.judged_s = now_s
-            if over:
-                judgement = self._at_deadline(run, judgement)
-            if isinstance(judgement, CheckResult):
-                at_end = over and self._closing_from is not None
-                run.final = at_end or self._is_final(run, judgement)
-            elif run.verdict is not None:
-                run.pending_s = now_s
-            if run.final:
-                decided = True
-                run.stop()
-            if judgement is None or _says_nothing_new(judgement, run.judgement):
-                continue
-            run.judgement = judgement
-            finished_at = self._clock.now() if isinstance(judgement, CheckResult) else None
-            self._on_judgement(run.check.id, judgement, run.judged_from, finished_at)
+            if run.recheck_ends_s is not None:
+                decided = self._await_recheck(run, run.recheck_ends_s, now_s) or decided
+            if run.recheck_ends_s is None and run.is_open:
+                decided = self._judge_when_due(run, now_s) or decided
         return decided
+
+    def _await_recheck(self, run: CheckRun, ends_s: float, now_s: float) -> bool:
+        """Wait for one more answer; where none comes, the PASS says that it is older than the failure."""
+        with self._lock:
+            answered = self._closing_from is not None and run.answered(self._closing_from)
+            lost = run.counted[-1].error if run.counted else None
+        if answered:
+            run.recheck_ends_s = None
+        if answered or now_s < ends_s or run.verdict is None:
+            return False
+        failed = listed([*self._failed_before, *self._failed()])
+        why = f"no answer within {_RECHECK_S:g} s" + (f" ({lost})" if lost is not None else "")
+        limit = f"not looked at again after {failed} had failed: {why}"
+        verdict = run.verdict.model_copy(update={"limits": (*run.verdict.limits, limit)})
+        run.recheck_ends_s, run.final = None, True
+        run.stop()
+        self._tell(run, verdict, run.finished_at)
+        return True
+
+    def _judge_when_due(self, run: CheckRun, now_s: float) -> bool:
+        over = now_s >= run.ends_s
+        if not (run.fresh or over or now_s - run.judged_s >= _REJUDGE_S):
+            return False
+        judgement = self._judge(run)
+        run.judged_s = now_s
+        if over:
+            judgement = self._at_deadline(run, judgement, now_s)
+        if not isinstance(judgement, CheckResult) and run.verdict is not None:
+            run.pending_s = now_s
+        judgement = self._unless_in_vain(run, judgement, now_s)
+        if isinstance(judgement, CheckResult):
+            self._finish(run, judgement, over=over)
+        if judgement is not None:
+            run.note_green(judgement, self._clock.now())
+            if not run.is_open or not _says_nothing_new(judgement, run.judgement):
+                finished = isinstance(judgement, CheckResult)
+                self._tell(run, judgement, self._clock.now() if finished else None)
+        return not run.is_open
+
+    def _tell(self, run: CheckRun, judgement: Judgement, finished_at: datetime | None) -> None:
+        assert run.judged_from is not None  # noqa: S101 - else it would not have been judged
+        run.judgement, run.finished_at = judgement, finished_at
+        self._on_judgement(run.check.id, judgement, run.judged_from, finished_at)
+
+    def _finish(self, run: CheckRun, verdict: CheckResult, *, over: bool) -> None:
+        """Final, or parked where a failure elsewhere would have it looked at once more."""
+        at_end = over and self._closing_from is not None
+        if not at_end and not self._is_final(run, verdict):
+            return
+        green = verdict.word is Verdict.PASS
+        run.parked = green and run.check.rechecked_on_failure and not self._rechecks
+        run.final = not run.parked
+        run.stop()
 
     def _is_final(self, run: CheckRun, verdict: CheckResult) -> bool:
         """Every verdict is, but one that is looked at again: what goes wrong meanwhile overturns it.
@@ -249,25 +373,39 @@ class Schedule:
         except Exception as error:  # noqa: BLE001 - a bug in one judge must not cost the other verdicts
             return CheckResult(word=Verdict.UNVERIFIED, observed=_bug("judging", run.check, error))
 
-    def _at_deadline(self, run: CheckRun, judgement: Judgement | None) -> Judgement:
+    def _at_deadline(self, run: CheckRun, judgement: Judgement | None, now_s: float) -> Judgement:
         if judgement is None:
-            judgement = Pending(observed=f"no observation of {run.check.id} came back", seen=False)
+            judgement = _no_observation(run)
         if isinstance(judgement, Pending):
-            return judgement.at_deadline(round(run.ends_s - run.pending_s, 2))
+            behind_s = max(run.lag.at(now_s), self._lag.at(now_s))
+            return judgement.at_deadline(round(run.ends_s - run.pending_s, 2), behind_s)
         closing = self._closing_from is not None
         if judgement.word is Verdict.PASS and closing and not self._is_final(run, judgement):
             text = "it was in order before, but could not be looked at again at the end"
             return CheckResult(word=Verdict.UNVERIFIED, observed=text)
         return judgement
 
+    def _unless_in_vain(self, run: CheckRun, judgement: Judgement | None, now_s: float) -> Judgement | None:
+        """The judgement, or that it is not waited for: what failed says as much, and the rollouts settled."""
+        if isinstance(judgement, CheckResult) or not run.check.waiting_may_end or self._grace_from_s is None:
+            return judgement
+        if now_s < max(self._grace_from_s, run.pending_s) + _GRACE_S:
+            return judgement
+        pending = judgement or _no_observation(run)
+        failed = listed(self._failed(lambda check: check.failure_ends_waiting))
+        text = f"not waited for: {failed} had failed; last seen: {pending.observed}"
+        return CheckResult(
+            word=Verdict.UNVERIFIED, observed=text, evidence=pending.evidence, by_hand=pending.by_hand
+        )
+
     def _observe(self, run: CheckRun) -> None:
         if run.observing:
             return
         run.observing = True
-        start_thread(f"zkrollback-{run.check.id}", partial(self._keep_observing, run))
+        start_thread(f"zkrollback-{run.check.id}", partial(self._keep_observing, run, run.generation))
 
-    def _keep_observing(self, run: CheckRun) -> None:
-        while not run.stopped:
+    def _keep_observing(self, run: CheckRun, generation: int) -> None:
+        while run.generation == generation:
             run.due.clear()
             with self._lock:
                 at = self._tick()
@@ -282,25 +420,33 @@ class Schedule:
                 self._wake.set()
                 return
             with self._lock:
+                if run.generation != generation:
+                    return
                 run.keep(sample)
             self._wake.set()
             if self._on_sample is not None:
                 self._on_sample(run.check.id, sample)
-            if not self._pause(run):
+            if not self._pause(run, generation):
                 return
 
-    def _pause(self, run: CheckRun) -> bool:
+    def _pause(self, run: CheckRun, generation: int) -> bool:
         """Wait until the next observation is due; False: there is none. It is judged meanwhile, and then
         may be looked at more seldom."""
-        waited_s = 0.0
+        waited_s, began_s = 0.0, self._clock.monotonic_s()
         while (interval_s := self._interval_s(run)) is not None and waited_s < interval_s:
+            run.lag.plan(began_s + interval_s, interval_s)
             if run.due.wait(interval_s - waited_s):
+                run.lag.plan(self._clock.monotonic_s(), interval_s)
                 break
             waited_s = interval_s
+        if run.generation == generation:
+            run.lag.begin(self._clock.monotonic_s())
         return interval_s is not None
 
     def _interval_s(self, run: CheckRun) -> float | None:
-        """What is in order is looked at more seldom."""
+        """What is in order is looked at more seldom; what has to answer once more, until it does."""
+        if run.recheck_ends_s is not None:
+            return run.check.interval_s or _RETRY_S
         often, seldom = run.check.interval_s, self._soak_interval_s(run)
         passed = run.verdict is not None and run.verdict.word is Verdict.PASS
         return (seldom or often) if passed else (often or seldom)
@@ -312,6 +458,10 @@ class Schedule:
         """
         self._latest = max(self._clock.now(), self._latest + timedelta(microseconds=1))
         return self._latest
+
+
+def _no_observation(run: CheckRun) -> Pending:
+    return Pending(observed=f"no observation of {run.check.id} came back", seen=False)
 
 
 def _says_nothing_new(judgement: Judgement, before: Judgement | None) -> bool:

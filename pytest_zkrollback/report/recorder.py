@@ -135,16 +135,16 @@ class Recorder:
             }
         )
 
-    def end(self, outcome: Outcome, at: datetime) -> None:
-        """Write down how the run ended, and when the last item was verified if all were."""
+    def end(self, outcome: Outcome, at: datetime, *, recovered_at: datetime | None = None) -> None:
+        """Write down how the run ended; ``recovered_at``, since when all is green, only if it still is."""
         entry = TimelineEntry(at=at, event=f"run ended: {outcome}", source="zkrollback")
         with self._lock:
-            changes: dict[str, Any] = {"outcome": outcome, "finished_at": at}
-            if outcome in GREEN_OUTCOMES:
-                ends = [item.finished_at for item in self._record.items if item.finished_at is not None]
-                changes["recovered_at"] = max(ends)
-            timeline = (*self._record.timeline, entry)
-            self._replace(**changes, timeline=timeline)
+            self._replace(
+                outcome=outcome,
+                finished_at=at,
+                recovered_at=recovered_at if outcome in GREEN_OUTCOMES else None,
+                timeline=(*self._record.timeline, entry),
+            )
 
     def item(self, item_id: str, *, said: TimelineEntry | None = None, **changes: Any) -> None:
         """Replace fields of one item, add ``said`` to the timeline, and write, all at once.

@@ -116,6 +116,8 @@ class RunState:
         self._verdicts: dict[str, Verdict | None] = dict.fromkeys(item_ids)
         # Found out otherwise than by verdicts: refused, interrupted, superseded, planned.
         self.found: Outcome | None = None
+        # Since when every item but ``notify`` is green; None: it is not, or nothing was judged.
+        self.green_since: datetime | None = None
         self.ended = False
         self._lock = threading.Lock()
 

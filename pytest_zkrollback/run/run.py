@@ -403,7 +403,7 @@ class Run:
         recorder.close_items(why)
         if refused and mode_of(self.request) is Mode.VERIFY:
             state.found = Outcome.UNVERIFIED
-        recorder.end(state.end(), self._clock.now())
+        recorder.end(state.end(), self._clock.now(), recovered_at=state.green_since)
         self._sum_up()
 
     def _sum_up(self) -> None:

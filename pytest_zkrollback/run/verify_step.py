@@ -55,12 +55,14 @@ def run_verify(
         if item_id not in context.selected:
             return
         recorder.samples(timeline.samples.points())
+        unchanged = isinstance(judgement, CheckResult) and state.verdict(item_id) is judgement.word
         if isinstance(judgement, CheckResult):
             at = finished_at or context.clock.now()
+            said = TimelineEntry(at=at, event=f"{item_id}: {judgement.word}", source="zkrollback")
             state.note(item_id, judgement.word)
             recorder.item(
                 item_id,
-                said=TimelineEntry(at=at, event=f"{item_id}: {judgement.word}", source="zkrollback"),
+                said=None if unchanged else said,
                 verdict=judgement.word,
                 observed=judgement.observed,
                 evidence=judgement.evidence,
@@ -73,7 +75,8 @@ def run_verify(
             state.note(item_id, None)
             recorder.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
         redeploy_risks.note()
-        context.display.changed()
+        if not unchanged:  # what the last look saw stands in the record, and is no news
+            context.display.changed()
 
     soak_s = context.env.soak_s if context.request.soak_s is None else context.request.soak_s
     recorder.update(soak_s=soak_s)
@@ -89,7 +92,7 @@ def run_verify(
         context.display.status(text)
 
     def look_anew() -> None:
-        """A watch that died without a word may show what was there 15 s ago; the last look may not."""
+        """A watch that died without a word may show what was there 15 s ago; a last look may not."""
         events.stop()  # and asked again
         watch.refresh()
         until_s = context.clock.monotonic_s() + _ANEW_S
@@ -107,13 +110,15 @@ def run_verify(
         soak_s=soak_s,
         is_green=is_green,
         on_provisional=begin_soak,
-        on_soaked=look_anew,
+        on_last_look=look_anew,
+        failed_before=state.failed,
     )
     timeline.hand_over()
     schedule.run(lambda: context.signals.count > 0)
     recorder.flush()
     recorder.samples(timeline.samples.points())
-    recorder.update(served_again_at=timeline.samples.served_again_at)
+    state.green_since = schedule.green_since
+    recorder.update(served_again_at=timeline.samples.served_again_at, watched_until=schedule.watched_until)
     if EQUIVALENCE not in {check.id for check in wanted} and not context.signals.count:
         _look_at_head(context, reader)
     if schedule.provisional_at is not None:

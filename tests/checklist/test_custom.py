@@ -71,6 +71,10 @@ def test_items_of_several_hooks_keep_their_order():
         ),
         ([item(deadline_s=True)], "gave the item 'own' with deadline_s=True: it has to be seconds above 0"),
         ([item(deadline_s=float("nan"))], "gave the item 'own' with deadline_s=nan: it has to be seconds"),
+        (
+            [item(recheck_on_failure="yes")],
+            "gave the item 'own' with recheck_on_failure='yes': it has to be True or False",
+        ),
         ([item(interval_s="1")], "gave the item 'own' with interval_s='1': it has to be seconds above 0"),
     ],
 )

@@ -388,18 +388,42 @@ def test_reads_events_once_where_all_is_well() -> None:
     assert kube.asked == [ALL]
 
 
-def test_looks_again_while_a_pod_is_still_settling() -> None:
-    pods = [(pod(),), (pod(ready=True),)]
-    kube = FakeKube(events=(event(), event("Pulled", type_="Normal")))
-    one = check(
-        kube,
-        settle_s=0.06,
-        snapshot=lambda: Snapshot(SINCE, {"pods": pods.pop(0), "replicasets": (replicaset(),)}),
+def _look(after_s: float, *, ready: bool, reason: str = "BackOff") -> Sample:
+    objects = {"pods": (pod(ready=ready),), "replicasets": (replicaset(),)}
+    return Sample(SINCE + timedelta(seconds=after_s), parse_events([event(reason)], objects, SINCE))
+
+
+@pytest.mark.parametrize(
+    ("looks", "now_s", "expected"),
+    [
+        ([_look(1, ready=False)], 1.1, Pending),
+        ([_look(1, ready=False), _look(1.5, ready=True)], 1.6, Verdict.PASS),
+        ([_look(1, ready=False), _look(3.9, ready=False)], 3.9, Pending),
+        ([_look(1, ready=False), _look(3.9, ready=False)], 4.0, Verdict.FAIL),
+        # Well in between: it has its time again.
+        ([_look(1, ready=False), _look(3, ready=True), _look(4, ready=False)], 4.1, Pending),
+        ([_look(1, ready=False, reason="Odd")], 1.1, Pending),
+        ([_look(1, ready=False, reason="Odd")], 4.0, Verdict.UNVERIFIED),
+    ],
+)
+def test_what_is_in_trouble_has_three_seconds_to_get_well(looks, now_s, expected) -> None:
+    found = check(FakeKube()).judge(
+        History(tuple(looks), since=SINCE, judged_from=SINCE), SINCE + timedelta(seconds=now_s)
     )
-    seen_ = one.observe()
-    assert judged(one, Sample(SINCE, seen_)).word is Verdict.PASS
+    if expected is Pending:
+        assert isinstance(found, Pending)
+        assert found.observed.startswith("Pod web-7849bc568d-wk76f is")
+        assert found.seen is ("in trouble" in found.observed), "an unknown reason is no failure later either"
+    else:
+        assert isinstance(found, CheckResult)
+        assert found.word is expected
+
+
+def test_one_look_reads_the_events_once() -> None:
+    kube = FakeKube(events=(event(), event("Pulled", type_="Normal")))
+    seen_ = check(kube).observe()
     assert (len(seen_.last), seen_.total) == (2, 2)
-    assert kube.asked == [ALL, ALL]
+    assert kube.asked == [ALL]
 
 
 def test_an_objects_state_comes_from_the_shared_snapshot() -> None:

@@ -106,6 +106,20 @@ def test_what_vanishes_while_we_verify_is_seen_by_the_last_look(incident, words,
     assert result.verdicts()["release-equivalence"] == verdict
 
 
+def test_no_pass_is_older_than_the_failure_beside_it(incident):
+    """``logs`` and ``events`` passed while the pods had not crashed yet; the rollout failed 3 s later."""
+    assert incident.run("--rollback-to=5", "--rollback-soak=0").code == 0
+    failed = incident.run("--rollback-to=6", "--rollback-override=target=an exercise")
+    found = {item["id"]: item for item in failed.record["items"]}
+    assert found["rollout-backend"]["verdict"] == "FAIL", failed.output
+    for name in ("logs", "events", "rollout-frontend", "release-equivalence"):
+        item = found[name]
+        assert item["finished_at"] >= found["rollout-backend"]["finished_at"] or item["limits"], item
+    assert {found["logs"]["verdict"], found["events"]["verdict"]} == {"FAIL"}, failed.output
+    told = [entry["event"] for entry in failed.record["timeline"]]
+    assert told.index("rollout-backend: FAIL") < told.index("events: FAIL") < told.index("notify: PASS")
+
+
 @BOTH
 def test_fault_24_two_signals_do_not_cut_helm_in_half_even_if_it_has_something_to_say(incident):
     """Helm prints the API server's warnings in mid-rollback: its outputs must not be our pipes."""

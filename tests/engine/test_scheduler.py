@@ -17,7 +17,7 @@ from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
-from pytest_zkrollback.engine.check_state import KEPT, KEPT_EARLY, KEPT_FIRST, CheckRun
+from pytest_zkrollback.engine.check_state import KEPT, KEPT_EARLY, KEPT_FIRST, CheckRun, Lag
 from pytest_zkrollback.engine.scheduler import Schedule
 
 SINCE = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -55,6 +55,9 @@ class FakeCheck:
     soak_interval_s: float | None = None
     gates_others: bool = False
     rechecked_at_end: bool = False
+    rechecked_on_failure: bool = False
+    failure_ends_waiting: bool = False
+    waiting_may_end: bool = False
     title: str = "title"
     expected: str = "expected"
     command: str = "kubectl get it"
@@ -69,7 +72,9 @@ class FakeCheck:
         return self.judging(history)
 
 
-_rollout = partial(FakeCheck, gates_others=True, rechecked_at_end=True)
+_rollout = partial(
+    FakeCheck, gates_others=True, rechecked_at_end=True, rechecked_on_failure=True, failure_ends_waiting=True
+)
 
 
 @dataclass
@@ -216,7 +221,7 @@ def test_settled_checks_are_judged_once_every_rollout_has_a_verdict(
     objects = FakeCheck("objects", stage=Stage.AFTER_ROLLOUTS)
     heard = Heard()
     _run(objects, health, *checks, heard=heard)
-    assert heard.finals[-1] == "health"
+    assert heard.finals.index("health") >= len(rollouts)
     history = health.histories[0]
     assert history.rollouts_passed is passed
     assert history.judged_from is not None
@@ -249,8 +254,8 @@ def test_the_last_ones_wait_for_all_others_and_those_have_been_told() -> None:
         "smoke", observing=lambda: time.sleep(0.05), stage=Stage.AFTER_ROLLOUTS, interval_s=None
     )
     _run(notify, _rollout("rollout-a"), smoke, heard=heard)
-    assert told == [["rollout-a", "smoke"]]
-    assert heard.finals == ["rollout-a", "smoke", "notify"]
+    assert told == [["rollout-a", "smoke", "rollout-a"]], "the last look at the rollout is told, too"
+    assert heard.finals == ["rollout-a", "smoke", "rollout-a", "notify"]
 
 
 def test_interrupted_leaves_the_missing_verdicts_missing(hang: Callable[[], object]) -> None:
@@ -397,7 +402,7 @@ def test_a_rollout_that_is_pending_again_is_told_so_and_waited_for() -> None:
     told = FakeCheck("notify", stage=Stage.FINAL)
     assert _run(_rollout("rollout-a", judging=judging), smoke, told, heard=heard)["rollout-a"] == PASS
     words = [judgement for item, judgement, _, _ in heard.calls if item == "rollout-a"]
-    assert words == [PASS, PENDING, PASS]
+    assert words == [PASS, PENDING, PASS, PASS]
     assert heard.finals[-1] == "notify"
 
 
@@ -453,7 +458,7 @@ def test_the_first_green_is_provisional_and_told_before_the_soak_ends() -> None:
     [(after_s, moment)] = moments
     assert after_s < SOAK_S
     assert moment.tzinfo is not None
-    assert heard.finals == ["rollout-a", "smoke", "notify"]
+    assert heard.finals == ["rollout-a", "smoke", "notify", "rollout-a"]
 
 
 def test_what_goes_wrong_in_the_soak_is_red_and_ends_it() -> None:
@@ -469,7 +474,7 @@ def test_what_goes_wrong_in_the_soak_is_red_and_ends_it() -> None:
     assert time.monotonic() - begun < 5
     assert verdicts["rollout-a"] == FAIL
     assert verdicts["logs"] == verdicts["notify"] == PASS
-    assert heard.finals == ["rollout-a", "logs", "notify", "rollout-a"]
+    assert heard.finals == ["rollout-a", "logs", "notify", "rollout-a", "logs"]
 
 
 @pytest.mark.parametrize(
@@ -538,9 +543,9 @@ def test_fault_3_after_the_soak_nothing_decides_that_was_read_before_its_end() -
     rollout = _rollout("rollout-a", soak_interval_s=0.01, observing=lambda: picture["now"])
     rollout.judging = lambda h: FAIL if h.last is not None and h.last.value == "crashed" else PASS
     read = partial(picture.update, now="crashed")
-    assert _run(rollout, soak_s=SOAK_S, on_soaked=read) == {"rollout-a": FAIL}
+    assert _run(rollout, soak_s=SOAK_S, on_last_look=read) == {"rollout-a": FAIL}
     picture["now"] = "as it was"
-    assert _run(rollout, on_soaked=read) == {"rollout-a": PASS}, "without a soak nothing is read again"
+    assert _run(rollout, on_last_look=read) == {"rollout-a": PASS}, "without a soak nothing is read again"
 
 
 def test_unread_once_in_the_soak_is_not_red_but_unread_at_its_end_is() -> None:
@@ -592,3 +597,411 @@ def test_the_sample_from_the_beginning_of_a_long_soak_is_kept() -> None:
     values = [sample.value for sample in run.counted]
     assert values[: KEPT_FIRST + 1] == [*range(KEPT_FIRST), 100]
     assert len(values) == KEPT
+
+
+# ---- Sentence, evidence and time of a PASS are those of the last look.
+
+
+def _counted(history: History) -> Judgement:
+    return _word(Verdict.PASS, f"look {len(history.judged)}")
+
+
+def test_after_the_soak_a_pass_says_what_the_last_look_saw() -> None:
+    heard = Heard()
+    ended: list[datetime] = []
+    logs = _soaked("logs", stage=Stage.AFTER_ROLLOUTS, judging=_counted, rechecked_on_failure=True)
+    smoke = FakeCheck("smoke", stage=Stage.AFTER_ROLLOUTS, interval_s=None, judging=_counted)
+    verdicts = _run(logs, smoke, heard=heard, soak_s=SOAK_S, on_provisional=ended.append)
+    (_, first, begun, _), (_, last, begun_still, at) = [each for each in heard.calls if each[0] == "logs"]
+    assert first.observed != last.observed == verdicts["logs"].observed
+    assert last.observed == f"look {len(logs.histories[-1].judged)}"
+    assert begun == begun_still
+    assert at is not None
+    assert at >= ended[0] + timedelta(seconds=SOAK_S * 0.9)
+    assert [each[1] for each in heard.calls if each[0] == "smoke"] == [_word(Verdict.PASS, "look 1")]
+
+
+@pytest.mark.parametrize(
+    ("between", "moves"),
+    [
+        (Pending(observed="could not be read", seen=False), False),
+        (_word(Verdict.UNVERIFIED), False),
+        (PENDING, True),
+    ],
+    ids=["unread", "unverified", "not_in_order"],
+)
+def test_green_since_is_the_first_green_that_stayed(between: Judgement, moves: bool) -> None:
+    """A look that brought no answer is no sign that it was not green."""
+
+    def judging(history: History) -> Judgement:
+        return between if history.provisional_at and len(history.judged) == 6 else PASS
+
+    began: list[datetime] = []
+    schedule = Schedule(
+        [_soaked("logs", judging=judging), FakeCheck("notify", stage=Stage.FINAL)],
+        RealClock(),
+        SINCE,
+        Heard(),
+        soak_s=SOAK_S,
+        on_provisional=began.append,
+    )
+    assert schedule.green_since is schedule.watched_until is None
+    assert schedule.run(lambda: False)["logs"] == PASS
+    assert schedule.green_since is not None
+    assert schedule.watched_until is not None
+    assert (schedule.green_since > began[0]) is moves
+    assert schedule.watched_until >= began[0] + timedelta(seconds=SOAK_S * 0.9)
+
+
+def test_what_failed_is_green_since_never() -> None:
+    schedule = Schedule([FakeCheck("a"), FakeCheck("b", judging=lambda _: FAIL)], RealClock(), SINCE, Heard())
+    schedule.run(lambda: False)
+    assert schedule.green_since is None
+    assert schedule.watched_until is not None
+
+
+# ---- Where something failed, no PASS is older than that.
+
+
+def _rechecked(item: str, **more: Any) -> FakeCheck:
+    more = {"stage": Stage.AFTER_ROLLOUTS, "interval_s": None, **more}
+    return FakeCheck(item, rechecked_on_failure=True, **more)
+
+
+@dataclass
+class Picture:
+    """What the cluster shows: well, until it crashes; counts who reads it anew."""
+
+    crashed: threading.Event = field(default_factory=threading.Event)
+    read_anew: int = 0
+
+    def read(self) -> None:
+        self.read_anew += 1
+
+    def look(self) -> str:
+        return "crashed" if self.crashed.is_set() else "well"
+
+    @staticmethod
+    def judge(history: History) -> Judgement:
+        assert history.last is not None
+        word = {"well": Verdict.PASS, "crashed": Verdict.FAIL, "odd": Verdict.UNVERIFIED}
+        return _word(word[str(history.last.value)], str(history.last.value))
+
+
+def _failing_when(begins: threading.Event, item: str = "smoke") -> FakeCheck:
+    """It fails, but not before ``begins``."""
+
+    def judging(history: History) -> Judgement:
+        return FAIL if begins.is_set() else PENDING
+
+    return FakeCheck(item, judging=judging, stage=Stage.AFTER_ROLLOUTS)
+
+
+@pytest.mark.parametrize("soak_s", [0.0, 30.0], ids=["no_soak", "with_a_soak"])
+def test_what_passed_before_a_failure_is_looked_at_once_more(soak_s: float) -> None:
+    heard, picture, passed = Heard(), Picture(), threading.Event()
+
+    def crash_later(item: str, judgement: Judgement, *_: Any) -> None:
+        if item == "logs" and judgement == _word(Verdict.PASS, "well"):
+            picture.crashed.set()
+            passed.set()
+
+    def on_judgement(*told: Any) -> None:
+        heard(*told)
+        crash_later(*told)
+
+    logs = _rechecked("logs", observing=picture.look, judging=picture.judge, soak_interval_s=5.0)
+    notify = FakeCheck("notify", stage=Stage.FINAL)
+    notify.judging = lambda _: _word(Verdict.PASS, str(heard.finals))
+    verdicts = _run(
+        logs,
+        _failing_when(passed),
+        notify,
+        heard=on_judgement,  # type: ignore[arg-type]
+        soak_s=soak_s,
+        on_last_look=picture.read,
+    )
+    assert verdicts["logs"] == _word(Verdict.FAIL, "crashed")
+    assert picture.read_anew == 1
+    assert verdicts["notify"].observed == "['logs', 'smoke', 'logs']", "the team hears what was seen last"
+
+
+def test_still_well_beside_a_failure_it_says_what_was_seen_after_that() -> None:
+    heard = Heard()
+    looks: list[int] = []
+    logs = _rechecked("logs", observing=lambda: looks.append(0) or len(looks))
+    logs.judging = lambda h: _word(Verdict.PASS, f"look {h.judged[-1].value}")
+    verdicts = _run(logs, FakeCheck("smoke", judging=lambda _: FAIL), heard=heard)
+    assert verdicts["logs"] == _word(Verdict.PASS, "look 2")
+    smoke_at = next(at for item, _, _, at in heard.calls if item == "smoke")
+    logs_at = heard.calls[-1][3]
+    assert smoke_at is not None
+    assert logs_at is not None
+    assert logs_at > smoke_at
+
+
+def test_what_cannot_be_judged_any_more_is_not_green() -> None:
+    answers = iter(["well"])
+    logs = _rechecked("logs", observing=lambda: next(answers, "odd"), judging=Picture.judge)
+    verdicts = _run(logs, FakeCheck("smoke", judging=lambda _: FAIL))
+    assert verdicts["logs"] == _word(Verdict.UNVERIFIED, "odd")
+
+
+@pytest.mark.parametrize("how", ["hangs", "is refused"])
+def test_what_gives_no_answer_keeps_its_pass_and_says_so(
+    how: str, hang: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_zkrollback.engine.scheduler._RECHECK_S", 0.2)
+    heard = Heard()
+    looks: list[int] = []
+
+    def observing() -> object:
+        looks.append(0)
+        if len(looks) == 1:
+            return "well"
+        if how == "hangs":
+            return hang()
+        raise Unreachable("the API server does not answer")
+
+    others = [_rechecked("logs", observing=observing), _rechecked("events")]
+    failing = [FakeCheck(item, judging=lambda _: FAIL) for item in ("smoke", "health")]
+    begun = time.monotonic()
+    verdicts = _run(*others, *failing, heard=heard, failed_before=["rollback"])
+    why = " (the API server does not answer)" if how == "is refused" else ""
+    limit = f"not looked at again after rollback, smoke and health had failed: no answer within 0.2 s{why}"
+    assert verdicts["logs"] == PASS.model_copy(update={"limits": (limit,)})
+    assert verdicts["events"] == PASS
+    assert time.monotonic() - begun < 5
+    told = [(judgement, at) for item, judgement, _, at in heard.calls if item == "logs"]
+    assert [judgement for judgement, _ in told] == [PASS, verdicts["logs"]]
+    assert told[0][1] == told[1][1], "when it was last looked at has not changed"
+
+
+def test_a_hanging_older_look_does_not_hold_the_new_one_up(hang: Callable[[], object]) -> None:
+    looks: list[int] = []
+    passed = threading.Event()
+
+    def observing() -> object:
+        looks.append(0)
+        if len(looks) == 2:  # in the rhythm of the soak that never begins
+            passed.set()
+            return hang()
+        return len(looks)
+
+    logs = _rechecked("logs", observing=observing, interval_s=0.01, soak_interval_s=0.01)
+    verdicts = _run(logs, _failing_when(passed), soak_s=30.0)
+    assert verdicts["logs"] == PASS
+    assert len(looks) == 3
+
+
+def test_only_what_says_so_is_looked_at_again() -> None:
+    looks: list[str] = []
+    smoke = FakeCheck("smoke", observing=lambda: looks.append("smoke"), interval_s=None)
+    _run(smoke, FakeCheck("migration", judging=lambda _: FAIL))
+    assert looks == ["smoke"]
+
+
+def test_without_a_failure_nothing_is_looked_at_again() -> None:
+    looks: list[str] = []
+    logs = _rechecked("logs", observing=lambda: looks.append("logs"))
+    verdicts = _run(logs, FakeCheck("smoke", judging=lambda _: _word(Verdict.UNVERIFIED)))
+    assert verdicts["logs"] == PASS
+    assert looks == ["logs"]
+
+
+def test_a_failure_at_the_last_look_has_the_others_looked_at_once_more() -> None:
+    """Without a soak a rollout's last look is the first that sees the crash: ``logs`` passed before it."""
+    picture = Picture()
+    begun: list[str] = []
+
+    def rollout(history: History) -> Judgement:
+        if begun and history.last is not None and history.last.value == "crashed":
+            return FAIL
+        return PASS
+
+    def smoke(history: History) -> Judgement:
+        begun.append("smoke")
+        picture.crashed.set()
+        return PASS
+
+    logs = _rechecked("logs", observing=picture.look, judging=picture.judge)
+    slow = FakeCheck("smoke", interval_s=None, observing=lambda: time.sleep(0.1), judging=smoke)
+    verdicts = _run(_rollout("rollout-a", observing=picture.look, judging=rollout), logs, slow)
+    assert verdicts == {
+        "rollout-a": FAIL,
+        "logs": _word(Verdict.FAIL, "crashed"),
+        "smoke": PASS,
+    }
+
+
+# ---- What is waited for, and how long.
+
+
+class HandClock(RealClock):
+    """Goes on only where a test moves it."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+
+    def now(self) -> datetime:
+        return SINCE + timedelta(seconds=self.passed_s)
+
+    def monotonic_s(self) -> float:
+        return self.passed_s
+
+
+def _at(clock: HandClock, seconds: float, verdict: CheckResult) -> Callable[[History], Judgement]:
+    return lambda _: verdict if clock.passed_s >= seconds else PENDING
+
+
+def _stepping(clock: HandClock, step_s: float = 0.1, until_s: float = 200.0) -> Callable[[], bool]:
+    """Moves the clock once for each round of the schedule, that is whenever it asks for an interruption."""
+
+    def interrupted() -> bool:
+        clock.passed_s += step_s
+        time.sleep(0.001)  # the observing threads take part
+        return clock.passed_s > until_s
+
+    return interrupted
+
+
+def _waiting(item: str, **more: Any) -> FakeCheck:
+    more = {"judging": lambda _: PENDING, "deadline_s": 30.0, **more}
+    return FakeCheck(item, stage=Stage.AFTER_ROLLOUTS, waiting_may_end=True, **more)
+
+
+def _run_by_hand(*checks: FakeCheck) -> tuple[dict[str, CheckResult], dict[str, float]]:
+    """The verdicts, and after how many seconds each was final."""
+    clock, heard = HandClock(), Heard()
+    verdicts = Schedule(checks, clock, SINCE, heard).run(_stepping(clock))
+    return verdicts, {item: (at - SINCE).total_seconds() for item, _, _, at in heard.calls if at is not None}
+
+
+def test_case_an_unverified_migration_shortens_no_rollout() -> None:
+    clock = HandClock()
+    migration = FakeCheck("migration", judging=_at(clock, 0.5, _word(Verdict.UNVERIFIED)))
+    rollout = _rollout("rollout-a", judging=_at(clock, 20.0, PASS), deadline_s=120.0)
+    verdicts = Schedule([migration, rollout], clock, SINCE, Heard()).run(_stepping(clock))
+    assert verdicts == {"migration": _word(Verdict.UNVERIFIED), "rollout-a": PASS}
+    assert clock.passed_s >= 20.0
+
+
+def test_what_says_no_more_than_what_failed_is_waited_for_three_seconds() -> None:
+    smoke = FakeCheck("smoke", judging=lambda _: FAIL, failure_ends_waiting=True)
+    logs = FakeCheck("logs", judging=lambda _: FAIL, failure_ends_waiting=True)
+    verdicts, at_s = _run_by_hand(_rollout("rollout-a"), smoke, logs, _waiting("health"))
+    text = "not waited for: smoke and logs had failed; last seen: not yet"
+    assert verdicts["health"] == _word(Verdict.UNVERIFIED, text)
+    assert 3.0 <= at_s["health"] - at_s["logs"] <= 3.5
+
+
+def test_what_is_told_within_these_seconds_counts() -> None:
+    clock = HandClock()
+    smoke = FakeCheck("smoke", judging=lambda _: FAIL, failure_ends_waiting=True)
+    health = _waiting("health", judging=_at(clock, 2.0, PASS))
+    verdicts = Schedule([smoke, health], clock, SINCE, Heard()).run(_stepping(clock))
+    assert verdicts["health"] == PASS
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        FakeCheck("migration", judging=lambda _: FAIL),
+        FakeCheck("smoke", judging=lambda _: _word(Verdict.UNVERIFIED), failure_ends_waiting=True),
+    ],
+    ids=["a_failure_that_says_nothing_of_users", "unverified"],
+)
+def test_nothing_else_shortens_the_waiting(other: FakeCheck) -> None:
+    verdicts, at_s = _run_by_hand(_rollout("rollout-a"), other, _waiting("health"))
+    assert verdicts["health"].word is Verdict.FAIL
+    assert at_s["health"] >= 30.0
+
+
+@pytest.mark.parametrize(
+    "patient",
+    [
+        FakeCheck("smoke", judging=lambda _: PENDING, deadline_s=30.0),
+        FakeCheck("custom", judging=lambda _: PENDING, deadline_s=30.0),
+        _rollout("rollout-b", judging=lambda _: PENDING, deadline_s=30.0),
+    ],
+    ids=lambda check: check.id,
+)
+def test_these_are_never_cut(patient: FakeCheck) -> None:
+    failed = FakeCheck("logs", judging=lambda _: FAIL, failure_ends_waiting=True)
+    verdicts, at_s = _run_by_hand(_rollout("rollout-a"), failed, patient)
+    assert verdicts[patient.id].word is Verdict.FAIL
+    assert at_s[patient.id] >= 30.0
+
+
+def test_nothing_is_cut_while_a_rollout_goes_on() -> None:
+    clock, heard = HandClock(), Heard()
+    failed = FakeCheck("logs", judging=lambda _: FAIL, failure_ends_waiting=True)
+    rollout = _rollout("rollout-a", judging=_at(clock, 15.0, PASS), deadline_s=120.0)
+    health = _waiting("health")
+    health.stage = Stage.IMMEDIATE
+    verdicts = Schedule([failed, rollout, health], clock, SINCE, heard).run(_stepping(clock))
+    at = next(at for item, _, _, at in heard.calls if item == "health" and at is not None)
+    assert verdicts["rollout-a"] == PASS
+    assert 18.0 <= (at - SINCE).total_seconds() <= 18.5
+
+
+# ---- Late because we were busy.
+
+
+def test_a_machine_that_stood_still_until_the_deadline_is_no_failure() -> None:
+    """Neither thread ran for 60 s (a closed lid, SIGSTOP): nobody knows what was there at the deadline."""
+    clock = HandClock()
+
+    def judging(history: History) -> Judgement:
+        return PENDING
+
+    rounds: list[int] = []
+
+    def interrupted() -> bool:
+        rounds.append(0)
+        clock.passed_s += 60.0 if len(rounds) == 20 else 0.01
+        time.sleep(0.001)
+        return False
+
+    check = FakeCheck("health", judging=judging, deadline_s=30.0, interval_s=0.1)
+    verdict = Schedule([check], clock, SINCE, Heard()).run(interrupted)["health"]
+    assert verdict.word is Verdict.UNVERIFIED
+    assert re.fullmatch(
+        r"not yet \(not known whether still so after 30 s: this machine was (59|60)\.\d s behind\)",
+        verdict.observed,
+    )
+
+
+def test_who_was_on_time_again_for_as_long_is_believed() -> None:
+    clock = HandClock()
+    rounds: list[int] = []
+
+    def interrupted() -> bool:
+        rounds.append(0)
+        clock.passed_s += 5.0 if len(rounds) == 20 else 0.1
+        time.sleep(0.001)
+        return False
+
+    check = FakeCheck("health", judging=lambda _: PENDING, deadline_s=30.0, interval_s=0.1)
+    verdict = Schedule([check], clock, SINCE, Heard()).run(interrupted)["health"]
+    assert verdict == _word(Verdict.FAIL, "not yet (still so after 30 s)")
+
+
+@pytest.mark.parametrize(
+    ("planned_s", "interval_s", "now_s", "behind_s"),
+    [
+        (10.0, 0.05, 10.4, 0.0),  # a busy machine is never quite on time
+        (10.0, 0.05, 10.6, 0.6),
+        (10.0, 5.0, 14.0, 0.0),  # less than its interval
+        (10.0, 5.0, 16.0, 6.0),
+        (None, 0.1, 99.0, 0.0),  # at work, or nothing to do: whoever answers late is not us
+    ],
+)
+def test_how_far_a_thread_is_behind(
+    planned_s: float | None, interval_s: float, now_s: float, behind_s: float
+) -> None:
+    lag = Lag(planned_s, interval_s)
+    assert lag.at(now_s) == pytest.approx(behind_s)
+    lag.begin(now_s)
+    assert lag.at(now_s) == pytest.approx(behind_s)
+    assert lag.at(now_s + behind_s + 0.01) == 0.0

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pytest_zkrollback.checklist.custom import OwnCheck
+from pytest_zkrollback.checklist.custom import CustomItem, OwnCheck
 from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck
 from pytest_zkrollback.checklist.events.check import EventsCheck
 from pytest_zkrollback.checklist.health import HealthCheck
@@ -78,7 +78,7 @@ def test_of_two_clocks_both_are_kept_and_what_failed_has_replaced_nothing():
         assert chosen(release(5, 50), six, target=5, later=(6,), bad=6) == [(50, 50), (60, 60, "failed")]
 
 
-def test_only_the_rollouts_gate_the_others_and_two_kinds_are_rechecked():
+def test_each_kind_says_itself_who_waits_for_it_and_when_it_is_looked_at_again():
     kinds = (
         EquivalenceCheck,
         RolloutCheck,
@@ -87,11 +87,23 @@ def test_only_the_rollouts_gate_the_others_and_two_kinds_are_rechecked():
         HealthCheck,
         EventsCheck,
         MigrationCheck,
-        OwnCheck,
         NotifyCheck,
     )
     assert [kind for kind in kinds if kind.gates_others] == [RolloutCheck]
     assert [kind for kind in kinds if kind.rechecked_at_end] == [EquivalenceCheck, RolloutCheck]
+    looks = [EquivalenceCheck, RolloutCheck, LogsCheck, HealthCheck, EventsCheck]
+    assert [kind for kind in kinds if kind.rechecked_on_failure] == looks
+    assert {kind for kind in kinds if kind.failure_ends_waiting} == {*looks, SmokeCheck}
+    assert [kind for kind in kinds if kind.waiting_may_end] == [HealthCheck, EventsCheck]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_an_own_item_is_looked_at_again_only_if_it_says_so(declared):
+    item = CustomItem("own", "Own", "it is well", observe=lambda context: None, recheck_on_failure=declared)
+    check = OwnCheck(item, context=None)
+    assert check.rechecked_on_failure is declared
+    assert not CustomItem("own", "Own", "it is well", observe=lambda context: None).recheck_on_failure
+    assert (check.gates_others, check.failure_ends_waiting, check.waiting_may_end) == (False, False, False)
 
 
 def test_what_pytest_collects_without_a_configuration_is_the_runbooks_checklist():

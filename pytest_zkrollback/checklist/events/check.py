@@ -5,7 +5,6 @@ Where nothing was rolled back (verify-only), since the head was deployed.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,7 +22,6 @@ from .feed import SHOWN_LAST, EventFeed, EventsRead
 from .grouping import EventGroup, LiveObjects, event_time, grouped, is_conflict, render_event
 
 SETTLE_S = 3.0
-_LOOKS = 6
 _READ_TIMEOUT_S = 5.0
 # Kinds that are not watched: where one of them has a warning, the object is read by itself.
 _OTHERS = {
@@ -102,10 +100,13 @@ class EventsCheck:
     title: str = field(default="Check for failed Kubernetes events", init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     deadline_s: float = field(default=30.0, init=False)
-    interval_s: float | None = field(default=None, init=False)
+    interval_s: float | None = field(default=0.5, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
+    rechecked_on_failure: bool = field(default=True, init=False)
+    failure_ends_waiting: bool = field(default=True, init=False)
+    waiting_may_end: bool = field(default=True, init=False)
 
     @property
     def expected(self) -> str:
@@ -119,19 +120,7 @@ class EventsCheck:
         return f"{kubectl(self.env, 'get', 'events', '--sort-by=.lastTimestamp')} | tail -{SHOWN_LAST}"
 
     def observe(self) -> EventsSeen:
-        """Read events and objects; while one is in trouble look again, for ``settle_s``.
-
-        Raises ClusterError.
-        """
-        seen = self._look()
-        for _ in range(_LOOKS if self.settle_s else 0):
-            if not _open_groups(seen, self.owned, self.env.events):
-                break
-            threading.Event().wait(self.settle_s / _LOOKS)
-            seen = self._look()
-        return seen
-
-    def _look(self) -> EventsSeen:
+        """Read events and objects, once. Raises ClusterError."""
         read = self.log.read(self._from)
         snapshot = self.snapshot()
         if "pods" not in snapshot.objects:
@@ -161,8 +150,11 @@ class EventsCheck:
     def _from(self) -> datetime:
         return self.since + timedelta(seconds=self.env.events.grace_s)
 
-    def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - one reading, no clock
-        """FAIL on a known failure, UNVERIFIED on an unknown reason; what was overcome only stands there."""
+    def judge(self, history: History, now: datetime) -> Judgement:
+        """FAIL on a known failure, UNVERIFIED on an unknown reason; what was overcome only stands there.
+
+        What is in trouble has ``settle_s`` to get well.
+        """
         sample = history.last
         if sample is None:
             return Pending(observed="The events are being read", seen=False)
@@ -172,7 +164,22 @@ class EventsCheck:
             )
         found = judge_events(sample.value, self.owned, self.env.events)
         group = newest_open(sample.value, self.owned, self.env.events)
-        return found if group is None else found.model_copy(update={"by_hand": self._shows(group)})
+        if group is None:
+            return found
+        shows, since = self._shows(group), self._open_since(history)
+        if since is None or (now - since).total_seconds() >= self.settle_s:
+            return found.model_copy(update={"by_hand": shows})
+        seen = found.word is Verdict.FAIL
+        return Pending(observed=found.observed, seen=seen, evidence=found.evidence, by_hand=shows)
+
+    def _open_since(self, history: History) -> datetime | None:
+        """Since when each look has found something in trouble; None: the last one did not."""
+        since = None
+        for sample in reversed(history.judged or history.samples):
+            if sample.error is not None or newest_open(sample.value, self.owned, self.env.events) is None:
+                break
+            since = sample.at
+        return since
 
     def _shows(self, group: EventGroup) -> str:
         """The events of this one object: among the last of all they may be gone."""
@@ -228,11 +235,6 @@ def _failures(groups: Sequence[EventGroup], policy: Events) -> list[EventGroup]:
 def _settled(group: EventGroup, live: LiveObjects, policy: Events) -> str:
     """Why this needs no more worry; empty if it does."""
     return "harmless" if group.reason in policy.harmless else live.recovered(group)
-
-
-def _open_groups(seen: EventsSeen, owned: frozenset[tuple[str, str]], policy: Events) -> bool:
-    live = LiveObjects(seen.objects, seen.others)
-    return any(not _settled(group, live, policy) for group in _concerning(seen, owned))
 
 
 def _concerning(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> tuple[EventGroup, ...]:

@@ -58,6 +58,9 @@ class LogsCheck:
     soak_interval_s: float | None = field(default=5.0, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
+    rechecked_on_failure: bool = field(default=True, init=False)
+    failure_ends_waiting: bool = field(default=True, init=False)
+    waiting_may_end: bool = field(default=False, init=False)
 
     @property
     def expected(self) -> str:

@@ -54,6 +54,9 @@ class RolloutCheck:
     soak_interval_s: float | None = field(default=0.1, init=False)
     gates_others: bool = field(default=True, init=False)
     rechecked_at_end: bool = field(default=True, init=False)
+    rechecked_on_failure: bool = field(default=True, init=False)
+    failure_ends_waiting: bool = field(default=True, init=False)
+    waiting_may_end: bool = field(default=False, init=False)
 
     @property
     def id(self) -> str:
