@@ -340,7 +340,8 @@ def bad(scenario: str, runs: int) -> dict:
             if number == runs:
                 break
             audit = Audit(incident)
-            ours = run_ours(incident, f"--rollback-to={worse}", _WAIVED)
+            against = "--rollback-override=target=how fast the bad one is found out is what is measured"
+            ours = run_ours(incident, f"--rollback-to={worse}", against, _WAIVED)
             if not ours.record["helm"]["ran"]:
                 raise SystemExit(f"refused: {ours.record['guards']}")
             exit_at = ours.event("helm ended")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..domain.change_summary import Skipped
@@ -95,6 +95,43 @@ def describe_history(history: ReleaseHistory, entries: Sequence[JsonObject] | No
     }
 
 
+@dataclass(frozen=True)
+class RolledAway:
+    """The newest rollback that left what a revision holds; nobody went back to that since.
+
+    ``instead`` is the revision that stands for what was gone to instead: what that rollback made or, where a
+    later one left that in turn, what the last of them made. ``against``: what speaks against it, as a
+    predicate; empty: nothing does. ``verified``: this tool verified what it holds.
+    """
+
+    by: Revision
+    instead: int
+    against: str = ""
+    verified: bool = False
+
+
+def find_rolled_away(
+    history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None
+) -> RolledAway | None:
+    """The rollback that left what ``number`` holds; None: none did, or somebody went back to it since."""
+    left = _leaving(history, number)
+    by = left[-1] if left else None
+    if by is None:
+        return None
+    made = by.revision
+    failed = failed_by_helm(history, made) or _judged_failed(history, made, entries)
+    if failed:
+        return RolledAway(by, made, failed)
+    later = find_rolled_away(history, made, entries)
+    if later is not None:
+        return replace(later, by=by)
+    judged, before = find_judged(history, made, entries), _last_leaving(history, made)
+    if judged is not None and (before is None or judged.revision > before.revision):
+        return RolledAway(by, made, verified=True)
+    against = f"holds what revision {before.revision} had rolled back away from" if before else ""
+    return RolledAway(by, made, against)
+
+
 def find_objection(
     history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None
 ) -> Objection | None:
@@ -105,7 +142,7 @@ def find_objection(
     against = find_evidence(history, number, entries)
     if against is not None:
         return against
-    text = _same(history, number)
+    text = same_as_current(history, number)
     return Objection(revision=number, kind=ObjectionKind.SAME_AS_CURRENT, text=text) if text else None
 
 
@@ -204,19 +241,38 @@ def failure_of(release: Release) -> str:
 
 def _left_behind(history: ReleaseHistory, number: int) -> str:
     """Whether somebody rolled away from what this revision holds, and nobody went back to it since."""
-    origin, left, before = history.origin(number), "", None
+    left = _leaving(history, number)
+    by = left[-1] if left else None
+    return f"holds what revision {by.revision} rolled back away from" if by is not None else ""
+
+
+def _leaving(history: ReleaseHistory, number: int) -> list[Revision | None]:
+    """The rollbacks that left what this revision holds, oldest first; None: one that went back to it.
+
+    An upgrade that failed on top of it does not hide what was deployed before.
+    """
+    origin = history.origin(number)
+    found: list[Revision | None] = []
+    before: list[int] = []
     for release in history.releases:
         revision = release.revision
-        if revision.rollback_of is not None or _FAILED_ROLLBACK.match(revision.description):
-            if history.origin(revision.revision) == origin:
-                left = ""
-            elif before is not None and history.origin(before) == origin:
-                left = f"holds what revision {revision.revision} rolled back away from"
-        before = revision.revision
-    return left
+        rolls_back = revision.rollback_of is not None or bool(_FAILED_ROLLBACK.match(revision.description))
+        if rolls_back and history.origin(revision.revision) == origin:
+            found.append(None)
+        elif rolls_back and origin in map(history.origin, before):
+            found.append(revision)
+        if rolls_back or not failure_of(release):
+            before = []
+        before.append(revision.revision)
+    return found
 
 
-def _same(history: ReleaseHistory, number: int) -> str:
+def _last_leaving(history: ReleaseHistory, number: int) -> Revision | None:
+    """The newest rollback that ever left what this revision holds."""
+    return next((each for each in reversed(_leaving(history, number)) if each is not None), None)
+
+
+def same_as_current(history: ReleaseHistory, number: int) -> str:
     """Whether it holds what the current revision holds: no way back.
 
     A head that failed or hangs is not live as such.

@@ -28,6 +28,7 @@ from ..domain.verdict import Verdict
 from .by_hand import helm
 
 MOST = 3
+_WRONG = "the rollback itself was wrong"
 
 
 # What has to be done before the same command is typed again, by the guard that refused.
@@ -82,7 +83,9 @@ def undo_command(record: Record) -> str:
     failed = {each.revision for each in record.plan.objections if each.kind is ObjectionKind.FAILED}
     if before is None or before.revision in failed:  # nothing to go back to: guard `target` would refuse
         return ""
-    return f"{_verify(record)} --rollback-to={before.revision}"
+    # Guard `target` refuses to go back to what a good rollback left.
+    against = shlex.quote(f"--rollback-override=target={_WRONG}")
+    return f"{_verify(record)} --rollback-to={before.revision} {against}"
 
 
 def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
@@ -117,7 +120,7 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
         yield _Step(helm(env, "list", "--all-namespaces"), "which releases there are:", here=True)
     if "head" in ids and env is not None:
         yield _Step(helm(env, "history", record.release), "look first:", here=True)
-    if "target" in ids and record.plan.history:
+    if "target" in ids and record.plan.history and record.github is None:
         better = newest_earlier(record)
         if better is None:
             if env is not None:

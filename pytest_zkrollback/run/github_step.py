@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from ..clients.github import GithubClient, choose_token
@@ -20,12 +21,15 @@ from ..github.restore import Restore
 from ..github.state import GithubState, describe, fetch_github_state
 from ..github.step_log import Earlier, Journal
 from ..preflight.facts import ask_all
+from ..preflight.guards.release import judge_commit_target
+from ..preflight.probe import Facts
 from ..preflight.target import describe_history
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
 from ..report.previous_runs import fetch_earlier
 from .context import RunContext
 from .results import ExpectedRelease, PreflightResult, RunState
+from .source_commits import commit_name
 
 # GitHub's runners and the cluster have clocks of their own.
 _LATE, _EARLY = timedelta(seconds=60), timedelta(seconds=5)
@@ -77,8 +81,11 @@ class GithubDeployment:
         """Whether something may have been deployed; true also after an exception."""
         return self._log is not None and self._log.github.deploys
 
-    def judge(self) -> tuple[Guard, ...]:
-        """Every guard that GitHub's answers decide on; what they say is in the record."""
+    def judge(self, facts: Facts) -> tuple[Guard, ...]:
+        """Every guard that GitHub's answers decide on; what they say is in the record.
+
+        ``facts``: what the cluster says.
+        """
         context, table, commit = self._context, self._table, self._context.request.commit
         context.display.status(f"preflight: {table.repository}, workflow {table.workflow}")
         try:
@@ -97,7 +104,12 @@ class GithubDeployment:
         if table.after is not None:
             records = fetch_earlier(Path(context.request.report_dir), table.after)
             verified = newest_verified(records, table.after, table.repository, state.target_tree)
-        return judge_github(state, table, self._token, verified)
+        guards = judge_github(state, table, self._token, verified)
+        history, sha = facts.history.value, state.target_sha or state.head_sha
+        if history is None or state.missing:
+            return guards
+        name = partial(commit_name, context.env.git, namespace=context.env.namespace)
+        return (judge_commit_target(history, facts.entries, sha, name), *guards)
 
     def run(self, preflight: PreflightResult, before: ReleaseHistory) -> ExpectedRelease | None:
         """What has to be live now; None where nothing was deployed, which the items say.

@@ -31,7 +31,7 @@ from .secrets import register_secrets_of_release
 
 
 def run_preflight(
-    context: RunContext, also: Callable[[], tuple[Guard, ...]] = tuple
+    context: RunContext, also: Callable[[Facts], tuple[Guard, ...]] = lambda _: ()
 ) -> PreflightResult | Refusal:
     """What is known, or the guards that refuse: then nothing was changed and nothing more happens.
 
@@ -58,7 +58,7 @@ def run_preflight(
     )
     offset = _set_clock_right(context)
     if request.through_github:
-        guards = (*judge_pipeline_guards(facts, env, request.confirm), *also())
+        guards = (*judge_pipeline_guards(facts, env, request.confirm), *also(facts))
         guards = apply_overrides(guards, request.overrides, request.break_glass)
     elif request.target is None:
         guards = judge_verify_guards(facts, env)

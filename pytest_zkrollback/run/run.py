@@ -216,7 +216,7 @@ class Run:
         with self._signals.raising():
             context = self._open(selected)
             github = GithubDeployment(context, state) if request.through_github else None
-            preflight = run_preflight(context, github.judge if github is not None else tuple)
+            preflight = run_preflight(context, github.judge) if github is not None else run_preflight(context)
         if isinstance(preflight, Refusal):
             state.found = Outcome.REFUSED
             state.note(PREFLIGHT, Verdict.FAIL)

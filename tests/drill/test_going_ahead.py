@@ -131,6 +131,58 @@ def test_what_is_impossible_stays_refused(bad):
     assert result.guard("target")["state"] == "refused"
 
 
+def test_one_key_off_from_a_verified_rollback_is_refused_and_helm_does_not_run(incident):
+    """6 for 5, the same command a minute later: it was a warning inside a line that said PASS, and took all down."""
+    assert incident.run("--rollback-to=5").code == 0
+    slip = incident.run("--rollback-to=6")
+    assert (slip.code, slip.record["outcome"], slip.record["helm"]["ran"]) == (1, "refused", False)
+    assert incident.head() == 7
+    guard = slip.guard("target")
+    assert (guard["state"], guard["reason"]) == ("refused", "rolled-away-from")
+    assert guard["evidence"].startswith(
+        "revision 6 holds what revision 7 (Rollback to 5) rolled back away from at "
+    )
+    assert ", and this tool verified what revision 7 holds; revision 6 is superseded: " in guard["evidence"]
+    assert guard["consequence"] == (
+        "Revision 6 was probably bad, and this would bring it back. Override this guard only if that rollback was "
+        "wrong."
+    )
+    assert "revision 6 holds what revision 7 (Rollback to 5) rolled back away from" in slip.output
+    again = incident.run("--rollback-to=5")  # no slip: it is there already
+    assert (again.code, again.record["helm"]["ran"], again.guard("target")["state"]) == (0, False, "ok")
+
+    meant = incident.run("--rollback-to=6", "--rollback-override=target=6 was right after all")
+    assert (meant.record["helm"]["ran"], incident.head()) == (True, 8)
+    assert meant.record["outcome"] == "failed"  # it is the one that crashes
+    failed = meant.record["items"]
+    assert {item["id"] for item in failed if item["verdict"] == "FAIL"} >= {"rollout-backend"}
+    # Now the rollback was the mistake: what was left goes on without a word of ours, and is no offer of `previous`.
+    plan = incident.run("--rollback-to=5", "--rollback-plan")
+    assert (plan.code, plan.guard("target")["state"]) == (0, "warned")
+    assert ", but revision 8 failed " in plan.guard("target")["evidence"]
+    kinds = {each["revision"]: each["kind"] for each in plan.record["plan"]["objections"]}
+    assert kinds.pop(3) == "failed"
+    assert kinds == {8: "judged-failed", 7: "rolled-away-from", 6: "judged-failed", 5: "rolled-away-from"}
+    back = incident.run("--rollback-to=5")
+    assert (back.code, incident.head()) == (0, 9)
+
+
+def test_what_a_verification_ends_with_is_remembered(incident):
+    assert incident.run().code == 1  # 6 is live and bad
+    incident.helm("rollback", "zkprova", "5", "--history-max", "0")
+    assert incident.run().code == 0
+    incident.helm("rollback", "zkprova", "6", "--history-max", "0")
+    chart = incident.cluster.data_dir / "scenarios" / incident.namespace / "5"
+    incident.helm("upgrade", "zkprova", str(chart / "zkprova"), "--values", str(chart / "values.json"))
+    plan = incident.run("--rollback-to=previous", "--rollback-plan")
+    assert plan.record["target_revision"] == 4
+    skipped = {each["revision"]: each["reason"] for each in plan.record["plan"]["change_summary"]["skipped"]}
+    assert skipped[8].startswith("holds the same as revision 6, which failed ")
+    assert skipped[6].startswith("failed ")
+    assert "rollout-backend" in skipped[6]
+    assert plan.record["plan"]["verified_revisions"] == [7, 5]
+
+
 def at_a_terminal(incident, answers, *args, before=b""):
     """Run the command as an operator at a terminal does; ``answers`` are typed at the questions, in turn.
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Mode, ObjectionKind, Outcome, Plan, Record, Revision
-from pytest_zkrollback.preflight.guards.release import judge_target
+from pytest_zkrollback.preflight.guards.release import judge_commit_target, judge_target
 from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.preflight.recovery import choose_recovery
 from pytest_zkrollback.preflight.target import (
@@ -216,7 +216,8 @@ def test_what_is_offered_after_a_refusal_is_never_what_would_be_refused(between,
     found = history(made(1), made(2), *between, made(7, "deployed"))
     assert kind in {each.kind for each in describe_history(found, ())["objections"] if each.revision == 5}
     guard = judge_target(ProbeResult(value=found), ProbeResult(value=choose_target(5, found, ())), ())
-    assert guard.state == ("refused" if kind is ObjectionKind.FAILED else guard.state)
+    refused = (ObjectionKind.FAILED, ObjectionKind.ROLLED_AWAY_FROM)
+    assert guard.state == ("refused" if kind in refused else "ok")
     best = choose_target("previous", found, ()).revision
     assert best not in (None, 5)
     refusal = guard.model_copy(update={"state": "refused"})
@@ -478,6 +479,231 @@ def test_the_record_names_the_revisions_whose_content_was_verified_newest_first(
 def test_last_verified_is_not_what_failed_later():
     entries = [judged("a", 5), judged("b", 4), judged("c", 7, "smoke", at="03:00:00")]
     assert chosen("last-verified", history(*CHAIN), entries)[0] == 4
+
+
+def guard_for(target, releases, entries=()):
+    """What guard `target` says to a number, without what it says of the revision itself."""
+    found = history(*releases)
+    choice = ProbeResult(value=choose_target(target, found, entries))
+    guard = judge_target(ProbeResult(value=found), choice, entries)
+    return guard.state, guard.evidence.partition(f"; revision {target} is ")[0]
+
+
+AWAY = "rolled back away from at 2026-11-23 00:00:00 UTC"
+FAILED_ROLLBACK = 'Rollback "web" failed: boom'
+LEFT_BY_7 = f"revision 6 holds what revision 7 (Rollback to 5) {AWAY}"
+GOOD, BAD = (made(4), made(5)), made(6)
+BACK = made(7, "deployed", back=5)
+
+
+@pytest.mark.parametrize(
+    ("target", "releases", "entries", "expected"),
+    [
+        pytest.param(
+            6,
+            [*GOOD, BAD, BACK],
+            [judged("a", 7)],
+            f"{LEFT_BY_7}, and this tool verified what revision 7 holds",
+            id="one-key-off-from-a-verified-rollback",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, BACK],
+            [judged("a", 5)],
+            f"{LEFT_BY_7}, and this tool verified what revision 7 holds",
+            id="what-it-holds-was-verified-before",
+        ),
+        pytest.param(
+            6, [*GOOD, BAD, BACK], [], f"{LEFT_BY_7}, and nothing speaks against revision 7", id="by-hand"
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, BACK],
+            None,
+            f"{LEFT_BY_7}, and nothing speaks against revision 7",
+            id="the-journal-could-not-be-read",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, BACK],
+            [judged("a", 7, "smoke"), judged("b", 7, at="03:00:00")],
+            f"{LEFT_BY_7}, and this tool verified what revision 7 holds",
+            id="it-failed-and-was-verified-later",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, BACK],
+            [judged("a", 6, "smoke")],
+            f"{LEFT_BY_7}, and nothing speaks against revision 7",
+            id="the-target-itself-was-judged-failed-too",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, made(7, back=5), made(8, "deployed")],
+            [],
+            f"{LEFT_BY_7}, and nothing speaks against revision 7",
+            id="after-another-deploy",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, made(7, back=5), made(8, "failed", description=FAILED)],
+            [],
+            f"{LEFT_BY_7}, and nothing speaks against revision 7",
+            id="after-another-deploy-that-failed",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, made(7, "failed", description=FAILED), made(8, "deployed", back=5)],
+            [],
+            f"revision 6 holds what revision 8 (Rollback to 5) {AWAY}, and nothing speaks against revision 8",
+            id="a-fix-had-failed-in-between",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, made(7, back=5), made(8, "deployed", back=4)],
+            [judged("a", 8)],
+            f"{LEFT_BY_7}, and this tool verified what revision 8 holds",
+            id="a-chain-of-rollbacks-the-first",
+        ),
+        pytest.param(
+            5,
+            [*GOOD, BAD, made(7, back=5), made(8, "deployed", back=4)],
+            [],
+            f"revision 5 holds what revision 8 (Rollback to 4) {AWAY}, and nothing speaks against revision 8",
+            id="a-chain-of-rollbacks-the-second",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, made(7, back=5), made(8, back=6), made(9, "deployed", back=5)],
+            [judged("a", 7), judged("b", 9, at="03:00:00")],
+            f"revision 6 holds what revision 9 (Rollback to 5) {AWAY}, and this tool verified what revision 9 holds",
+            id="there-and-back-again-and-verified",
+        ),
+    ],
+)
+def test_what_a_good_rollback_left_is_refused(target, releases, entries, expected):
+    """The slip that took a service down: 6 for 5, and a warning inside a line that said PASS."""
+    assert guard_for(target, releases, entries) == ("refused", expected)
+
+
+@pytest.mark.parametrize(
+    ("target", "releases", "entries", "expected"),
+    [
+        pytest.param(
+            6,
+            [made(3), *GOOD, BAD, made(7, "failed", back=3, description=FAILED_ROLLBACK)],
+            [],
+            f"revision 6 holds what revision 7 ({FAILED_ROLLBACK}) {AWAY}, but revision 7 is failed: "
+            f"{FAILED_ROLLBACK}",
+            id="the-rollback-failed",
+        ),
+        pytest.param(
+            6,
+            [made(3), *GOOD, BAD, made(7, "failed", description=FAILED_ROLLBACK)],
+            [],
+            f"revision 6 holds what revision 7 ({FAILED_ROLLBACK}) {AWAY}, but revision 7 is failed: "
+            f"{FAILED_ROLLBACK}",
+            id="helm-3-does-not-say-where-to",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, made(7, "pending-rollback", back=5)],
+            [],
+            f"{LEFT_BY_7}, but revision 7 is pending-rollback: Rollback to 5",
+            id="the-rollback-is-stranded",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, BACK],
+            [judged("a", 7, "smoke")],
+            f"{LEFT_BY_7}, but revision 7 {SMOKE_FAILED}",
+            id="this-tool-judged-it-failed",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, BACK],
+            [judged("a", 5), judged("b", 7, "smoke")],
+            f"{LEFT_BY_7}, but revision 7 failed smoke when this tool looked at it (run b, 2026-11-23 02:00:00 UTC)",
+            id="verified-before-and-failed-now",
+        ),
+        pytest.param(
+            5,
+            [*GOOD, BAD, made(7, back=5), made(8, "deployed", back=6)],
+            [judged("a", 7)],
+            f"revision 5 holds what revision 8 (Rollback to 6) {AWAY}, but revision 8 holds what revision 7 had "
+            "rolled back away from",
+            id="the-undo-of-a-slip-by-hand",
+        ),
+        pytest.param(
+            6,
+            [*GOOD, BAD, made(7, back=5), made(8, "failed", back=4, description=FAILED_ROLLBACK)],
+            [],
+            f"{LEFT_BY_7}, but revision 8 is failed: {FAILED_ROLLBACK}",
+            id="a-chain-whose-end-failed",
+        ),
+    ],
+)
+def test_the_undo_of_a_rollback_that_was_a_mistake_only_warns(target, releases, entries, expected):
+    assert guard_for(target, releases, entries) == ("warned", expected)
+
+
+@pytest.mark.parametrize(
+    ("target", "releases", "entries"),
+    [
+        pytest.param(5, [*GOOD, BAD, BACK], [judged("a", 7)], id="the-same-command-again"),
+        pytest.param(5, [*GOOD, BAD, BACK], [judged("a", 7, "smoke")], id="the-same-again-after-it-failed"),
+        pytest.param(7, [*GOOD, BAD, BACK], [], id="the-current-one"),
+        pytest.param(4, [*GOOD, BAD, BACK], [judged("a", 7)], id="nobody-left-it"),
+        pytest.param(
+            7, [*GOOD, BAD, made(7, back=5), made(8, "deployed")], [], id="a-rollback-is-a-way-back"
+        ),
+        pytest.param(6, [*GOOD, BAD, made(7, "deployed")], [judged("a", 6)], id="a-deploy-replaced-it"),
+        pytest.param(
+            6, [*GOOD, BAD, made(7, back=5), made(8, "deployed", content=6)], [], id="it-was-deployed-anew"
+        ),
+    ],
+)
+def test_nothing_is_said_where_nobody_rolled_away(target, releases, entries):
+    assert guard_for(target, releases, entries)[0] == "ok"
+
+
+def test_a_target_that_this_tool_judged_failed_warns():
+    releases = [*GOOD, BAD, made(7, "deployed")]
+    assert guard_for(6, releases, [judged("a", 6, "smoke")]) == ("warned", f"revision 6 {SMOKE_FAILED}")
+    assert guard_for(6, releases, [judged("a", 6, "smoke"), judged("b", 6, at="03:00:00")])[0] == "ok"
+
+
+COMMIT = "a7d20c4" + "0" * 33
+
+
+@pytest.mark.parametrize(
+    ("name", "releases", "expected"),
+    [
+        (
+            COMMIT[:7],
+            [*GOOD, BAD, BACK],
+            ("refused", f"{LEFT_BY_7}, and nothing speaks against revision 7; it was made of commit a7d20c4"),
+        ),
+        (
+            COMMIT,
+            [*GOOD, BAD, made(7, "failed", back=5)],
+            (
+                "warned",
+                f"{LEFT_BY_7}, but revision 7 is failed: Rollback to 5; it was made of commit a7d20c4",
+            ),
+        ),
+        (COMMIT[:7], [*GOOD, made(6, "deployed")], ("ok", "no rollback left what commit a7d20c4 made")),
+        ("3f9c2e1", [*GOOD, BAD, BACK], ("ok", "no rollback left what commit a7d20c4 made")),
+        ("v1.9.0", [*GOOD, BAD, BACK], ("ok", "no rollback left what commit a7d20c4 made")),
+        (None, [*GOOD, BAD, BACK], ("ok", "no rollback left what commit a7d20c4 made")),
+    ],
+)
+def test_through_github_it_is_the_commit_that_was_left(name, releases, expected):
+    def named(release):
+        return name if release.revision.revision == 6 else None
+
+    guard = judge_commit_target(history(*releases), (), COMMIT, named)
+    assert (guard.state, guard.evidence) == expected
 
 
 def test_a_recovery_does_not_go_back_to_what_this_tool_judged_failed():

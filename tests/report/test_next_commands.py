@@ -55,10 +55,13 @@ def test_green_has_nothing_to_type_and_the_way_back_is_this_tools_own() -> None:
     """Raw helm would bring the bad revision back without lock and guards."""
     for outcome in (Outcome.VERIFIED, Outcome.VERIFIED_WITH_WAIVERS):
         assert next_commands(verified(outcome=outcome), ENV) == ()
-        assert undo_command(verified(outcome=outcome)) == "pytest --env=drill --rollback-to=6"
+        assert undo_command(verified(outcome=outcome)) == (
+            "pytest --env=drill --rollback-to=6 '--rollback-override=target=the rollback itself was wrong'"
+        )
     typed = "pytest --zkrollback-env=shop --zkrollback-config=z.toml --rollback-to=5 --rollback-confirm=shop"
     assert undo_command(verified(command_line=typed)) == (
-        "pytest --zkrollback-env=shop --zkrollback-config=z.toml --rollback-to=6"
+        "pytest --zkrollback-env=shop --zkrollback-config=z.toml --rollback-to=6 "
+        "'--rollback-override=target=the rollback itself was wrong'"
     )
 
 

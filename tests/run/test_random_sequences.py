@@ -17,6 +17,7 @@ def test_whatever_happens_there_is_no_double_rollback_and_no_wrong_claim(tmp_pat
     tally = play(range(300), tmp_path)
     assert tally.double_rollbacks == []
     assert tally.wrong_claims == []
+    assert tally.slips == []
     # The sequences are worth something: helm ran often, we were killed often, and others were refused.
     assert tally.helm > 300
     assert tally.kills > 50

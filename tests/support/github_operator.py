@@ -14,6 +14,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import ZkRollbackError
 from pytest_zkrollback.domain.record import Mode, Record
 from pytest_zkrollback.domain.request import Request
+from pytest_zkrollback.preflight.probe import Facts
 from pytest_zkrollback.report.files import Store, file_stem
 from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.report.redaction import Redactor
@@ -106,7 +107,7 @@ def operate(url, folder, token, *, environment="staging", overrides=(), way=None
     )
     context = _Scene(request, env, token)
     deployment = GithubDeployment(context, RunState(("preflight", "rollback")))
-    guards = {guard.id: guard for guard in deployment.judge()}
+    guards = {guard.id: guard for guard in deployment.judge(Facts())}
     refused = [guard for guard in guards.values() if guard.state == "refused" and guard.id not in overrides]
     result = Result(guards, context.recorder.record)
     if not refused:

@@ -201,14 +201,14 @@ def _is_alive(pid):
     return bool(stat.stdout.strip()) and not stat.stdout.strip().startswith("Z")
 
 
-def two_at_once(incident, target):
+def two_at_once(incident, target, *more):
     """Two operators press Enter at the same instant: the two records, and how long the refused one took.
 
     Returns ``(verified, refused, seconds)``; seconds from the refused run's first look to its end.
     """
     folders = [incident.folder / f"reports-{target}-{time.monotonic_ns()}-{name}" for name in "ab"]
     processes = [
-        incident.start(f"--rollback-to={target}", f"--zkrollback-report-dir={folder.name}")
+        incident.start(f"--rollback-to={target}", f"--zkrollback-report-dir={folder.name}", *more)
         for folder in folders
     ]
     for process in processes:

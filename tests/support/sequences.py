@@ -41,6 +41,7 @@ class Tally:
     refused: int = 0
     double_rollbacks: list = field(default_factory=list)
     wrong_claims: list = field(default_factory=list)
+    slips: list = field(default_factory=list)
 
 
 class World:
@@ -57,6 +58,7 @@ class World:
         self.calls = 0
         self.foreign = 0
         self.trail = []
+        self.insisted, self.verified = set(), set()  # run ids; heads
         for _ in range(4):
             self.release.upgrade()
 
@@ -115,7 +117,10 @@ class World:
         """The tool's own preflight and rollback; afterwards everything that it said is held against what is."""
         run_id = f"{next(self.numbers):08x}"
         recorder = self._recorder(run_id, operator)
-        context = self._context(recorder, target)
+        insists = self.random.random() < 0.5
+        if insists:
+            self.insisted.add(run_id)
+        context = self._context(recorder, target, {"target": "it is meant"} if insists else {})
         before, foreign = self.release.revisions(), self.foreign
         begun = len(self.helm.starts)
         self.helm.run_id = run_id
@@ -138,6 +143,7 @@ class World:
                 elif self._equals(wanted, history):
                     state.note("release-equivalence", Verdict.PASS)
                     note_verified(context, state, outcome.head, history.head.installed)
+                    self.verified.add(outcome.head)
         except Killed:
             killed = True
             self.tally.kills += 1
@@ -209,6 +215,8 @@ class World:
             only = sum(1 for row in rows if row[1] == "deployed") == 1
             if (same and as_live and only) or alive > 1:
                 self._wrong(self.tally.double_rollbacks, run_id, head, target, alive)
+            if run_id not in self.insisted and self._is_slip(rows, target):
+                self._wrong(self.tally.slips, run_id, head, target)
         if len(mine) > 1:
             self._wrong(self.tally.double_rollbacks, record.run_id, "helm twice")
         if not killed and record.helm.ran != bool(mine):
@@ -228,6 +236,15 @@ class World:
             self._wrong(self.tally.wrong_claims, "PASS", head, record.target_revision)
         if verdict is Verdict.FAIL and mine and good and before != self.release.revisions():
             self._wrong(self.tally.wrong_claims, "FAIL", head, record.target_revision)
+
+    def _is_slip(self, rows, target):
+        """Back to what a rollback left that this tool verified, and that is the newest revision."""
+        if len(rows) < 2:
+            return False
+        (left, _, _), (number, status, back) = rows[-2:]
+        if not back or status != "deployed" or number not in self.verified:
+            return False
+        return self._origin(rows, left) == self._origin(rows, target) != self._origin(rows, number)
 
     @staticmethod
     def _origin(rows, number):
@@ -255,7 +272,7 @@ class World:
         self.on_disk = record
         return Recorder(record, self.clock, lambda record: setattr(self, "on_disk", record))
 
-    def _context(self, recorder, target):
+    def _context(self, recorder, target, overrides):
         env = Environment(
             name="test",
             context="fake",
@@ -270,7 +287,7 @@ class World:
             run_id=recorder.record.run_id,
             operator=recorder.record.operator,
             started_at=self.clock.now(),
-            request=Request(environment="test", target=target),
+            request=Request(environment="test", target=target, overrides=overrides),
             env=env,
             kube=self.release,
             recorder=recorder,

@@ -37,7 +37,7 @@ GUARDS = {
     "release": "acting on a release that is not there, or that cannot be read",
     "pending": "two helms at work on one release, of which chance decides which one lasts",
     "deployed": "a history that does not say what runs",
-    "target": "going back to a revision that never worked, or that is not there",
+    "target": "going back to a revision that never worked, that a good rollback left, or that is not there",
     "migration": "old code on a database that cannot be taken back to it",
     "forecast": "helm applying half of the objects and stopping, with no revision deployed",
     "ownership": "taking another release's objects away, or overwriting them",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ...domain.checks import JsonObject
 from ...domain.decision import Decision, SignalName
-from ...domain.record import Guard, GuardReason, ObjectionKind
+from ...domain.record import Guard, GuardReason
 from ...domain.timestamps import parse_time
 from ...release.helm_secret import UNINSTALLING
 from ...release.history import ReleaseHistory
@@ -17,7 +18,7 @@ from ..decision import NO, YES
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Facts, ProbeResult
 from ..recovery import FRESH, explain_stranding
-from ..target import failed_by_helm, find_evidence
+from ..target import RolledAway, failed_by_helm, find_evidence, find_rolled_away, same_as_current
 
 if TYPE_CHECKING:
     from ...release.helm_secret import Release
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _SECRETS = ("", "secret", "secrets")
 _OURS = ("helm", "kube-controller-manager")
 _FEW = 3
+_SHA = re.compile(r"[0-9a-f]{7,40}")
 
 
 def judge_storage(driver: str, elsewhere: ProbeResult[bool]) -> Guard:
@@ -220,16 +222,71 @@ def _known_target(
     images = ", ".join(found.revision.images) or "no images"
     said = f"revision {target} is {found.revision.status}: {found.revision.chart}, {images}"
     doubt = find_evidence(history, target, entries)
-    if doubt is not None and target != history.head.revision.revision:
-        judged = doubt.kind is ObjectionKind.JUDGED_FAILED
+    if doubt is None or same_as_current(history, target):
+        return Guard(id="target", state=OK, evidence=f"{said}; {choice.because}{_skipped(choice)}")
+    away = find_rolled_away(history, target, entries)
+    if away is not None:
+        return _rolled_away_from(target, away, said)
+    return Guard(
+        id="target",
+        state=WARNED,
+        reason=GuardReason.JUDGED_FAILED,
+        evidence=f"revision {target} {doubt.text}; {said}",
+        consequence="It may fail again.",
+    )
+
+
+def judge_commit_target(
+    history: ReleaseHistory,
+    entries: Sequence[JsonObject] | None,
+    commit: str,
+    name: Callable[[Release], str | None],
+) -> Guard:
+    """The same of a commit that is to be deployed: of the newest revision that was made of it.
+
+    ``name`` says what a revision was made of; None: it does not say. Nobody else's history is looked into.
+    """
+    found = [one for one in history.releases if _is_same_commit(name(one), commit)]
+    number = found[-1].revision.revision if found else None
+    away = None
+    if number is not None and not same_as_current(history, number):
+        away = find_rolled_away(history, number, entries)
+    if number is None or away is None:
+        return Guard(id="target", state=OK, evidence=f"no rollback left what commit {commit[:7]} made")
+    return _rolled_away_from(number, away, f"it was made of commit {commit[:7]}")
+
+
+def _is_same_commit(name: str | None, commit: str) -> bool:
+    return bool(name) and _SHA.fullmatch(name or "") is not None and commit.startswith(name or commit)
+
+
+def _rolled_away_from(target: int, away: RolledAway, said: str) -> Guard:
+    """Refuses unless something speaks against the rollback that left it: then it is the undo of a mistake."""
+    by = away.by
+    left = (
+        f"revision {target} holds what revision {by.revision} ({by.description}) rolled back away from at "
+        f"{by.deployed_at:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    if away.against:
         return Guard(
             id="target",
             state=WARNED,
-            reason=GuardReason.JUDGED_FAILED if judged else GuardReason.ROLLED_AWAY_FROM,
-            evidence=f"{said}; it {doubt.text}",
-            consequence="Somebody found it bad before, or found something else better.",
+            reason=GuardReason.ROLLED_AWAY_FROM,
+            evidence=f"{left}, but revision {away.instead} {away.against}; {said}",
+            consequence=f"Revision {target} may be bad as well: somebody left it.",
         )
-    return Guard(id="target", state=OK, evidence=f"{said}; {choice.because}{_skipped(choice)}")
+    better = f"nothing speaks against revision {away.instead}"
+    if away.verified:
+        better = f"this tool verified what revision {away.instead} holds"
+    return Guard(
+        id="target",
+        state=REFUSED,
+        reason=GuardReason.ROLLED_AWAY_FROM,
+        evidence=f"{left}, and {better}; {said}",
+        consequence=f"Revision {target} was probably bad, and this would bring it back. Override this guard "
+        "only if that rollback was wrong.",
+        override=override_option("target"),
+    )
 
 
 def judge_gitops(facts: Facts) -> Guard:
