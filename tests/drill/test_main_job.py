@@ -159,7 +159,7 @@ def test_rolling_back_to_the_bad_revision_is_red(bad):
 
 def test_pods_that_crash_after_they_were_ready_overturn_the_rollouts_pass(incident):
     incident.helm("rollback", "zkprova", "5")
-    result = incident.run("--rollback-to=6")
+    result = incident.run("--rollback-to=6", "--rollback-override=target=it has to crash here")
     assert (result.code, result.record["outcome"], incident.head()) == (1, "failed", 8)
     assert result.verdicts()["rollout-backend"] == "FAIL"
     seen = result.item("rollout-backend")["observed"]

@@ -45,7 +45,7 @@ def test_fault_28_a_release_that_helm_left_failed_is_not_green_on_the_next_run(i
     target = incident.head()
     incident.helm("rollback", "zkprova", "4")
     incident.configure(helm_timeout_s=2)
-    result = incident.run(f"--rollback-to={target}")
+    result = incident.run(f"--rollback-to={target}", "--rollback-override=target=its hook has to fail here")
     assert result.code == 1
     assert result.verdicts()["rollback"] == "FAIL"
     assert result.record["helm"]["exit_code"] == 1

@@ -104,7 +104,8 @@ class Killer:
         before = self.incident.head()
         target = 4 if before % 2 else 5
         known = self._records()
-        return self.incident.start(f"--rollback-to={target}"), before, len(self._audited()), known
+        meant = "--rollback-override=target=there and back again"
+        return self.incident.start(f"--rollback-to={target}", meant), before, len(self._audited()), known
 
     def _wait_for_a_moment(self, process):
         """Every tenth within start-up; the others somewhere between the first word on disk and the end."""
