@@ -52,7 +52,18 @@ class HookProblem(UsageProblem):
 
 
 class ClusterError(ZkRollbackError):
-    """The API server could not be asked; what was asked about stays unknown."""
+    """The API server could not be asked; what was asked about stays unknown.
+
+    Attributes:
+        status: HTTP status of its answer; 0: there was none that could be used.
+        said: the server's own words.
+    """
+
+    def __init__(self, message: str = "", *, status: int = 0, said: str = "") -> None:
+        """Keep what the server said beside the message."""
+        super().__init__(message)
+        self.status = status
+        self.said = said
 
 
 class Unreachable(ClusterError):
@@ -76,9 +87,11 @@ class Forbidden(ClusterError):
         namespace: where it was refused; empty for cluster scope.
     """
 
-    def __init__(self, message: str, *, verb: str, resource: str, namespace: str = "") -> None:
+    def __init__(
+        self, message: str, *, verb: str, resource: str, namespace: str = "", said: str = ""
+    ) -> None:
         """Keep what an RBAC rule would have to name."""
-        super().__init__(message)
+        super().__init__(message, status=403, said=said)
         self.verb = verb
         self.resource = resource
         self.namespace = namespace
@@ -96,7 +109,6 @@ class BadAnswer(ClusterError):
     """Another status, or a body that is not what the API promises.
 
     Attributes:
-        status: HTTP status; 0 if the body was the trouble.
         retry_after_s: seconds the server asked to wait (``Retry-After``), or None.
         causes: (field, message) of each cause in the server's Status, e.g. of each field conflict.
     """
@@ -108,10 +120,10 @@ class BadAnswer(ClusterError):
         status: int = 0,
         retry_after_s: float | None = None,
         causes: tuple[tuple[str, str], ...] = (),
+        said: str = "",
     ) -> None:
         """Keep what the server said beside the message."""
-        super().__init__(message)
-        self.status = status
+        super().__init__(message, status=status, said=said)
         self.retry_after_s = retry_after_s
         self.causes = causes
 

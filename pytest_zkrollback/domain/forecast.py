@@ -20,6 +20,23 @@ class ApplyOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ForecastCause(StrEnum):
+    """Why helm would fail on an object, or why nobody knows."""
+
+    NONE = ""
+    CONFLICT = "conflict"
+    IMMUTABLE = "immutable"
+    INVALID = "invalid"
+    FORBIDDEN = "forbidden"
+    QUOTA = "quota"
+    ADMISSION = "admission"
+    CONVERSION = "conversion"
+    MISSING_KIND = "missing-kind"
+    MISSING_NAMESPACE = "missing-namespace"
+    OTHER = "other"
+    UNANSWERED = "unanswered"
+
+
 class FieldConflict(Frozen):
     """A field that the target sets and that somebody else owns (server-side apply)."""
 
@@ -27,6 +44,13 @@ class FieldConflict(Frozen):
     field: str = Field(description="its path, e.g. .spec.replicas")
     live: str = Field(default="", description="its value now; empty: not known or hidden")
     target: str = Field(default="", description="what the target wants; empty: not known or hidden")
+
+    def explain(self, what: str) -> str:
+        """What ``--force-conflicts`` overwrites: ``Deployment/x .spec.replicas: 4 (kubectl) -> 3``."""
+        owner = self.manager or "somebody"
+        if not (self.live or self.target):
+            return f"{what} {self.field} (of {owner}, values not shown)"
+        return f"{what} {self.field}: {self.live or '(none)'} ({owner}) -> {self.target or '(none)'}"
 
 
 class ObjectForecast(Frozen):
@@ -37,9 +61,10 @@ class ObjectForecast(Frozen):
         description="change, create, delete, keep, build (not even that) or record (helm's own)"
     )
     will: ApplyOutcome = Field(description="will apply, will fail or unknown")
-    cause: str = Field(
-        default="",
-        description="conflict, immutable, invalid, forbidden, quota, admission, missing-kind or other",
+    cause: ForecastCause = Field(
+        default=ForecastCause.NONE,
+        description="why it will fail; unanswered: the API server's answer says nothing of the object; "
+        "empty: it will not fail, or was not tried",
     )
     why: str = Field(default="", description="the API server's words, or what is not known")
     conflicts: tuple[FieldConflict, ...] = Field(default=(), description="for the cause conflict")
@@ -64,4 +89,4 @@ class Forecast(Frozen):
     @property
     def forcible(self) -> bool:
         """Whether conflicts alone stand in the way, which ``--force-conflicts`` overwrites."""
-        return bool(self.failing) and all(each.cause == "conflict" for each in self.failing)
+        return bool(self.failing) and all(each.cause is ForecastCause.CONFLICT for each in self.failing)

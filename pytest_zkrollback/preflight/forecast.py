@@ -14,18 +14,19 @@ from urllib.parse import quote
 
 from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
-from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, ZkRollbackError
-from ..domain.forecast import ApplyOutcome, FieldConflict, Forecast, ObjectForecast
+from ..domain.errors import BadAnswer, ClusterError, NotFound, ZkRollbackError
+from ..domain.forecast import ApplyOutcome, FieldConflict, Forecast, ForecastCause, ObjectForecast
 from ..domain.ports import Kube
 from ..release.diff import by_identity, is_secret_name, pod_references
 from ..release.dry_run import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.manifest import WORKLOAD_KINDS, ObjectKey, is_kept, pod_template
+from .dry_run_answer import judge_answer
 
 if TYPE_CHECKING:
     from .release_view import ReleaseView
 
-_CONFLICT, _INVALID = 409, 422
+_CONFLICT = 409
 _SHOWN_CHARS = 120
 _WORKERS = 10
 
@@ -42,6 +43,7 @@ class Forecaster:
     timeout_s: float
     before: Mapping[ObjectKey, JsonObject]
     defined: frozenset[tuple[str, str]] = frozenset()  # (API version, kind) of the target's own definitions
+    namespaces: frozenset[str] = frozenset()  # that the target itself makes
     after: dict[ObjectKey, JsonObject] = field(default_factory=dict)  # as they would be
     live: dict[ObjectKey, JsonObject] = field(default_factory=dict)
 
@@ -67,6 +69,9 @@ class Forecaster:
                 self.live[key] = live
                 self.after[key] = self._change(key, path, wanted, live)
         except ClusterError as error:
+            if key.namespace in self.namespaces and judge_answer(error) is ForecastCause.MISSING_NAMESPACE:
+                why = f"namespace {key.namespace} is only there once the target's own has been made"
+                return ObjectForecast(what=key.label, action=action, will=ApplyOutcome.UNKNOWN, why=why)
             return _failed(key, action, error, self.live.get(key), wanted)
         return ObjectForecast(what=key.label, action=action, will=ApplyOutcome.APPLY)
 
@@ -153,7 +158,11 @@ class Forecaster:
     def _not_served(key: ObjectKey) -> ObjectForecast:
         why = f"the API server does not serve {key.kind} in {key.api_version}"
         return ObjectForecast(
-            what=key.label, action="build", will=ApplyOutcome.FAIL, cause="missing-kind", why=why
+            what=key.label,
+            action="build",
+            will=ApplyOutcome.FAIL,
+            cause=ForecastCause.MISSING_KIND,
+            why=why,
         )
 
 
@@ -169,7 +178,15 @@ def make_forecast(
     before, wanted = by_identity(view.objects_of(head)), by_identity(objects)
     server_side = major >= 4 and target.apply_method == "ssa"
     rehearsal = Forecaster(
-        kube, namespace, history.name, major, server_side, timeout_s, before, _defined(objects)
+        kube,
+        namespace,
+        history.name,
+        major,
+        server_side,
+        timeout_s,
+        before,
+        _defined(objects),
+        frozenset(str(item["metadata"].get("name")) for item in objects if item["kind"] == "Namespace"),
     )
     gone = [key for key in before if key not in wanted]
     jobs: list[tuple[str, Any]] = [("record", head.revision.revision + 1)]
@@ -220,9 +237,9 @@ def _unknown(target: Release, found: Sequence[ObjectForecast]) -> list[str]:
 def _failed(
     key: ObjectKey, action: str, error: ClusterError, live: JsonObject | None, wanted: JsonObject
 ) -> ObjectForecast:
-    cause = _cause(error)
+    cause = judge_answer(error)
     conflicts: tuple[FieldConflict, ...] = ()
-    if cause == "conflict" and isinstance(error, BadAnswer):
+    if cause is ForecastCause.CONFLICT and isinstance(error, BadAnswer):
         conflicts = tuple(
             FieldConflict(
                 manager=manager_of(message),
@@ -232,27 +249,10 @@ def _failed(
             )
             for name, message in error.causes
         )
-    will = ApplyOutcome.UNKNOWN if cause == "unanswered" else ApplyOutcome.FAIL
-    why = str(error) if key.kind != "Secret" or cause in ("forbidden", "quota") else f"{cause} (hidden)"
+    will = ApplyOutcome.UNKNOWN if cause is ForecastCause.UNANSWERED else ApplyOutcome.FAIL
+    shown = key.kind != "Secret" or cause in (ForecastCause.FORBIDDEN, ForecastCause.QUOTA)
+    why = str(error) if shown else f"{cause} (hidden)"
     return ObjectForecast(what=key.label, action=action, will=will, cause=cause, why=why, conflicts=conflicts)
-
-
-def _cause(error: ClusterError) -> str:
-    text = str(error)
-    if "exceeded quota" in text:
-        return "quota"
-    if isinstance(error, Forbidden):
-        return "admission" if "admission" in text or "ValidatingAdmissionPolicy" in text else "forbidden"
-    if isinstance(error, BadAnswer):
-        if error.status == _CONFLICT and any("conflict with" in message for _, message in error.causes):
-            return "conflict"
-        if "denied the request" in text or "ValidatingAdmissionPolicy" in text:
-            return "admission"
-        if "immutable" in text or "may not change" in text or "cannot change" in text:
-            return "immutable"
-        if 400 <= error.status < 500 and error.status != 429:
-            return "invalid" if error.status == _INVALID else "other"
-    return "unanswered"
 
 
 def _value(key: ObjectKey, item: JsonObject | None, path: str) -> str:
@@ -316,7 +316,11 @@ def _quota(kube: Kube, namespace: str, found: Sequence[ObjectForecast]) -> tuple
                 label = f"ResourceQuota/{quota['metadata']['name']}"
                 return (
                     ObjectForecast(
-                        what=label, action="create", will=ApplyOutcome.FAIL, cause="quota", why=why
+                        what=label,
+                        action="create",
+                        will=ApplyOutcome.FAIL,
+                        cause=ForecastCause.QUOTA,
+                        why=why,
                     ),
                 )
     return ()

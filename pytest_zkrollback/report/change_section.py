@@ -65,8 +65,7 @@ def _failure(failing: ObjectForecast) -> Iterator[str]:
     if not failing.conflicts:
         yield f"{failing.what}: {failing.cause}: {failing.why}"
     for each in failing.conflicts:
-        owner = f"{failing.what} {each.field} belongs to {each.manager or 'somebody'}"
-        yield f"{owner}: {each.live or '(none)'} -> {each.target or '(none)'}"
+        yield each.explain(failing.what)
 
 
 def _target(record: Record, change_summary: ChangeSummary) -> Iterator[str]:

@@ -24,6 +24,20 @@ _CAUSES: tuple[tuple[str, Cause], ...] = (
         Cause("the API server does not accept your credentials", "log in again, then the same command"),
     ),
     (
+        r"failed calling webhook|failed to call webhook",
+        Cause(
+            "an admission webhook did not answer",
+            "mend the webhook, or ask whoever owns it, then again",
+        ),
+    ),
+    (
+        r"conversion webhook|[Cc]onversion .*failed|error converting",
+        Cause(
+            "the API server cannot convert an object between its versions",
+            "mend the conversion webhook of its CRD, then again",
+        ),
+    ),
+    (
         r"no such host|connection refused|context was not found|error loading config file"
         r"|TLS handshake timeout|failed to verify certificate|cluster unreachable",
         Cause("helm did not reach the API server", "mend the way to it; nothing was changed"),

@@ -33,8 +33,12 @@ def test_fault_31_a_conflict_is_known_before_and_forced_only_if_accepted(inciden
     assert (refused.code, refused.record["outcome"], refused.record["helm"]["ran"]) == (1, "refused", False)
     guard = refused.guard("forecast")
     assert guard["evidence"] == (
-        "helm would fail (server-side apply): Deployment/zkprova-zkprova-frontend: "
-        "kubectl owns .spec.replicas (4 -> 2)"
+        "helm would stop at field conflicts; the override means its --force-conflicts and overwrites "
+        "Deployment/zkprova-zkprova-frontend .spec.replicas: 4 (kubectl) -> 2"
+    )
+    assert (
+        "--force-conflicts and overwrites Deployment/zkprova-zkprova-frontend .spec.replicas: 4"
+        in refused.output
     )
     [failing] = [
         each for each in refused.record["plan"]["forecast"]["objects"] if each["will"] == "will fail"

@@ -20,6 +20,19 @@ SCALED = ObjectForecast(
     why="409",
     conflicts=(FieldConflict(manager="kubectl", field=".spec.replicas", live="7", target="3"),),
 )
+HIDDEN = ObjectForecast(
+    what="Deployment/db",
+    action="change",
+    will=ApplyOutcome.FAIL,
+    cause="conflict",
+    conflicts=(
+        FieldConflict(manager="", field=".spec.a", target="1"),
+        FieldConflict(manager="", field=".spec.b", live="2"),
+        FieldConflict(manager="edit", field=".spec.password"),
+        FieldConflict(manager="edit", field=".spec.c", live="1", target="2"),
+        FieldConflict(manager="edit", field=".spec.d", live="1", target="2"),
+    ),
+)
 FIXED = ObjectForecast(
     what="Deployment/web",
     action="change",
@@ -43,12 +56,21 @@ def forecast(*objects, **more):
         (
             forecast(FINE, SCALED),
             "refused",
-            "helm would fail (server-side apply): Deployment/api: kubectl owns .spec.replicas (7 -> 3)",
+            "helm would stop at field conflicts; the override means its --force-conflicts and overwrites "
+            "Deployment/api .spec.replicas: 7 (kubectl) -> 3",
+        ),
+        (
+            forecast(SCALED, HIDDEN),
+            "refused",
+            "helm would stop at field conflicts; the override means its --force-conflicts and overwrites "
+            "Deployment/api .spec.replicas: 7 (kubectl) -> 3; Deployment/db .spec.a: (none) (somebody) -> 1; "
+            "Deployment/db .spec.b: 2 (somebody) -> (none); Deployment/db .spec.password (of edit, values not "
+            "shown); Deployment/db .spec.c: 1 (edit) -> 2; Deployment/db .spec.d: 1 (edit) -> 2",
         ),
         (
             forecast(SCALED, FIXED),
             "refused",
-            "helm would fail (server-side apply): Deployment/api: kubectl owns .spec.replicas (7 -> 3); "
+            "helm would fail (server-side apply): Deployment/api .spec.replicas: 7 (kubectl) -> 3; "
             "Deployment/web: immutable: selector is immutable",
         ),
         (
@@ -73,16 +95,17 @@ def test_what_was_forecast_is_judged(found, state, evidence):
 @pytest.mark.parametrize("objects", [(SCALED,), (SCALED, FINE)])
 def test_conflicts_alone_can_be_forced_and_the_guard_says_what_that_means(objects):
     assert forecast(*objects).forcible
-    assert "--force-conflicts" in judge_forecast(ProbeResult(value=forecast(*objects)), HELM).consequence
+    guard = judge_forecast(ProbeResult(value=forecast(*objects)), HELM)
+    assert guard.override == "--rollback-override=forecast=REASON"
+    assert "the override means its --force-conflicts" in guard.evidence
 
 
 @pytest.mark.parametrize("objects", [(FIXED,), (SCALED, FIXED), (FINE,), ()])
 def test_nothing_else_is_ever_forced(objects):
     assert not forecast(*objects).forcible
     if FIXED in objects:
-        assert (
-            "--force-conflicts" not in judge_forecast(ProbeResult(value=forecast(*objects)), HELM).consequence
-        )
+        guard = judge_forecast(ProbeResult(value=forecast(*objects)), HELM)
+        assert "--force-conflicts" not in f"{guard.evidence} {guard.consequence}"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_zkrollback.domain.forecast import ApplyOutcome, Forecast
 from pytest_zkrollback.domain.record import Mode, ObjectionKind, Outcome, Plan, Record, Revision
 from pytest_zkrollback.preflight.guards.release import judge_commit_target, judge_target
 from pytest_zkrollback.preflight.probe import ProbeResult
@@ -215,7 +216,9 @@ def test_what_is_offered_after_a_refusal_is_never_what_would_be_refused(between,
     """Confirmed: 5 was `superseded`, had failed, was refused, and was offered again in the last lines."""
     found = history(made(1), made(2), *between, made(7, "deployed"))
     assert kind in {each.kind for each in describe_history(found, ())["objections"] if each.revision == 5}
-    guard = judge_target(ProbeResult(value=found), ProbeResult(value=choose_target(5, found, ())), ())
+    guard = judge_target(
+        ProbeResult(value=found), ProbeResult(value=choose_target(5, found, ())), (), ProbeResult()
+    )
     refused = (ObjectionKind.FAILED, ObjectionKind.ROLLED_AWAY_FROM)
     assert guard.state == ("refused" if kind in refused else "ok")
     best = choose_target("previous", found, ()).revision
@@ -485,7 +488,7 @@ def guard_for(target, releases, entries=()):
     """What guard `target` says to a number, without what it says of the revision itself."""
     found = history(*releases)
     choice = ProbeResult(value=choose_target(target, found, entries))
-    guard = judge_target(ProbeResult(value=found), choice, entries)
+    guard = judge_target(ProbeResult(value=found), choice, entries, ProbeResult())
     return guard.state, guard.evidence.partition(f"; revision {target} is ")[0]
 
 
@@ -665,6 +668,23 @@ def test_the_undo_of_a_rollback_that_was_a_mistake_only_warns(target, releases, 
 )
 def test_nothing_is_said_where_nobody_rolled_away(target, releases, entries):
     assert guard_for(target, releases, entries)[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("forecast", "said"),
+    [
+        (None, "helm does not mind that it never worked."),
+        (ApplyOutcome.UNKNOWN, "helm does not mind that it never worked."),
+        (ApplyOutcome.FAIL, "helm does not mind that it never worked."),
+        (ApplyOutcome.APPLY, "helm would apply all of it, as tried by dry run, and report success."),
+    ],
+)
+def test_that_helm_would_report_success_is_said_only_where_it_was_tried(forecast, said):
+    found = history(made(4), made(5, "failed", description=FAILED), DEPLOYED)
+    tried = ProbeResult(value=forecast and Forecast(will=forecast, method="server-side apply"))
+    choice = ProbeResult(value=choose_target(5, found, ()))
+    guard = judge_target(ProbeResult(value=found), choice, (), tried)
+    assert (guard.state, guard.consequence) == ("refused", said)
 
 
 def test_a_target_that_this_tool_judged_failed_warns():

@@ -16,6 +16,15 @@ CASES = {
         "context: other",
         "Error: kubernetes cluster unreachable: lookup nohost.invalid on 127.0.0.1:53: no such host",
     ],
+    "admission webhook did not answer": [
+        'Error: Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post '
+        '"https://v.shop.svc:443/check?timeout=10s": dial tcp 10.96.0.7:443: connect: connection refused',
+    ],
+    "cannot convert": [
+        "Error: server-side apply failed for object shop/web example.com/v1, Kind=Widget: conversion webhook for "
+        'example.com/v1, Kind=Widget failed: Post "https://c.shop.svc:443/convert?timeout=30s": dial tcp '
+        "10.96.0.9:443: connect: connection refused",
+    ],
     "cannot be changed": [
         'Error: cannot patch "r-zkprova-backend" with kind Deployment: Deployment.apps "r" is invalid: '
         "spec.selector: Invalid value: {...}: field is immutable",

@@ -57,7 +57,9 @@ def refusal(
     if status == http.client.UNAUTHORIZED:
         return Unauthorized(
             f"The API server does not accept the credentials of {label} (401 to {method} {path}). "
-            "Log in again, then start again."
+            "Log in again, then start again.",
+            status=status,
+            said=said,
         )
     if status == http.client.FORBIDDEN:
         verb, resource, namespace = rbac_words(method, path, query)
@@ -67,9 +69,10 @@ def refusal(
             verb=verb,
             resource=resource,
             namespace=namespace,
+            said=said,
         )
     if status == http.client.NOT_FOUND:
-        return NotFound(f"The API server has no {path}{words}.")
+        return NotFound(f"The API server has no {path}{words}.", status=status, said=said)
     wait_s = retry_after_s(headers)
     wish = f" It asks to be left alone for {wait_s:g} s." if wait_s is not None else ""
     return BadAnswer(
@@ -77,6 +80,7 @@ def refusal(
         status=status,
         retry_after_s=wait_s,
         causes=_causes(body),
+        said=said,
     )
 
 

@@ -73,7 +73,7 @@ def judge_guards(
         judge_release(facts.history),
         judge_pending(facts.history, facts.now),
         judge_deployed(facts.history),
-        judge_target(facts.history, facts.choice, facts.entries),
+        judge_target(facts.history, facts.choice, facts.entries, facts.forecast),
         judge_forecast(facts.forecast, facts.helm, facts.denied),
         judge_ownership(facts),
         judge_data_loss(facts, env, target),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...domain.forecast import ApplyOutcome, Forecast, ObjectForecast
+from ...domain.forecast import ApplyOutcome, Forecast, ForecastCause, ObjectForecast
 from ...domain.record import Guard, GuardReason
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, ProbeResult
@@ -48,7 +48,7 @@ def judge_forecast(
             id="forecast",
             state=REFUSED,
             reason=GuardReason.WOULD_FAIL,
-            evidence=f"helm would fail ({forecast.method}): {_listed(forecast.failing)}",
+            evidence=_evidence(forecast),
             consequence=_consequence(forecast),
             override=override_option("forecast"),
         )
@@ -78,32 +78,35 @@ def judge_forecast(
 
 
 def _all_forbidden(forecast: Forecast) -> bool:
-    return bool(forecast.failing) and all(each.cause == "forbidden" for each in forecast.failing)
+    return bool(forecast.failing) and all(each.cause is ForecastCause.FORBIDDEN for each in forecast.failing)
 
 
-def _listed(failing: tuple[ObjectForecast, ...]) -> str:
-    said = [_one(each) for each in failing[:_FEW]]
+def _evidence(forecast: Forecast) -> str:
+    """Where conflicts alone stand in the way: every field that the override overwrites."""
+    if forecast.forcible:
+        fields = "; ".join(line for each in forecast.failing for line in _conflicts(each))
+        means = "the override means its --force-conflicts and overwrites"
+        return f"helm would stop at field conflicts; {means} {fields}"
+    failing = forecast.failing
+    said = [line for each in failing[:_FEW] for line in _failure(each)]
     if len(failing) > _FEW:
         said.append(f"{len(failing) - _FEW} more objects")
-    return "; ".join(said)
+    return f"helm would fail ({forecast.method}): {'; '.join(said)}"
 
 
-def _one(failing: ObjectForecast) -> str:
-    if not failing.conflicts:
-        return f"{failing.what}: {failing.cause}: {failing.why}"
-    fields = [
-        f"{each.manager or 'somebody'} owns {each.field}"
-        + (f" ({each.live or '(none)'} -> {each.target or '(none)'})" if each.live or each.target else "")
-        for each in failing.conflicts[:_FEW]
-    ]
-    return f"{failing.what}: {', '.join(fields)}"
+def _failure(failing: ObjectForecast) -> tuple[str, ...]:
+    return _conflicts(failing) or (f"{failing.what}: {failing.cause}: {failing.why}",)
+
+
+def _conflicts(failing: ObjectForecast) -> tuple[str, ...]:
+    return tuple(each.explain(failing.what) for each in failing.conflicts)
 
 
 def _consequence(forecast: Forecast) -> str:
     if forecast.forcible:
         return (
-            "Without --force-conflicts helm stops halfway and leaves no revision deployed. The override adds "
-            "it: the target's values win, and what those managers set is lost. The other choice is to let "
-            "them give the fields back first."
+            "Without --force-conflicts helm stops halfway and leaves no revision deployed. With it the "
+            "target's values win, and what those managers set is lost. The other choice is to let them give "
+            "the fields back first."
         )
     return "helm applies the other objects, stops, and leaves no revision deployed; no override mends that."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...domain.checks import JsonObject
 from ...domain.decision import Decision, SignalName
+from ...domain.forecast import ApplyOutcome, Forecast
 from ...domain.record import Guard, GuardReason
 from ...domain.timestamps import parse_time
 from ...release.helm_secret import UNINSTALLING
@@ -165,6 +166,7 @@ def judge_target(
     history: ProbeResult[ReleaseHistory],
     choice: ProbeResult[TargetChoice],
     entries: Sequence[JsonObject] | None,
+    forecast: ProbeResult[Forecast | None],
 ) -> Guard:
     """The target exists, and nothing in the history speaks against it, nor in the journal's ``entries``."""
     if history.value is None:
@@ -191,11 +193,15 @@ def judge_target(
             evidence=f"no revision to go back to: {choice.value.because}{_skipped(choice.value)}",
             consequence="helm needs a number; its own 0 would go one back, to whatever is there.",
         )
-    return _known_target(history.value, choice.value, choice.value.revision, entries)
+    return _known_target(history.value, choice.value, choice.value.revision, entries, forecast.value)
 
 
 def _known_target(
-    history: ReleaseHistory, choice: TargetChoice, target: int, entries: Sequence[JsonObject] | None
+    history: ReleaseHistory,
+    choice: TargetChoice,
+    target: int,
+    entries: Sequence[JsonObject] | None,
+    forecast: Forecast | None,
 ) -> Guard:
     found = history.get(target)
     if found is None:
@@ -216,7 +222,7 @@ def _known_target(
             state=REFUSED,
             reason=GuardReason.FAILED_REVISION,
             evidence=f"revision {target} {against}",
-            consequence="helm would roll back to it all the same and report success.",
+            consequence=_unseen_failure(forecast),
             override=override_option("target"),
         )
     images = ", ".join(found.revision.images) or "no images"
@@ -234,6 +240,13 @@ def _known_target(
         evidence=f"revision {target} {doubt.text}; {said}",
         consequence="It may fail again.",
     )
+
+
+def _unseen_failure(forecast: Forecast | None) -> str:
+    """What helm makes of a target that never worked, as far as that was tried."""
+    if forecast is not None and forecast.will is ApplyOutcome.APPLY:
+        return "helm would apply all of it, as tried by dry run, and report success."
+    return "helm does not mind that it never worked."
 
 
 def judge_commit_target(
