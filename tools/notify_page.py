@@ -16,8 +16,17 @@ from pytest_zkrollback.domain.record import NotificationEvent, Outcome, Record  
 from pytest_zkrollback.notify.json_webhook import render_news  # noqa: E402
 from pytest_zkrollback.notify.slack_message import render_slack_message  # noqa: E402
 from pytest_zkrollback.notify.teams import render_card  # noqa: E402
-from pytest_zkrollback.report.outcome import render_summary  # noqa: E402
-from support.example_records import checked_only, failed, interrupted, running, unverified, verified, waived  # noqa: E402
+from pytest_zkrollback.report.summary import render_summary  # noqa: E402
+from support.example_records import (  # noqa: E402
+    at,
+    checked_only,
+    failed,
+    interrupted,
+    running,
+    unverified,
+    verified,
+    waived,
+)
 
 HEAD = """# What is sent
 
@@ -50,7 +59,7 @@ def start() -> Record:
 KINDS = {
     "Start: beside helm, once it runs": Notification(NotificationEvent.START, start()),
     "Verified, while the soak goes on": Notification(
-        NotificationEvent.VERDICT, told(verified(), soak_s=10), provisional=True
+        NotificationEvent.VERDICT, told(verified(), soak_s=10, provisional_at=at(7.5)), provisional=True
     ),
     "Verified": Notification(NotificationEvent.VERDICT, told(verified())),
     "Verified with waivers, in a protected environment": Notification(

@@ -1,4 +1,4 @@
-"""Did a migration come with the bad deploy, and is it known what to do about it?"""
+"""Did a migration come with what was rolled back, and is it known what to do about it?"""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ HOW_TO_RECORD = (
 class MigrationCheck:
     """The runbook's line: if a migration was part of the bad deploy, assess the reverse migration.
 
-    ``sources`` are asked one after another; ``assessed`` is the operator's recorded assessment, ``bad`` the
-    revision that was rolled away from (for the command to repeat it by hand).
+    ``sources`` are asked one after another; ``assessed`` is the operator's recorded assessment,
+    ``compared_with`` the revision that was gone back from (for the command to repeat it by hand).
     """
 
     env: Environment
     sources: tuple[Callable[[], MigrationFinding], ...]
     assessed: str | None = None
-    bad: int | None = None
+    compared_with: int | None = None
     id: str = field(default=MIGRATION, init=False)
     title: str = field(
         default="If a migration was part of the bad deploy, assess whether a reverse migration is needed",
@@ -58,10 +58,10 @@ class MigrationCheck:
 
     @property
     def command(self) -> str:
-        """Shows the bad revision's hooks."""
-        if self.bad is None:
+        """Shows the hooks of the revision that was gone back from."""
+        if self.compared_with is None:
             return helm(self.env, "history", self.env.release)
-        return helm(self.env, "get", "hooks", self.env.release, "--revision", str(self.bad))
+        return helm(self.env, "get", "hooks", self.env.release, "--revision", str(self.compared_with))
 
     def observe(self) -> tuple[MigrationFinding, ...]:
         """Ask every source; each says itself where it could not find out."""

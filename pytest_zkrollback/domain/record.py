@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from .change_summary import ChangeSummary
 from .decision import Decision
@@ -401,7 +401,8 @@ class Record(Frozen):
     protected: bool = Field(default=False, description="the environment is one that users depend on")
     report: str = Field(default="", description="where this run's page can be read; empty: not configured")
     redeploy_risks: tuple[str, ...] = Field(
-        default=(), description="what brings the bad version back, in sentences, the likeliest first"
+        default=(),
+        description="what could bring back what was rolled back from, in sentences, likeliest first",
     )
     drill: str = Field(
         default="", description="the drill's cluster: 'ended' with the run or 'kept'; empty: no drill"
@@ -416,6 +417,14 @@ class Record(Frozen):
     )
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, helm, Kubernetes, Python, ...")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_facts(cls, data: Any) -> Any:
+        """The file's ``facts`` are worked out from the rest: they are not read back."""
+        if isinstance(data, dict) and "facts" in data:
+            return {key: value for key, value in data.items() if key != "facts"}
+        return data
 
     def find_item(self, item_id: str) -> Item | None:
         """The item of that id; None where the run has none."""

@@ -16,7 +16,7 @@ from ..domain.migration import MigrationFinding, RevisionContent, Span
 from ..domain.verdict import evidence
 
 SOURCE = "hooks, Jobs and init containers"
-NOT_LOOKED_INTO = "What the application itself does when it starts is not looked into."
+NOT_LOOKED_INTO = "Not checked: migrations that the application runs at start-up."
 
 _FORWARD = ("pre-install", "post-install", "pre-upgrade", "post-upgrade", "pre-rollback", "post-rollback")
 _ROLLBACK = ("pre-rollback", "post-rollback")

@@ -11,6 +11,7 @@ from ..domain.checks import JsonObject
 from ..domain.item_ids import NOTIFY
 from ..domain.notification import Notification
 from ..domain.ports import Http
+from ..report.incident_facts import find_facts
 from . import text
 from .webhook_channel import WebhookChannel
 
@@ -37,6 +38,7 @@ def render_news(news: Notification) -> JsonObject:
         "provisional": news.provisional,
         "before": str(news.before) if news.before is not None else None,
         **{key: found[key] for key in _MEMBERS},
+        "facts": find_facts(news.record).model_dump(mode="json", exclude={"history"}),
         "helm": {"ran": helm.ran, "running": helm.running, "exit_code": helm.exit_code},
         "decision": {"recommendation": str(decision.recommendation), "choice": decision.choice}
         if decision is not None

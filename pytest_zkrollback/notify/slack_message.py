@@ -55,11 +55,11 @@ def _render(news: Notification, share: float) -> JsonObject:
     blocks.append(section("Next steps", words.next_steps(record), 1200))
     if news.event is not NotificationEvent.START:
         if said := words.redeploy_risks(record):
-            blocks.append(section("What brings the bad version back", said, 1200))
+            blocks.append(section(words.redeploy_risks_heading(record), said, 1200))
         if lines := words.item_lines(record, max(60, int(170 * share)), int(SECTION_LIMIT * max(share, 0.3))):
             blocks.append({"type": "section", "text": _plain("\n".join(lines))})
     if said := words.set_aside(record, int(200 * share) + 10):
-        blocks.append(section("Set aside", said, 1000))
+        blocks.append(section("Overridden or skipped", said, 1000))
     if links := _links(record):
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": links, "verbatim": True}})
     blocks.append({"type": "context", "elements": [_plain(cut(words.foot(record), 300))]})

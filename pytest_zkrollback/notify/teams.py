@@ -49,10 +49,10 @@ def _render(news: Notification, share: float) -> JsonObject:
         *part("Next steps", words.next_steps(record), 1200),
     ]
     if news.event is not NotificationEvent.START:
-        body += part("What brings the bad version back", words.redeploy_risks(record), 1200)
+        body += part(words.redeploy_risks_heading(record), words.redeploy_risks(record), 1200)
         lines = words.item_lines(record, max(40, int(170 * share)), int(3000 * max(share, 0.2)))
         body += part("Checklist", "\n".join(lines), 3000) if lines else []
-    body += part("Set aside", words.set_aside(record, int(200 * share) + 10), 1000)
+    body += part("Overridden or skipped", words.set_aside(record, int(200 * share) + 10), 1000)
     body.append(_text(words.foot(record), isSubtle=True, size="Small"))
     links = [("Report", record.report), ("Incident", record.incident)]
     return {

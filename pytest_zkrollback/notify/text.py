@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 
 from ..domain.item_ids import NOTIFY
 from ..domain.notification import Notification
 from ..domain.record import Item, Mode, NotificationEvent, Outcome, Record, Revision
 from ..domain.verdict import Verdict
+from ..report.formatting import clock_time
 from ..report.sanitize import escape_control_characters, inert_line
 from ..report.summary import HEADLINES as FACTS_HEADLINES
-from ..report.summary import decided
+from ..report.summary import decided, live_now, not_checked, redeploy_risks_title, users_affected
 
 # A message stands alone, without the page's shapes: these two say more than its headline.
 HEADLINES = FACTS_HEADLINES | {
@@ -52,7 +52,7 @@ def is_link(text: str) -> bool:
 def headline(news: Notification) -> str:
     """``VERIFIED: staging, rollback of zkprova to revision 5``; whether that is new, or not the last word."""
     record = news.record
-    mark = "[PROTECTED] " if record.protected else ""
+    mark = "[EXERCISE] " if record.drill else "[PROTECTED] " if record.protected else ""
     what = {
         Mode.VERIFY: "rollback check",
         Mode.PLAN: "rollback plan",
@@ -77,8 +77,8 @@ def _stands(news: Notification) -> str:
     if news.event is NotificationEvent.START:
         return "STARTED"
     word = HEADLINES[news.record.outcome]
-    if news.provisional:
-        word += " SO FAR"
+    if news.provisional and news.record.provisional_at is not None:
+        word += f" AT {clock_time(news.record.provisional_at)} UTC"
     if news.before is not None:
         return f"{word}, no longer {HEADLINES[news.before]}"
     return word
@@ -92,7 +92,7 @@ def summary(news: Notification) -> str:
         return f"{what}; what comes of it follows here. Nobody else needs to start one."
     said = [record.summary.strip()]
     if news.provisional:
-        said.append(f"It is watched for {record.soak_s or 0:g} s more; if that changes, it is told here.")
+        said.append(f"It is watched for {record.soak_s or 0:g} s from then; only a change is told here.")
     if news.before is not None:
         said.append(f"This corrects the earlier message, which said {HEADLINES[news.before]}.")
     return " ".join(filter(None, said))
@@ -113,21 +113,25 @@ def fields(news: Notification) -> list[tuple[str, str]]:
     ]
     if news.event is not NotificationEvent.START:
         found[3:3] = [("Helm", helm_says(record))]
-        found[5:5] = [("How long", _how_long(record))]
+        found += [
+            ("Users affected", users_affected(record)),
+            ("Live now", live_now(record)),
+            ("Not checked", not_checked(record)),
+        ]
     return found
 
 
 def _revisions(record: Record) -> str:
-    bad = record.plan.compared_with.revision if record.plan.compared_with else record.revision_before
+    left = record.plan.compared_with.revision if record.plan.compared_with else record.revision_before
     parts = []
-    if bad is not None:
-        parts.append(f"from {bad}{_chart(record.plan.compared_with)}")
+    if left is not None:
+        parts.append(f"from {left}{_chart(record.plan.compared_with)}")
     if record.mode is Mode.GITHUB:
         destination = _destination(record)
         parts += [f"to {destination}"] if destination else []
     elif record.target_revision is not None:
         parts.append(f"to {record.target_revision}{_chart(record.plan.target)}")
-    if record.revision_after is not None and record.revision_after != bad:
+    if record.revision_after is not None and record.revision_after != left:
         parts.append(f"now {record.revision_after}")
     return ", ".join(parts) or "not known"
 
@@ -148,17 +152,6 @@ def helm_says(record: Record) -> str:
     return f"HELM RAN, exit code {'not known' if helm.exit_code is None else helm.exit_code}"
 
 
-def _how_long(record: Record) -> str:
-    ends = [item.finished_at for item in record.items if item.finished_at is not None]
-    end: datetime | None = record.recovered_at or record.finished_at or max(ends, default=None)
-    if end is None:
-        return "not ended"
-    start = record.helm.started_at or record.started_at
-    seconds = max(0.0, (end - start).total_seconds())
-    since = "helm's start" if record.helm.started_at else "the run's start"
-    return f"{seconds:.0f} s from {since}"
-
-
 def reason(record: Record) -> str:
     """Why, in the operator's words."""
     return record.reason.strip() or "not given"
@@ -169,8 +162,13 @@ def next_steps(record: Record) -> str:
     return record.next_steps.strip() or "none given"
 
 
+def redeploy_risks_heading(record: Record) -> str:
+    """What that part is called."""
+    return shortened(inert_line(redeploy_risks_title(record)), 80)
+
+
 def redeploy_risks(record: Record) -> str:
-    """What brings the bad version back, one line each; empty where nothing is known to."""
+    """What could bring back what was left, one line each; empty where nothing is known to."""
     return "\n".join(f"\N{BULLET} {line}" for line in record.redeploy_risks)
 
 
@@ -182,14 +180,14 @@ def decision(record: Record) -> str:
 
 
 def set_aside(record: Record, limit: int) -> str:
-    """Overrides and waivers, one line each, at most ``limit`` characters of each reason."""
+    """What was overridden or left out, one line each, at most ``limit`` characters of each reason."""
     return "\n".join(
         f"{one.kind} {inert_line(one.id, 60)}: {inert_line(one.reason, limit)}" for one in record.overrides
     )
 
 
 def item_lines(record: Record, limit: int, room: int) -> list[str]:
-    """A line per item, what is not well first, so that nothing red is lost where there is no room for all.
+    """A line per item, what is not well first, so that no failure is lost where there is no room for all.
 
     At most ``limit`` characters of each observation, and ``room`` of all lines together.
     """

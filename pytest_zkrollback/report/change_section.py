@@ -6,11 +6,19 @@ from collections.abc import Iterator, Sequence
 
 from ..domain.change_summary import Change, ChangeSummary
 from ..domain.forecast import ObjectForecast
-from ..domain.record import Record
+from ..domain.record import Mode, Record
 from .formatting import duration, moment
 
 # On a terminal each heading shows at most this many lines.
 _FEW = 4
+# They change with every version, whatever else does.
+_LABELS = ("app.kubernetes.io/version:", "helm.sh/chart:")
+
+
+def change_heading(record: Record) -> str:
+    """``What changed``, where it did."""
+    done = record.helm.ran or record.mode is Mode.VERIFY
+    return "What changed" if done else "What going back would change"
 
 
 def change_summary_parts(record: Record) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -18,6 +26,21 @@ def change_summary_parts(record: Record) -> tuple[tuple[str, tuple[str, ...]], .
     change_summary = record.plan.change_summary
     parts = [*_forecast(record), *(_parts(record, change_summary) if change_summary is not None else ())]
     return tuple((heading, lines) for heading, lines in parts if lines)
+
+
+def changed_lines(diff: str) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Of each object of a unified diff: its name, and (``add`` or ``del``, line) of what is no mere label."""
+    what = ""
+    lines: list[tuple[str, str]] = []
+    for line in [*diff.splitlines(), "--- "]:
+        if line.startswith(("--- ", "+++ ")):
+            if lines:
+                yield what, tuple(lines)
+            lines = []
+            name = line[4:].rpartition(" (")[0]
+            what = name or what
+        elif line[:1] in "+-" and line and not line[1:].lstrip().startswith(_LABELS):
+            lines.append(("add" if line[0] == "+" else "del", line))
 
 
 def render_change_summary_lines(record: Record) -> list[str]:
@@ -36,7 +59,7 @@ def _parts(record: Record, change_summary: ChangeSummary) -> Iterator[tuple[str,
     yield "Image", _changes(change_summary.images)
     yield "Replicas", _changes(change_summary.replicas)
     yield "Value", _changes(change_summary.values)
-    yield "Changes", _objects(change_summary.objects)
+    yield "Changes", _objects(change_summary.objects, record.plan.diff)
     yield "Will be deleted", change_summary.deleted
     yield "Will not move", change_summary.not_rolled_back
     yield "Missing", change_summary.missing
@@ -55,7 +78,10 @@ def _forecast(record: Record) -> Iterator[tuple[str, tuple[str, ...]]]:
     forecast = record.plan.forecast
     if forecast is None:
         return
-    yield "Forecast", (f"helm {forecast.will} ({forecast.method}, {len(forecast.objects)} objects tried)",)
+    own = sum(each.action == "record" for each in forecast.objects)
+    tried = f"{len(forecast.objects) - own} objects tried"
+    record_too = " and helm's own record" if own else ""
+    yield "Dry run", (f"helm {forecast.will} ({tried}{record_too}; {forecast.method})",)
     yield "Would fail", tuple(line for each in forecast.failing for line in _failure(each))
     yield "No restart", (forecast.restarts,) if forecast.restarts else ()
     yield "Cannot be tried", forecast.unknown
@@ -92,12 +118,19 @@ def _changes(changes: Sequence[Change]) -> tuple[str, ...]:
     return tuple(f"{each.what}: {each.live or '(none)'} -> {each.target or '(none)'}" for each in changes)
 
 
-def _objects(changes: Sequence[Change]) -> tuple[str, ...]:
-    return tuple(
+def _objects(changes: Sequence[Change], diff: str) -> tuple[str, ...]:
+    """What becomes of each object; where labels of the version alone change, they stand in one line."""
+    more = {what for what, _ in changed_lines(diff)}
+    labels = [each for each in changes if diff and each.live and each.target and each.what not in more]
+    said = [
         f"{each.what} comes back"
         if not each.live
         else f"{each.what} goes"
         if not each.target
         else f"{each.what}: {each.live} out, {each.target} in"
         for each in changes
-    )
+        if each not in labels
+    ]
+    if labels:
+        said.append(f"only labels of the version: {', '.join(each.what for each in labels)}")
+    return tuple(said)

@@ -99,43 +99,6 @@ def failed_own_tests(record: Record) -> tuple[OwnTest, ...]:
     )
 
 
-def not_checked(record: Record) -> tuple[Item, ...]:
-    """Items about which this run does not know: unverified, waived or without a verdict."""
-    return tuple(item for item in record.items if item.verdict not in (Verdict.PASS, Verdict.FAIL))
-
-
-def unverified_line(record: Record, most: int = 4) -> str:
-    """``smoke (waived); logs, events, notify, migration and 2 more (unverified)``; empty if all is known."""
-    said = []
-    for word in ("WAIVED", "UNVERIFIED", "NO VERDICT", "WAITING"):
-        ids = [item.id for item in not_checked(record) if word_of(item, record) == word]
-        if len(ids) > most + 1:
-            ids = [", ".join(ids[:most]), f"{len(ids) - most} more"]
-        if ids:
-            said.append(f"{listed(ids)} ({word.lower()})")
-    return "; ".join(said)
-
-
-def not_looked_into(record: Record) -> tuple[str, ...]:
-    """What no item looked at, although all may be green: guards without an answer, limits that items name."""
-    warned = [guard for guard in record.guards if guard.state == GuardState.WARNED and not guard.consequence]
-    said = [f"{guard.id}: {guard.evidence}" for guard in warned]
-    for item in by_verdict(record, Verdict.PASS):
-        said += [f"{item.id}: {limit.rstrip('.')}" for limit in item.limits]
-    return tuple(said)
-
-
-def unchecked(record: Record) -> tuple[str, ...]:
-    """All of :func:`unverified_line` and :func:`not_looked_into`; empty after a refusal, where nothing was
-    run."""
-    return () if refused(record) else (*filter(None, (unverified_line(record),)), *not_looked_into(record))
-
-
-def warnings(record: Record) -> tuple[Guard, ...]:
-    """The guards that saw something harmful and did not refuse for it."""
-    return tuple(guard for guard in record.guards if guard.state == GuardState.WARNED and guard.consequence)
-
-
 def listed(words: Iterable[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     *most, last = words

@@ -24,6 +24,7 @@ from .html import render_page
 from .junit import render_junit
 from .markdown import render_markdown
 from .redaction import Redactor
+from .schema import written
 from .terminal import render_last_lines
 
 RENDERINGS: tuple[tuple[str, Callable[[Record], str]], ...] = (
@@ -47,7 +48,7 @@ def file_stem(record: Record) -> str:
 
 def render_json(record: Record) -> str:
     """The record as its JSON, with a final new line."""
-    return record.model_dump_json(by_alias=True, indent=2) + "\n"
+    return written(record).model_dump_json(by_alias=True, indent=2) + "\n"
 
 
 class Store:

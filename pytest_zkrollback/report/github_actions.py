@@ -9,7 +9,7 @@ from ..domain.record import GuardState, Record
 from .failures import failed_own_tests, failures
 from .markdown import render_markdown
 from .sanitize import inert_line
-from .summary import GREEN, answer, headline
+from .summary import GREEN, headline, lead
 
 # GitHub shows ten of a kind for each step, and keeps a step's summary up to 1024 k.
 MOST_ANNOTATIONS = 10
@@ -23,7 +23,7 @@ def render_annotations(record: Record) -> list[str]:
     """Workflow commands: ``::error`` for what is red, ``::warning`` for what warned or was overridden."""
     reds = [(f"{each.word} {each.names()}", each.text or "nothing was seen") for each in failures(record)]
     if record.outcome not in GREEN and not reds:
-        reds = [(headline(record), record.summary or answer(record))]
+        reds = [(headline(record), lead(record))]
     reds += [
         (f"own test {test.node_id}", test.first_line or "it failed") for test in failed_own_tests(record)
     ]

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ..domain.record import Record
-from . import change_section, failures, formatting, github_section, summary
+from . import change_section, failures, formatting, github_section, incident_facts, summary
 from .gantt import render_gantt
 from .recovery_chart import recovery_words, render_recovery
 from .sanitize import escape_control_characters
@@ -59,6 +59,8 @@ def render_record(record: Record) -> str:
         recovery_words=recovery_words(record),
         gantt=render_gantt(record),
         charts_begin=charts_begin(record),
+        course=incident_facts.find_course(record),
+        changed_lines=list(change_section.changed_lines(record.plan.diff)),
         shown=dict(_shown_evidence(record)),
         diff=list(_diff_lines(_cut(record.plan.diff, _DIFF_LIMIT))),
     )
@@ -160,7 +162,7 @@ def _inert(value: Any) -> Any:
 # Words of outcomes, verdicts and guards -> the shape (and colour class) that stands beside them.
 _SHAPES = {
     "verified": "pass",
-    "verified-with-waivers": "pass",
+    "verified-with-waivers": "waived",
     "ok": "pass",
     "failed": "fail",
     "running": "waiting",
@@ -219,6 +221,7 @@ def template(name: str) -> Template:
     environment.tests |= {"link": _is_link}
     environment.globals |= {
         "summary": summary,
+        "facts": incident_facts,
         "failures": failures,
         "change_section": change_section,
         "github_section": github_section,

@@ -8,7 +8,7 @@ from ..domain.record import Item, Outcome, OwnTest, OwnTestOutcome, Record
 from ..domain.verdict import Verdict
 from .failures import failed_own_tests, word_of
 from .sanitize import escape_control_characters, inert_line
-from .summary import GREEN, answer, headline, helm_line, live_now, title
+from .summary import GREEN, headline, helm_line, lead, live_now, title
 
 _OUTPUT_LIMIT = 4000
 
@@ -55,7 +55,7 @@ def render_junit(record: Record) -> str:
     if record.outcome not in GREEN:
         kind = "error" if record.outcome is Outcome.RUNNING else "failure"
         counts[f"{kind}s"] += 1
-        message = record.summary or answer(record)
+        message = lead(record)
         ET.SubElement(case, kind, type=headline(record), message=_attribute(message)).text = _text(message)
     suite.set("tests", str(len(record.items) + len(record.own_tests) + 1))
     for name, count in counts.items():

@@ -6,23 +6,25 @@ import re
 
 from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Record
 from . import github_section
-from .change_section import change_summary_parts
-from .failures import failed_items, unchecked, word_of
-from .formatting import clock_time, elapsed, moment
+from .change_section import change_heading, change_summary_parts
+from .failures import failed_items, word_of
+from .formatting import clock_time, moment
+from .incident_facts import find_course, find_history
 from .sanitize import escape_control_characters, inert_line
 from .summary import (
-    NONE_GIVEN,
-    answer,
-    count_line,
+    ROLES,
+    Row,
+    banners,
     headline,
-    helm_line,
-    live_now,
+    lead,
     mode_label,
+    near,
     nothing_to_do,
+    offset,
     own_tests_line,
-    recovery,
-    users_affected,
-    watch_line,
+    redeploy_risks_title,
+    rows,
+    typed_where,
 )
 
 # GitHub refuses a comment above 65,536 characters, and Jira one above 32,767.
@@ -32,6 +34,7 @@ _EVIDENCE_LIMIT = 2_000
 _DIFF_LIMIT = 6_000
 _LINES_OF_A_KIND = 12
 _OWN_TESTS = 20
+_REVISIONS = 12
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
 _LINK = re.compile(r"https?://[\w./?=%:+~-]+")
@@ -46,7 +49,7 @@ _GLYPHS = {
 
 
 def render_markdown(record: Record, limit: int = LIMIT) -> str:
-    """Markdown of at most ``limit`` characters: the verdict, the checklist, what is red, what comes next."""
+    """Markdown of at most ``limit`` characters: the verdict, the checklist, what failed, what comes next."""
     parts = [_head(record), _redeploy_risks(record), _checklist(record), _own_tests(record)]
     optional = [
         *_decision(record),
@@ -54,7 +57,8 @@ def render_markdown(record: Record, limit: int = LIMIT) -> str:
         *_change_summary(record),
         *_github(record),
         *_timeline(record),
-        *_red_evidence(record),
+        *_history(record),
+        *_evidence(record),
         *_diff(record),
     ]
     foot = f"\n---\nRun {code(record.run_id)}, {code(record.schema_)}" + (
@@ -105,61 +109,54 @@ def block(text: str, language: str, limit: int) -> str:
 
 
 def _head(record: Record) -> str:
-    facts = [
-        (
-            "Environment",
-            _cell(record.environment) + (f" ({_cell(record.cluster, 120)})" if record.cluster else ""),
-        ),
-        ("Helm", escaped(helm_line(record))),
-        ("Live now", escaped(live_now(record), 400)),
-        ("Users affected", escaped(users_affected(record), 400)),
-        ("Recovery", escaped(recovery(record), 400)),
-        ("Checked", escaped(". ".join(filter(None, (count_line(record), watch_line(record)))))),
-        ("Not checked", escaped("; ".join(unchecked(record)), 600)),
-        ("Reason", escaped(record.reason, 1000)),
-        ("Incident", record.incident if _LINK.fullmatch(record.incident) else escaped(record.incident, 300)),
-        ("Operator", escaped(record.operator, 100)),
-        ("Time", escaped(_when(record))),
-        (
-            "Operator's next steps",
-            "" if record.next_steps == NONE_GIVEN else escaped(record.next_steps, 1000),
-        ),
-    ]
-    lines = [
-        f"## {headline(record)}: {escaped(mode_label(record), 200)}",
-        "",
-    ]
-    lines += [f"**{escaped(record.summary or answer(record), 600)}**", ""]
+    lines = [f"## {headline(record)}: {escaped(mode_label(record), 200)}", ""]
+    lines += [f"> {escaped(banner, 300)}" for banner in banners(record)]
+    lines += (
+        ["", f"**{escaped(lead(record), 600)}**", ""]
+        if banners(record)
+        else [
+            f"**{escaped(lead(record), 600)}**",
+            "",
+        ]
+    )
     if own := own_tests_line(record):
         lines += [f"**{escaped(own, 600)}**", ""]
+    lines += _next(record)
     lines += ["| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in facts if value]
+    lines += [f"| {row.name} | {_fact(row)} |" for row in rows(record)]
+    return "\n".join(lines) + "\n"
+
+
+def _fact(row: Row) -> str:
+    if row.key == "incident" and _LINK.fullmatch(row.text):
+        return row.text
+    return _cell(row.text, 200) if row.key == "environment" else escaped(row.text, 1000)
+
+
+def _next(record: Record) -> list[str]:
+    lines = []
     if nothing_to_do(record):
-        lines += ["", "Next: nothing to do."]
+        lines += ["Next: nothing to do.", ""]
     elif record.outcome in GREEN_OUTCOMES and not record.redeploy_risks:
-        lines += ["", "Next: look at the own tests."]
+        lines += ["Next: look at the own tests.", ""]
     elif record.next_commands:
-        lines += ["", "Next:"]
+        lines += ["Next:", ""]
     if record.next_commands:
-        lines += ["", block("\n".join(record.next_commands), "sh", 3000)]
+        lines += [block("\n".join(record.next_commands), "sh", 3000)]
     if record.undo_command:
         said = f"This brings revision {record.revision_before} back, with the same guards and checks:"
-        lines += ["", "<details><summary>If the rollback itself was wrong</summary>", "", said, ""]
-        lines += [block(record.undo_command, "sh", 3000), "</details>"]
-    return "\n".join(lines) + "\n"
+        lines += ["<details><summary>If the rollback itself was wrong</summary>", "", said, ""]
+        lines += [block(record.undo_command, "sh", 3000), "</details>", ""]
+    if record.next_commands or record.undo_command:
+        lines += [f"{escaped(typed_where(record))}", ""]
+    return lines
 
 
 def _redeploy_risks(record: Record) -> str:
     if not record.redeploy_risks:
         return ""
     lines = [f"- {escaped(line, 600)}" for line in record.redeploy_risks[:_LINES_OF_A_KIND]]
-    return "\n### What brings the bad version back\n\n" + "\n".join(lines) + "\n"
-
-
-def _when(record: Record) -> str:
-    if record.finished_at is None:
-        return f"since {moment(record.started_at)}, not finished"
-    return f"{moment(record.started_at)}, took {elapsed(record.started_at, record.finished_at)}"
+    return f"\n### {escaped(redeploy_risks_title(record), 200)}\n\n" + "\n".join(lines) + "\n"
 
 
 def _checklist(record: Record) -> str:
@@ -206,10 +203,11 @@ def _guards(record: Record) -> list[str]:
     shown = [guard for guard in record.guards if guard.state != GuardState.OK]
     lines = [
         f"- {escaped(guard.state.upper())} {code(guard.id)}: {escaped(guard.evidence, 600)}"
+        + (f" What could happen: {escaped(guard.consequence, 300)}" if guard.consequence else "")
         for guard in shown
     ]
     lines += [
-        f"- SET ASIDE {code(each.id)} ({escaped(each.kind)}): {escaped(each.reason, 600)}"
+        f"- OVERRIDDEN {code(each.id)} ({escaped(each.kind)}): {escaped(each.reason, 600)}"
         for each in record.overrides
     ]
     return ["\n### Guards and overrides\n\n" + "\n".join(lines) + "\n"] if lines else []
@@ -221,7 +219,7 @@ def _change_summary(record: Record) -> list[str]:
         for heading, found in change_summary_parts(record)
         for line in found[:_LINES_OF_A_KIND]
     ]
-    return ["\n### What going back means\n\n" + "\n".join(lines) + "\n"] if lines else []
+    return [f"\n### {change_heading(record)}\n\n" + "\n".join(lines) + "\n"] if lines else []
 
 
 def _github(record: Record) -> list[str]:
@@ -241,15 +239,32 @@ def _github(record: Record) -> list[str]:
 
 def _timeline(record: Record) -> list[str]:
     rows = [
-        f"| {moment(each.at)} | {escaped(each.event, _CELL_LIMIT)} | {escaped(each.source, 60)} |"
-        for each in sorted(record.timeline, key=lambda each: each.at)[-60:]
+        f"| {offset(record, each.at)} | {escaped(each.event, _CELL_LIMIT)} | {near(record, each.at)} "
+        f"| {escaped(each.source, 60)} |"
+        for each in find_course(record)[-60:]
     ]
     if not rows:
         return []
-    return ["\n### Timeline\n\n| When | What | Source |\n|---|---|---|\n" + "\n".join(rows) + "\n"]
+    return [
+        "\n### Timeline\n\n| Since start | What | When (UTC) | Source |\n|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    ]
 
 
-def _red_evidence(record: Record) -> list[str]:
+def _history(record: Record) -> list[str]:
+    lines = [
+        f"| {row.revision}{f' ({ROLES[row.role]})' if row.role else ''} | {escaped(row.status, 40)} "
+        f"| {escaped(row.chart, 60)} | {moment(row.deployed_at)} | {escaped(row.description, 160)} |"
+        for row in find_history(record)[:_REVISIONS]
+    ]
+    if not lines:
+        return []
+    head = "| Revision | Status | Chart | Deployed | Description |\n|---|---|---|---|---|\n"
+    return ["\n### History of the release, newest first\n\n" + head + "\n".join(lines) + "\n"]
+
+
+def _evidence(record: Record) -> list[str]:
     return [
         f"\n<details><summary>{word_of(item, record)} {escaped(item.id)}: evidence</summary>\n\n"
         f"{_item(item)}\n</details>\n"

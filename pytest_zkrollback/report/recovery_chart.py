@@ -16,13 +16,13 @@ from markupsafe import Markup
 from ..domain.record import Record, Revision, SamplePoint
 from .failures import word_of
 from .formatting import clock_time
+from .incident_facts import split_series
 from .sanitize import inert_line
 from .svg import LEFT, RIGHT, ROW, WIDTH, Axis, css_class, cut_label, render_svg, time_axis
 
 _LETTER = 6.4  # a label's widest usual one
 _LINE = 13
 _LANE = 64
-_KINDS = ("deployment", "statefulset", "daemonset")
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,8 @@ def _replicas(record: Record) -> dict[str, dict[str, list[_Run]]]:
     lanes: dict[str, dict[str, list[_Run]]] = defaultdict(dict)
     for name, points in series.items():
         if name.startswith("replicas/"):
-            parts = name.removeprefix("replicas/").split("/")
-            named = 2 if parts[0] in _KINDS else 1  # an image may hold slashes itself
-            lanes["/".join(parts[:named])]["/".join(parts[named:])] = _runs(points, _seen_until(record))
+            _, workload, version = split_series(name)
+            lanes[workload][version] = _runs(points, _seen_until(record))
     return lanes
 
 
@@ -209,7 +208,7 @@ def _free_y(taken: list[tuple[float, float, float]], x: float, letters: int, y: 
 
 
 def _side(version: str, record: Record) -> str:
-    """``old`` for the bad revision's images, ``new`` for the target's, ``other`` where that is not known."""
+    """``new`` for the images of the revision gone to, ``old`` for those left, else ``other``."""
     if _has(record.plan.target, version):
         return "new"
     return "old" if _has(record.plan.compared_with, version) else "other"

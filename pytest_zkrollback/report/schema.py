@@ -11,14 +11,31 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from ..domain.record import SCHEMA, Record
+from .incident_facts import Facts, find_facts
 
 PACKAGED = Path(__file__).with_name("record.schema.json")
 
 
+class WrittenRecord(Record):
+    """Everything about one run. The JSON file is this, the other files are rendered from it."""
+
+    facts: Facts = Field(
+        description="what all renderings say, worked out from the rest when this was written; never read back"
+    )
+
+
+def written(record: Record) -> WrittenRecord:
+    """The record with its facts, as it stands in the JSON file."""
+    fields = {name: getattr(record, name) for name in Record.model_fields}
+    return WrittenRecord.model_construct(**fields, facts=find_facts(record))
+
+
 def record_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a record's JSON."""
-    schema = Record.model_json_schema(by_alias=True, mode="serialization")
+    schema = WrittenRecord.model_json_schema(by_alias=True, mode="serialization")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["$id"] = f"urn:{SCHEMA.replace('/', ':')}"
     schema["title"] = f"pytest-zkrollback record, {SCHEMA}"

@@ -19,16 +19,17 @@ from .failures import by_verdict, failures, refused, word_of
 from .formatting import duration, elapsed
 from .sanitize import inert_line
 from .summary import (
-    answer,
     count_line,
     decided,
     helm_line,
+    lead,
     live_now,
     mode_label,
     nothing_to_do,
     own_tests_line,
     provisional,
     recovery,
+    redeploy_risks_title,
     title,
     watch_line,
 )
@@ -53,7 +54,7 @@ _MARKS = {
 
 
 def render_last_lines(record: Record, report_path: str) -> str:
-    """The last lines on the terminal: what is red, what to type, and last of all the verdict in one look."""
+    """The last lines on the terminal: what failed, what to type, and last of all the verdict in one look."""
     return "\n\n".join(
         "\n".join(_indented(line) for line in lines)
         for lines in (
@@ -101,7 +102,7 @@ def _not_well(record: Record) -> list[str]:
 
 def _next(record: Record) -> list[str]:
     if record.outcome in GREEN_OUTCOMES:
-        next_line = "Next: see to what brings the bad version back:"
+        next_line = f"Next: see to this. {redeploy_risks_title(record)}:"
         if not record.redeploy_risks:
             next_line = f"Next: {'nothing to do' if nothing_to_do(record) else 'look at the own tests'}."
         back = [f"  {inert_line(line, _TWO_ROWS)}" for line in record.redeploy_risks[:_MOST_COMING_BACK]]
@@ -113,7 +114,7 @@ def _verdict(record: Record, report_path: str) -> list[str]:
     seen, clock = watch_line(record), recovery(record)
     lines = [
         title(record),
-        inert_line(record.summary or answer(record), _THREE_ROWS),
+        inert_line(lead(record), _THREE_ROWS),
         *([inert_line(own, _THREE_ROWS)] if (own := own_tests_line(record)) else []),
         helm_line(record) + ".",
         *_decided(record),
@@ -182,7 +183,7 @@ def render_progress_line(record: Record, now: datetime) -> str:
 
 
 def _soak(record: Record) -> str:
-    return f"provisionally green: every item is in order, watched for {record.soak_s or 0:g} s more"
+    return f"all checks passed; watched for {record.soak_s or 0:g} s from here"
 
 
 def _finished(item: Item) -> datetime:

@@ -1,4 +1,4 @@
-"""What brings the bad version back after a rollback. Pure."""
+"""What could bring back the version that was rolled back from. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class QueuedDeploy:
 
 @dataclass(frozen=True)
 class Branch:
-    """Whether the branch that ships by itself holds the bad commit; None: not known, and ``why``."""
+    """Whether the branch that ships by itself holds what was rolled back; None: not known, and ``why``."""
 
     name: str = "main"
     holds: bool | None = None
@@ -43,13 +43,13 @@ def judge_redeploy_risks(
     """Sentences, the likeliest first; empty where nothing was rolled back from.
 
     To be said only while the target stands verified: before that nobody knows which of the two revisions is
-    the bad one, and to revert the good one would be harm. ``pull_request`` is the one that carries the
+    to revert, and to revert the good one would be harm. ``pull_request`` is the one that carries the
     rollback.
     """
-    bad = plan.rolled_back_from
-    if bad is None:
+    left = plan.rolled_back_from
+    if left is None:
         return ()
-    merge = _by_pull_request(pull_request, branch) if through_github else _by_merge(plan, bad, branch)
+    merge = _by_pull_request(pull_request, branch) if through_github else _by_merge(plan, left, branch)
     return (*merge, *map(_by_owner, owners), *map(_by_queue, queued[:_MOST]))
 
 
@@ -68,20 +68,26 @@ def find_rolled_back_from(
 
 
 def _by_pull_request(pull: PullRequest | None, branch: Branch) -> tuple[str, ...]:
-    """Through GitHub the merge takes the bad commit off the branch."""
+    """Through GitHub the merge takes the commit that was rolled back off the branch."""
     if pull is None or pull.state == "merged":
         return ()
-    return (f"Pull request #{pull.number} is not merged: {branch.name} ships the bad commit until it is.",)
+    return (
+        f"Pull request #{pull.number} is not merged: until it is, {branch.name} ships what was rolled back.",
+    )
 
 
-def _by_merge(plan: Plan, bad: Revision, branch: Branch) -> tuple[str, ...]:
-    """The runbook's auto-staging: the bad commit is still on main."""
-    commit, target = commit_of(bad), plan.target
+def _by_merge(plan: Plan, left: Revision, branch: Branch) -> tuple[str, ...]:
+    """The runbook's auto-staging: the commit that was rolled back is still on main."""
+    commit, target = commit_of(left), plan.target
     find = {each.revision: each for each in plan.history}.get
-    if target is not None and (origin_of(bad, find) < origin_of(target, find) or commit == commit_of(target)):
+    if target is not None and (
+        origin_of(left, find) < origin_of(target, find) or commit == commit_of(target)
+    ):
         return ()  # what is live holds that commit, or was built on it
     named = (
-        f"commit {commit} of revision {bad.revision}" if commit else f"the commit of revision {bad.revision}"
+        f"commit {commit} of revision {left.revision}"
+        if commit
+        else f"the commit of revision {left.revision}"
     )
     revert = f"git revert {commit}" if commit else "revert it there."
     if branch.holds is False:
@@ -108,7 +114,7 @@ def _by_owner(owner: GitOpsOwner) -> str:
 
 def _by_queue(run: QueuedDeploy) -> str:
     said = f"A deploy of commit {run.sha[:7]} is {run.status}: {run.url}."
-    return f"{said} First: cancel it, unless that is the good commit."
+    return f"{said} First: cancel it, unless it is the one that mends it."
 
 
 def _capital(text: str) -> str:

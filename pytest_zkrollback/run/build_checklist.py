@@ -69,7 +69,7 @@ def build_checks(
     Raises HelmProblem if the target's manifest cannot be parsed.
     """
     env, kube = context.env, context.kube
-    history, wanted, bad = release.history, release.target, release.compared_with
+    history, wanted, left = release.history, release.target, release.compared_with
     target = history.content_of(wanted)
     if target is None:
         raise HelmProblem(
@@ -99,7 +99,7 @@ def build_checks(
                 history,
                 RevisionContent(wanted, expected, target.hooks),
                 later,
-                bad,
+                left,
             ),
             release=reader.read,
             expected_head=release.head,
@@ -137,10 +137,10 @@ def build_checks(
                 RevisionContent(wanted, expected, target.hooks),
                 later,
                 rolled_out=state.is_rolled_out,
-                bad=bad,
+                compared_with=left,
             ),
             assessed=context.request.migration_assessed,
-            bad=bad,
+            compared_with=left,
         ),
         *(OwnCheck(item, item_context) for item in context.own_items),
         NotifyCheck(
@@ -153,34 +153,34 @@ def build_checks(
 
 
 def _is_rolled_away(release: ExpectedRelease, revision: int, *, through_github: bool) -> bool:
-    """Whether this revision lies between the target's content and the bad one.
+    """Whether this revision lies between the target's content and the one that was left.
 
     Through GitHub the target is a new revision: its content is that of the newest older one that is equal,
-    and where there is none, the bad revision alone is known to be rolled away.
+    and where there is none, the one that was left alone is known to be rolled away.
     """
-    history, wanted, bad = release.history, release.target, release.compared_with
-    if bad is None:
+    history, wanted, left = release.history, release.target, release.compared_with
+    if left is None:
         return False
-    if wanted <= bad or not through_github:
-        return wanted < revision <= bad
+    if wanted <= left or not through_github:
+        return wanted < revision <= left
     target = history.content_of(wanted)
     equal = [
         each.revision.revision
         for each in history.releases
         if target is not None and each.manifest == target.manifest and each.revision.revision < wanted
     ]
-    return max((each for each in equal if each < bad), default=bad - 1) < revision <= bad
+    return max((each for each in equal if each < left), default=left - 1) < revision <= left
 
 
 def deployed_intervals(
     history: ReleaseHistory,
     target: RevisionContent,
     later: Sequence[RevisionContent],
-    bad: int | None,
+    left: int | None,
 ) -> tuple[DeployedInterval, ...]:
     """What was live from the target's deploy until the rollback; none unless all of it is known."""
     known = [target.revision, *(content.revision for content in later)]
-    last = bad if bad is not None else target.revision
+    last = left if left is not None else target.revision
     if history.get(target.revision) is None or known != list(range(target.revision, last + 1)):
         return ()
     intervals = []

@@ -110,7 +110,7 @@ def fetch_irreversible(context: RunContext, view: ReleaseView) -> SignalReading:
     head = history.head.revision.revision
     later = later_contents(history, wanted, head, namespace)
     content = RevisionContent(wanted, parse_manifest(target.manifest, namespace), target.hooks)
-    sources = migration_sources(context, history, content, later, rolled_out=None, bad=head)
+    sources = migration_sources(context, history, content, later, rolled_out=None, compared_with=head)
     # Side by side: a database that hangs must not hide what the files say.
     questions = {str(number): source for number, source in enumerate(sources)}
     answers = ask_all(questions, context.env.preflight_budget_s * _SHARE, context.clock)

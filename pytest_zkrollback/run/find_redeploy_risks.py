@@ -1,4 +1,4 @@
-"""Finds out, beside the verification, what will bring the bad version back."""
+"""Finds out, beside the verification, what could bring back the version that was rolled back from."""
 
 from __future__ import annotations
 
@@ -79,15 +79,15 @@ class RedeployRisks:
         try:
             self._ask()
         except Exception as error:  # noqa: BLE001 - no verdict depends on it, and what was known at once stands
-            text = f"what brings the bad version back was not found out: {type(error).__name__}: {error}"
+            text = f"what could bring it back was not found out: {type(error).__name__}: {error}"
             self._context.recorder.event(text, "zkrollback")
 
     def _ask(self) -> None:
-        context, history, bad = self._context, self._release.history, self._release.plan.rolled_back_from
-        if bad is None:
+        context, history, left = self._context, self._release.history, self._release.plan.rolled_back_from
+        if left is None:
             return
         found = _Found(
-            branch=_branch(context, history.get(bad.revision)),
+            branch=_branch(context, history.get(left.revision)),
             queued=_queued(context),
             owners=_owners(context, history, self._watch),
         )
@@ -96,13 +96,13 @@ class RedeployRisks:
         self.note()
 
 
-def _branch(context: RunContext, bad: Release | None) -> Branch:
+def _branch(context: RunContext, left: Release | None) -> Branch:
     git, github = context.env.git, context.env.github
     name = git.branch if git is not None else github.branch if github is not None else "main"
     checkout = git_checkout(context)
     if git is None or checkout is None:
         return Branch(name)
-    commit = commit_name(git, bad, context.env.namespace) if bad is not None else None
+    commit = commit_name(git, left, context.env.namespace) if left is not None else None
     if commit is None:
         return Branch(name, why="its tags and versions name no commit")
     try:
@@ -152,4 +152,4 @@ def _queued(context: RunContext) -> tuple[QueuedDeploy, ...]:
             if run["status"] != "completed"
         )
     except (ZkRollbackError, KeyError, TypeError):
-        return ()  # not told is not known; the bad commit itself is named all the same
+        return ()  # not told is not known; the commit that was rolled back is named all the same

@@ -42,12 +42,12 @@ def migration_sources(
     later: Sequence[RevisionContent],
     *,
     rolled_out: Callable[[], bool] | None,
-    bad: int | None = None,
+    compared_with: int | None = None,
 ) -> tuple[Source, ...]:
-    """Every source, ready to be asked whether a migration ran between ``target`` and the bad revision.
+    """Every source, ready to be asked whether a migration ran since ``target``, up to ``compared_with``.
 
-    ``later`` is everything after the target that could be read; where ``bad`` is not in it, nobody's "no" is
-    about the bad deploy, and that is a finding, too. A source that cannot answer is one that says why.
+    ``later`` is everything after the target that could be read; where ``compared_with`` is not in it,
+    nobody's "no" is about that deploy, and that is a finding, too. A source that cannot answer says why.
     ``rolled_out`` says whether the restored application has rolled out; None before helm: then nothing is
     asked of it. Making the sources contacts nothing.
     """
@@ -60,8 +60,8 @@ def migration_sources(
     for name, ask in context.own_sources.items():
         # One that has the name of one of ours is asked beside it, not in its place.
         asked[f"{name} (own)" if name in asked else name] = partial(_own, ask, span)
-    if bad is not None and later and all(one.revision != bad for one in later):
-        asked[f"revision {bad}"] = partial(_unreadable, bad)
+    if compared_with is not None and later and all(one.revision != compared_with for one in later):
+        asked[f"revision {compared_with}"] = partial(_unreadable, compared_with)
     if table is None and not context.own_sources:
         asked["configuration"] = partial(_nothing_configured, env)
     return tuple(partial(_ask, name, question) for name, question in asked.items())
@@ -102,7 +102,7 @@ def _ask(name: str, question: Source) -> MigrationFinding:
 
 
 def _unreadable(revision: int) -> MigrationFinding:
-    raise MigrationProblem(f"What revision {revision}, the bad one, holds cannot be read.")
+    raise MigrationProblem(f"What revision {revision} holds cannot be read: a migration may be in it.")
 
 
 def _nothing_configured(env: Environment) -> MigrationFinding:
@@ -113,12 +113,12 @@ def _nothing_configured(env: Environment) -> MigrationFinding:
     return MigrationFinding("configuration", None, said)
 
 
-def later_contents(history: ReleaseHistory, target: int, bad: int, namespace: str) -> list[RevisionContent]:
-    """What every revision after the target holds, up to the bad one; what cannot be parsed is left out."""
+def later_contents(history: ReleaseHistory, target: int, last: int, namespace: str) -> list[RevisionContent]:
+    """What every revision after the target holds, up to ``last``; what cannot be parsed is left out."""
     return [
         content
         for release in history.releases
-        if target < release.revision.revision <= bad
+        if target < release.revision.revision <= last
         if (content := revision_content(release, namespace)) is not None
     ]
 

@@ -87,7 +87,7 @@ def run_verify(
 
     def begin_soak(moment: datetime) -> None:
         recorder.update(provisional_at=moment)
-        text = f"provisionally green: every item is in order, watched for {soak_s:g} s more"
+        text = f"all checks passed; watched for {soak_s:g} s from here"
         recorder.event(text, "zkrollback", moment)
         context.display.status(text)
 
@@ -150,7 +150,7 @@ def _end_soak(context: RunContext, green: bool) -> None:
     if context.signals.count:
         context.recorder.event("interrupted during the soak: green only provisionally", "operator")
     elif green:
-        context.recorder.event("the soak has ended: every item was looked at once more", "zkrollback")
+        context.recorder.event("watching has ended: every item was looked at once more", "zkrollback")
     else:
         context.recorder.event(
             "not green any more: see the items that failed or were not verified", "zkrollback"

@@ -20,7 +20,7 @@ from pytest_zkrollback.run.migration_sources import judge_irreversible
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 ENV = Environment(name="staging", context="ctx", namespace="ns", workloads={"web": "deployment/web"})
 HOW = 'Assess whether a reverse migration is needed, then record it: --rollback-migration-assessed "TEXT".'
-NOT_LOOKED = "What the application itself does when it starts is not looked into."
+NOT_LOOKED = "Not checked: migrations that the application runs at start-up."
 
 
 def hook(
@@ -323,7 +323,9 @@ def test_the_evidence_lists_what_was_looked_at() -> None:
 
 
 def judged(*findings: MigrationFinding, assessed: str | None = None, error: Any = None) -> Judgement:
-    one = MigrationCheck(env=ENV, sources=tuple((lambda f=f: f) for f in findings), assessed=assessed, bad=6)
+    one = MigrationCheck(
+        env=ENV, sources=tuple((lambda f=f: f) for f in findings), assessed=assessed, compared_with=6
+    )
     sample = Sample(T0, error=error) if error else Sample(T0, one.observe())
     return one.judge(History((sample,), since=T0, judged_from=T0), T0)
 
@@ -418,7 +420,7 @@ def test_a_source_that_fails_is_unverified_unless_assessed() -> None:
 
 
 def test_the_words_around_it() -> None:
-    one = MigrationCheck(env=ENV, sources=(), bad=6)
+    one = MigrationCheck(env=ENV, sources=(), compared_with=6)
     assert one.command == "helm get hooks zkprova --revision 6 -n ns --kube-context ctx"
     assert MigrationCheck(env=ENV, sources=()).command == "helm history zkprova -n ns --kube-context ctx"
     inside = ENV.model_copy(update={"in_cluster": True})

@@ -139,7 +139,7 @@ class Service:
                 later_contents(history, 5, 6, "default"),
                 rolled_out=None if before_helm else lambda: rolled_out,
             )
-            check = MigrationCheck(env=context.env, sources=sources, bad=6)
+            check = MigrationCheck(env=context.env, sources=sources, compared_with=6)
             found = check.observe()
         verdict = check.judge(History((Sample(AT, found),), since=AT, judged_from=AT), AT)
         return {one.source: one for one in found}, verdict
@@ -438,9 +438,9 @@ def test_the_bad_revision_that_cannot_be_read_is_never_a_no(tmp_path):
     brings(down=True)(service)
     history = service.history
     target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
-    sources = migration_sources(service.context(), history, target, later, rolled_out=None, bad=7)
+    sources = migration_sources(service.context(), history, target, later, rolled_out=None, compared_with=7)
     found = [one() for one in sources]
-    said = "Revision 7: not known. What revision 7, the bad one, holds cannot be read."
+    said = "Revision 7: not known. What revision 7 holds cannot be read: a migration may be in it."
     assert [each.ran for each in found if each.observed == said] == [None]
 
 

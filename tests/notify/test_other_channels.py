@@ -86,7 +86,7 @@ def test_teams_gets_a_card_with_what_slack_gets():
     for title, text in (
         ("Reason", "backend crash-loops since 2026.11.5"),
         ("Next steps", "fix POOL_SIZE, then deploy 2026.11.6"),
-        ("What brings the bad version back", "\u2022 a merge"),
+        ("What could bring it back", "\u2022 a merge"),
     ):
         assert said[said.index(title) + 1] == text
     actions = receiver.received[0]["attachments"][0]["content"]["actions"]

@@ -23,6 +23,7 @@ from pytest_zkrollback.domain.record import (
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.notify.slack_message import escaped, render_slack_message
 from pytest_zkrollback.notify.text import characters, shortened
+from support.example_records import at
 from support.fake_slack import breach
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -107,8 +108,18 @@ def test_the_whole_message() -> None:
                     {**plain, "text": "Revision\nfrom 6 (zkprova-1.6.0), to 5 (zkprova-1.5.0), now 7"},
                     {**plain, "text": "Helm\nHELM RAN, exit code 0"},
                     {**plain, "text": "Who\nada@laptop"},
-                    {**plain, "text": "How long\n42 s from helm's start"},
                     {**plain, "text": "Incident\nINC-4711"},
+                    {
+                        **plain,
+                        "text": "Users affected\nNot known: since when was not said; revision 6 (zkprova-1.6.0) "
+                        "was deployed 2026-11-23 10:00:00 UTC.",
+                    },
+                    {**plain, "text": "Live now\nRevision 7 (a rollback to 5, zkprova-1.5.0)"},
+                    {
+                        **plain,
+                        "text": "Not checked\napplication logs (waived); events (unverified); "
+                        "telling the team (no verdict)",
+                    },
                 ],
             },
             {"type": "section", "text": {**plain, "text": "Reason\nBackend <crashes> & burns"}},
@@ -117,7 +128,7 @@ def test_the_whole_message() -> None:
                 "type": "section",
                 "text": {
                     **plain,
-                    "text": "What brings the bad version back\n\u2022 commit a7d20c4 of revision 6 is on main: "
+                    "text": "What could bring it back\n\u2022 commit a7d20c4 of revision 6 is on main: "
                     "the next merge ships it again",
                 },
             },
@@ -131,7 +142,7 @@ def test_the_whole_message() -> None:
                     "\u2705 WAIVED: logs \u2014 waived: known noise",
                 },
             },
-            {"type": "section", "text": {**plain, "text": "Set aside\nitem logs: known noise"}},
+            {"type": "section", "text": {**plain, "text": "Overridden or skipped\nitem logs: known noise"}},
             {
                 "type": "section",
                 "text": {
@@ -191,8 +202,10 @@ def test_what_is_missing_is_said() -> None:
         "Revision\nnot known",
         "Helm\nHELM DID NOT RUN",
         "Who\nnot known",
-        "How long\nnot ended",
         "Incident\nnone given",
+        "Users affected\nNot known: since when was not said.",
+        "Live now\nNot known: the release's history was not read.",
+        "Not checked\nanything: no item was judged",
         "Reason\nnot given",
         "Next steps\nnone given",
         "pytest-zkrollback run 00000000",
@@ -324,10 +337,11 @@ def test_a_verdict_that_changed_says_what_was_told_before() -> None:
 
 
 def test_a_provisional_verdict_says_that_it_is_none_yet() -> None:
-    news = Notification(event=NotificationEvent.VERDICT, record=record(soak_s=10), provisional=True)
+    green = record(soak_s=10, provisional_at=at(7.5))
+    news = Notification(event=NotificationEvent.VERDICT, record=green, provisional=True)
     said = texts(render_slack_message(news))
-    assert said[0].startswith("VERIFIED SO FAR: ")
-    assert said[1].endswith("It is watched for 10 s more; if that changes, it is told here.")
+    assert said[0].startswith("VERIFIED AT 11:50:46 UTC: ")
+    assert said[1].endswith("It is watched for 10 s from then; only a change is told here.")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ REFUSED = [
     "  helm rollback zkprova 5 --history-max 0 -n default --kube-context staging",
     "",
     "REFUSED: rollback of zkprova to revision 5 in staging",
-    "Refused: there is no kubeconfig: KUBECONFIG does not exist. Nothing was changed.",
+    "Not rolled back: there is no kubeconfig: KUBECONFIG does not exist. Nothing was changed.",
     "HELM DID NOT RUN: refused (cluster).",
     "Live now: Not known: the release's history was not read.",
     "Checked: 0 of 10 checklist items checked",

@@ -352,7 +352,7 @@ def test_a_terminal_shows_few_of_a_kind_and_says_that_there_are_more():
 def test_page_and_markdown_have_it_inert_and_the_terminal_has_it_for_a_plan():
     page, text = render_page(record()), render_markdown(record())
     for shown in (page, text):
-        assert "What going back means" in shown
+        assert "What changed" in shown
         assert "web:2" in shown
         assert "<b>x</b>" not in shown
     assert "Deployment/web app" not in render_last_lines(record(), "")

@@ -92,7 +92,7 @@ def test_a_failing_completion_falls_back_to_the_standalone_page(tmp_path: Path) 
         raise RuntimeError("boom")
 
     store.finish(verified(), complete)
-    assert "Incident record" in store.html_path.read_text(encoding="utf-8")
+    assert "Incident report" in store.html_path.read_text(encoding="utf-8")
     assert store.problems == ("pytest-html's page could not be completed (RuntimeError: boom).",)
 
 

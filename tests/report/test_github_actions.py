@@ -41,7 +41,7 @@ def read(line):
         (
             refused(),
             [
-                "::error title=REFUSED::Refused: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of "
+                "::error title=REFUSED::Not rolled back: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of "
                 "ci-runner-7. Nothing was changed.",
                 *WARNED,
             ],

@@ -77,31 +77,38 @@ def test_headings_are_in_order_and_ids_unique(name: str) -> None:
             "verified",
             [
                 "VERIFIED",
-                "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item "
-                "verified.",
-                "Live now Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0)",
-                "12 min 08 s, from 2026-11-23 11:38:39 UTC to 2026-11-23 11:50:46 UTC.",
+                "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7: "
+                "all 11 checks passed.",
+                "Live now Revision 7 (a rollback to 5, zkprova-1.5.0), since 2026-11-23 11:50:40 UTC. "
+                "Ready pods: zkprova-zkprova-backend 2 and zkprova-zkprova-frontend 2",
+                "12 min 05 s by the operator's word: from 2026-11-23 11:38:39 UTC to 11:50:43 UTC "
+                "(/health passes).",
                 "HELM RAN: once, exit code 0, after 0.4 s",
-                "11 items: 11 PASS. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since.",
-                "Not checked identity-unpinned: This environment pins no cluster identity.",
-                "Next: nothing to do. The operator's plan: fix POOL_SIZE, then deploy 2026.11.6",
-                "To undo (puts the bad revision 6 back): helm rollback zkprova 6",
+                "11 items: 11 PASS. All checks passed at 11:50:46 UTC, 5.9 s after helm; not watched since.",
+                "Not checked identity-unpinned: This environment pins no cluster identity",
+                "Next: nothing to do.",
+                "To undo (puts revision 6 back): helm rollback zkprova 6",
                 "before 6, target 5, after 7",
                 "backend crash-loops since 2026.11.5",
                 "ada@workstation",
-                "all times UTC (+00:00)",
+                "Told slack: the verdict",
+                "Operator's next steps fix POOL_SIZE, then deploy 2026.11.6",
             ],
         ),
         (
             "failed",
-            ["FAILED", "3 of 11 items failed", "At least 12 min 41 s", "Not checked smoke (unverified);"],
+            [
+                "FAILED",
+                "12 min 41 s when this run ended; still affected",
+                "Not checked smoke test (unverified);",
+            ],
         ),
         (
             "unverified",
             [
                 "UNVERIFIED",
-                "Not known exactly",
-                "Not checked logs and events (unverified);",
+                "Not known: since when was not said",
+                "Not checked application logs and events (unverified);",
                 "pods/log is forbidden",
             ],
         ),
@@ -109,10 +116,11 @@ def test_headings_are_in_order_and_ids_unique(name: str) -> None:
             "refused",
             [
                 "REFUSED",
-                "Refused: revision 6 is pending-upgrade since 11:48:02 UTC",
+                "Not rolled back: revision 6 is pending-upgrade since 11:48:02 UTC",
                 "HELM DID NOT RUN: refused (pending-release)",
                 "Not checked the whole checklist: after a refusal nothing is run",
-                "Revision 6 since 2026-11-23 11:37:59 UTC (zkprova-1.6.0), not changed by this run",
+                "Revision 6 (zkprova-1.6.0), since 2026-11-23 11:37:59 UTC, not changed by this run",
+                "Told nobody: after a refusal nobody is told",
             ],
         ),
         (
@@ -125,7 +133,7 @@ def test_headings_are_in_order_and_ids_unique(name: str) -> None:
             ],
         ),
         ("running", ["NOT FINISHED", "Do not attach this as a result", "(waiting)"]),
-        ("waived", ["VERIFIED WITH WAIVERS", "smoke (waived)"]),
+        ("waived", ["VERIFIED WITH WAIVERS", "smoke test (waived)"]),
         ("checked-only", ["VERIFIED", "HELM DID NOT RUN: this run verifies only", "(checked only)"]),
     ],
 )
@@ -139,7 +147,7 @@ def test_no_green_word_for_a_red_run() -> None:
     for name in ("failed", "unverified", "refused", "interrupted", "running"):
         page = render_page(ALL[name]())
         assert "<h1>VERIFIED" not in page
-        assert "is restored" not in Page(page).first_screen()
+        assert "is back on" not in Page(page).first_screen()
 
 
 def test_the_policy_allows_our_style_and_script_and_nothing_else() -> None:
@@ -359,13 +367,9 @@ def test_what_was_not_run_is_folded_and_green_commands_too() -> None:
     assert '<details class="by-hand">' not in render_record(refused())
 
 
-def test_the_picture_is_called_what_it_is() -> None:
-    assert "<h2>Recovery</h2>" in render_record(verified())
-    assert "<h2>What was seen</h2>" in render_record(failed())
+def test_the_band_is_explained_where_helm_ran() -> None:
     assert "the shaded band is helm's run" in render_record(verified())
-    unran = verified(helm=Helm())
-    assert "the shaded band" not in render_record(unran)
-    assert "<h2>What was seen</h2>" in render_record(unran)
+    assert "the shaded band" not in render_record(verified(helm=Helm()))
 
 
 def test_the_pictures_begin_with_the_first_look_and_show_what_was_wanted() -> None:

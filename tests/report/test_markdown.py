@@ -11,6 +11,7 @@ from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.domain.verdict import Verdict, evidence
 from pytest_zkrollback.report.markdown import LIMIT, block, code, escaped, render_markdown
 from pytest_zkrollback.report.redaction import Redactor
+from pytest_zkrollback.report.summary import rows
 from support.example_records import ALL, failed, items, running, verified, waived
 
 
@@ -19,36 +20,58 @@ def test_head_and_checklist_as_a_whole() -> None:
     assert text.startswith(
         "## VERIFIED WITH WAIVERS: zkprova rolled back from 6 to 5 in drill\n"
         "\n"
-        "**Service is restored as far as it was checked: 1 of 11 items waived.**\n"
-        "\n"
-        "| | |\n"
-        "|---|---|\n"
-        "| Environment | `drill` (`drill (https://127.0.0.1:36443)`) |\n"
-        "| Helm | HELM RAN: once, exit code 0, after 0.4 s |\n"
-        "| Live now | Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0) |\n"
-        "| Users affected | 12 min 08 s, from 2026-11-23 11:38:39 UTC to 2026-11-23 11:50:46 UTC. |\n"
-        "| Recovery | 6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
-        "3.5 s after helm's start |\n"
-        "| Checked | 11 items: 10 PASS, 1 WAIVED. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since |\n"
-        "| Not checked | smoke (waived); identity-unpinned: This environment pins no cluster identity. |\n"
-        "| Reason | backend crash-loops since 2026.11.5 |\n"
-        "| Incident | https://tracker.example/INC-4711 |\n"
-        "| Operator | ada@&#8203;workstation |\n"
-        "| Time | 2026-11-23 11:50:39 UTC, took 7.6 s |\n"
-        "| Operator's next steps | fix POOL_SIZE, then deploy 2026.11.6 |\n"
+        "**Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7: "
+        "10 of 11 checks passed. Not checked: smoke test (skipped by ada@&#8203;workstation: the staging host "
+        "is being moved).**\n"
         "\n"
         "Next: nothing to do.\n"
         "\n"
         "```sh\n"
-        "# to undo (puts the bad revision 6 back):\n"
+        "# to undo (puts revision 6 back):\n"
         "helm rollback zkprova 6 -n zkprova --kube-context drill\n"
         "```\n"
+        "\n"
+        "Commands are as for this run, on ada@&#8203;workstation: folders and addresses may differ elsewhere.\n"
+        "\n"
+        "| | |\n"
+        "|---|---|\n"
+        "| Users affected | 12 min 05 s by the operator's word: from 2026-11-23 11:38:39 UTC to 11:50:43 UTC "
+        "(/health passes). Before helm: /health answers HTTP 503. "
+        "Since helm began: /health failed 14 of 27 times. |\n"
+        "| Live now | Revision 7 (a rollback to 5, zkprova-1.5.0), since 2026-11-23 11:50:40 UTC. "
+        "Ready pods: zkprova-zkprova-backend 2 and zkprova-zkprova-frontend 2 |\n"
+        "| Recovery | All checks passed 6.3 s after helm's start; /health passes since 11:50:43 UTC, "
+        "3.5 s after it. |\n"
+        "| Helm | HELM RAN: once, exit code 0, after 0.4 s |\n"
+        "| Checked | 11 items: 10 PASS, 1 WAIVED. All other checks passed at 11:50:46 UTC, 5.9 s after helm; "
+        "not watched since. |\n"
+        "| Not checked | smoke test (waived); identity-unpinned: This environment pins no cluster identity |\n"
+        "| Warned | before the change, and it went ahead: target: Revision 5 was rolled back away from once |\n"
+        "| Told | slack: the verdict |\n"
+        "| Reason | backend crash-loops since 2026.11.5 |\n"
+        "| Incident | https://tracker.example/INC-4711 |\n"
+        "| Operator | ada@&#8203;workstation |\n"
+        "| Operator's next steps | fix POOL_SIZE, then deploy 2026.11.6 |\n"
+        "| Environment | `drill (drill (https://127.0.0.1:36443))` |\n"
+        "| Release | zkprova in namespace zkprova |\n"
+        "| Revisions | before 6, target 5, after 7 |\n"
+        "| Run | 2026-11-23 11:50:39 UTC, took 7.6 s |\n"
     )
     assert (
         "| ⚪ WAIVED | Smoke tests<br>`smoke` | Left out by the operator: the staging host is being moved. "
         "| 11:50:46 |\n"
     ) in text
-    assert "- SET ASIDE `smoke` (item): the staging host is being moved\n" in text
+    assert "- OVERRIDDEN `smoke` (item): the staging host is being moved\n" in text
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_says_no_less_than_the_head_of_the_page(name: str) -> None:
+    record = ALL[name]()
+    text = render_markdown(record)
+    for row in rows(record):
+        assert f"| {row.name} | " in text
+        shown = (row.text, escaped(row.text, 1000), code(row.text, 200).replace("|", "\\|"))
+        assert any(each in text for each in shown)
 
 
 def test_a_running_record_says_that_it_is_no_result() -> None:
@@ -119,5 +142,5 @@ def test_it_stays_within_the_limit_and_says_what_is_left_out() -> None:
 def test_fault_47_pipes_do_not_break_the_tables() -> None:
     record = Redactor().record(verified(environment="a|b", operator="c|d"))
     text = render_markdown(record)
-    assert "| Environment | `a\\|b`" in text
+    assert "| Environment | `a\\|b (" in text
     assert "| Operator | c\\|d |" in text

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Guard, Helm, Item, Outcome
 from pytest_zkrollback.domain.verdict import Verdict
-from pytest_zkrollback.report.outcome import choose_outcome, render_summary
+from pytest_zkrollback.report.outcome import choose_outcome
+from pytest_zkrollback.report.summary import render_summary
 from support.example_records import verified
 
 IDS = [
@@ -69,5 +70,5 @@ def test_green_means_every_item_has_pass_or_an_audited_waiver(words):
 )
 def test_a_refusal_goes_on_after_the_colon_and_names_keep_their_capitals(evidence, said):
     guards = (Guard(id="forecast", state="refused", evidence=evidence),)
-    record = verified(outcome=Outcome.REFUSED, guards=guards, helm=Helm())
-    assert render_summary(record) == f"Refused: {said}. Nothing was changed."
+    record = verified(outcome=Outcome.REFUSED, guards=guards, helm=Helm(), decision=None, samples=())
+    assert render_summary(record) == f"Not rolled back: {said}. Nothing was changed."

@@ -9,8 +9,7 @@ from rich.console import Console
 
 from pytest_zkrollback.domain.record import Helm, Outcome, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import Verdict
-from pytest_zkrollback.report.outcome import render_summary
-from pytest_zkrollback.report.summary import answer, headline, recovery, watch_line
+from pytest_zkrollback.report.summary import headline, lead, recovery, render_summary, watch_line
 from pytest_zkrollback.report.terminal import render_live, render_progress_line
 from support.example_records import at, items, verified
 
@@ -27,23 +26,21 @@ def _live(record: Record) -> str:
     [
         (
             {},
-            "6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
-            "3.5 s after helm's start",
+            "all checks passed 6.3 s after helm's start; /health passes since 11:50:43 UTC, 3.5 s after it",
         ),
-        ({"recovered_at": None}, "not seen; /health passes since 11:50:43 UTC, 3.5 s after helm's start"),
+        ({"recovered_at": None}, "not all checks passed; /health passes since 11:50:43 UTC, 3.5 s after it"),
         (
             {"served_again_at": at(1.0)},
-            "6.3 s from helm's start to the last green item; /health passes since "
-            "11:50:40 UTC, 0.2 s before helm's start",
+            "all checks passed 6.3 s after helm's start; /health passes since 11:50:40 UTC, 0.2 s before it",
         ),
-        ({"served_again_at": None}, "6.3 s from helm's start to the last green item; /health does not pass"),
+        ({"served_again_at": None}, "all checks passed 6.3 s after helm's start; /health does not pass"),
         (
             {"served_again_at": None, "samples": ()},
-            "6.3 s from helm's start to the last green item; /health was not asked",
+            "all checks passed 6.3 s after helm's start; /health was not asked",
         ),
         (
             {"served_again_at": None, "samples": (SamplePoint(at=at(1), series="health", value=1),)},
-            "6.3 s from helm's start to the last green item; /health passed whenever it was asked",
+            "all checks passed 6.3 s after helm's start; /health passed whenever it was asked",
         ),
         ({"recovered_at": None, "served_again_at": None}, ""),
         ({"helm": Helm()}, ""),
@@ -63,28 +60,28 @@ def test_a_provisional_green_is_called_that_and_no_result() -> None:
         summary="",
     )
     assert headline(soaking) == "PROVISIONAL"
-    assert answer(soaking) == (
-        "Provisionally green since 11:50:46 UTC, but the soak of 10 s had not ended: this is no result."
+    assert lead(soaking) == (
+        "All checks have passed since 11:50:46 UTC, but the watch of 10 s had not ended: this is no result."
     )
     assert render_progress_line(soaking, at(9)) == (
-        "       7.5 s  provisionally green: every item is in order, watched for 10 s more (11 of 11 judged)"
+        "       7.5 s  all checks passed; watched for 10 s from here (11 of 11 judged)"
     )
     assert _live(soaking).splitlines()[1].startswith("provisionally green, 9.0 s; 11 of 11 judged")
-    green = soaking.model_copy(update={"outcome": Outcome.VERIFIED, "recovered_at": at(7.5)})
+    green = soaking.model_copy(
+        update={"outcome": Outcome.VERIFIED, "recovered_at": at(7.5), "watched_until": at(17.6)}
+    )
     assert watch_line(green) == (
-        "Verified at 11:50:46 UTC, 5.9 s after helm, and watched for 10 s more; not watched since"
+        "All checks passed at 11:50:46 UTC, 5.9 s after helm, and still at 11:50:56 UTC, when watching ended"
     )
     late = soaking.model_copy(
         update={"outcome": Outcome.FAILED, "items": items(logs=(Verdict.FAIL, "panic")), "summary": ""}
     )
     assert render_summary(late).endswith(
-        "failed: logs (provisionally green at 11:50:46 UTC, no longer at the end of the soak)."
+        "failed: application logs (all checks had passed at 11:50:46 UTC, no longer at the end)."
     )
     cut_off = soaking.model_copy(update={"outcome": Outcome.INTERRUPTED})
     assert render_summary(cut_off) == (
-        "Interrupted during the soak: release zkprova, environment drill, was green only provisionally; "
-        "revision 7 (back to 5) is live."
-    )
-    assert answer(cut_off) == (
-        "The run was interrupted during the soak: it was green provisionally, which is no result."
+        "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7. "
+        "All checks had passed at 11:50:46 UTC; then the run was stopped while it went on watching: this is "
+        "no result."
     )

@@ -9,13 +9,14 @@ from rich.console import Console
 
 from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Verdict
-from pytest_zkrollback.report.failures import failures, not_looked_into
+from pytest_zkrollback.report.failures import failures
 from pytest_zkrollback.report.formatting import duration
-from pytest_zkrollback.report.outcome import render_summary
 from pytest_zkrollback.report.summary import (
     helm_line,
     live_now,
+    not_checked,
     offset,
+    render_summary,
     revisions,
     title,
     users_affected,
@@ -48,16 +49,19 @@ from support.example_records import (
 def test_last_lines_verified() -> None:
     assert render_last_lines(verified(), "reports/latest.html") == (
         "Next: nothing to do.\n"
-        "  # to undo (puts the bad revision 6 back):\n"
+        "  # to undo (puts revision 6 back):\n"
         "  helm rollback zkprova 6 -n zkprova --kube-context drill\n"
         "\n"
         "VERIFIED: zkprova rolled back from 6 to 5 in drill\n"
-        "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item verified.\n"
+        "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7: "
+        "all 11 checks passed.\n"
         "HELM RAN: once, exit code 0, after 0.4 s.\n"
-        "Live now: Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0)\n"
-        "Checked: 11 items: 11 PASS. Verified at 11:50:46 UTC, 5.9 s after helm; not watched since.\n"
-        "Recovery: 6.3 s from helm's start to the last green item; /health passes since 11:50:43 UTC, "
-        "3.5 s after helm's start.\n"
+        "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0), since 2026-11-23 11:50:40 UTC. "
+        "Ready pods: zkprova-zkprova-backend 2 and zkprova-zkprova-frontend 2\n"
+        "Checked: 11 items: 11 PASS. All checks passed at 11:50:46 UTC, 5.9 s after helm; "
+        "not watched since.\n"
+        "Recovery: all checks passed 6.3 s after helm's start; /health passes since 11:50:43 UTC, "
+        "3.5 s after it.\n"
         "Report: reports/latest.html"
     )
 
@@ -76,10 +80,13 @@ def test_last_lines_failed() -> None:
         "  pytest --env=drill\n"
         "\n"
         "FAILED: zkprova rolled back from 6 to 5 in drill\n"
-        "Service is not shown to be restored: 3 of 11 items failed.\n"
+        "Release zkprova, environment drill, is NOT restored: the current revision is 7 (back to 5, "
+        "zkprova-1.5.0); failed: live objects, rollout of backend, database via /health; "
+        "not checked: smoke test.\n"
         "HELM RAN: once, exit code 0, after 0.4 s.\n"
-        "Live now: the current revision is 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0); "
-        "release-equivalence: 1 of 7 objects differs: ConfigMap zkprova-settings, data.POOL_SIZE.\n"
+        "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0), since 2026-11-23 11:50:40 UTC. "
+        "Ready pods: zkprova-zkprova-backend 1 and zkprova-zkprova-frontend 2. "
+        "Live objects differ: 1 of 7 objects differs: ConfigMap zkprova-settings, data.P...\n"
         "Checked: 11 items: 7 PASS, 3 FAIL, 1 UNVERIFIED\n"
         "Report: r.html"
     )
@@ -92,10 +99,10 @@ def test_last_lines_refused() -> None:
         "  pytest --env=drill --rollback-to=5\n"
         "\n"
         "REFUSED: rollback of zkprova from 6 to 5 in drill\n"
-        "Refused: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
+        "Not rolled back: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
         "Nothing was changed.\n"
         "HELM DID NOT RUN: refused (pending-release).\n"
-        "Live now: Revision 6 since 2026-11-23 11:37:59 UTC (zkprova-1.6.0), not changed by this run\n"
+        "Live now: Revision 6 (zkprova-1.6.0), since 2026-11-23 11:37:59 UTC, not changed by this run\n"
         "Checked: 0 of 10 checklist items checked\n"
         "Report: r.html"
     )
@@ -105,7 +112,7 @@ def test_last_lines_interrupted_and_waived() -> None:
     lines = render_last_lines(interrupted(), "r.html").splitlines()
     assert lines[-6:-2] == [
         "INTERRUPTED: rollback of zkprova from 6 to 5 in drill",
-        "The run was interrupted: what had no verdict by then is not known.",
+        "Interrupted while helm runs (pid 41712): what is live is not known yet.",
         "HELM RAN: its end was not seen (process 41712); it may still be running.",
         "Live now: Not known: helm's end was not seen. Read the history before anything else.",
     ]
@@ -309,12 +316,14 @@ def test_durations(seconds: float, said: str) -> None:
                 "items": items(release_equivalence=(Verdict.UNVERIFIED, "forbidden")),
                 "outcome": Outcome.UNVERIFIED,
             },
-            "Revision 7 since 2026-11-23 11:50:40 UTC (a rollback to 5, zkprova-1.5.0); "
-            "that the live objects match it was not shown (UNVERIFIED)",
+            "Revision 7 (a rollback to 5, zkprova-1.5.0), since 2026-11-23 11:50:40 UTC. "
+            "Ready pods: zkprova-zkprova-backend 2 and zkprova-zkprova-frontend 2. "
+            "It was not shown that the live objects match it (UNVERIFIED)",
         ),
         (
             {"helm": Helm(), "revision_after": None, "outcome": Outcome.REFUSED},
-            "Revision 6 since 2026-11-23 11:37:59 UTC (zkprova-1.6.0), not changed by this run",
+            "Revision 6 (zkprova-1.6.0), since 2026-11-23 11:37:59 UTC, not changed by this run. "
+            "Ready pods: zkprova-zkprova-backend 2 and zkprova-zkprova-frontend 2",
         ),
     ],
 )
@@ -347,9 +356,16 @@ def test_helm_line(changes: dict[str, object], said: str) -> None:
 def test_users_affected_when_unknown() -> None:
     nothing = verified(impact_since=None, plan=verified().plan.model_copy(update={"compared_with": None}))
     assert users_affected(nothing) == (
-        "Not known: since when was not said. Recovered 2026-11-23 11:50:46 UTC."
+        "Not known how long: since when was not said; /health passes since 2026-11-23 11:50:43 UTC. "
+        "Before helm: /health answers HTTP 503. Since helm began: /health failed 14 of 27 times."
     )
-    assert users_affected(running()) == "Since 2026-11-23 11:38:39 UTC; no recovery was seen."
+    unseen = nothing.model_copy(update={"decision": None, "samples": (), "served_again_at": None})
+    assert users_affected(unseen.model_copy(update={"recovered_at": None})) == (
+        "Not known: since when was not said."
+    )
+    assert users_affected(running()).startswith(
+        "Since 2026-11-23 11:38:39 UTC by the operator's word; no recovery was seen."
+    )
 
 
 def test_phases() -> None:
@@ -387,8 +403,8 @@ def test_a_refusal_is_said_once() -> None:
 
 def test_a_revision_older_than_the_target_is_not_blamed() -> None:
     plan = Plan(target=HISTORY[3], compared_with=HISTORY[2], history=HISTORY)
-    assert users_affected(verified(plan=plan, impact_since=None, recovered_at=None)) == (
-        "Not known: since when was not said."
+    assert users_affected(verified(plan=plan, impact_since=None)).startswith(
+        "Not known how long: since when was not said; /health passes since 2026-11-23 11:50:43 UTC."
     )
 
 
@@ -412,23 +428,29 @@ def test_titles_and_revisions_of_what_helm_did_not_do() -> None:
 
 
 def test_how_short_the_look_was_is_said_of_green_only() -> None:
-    assert watch_line(verified()) == "Verified at 11:50:46 UTC, 5.9 s after helm; not watched since"
-    assert watch_line(checked_only()) == "Verified at 11:50:46 UTC; not watched since"
+    assert watch_line(verified()) == (
+        "All checks passed at 11:50:46 UTC, 5.9 s after helm; not watched since"
+    )
+    assert watch_line(checked_only()) == "All checks passed at 11:50:46 UTC; not watched since"
+    assert watch_line(waived()).startswith("All other checks passed at ")
     assert watch_line(failed()) == ""
 
 
 def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
-    said = "No hook ran in revision 6. What the application itself does when it starts is not looked into."
-    limit = said.partition(". ")[2]
+    limit = "Not checked: migrations that the application runs at start-up."
+    said = f"No hook ran in revision 6. {limit}"
     record = verified(
         items=tuple(
             item.model_copy(update={"limits": (limit,)}) if item.id == "migration" else item
             for item in items(migration=(Verdict.PASS, said))
         )
     )
-    assert not_looked_into(record) == (
-        "identity-unpinned: This environment pins no cluster identity.",
-        "migration: What the application itself does when it starts is not looked into",
+    assert not_checked(record) == (
+        "identity-unpinned: This environment pins no cluster identity; "
+        "migrations: migrations that the application runs at start-up"
+    )
+    assert render_summary(record).endswith(
+        "all 11 checks passed; not covered: migrations that the application runs at start-up."
     )
 
 
@@ -437,15 +459,16 @@ def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
     [
         (
             {},
-            "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item verified.",
+            "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7: "
+            "all 11 checks passed.",
         ),
         (
             {
                 "outcome": Outcome.FAILED,
                 "items": items(release_equivalence=(Verdict.FAIL, "x"), smoke=(Verdict.UNVERIFIED, "y")),
             },
-            "Release zkprova, environment drill, is NOT restored: the current revision is 7 (back to 5); "
-            "failed: release-equivalence; not verified: smoke.",
+            "Release zkprova, environment drill, is NOT restored: the current revision is 7 (back to 5, "
+            "zkprova-1.5.0); failed: live objects; not checked: smoke test.",
         ),
         (
             {"outcome": Outcome.INTERRUPTED, "helm": Helm(), "revision_before": None, "revision_after": None},
@@ -453,11 +476,17 @@ def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
         ),
         (
             {"outcome": Outcome.INTERRUPTED, "helm": Helm(), "revision_after": 6, "target_revision": None},
-            "Interrupted before helm ran: nothing was changed; revision 6 is live.",
+            "Interrupted before helm ran: nothing was changed; revision 6 (zkprova-1.6.0) is live.",
         ),
         (
             {"outcome": Outcome.INTERRUPTED},
-            "Interrupted: release zkprova, environment drill, is not verified; revision 7 (back to 5) is live.",
+            "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7; "
+            "then the run was stopped: not all of it was checked.",
+        ),
+        (
+            {"outcome": Outcome.INTERRUPTED, "items": items()[:2]},
+            "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), as Helm's revision 7; "
+            "then the run was stopped: nobody has checked whether it works.",
         ),
         (
             {
@@ -472,7 +501,8 @@ def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
                     Guard(id="protected", state="refused", evidence="environment 'x' is protected"),
                 ),
             },
-            "Refused: there is no kubeconfig: X is not there (and 1 more reason). Nothing was changed.",
+            "Not rolled back: there is no kubeconfig: X is not there (and 1 more reason). "
+            "Users are affected: /health answers HTTP 503. Nothing was changed.",
         ),
     ],
 )

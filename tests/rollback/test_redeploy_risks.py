@@ -1,4 +1,4 @@
-"""What brings the bad version back: the runbook's auto-staging first, then owners, then queued deploys."""
+"""What could bring back what was rolled back from: the runbook's auto-staging first, then owners, then queued deploys."""
 
 import pytest
 
@@ -83,7 +83,7 @@ def through_github(state):
     ("state", "sentences"),
     [
         ("merged", ()),
-        ("open", ("Pull request #7 is not merged: main ships the bad commit until it is.",)),
+        ("open", ("Pull request #7 is not merged: until it is, main ships what was rolled back.",)),
     ],
 )
 def test_through_github_the_merge_takes_it_off_main(state, sentences):
@@ -104,8 +104,8 @@ def test_owners_and_queued_deploys_follow():
         "or revert there.",
         "Flux HelmRelease flux-system/web puts back what its source says once it acts again (it is suspended). "
         "First: revert there.",
-        "A deploy of commit a7d20c4 is waiting: https://github.example/runs/0. First: cancel it, unless that is the "
-        "good commit.",
+        "A deploy of commit a7d20c4 is waiting: https://github.example/runs/0. First: cancel it, unless it is the "
+        "one that mends it.",
     )
     assert len(risks(record(), Branch(), owners=owners, queued=queued)) == 6
 

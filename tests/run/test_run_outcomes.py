@@ -92,7 +92,7 @@ def test_after_helm_ran_an_error_is_not_verified_and_never_refused(monkeypatch, 
 def test_before_helm_ran_an_error_is_a_refusal(monkeypatch, tmp_path):
     record = run_with(monkeypatch, tmp_path, Step(helm_ran=False, raises=Unreachable("nobody answers")))
     assert record.outcome is Outcome.REFUSED
-    assert record.summary == "Refused: nobody answers. Nothing was changed."
+    assert record.summary == "Not rolled back: nobody answers. Nothing was changed."
     assert {item.observed for item in record.items if item.id != "preflight"} == {
         "not run: refused before helm, see preflight"
     }

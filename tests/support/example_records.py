@@ -317,8 +317,8 @@ def verified(**changes: Any) -> Record:
         "run_id": "1a2b3c4d",
         "mode": Mode.ROLLBACK,
         "outcome": Outcome.VERIFIED,
-        "summary": "Release zkprova, environment drill, is restored: revision 7 (back to 5) is live, every item "
-        "verified.",
+        "summary": "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision "
+        "7: all 11 checks passed.",
         "environment": "drill",
         "cluster": "drill (https://127.0.0.1:36443)",
         "namespace": "zkprova",
@@ -353,7 +353,7 @@ def verified(**changes: Any) -> Record:
         "samples": samples(),
         "deliveries": (Delivery(to="slack", ok=True, answer="200 ok", message=SLACK_MESSAGE),),
         "next_commands": (
-            "# to undo (puts the bad revision 6 back):",
+            "# to undo (puts revision 6 back):",
             "helm rollback zkprova 6 -n zkprova --kube-context drill",
         ),
         "redactions": 3,
@@ -417,7 +417,7 @@ def refused() -> Record:
     nothing["preflight"] = (Verdict.FAIL, "1 guard refuses: pending-release.")
     return verified(
         outcome=Outcome.REFUSED,
-        summary="Refused: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
+        summary="Not rolled back: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
         "Nothing was changed.",
         revision_after=None,
         helm=Helm(),

@@ -51,7 +51,7 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
     def first_screen(self) -> str:
-        return self.text.partition(" Checklist ")[0]
+        return self.text.partition(" What happened ")[0]
 
 
 HOSTILE = [

@@ -13,7 +13,7 @@ _SERVICE = "kubernetes.io/service-name"
 
 
 def judge_servers(expected: Expectation, seen: Cluster) -> tuple[PodProblem, ...]:
-    """Orphans and pods of the bad revision that serve, and those that go and are still in the endpoints."""
+    """Orphans and pods of other revisions that serve, and those that go and are still in the endpoints."""
     owned = owned_pods(expected.target, seen)
     mine = {uid(pod) for pods in owned.values() for pod in pods}
     return (*_foreign_servers(expected, seen, mine), *_still_in_endpoints(expected, seen, owned))
@@ -26,7 +26,7 @@ def leaves_too_late(expected: Expectation, seen: Cluster) -> bool:
 
 
 def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> Iterator[PodProblem]:
-    """Pods behind the target's Services that are none of its workloads': orphans, and the bad revision's."""
+    """Pods behind the target's Services that are none of its workloads': orphans, and other revisions'."""
     controllers = {uid(item) for item in seen.replicasets}
     controllers |= {uid(answer.item) for answer in seen.live if answer.item is not None}
     for pod in seen.pods:
@@ -35,10 +35,10 @@ def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> It
         service = next(iter(_services_of(expected.target, pod)), None)
         if service is None:
             continue
-        bad = sorted(expected.removed_images.intersection(container_images(pod).values()))
-        if bad:
+        gone = sorted(expected.removed_images.intersection(container_images(pod).values()))
+        if gone:
             yield PodProblem(
-                f"Pod {pod_name(pod)} of a rolled-away revision runs {bad[0]} and serves Service/{service}",
+                f"Pod {pod_name(pod)} of a rolled-away revision runs {gone[0]} and serves Service/{service}",
                 shows=(show_pod(pod), _show_endpoints(pod, service)),
             )
         elif not controller_uid(pod) or (
