@@ -82,7 +82,7 @@ class HealthCheck:
         return parse_health(answer, self.env.health.expect)
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the schedule owns the deadline
-        """PASS after N passes in a row; red at once only where the rollouts failed too."""
+        """PASS after N passes in a row; at once no pass only where the rollouts failed too."""
         if self._url is None:
             return CheckResult(
                 word=Verdict.UNVERIFIED,
@@ -111,9 +111,11 @@ class HealthCheck:
             and not any(_passed(sample) for sample in recent)
         ):
             answered = any(sample.error is None for sample in recent)
+            what = "failed" if answered else "could not be asked"
             return CheckResult(
                 word=Verdict.FAIL if answered else Verdict.UNVERIFIED,
-                observed=f"{wanted} times in a row no pass, after rollouts that failed. Last: {trouble}",
+                observed=f"{self.env.health.path} {what} {wanted} times in a row; a rollout had failed "
+                f"already. Last: {trouble}",
                 evidence=shown,
             )
         if run:

@@ -74,10 +74,14 @@ def judge_deliveries(deliveries: Sequence[Delivery]) -> CheckResult:
     )
     has = ", ".join(f"{each.to} answered: {each.answer[:200]}" for each in deliveries if each.ok)
     refused = [each for each in deliveries if not each.ok and each.refused]
-    unknown = [each for each in deliveries if not each.ok and not each.refused]
-    if not refused and not unknown:
+    unsent = [each for each in deliveries if each.unsent]
+    unknown = [each for each in deliveries if not (each.ok or each.refused or each.unsent)]
+    if not refused and not unknown and not unsent:
         return CheckResult(word=Verdict.PASS, observed=has, evidence=proof)
     said = [f"The team was not told by {each.to}: {each.answer}" for each in refused]
+    said += [
+        f"Nobody was told by {each.to}: {each.answer.rstrip('.')}. Tell the team yourself" for each in unsent
+    ]
     said += [f"It was not verified that {each.to} told the team: {each.answer}" for each in unknown]
     text = " ".join(line if line.endswith(".") else f"{line}." for line in [*said, *([has] if has else [])])
     return CheckResult(word=Verdict.FAIL if refused else Verdict.UNVERIFIED, observed=text, evidence=proof)

@@ -251,6 +251,9 @@ class Delivery(Frozen):
     refused: bool = Field(
         default=False, description="True if it certainly does not have it; neither: nobody knows"
     )
+    unsent: bool = Field(
+        default=False, description="True if nothing was sent, because the channel could not be used"
+    )
     answer: str = Field(default="", description="what it answered, or why it does not have it")
     message: dict[str, Any] | None = Field(
         default=None, description="the message as sent; in the drill as it was received"

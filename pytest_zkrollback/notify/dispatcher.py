@@ -12,7 +12,7 @@ from concurrent.futures import wait
 from functools import partial
 
 from ..clients.threads import start_thread, submit
-from ..domain.errors import NotifyProblem, ZkRollbackError
+from ..domain.errors import NotifyProblem, UsageProblem, ZkRollbackError
 from ..domain.notification import Notification
 from ..domain.ports import Clock
 from ..domain.record import Delivery, NotificationEvent, Outcome, Record
@@ -147,6 +147,8 @@ class NotificationDispatcher:
             delivery = Delivery(
                 to=channel.name, ok=False, refused=not problem.maybe_sent, answer=str(problem)
             )
+        except UsageProblem as problem:  # of a channel that could not even be made
+            delivery = Delivery(to=channel.name, ok=False, unsent=True, answer=str(problem))
         except ZkRollbackError as problem:
             delivery = Delivery(to=channel.name, ok=False, answer=str(problem))
         except BaseException as error:  # noqa: BLE001 - pytest.fail() and sys.exit() must not end the thread
@@ -162,7 +164,9 @@ class NotificationDispatcher:
             return
         self._recorder.delivery(delivery)
         unsure = "is not known to have been told"
-        became = "was told" if delivery.ok else "was not told" if delivery.refused else unsure
+        became = (
+            "was told" if delivery.ok else "was not told" if delivery.refused or delivery.unsent else unsure
+        )
         text = f"{delivery.to} {became}: {delivery.event}"
         if not delivery.ok:
             text += f" ({delivery.answer[:200]})"

@@ -28,7 +28,7 @@ def pytest_zkrollback_notify(environment: str) -> Sequence[Channel]:  # type: ig
     """Channels of the repository's own by which the team is told, beside the configured ones.
 
     Called once, before helm, with the environment's name. What raises, or gives something else than
-    :class:`~pytest_zkrollback.api.Channel`, is said at preflight and turns ``notify`` red; it never
+    :class:`~pytest_zkrollback.api.Channel`, is said at preflight, and ``notify`` does not pass; it never
     stops a rollback. docs/notify.md has a complete example.
     """
 

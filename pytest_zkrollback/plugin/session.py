@@ -47,7 +47,7 @@ _BY_FUNCTION = {
 _WORDS = {
     "PASS": ("passed", ".", ("PASS", {"green": True})),
     "FAIL": ("failed", "F", ("FAIL", {"red": True})),
-    "UNVERIFIED": ("failed", "U", ("UNVERIFIED", {"red": True})),
+    "UNVERIFIED": ("failed", "U", ("UNVERIFIED", {"purple": True})),
     "WAIVED": ("skipped", "w", ("WAIVED", {"yellow": True})),
 }
 _DEFAULT_REPORTCHARS = "fE"

@@ -62,15 +62,15 @@ def _by_importance(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _evidence_files(record: Record) -> Iterator[tuple[str, bytes]]:
-    """Every text that proves something, as a file of its own; what is red comes first."""
+    """Every text that proves something, as a file of its own; what failed comes first."""
     if record.plan.diff:
         yield "evidence/manifest.diff", _bytes(record.plan.diff)
     for name, text in (("stdout", record.helm.stdout_tail), ("stderr", record.helm.stderr_tail)):
         if text:
             yield f"evidence/helm-{name}.txt", _bytes(text)
-    red = failed_items(record)
+    first = failed_items(record)
     places = {id(item): number for number, item in enumerate(record.items, start=1)}
-    for item in (*red, *(item for item in record.items if item not in red)):
+    for item in (*first, *(item for item in record.items if item not in first)):
         for number, piece in enumerate(item.evidence, start=1):
             yield _evidence_name(places[id(item)], item, number, piece), _bytes(_described(item, piece))
 

@@ -71,7 +71,7 @@ class Failure:
 
 
 def failures(record: Record) -> tuple[Failure, ...]:
-    """What is red, each thing once: after a refusal its guards, else the items, failures first.
+    """What is not green, each thing once: after a refusal its guards, else the items, failures first.
 
     Empty where one guard refused: the summary says it.
     """

@@ -1,4 +1,4 @@
-"""GitHub Actions: the job's summary, and annotations for what is red or only warned. Pure.
+"""GitHub Actions: the job's summary, and annotations for what is not green or only warned. Pure.
 
 Limits and escaping: GitHub's "Workflow commands for GitHub Actions", and actions/toolkit, command.ts.
 """
@@ -20,7 +20,7 @@ _CHARACTERS = SUMMARY_LIMIT_BYTES // 4
 
 
 def render_annotations(record: Record) -> list[str]:
-    """Workflow commands: ``::error`` for what is red, ``::warning`` for what warned or was overridden."""
+    """Workflow commands: ``::error`` for what is not green, ``::warning`` for what warned."""
     reds = [(f"{each.word} {each.names()}", each.text or "nothing was seen") for each in failures(record)]
     if record.outcome not in GREEN and not reds:
         reds = [(headline(record), lead(record))]

@@ -465,7 +465,7 @@ def _warned(record: Record) -> Iterator[Warned]:
 
 def _told(record: Record) -> Iterator[Told]:
     for each in record.deliveries:
-        received = True if each.ok else False if each.refused else None
+        received = True if each.ok else False if each.refused or each.unsent else None
         yield Told(to=each.to, event=each.event, at=each.at, received=received)
 
 

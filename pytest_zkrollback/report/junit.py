@@ -16,7 +16,7 @@ _OUTPUT_LIMIT = 4000
 def render_junit(record: Record) -> str:
     """JUnit XML. FAIL and UNVERIFIED are failures, WAIVED is skipped, an item without verdict is an error.
 
-    A last case ``outcome`` is red whenever the run is, so that no file of green items can hide a refusal.
+    A last case ``outcome`` fails whenever the run is not green, so that no green items hide a refusal.
     """
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite", name=_attribute(title(record)))

@@ -261,7 +261,7 @@ def _untold(record: Record) -> str:
     notify = record.find_item(NOTIFY)
     if notify is None or notify.verdict in (Verdict.PASS, Verdict.WAIVED):
         return ""
-    maybe = any(not each.refused for each in record.deliveries)
+    maybe = any(not each.refused and not each.unsent for each in record.deliveries)
     return " It is not known whether the team was told." if maybe else " The team was not told."
 
 

@@ -18,7 +18,7 @@ def resolve_workloads(context: RunContext, history: ReleaseHistory, wanted: int)
 
     ``wanted`` is the revision that has to be live. Where they are named already it is the same context. A
     manifest that cannot be read names none: that is no reason to stand between the operator and helm, and
-    red afterwards. Raises UsageProblem for a waiver of a rollout that there is not.
+    is no pass afterwards. Raises UsageProblem for a waiver of a rollout that there is not.
     """
     if context.env.workloads != "auto":
         return context

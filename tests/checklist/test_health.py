@@ -176,7 +176,7 @@ def test_red_at_once_only_if_the_rollouts_failed() -> None:
     assert isinstance(verdict, CheckResult)
     assert (verdict.word, verdict.observed) == (
         Verdict.FAIL,
-        '3 times in a row no pass, after rollouts that failed. Last: "database" is "down", not "ok"',
+        '/health failed 3 times in a row; a rollout had failed already. Last: "database" is "down", not "ok"',
     )
 
 

@@ -16,7 +16,9 @@ REFUSED = Delivery(
     to="slack", ok=False, refused=True, answer="Slack refused the message: HTTP 404 no_service"
 )
 SILENT = Delivery(to="teams", ok=False, answer="Teams did not answer.")
-UNSET = Delivery(to="slack", ok=False, answer="the environment variable SLACK_WEBHOOK_URL is not set")
+UNSET = Delivery(
+    to="slack", ok=False, unsent=True, answer="the environment variable SLACK_WEBHOOK_URL is not set"
+)
 
 
 def no_delivery() -> tuple[Delivery, ...]:
@@ -53,7 +55,7 @@ TABLE: list[tuple[tuple[Delivery, ...], Verdict, str]] = [
     (
         (UNSET,),
         Verdict.UNVERIFIED,
-        "It was not verified that slack told the team: the environment variable SLACK_WEBHOOK_URL is not set.",
+        "Nobody was told by slack: the environment variable SLACK_WEBHOOK_URL is not set. Tell the team yourself.",
     ),
     ((), Verdict.UNVERIFIED, "Nobody was told: no channel is configured that this run could use."),
 ]
