@@ -133,12 +133,14 @@ class LockHeld(ZkRollbackError):
 
     Attributes:
         run_id: the run that holds it; empty: nobody any more.
+        operator: who started that run.
     """
 
-    def __init__(self, message: str, *, run_id: str = "") -> None:
+    def __init__(self, message: str, *, run_id: str = "", operator: str = "") -> None:
         """Keep who it was: only the holder that an operator saw is taken over from."""
         super().__init__(message)
         self.run_id = run_id
+        self.operator = operator
 
 
 class HelmProblem(ZkRollbackError):

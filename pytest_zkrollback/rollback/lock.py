@@ -320,6 +320,7 @@ def _held(holder: Holder, now: datetime) -> LockHeld:
         f"{holder.operator} holds the lock for {age_s:.0f} s (run {holder.run_id}); "
         f"it expires in {left_s:.0f} s at the latest",
         run_id=holder.run_id,
+        operator=holder.operator,
     )
 
 

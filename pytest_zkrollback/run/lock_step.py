@@ -16,16 +16,18 @@ from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.journal import explain_unfinished, of_this_install, unfinished
 from ..rollback.lock import AcquiredLock, ReleaseLock
 from .context import RunContext
+from .lock_wait import MadeByAnother, follow_holder, holds
 from .results import PreflightResult, RunState
 
 
 def acquire_lock(
     context: RunContext, lock: ReleaseLock, planned: ReleaseHistory, target: int, preflight: PreflightResult
-) -> int | Guard:
-    """Acquire the lock: the newest revision under it, or the refusal.
+) -> int | Guard | MadeByAnother:
+    """Acquire the lock: the newest revision under it, what another run made meanwhile, or the refusal.
 
-    It refuses if somebody has the lock, if nobody knows, or if the head moved since the plan. Where the
-    operator overrode the guard ``lock``, it is taken over from the run that the preflight saw.
+    It refuses if somebody keeps the lock, if nobody knows, or if the head moved since the plan, unless what
+    was asked for is there now. Where the operator overrode the guard ``lock``, it is taken over from the run
+    that the preflight saw. Raises KeyboardInterrupt if a signal ends the waiting for the lock.
     """
     request, before = context.request, planned.head.revision.revision
     intent: JsonObject = {
@@ -44,7 +46,8 @@ def acquire_lock(
             context.run_id, context.operator, intent, force=takes_over, expected_holder=holder
         )
     except LockHeld as error:
-        return judge_lock(error)  # even with break-glass: nobody saw this holder before
+        # Even with break-glass: nobody saw this holder before.
+        return follow_holder(context, lock, error, planned, target)
     except ZkRollbackError as error:
         refusal = judge_lock(error)
         if not (takes_over or _is_overridden(context, refusal)):
@@ -56,9 +59,9 @@ def acquire_lock(
         expired = taken.previous.expires_at <= context.clock.now()
         why = "it had expired" if expired else "the operator said so"
         context.recorder.event(f"lock taken over from {who}: {why}", "zkrollback")
-    found = _find_head(context, planned, before)
-    if isinstance(found, Guard):
-        unlock(context, lock, {"outcome": "refused"})
+    found = _find_head(context, planned, before, target)
+    if isinstance(found, Guard | MadeByAnother):
+        unlock(context, lock, {"outcome": "refused" if isinstance(found, Guard) else "not needed"})
         return found
     if found.history is not None:
         _explain_unfinished(context, lock, of_this_install(taken.entries, found.history), found.history)
@@ -66,9 +69,14 @@ def acquire_lock(
 
 
 def recheck_lock(
-    context: RunContext, lock: ReleaseLock, planned: ReleaseHistory, before: int, acquired_at: datetime
-) -> int | Guard:
-    """Just before helm: the newest revision, or the refusal.
+    context: RunContext,
+    lock: ReleaseLock,
+    planned: ReleaseHistory,
+    before: int,
+    target: int,
+    acquired_at: datetime,
+) -> int | Guard | MadeByAnother:
+    """Just before helm: the newest revision, what was made meanwhile, or the refusal.
 
     It refuses if this process stood still (Ctrl-Z, a closed lid) since it acquired the lock at
     ``acquired_at``, and somebody else was here meanwhile.
@@ -85,8 +93,8 @@ def recheck_lock(
     except ZkRollbackError as error:
         refusal = judge_lock(error)
         return before if _is_overridden(context, refusal) else refusal
-    found = _find_head(context, planned, before)
-    return found if isinstance(found, Guard) else found.revision
+    found = _find_head(context, planned, before, target)
+    return found.revision if isinstance(found, _Head) else found
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,13 @@ class _Head:
     history: ReleaseHistory | None = None
 
 
-def _find_head(context: RunContext, planned: ReleaseHistory, before: int) -> _Head | Guard:
-    """The newest revision, if it is still ``before`` or that was overridden; else the refusal."""
+def _find_head(
+    context: RunContext, planned: ReleaseHistory, before: int, target: int
+) -> _Head | Guard | MadeByAnother:
+    """The newest revision, if it is still ``before`` or that was overridden; else the refusal.
+
+    Where it holds ``target``, somebody else was faster.
+    """
     newest = before
     try:
         history = fetch_history(context.kube, context.env.namespace, context.env.release, known=planned)
@@ -113,6 +126,8 @@ def _find_head(context: RunContext, planned: ReleaseHistory, before: int) -> _He
             evidence = (
                 f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
             )
+            if holds(history, target):
+                return MadeByAnother(history, f"{evidence}, and holds revision {target}")
             reason = GuardReason.NEW_REVISION
         elif head.status != was.revision.status and (
             history.head.under_way_since is not None or head.status == "uninstalled"

@@ -26,6 +26,7 @@ from ..rollback.redeploy_risks import find_rolled_back_from
 from .consent import ask_for_consent
 from .context import RunContext
 from .decision_step import note_decision, outside_questions
+from .lock_wait import MadeByAnother, judge_what_it_made, wait_for_holder, waiting_helps
 from .results import PreflightResult, Refusal
 from .secrets import register_secrets_of_release
 
@@ -41,32 +42,10 @@ def run_preflight(
     began = context.clock.now()
     context.display.status(f"preflight: {env.release} in namespace {env.namespace}, context {env.context}")
 
-    lock = context.lock()
-    view = ReleaseView(env, context.kube, lock.fetch, request.target)
-    facts = fetch_facts(
-        env,
-        context.kube,
-        context.helm,
-        view,
-        lock.require_free,
-        context.clock,
-        writes=request.target is not None,
-        recovers=request.recover,
-        patient=request.break_glass is not None,
-        driver=os.environ.get("HELM_DRIVER", ""),
-        outside=outside_questions(context, view) if request.target is not None else None,
-    )
+    view, facts = _fetch(context, request.target)
     offset = _set_clock_right(context)
-    if request.through_github:
-        guards = (*judge_pipeline_guards(facts, env, request.confirm), *also(facts))
-        guards = apply_overrides(guards, request.overrides, request.break_glass)
-    elif request.target is None:
-        guards = judge_verify_guards(facts, env)
-    else:
-        found = _release(facts)
-        objects = view.objects_of(found)
-        guards = judge_guards(facts, env, request.confirm, objects, recovers=request.recover)
-        guards = _unless_live(context, facts, guards)
+    guards = _judge(context, view, facts, also)
+    facts, guards, made_by = _after_holder(context, facts, guards)
     guards = (*guards, *judge_notify(context.notifier.unusable))
     plan = Plan()
     target = facts.choice.value.revision if facts.choice.value is not None else None
@@ -114,7 +93,71 @@ def run_preflight(
         overridden=frozenset(guard.id for guard in guards if guard.state == OVERRIDDEN),
         started_at=context.started_at + offset,
         journal=facts.entries,
+        made_by=made_by,
     )
+
+
+def _fetch(context: RunContext, asked: int | str | None) -> tuple[ReleaseView, Facts]:
+    """Ask everything; ``asked`` is the target as typed, or its number once that is known."""
+    request, lock = context.request, context.lock()
+    view = ReleaseView(context.env, context.kube, lock.fetch, asked)
+    facts = fetch_facts(
+        context.env,
+        context.kube,
+        context.helm,
+        view,
+        lock.require_free,
+        context.clock,
+        writes=request.target is not None,
+        recovers=request.recover,
+        patient=request.break_glass is not None,
+        driver=os.environ.get("HELM_DRIVER", ""),
+        outside=outside_questions(context, view) if request.target is not None else None,
+    )
+    return view, facts
+
+
+def _judge(
+    context: RunContext, view: ReleaseView, facts: Facts, also: Callable[[Facts], tuple[Guard, ...]]
+) -> tuple[Guard, ...]:
+    env, request = context.env, context.request
+    if request.through_github:
+        guards = (*judge_pipeline_guards(facts, env, request.confirm), *also(facts))
+        return apply_overrides(guards, request.overrides, request.break_glass)
+    if request.target is None:
+        return judge_verify_guards(facts, env)
+    objects = view.objects_of(_release(facts))
+    guards = judge_guards(facts, env, request.confirm, objects, recovers=request.recover)
+    return _unless_live(context, facts, guards)
+
+
+def _after_holder(
+    context: RunContext, facts: Facts, guards: tuple[Guard, ...]
+) -> tuple[Facts, tuple[Guard, ...], str]:
+    """Where nothing but another run at work refuses: the same once that has given the lock back.
+
+    The text says that it made what was asked for; where it did not, this run refuses. What was asked for is
+    the number that was chosen at first: by then ``previous`` would be another one.
+    """
+    request, held = context.request, facts.lock.error
+    choice, before = facts.choice.value, facts.history.value
+    refused = refusals(apply_overrides(guards, _reasons(context, facts), request.break_glass))
+    if not isinstance(held, LockHeld) or not waiting_helps(refused) or request.plan or request.through_github:
+        return facts, guards, ""
+    if before is None or choice is None or choice.revision is None:
+        return facts, guards, ""
+    head = before.head.revision.revision  # what an interruption of the waiting leaves
+    context.recorder.update(revision_before=head, revision_after=head, target_revision=choice.revision)
+    if not wait_for_holder(context, context.lock(), held):
+        return facts, guards, ""
+    view, facts = _fetch(context, choice.revision)
+    guards, now = _judge(context, view, facts, lambda _: ()), facts.history.value
+    if now is None:
+        return facts, guards, ""  # then another guard refuses
+    made = judge_what_it_made(held, before, now, choice.revision)
+    if isinstance(made, MadeByAnother):
+        return facts, guards, made.reason
+    return facts, tuple(made if guard.id == made.id else guard for guard in guards), ""
 
 
 def _set_clock_right(context: RunContext) -> timedelta:

@@ -41,6 +41,7 @@ class PreflightResult:
     would again. ``lock_holder``: the run that was seen holding the lock, else empty. ``overridden``: ids of
     the guards that the operator overrode. ``started_at``: of the run, by the API server's clock. ``journal``:
     its entries about this installation, as they were before the run; None: they could not be read.
+    ``made_by``: that another run made what was asked for while this one waited; else empty.
     """
 
     history: ReleaseHistory | None
@@ -52,6 +53,7 @@ class PreflightResult:
     overridden: frozenset[str]
     started_at: datetime
     journal: tuple[JsonObject, ...] | None = None
+    made_by: str = ""
 
     @property
     def force_conflicts(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..clients.helm import HelmCli, HelmVersion
@@ -27,6 +27,7 @@ from ..rollback.redeploy_risks import find_rolled_back_from
 from .backup_step import BackupThread
 from .context import RunContext
 from .lock_step import acquire_lock, recheck_lock, report_interrupted_runs, unlock
+from .lock_wait import MadeByAnother
 from .results import HelmOutcome, HelmOutcomeStatus, PreflightResult, RunState
 
 _TICK_S = 0.05
@@ -77,22 +78,22 @@ class RollbackStep:
         """What became of it. Raises KeyboardInterrupt if a signal came before helm was started."""
         context, history = self._context, self._history
         with context.signals.raising():
-            reason = is_already_live(context.kube, history, self._target)
+            reason = self._preflight.made_by or is_already_live(context.kube, history, self._target)
         if reason:
             report_interrupted_runs(context, history)
-            return self._skipped(reason)
+            return self._skipped(reason, history)
         helm = context.helm()
         backup = BackupThread(context, history)
         lock = context.lock()
         began = context.clock.now()
         planned = acquire_lock(context, lock, history, self._target, self._preflight)
-        if isinstance(planned, Guard):
-            return self._refused(planned)
+        if not isinstance(planned, int):
+            return self._not_run(planned)
         backup.note()
-        before = recheck_lock(context, lock, history, planned, began)
-        if isinstance(before, Guard):
-            unlock(context, lock, {"outcome": "refused"})
-            return self._refused(before)
+        before = recheck_lock(context, lock, history, planned, self._target, began)
+        if not isinstance(before, int):
+            unlock(context, lock, {"outcome": "refused" if isinstance(before, Guard) else "not needed"})
+            return self._not_run(before)
         if context.signals.count:
             unlock(context, lock, {"outcome": "interrupted before helm"})
             raise KeyboardInterrupt
@@ -103,14 +104,24 @@ class RollbackStep:
             unlock(context, lock, became)
         return outcome
 
-    def _skipped(self, reason: str) -> HelmOutcome:
+    def _not_run(self, found: Guard | MadeByAnother) -> HelmOutcome:
+        """Helm is not started: this run is refused, or somebody else made what was asked for."""
+        if isinstance(found, Guard):
+            return self._refused(found)
+        head, plan = found.history.head.revision, self._preflight.plan
+        left = find_rolled_back_from(head, plan.compared_with, helm_ran=False)
+        plan = plan.model_copy(update={"history": found.history.revisions, "rolled_back_from": left})
+        self._context.recorder.update(plan=plan, revision_before=head.revision, revision_after=head.revision)
+        return replace(self._skipped(found.reason, found.history), plan=plan)
+
+    def _skipped(self, reason: str, history: ReleaseHistory) -> HelmOutcome:
         recorder, now = self._context.recorder, self._context.clock.now()
         text = f"helm was not run: {reason}"
         recorder.update_helm(skipped_reason=reason)
         self._note(Verdict.PASS, text, started_at=now)
         recorder.event(text, "zkrollback")
-        head = self._history.head.revision.revision
-        return HelmOutcome(HelmOutcomeStatus.SKIPPED, self._preflight.plan, head, self._history)
+        head = history.head.revision.revision
+        return HelmOutcome(HelmOutcomeStatus.SKIPPED, self._preflight.plan, head, history)
 
     def _note(self, verdict: Verdict, observed: str, **more: Any) -> None:
         self._state.note(ROLLBACK, verdict)

@@ -281,7 +281,8 @@ class Run:
             raise KeyboardInterrupt
         if helm is None or helm.status is not HelmOutcomeStatus.RAN:
             self._watch.refresh()
-            since = history.head.revision.deployed_at
+            found = helm.after if helm is not None and helm.after is not None else history
+            since = found.head.revision.deployed_at
             events.begin(since)
         pull = github.pull_request if github is not None else None
         risks = self._redeploy_risks = RedeployRisks(context, release, state, self._watch, pull)

@@ -51,11 +51,13 @@ class Signals:
         """While nothing can be torn: a signal raises KeyboardInterrupt; one that came before does so now."""
         if self.count:
             raise KeyboardInterrupt
-        self._raising = True
+        before, self._raising = self._raising, True
         try:
             yield
-        finally:
+        except BaseException:
             self._raising = False
+            raise
+        self._raising = before
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1

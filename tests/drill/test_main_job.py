@@ -439,53 +439,123 @@ def journal(incident):
     return json.loads(base64.b64decode(secret["data"]["state"]))
 
 
+def its_record(incident, folder):
+    [path] = (incident.folder / folder).glob("2*.json")
+    return json.loads(path.read_text())
+
+
+def helm_that_waits(incident):
+    """The real helm, which rolls back only once the returned file is there."""
+    path, go = incident.folder / "helm-that-waits", incident.folder / "go"
+    path.write_text(
+        f'#!/bin/sh\ncase "$1" in rollback) while [ ! -e {go} ]; do sleep 0.05; done;; esac\n'
+        f'exec {incident.helm_path} "$@"\n'
+    )
+    path.chmod(0o755)
+    incident.configure(helm=str(path))
+    return go
+
+
+def waits_for_the_lock(incident):
+    record = incident.latest() or {"timeline": ()}
+    return any(entry["event"].startswith("waiting up to 10 s") for entry in record["timeline"])
+
+
+def one_after_the_other(incident, *targets):
+    """The second operator meets the first one's lock: the first one's record; exit code and output of the
+    second."""
+    go = helm_that_waits(incident)
+    first = incident.start(f"--rollback-to={targets[0]}", "--zkrollback-report-dir=reports-a")
+    wait_for(lambda: has_lock(incident), 60)
+    second = incident.start(f"--rollback-to={targets[1]}")
+    wait_for(lambda: waits_for_the_lock(incident), 60)
+    go.touch()
+    output, _ = second.communicate(timeout=120)
+    first.communicate(timeout=120)
+    return its_record(incident, "reports-a"), second.returncode, output
+
+
 @BOTH
-def test_fault_19_two_operators_at_the_same_instant_make_one_rollback(incident):
+def test_fault_19_two_operators_at_the_same_instant_make_one_rollback_and_both_verify_it(incident):
     slow_helm(incident, 1)
     processes = [
         incident.start("--rollback-to=5", f"--zkrollback-report-dir=reports-{name}") for name in "ab"
     ]
     outputs = [process.communicate(timeout=60)[0] for process in processes]
     assert incident.head() == 7
-    assert sorted(process.returncode for process in processes) == [0, 1], outputs
-    records = [
-        json.loads((incident.folder / f"reports-{name}" / f"{stem}.json").read_text())
-        for name, stem in (
-            (name, next(path.stem for path in (incident.folder / f"reports-{name}").glob("2*.json")))
-            for name in "ab"
-        )
-    ]
-    [refused] = [record for record in records if record["outcome"] == "refused"]
-    [verified] = [record for record in records if record["outcome"] == "verified"]
-    guard = next(guard for guard in refused["guards"] if guard["state"] == "refused")
-    assert guard["id"] in ("lock", "pending", "head")
-    if guard["id"] == "lock":
-        assert verified["operator"] in guard["evidence"]
-        assert verified["run_id"] in guard["evidence"]
-    assert refused["helm"]["ran"] is False
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    records = [its_record(incident, f"reports-{name}") for name in "ab"]
+    second, first = sorted(records, key=lambda record: record["helm"]["ran"])
+    assert (first["helm"]["ran"], second["helm"]["ran"]) == (True, False)
+    assert (first["outcome"], second["outcome"]) == ("verified", "verified")
+    assert (second["revision_after"], second["target_revision"]) == (7, 5)
+    why = second["helm"]["skipped_reason"]
+    who = f"{first['operator']} (run {first['run_id']}) held the lock, and revision 7 now holds revision 5"
+    assert why in (who, "revision 7 (Rollback to 5) appeared since the plan, made at 6, and holds revision 5")
     state = journal(incident)
     assert state["lock"] is None
-    done = next(entry for entry in state["entries"] if entry["run_id"] == verified["run_id"])
+    done = next(entry for entry in state["entries"] if entry["run_id"] == first["run_id"])
     assert (done["outcome"], done["head_before"], done["head_after"], done["target"]) == ("done", 6, 7, 5)
+
+
+def has_lock(incident):
+    try:
+        return journal(incident)["lock"] is not None
+    except AssertionError:  # there is no Secret yet
+        return False
+
+
+def test_a_second_operator_who_wants_something_else_is_refused_with_what_happened(incident):
+    first, code, output = one_after_the_other(incident, 4, 5)
+    refused = incident.newest()
+    assert (code, refused["outcome"], refused["helm"]["ran"]) == (1, "refused", False), output
+    [guard] = [each for each in refused["guards"] if each["state"] == "refused"]
+    who = f"{first['operator']} (run {first['run_id']})"
+    now = "revision 7 is deployed now (Rollback to 4)"
+    assert guard["evidence"] == f"{who} held the lock; {now}, which is not revision 5"
+    assert f"waiting up to 10 s for the lock, Ctrl-C stops: {first['operator']} holds" in output
+    assert incident.head() == 7
+
+
+def test_previous_means_what_it_meant_before_the_other_run(incident):
+    """After it, ``previous`` of the new revision would be the bad one."""
+    first, code, output = one_after_the_other(incident, "previous", "previous")
+    second = incident.latest()
+    assert (code, second["helm"]["ran"], second["target_revision"]) == (0, False, 5), output
+    assert (incident.head(), first["outcome"], second["outcome"]) == (7, "verified", "verified")
+
+
+def test_ctrl_c_while_the_lock_is_waited_for_is_an_interruption_before_helm(incident):
+    hold_lock(incident, 100)
+    process = incident.start("--rollback-to=5")
+
+    wait_for(lambda: waits_for_the_lock(incident), 60)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    record = incident.newest()
+    assert (process.returncode, record["outcome"]) == (2, "interrupted"), output
+    assert record["helm"]["ran"] is False
+    assert record["summary"].startswith("Interrupted before helm ran: nothing was changed"), record["summary"]
+    assert incident.head() == 6
+    assert journal(incident)["lock"]["run_id"] == "0badcafe"
+
+
+def hold_lock(incident, expires_in_s):
+    now = datetime.now(UTC)
+    lock = {
+        "run_id": "0badcafe",
+        "operator": "ann@laptop",
+        "taken_at": (now - timedelta(seconds=40)).isoformat(),
+        "expires_at": (now + timedelta(seconds=expires_in_s)).isoformat(),
+    }
+    state = json.dumps({"schema": "zkrollback.journal/1", "lock": lock, "entries": []})
+    incident.kubectl("delete", "secret", "zkrollback.v1.zkprova", "--ignore-not-found")
+    incident.kubectl("create", "secret", "generic", "zkrollback.v1.zkprova", f"--from-literal=state={state}")
 
 
 @BOTH
 def test_fault_20_a_live_lock_refuses_and_an_expired_one_is_taken_over(incident):
-    def hold(expires_in_s):
-        now = datetime.now(UTC)
-        lock = {
-            "run_id": "0badcafe",
-            "operator": "ann@laptop",
-            "taken_at": (now - timedelta(seconds=40)).isoformat(),
-            "expires_at": (now + timedelta(seconds=expires_in_s)).isoformat(),
-        }
-        state = json.dumps({"schema": "zkrollback.journal/1", "lock": lock, "entries": []})
-        incident.kubectl("delete", "secret", "zkrollback.v1.zkprova", "--ignore-not-found")
-        incident.kubectl(
-            "create", "secret", "generic", "zkrollback.v1.zkprova", f"--from-literal=state={state}"
-        )
-
-    hold(100)
+    hold_lock(incident, 100)
     (incident.folder / "reports").mkdir()
     (incident.folder / "reports" / "latest.html").write_text("of the run that goes on")
     result = incident.run("--rollback-to=5")
@@ -495,7 +565,7 @@ def test_fault_20_a_live_lock_refuses_and_an_expired_one_is_taken_over(incident)
     assert incident.head() == 6
     assert (incident.folder / "reports" / "latest.html").read_text() == "of the run that goes on"
 
-    hold(-1)
+    hold_lock(incident, -1)
     result = incident.run("--rollback-to=5")
     assert (result.code, result.record["outcome"], incident.head()) == (0, "verified", 7)
     events = [entry["event"] for entry in result.record["timeline"]]

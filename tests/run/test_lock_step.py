@@ -40,7 +40,7 @@ def test_case_a3_what_began_between_plan_and_helm_refuses(monkeypatch, planned, 
         request=SimpleNamespace(overrides={}, break_glass=None),
         recorder=SimpleNamespace(update=lambda **_: None),
     )
-    found = lock_step._find_head(context, history(planned), 6)
+    found = lock_step._find_head(context, history(planned), 6, target=3)
     assert isinstance(found, Guard) is refuses
     if refuses:
         assert (found.id, found.state) == ("head", "refused")

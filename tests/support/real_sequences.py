@@ -202,9 +202,10 @@ def _is_alive(pid):
 
 
 def two_at_once(incident, target, *more):
-    """Two operators press Enter at the same instant: the two records, and how long the refused one took.
+    """Two operators press Enter at the same instant: the two records, and how long the second one took.
 
-    Returns ``(verified, refused, seconds)``; seconds from the refused run's first look to its end.
+    Returns ``(first, second, seconds)``; the first ran helm, and seconds are from the other's first look to
+    its end.
     """
     folders = [incident.folder / f"reports-{target}-{time.monotonic_ns()}-{name}" for name in "ab"]
     processes = [
