@@ -21,11 +21,13 @@ class NotifyCheck:
     """The runbook's line: notify the team in Slack.
 
     ``deliver`` tells every channel once, within ``PATIENCE_S``, and answers what became of it; ``off`` says
-    why the configuration has nobody told, else it is empty.
+    why the configuration has nobody told, else it is empty. ``missing``: what the operator did not give of
+    what the runbook wants told.
     """
 
     deliver: Callable[[], Sequence[Delivery]]
     off: str = ""
+    missing: tuple[str, ...] = ()
     id: str = field(default=NOTIFY, init=False)
     title: str = field(
         default="Notify the team in Slack with: environment, rolled-back revision, reason, and next steps",
@@ -59,11 +61,14 @@ class NotifyCheck:
         if sample.error is not None:
             text = f"It is not known whether the team was told: {sample.error}"
             return CheckResult(word=Verdict.UNVERIFIED, observed=text)
-        return judge_deliveries(sample.value)
+        return judge_deliveries(sample.value, self.missing)
 
 
-def judge_deliveries(deliveries: Sequence[Delivery]) -> CheckResult:
-    """PASS if everybody has the message, FAIL if somebody certainly has not, else UNVERIFIED."""
+def judge_deliveries(deliveries: Sequence[Delivery], missing: Sequence[str] = ()) -> CheckResult:
+    """PASS if everybody has the message, FAIL if somebody certainly has not, else UNVERIFIED.
+
+    ``missing``: what the message does not say; that is said, and fails nothing.
+    """
     if not deliveries:
         return CheckResult(
             word=Verdict.UNVERIFIED,
@@ -77,7 +82,8 @@ def judge_deliveries(deliveries: Sequence[Delivery]) -> CheckResult:
     unsent = [each for each in deliveries if each.unsent]
     unknown = [each for each in deliveries if not (each.ok or each.refused or each.unsent)]
     if not refused and not unknown and not unsent:
-        return CheckResult(word=Verdict.PASS, observed=has, evidence=proof)
+        lacks = f"; not given: {' and '.join(missing)}" if missing else ""
+        return CheckResult(word=Verdict.PASS, observed=f"{has}{lacks}", evidence=proof)
     said = [f"The team was not told by {each.to}: {each.answer}" for each in refused]
     said += [
         f"Nobody was told by {each.to}: {each.answer.rstrip('.')}. Tell the team yourself" for each in unsent

@@ -77,6 +77,9 @@ class Item(Frozen):
     )
     evidence: tuple[Evidence, ...] = Field(default=(), description="the proof, cut to a size one can carry")
     limits: tuple[str, ...] = Field(default=(), description="sentences: what was not looked into")
+    cures: tuple[str, ...] = Field(
+        default=(), description="shell lines that mend what was seen and harm nothing; offered to type next"
+    )
 
 
 class GuardState(StrEnum):
@@ -237,6 +240,7 @@ class NotificationEvent(StrEnum):
     START = "start"
     VERDICT = "verdict"
     CHANGED = "changed"
+    ADDENDUM = "addendum"
 
 
 class Delivery(Frozen):
@@ -244,7 +248,8 @@ class Delivery(Frozen):
 
     to: str = Field(description="the receiver's kind, e.g. slack; never its address")
     event: NotificationEvent = Field(
-        default=NotificationEvent.VERDICT, description="start, the first verdict, or a changed one"
+        default=NotificationEvent.VERDICT,
+        description="start, the first verdict, a changed one, or an addendum",
     )
     at: Time | None = Field(default=None, description="when it was answered, or given up")
     ok: bool = Field(description="True if the receiver said that it has it")
@@ -308,7 +313,7 @@ class OwnTest(Frozen):
 
 
 class Plan(Frozen):
-    """What was known before acting."""
+    """What was known before acting, and of the history after it."""
 
     target: Revision | None = Field(default=None, description="the revision to go back to")
     compared_with: Revision | None = Field(
@@ -320,6 +325,11 @@ class Plan(Frozen):
         "current revision; None: nothing was",
     )
     history: tuple[Revision, ...] = Field(default=(), description="the release's history, oldest first")
+    stranded: str = Field(
+        default="",
+        description="why the release needs a rollback to be led out (a pending revision, none or two "
+        "deployed), as a sentence without its end; empty: it needs none, or is not known",
+    )
     objections: tuple[Objection, ...] = Field(
         default=(),
         description="what the history and the journal say against going back to a revision, the current one "

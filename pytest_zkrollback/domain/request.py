@@ -6,6 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 NOT_GIVEN = "not given"
+NONE_GIVEN = "none given"
+
+
+def not_given(reason: str, next_steps: str) -> tuple[str, ...]:
+    """What the operator did not say of what the runbook wants the team to be told."""
+    missing = {"the reason": reason == NOT_GIVEN, "the next steps": next_steps == NONE_GIVEN}
+    return tuple(name for name, is_missing in missing.items() if is_missing)
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Request:
     environment: str
     target: int | str | None = None
     reason: str = NOT_GIVEN
-    next_steps: str = "none given"
+    next_steps: str = NONE_GIVEN
     incident: str = ""
     impact_since: datetime | None = None
     confirm: str | None = None
@@ -51,6 +58,11 @@ class Request:
     def changes(self) -> bool:
         """Whether this is more than verifying: by helm or through GitHub."""
         return self.target is not None or self.through_github
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the team is not told of a rollback, because nobody gave it; who only verifies owes nothing."""
+        return not_given(self.reason, self.next_steps) if self.changes else ()
 
     @property
     def given_reason(self) -> str:

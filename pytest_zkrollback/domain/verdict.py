@@ -63,7 +63,8 @@ class CheckResult(Frozen):
 
     ``observed`` is one sentence that an operator can act on; the proof goes into ``evidence``; ``limits``
     are sentences that say what was not looked into, also where all is green. ``by_hand`` is the shell line
-    that shows what is said here; empty: the check's own command does.
+    that shows what is said here; empty: the check's own command does. ``cures`` are shell lines
+    that mend what was seen and harm nothing: they are offered to type next.
     """
 
     word: Verdict
@@ -71,6 +72,7 @@ class CheckResult(Frozen):
     evidence: tuple[Evidence, ...] = ()
     limits: tuple[str, ...] = ()
     by_hand: str = ""
+    cures: tuple[str, ...] = ()
 
 
 class Pending(Frozen):
@@ -84,6 +86,7 @@ class Pending(Frozen):
     seen: bool
     evidence: tuple[Evidence, ...] = ()
     by_hand: str = ""
+    cures: tuple[str, ...] = ()
 
     def at_deadline(self, deadline_s: float, behind_s: float = 0.0) -> CheckResult:
         """The verdict that this pending state becomes when ``deadline_s`` seconds are over.
@@ -101,6 +104,7 @@ class Pending(Frozen):
             observed=f"{self.observed} ({said})",
             evidence=self.evidence,
             by_hand=self.by_hand,
+            cures=self.cures,
         )
 
 

@@ -76,6 +76,8 @@ def _destination(record: Record) -> str:
 def _stands(news: Notification) -> str:
     if news.event is NotificationEvent.START:
         return "STARTED"
+    if news.event is NotificationEvent.ADDENDUM:
+        return f"ADDENDUM to {HEADLINES[news.record.outcome]}"
     word = HEADLINES[news.record.outcome]
     if news.provisional and news.record.provisional_at is not None:
         word += f" AT {clock_time(news.record.provisional_at)} UTC"

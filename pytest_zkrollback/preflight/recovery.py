@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
-from ..release.history import ReleaseHistory
+from ..release.history import ReleaseHistory, explain_stranding
 from .target import TargetChoice, find_evidence
 
 # A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.
@@ -21,20 +21,6 @@ FRESH = timedelta(minutes=10)
 # What a recovery has in the place of a target where none was typed.
 RECOVER = "recover"
 _DEPLOYED = "deployed"
-
-
-def explain_stranding(history: ReleaseHistory) -> str:
-    """What is wrong with the release, as a sentence without its end; empty: it is not stranded."""
-    head = history.head.revision
-    deployed = [one.revision for one in history.revisions if one.status == _DEPLOYED]
-    since = f"since {head.deployed_at:%Y-%m-%d %H:%M:%S} UTC"
-    if head.status.startswith("pending"):
-        return f"revision {head.revision} ({head.description or 'no description'}) is {head.status} {since}"
-    if not deployed:
-        return f"no revision is deployed: revision {head.revision} is {head.status} {since}"
-    if len(deployed) > 1:
-        return f"revisions {' and '.join(map(str, deployed))} are both deployed"
-    return ""
 
 
 def choose_recovery(history: ReleaseHistory, entries: Sequence[JsonObject] | None) -> TargetChoice:

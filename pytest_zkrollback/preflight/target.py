@@ -16,7 +16,7 @@ from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
 from ..domain.record import Objection, ObjectionKind, Revision
 from ..release.helm_secret import Release
-from ..release.history import ReleaseHistory
+from ..release.history import ReleaseHistory, explain_stranding
 from ..rollback.journal import JudgedRevision, judged_revisions
 
 PREVIOUS = "previous"
@@ -88,6 +88,7 @@ def describe_history(history: ReleaseHistory, entries: Sequence[JsonObject] | No
     judged = {number: find_judged(history, number, entries) for number in numbers}
     return {
         "history": history.revisions,
+        "stranded": explain_stranding(history),
         "objections": tuple(each for each in found if each is not None),
         "verified_revisions": tuple(
             number for number, last in judged.items() if last and not last.failed_items

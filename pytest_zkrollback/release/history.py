@@ -223,3 +223,17 @@ def _missing(kube: Kube, path: str, namespace: str, release: str, timeout_s: flo
         f"There is no release {release} in namespace {namespace}; {listed}. Only releases that helm stores "
         "in Secrets (its default) are seen."
     )
+
+
+def explain_stranding(history: ReleaseHistory) -> str:
+    """Why the release needs a rollback to be led out, as a sentence without its end; empty: it needs none."""
+    head = history.head.revision
+    deployed = history.deployed_numbers
+    since = f"since {head.deployed_at:%Y-%m-%d %H:%M:%S} UTC"
+    if head.status.startswith("pending"):
+        return f"revision {head.revision} ({head.description or 'no description'}) is {head.status} {since}"
+    if not deployed:
+        return f"no revision is deployed: revision {head.revision} is {head.status} {since}"
+    if len(deployed) > 1:
+        return f"revisions {' and '.join(map(str, deployed))} are both deployed"
+    return ""

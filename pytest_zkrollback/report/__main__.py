@@ -1,4 +1,4 @@
-"""Renders a record again, offline: ``python -m pytest_zkrollback.report render FILE.json``."""
+"""``python -m pytest_zkrollback.report``: render a record again, or add a note to it and tell the team."""
 
 from __future__ import annotations
 
@@ -38,7 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     render.add_argument("file", type=Path, help="a record, e.g. reports/latest.json")
     render.add_argument("--format", choices=FORMATS, default="html", help="default: html")
     render.add_argument("-o", "--output", type=Path, help="default: standard output")
+    note = commands.add_parser(
+        "note",
+        help="add a note to a record, and tell the team",
+        description="Add a note to a record: the reason or the next steps, say, that were not given.",
+    )
+    note.add_argument("file", type=Path, help="a record, e.g. reports/latest.json")
+    note.add_argument("text", help="the note, in your own words")
+    note.add_argument("--notify", action="store_true", help="tell it to the team, as an addendum")
+    note.add_argument("--zkrollback-config", metavar="FILE", help="as in the run")
     options = parser.parse_args(arguments)
+    if options.command == "note":
+        from ..run.addendum import add_note  # brings the network along
+
+        return add_note(options.file, options.text, notify=options.notify, config=options.zkrollback_config)
     try:
         record = Record.model_validate_json(options.file.read_bytes())
         text = FORMATS[options.format](record)

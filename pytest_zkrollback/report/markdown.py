@@ -137,7 +137,7 @@ def _next(record: Record) -> list[str]:
     lines = []
     if nothing_to_do(record):
         lines += ["Next: nothing to do.", ""]
-    elif record.outcome in GREEN_OUTCOMES and not record.redeploy_risks:
+    elif record.outcome in GREEN_OUTCOMES and not record.redeploy_risks and own_tests_line(record):
         lines += ["Next: look at the own tests.", ""]
     elif record.next_commands:
         lines += ["Next:", ""]

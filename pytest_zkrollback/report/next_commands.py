@@ -1,7 +1,7 @@
-"""What to type after a run, computed from its record. Pure.
+"""What to type next, computed from the record. Pure. docs/advice.md is its table.
 
-At most three commands, the first one being what helps most. A command that would do what a guard refused
-is only offered with its override, nor is one offered for a cluster that is gone.
+At most three commands, the first one being what helps most. A command is safe, or it is not proposed: none
+leaves what serves, none does what a guard refused, none is for a cluster that is gone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..config.environment import Environment
 from ..domain.command_line import BY_NAME, ENV, SEPARATOR, SHORT_ENV, split_command
-from ..domain.item_ids import HEALTH, ROLLBACK, SMOKE
+from ..domain.item_ids import HEALTH, MIGRATION, NOTIFY, ROLLBACK, SMOKE
 from ..domain.record import (
     GREEN_OUTCOMES,
     Guard,
@@ -22,14 +22,15 @@ from ..domain.record import (
     ObjectionKind,
     Outcome,
     Record,
-    Revision,
 )
+from ..domain.request import not_given
 from ..domain.verdict import Verdict
+from . import way_back
 from .by_hand import helm
+from .way_back import Ground, Offer, Service
 
 MOST = 3
 _WRONG = "the rollback itself was wrong"
-
 
 # What has to be done before the same command is typed again, by the guard that refused.
 _FIRST = {
@@ -44,32 +45,77 @@ _FIRST = {
     "lock": "when that run has ended:",
     "helm-version": 'with a helm that works on PATH, or as helm = "..." in the configuration:',
     "permissions": "with credentials that may do it:",
+    "migration": "when there is a way back for the database:",
+    "forecast": "when that is mended:",
+    "hook-running": "when that Job has ended:",
+    "github": "when GitHub answers:",
+    "commit": "with a commit that is on the branch:",
+    "branch": "when the environment before it was rolled back:",
+    "token": "with a token that may do it:",
+    "workflow": "with `workflow` in the configuration mended:",
+    "workflow-files": "with a token that may change workflows:",
+    "other-rollback": "when that pull request is merged or closed:",
+    "verified-before": "when that environment was verified:",
 }
+# Refusals that say nothing of harm to the service: the command that goes ahead is offered as a whole.
+_HARMLESS = (GuardReason.NOT_PINNED, GuardReason.NOT_CONFIRMED, GuardReason.OTHER_ENVIRONMENT)
+_UNKNOWN_AND_HARMLESS = ("lock", "permissions")
+_ACCEPTED = "accepted"
 
 
 @dataclass(frozen=True)
 class _Step:
-    """A command and what it is for; ``here``: it needs the very cluster that this run saw."""
+    """A command and what it is for; ``here``: it needs the very cluster that this run saw.
 
-    command: str
+    Without a command it is a remark.
+    """
+
+    command: str = ""
     why: str = ""
     here: bool = False
 
 
-def next_commands(record: Record, env: Environment | None) -> tuple[str, ...]:
+def next_commands(record: Record, env: Environment | None, file: str = "") -> tuple[str, ...]:
     """Shell lines: commands, each with a comment line (``# ...``) before it where it needs one.
 
-    ``env`` is None if no environment was opened (a drill that did not start).
+    A comment line that no command follows is a remark. ``env`` is None if no environment was opened (a drill
+    that did not start). ``file``: the record's own; empty: there is none.
     """
     steps = list(_steps(record, env))
     if record.drill == "ended":
-        steps = [step for step in steps if not step.here][: MOST - 1]
-        if record.outcome is not Outcome.REFUSED and record.revision_before is not None:
-            again = _typed(record, also=("--drill-keep",))
-            steps.append(_Step(again, "the drill's cluster has ended; to look into one:"))
-    return tuple(
-        line for step in steps[:MOST] for line in (f"# {step.why}" if step.why else "", step.command) if line
+        steps = _of_a_drill_that_ended(record, steps)
+    left, lines = MOST, []
+    for step in steps:
+        if step.command:
+            left -= 1
+        if left >= 0 or not step.command:
+            lines += [f"# {step.why}"] if step.why else []
+            lines += [step.command] if step.command else []
+    return (*lines, *_tell_the_rest(record, file))
+
+
+def _tell_the_rest(record: Record, file: str) -> tuple[str, ...]:
+    """The team has the message, and it lacks what the runbook wants told. In a drill nobody waits for it."""
+    told = record.find_item(NOTIFY)
+    missing = not_given(record.reason, record.next_steps)
+    tells = record.helm.ran or record.helm.skipped_reason or record.mode is Mode.GITHUB
+    if not (missing and file and tells) or record.drill or told is None or told.verdict is not Verdict.PASS:
+        return ()
+    config = [word for name, words in _options(record) if name == "--zkrollback-config" for word in words]
+    note = shlex.join(["python", "-m", "pytest_zkrollback.report", "note", file])
+    rest = shlex.join(["--notify", *config])
+    return (
+        f"# the team was not told {' and '.join(missing)}; with your words instead of the dots:",
+        f'{note} "..." {rest}',
     )
+
+
+def _of_a_drill_that_ended(record: Record, steps: Sequence[_Step]) -> list[_Step]:
+    kept = [step for step in steps if not step.here and step.command][: MOST - 1]
+    if record.outcome is not Outcome.REFUSED and record.revision_before is not None:
+        again = _typed(record, also=("--drill-keep",))
+        kept.append(_Step(again, "the drill's cluster has ended; to look into one:"))
+    return kept
 
 
 def undo_command(record: Record) -> str:
@@ -77,7 +123,7 @@ def undo_command(record: Record) -> str:
 
     It is for somebody who knows that the rollback itself was wrong: no step that follows from the verdict.
     """
-    before = _by_number(record).get(record.revision_before or 0)
+    before = {each.revision: each for each in record.plan.history}.get(record.revision_before or 0)
     if record.outcome not in GREEN_OUTCOMES or not record.helm.ran or record.drill == "ended":
         return ""
     failed = {each.revision for each in record.plan.objections if each.kind is ObjectionKind.FAILED}
@@ -93,145 +139,310 @@ def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
     if refused and not record.helm.ran:
         yield from _after_refusal(record, env, refused)
     elif record.outcome is Outcome.PLANNED:
-        yield _Step(_typed(record, without=("--rollback-plan",), also=_chosen(record)), "to do it:")
+        command = _typed(record, without=("--rollback-plan",), also=_chosen(record))
+        yield from _roll_back(record, command, "to do it:")
     elif record.outcome is Outcome.INTERRUPTED:
         yield from _after_interruption(record, env)
+    elif record.outcome is Outcome.VERIFIED_WITH_WAIVERS:
+        yield from _after_waivers(record)
     elif record.outcome not in GREEN_OUTCOMES and env is not None:
-        yield from _while_red(record, env)
+        yield from _not_green(record, env)
+
+
+def _roll_back(record: Record, command: str, why: str) -> Iterator[_Step]:
+    """A rollback that the operator asked for, unless it would leave what serves."""
+    if way_back.service_before(record) is not Service.SERVES:
+        yield _Step(command, why)
+        return
+    number = record.revision_before
+    yield _Step(
+        _verify(record), f"nothing is known to be wrong with revision {number}; to check it:", here=True
+    )
+    yield _Step(why="if users are affected all the same, say so: --rollback-signal=users-impacted=yes")
+
+
+# After a refusal.
 
 
 def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Guard]) -> Iterator[_Step]:
-    ids = [guard.id for guard in refused]
-    confirm: list[str] = []
-    also: list[str] = []
-    without, why = [], next((_FIRST[each] for each in ids if each in _FIRST), "")
+    ids = {guard.id for guard in refused}
+    reasons = {guard.reason for guard in refused}
+    if env is not None:
+        yield from _look_first(record, env, refused)
+    if GuardReason.NOT_STRANDED in reasons:
+        yield _Step(_verify(record), "the release needs no recovery; to check what is live:", here=True)
+        return
+    if "target" in ids and record.plan.history and record.github is None:
+        yield from _another_target(record, env, refused)
+    else:
+        cures = [command for guard in refused for command in guard.commands]
+        if cures and record.drill != "ended":
+            keep = "to keep it where it is, with everything in it:"
+            yield _Step(" && ".join(cures), keep, here=True)
+        why = "and then:" if cures and record.drill != "ended" else _when(record, refused)
+        yield from _again(record, refused, why)
+    for guard in refused:
+        if guard.override and not _is_harmless(record, guard):
+            yield _Step(why=f"{guard.override} goes ahead against it, recorded: {_first_sentence(guard)}")
+    unknown = all(guard.unknown for guard in refused)
+    # Nothing by hand is a way around what GitHub did not say.
+    if env is not None and unknown and "github" not in ids:
+        yield _Step(helm(env, "history", record.release), "or look at it by hand:", here=True)
+
+
+def _look_first(record: Record, env: Environment, refused: Sequence[Guard]) -> Iterator[_Step]:
+    reasons = {guard.reason for guard in refused}
+    if any(guard.id == "release" and not guard.unknown for guard in refused):
+        yield _Step(helm(env, "list", "--all-namespaces"), "which releases there are:", here=True)
+    if any(guard.id == "head" for guard in refused):
+        yield _Step(helm(env, "history", record.release), "look first:", here=True)
+    if GuardReason.HOOK_RUNNING in reasons:
+        yield _Step(helm(env, "get", "hooks", record.release), "look at the hook first:", here=True)
+
+
+def _another_target(record: Record, env: Environment | None, refused: Sequence[Guard]) -> Iterator[_Step]:
+    """The target that was asked for is none: what is better, if something has to be done at all."""
+    known, offers = way_back.service_before(record), way_back.offers(record)
+    if known is Service.BROKEN and offers:
+        better = f"--rollback-to={offers[0].revision.revision}"
+        others = [guard for guard in refused if guard.id != "target"]
+        why = _when(record, others) if others else ""
+        command = _typed(record, without=("--rollback-to",), also=(better, *_goes_ahead(record, others)))
+        yield _Step(command, why or _offered(offers[0]))
+        return
+    if env is not None:
+        yield _Step(helm(env, "history", record.release), _which_exist(record), here=True)
+    if known is Service.SERVES:
+        why = f"nothing is known to be wrong with revision {record.revision_before}; to check it:"
+        yield _Step(_verify(record), why, here=True)
+    elif offers:
+        plan = f"{_verify(record)} --rollback-to={offers[0].revision.revision} --rollback-plan"
+        yield _Step(plan, f"what going back to {offers[0].revision.revision} means; it changes nothing:")
+
+
+def _which_exist(record: Record) -> str:
+    numbers = [each.revision for each in record.plan.history]
+    if len(numbers) == 1:
+        return f"there is revision {numbers[0]} alone; to look at it:"
+    which = f"{numbers[0]} to {numbers[-1]}"
+    if len(numbers) != numbers[-1] - numbers[0] + 1 or len(numbers) == 2:
+        which = f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+    return f"there are revisions {which}; to look at them:"
+
+
+def _again(record: Record, refused: Sequence[Guard], why: str) -> Iterator[_Step]:
+    if any(guard.reason is GuardReason.STRANDED for guard in refused):
+        command = _typed(record, without=("--rollback-to",), also=("--rollback-recover",))
+        yield _Step(command, "to lead the stranded release out:")
+        return
+    command = _typed(record, also=_goes_ahead(record, refused))
+    if record.mode in (Mode.PLAN, Mode.VERIFY):  # changes nothing
+        yield _Step(command, why)
+    else:
+        yield from _roll_back(record, command, why)
+
+
+def _when(record: Record, refused: Sequence[Guard]) -> str:
+    """What has to be done before the command is typed again."""
     reasons = {guard.reason for guard in refused}
     unknown = {guard.id for guard in refused if guard.unknown}
     if GuardReason.KUBECONFIG in reasons:
-        why = "set KUBECONFIG, or kubeconfig in the environment's table, then:"
-    if "protected" in ids:
-        without.append("--rollback-confirm")
-        confirm.append(f"--rollback-confirm={record.environment}")
-        also += confirm
-        why = why or f"to go ahead in the protected environment {record.environment}:"
+        return "set KUBECONFIG, or kubeconfig in the environment's table, then:"
     if "release" in unknown:
-        why = _FIRST["cluster"]
-    elif "release" in ids and env is not None:
-        yield _Step(helm(env, "list", "--all-namespaces"), "which releases there are:", here=True)
-    if "head" in ids and env is not None:
-        yield _Step(helm(env, "history", record.release), "look first:", here=True)
-    if "target" in ids and record.plan.history and record.github is None:
-        better = newest_earlier(record)
-        if better is None:
-            if env is not None:
-                yield _Step(
-                    helm(env, "history", record.release), "no other revision offers itself:", here=True
-                )
-            return
-        without.append("--rollback-to")
-        also.append(f"--rollback-to={better.revision}")
-        why = why or _offered(better)
-    cures = [command for guard in refused for command in guard.commands]
-    if cures and record.drill != "ended":
-        yield _Step(" && ".join(cures), "to keep it where it is, with everything in it:", here=True)
-        why = "and then:"
-    if "lock" in unknown:
-        why = "when the Secret of the lock can be read and written:" if why == _FIRST["lock"] else why
-    if "stranded" in ids:
-        yield _Step(_verify(record), "there is nothing to lead out; to verify what is live:", here=True)
-    elif GuardReason.STRANDED in reasons:
-        recover = _typed(record, without=("--rollback-to",), also=("--rollback-recover",))
-        yield _Step(recover, "to lead the stranded release out:")
-    else:
-        yield _Step(_typed(record, without=without, also=also), why or "again:")
-    aside = [guard for guard in refused if guard.override and guard.id != "protected"]
-    if aside and all(guard.override for guard in refused):
-        accepted = [f"--rollback-override={guard.id}=accepted" for guard in aside]
-        yield _Step(
-            _typed(
-                record,
-                without=[each for each in without if each != "--rollback-to"],
-                also=[*confirm, *accepted],
-            ),
-            "or against all of this, recorded (your reason instead of 'accepted'):",
-        )
-    # helm by hand is no way around what GitHub did not say.
-    if env is not None and unknown == set(ids) and "github" not in unknown:
-        by_hand = [helm(env, "history", record.release)]
-        if record.mode is Mode.ROLLBACK and record.target_revision is not None:
-            by_hand.append(_rollback(env, record.release, record.target_revision))
-        yield _Step(by_hand[0], "or by hand:", here=True)
-        yield from (_Step(each, here=True) for each in by_hand[1:])
+        return _FIRST["cluster"]
+    mended = [each for each in refused if not _is_harmless(record, each)]
+    for guard in mended:
+        if guard.id in _FIRST:
+            return _FIRST[guard.id]
+    if mended:
+        return "again:"
+    if all(guard.id == "protected" for guard in refused):
+        return "to go ahead in the protected environment:"
+    return "to go ahead, recorded (your reason instead of 'accepted'):"
+
+
+def _is_harmless(record: Record, guard: Guard) -> bool:
+    """Whether going past this refusal harms nothing that is known: then the command is offered as a whole."""
+    forecast = record.plan.forecast
+    if guard.reason is GuardReason.WOULD_FAIL:
+        return forecast is not None and forecast.forcible
+    return guard.reason in _HARMLESS or (guard.unknown and guard.id in _UNKNOWN_AND_HARMLESS)
+
+
+def _goes_ahead(record: Record, refused: Sequence[Guard]) -> tuple[str, ...]:
+    """The options that pass the refusals that harm nothing."""
+    passed = [guard for guard in refused if _is_harmless(record, guard)]
+    confirm = [f"--rollback-confirm={record.environment}" for guard in passed if guard.id == "protected"]
+    rest = [guard.id for guard in passed if guard.id != "protected" and guard.override]
+    return (*confirm, *(f"--rollback-override={each}={_ACCEPTED}" for each in rest))
+
+
+def _first_sentence(guard: Guard) -> str:
+    text = guard.consequence or guard.evidence
+    return text.split(". ")[0].rstrip(".") + "."
+
+
+# After an interruption.
 
 
 def _after_interruption(record: Record, env: Environment | None) -> Iterator[_Step]:
     if record.revision_before is None:
-        yield _Step(record.command_line)
+        yield _Step(record.command_line, "again:")
         return
-    verify = _Step(_verify(record), "verify what is live:", here=True)
+    verify = _Step(_verify(record), "check what is live:", here=True)
     if env is not None and record.helm.running:
-        yield _Step(
-            helm(env, "history", record.release), "helm may still be at work; wait for its end:", here=True
-        )
+        history = helm(env, "history", record.release)
+        yield _Step(history, "helm may still be at work; wait for its end:", here=True)
         yield verify
         return
     yield verify
-    if record.mode is Mode.ROLLBACK and not record.helm.ran:
-        yield _Step(record.command_line, "to roll back after all:")
-    elif env is not None and record.helm.ran:
-        yield _Step(helm(env, "history", record.release), here=True)
-
-
-def _while_red(record: Record, env: Environment) -> Iterator[_Step]:
-    steps = []
-    rolled = record.find_item(ROLLBACK)
-    if (
-        rolled is not None
-        and rolled.verdict is Verdict.FAIL
-        and record.revision_after != record.revision_before
+    if record.mode is Mode.GITHUB:
+        yield _Step(record.command_line, "to go on at GitHub where it stopped:")
+    elif (
+        record.mode in (Mode.ROLLBACK, Mode.RECOVER)
+        and not record.helm.ran
+        and not record.helm.skipped_reason
     ):
-        recover = _typed(record, without=("--rollback-to",), also=("--rollback-recover",))
-        steps.append(_Step(recover, "when its cause is mended, to lead the release out:", here=True))
-    failed = [item for item in record.items if item.verdict is Verdict.FAIL]
-    head = _by_number(record).get(record.revision_before or 0)
-    if failed and record.mode is Mode.VERIFY and head is not None and head.rollback_of is None:
-        better = newest_earlier(record)
-        if better is not None:
-            command = f"{_verify(record)} --rollback-to={better.revision}"
-            steps.append(_Step(command, _offered(better)))
-    if record.outcome is Outcome.SUPERSEDED or any(item.id == ROLLBACK for item in failed):
-        steps.append(_Step(helm(env, "history", record.release), here=True))
-    red = [*failed, *(item for item in record.items if item.verdict in (Verdict.UNVERIFIED, None))]
-    steps += [_Step(item.command, f"by hand, {item.id}:", here=True) for item in red if item.command]
+        if way_back.service_before(record) is not Service.SERVES:
+            yield _Step(record.command_line, "to roll back after all:")
+    elif env is not None and record.helm.ran:
+        yield _Step(helm(env, "history", record.release), "or look at the history:", here=True)
+
+
+def _after_waivers(record: Record) -> Iterator[_Step]:
+    waived = [each.id for each in record.overrides if each.kind == "item"]
+    if waived:
+        yield _Step(_verify(record), f"when {' and '.join(waived)} can be checked after all:", here=True)
+
+
+# After a failure, or where something was not verified.
+
+
+def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
+    failed = way_back.failed_on(record)
+    red = [item for item in record.items if item.verdict is Verdict.FAIL]
+    red += [item for item in record.items if item.verdict in (Verdict.UNVERIFIED, None)]
+    by_hand = [_Step(item.command, f"by hand, {item.id}:", here=True) for item in red if item.command]
+    steps: list[_Step] = []
+    if record.outcome is Outcome.SUPERSEDED:
+        steps.append(_Step(helm(env, "history", record.release), "see who changed it:", here=True))
+        by_hand = []
+    elif way_back.helm_failed(record):
+        steps += _after_helm_failed(record, env)
+        by_hand = []
+    elif record.mode is Mode.GITHUB and (at_github := _at_github(record)) is not None:
+        steps.append(at_github)
+        by_hand = []
+    elif failed:
+        steps += _cures(record)
+        if way_back.service_now(record) is Service.BROKEN:
+            steps += _go_back(record, env)
+    steps += by_hand
     yield from steps[: MOST - 1]
     needs_url = env.url is None and any(item.id in (SMOKE, HEALTH) for item in red)
-    why = f'with url = "https://..." added to [environments.{env.name}]:' if needs_url else "check again:"
+    assess = any(item.id == MIGRATION for item in red)
+    why = "check again:"
+    if needs_url:
+        why = f'with url = "https://..." added to [environments.{env.name}]:'
+    elif assess:
+        why = "check again, with the assessment of the migration as --rollback-migration-assessed=TEXT:"
     yield _Step(_verify(record), why, here=True)
+    if (number := way_back.stays_deployed(record)) is not None:
+        yield _Step(
+            why=f"revision {number} failed, and Helm's history goes on to call it deployed: "
+            "a `helm rollback` or a pipeline's next `previous` would trust it"
+        )
 
 
-def newest_earlier(record: Record) -> Revision | None:
-    """The newest revision before the current one against which the history says nothing.
+def _cures(record: Record) -> list[_Step]:
+    """What the observations themselves name as the cure."""
+    found = [(item.id, item.cures) for item in record.items if item.verdict is Verdict.FAIL and item.cures]
+    if not found:
+        return []
+    command = " && ".join(dict.fromkeys(each for _, cures in found for each in cures))
+    return [_Step(command, f"what {' and '.join(item_id for item_id, _ in found)} needs:", here=True)]
 
-    It is the choice of ``--rollback-to=previous``: :attr:`Plan.objections` come from where that is made.
-    """
-    current = record.revision_before if record.revision_after is None else record.revision_after
-    if current is None:
+
+def _go_back(record: Record, env: Environment) -> list[_Step]:
+    if record.plan.stranded and not record.helm.ran:
+        recover = shlex.join([*shlex.split(_verify(record)), "--rollback-recover", *_confirm(record)])
+        return [_Step(recover, f"{record.plan.stranded}; when no helm works on it, to lead it out:")]
+    offers = way_back.offers(record)
+    if offers:
+        return [_to(record, offers[0])]
+    why = "nothing is left that nothing speaks against; look at the history:"
+    return [_Step(helm(env, "history", record.release), why, here=True)]
+
+
+def _after_helm_failed(record: Record, env: Environment) -> list[_Step]:
+    if not way_back.has_new_revision(record):
+        known = record.revision_after is not None
+        again = list(_roll_back(record, _typed(record), "nothing was changed; when its cause is mended:"))
+        return again if known else [_Step(helm(env, "history", record.release), "look first:", here=True)]
+    offers = way_back.offers(record)
+    if offers and offers[0].ground is Ground.LEFT and way_back.service_before(record) is Service.SERVES:
+        return [_to(record, offers[0])]
+    broken = way_back.service_now(record) is Service.BROKEN
+    recover = ("--rollback-recover",) if record.plan.stranded else ()
+    without = ("--rollback-to",) if record.plan.stranded else ()
+    again_command = _typed(record, without=without, also=(*recover, *_past_pending(record)))
+    steps = [_Step(again_command, "when its cause is mended, to lead the release out:", here=True)]
+    return steps + [_to(record, each) for each in offers[:1] if broken]
+
+
+def _to(record: Record, offer: Offer) -> _Step:
+    options = [f"--rollback-to={offer.revision.revision}", *_confirm(record), *_past_pending(record)]
+    # On a drill that has ended the numbers begin anew.
+    here = way_back.has_new_revision(record)
+    return _Step(f"{_verify(record)} {shlex.join(options)}", _offered(offer), here=here)
+
+
+def _confirm(record: Record) -> tuple[str, ...]:
+    return (f"--rollback-confirm={record.environment}",) if record.protected else ()
+
+
+def _past_pending(record: Record) -> tuple[str, ...]:
+    """For a revision that our own helm left pending: its end was seen, so nothing is under way."""
+    now = {each.revision: each for each in record.plan.history}.get(record.revision_after or 0)
+    ended = record.helm.ran and not record.helm.running and way_back.has_new_revision(record)
+    if now is None or not now.status.startswith("pending") or not ended:
+        return ()
+    return (f"--rollback-override=pending=the helm of run {record.run_id} has ended",)
+
+
+def _offered(offer: Offer) -> str:
+    number, chart = offer.revision.revision, offer.revision.chart
+    match offer.ground:
+        case Ground.LEFT:
+            return f"to take the rollback back: revision {number} ({chart}), from which it came:"
+        case Ground.VERIFIED:
+            return f"revision {number} ({chart}) is the newest that this tool verified:"
+        case _:
+            return f"revision {number} ({chart}) is the newest with nothing against it:"
+
+
+def _at_github(record: Record) -> _Step | None:
+    """What GitHub waits for, before the same command goes on; None: it has nothing to do there."""
+    github, rolled = record.github, record.find_item(ROLLBACK)
+    if github is None or rolled is None or rolled.verdict is Verdict.PASS:
         return None
-    not_offered = {each.revision for each in record.plan.objections}
-    older = (each for each in record.plan.history if each.revision < current)
-    return max(
-        (each for each in older if each.revision not in not_offered),
-        key=lambda each: each.revision,
-        default=None,
-    )
+    run, pull = (github.runs[-1] if github.runs else None), github.pull_request
+    if run is not None and run.status != "completed":
+        why = f"when {run.url} has ended:"
+        if run.pending_approval:
+            why = f"when {run.url} is approved:"
+    elif run is not None and run.conclusion != "success":
+        why = f"when the cause is mended, see {run.url}:"
+    elif run is None and pull is not None and pull.state == "open":
+        why = f"when {pull.url} is {'approved' if pull.pending_approval else 'merged'}:"
+    elif run is None:
+        why = "to go on at GitHub where it stopped:"
+    else:
+        return None
+    return _Step(record.command_line, why)
 
 
-def _by_number(record: Record) -> dict[int, Revision]:
-    return {each.revision: each for each in record.plan.history}
-
-
-def _offered(revision: Revision) -> str:
-    return f"the newest earlier revision that was deployed and differs, {revision.chart}:"
+# Command lines.
 
 
 def _typed(record: Record, without: Sequence[str] = (), also: Sequence[str] = ()) -> str:
@@ -269,8 +480,3 @@ def _options(record: Record) -> list[tuple[str, list[str]]]:
     except ValueError:
         typed = [(BY_NAME[SHORT_ENV], [f"{SHORT_ENV}={record.environment}"])]
     return [(option.name if option else "", words) for option, words in typed]
-
-
-def _rollback(env: Environment, release: str, revision: int) -> str:
-    # By hand it prunes as little as ours; helm deletes the oldest, be it the target (docs/helm-facts.md, 5).
-    return helm(env, "rollback", release, str(revision), "--history-max", "0")

@@ -45,11 +45,11 @@ def for_message(record: Record, outcome: Outcome, now: datetime) -> Record:
     return record.model_copy(update={"summary": render_summary(record)})
 
 
-def conclude(recorder: Recorder, env: Environment | None) -> None:
-    """Write down what is rendered from the record: its summary, and what to type next."""
+def conclude(recorder: Recorder, env: Environment | None, file: str = "") -> None:
+    """Write down what is rendered from the record (``file``): its summary, and what to type next."""
     record = recorder.record
     recorder.update(
         summary=render_summary(record),
-        next_commands=next_commands.next_commands(record, env),
+        next_commands=next_commands.next_commands(record, env, file),
         undo_command=next_commands.undo_command(record),
     )

@@ -518,8 +518,11 @@ def _own_test(test: OwnTest) -> str:
 
 
 def nothing_to_do(record: Record) -> bool:
-    """Whether it is verified, nothing could bring back what was left, and no own test failed."""
-    return record.outcome in GREEN_OUTCOMES and not record.redeploy_risks and not failed_own_tests(record)
+    """Whether it is verified, nothing could bring back what was left, no own test failed, and no command is
+    offered."""
+    offered = record.next_commands and record.drill != "ended"  # to look into another drill is no task
+    left = record.redeploy_risks or failed_own_tests(record) or offered
+    return record.outcome in GREEN_OUTCOMES and not left
 
 
 def not_checked(record: Record) -> str:

@@ -15,7 +15,7 @@ from ..domain.item_ids import NOTIFY, PREFLIGHT, is_rollout
 from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from .change_section import render_change_summary_lines
-from .failures import by_verdict, failures, refused, word_of
+from .failures import by_verdict, failed_own_tests, failures, refused, word_of
 from .formatting import duration, elapsed
 from .sanitize import inert_line
 from .summary import (
@@ -101,13 +101,15 @@ def _not_well(record: Record) -> list[str]:
 
 
 def _next(record: Record) -> list[str]:
-    if record.outcome in GREEN_OUTCOMES:
-        next_line = f"Next: see to this. {redeploy_risks_title(record)}:"
-        if not record.redeploy_risks:
-            next_line = f"Next: {'nothing to do' if nothing_to_do(record) else 'look at the own tests'}."
+    commands = [f"  {line}" for line in record.next_commands]
+    if record.outcome not in GREEN_OUTCOMES:
+        return ["Next:", *commands] if commands else []
+    if record.redeploy_risks:
         back = [f"  {inert_line(line, _TWO_ROWS)}" for line in record.redeploy_risks[:_MOST_COMING_BACK]]
-        return [next_line, *back, *(f"  {line}" for line in record.next_commands)]
-    return ["Next:", *(f"  {line}" for line in record.next_commands)] if record.next_commands else []
+        return [f"Next: see to this. {redeploy_risks_title(record)}:", *back, *commands]
+    if nothing_to_do(record):
+        return ["Next: nothing to do.", *commands]
+    return ["Next: look at the own tests." if failed_own_tests(record) else "Next:", *commands]
 
 
 def _verdict(record: Record, report_path: str) -> list[str]:

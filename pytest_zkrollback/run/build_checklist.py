@@ -148,6 +148,7 @@ def build_checks(
                 lambda: state.outcome(without=(NOTIFY,)), PATIENCE_S
             ),
             off=context.notifier.off,
+            missing=context.request.missing,
         ),
     ]
 

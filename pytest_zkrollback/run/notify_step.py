@@ -90,12 +90,14 @@ def notify_final(
     signals: Signals,
     *,
     acted: bool,
+    missing: Sequence[str] = (),
 ) -> bool:
     """Tell what nobody was told: a rollback that failed or was interrupted, a verdict that changed.
 
     To be called when the record is complete; takes a bounded time, which another signal ends. True if
     something was told, which may have changed an item and so the outcome. ``notifier``: None if the run ended
-    before anybody could be told. ``acted``: something may have been changed.
+    before anybody could be told. ``acted``: something may have been changed. ``missing``: what the operator
+    did not give of what the team is to be told.
     """
     if notifier is None:
         return False
@@ -112,7 +114,7 @@ def notify_final(
             _FAREWELL_S if heard else PATIENCE_S,
             stop=lambda: signals.count > heard,
         )
-        verdict = judge_deliveries(deliveries)
+        verdict = judge_deliveries(deliveries, missing)
         if first or verdict.word is not Verdict.PASS:
             state.note(NOTIFY, verdict.word)
             recorder.item(

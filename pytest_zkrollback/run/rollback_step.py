@@ -14,6 +14,7 @@ from ..domain.errors import BadAnswer, Unreachable, ZkRollbackError
 from ..domain.item_ids import ROLLBACK
 from ..domain.record import Guard, Outcome, Plan
 from ..domain.verdict import Evidence, Verdict, evidence
+from ..preflight.target import describe_history
 from ..release.applied_revision import (
     fetch_object_revisions,
     is_already_live,
@@ -195,7 +196,9 @@ class RollbackStep:
             live, more = _live_objects(context, history, self._target)
             proof = (*proof, *more)
         head = after.head.revision.revision if after is not None else None
-        recorder.update(revision_after=head)
+        if after is not None:  # what is offered next follows from the history as it is now
+            plan = plan.model_copy(update=describe_history(after, self._preflight.journal))
+        recorder.update(revision_after=head, plan=plan)
         self._note(verdict.word, verdict.observed + live, evidence=proof)
         recorder.event(verdict.observed, "helm history")
         exit_code = helm_run.finished.exit_code if helm_run.finished is not None else None

@@ -193,6 +193,7 @@ class Run:
                 self._clock,
                 self._signals,
                 acted=self._may_have_changed,
+                missing=self.request.missing,
             ):
                 self._sum_up()
             self._processes.end_all()  # a smoke test that still runs; never helm
@@ -410,7 +411,7 @@ class Run:
     def _sum_up(self) -> None:
         if self._redeploy_risks is not None:
             self._redeploy_risks.note()
-        conclude(self._recorder, self._env)
+        conclude(self._recorder, self._env, str(self.store.json_path))
 
 
 def _checklist(

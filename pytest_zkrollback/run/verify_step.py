@@ -68,6 +68,7 @@ def run_verify(
                 evidence=judgement.evidence,
                 limits=judgement.limits,
                 command=judgement.by_hand or commands[item_id],
+                cures=judgement.cures,
                 started_at=started_at,
                 finished_at=finished_at,
             )

@@ -391,6 +391,9 @@ def test_fault_68_a_pod_that_read_its_settings_before_they_changed_is_red(starte
             "Pod b of Deployment/web was not restarted: its container app read ConfigMap/c at its start, before "
             "the rollback changed it back (kubectl rollout restart deployment/web)"
         )
+        assert verdict.cures == ("kubectl rollout restart deployment/web -n n --context ctx",)
+    else:
+        assert verdict.cures == ()
 
 
 def test_fault_68_settings_that_did_not_change_ask_for_no_restart(monkeypatch):

@@ -70,6 +70,20 @@ def test_fault_63_by_what_became_of_the_messages(
     assert judged(Sample(T0, deliveries)) == verdict
 
 
+def test_what_the_message_does_not_say_is_said_and_fails_nothing() -> None:
+    told = (Delivery(to="slack", ok=True, answer="ok"),)
+    for missing, observed in (
+        ((), "slack answered: ok"),
+        (("the reason",), "slack answered: ok; not given: the reason"),
+        (("the reason", "the next steps"), "slack answered: ok; not given: the reason and the next steps"),
+    ):
+        verdict = judge_deliveries(told, missing)
+        assert (verdict.word, verdict.observed) == (Verdict.PASS, observed)
+    check = NotifyCheck(deliver=no_delivery, missing=("the reason",))
+    sample = History((Sample(T0, told),), since=T0, judged_from=T0)
+    assert check.judge(sample, T0).observed == "slack answered: ok; not given: the reason"
+
+
 def test_pending_while_it_is_sent() -> None:
     assert judged() == Pending(observed="The message is being sent", seen=False)
 

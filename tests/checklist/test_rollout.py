@@ -446,6 +446,23 @@ def test_statefulset(item: dict[str, Any], pods: list[dict[str, Any]], expected:
     assert _said(_judge(shot, workload="statefulset/db")) == expected
 
 
+def test_what_mends_it_is_a_command_as_it_can_be_typed() -> None:
+    stuck = snapshot(
+        _member("db-0", "db-1"), _member("db-1", "db-1", CRASH_LOOP), statefulsets=[_statefulset(1, 0)]
+    )
+    pending = _judge(stuck, workload="statefulset/db")
+    assert isinstance(pending, Pending)
+    cure = "kubectl delete pod db-1 -n default --context test"
+    assert (pending.cures, pending.at_deadline(120).cures) == ((cure,), (cure,))
+    waits = _judge(
+        snapshot(_member("db-0", "db-1"), _member("db-1", "db-1"), statefulsets=[_statefulset(1, 0)]),
+        workload="statefulset/db",
+    )
+    assert waits.cures == ()
+    paused = _judge(snapshot(deployments=[deployment(paused=True)]))
+    assert paused.cures == ("kubectl rollout resume deployment/web -n default --context test",)
+
+
 def _daemonset(desired: int, updated: int, available: int) -> dict[str, Any]:
     return {
         "metadata": {

@@ -91,9 +91,15 @@ def test_all_refusals_at_once_then_break_glass_goes_ahead_and_takes_the_lock_ove
     assert "ann@laptop" in refused["lock"]
     assert incident.latest() is None
     assert incident.head() == 6
-    paste = record["next_commands"][-1]
-    assert "--rollback-confirm=test" in paste
-    assert "--rollback-override=identity=accepted --rollback-override=lock=accepted" in paste
+    assert record["next_commands"] == [
+        "# when that run has ended:",
+        "pytest --env=test --rollback-to=5 --rollback-confirm=test --rollback-override=identity=accepted",
+        "# --rollback-override=lock=REASON goes ahead against it, recorded: "
+        + next(each["consequence"] for each in record["guards"] if each["id"] == "lock")
+        .split(". ")[0]
+        .rstrip(".")
+        + ".",
+    ]
 
     done = incident.run("--rollback-to=5", "--rollback-break-glass=all is down, INC-42")
     assert (done.code, done.record["outcome"]) == (0, "verified")

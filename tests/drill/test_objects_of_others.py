@@ -57,8 +57,9 @@ def test_case_b1_what_another_release_took_over_is_not_deleted(incident):
     assert refused.record["next_commands"] == [
         "# when that release has given it up:",
         "pytest --env=test --rollback-to=5",
-        "# or against all of this, recorded (your reason instead of 'accepted'):",
-        "pytest --env=test --rollback-to=5 --rollback-override=ownership=accepted",
+        "# --rollback-override=ownership=REASON goes ahead against it, recorded: "
+        + refused.guard("ownership")["consequence"].split(". ")[0].rstrip(".")
+        + ".",
     ]
     done = incident.run("--rollback-to=5", "--rollback-override=ownership=ownb is gone already")
     assert (done.code, done.record["outcome"], incident.head()) == (0, "verified", 8), done.output
@@ -102,9 +103,9 @@ def test_case_b6_a_claim_of_the_bad_revision_is_kept_by_what_next_says(incident)
     assert name == "data-loss"
     assert evidence.startswith("PersistentVolumeClaim/data would be deleted (made 20")
     assert evidence.endswith("Z, Pending, bound to no volume so far)")
-    keep, again, against = (line for line in refused.record["next_commands"] if not line.startswith("#"))
+    keep, again = (line for line in refused.record["next_commands"] if not line.startswith("#"))
     assert again == "pytest --env=test --rollback-to=5"
-    assert against == "pytest --env=test --rollback-to=5 --rollback-override=data-loss=accepted"
+    assert refused.record["next_commands"][-1].startswith("# --rollback-override=data-loss=REASON goes ahead")
     typed(incident, keep)
     done = incident.run("--rollback-to=5")
     assert (done.code, done.record["outcome"], incident.head()) == (0, "verified", 8), done.output

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_zkrollback.domain.decision import Answer, SignalName
 from pytest_zkrollback.domain.forecast import ApplyOutcome, Forecast
 from pytest_zkrollback.domain.record import Mode, ObjectionKind, Outcome, Plan, Record, Revision
+from pytest_zkrollback.preflight.decision import decide
 from pytest_zkrollback.preflight.guards.release import judge_commit_target, judge_target
 from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.preflight.recovery import choose_recovery
@@ -19,7 +21,8 @@ from pytest_zkrollback.preflight.target import (
 )
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.report.next_commands import newest_earlier, next_commands
+from pytest_zkrollback.report.next_commands import next_commands
+from pytest_zkrollback.report.way_back import offers
 from pytest_zkrollback.rollback.journal import judged_revisions, of_this_install
 
 FAILED = 'Upgrade "web" failed: context deadline exceeded'
@@ -76,11 +79,11 @@ def planned(found, entries=(), **more):
 
 
 def offered(found, entries=()):
-    revision = newest_earlier(planned(found, entries))
-    return revision and revision.revision
+    return next((each.revision.revision for each in offers(planned(found, entries))), None)
 
 
 DEPLOYED = made(6, "deployed")
+IMPACTED = decide({}, {SignalName.USERS_IMPACTED: Answer.YES}, "roll back")
 
 
 @pytest.mark.parametrize(
@@ -224,10 +227,9 @@ def test_what_is_offered_after_a_refusal_is_never_what_would_be_refused(between,
     best = choose_target("previous", found, ()).revision
     assert best not in (None, 5)
     refusal = guard.model_copy(update={"state": "refused"})
-    lines = next_commands(planned(found, outcome=Outcome.REFUSED, guards=(refusal,)), None)
-    assert f"pytest --env=shop --rollback-to={best}" in lines
-    against_it = "--rollback-override=target=accepted"  # the one way to it, and it is said that it is one
-    assert not any("--rollback-to=5" in line and against_it not in line for line in lines)
+    record = planned(found, outcome=Outcome.REFUSED, guards=(refusal,), decision=IMPACTED)
+    lines = [line for line in next_commands(record, None) if not line.startswith("# ")]
+    assert lines == [f"pytest --env=shop --rollback-to={best}"]
 
 
 def test_the_current_revision_and_one_that_cannot_be_read_are_never_offered():
@@ -236,9 +238,8 @@ def test_the_current_revision_and_one_that_cannot_be_read_are_never_offered():
     assert kinds == {6: ObjectionKind.SAME_AS_CURRENT, 5: ObjectionKind.UNREADABLE}
     assert offered(found) == 4
     assert offered(history(made(1, "deployed"))) is None
-    assert newest_earlier(planned(found).model_copy(update={"revision_after": None})).revision == 4
     nothing_read = {"revision_before": None, "revision_after": None}
-    assert newest_earlier(planned(found).model_copy(update=nothing_read)) is None
+    assert offers(planned(found).model_copy(update=nothing_read)) == ()
 
 
 def test_what_is_offered_goes_over_rollbacks_as_the_choice_does():

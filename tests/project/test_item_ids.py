@@ -28,7 +28,7 @@ OTHER_THINGS = {
     "preflight/guards/cluster.py": {"notify"},
     "preflight/guards/release.py": {"migration"},
     "release/helm_secret.py": {"events"},  # of a Helm hook
-    "report/next_commands.py": {"rollback"},  # helm rollback
+    "report/next_commands.py": {"migration"},  # a guard
     "report/terminal.py": {"preflight"},  # a phase of the run
     "run/decision_step.py": {"preflight"},  # who answered a question
 }

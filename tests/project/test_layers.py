@@ -68,6 +68,8 @@ MAY = {
         "report",
         "rollback",
     },
+    # An entry point: nothing imports it.
+    "report/__main__": {"config", "domain", "report", "run"},
     "plugin": {"", "clients", "config", "domain", "drill", "github", "preflight/guards", "report", "run"},
 }
 # The modules of the top floor.
@@ -124,7 +126,7 @@ def test_imports_respect_the_layers(path):
 def test_every_folder_stands_in_the_table_and_no_arrow_closes_a_circle():
     folders = {path.relative_to(PACKAGE).parts[0] for path in modules() if path.parent != PACKAGE}
     assert folders <= set(MAY)
-    assert all((PACKAGE / name).is_dir() for name in MAY)
+    assert all((PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file() for name in MAY)
     try:
         TopologicalSorter(MAY).prepare()
     except CycleError as circle:

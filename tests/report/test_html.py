@@ -87,7 +87,6 @@ def test_headings_are_in_order_and_ids_unique(name: str) -> None:
                 "11 items: 11 PASS. All checks passed at 11:50:46 UTC, 5.9 s after helm; not watched since.",
                 "Not checked identity-unpinned: This environment pins no cluster identity",
                 "Next: nothing to do.",
-                "To undo (puts revision 6 back): helm rollback zkprova 6",
                 "before 6, target 5, after 7",
                 "backend crash-loops since 2026.11.5",
                 "ada@workstation",

@@ -49,8 +49,6 @@ from support.example_records import (
 def test_last_lines_verified() -> None:
     assert render_last_lines(verified(), "reports/latest.html") == (
         "Next: nothing to do.\n"
-        "  # to undo (puts revision 6 back):\n"
-        "  helm rollback zkprova 6 -n zkprova --kube-context drill\n"
         "\n"
         "VERIFIED: zkprova rolled back from 6 to 5 in drill\n"
         "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7: "

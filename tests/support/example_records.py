@@ -352,10 +352,6 @@ def verified(**changes: Any) -> Record:
         ),
         "samples": samples(),
         "deliveries": (Delivery(to="slack", ok=True, answer="200 ok", message=SLACK_MESSAGE),),
-        "next_commands": (
-            "# to undo (puts revision 6 back):",
-            "helm rollback zkprova 6 -n zkprova --kube-context drill",
-        ),
         "redactions": 3,
         "versions": {
             "pytest-zkrollback": "0.1.0",

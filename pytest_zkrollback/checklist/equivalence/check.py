@@ -267,7 +267,8 @@ class EquivalenceCheck:
 
         differing = [self._as_problem(one) for one in differences if not one.unknown]
         if wrong := [*differing, *left, *strays[Verdict.FAIL, False]]:
-            return final(Verdict.FAIL, wrong)
+            cures = () if differing or left else self._restarts(judged.strays)
+            return final(Verdict.FAIL, wrong).model_copy(update={"cures": cures})
         if errors:
             observed = f"{len(errors)} of these reads failed: {errors[0]} ({how})"
             if all(isinstance(error, Forbidden | Unauthorized) for error in errors):
@@ -304,6 +305,14 @@ class EquivalenceCheck:
             made = seen.made.get(number)
             found += drop_admission_changes(differences, made, seen.live[number], self._trusted)
         return found
+
+    def _restarts(self, strays: Sequence[PodProblem]) -> tuple[str, ...]:
+        """The restarts that mend all that is wrong; none where something else is wrong as well."""
+        failing = [each for each in strays if each.word is Verdict.FAIL]
+        if any(each.restart is None for each in failing):
+            return ()
+        wanted = dict.fromkeys(each.restart for each in failing if each.restart is not None)
+        return tuple(kubectl(self.env, *each.words, namespace=each.namespace) for each in wanted)
 
     def _why_it_stays(self, leftover: JsonObject) -> str:
         """Why it may stay live: helm had to leave it, or another release has it; empty: it is a leftover."""

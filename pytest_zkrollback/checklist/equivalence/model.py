@@ -71,12 +71,14 @@ class PodProblem:
     """A sentence about a pod that is not as the target has it. ``waits``: it may go away by itself.
 
     ``shows`` are the words of the kubectl commands that show it, each with the namespace that it is about.
+    ``restart`` are those of the one that mends it.
     """
 
     text: str
     word: Verdict = Verdict.FAIL
     waits: bool = True
     shows: tuple[Words, ...] = ()
+    restart: Words | None = None
 
 
 @dataclass(frozen=True)

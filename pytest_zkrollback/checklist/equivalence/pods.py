@@ -107,13 +107,14 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
                 f"{kind}/{source}" for kind, source in sources & changed_since(started_at(pod, name))
             )
             if read:
-                kind, workload = item["kind"].lower(), identity(item).name
+                workload = f"{item['kind'].lower()}/{identity(item).name}"
                 yield PodProblem(
                     f"Pod {pod_name(pod)} of {identity(item).label} was not restarted: its container {name} "
                     f"read {', '.join(read)} at its start, before the rollback changed it back "
-                    f"(kubectl rollout restart {kind}/{workload})",
+                    f"(kubectl rollout restart {workload})",
                     waits=False,
                     shows=(show_pod(pod), *_show_changes(pod, read)),
+                    restart=Words(identity(item).namespace, ("rollout", "restart", workload)),
                 )
                 break
 

@@ -159,7 +159,10 @@ class RolloutCheck:
             return named(Verdict.FAIL, "is being deleted")
         unjudgeable = self._unjudgeable(item)
         if unjudgeable:
-            return named(Verdict.UNVERIFIED, unjudgeable)
+            paused = self._kind == "deployment" and (item.get("spec") or {}).get("paused")
+            resume = kubectl(self.env, "rollout", "resume", self.workload)
+            result = named(Verdict.UNVERIFIED, unjudgeable)
+            return result.model_copy(update={"cures": (resume,)}) if paused else result
         if status.error:
             return named(Verdict.UNVERIFIED, status.message)
         found = findings(
@@ -192,7 +195,13 @@ class RolloutCheck:
             if is_observed(self._kind, item):
                 count_ready = f"{ready} of {desired} new pods ready"
                 news = count_ready if ready < desired else f"{count_ready}; {news}"
-            return pending("; ".join(filter(None, (news, hint, _blockade(workload)))))
+            blocking = _blocking_pods(workload)
+            return Pending(
+                observed="; ".join(filter(None, (news, hint, _blockade(blocking)))),
+                seen=True,
+                evidence=proof,
+                cures=(kubectl(self.env, "delete", "pod", *blocking),) if blocking else (),
+            )
         if ready < desired or any(finding.crash for finding in found):
             doubt = f"kubectl would call it done, but {ready} of {desired} pods of this revision are ready"
             return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired)
@@ -247,18 +256,23 @@ def _news(message: str) -> str:
     return (news if head.startswith("Waiting for ") else message).rstrip(".")
 
 
-def _blockade(workload: Workload) -> str:
+def _blocking_pods(workload: Workload) -> list[str]:
     """What keeps a StatefulSet from replacing its pods (kubernetes.io: StatefulSets, "Forced rollback")."""
     spec = workload.item.get("spec") or {}
     if workload.kind != "statefulset" or spec.get("podManagementPolicy") == "Parallel":
-        return ""
+        return []
+    if not is_observed(workload.kind, workload.item):
+        return []
     current = {uid(pod) for pod in workload.current}
-    names = [
+    return sorted(
         str(pod["metadata"].get("name", ""))
         for pod in workload.pods
         if uid(pod) not in current and not is_terminating(pod) and not is_ready(pod)
-    ]
-    if not names or not is_observed(workload.kind, workload.item):
+    )
+
+
+def _blockade(names: Sequence[str]) -> str:
+    if not names:
         return ""
     subject = (
         "1 pod of an older revision is" if len(names) == 1 else f"{len(names)} pods of older revisions are"
@@ -266,7 +280,7 @@ def _blockade(workload: Workload) -> str:
     them = "it" if len(names) == 1 else "them"
     return (
         f"{subject} not ready, and a StatefulSet waits for {them} for ever; delete {them} to go on:"
-        f" kubectl delete pod {' '.join(sorted(names))}"
+        f" kubectl delete pod {' '.join(names)}"
     )
 
 

@@ -13,12 +13,12 @@ from ...domain.forecast import ApplyOutcome, Forecast
 from ...domain.record import Guard, GuardReason
 from ...domain.timestamps import parse_time
 from ...release.helm_secret import UNINSTALLING
-from ...release.history import ReleaseHistory
+from ...release.history import ReleaseHistory, explain_stranding
 from ...release.manifest import WORKLOAD_KINDS, identity
 from ..decision import NO, YES
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Facts, ProbeResult
-from ..recovery import FRESH, explain_stranding
+from ..recovery import FRESH
 from ..target import RolledAway, failed_by_helm, find_evidence, find_rolled_away, same_as_current
 
 if TYPE_CHECKING:

@@ -1,0 +1,184 @@
+"""Which revision may be offered to go back to, and whether anything is wrong with what is live. Pure.
+
+Only typed facts decide: what speaks against a revision (:attr:`Plan.objections`), what this tool verified
+(:attr:`Plan.verified_revisions`), what this run saw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ..domain.decision import Answer, SignalName
+from ..domain.item_ids import (
+    EQUIVALENCE,
+    EVENTS,
+    HEALTH,
+    MIGRATION,
+    NOTIFY,
+    PREFLIGHT,
+    ROLLBACK,
+    SMOKE,
+    judges_revision,
+)
+from ..domain.record import (
+    GREEN_OUTCOMES,
+    Item,
+    ObjectionKind,
+    Outcome,
+    Record,
+    Revision,
+    origin_of,
+)
+from ..domain.verdict import Verdict
+
+# FAILs of these say nothing of the revision that is live.
+_BESIDE = (PREFLIGHT, ROLLBACK, MIGRATION, NOTIFY)
+_NEVER = (
+    ObjectionKind.UNREADABLE,
+    ObjectionKind.FAILED,
+    ObjectionKind.JUDGED_FAILED,
+    ObjectionKind.SAME_AS_CURRENT,
+)
+
+
+class Service(Enum):
+    """What is known of how users are served."""
+
+    SERVES = auto()
+    BROKEN = auto()
+    NOTHING = auto()
+
+
+class Ground(Enum):
+    """Why a revision is offered."""
+
+    LEFT = auto()  # this run, or the rollback that made the current revision, came from it
+    VERIFIED = auto()
+    NOTHING_AGAINST = auto()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A revision to go back to."""
+
+    revision: Revision
+    ground: Ground
+
+
+def current(record: Record) -> int | None:
+    """The current revision, as it was last read."""
+    return record.revision_before if record.revision_after is None else record.revision_after
+
+
+def has_new_revision(record: Record) -> bool:
+    """Whether the run, or what it started, made a revision."""
+    return record.revision_after not in (None, record.revision_before)
+
+
+def failed_on(record: Record) -> tuple[Item, ...]:
+    """The items that failed on the revision that is live."""
+    return tuple(item for item in record.items if item.verdict is Verdict.FAIL and item.id not in _BESIDE)
+
+
+def serves_all_the_same(record: Record) -> bool:
+    """Whether what failed leaves users served: the smoke test or /health passed, and only what stands in the
+    cluster is not as it should be."""
+    passed = {item.id for item in record.items if item.verdict is Verdict.PASS}
+    failed = {item.id for item in failed_on(record)}
+    return bool(passed & {SMOKE, HEALTH}) and failed <= {EQUIVALENCE, EVENTS}
+
+
+def helm_failed(record: Record) -> bool:
+    """Whether helm ran and did not bring its revision to the end."""
+    rolled = record.find_item(ROLLBACK)
+    return record.helm.ran and rolled is not None and rolled.verdict is Verdict.FAIL
+
+
+def service_now(record: Record) -> Service:
+    """How the current revision serves, as far as this run and the journal know."""
+    if record.outcome in GREEN_OUTCOMES:
+        return Service.SERVES
+    if failed_on(record):
+        return Service.SERVES if serves_all_the_same(record) else Service.BROKEN
+    return Service.NOTHING if has_new_revision(record) else service_before(record)
+
+
+def service_before(record: Record) -> Service:
+    """How the revision served that was current when the run began."""
+    before = record.revision_before
+    said = {signal.name: signal.answer for signal in record.decision.signals} if record.decision else {}
+    impacted = said.get(SignalName.USERS_IMPACTED, Answer.UNKNOWN)
+    if impacted is Answer.YES:
+        return Service.BROKEN
+    # That it once failed says little of users: a field that is not as stated fails, too.
+    verified = before in record.plan.verified_revisions
+    return Service.SERVES if verified or impacted is Answer.NO else Service.NOTHING
+
+
+def left_revision(record: Record) -> int | None:
+    """The revision that a rollback came from: this run's, or the one that made the current revision."""
+    if has_new_revision(record):
+        return record.revision_before
+    left = record.plan.rolled_back_from
+    return None if left is None or record.helm.ran else left.revision
+
+
+def offers(record: Record) -> tuple[Offer, ...]:
+    """The revisions to go back to, the best one first.
+
+    What this run left is the first one where it served, and the last one where nothing is known of it; where
+    users were affected by it, or the run did not see the new one fail, it is none.
+    """
+    now, left = current(record), left_revision(record)
+    if now is None or (record.helm.ran and record.revision_after is None):
+        return ()
+    history = {each.revision: each for each in record.plan.history}
+    kinds = {each.revision: each.kind for each in record.plan.objections}
+    verified = set(record.plan.verified_revisions)
+    came_from = origin_of(history[left], history.get) if left in history else left
+    tried = _tried_in_vain(record)
+    served = service_before(record) if has_new_revision(record) else Service.NOTHING
+    may_undo = served is not Service.BROKEN and _is_mistake(record)
+    ranked: list[tuple[tuple[int, int], Offer]] = []
+    for number, revision in history.items():
+        kind = kinds.get(number)
+        was_left = came_from is not None and origin_of(revision, history.get) == came_from
+        if number == now or number in tried or kind in _NEVER or (was_left and not may_undo):
+            continue
+        if kind is ObjectionKind.ROLLED_AWAY_FROM and not was_left:
+            continue
+        ground = Ground.VERIFIED if number in verified else Ground.NOTHING_AGAINST
+        rank = 1 if number in verified else 2
+        if was_left:
+            rank = 0 if served is Service.SERVES else 1 if number in verified else 3
+            ground = Ground.LEFT
+        ranked.append(((rank, -number), Offer(revision, ground)))
+    return tuple(offer for _, offer in sorted(ranked, key=lambda each: each[0]))
+
+
+def _tried_in_vain(record: Record) -> frozenset[int]:
+    """What holds the same as the target of a rollback that helm did not bring to its end."""
+    if not helm_failed(record) or record.target_revision is None:
+        return frozenset()
+    history = {each.revision: each for each in record.plan.history}
+    target = history.get(record.target_revision)
+    origin = origin_of(target, history.get) if target is not None else record.target_revision
+    return frozenset(n for n, each in history.items() if origin_of(each, history.get) == origin)
+
+
+def _is_mistake(record: Record) -> bool:
+    """Whether the rollback that left it failed, by helm or as judged: guard ``target`` lets it be undone."""
+    judged = any(judges_revision(item.id) for item in failed_on(record))
+    kinds = {each.revision: each.kind for each in record.plan.objections}
+    now = kinds.get(current(record) or 0)
+    return judged or helm_failed(record) or now in (ObjectionKind.FAILED, ObjectionKind.JUDGED_FAILED)
+
+
+def stays_deployed(record: Record) -> int | None:
+    """The revision that failed and that Helm's history goes on to call deployed; None: there is none."""
+    rolled = record.find_item(ROLLBACK)
+    went = rolled is not None and rolled.verdict is Verdict.PASS
+    if record.outcome is not Outcome.FAILED or not went or not has_new_revision(record):
+        return None
+    return record.revision_after if failed_on(record) else None
