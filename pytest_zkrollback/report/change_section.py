@@ -30,7 +30,7 @@ def change_summary_parts(record: Record) -> tuple[tuple[str, tuple[str, ...]], .
 
 def changed_lines(diff: str) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
     """Of each object of a unified diff: its name, and (``add`` or ``del``, line) of what is no mere label."""
-    what = ""
+    what = named = ""
     lines: list[tuple[str, str]] = []
     for line in [*diff.splitlines(), "--- "]:
         if line.startswith(("--- ", "+++ ")):
@@ -39,8 +39,16 @@ def changed_lines(diff: str) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]
             lines = []
             name = line[4:].rpartition(" (")[0]
             what = name or what
-        elif line[:1] in "+-" and line and not line[1:].lstrip().startswith(_LABELS):
-            lines.append(("add" if line[0] == "+" else "del", line))
+        elif line[:1] in ("+", "-") and not line[1:].lstrip().startswith(_LABELS):
+            if named and line[1:].lstrip().startswith(
+                "value"
+            ):  # an env variable's value says little without its name
+                lines.append(("same", f"  {named}"))
+            lines.append(("add" if line[0] == "+" else "del", f"{line[0]} {line[1:].strip()}"))
+            named = ""
+        else:
+            text = line[1:].strip()
+            named = text if line[:1] == " " and text.startswith("- name: ") else ""
 
 
 def render_change_summary_lines(record: Record) -> list[str]:

@@ -559,11 +559,12 @@ def _went_back(record: Record) -> bool:
 
 def find_course(record: Record) -> tuple[TimelineEntry, ...]:
     """The timeline, with the deploys that led here and what the samples show; oldest first."""
-    since = find_affected(record).left_since
+    known = (record.impact_since, find_affected(record).left_since)
+    since = min((each for each in known if each is not None), default=None)
     deploys = [
         TimelineEntry(
             at=each.deployed_at,
-            event=f"revision {each.revision} was deployed ({each.chart}): {each.description[:200]}",
+            event=f"revision {each.revision} ({each.chart}) {_became(each)}: {each.description[:200]}",
             source=Source.HISTORY,
         )
         for each in record.plan.history
@@ -571,6 +572,10 @@ def find_course(record: Record) -> tuple[TimelineEntry, ...]:
     ]
     seen = [*_health_course(record), *_pods_course(record)]
     return tuple(sorted((*deploys, *record.timeline, *seen), key=lambda each: each.at))
+
+
+def _became(revision: Revision) -> str:
+    return "began to be deployed" if revision.status.startswith(_PENDING) else "was deployed"
 
 
 def _health_course(record: Record) -> Iterator[TimelineEntry]:

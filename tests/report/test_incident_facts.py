@@ -23,6 +23,7 @@ from pytest_zkrollback.domain.record import (
     SamplePoint,
 )
 from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.report.change_section import changed_lines
 from pytest_zkrollback.report.files import render_json
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.incident_facts import (
@@ -263,11 +264,49 @@ def test_the_timeline_begins_with_the_deploy_and_has_what_was_seen() -> None:
     assert [
         (each.at, each.event) for each in course if each.source in ("helm history", "/health", "pods")
     ] == [
-        (at(-760), "revision 6 was deployed (zkprova-1.6.0): Upgrade complete"),
+        (at(-760), "revision 6 (zkprova-1.6.0) was deployed: Upgrade complete"),
         (at(0.4), "backend: 2 ready pods"),
         (at(0.5), "/health passes"),
         (at(2.5), "/health fails"),
         (at(2.9), "backend: 0 ready pods"),
+    ]
+
+
+DIFF = """--- Deployment/web (live before)
++++ Deployment/web (target)
+@@ -1,6 +1,6 @@
+-    helm.sh/chart: web-2
++    helm.sh/chart: web-1
+@@ -30,7 +30,7 @@
+         - name: DATABASE_PATH
+-          value: /new
++          value: /old
+         - name: OTHER
+-        image: web:2
++        image: web:1
+--- Service/web (live before)
++++ Service/web (target)
+-    app.kubernetes.io/version: 2
++    app.kubernetes.io/version: 1
+--- Secret/gone (live before)
++++ /dev/null
+-kind: Secret
+"""
+
+
+def test_what_changed_is_shown_without_the_labels_of_the_version() -> None:
+    assert list(changed_lines(DIFF)) == [
+        (
+            "Deployment/web",
+            (
+                ("same", "  - name: DATABASE_PATH"),
+                ("del", "- value: /new"),
+                ("add", "+ value: /old"),
+                ("del", "- image: web:2"),
+                ("add", "+ image: web:1"),
+            ),
+        ),
+        ("Secret/gone", (("del", "- kind: Secret"),)),
     ]
 
 
