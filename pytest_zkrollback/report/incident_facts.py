@@ -139,7 +139,7 @@ class Told(Frozen):
     """One message, and whether it arrived."""
 
     to: str = Field(description="the receiver's kind")
-    event: NotificationEvent = Field(description="start, verdict or changed")
+    event: NotificationEvent = Field(description="start, verdict, changed or addendum")
     at: Time | None = Field(default=None, description="when it was answered")
     received: bool | None = Field(description="null: nobody knows")
 

@@ -200,15 +200,20 @@ def _decision(record: Record) -> list[str]:
 
 
 def _guards(record: Record) -> list[str]:
-    shown = [guard for guard in record.guards if guard.state != GuardState.OK]
-    lines = [
-        f"- {escaped(guard.state.upper())} {code(guard.id)}: {escaped(guard.evidence, 600)}"
-        + (f" What could happen: {escaped(guard.consequence, 300)}" if guard.consequence else "")
-        for guard in shown
-    ]
+    reasons = {each.id: each.reason for each in record.overrides if each.kind == "guard"}
+    lines = []
+    for guard in (each for each in record.guards if each.state != GuardState.OK):
+        line = (
+            f"- {escaped(guard.state.upper())} {code(guard.id)}: {escaped(guard.evidence.rstrip('.'), 600)}."
+        )
+        line += f" What could happen: {escaped(guard.consequence, 300)}" if guard.consequence else ""
+        if guard.state is GuardState.OVERRIDDEN:
+            line += f" Overridden by the operator: {escaped(reasons.pop(guard.id, 'no reason'), 600)}"
+        lines.append(line)
     lines += [
         f"- OVERRIDDEN {code(each.id)} ({escaped(each.kind)}): {escaped(each.reason, 600)}"
         for each in record.overrides
+        if each.kind != "guard" or each.id in reasons
     ]
     return ["\n### Guards and overrides\n\n" + "\n".join(lines) + "\n"] if lines else []
 

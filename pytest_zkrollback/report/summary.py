@@ -441,7 +441,7 @@ def warned_line(warned: Sequence[Warned], record: Record) -> str:
     """What warned before the change and was passed; ``nothing`` where nothing did."""
     said = []
     for each in warned:
-        text = f"{each.id}: {inert_line(each.evidence, _SEEN_LIMIT).rstrip('.')}"
+        text = f"{each.id}: {inert_line(each.evidence.rstrip('.'), _SEEN_LIMIT)}"
         if each.overridden:
             by = record.operator or "the operator"
             text += f" (refused, overridden by {by}{f': {each.reason}' if each.reason else ''})"
@@ -450,10 +450,11 @@ def warned_line(warned: Sequence[Warned], record: Record) -> str:
     return went + "; ".join(said) if said else "nothing"
 
 
-_EVENTS = {
+EVENTS = {
     NotificationEvent.START: "the start",
     NotificationEvent.VERDICT: "the verdict",
     NotificationEvent.CHANGED: "the changed verdict",
+    NotificationEvent.ADDENDUM: "an addendum",
 }
 
 
@@ -475,7 +476,7 @@ def told_line(told: Sequence[Told], record: Record) -> str:
                 continue
             at = f" {clock_time(each.at)}" if each.at else ""
             became = {True: "", False: " (NOT received)", None: " (not known whether received)"}
-            parts.append(f"{_EVENTS[each.event]}{at}{became[each.received]}")
+            parts.append(f"{EVENTS[each.event]}{at}{became[each.received]}")
         said.append(f"{receiver}: {', '.join(parts)}")
     return "; ".join(said)
 

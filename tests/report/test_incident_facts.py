@@ -40,6 +40,7 @@ from pytest_zkrollback.report.incident_facts import (
 )
 from pytest_zkrollback.report.markdown import render_markdown
 from pytest_zkrollback.report.summary import (
+    EVENTS,
     banners,
     live_now,
     redeploy_risks_title,
@@ -316,6 +317,7 @@ def test_whom_was_told_what_and_whether_it_arrived() -> None:
         Delivery(to="slack", event=NotificationEvent.VERDICT, at=at(7.5), ok=False, refused=True),
         Delivery(to="teams", event=NotificationEvent.VERDICT, at=at(7.5), ok=False),
     )
+    assert set(NotificationEvent) == set(EVENTS)
     record = verified(deliveries=told)
     assert told_line(find_facts(record).told, record) == (
         "slack: the start 11:50:40, the verdict 11:50:46 (NOT received); "
