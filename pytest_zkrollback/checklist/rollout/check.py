@@ -181,15 +181,18 @@ class RolloutCheck:
         shows = self._shows(found)
         count = len(workload.current)
         fails = [finding for finding in found if finding.fails]
+        desired = desired_replicas(self._kind, item)
+        ready = sum(map(is_ready, workload.current))
         if fails:
-            return final(Verdict.FAIL, "; ".join([sentence(fails, count), *last_log_line(workload, notes)]))
+            named_pods = {finding.pod for finding in fails}  # others may be down, too, and not fail yet
+            short = [f"{ready} of {desired} pods ready"] if desired - ready > len(named_pods) else []
+            said = (*short, sentence(fails, count), *last_log_line(workload, notes))
+            return final(Verdict.FAIL, "; ".join(said))
         exceeded = _deadline_exceeded(item, history.since)
         if exceeded and not status.done:
             said = (exceeded, sentence(found, count), *last_log_line(workload, notes))
             return named(Verdict.FAIL, "; ".join(filter(None, said)))
         hint = sentence(found, count)
-        desired = desired_replicas(self._kind, item)
-        ready = sum(map(is_ready, workload.current))
         if not status.done:
             news = _news(status.message)
             if is_observed(self._kind, item):
