@@ -55,6 +55,7 @@ from .sanitize import inert_line
 
 NONE_GIVEN = Record.model_fields["next_steps"].default
 _SEEN_LIMIT = 160
+_WARNED_LIMIT = 320
 _MOST_OWN_TESTS = 3
 
 GREEN = (*GREEN_OUTCOMES, Outcome.PLANNED)
@@ -441,7 +442,7 @@ def warned_line(warned: Sequence[Warned], record: Record) -> str:
     """What warned before the change and was passed; ``nothing`` where nothing did."""
     said = []
     for each in warned:
-        text = f"{each.id}: {inert_line(each.evidence.rstrip('.'), _SEEN_LIMIT)}"
+        text = f"{each.id}: {inert_line(each.evidence.rstrip('.'), _WARNED_LIMIT)}"
         if each.overridden:
             by = record.operator or "the operator"
             text += f" (refused, overridden by {by}{f': {each.reason}' if each.reason else ''})"
@@ -573,7 +574,7 @@ def helm_line(record: Record) -> str:
     if helm.ran:
         took = elapsed(helm.started_at, helm.finished_at)
         code = "its exit code was not seen" if helm.exit_code is None else f"exit code {helm.exit_code}"
-        return f"HELM RAN: once, {code}" + (f", after {took}" if took else "")
+        return f"HELM RAN: once, {code}" + (f", took {took}" if took else "")
     return f"HELM DID NOT RUN: {_why_helm_did_not_run(record)}"
 
 

@@ -83,7 +83,7 @@ def test_headings_are_in_order_and_ids_unique(name: str) -> None:
                 "Ready pods: zkprova-zkprova-backend 2 and zkprova-zkprova-frontend 2",
                 "12 min 05 s by the operator's word: from 2026-11-23 11:38:39 UTC to 11:50:43 UTC "
                 "(/health passes).",
-                "HELM RAN: once, exit code 0, after 0.4 s",
+                "HELM RAN: once, exit code 0, took 0.4 s",
                 "11 items: 11 PASS. All checks passed at 11:50:46 UTC, 5.9 s after helm; not watched since.",
                 "Not checked identity-unpinned: This environment pins no cluster identity",
                 "Next: nothing to do.",

@@ -35,7 +35,7 @@ def test_head_and_checklist_as_a_whole() -> None:
         "Ready pods: zkprova-zkprova-backend 2 and zkprova-zkprova-frontend 2 |\n"
         "| Recovery | All checks passed 6.3 s after helm's start; /health passes since 11:50:43 UTC, "
         "3.5 s after it. |\n"
-        "| Helm | HELM RAN: once, exit code 0, after 0.4 s |\n"
+        "| Helm | HELM RAN: once, exit code 0, took 0.4 s |\n"
         "| Checked | 11 items: 10 PASS, 1 WAIVED. All other checks passed at 11:50:46 UTC, 5.9 s after helm; "
         "not watched since. |\n"
         "| Not checked | smoke test (waived); identity-unpinned: This environment pins no cluster identity |\n"

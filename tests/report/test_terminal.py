@@ -53,7 +53,7 @@ def test_last_lines_verified() -> None:
         "VERIFIED: zkprova rolled back from 6 to 5 in drill\n"
         "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7: "
         "all 11 checks passed.\n"
-        "HELM RAN: once, exit code 0, after 0.4 s.\n"
+        "HELM RAN: once, exit code 0, took 0.4 s.\n"
         "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0), since 2026-11-23 11:50:40 UTC. "
         "Ready pods: zkprova-zkprova-backend 2 and zkprova-zkprova-frontend 2\n"
         "Checked: 11 items: 11 PASS. All checks passed at 11:50:46 UTC, 5.9 s after helm; "
@@ -81,7 +81,7 @@ def test_last_lines_failed() -> None:
         "Release zkprova, environment drill, is NOT restored: the current revision is 7 (back to 5, "
         "zkprova-1.5.0); failed: live objects, rollout of backend, database via /health; "
         "not checked: smoke test.\n"
-        "HELM RAN: once, exit code 0, after 0.4 s.\n"
+        "HELM RAN: once, exit code 0, took 0.4 s.\n"
         "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0), since 2026-11-23 11:50:40 UTC. "
         "Ready pods: zkprova-zkprova-backend 1 and zkprova-zkprova-frontend 2. "
         "Live objects differ: 1 of 7 objects differs: ConfigMap zkprova-settings, data.P...\n"
@@ -198,7 +198,7 @@ def test_live_as_a_whole() -> None:
         console.print(render_live(running(), at(9)))
     assert [line.rstrip() for line in capture.get().splitlines()[:9]] == [
         "zkprova rolled back from 6 to 5 in drill",
-        "verifying, 9.0 s; 5 of 11 judged; HELM RAN: once, exit code 0, after 0.4 s",
+        "verifying, 9.0 s; 5 of 11 judged; HELM RAN: once, exit code 0, took 0.4 s",
         "✓ PASS       preflight           Cluster, release and rights are kn…      0.9 s",
         "✓ PASS       rollback            helm exited 0; revision 7 is deplo…      0.4 s",
         "✓ PASS       release-equivalence 7 of 7 objects match; 4 of 4 pods …      4.7 s",
@@ -242,7 +242,7 @@ def test_live_says_what_is_red_by_its_word_and_who_waits_for_whom() -> None:
 
 def test_live_at_the_end() -> None:
     assert live(verified(), at(9))[1] == (
-        "verified in 7.6 s; 11 of 11 judged; HELM RAN: once, exit code 0, after 0.4 s"
+        "verified in 7.6 s; 11 of 11 judged; HELM RAN: once, exit code 0, took 0.4 s"
     )
     assert live(interrupted(), at(9))[1] == "interrupted in 1.5 s; 2 of 11 judged, 1 unverified"
 
