@@ -109,7 +109,7 @@ def render_recovery(record: Record) -> Markup:
     """The recovery picture; empty Markup without samples."""
     lanes = _replicas(record)
     health = [point for point in record.samples if point.series == "health"]
-    if not lanes and not health:
+    if len({point.at for point in record.samples}) < 2:  # one look is no course
         return Markup("")
     axis = time_axis(record)
     parts: list[Markup] = []

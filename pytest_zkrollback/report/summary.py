@@ -539,7 +539,7 @@ def not_checked(record: Record) -> str:
     ]
     said += [f"{each.id}: {each.text.rstrip('.')}" for each in found if each.kind is NotCheckedKind.GUARD]
     said += [
-        f"{item_name(record, each.id)}: {_limit(each.text)}"
+        _named_limit(item_name(record, each.id), _limit(each.text))
         for each in found
         if each.kind is NotCheckedKind.LIMIT
     ]
@@ -558,6 +558,10 @@ def not_covered(record: Record) -> str:
     """What the items that passed did not look into; empty where they looked into all that they are for."""
     limits = (each.text for each in find_not_checked(record) if each.kind is NotCheckedKind.LIMIT)
     return "; ".join(_lower(inert_line(_limit(text), _SEEN_LIMIT)) for text in limits)
+
+
+def _named_limit(name: str, text: str) -> str:
+    return text if text.startswith(name) else f"{name}: {text}"
 
 
 def _limit(text: str) -> str:

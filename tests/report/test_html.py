@@ -292,6 +292,14 @@ def test_without_samples_it_says_so_and_without_items_there_is_no_chart() -> Non
     assert 'class="chart"' not in render_record(verified(items=(), samples=()))
 
 
+def test_one_look_is_said_in_words_and_is_no_picture() -> None:
+    once = tuple(SamplePoint(at=at(2), series=f"replicas/{name}/1.5.0", value=2) for name in ("a", "b"))
+    html = render_record(verified(samples=once))
+    assert "Recovery chart" not in html
+    assert "sampled" not in html
+    assert "a, 1.5.0: ready replicas 2 from 11:50:41." in Page(html).text
+
+
 def test_a_waiting_item_is_drawn_as_open() -> None:
     begun = running().items[5].model_copy(update={"started_at": at(5)})
     record = running().model_copy(update={"items": (*running().items[:5], begun)})

@@ -445,7 +445,7 @@ def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
     )
     assert not_checked(record) == (
         "identity-unpinned: This environment pins no cluster identity; "
-        "migrations: migrations that the application runs at start-up"
+        "migrations that the application runs at start-up"
     )
     assert render_summary(record).endswith(
         "all 11 checks passed; not covered: migrations that the application runs at start-up."
