@@ -41,9 +41,16 @@ class Signal(Frozen):
     name: SignalName = Field(description="as --rollback-signal takes it")
     question: str = Field(description="the runbook's words")
     answer: Answer = Field(description="yes, no or unknown")
-    speaks_for: Recommendation = Field(description="the way that a yes speaks for")
+    speaks_for: Recommendation = Field(
+        description="the way that a yes speaks for; no and unknown speak for nothing"
+    )
     source: str = Field(default="", description="operator, cluster, /health, git, helm history, migrations")
     evidence: str = Field(default="", description="what was seen or said")
+
+    @property
+    def speaks(self) -> Recommendation | None:
+        """What it speaks for as it was answered; None: for nothing."""
+        return self.speaks_for if self.answer is Answer.YES else None
 
 
 class Decision(Frozen):
@@ -53,6 +60,12 @@ class Decision(Frozen):
     reasons: tuple[str, ...] = Field(description="why, in sentences")
     choice: str = Field(description="what the operator asked for")
     signals: tuple[Signal, ...] = Field(description="the five signals, in the runbook's order")
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it is the runbook's default: nothing speaks for rollback, or something against it too."""
+        said = {each.speaks for each in self.signals} - {None}
+        return self.recommendation is Recommendation.ROLLBACK and said != {Recommendation.ROLLBACK}
 
 
 @dataclass(frozen=True)

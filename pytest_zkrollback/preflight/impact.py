@@ -94,7 +94,7 @@ def judge_many_commits(
 
     ``counters`` count commits from good to bad, by who counts (each raises ZkRollbackError); the first one
     that knows both has the word. ``name`` says what a revision was made of. Where nobody knows, the revisions
-    between are counted: one revision may hold many commits.
+    between are counted: one revision may hold many commits. A rollback holds none, nor what was there before.
     """
     good_one, bad_one = history.content_of(target), history.get(bad)
     good_commit = name(good_one) if good_one else None
@@ -113,9 +113,27 @@ def judge_many_commits(
                 continue
             said = f"{number} commit{'' if number == 1 else 's'} from {good_commit} to {bad_commit}"
             return SignalReading(YES if number > 1 else NO, source, said)
-    between = [one for one in history.revisions if target < one.revision <= bad]
-    said = (
-        f"revisions after the target: {', '.join(str(one.revision) for one in between) or 'none'} "
-        f"({' '.join(why)})"
-    )
-    return SignalReading(YES if len(between) > 1 else UNKNOWN, "helm history", said)
+    new, same = _new_since(history, target, bad)
+    said = f"new since the target: revision{'s' if len(new) > 1 else ''} {', '.join(new)}" if new else ""
+    said = said or "no revision since the target brought anything new"
+    if same:
+        said += f"; rollbacks, or the same again: {', '.join(same)}"
+    whole = all(number in {one.revision for one in history.revisions} for number in range(target, bad + 1))
+    answer = YES if len(new) > 1 else UNKNOWN if new or not whole else NO
+    return SignalReading(answer, "helm history", f"{said} ({' '.join(why)})")
+
+
+def _new_since(history: ReleaseHistory, target: int, bad: int) -> tuple[list[str], list[str]]:
+    """The numbers of the revisions that brought something new, and of the other ones."""
+    good = history.content_of(target)
+    known = {good.manifest} if good is not None else set()
+    new: list[str] = []
+    same: list[str] = []
+    for release in history.releases:
+        revision = release.revision
+        if not target < revision.revision <= bad:
+            continue
+        again = revision.rollback_of is not None or release.manifest in known
+        (same if again else new).append(str(revision.revision))
+        known.add(release.manifest)
+    return new, same

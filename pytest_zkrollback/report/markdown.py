@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..domain.decision import Decision
 from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Record
 from . import github_section
 from .change_section import change_heading, change_summary_parts
@@ -183,18 +184,24 @@ def _own_tests(record: Record) -> str:
     return "\n### Own tests\n\n| Outcome | Test | Observed |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
+def _recommended(decision: Decision) -> str:
+    if decision.in_doubt:
+        return "In doubt: **rollback**"
+    return f"The runbook recommends **{escaped(decision.recommendation.replace('-', ' '))}**"
+
+
 def _decision(record: Record) -> list[str]:
     found = record.decision
     if found is None:
         return []
     rows = [
-        f"| {escaped(one.question, 120)} | {one.answer} | {escaped(one.speaks_for)} "
+        f"| {escaped(one.question, 120)} | {one.answer} | {(one.speaks or 'nothing').replace('-', ' ')} "
         f"| {escaped(': '.join(filter(None, (one.source, one.evidence))), _CELL_LIMIT)} |"
         for one in found.signals
     ]
     return [
-        f"\n### Decision\n\nThe runbook recommends **{escaped(found.recommendation.replace('-', ' '))}**; "
-        f"the operator chose to {escaped(found.choice, 200)}. {escaped(' '.join(found.reasons), 600)}\n\n"
+        f"\n### Decision\n\n{_recommended(found)}; the operator chose to {escaped(found.choice, 200)}. "
+        f"{escaped(' '.join(found.reasons), 600)}\n\n"
         "| Signal | Answer | Speaks for | Source and evidence |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     ]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from ..domain.decision import Decision, Recommendation
 from ..domain.item_ids import (
     EQUIVALENCE,
     HEALTH,
@@ -104,9 +105,28 @@ def decided(record: Record) -> str:
     found = record.decision
     if found is None:
         return ""
-    known = "; ".join(f"{one.name} {one.answer}" for one in found.signals if one.answer != "unknown")
-    recommended = found.recommendation.replace("-", " ")
-    return f"the runbook recommends {recommended} ({known or 'no signal is known'}); chosen: {found.choice}"
+    lead = "in doubt: rollback"
+    if not found.in_doubt:
+        lead = f"the runbook recommends {found.recommendation.replace('-', ' ')}"
+    return f"{lead} ({_spoken_for(found)}); chosen: {found.choice}"
+
+
+def decided_in_a_row(record: Record) -> str:
+    """The same where what was chosen stands beside it, and is what is recommended."""
+    found = record.decision
+    if found is None or found.recommendation is not Recommendation.ROLLBACK:
+        return decided(record)
+    return f"{'in doubt: ' if found.in_doubt else ''}rollback ({_spoken_for(found)})"
+
+
+def _spoken_for(decision: Decision) -> str:
+    """Which signals speak for which way: only those whose answer is yes."""
+    said = []
+    for way in Recommendation:
+        names = [str(each.name) for each in decision.signals if each.speaks is way]
+        if names:
+            said.append(f"{listed(names)} speak{'s' if len(names) == 1 else ''} for {way.replace('-', ' ')}")
+    return "; ".join(said) or "no signal speaks for either way"
 
 
 def title(record: Record) -> str:

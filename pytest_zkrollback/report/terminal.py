@@ -10,7 +10,6 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..domain.decision import Recommendation
 from ..domain.item_ids import NOTIFY, PREFLIGHT, is_rollout
 from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
@@ -21,6 +20,7 @@ from .sanitize import inert_line
 from .summary import (
     count_line,
     decided,
+    decided_in_a_row,
     helm_line,
     lead,
     live_now,
@@ -128,11 +128,9 @@ def _verdict(record: Record, report_path: str) -> list[str]:
 
 
 def _decided(record: Record) -> list[str]:
-    """One line in a plan, and where the runbook recommends the other way."""
-    found = record.decision
-    if found is None or (record.mode is not Mode.PLAN and found.recommendation is Recommendation.ROLLBACK):
-        return []
-    return [inert_line(f"Decision: {decided(record)}", _THREE_ROWS)]
+    """One line wherever something was decided."""
+    said = decided(record) if record.mode is Mode.PLAN else decided_in_a_row(record)
+    return [inert_line(f"Decision: {said}", _TWO_ROWS)] if said else []
 
 
 def render_text(record: Record) -> str:

@@ -48,7 +48,10 @@ def test_an_irreversible_migration_refuses_until_it_is_set_aside_and_all_see_the
     assert "0 of 3 replicas of zkprova-zkprova-backend available" in users["evidence"]
     assert "/health answers HTTP 503" in users["evidence"]
     for name in ("latest.html", "latest.md"):
-        assert "The runbook recommends" in (bad.folder / "reports" / name).read_text()
+        assert "In doubt: " in (bad.folder / "reports" / name).read_text()
     told = json.dumps(bad.messages()[-1]["message"])
-    assert "the runbook recommends rollback" in told
+    assert (
+        "in doubt: rollback (users-impacted speaks for rollback; migration-irreversible speaks for hotfix"
+        in told
+    )
     assert "the column was empty" in told

@@ -10,7 +10,7 @@ import pytest
 from pytest_zkrollback.domain.decision import Answer, Recommendation, SignalName, SignalReading
 from pytest_zkrollback.domain.errors import ProcessProblem
 from pytest_zkrollback.domain.ports import HttpAnswer
-from pytest_zkrollback.domain.record import Revision
+from pytest_zkrollback.domain.record import Mode, Revision
 from pytest_zkrollback.plugin.options import SIGNALS
 from pytest_zkrollback.preflight.decision import decide, recommend
 from pytest_zkrollback.preflight.guards.release import judge_migration_guard
@@ -23,6 +23,8 @@ from pytest_zkrollback.preflight.impact import (
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.release.source_commit import annotated_commit, commit_of, tag_of
+from pytest_zkrollback.report.html import render_record
+from pytest_zkrollback.report.markdown import escaped, render_markdown
 from pytest_zkrollback.report.terminal import render_last_lines
 from support.example_records import verified
 
@@ -248,7 +250,10 @@ def test_the_commit_of_a_revision(app_version, images, commit):
 
 
 def history(*versions):
-    found = [Release(revision(n, f"1.{n}.0-{text}"), manifest="") for n, text in enumerate(versions, start=5)]
+    found = [
+        Release(revision(n, f"1.{n}.0-{text}"), manifest=f"of {text}")
+        for n, text in enumerate(versions, start=5)
+    ]
     return ReleaseHistory("default", "zkprova", tuple(found))
 
 
@@ -284,27 +289,94 @@ def fails(good, bad):
             {"git": fails},
             "unknown",
             "helm history",
-            "revisions after the target: 6 (The git checkout does not know b27e914: fetch it.)",
+            "new since the target: revision 6 (The git checkout does not know b27e914: fetch it.)",
         ),
         (
             ("x", "y", "z"),
             {"git": knows},
             "yes",
             "helm history",
-            "revisions after the target: 6, 7 (the revisions' tags and versions name no commit)",
+            "new since the target: revisions 6, 7 (the revisions' tags and versions name no commit)",
         ),
         (
             ("a7d20c4", "b27e914"),
             {},
             "unknown",
             "helm history",
-            "revisions after the target: 6 (no git checkout is configured)",
+            "new since the target: revision 6 (no git checkout is configured)",
         ),
     ],
 )
 def test_commits_since_the_last_good_deploy(versions, counters, answer, source, said):
     seen = judge_many_commits(history(*versions), 5, 4 + len(versions), counters)
     assert (seen.answer, seen.source, seen.evidence) == (answer, source, said)
+
+
+def rolled(*contents):
+    """A history from revision 5 on; a number: a rollback to it, a word: a deploy that holds it."""
+    found = []
+    for number, content in enumerate(contents, start=5):
+        back = content if isinstance(content, int) else None
+        held = found[back - 5].manifest if back is not None else content
+        one = revision(number).model_copy(update={"rollback_of": back})
+        found.append(Release(one, manifest=held))
+    return ReleaseHistory("default", "zkprova", tuple(found))
+
+
+NO_GIT = " (no git checkout is configured)"
+
+
+@pytest.mark.parametrize(
+    ("contents", "target", "answer", "said"),
+    [
+        pytest.param("ab", 5, "unknown", "new since the target: revision 6", id="one-deploy"),
+        pytest.param("abc", 5, "yes", "new since the target: revisions 6, 7", id="two-deploys"),
+        pytest.param(
+            ["a", "b", 5, 6],
+            5,
+            "unknown",
+            "new since the target: revision 6; rollbacks, or the same again: 7, 8",
+            id="there-and-back-and-there-again",
+        ),
+        pytest.param(
+            ["a", "b", 5, 6, 5],
+            6,
+            "no",
+            "no revision since the target brought anything new; rollbacks, or the same again: 7, 8, 9",
+            id="nothing-but-rollbacks",
+        ),
+        pytest.param(
+            ["a", "b", "b", "a"],
+            5,
+            "unknown",
+            "new since the target: revision 6; rollbacks, or the same again: 7, 8",
+            id="deployed-again-without-a-change",
+        ),
+        pytest.param(
+            ["a", "b", 5, "c"],
+            7,
+            "unknown",
+            "new since the target: revision 8",
+            id="back-to-a-rollback",
+        ),
+    ],
+)
+def test_rollbacks_are_no_commits(contents, target, answer, said):
+    found = rolled(*contents)
+    seen = judge_many_commits(found, target, found.head.revision.revision, {})
+    assert (seen.answer, seen.evidence) == (answer, said + NO_GIT)
+
+
+def test_where_revisions_are_missing_in_between_nobody_knows_what_they_brought():
+    found = rolled("a", "b", 5, 5)
+    pruned = ReleaseHistory(
+        "default", "zkprova", tuple(one for one in found.releases if one.revision.revision != 6)
+    )
+    seen = judge_many_commits(pruned, 5, 8, {})
+    assert (seen.answer, seen.evidence) == (
+        "unknown",
+        "no revision since the target brought anything new; rollbacks, or the same again: 7, 8" + NO_GIT,
+    )
 
 
 def labelled(where, value, kind="Deployment"):
@@ -343,15 +415,55 @@ def test_the_tag_of_a_revision(images, tag):
     assert tag_of(revision(5, images=images)) == tag
 
 
-def test_the_last_lines_say_it_where_the_runbook_recommends_the_other_way():
-    hotfix = decide(
-        {
-            USERS: SignalReading(Answer.NO, "cluster", "all well"),
-            MIGRATION: SignalReading(Answer.YES, "alembic", "0007"),
-        },
-        {},
-        "roll back to revision 5",
-    )
-    said = "Decision: the runbook recommends hotfix forward (users-impacted no; migration-irreversible yes); "
-    assert said + "chosen: roll back to revision 5" in render_last_lines(verified(decision=hotfix), "r.html")
-    assert "Decision" not in render_last_lines(verified(), "r.html")
+@pytest.mark.parametrize(
+    ("letters", "row", "whole"),
+    [
+        (
+            "y????",
+            "rollback (users-impacted speaks for rollback)",
+            "the runbook recommends rollback (users-impacted speaks for rollback)",
+        ),
+        (
+            "y?n?y",
+            "rollback (users-impacted and many-commits speak for rollback)",
+            "the runbook recommends rollback (users-impacted and many-commits speak for rollback)",
+        ),
+        ("?????", "in doubt: rollback (no signal speaks for either way)", ""),
+        ("nnnnn", "in doubt: rollback (no signal speaks for either way)", ""),
+        (
+            "y?y??",
+            "in doubt: rollback (users-impacted speaks for rollback; fix-obvious speaks for hotfix forward)",
+            "",
+        ),
+        ("???y?", "in doubt: rollback (migration-irreversible speaks for hotfix forward)", ""),
+        (
+            "n??y?",
+            "the runbook recommends hotfix forward (migration-irreversible speaks for hotfix forward); "
+            "chosen: roll back to revision 5",
+            "the runbook recommends hotfix forward (migration-irreversible speaks for hotfix forward)",
+        ),
+    ],
+)
+def test_the_decision_stands_in_the_last_lines_and_only_a_yes_speaks(letters, row, whole):
+    decision = decide({}, answers(letters), "roll back to revision 5")
+
+    def lines(**changes):
+        said = render_last_lines(verified(**{"decision": decision, **changes}), "r.html").splitlines()
+        return [each for each in said if each.startswith("Decision")]
+
+    assert lines() == lines(mode=Mode.GITHUB) == [f"Decision: {row}"]
+    assert lines(mode=Mode.PLAN) == [f"Decision: {whole or row}; chosen: roll back to revision 5"]
+    assert lines(decision=None) == []
+
+
+def test_in_the_tables_no_and_unknown_speak_for_nothing():
+    decision = decide({}, answers("yn?n?"), "roll back to revision 5")
+    record = verified(decision=decision)
+    rows = [line.split(" | ") for line in render_markdown(record).splitlines() if line.startswith("| ")]
+    said = {row[0].removeprefix("| "): row[2] for row in rows if len(row) == 4}
+    questions = [each.question for each in decision.signals]
+    assert said["Signal"] == "Speaks for"
+    assert [said[escaped(question)] for question in questions] == ["rollback", *["nothing"] * 4]
+    page = render_record(record)
+    assert page.count("<td>nothing</td>") == 4
+    assert page.count("<td>rollback</td>") == 1

@@ -54,6 +54,7 @@ def test_last_lines_verified() -> None:
         "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7: "
         "all 11 checks passed.\n"
         "HELM RAN: once, exit code 0, took 0.4 s.\n"
+        "Decision: rollback (users-impacted speaks for rollback)\n"
         "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0), since 2026-11-23 11:50:40 UTC. "
         "Ready pods: zkprova-zkprova-backend 2 and zkprova-zkprova-frontend 2\n"
         "Checked: 11 items: 11 PASS. All checks passed at 11:50:46 UTC, 5.9 s after helm; "
@@ -82,6 +83,7 @@ def test_last_lines_failed() -> None:
         "zkprova-1.5.0); failed: live objects, rollout of backend, database via /health; "
         "not checked: smoke test.\n"
         "HELM RAN: once, exit code 0, took 0.4 s.\n"
+        "Decision: rollback (users-impacted speaks for rollback)\n"
         "Live now: Revision 7 (a rollback to 5, zkprova-1.5.0), since 2026-11-23 11:50:40 UTC. "
         "Ready pods: zkprova-zkprova-backend 1 and zkprova-zkprova-frontend 2. "
         "Live objects differ: 1 of 7 objects differs: ConfigMap zkprova-settings, data.P...\n"
@@ -100,6 +102,7 @@ def test_last_lines_refused() -> None:
         "Not rolled back: revision 6 is pending-upgrade since 11:48:02 UTC, by helm v4.3.1 of ci-runner-7. "
         "Nothing was changed.\n"
         "HELM DID NOT RUN: refused (pending-release).\n"
+        "Decision: rollback (users-impacted speaks for rollback)\n"
         "Live now: Revision 6 (zkprova-1.6.0), since 2026-11-23 11:37:59 UTC, not changed by this run\n"
         "Checked: 0 of 10 checklist items checked\n"
         "Report: r.html"
@@ -108,10 +111,11 @@ def test_last_lines_refused() -> None:
 
 def test_last_lines_interrupted_and_waived() -> None:
     lines = render_last_lines(interrupted(), "r.html").splitlines()
-    assert lines[-6:-2] == [
+    assert lines[-7:-2] == [
         "INTERRUPTED: rollback of zkprova from 6 to 5 in drill",
         "Interrupted while helm runs (pid 41712): what is live is not known yet.",
         "HELM RAN: its end was not seen (process 41712); it may still be running.",
+        "Decision: rollback (users-impacted speaks for rollback)",
         "Live now: Not known: helm's end was not seen. Read the history before anything else.",
     ]
     assert (
@@ -131,7 +135,7 @@ def test_several_refusals_are_listed_and_an_override_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_verdict_and_what_belongs_to_it_fit_into_12_rows_of_80(name: str) -> None:
+def test_the_verdict_and_what_belongs_to_it_fit_into_13_rows_of_80(name: str) -> None:
     long = "a sentence of an operator or a cluster that has no end " * 30
     record = ALL[name]().model_copy(update={"summary": long})
     items_ = tuple(
@@ -139,7 +143,7 @@ def test_the_verdict_and_what_belongs_to_it_fit_into_12_rows_of_80(name: str) ->
     )
     for each in (record, record.model_copy(update={"items": items_, "outcome": Outcome.FAILED})):
         last = render_last_lines(each, "reports/20261123T084012Z-drill-d3aa4fdb.html").split("\n\n")[-1]
-        assert sum(-(-len(line) // 80) for line in last.splitlines()) <= 12
+        assert sum(-(-len(line) // 80) for line in last.splitlines()) <= 13
         rows = [
             -(-len(line) // 80) for line in render_last_lines(each, "r.html").split("\n\n")[0].splitlines()
         ]
@@ -164,7 +168,7 @@ def test_fault_47_no_string_from_outside_moves_the_cursor_or_makes_a_line() -> N
         release=bad,
     )
     text = render_last_lines(record, "r.html")
-    assert len(text.splitlines()) == 12
+    assert len(text.splitlines()) == 13
     assert not set("\x1b\x07\r\u202e") & set(text)
     assert "FAIL logs: ␛[2J␛]0;x␇one two [U+202E]three" in text
     console = Console(width=80, force_terminal=False)

@@ -288,7 +288,7 @@ DECISION = decide(
             Answer.NO, "migrations", "No hook ran in revision 6."
         ),
         SignalName.MANY_COMMITS: SignalReading(
-            Answer.UNKNOWN, "helm history", "revisions after the target: 6"
+            Answer.UNKNOWN, "helm history", "new since the target: revision 6"
         ),
     },
     {SignalName.FIX_OBVIOUS: Answer.NO},
