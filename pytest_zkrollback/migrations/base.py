@@ -145,7 +145,7 @@ def judge_files(tool: Tool, target: Tree, bad: Tree, where: str, checkout: str) 
         return MigrationFinding(source, None, f"{tool.name}: {said}", shown)
     if gone:
         said = (
-            f"the target has {names(gone)}, which the bad revision lacks ({where}): whether the database "
+            f"the target has {names(gone)}, which the later revision lacks ({where}): whether the database "
             "has what the target expects is not known."
         )
         return MigrationFinding(source, None, f"{tool.name}: {said}", shown)

@@ -62,7 +62,7 @@ def judge_hooks(span: Span, accounted_for: Collection[str] = ()) -> MigrationFin
         return MigrationFinding(
             SOURCE,
             None,
-            "Nothing has been rolled back yet, so there is no bad deploy to look for migrations in. "
+            "Nothing has been rolled back yet, so there is no deploy to look for migrations in. "
             "After a rollback this is judged by itself.",
         )
     looked: list[str] = []

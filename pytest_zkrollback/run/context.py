@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class SeenWorkers:
-    """Live Jobs by name and live pods by UID, as they were seen: helm deletes those of the bad revision."""
+    """Live Jobs by name and live pods by UID, as they were seen: helm deletes those that it leaves."""
 
     def __init__(self) -> None:
         """None was seen yet."""

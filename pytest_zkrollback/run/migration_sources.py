@@ -181,7 +181,7 @@ def _read_trees(context: RunContext, tool: Tool | None, table: Migrations, span:
     if checkout is None or tool is None:
         raise MigrationProblem("There is no git checkout to read migration files in.")
     if bad is None:
-        raise MigrationProblem("Nothing has been rolled back yet, so there is no bad deploy to look into.")
+        raise MigrationProblem("Nothing has been rolled back yet, so there is no deploy to look into.")
     for one in (span.target, *span.later):
         if one.commit is None:
             raise MigrationProblem(f"The commit of revision {one.revision} is not known: {one.no_commit}")

@@ -180,7 +180,7 @@ TABLE: dict[str, tuple[RevisionContent, list[RevisionContent], bool | None, str]
         content(5),
         [],
         None,
-        "Nothing has been rolled back yet, so there is no bad deploy to look for migrations in. "
+        "Nothing has been rolled back yet, so there is no deploy to look for migrations in. "
         "After a rollback this is judged by itself.",
     ),
     "the rollback's own hook": (

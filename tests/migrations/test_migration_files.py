@@ -321,7 +321,7 @@ def test_no_file_at_all_is_no_evidence(kind):
         (
             {**SQL, "m/0002_x.sql": "select 2;"},
             {"m/0002_x.sql": None},
-            "SQL: the target has m/0002_x.sql, which the bad revision lacks (between good and bad): whether the "
+            "SQL: the target has m/0002_x.sql, which the later revision lacks (between good and bad): whether the "
             "database has what the target expects is not known.",
         ),
     ],

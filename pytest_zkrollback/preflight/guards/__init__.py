@@ -42,7 +42,7 @@ GUARDS = {
     "forecast": "helm applying half of the objects and stopping, with no revision deployed",
     "ownership": "taking another release's objects away, or overwriting them",
     "data-loss": "deleting data, or every object of a kind or in a namespace, with no way back",
-    "gitops": "a controller that puts the bad version back within minutes",
+    "gitops": "a controller that puts back within minutes what was rolled back",
     "deploying": "two pairs of hands on the same workloads",
     "hpa": "a rollback that takes replicas away from an autoscaler",
     "helm-version": "no helm, one that is not supported, or one older than the release",

@@ -303,7 +303,7 @@ def _rolled_away_from(target: int, away: RolledAway, said: str) -> Guard:
 
 
 def judge_gitops(facts: Facts) -> Guard:
-    """A controller that would put the bad version back."""
+    """A controller that would put back what is rolled back."""
     if facts.owners.value is None:
         return Guard(
             id="gitops",
@@ -320,7 +320,7 @@ def judge_gitops(facts: Facts) -> Guard:
             state=REFUSED,
             reason=GuardReason.GITOPS_ACTIVE,
             evidence=named,
-            consequence="It will put back what its source says, the bad version, perhaps within minutes. "
+            consequence="It will put back what its source says, perhaps within minutes. "
             "Suspend it first (`flux suspend`, or sync off in Argo CD), or revert in its source.",
             override=override_option("gitops"),
         )
@@ -335,7 +335,7 @@ def judge_gitops(facts: Facts) -> Guard:
 
 
 def judge_deploying(facts: Facts) -> Guard:
-    """Somebody else's hand on the workloads, now. The bad revision's own stuck rollout is no such thing."""
+    """Somebody else's hand on the workloads, now. What is live may have a stuck rollout of its own."""
     if facts.live.value is None or facts.history.value is None:
         return Guard(
             id="deploying",
@@ -505,7 +505,7 @@ def judge_migration_guard(decision: Decision) -> Guard:
             id="migration",
             state=REFUSED,
             reason=GuardReason.IRREVERSIBLE_MIGRATION,
-            evidence=f"a migration that cannot be undone came with the bad revision: {signal.evidence}",
+            evidence=f"a migration that cannot be undone came with what is live: {signal.evidence}",
             consequence="The target's code would meet a database that it does not know. The runbook fixes "
             "forward here.",
             override=override_option("migration"),
