@@ -120,6 +120,21 @@ def test_no_pass_is_older_than_the_failure_beside_it(incident):
     assert told.index("rollout-backend: FAIL") < told.index("events: FAIL") < told.index("notify: PASS")
 
 
+def test_after_a_smoke_test_that_failed_health_is_not_waited_for(incident):
+    """The rollouts have settled: 30 s more of ``/health`` would say nothing that is not known."""
+    incident.helm("rollback", "zkprova", "5")
+    tables = "[environments.test.smoke]\ncommand = ['false']\n[environments.test.health]\npath = '/nowhere'\n"
+    incident.configure(tables)
+    result = incident.run()
+    assert (result.code, result.record["outcome"]) == (1, "failed"), result.output
+    found = {item["id"]: item for item in result.record["items"]}
+    health = found["health-database"]
+    assert health["verdict"] == "UNVERIFIED"
+    assert health["observed"].startswith("not waited for: smoke had failed; last seen: HTTP 404")
+    assert found["rollout-backend"]["verdict"] == found["logs"]["verdict"] == "PASS"
+    assert found["logs"]["finished_at"] > found["smoke"]["finished_at"]
+
+
 @BOTH
 def test_fault_24_two_signals_do_not_cut_helm_in_half_even_if_it_has_something_to_say(incident):
     """Helm prints the API server's warnings in mid-rollback: its outputs must not be our pipes."""

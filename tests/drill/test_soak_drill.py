@@ -68,6 +68,12 @@ def test_auto_names_every_workload_of_the_targets_manifest(restored):
 def test_the_recovery_clock_runs_from_helms_start(restored):
     record = restored.record
     assert record["helm"]["started_at"] < record["served_again_at"] < record["recovered_at"]
+    # The soak's last look does not move the recovery; the items say what that look saw, and when.
+    assert record["recovered_at"] <= record["provisional_at"] < record["watched_until"]
+    items = {item["id"]: item for item in record["items"]}
+    for name in (*WORKLOADS, "release-equivalence", "logs", "events", "health-database"):
+        assert record["provisional_at"] < items[name]["finished_at"] <= record["watched_until"], name
+    assert items["smoke"]["finished_at"] <= record["provisional_at"]
     assert "/health passes since" in restored.output
     assert re.search(r"and still at [\d:]+ UTC, when watching ended\.", restored.output)
     events = [entry["event"] for entry in record["timeline"]]
