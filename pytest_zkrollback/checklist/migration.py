@@ -9,9 +9,9 @@ from datetime import datetime
 from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.item_ids import MIGRATION
-from ..domain.migration import MigrationFinding
+from ..domain.migration import MigrationFinding, MigrationWord
 from ..domain.ports import Stage
-from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
+from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict
 from ..report.by_hand import helm
 
 HOW_TO_RECORD = (
@@ -23,13 +23,15 @@ HOW_TO_RECORD = (
 class MigrationCheck:
     """The runbook's line: if a migration was part of the bad deploy, assess the reverse migration.
 
-    ``sources`` are asked one after another; ``assessed`` is the operator's recorded assessment,
-    ``compared_with`` the revision that was gone back from (for the command to repeat it by hand).
+    ``sources`` are asked one after another; ``assessed`` is the operator's assessment, ``recorded`` what was
+    said of the same revision in an earlier run. ``compared_with`` is the revision that was gone back from
+    (for the command to repeat it by hand).
     """
 
     env: Environment
     sources: tuple[Callable[[], MigrationFinding], ...]
     assessed: str | None = None
+    recorded: MigrationWord | None = None
     compared_with: int | None = None
     id: str = field(default=MIGRATION, init=False)
     title: str = field(
@@ -88,11 +90,27 @@ class MigrationCheck:
                 evidence=shown,
                 limits=limits,
             )
+        if findings and all(finding.ran is False for finding in findings):
+            return CheckResult(word=Verdict.PASS, observed=said, evidence=shown, limits=limits)
+        if self.recorded is not None:
+            return _remembered(self.recorded, said, shown, limits)
         if any(finding.ran for finding in findings):
             said = " ".join(finding.observed for finding in findings if finding.ran)
             if others := [finding.observed for finding in findings if finding.ran is False and finding.whole]:
                 said = f"{said} Not all sources agree: {' '.join(others)}"
             return CheckResult(word=Verdict.FAIL, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
-        if findings and all(finding.ran is False for finding in findings):
-            return CheckResult(word=Verdict.PASS, observed=said, evidence=shown, limits=limits)
         return CheckResult(word=Verdict.UNVERIFIED, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
+
+
+def _remembered(
+    word: MigrationWord, said: str, shown: tuple[Evidence, ...], limits: tuple[str, ...]
+) -> CheckResult:
+    """What was said once of the migration holds for as long as the same revision is live."""
+    when = f", {word.at:%Y-%m-%d %H:%M:%S} UTC" if word.at is not None else ""
+    what = "Waived" if word.waived else "Assessed"
+    return CheckResult(
+        word=Verdict.WAIVED if word.waived else Verdict.PASS,
+        observed=f"{what} by {word.by}{when}, run {word.run_id}: {word.text.rstrip('.')}. Seen: {said}",
+        evidence=shown,
+        limits=limits,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from .checks import JsonObject
 from .verdict import Evidence
@@ -26,6 +27,17 @@ class MigrationFinding:
     reversible: bool | None = None
     whole: bool = True
     limits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MigrationWord:
+    """What an operator said of the migration that came with a bad revision: an assessment, or a waiver."""
+
+    text: str
+    by: str
+    run_id: str
+    at: datetime | None
+    waived: bool = False
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,8 @@ def count_line(record: Record) -> str:
     if refused(record):
         rest = record.items_without(PREFLIGHT)
         judged = [item for item in rest if item.verdict in (Verdict.PASS, Verdict.FAIL)]
+        if not rest:  # a rehearsal has no checklist
+            return "the preflight alone"
         return f"{len(judged)} of {plural(len(rest), 'checklist item')} checked"
     counts = [(str(word), len(by_verdict(record, word))) for word in Verdict]
     counts.append(("without a verdict", len(by_verdict(record, None))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..clients.state_dir import state_folder, write_private
 from ..domain.checks import JsonObject
+from ..domain.migration import MigrationWord
 from ..domain.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -102,6 +103,29 @@ def _failed(entry: JsonObject) -> JudgedRevision | None:
 
 def _number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+# The key of an entry under which an operator's word on the migration stands.
+MIGRATION_WORD = "migration"
+
+
+def find_migration_word(entries: Sequence[JsonObject], head: int | None) -> MigrationWord | None:
+    """The newest word on the migration that was said of revision ``head``, by who made or judged it."""
+    for entry in reversed(entries):
+        said = entry.get(MIGRATION_WORD)
+        about = {_number(entry.get(key)) for key in ("head_after", "verified_revision", "failed_revision")}
+        if head is None or head not in about or not isinstance(said, dict):
+            continue
+        for key in ("assessed", "waived"):
+            if isinstance(text := said.get(key), str) and text.strip():
+                return MigrationWord(
+                    text=text,
+                    by=str(said.get("by") or "somebody"),
+                    run_id=str(said.get("run_id") or "not known"),
+                    at=parse_time(said.get("at")),
+                    waived=key == "waived",
+                )
+    return None
 
 
 def unfinished(entries: tuple[JsonObject, ...], run_id: str) -> tuple[JsonObject, ...]:

@@ -20,7 +20,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, LockHeld, NotFound, Unreachable
 from ..domain.ports import Clock, Kube
 from ..domain.timestamps import require_time
-from .journal import FAILED, STARTED, VERIFIED, LocalJournal
+from .journal import FAILED, MIGRATION_WORD, STARTED, VERIFIED, LocalJournal
 
 SCHEMA = "zkrollback.journal/1"
 KEPT_ENTRIES = 20
@@ -178,13 +178,22 @@ class ReleaseLock:
             lambda state: LockState(state.holder, _amended(state.entries, found), state.version), "amended"
         )
 
-    def note_verified(self, run_id: str, operator: str, revision: int, installed: str = "") -> None:
+    def note_verified(
+        self,
+        run_id: str,
+        operator: str,
+        revision: int,
+        installed: str = "",
+        migration: JsonObject | None = None,
+    ) -> None:
         """Write down that this run verified ``revision`` of the release first deployed at ``installed``.
 
         Judging the same revision again replaces the note, so that it pushes no rollback out of the journal.
+        ``migration``: the operator's word on the migration; it stays when the note is replaced.
         """
         entry = {"run_id": run_id, "operator": operator, "outcome": VERIFIED}
-        self._note_judged(entry, {"verified_revision": revision}, installed)
+        word = {MIGRATION_WORD: migration} if migration else {}
+        self._note_judged(entry, {"verified_revision": revision, **word}, installed)
 
     def note_failed(
         self, run_id: str, operator: str, revision: int, items: Sequence[str], installed: str = ""
@@ -202,6 +211,9 @@ class ReleaseLock:
             at = _text(self.clock.now())
             note = {**judged, f"{outcome}_at": at, **({"installed": installed} if installed else {})}
             entries = [entry for entry in state.entries if not _is_note(entry, revision)]
+            said = [each for each in state.entries if _is_note(each, revision) and MIGRATION_WORD in each]
+            if said:
+                note = {MIGRATION_WORD: said[-1][MIGRATION_WORD], **note}
             if any(entry.get("run_id") == run_id for entry in entries):
                 entries = [{**each, **note} if each.get("run_id") == run_id else each for each in entries]
             else:

@@ -29,6 +29,7 @@ from ..engine.cluster_watch import RESOURCES, ClusterWatch
 from ..preflight.target import describe_history, failure_of
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.manifest import identity, parse_manifest
+from ..rollback.journal import find_migration_word
 from .context import RunContext
 from .migration_sources import migration_sources, revision_content
 from .results import ExpectedRelease, RunState
@@ -140,6 +141,7 @@ def build_checks(
                 compared_with=left,
             ),
             assessed=context.request.migration_assessed,
+            recorded=find_migration_word(release.journal or (), release.head),
             compared_with=left,
         ),
         *(OwnCheck(item, item_context) for item in context.own_items),

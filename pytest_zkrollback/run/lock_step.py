@@ -7,13 +7,13 @@ from datetime import datetime
 
 from ..domain.checks import JsonObject
 from ..domain.errors import LockHeld, ZkRollbackError
-from ..domain.item_ids import EQUIVALENCE, judges_revision
+from ..domain.item_ids import EQUIVALENCE, MIGRATION, judges_revision
 from ..domain.record import Guard, GuardReason, GuardState, Outcome
 from ..domain.verdict import Verdict
 from ..preflight.guards.cluster import judge_lock
 from ..preflight.overrides import apply_overrides, override_option, overrides_used
 from ..release.history import ReleaseHistory, fetch_history
-from ..rollback.journal import explain_unfinished, of_this_install, unfinished
+from ..rollback.journal import MIGRATION_WORD, explain_unfinished, of_this_install, unfinished
 from ..rollback.lock import AcquiredLock, ReleaseLock
 from .context import RunContext
 from .lock_wait import MadeByAnother, follow_holder, holds
@@ -38,6 +38,7 @@ def acquire_lock(
         "asked": "recover" if request.recover and request.target is None else request.target,
         "target": target,
         "reason": context.redactor.text(request.reason)[:200],
+        **_migration_word(context),
     }
     takes_over = "lock" in preflight.overridden
     holder = preflight.lock_holder if takes_over else ""
@@ -166,6 +167,17 @@ def report_interrupted_runs(context: RunContext, history: ReleaseHistory) -> Non
         context.recorder.event(explain_unfinished(entry, history), "journal")
 
 
+def _migration_word(context: RunContext) -> JsonObject:
+    """The operator's word on the migration, for later runs on the same revision; empty: there is none."""
+    request = context.request
+    said = {"assessed": request.migration_assessed, "waived": request.waivers.get(MIGRATION)}
+    given = {key: context.redactor.text(text)[:400] for key, text in said.items() if text}
+    if not given:
+        return {}
+    who = {"by": context.operator, "run_id": context.run_id, "at": context.clock.now().isoformat()}
+    return {MIGRATION_WORD: {**given, **who}}
+
+
 def note_verified(context: RunContext, state: RunState, head: int | None, installed: str) -> None:
     """Write the verified head into the journal, for ``last-verified``, if that is allowed.
 
@@ -177,7 +189,9 @@ def note_verified(context: RunContext, state: RunState, head: int | None, instal
     if head is None or equal is not Verdict.PASS or state.found is Outcome.SUPERSEDED:
         return
     try:
-        context.lock().note_verified(context.run_id, context.operator, head, installed)
+        context.lock().note_verified(
+            context.run_id, context.operator, head, installed, **_migration_word(context)
+        )
     except ZkRollbackError as error:
         context.recorder.event(f"last-verified was not written to the journal: {error}", "zkrollback")
 

@@ -12,7 +12,7 @@ from pytest_zkrollback.checklist.migration import MigrationCheck
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample
 from pytest_zkrollback.domain.errors import HelmProblem
-from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
+from pytest_zkrollback.domain.migration import MigrationFinding, MigrationWord, RevisionContent, Span
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 from pytest_zkrollback.migrations.hooks import judge_hooks
 from pytest_zkrollback.run.migration_sources import judge_irreversible
@@ -370,6 +370,32 @@ def test_pass_only_on_evidence_or_an_assessment(
     findings: tuple[MigrationFinding, ...], assessed: str | None, word: Verdict, observed: str
 ) -> None:
     assert judged(*findings, assessed=assessed) == CheckResult(word=word, observed=observed)
+
+
+ASSESSED = MigrationWord(text="additive.", by="ann@laptop", run_id="1a2b3c4d", at=T0)
+WAIVED = replace(ASSESSED, text="no time", waived=True)
+SAID_AT = f"by ann@laptop, {T0:%Y-%m-%d %H:%M:%S} UTC, run 1a2b3c4d"
+
+
+@pytest.mark.parametrize(
+    ("findings", "recorded", "word", "observed"),
+    [
+        ((YES,), ASSESSED, Verdict.PASS, f"Assessed {SAID_AT}: additive. Seen: 0007_drop.py ran."),
+        ((UNKNOWN,), ASSESSED, Verdict.PASS, f"Assessed {SAID_AT}: additive. Seen: The schema is not known."),
+        ((YES,), WAIVED, Verdict.WAIVED, f"Waived {SAID_AT}: no time. Seen: 0007_drop.py ran."),
+        ((NO,), WAIVED, Verdict.PASS, "No hook ran."),
+        ((YES,), None, Verdict.FAIL, f"0007_drop.py ran. {HOW}"),
+    ],
+)
+def test_what_was_said_of_the_same_revision_is_remembered_with_who_and_when(
+    findings: tuple[MigrationFinding, ...], recorded: MigrationWord | None, word: Verdict, observed: str
+) -> None:
+    one = MigrationCheck(env=ENV, sources=tuple((lambda f=f: f) for f in findings), recorded=recorded)
+    sample = Sample(T0, one.observe())
+    found = one.judge(History((sample,), since=T0, judged_from=T0), T0)
+    assert found == CheckResult(word=word, observed=observed)
+    now = replace(one, assessed="looked at again")
+    assert now.judge(History((sample,), since=T0), T0).observed.startswith("Assessed by the operator: looked")
 
 
 @pytest.mark.parametrize("assessed", [None, "additive"])

@@ -85,11 +85,12 @@ def test_a_reversible_migration_is_red_with_its_file_and_its_reverse_until_it_is
     assert "The schema is at 7, as the target expects" in alone.item("migration")["observed"]
     bad.configure(migrations=DATABASE)
     job = bad.run()
-    assert (
-        "Hook Job zkprova-zkprova-migrate (pre-upgrade) of revision 6 ran (Succeeded)"
-        in (job.item("migration")["observed"])
-    )
-    assert reds(job) == {"migration": "FAIL"}, job.output
+    observed = job.item("migration")["observed"]
+    assert "Hook Job zkprova-zkprova-migrate (pre-upgrade) of revision 6 ran (Succeeded)" in observed
+    # What was said of this revision by the run that verified it is remembered.
+    assert observed.startswith(f"Assessed by {assessed.record['operator']}, 20")
+    assert f", run {assessed.record['run_id']}: undone by its down file. Seen: " in observed
+    assert reds(job) == {}, job.output
 
 
 def test_an_irreversible_migration_refuses_before_helm_and_is_red_after_it(tell):
@@ -142,3 +143,17 @@ def test_without_a_source_a_release_without_hooks_is_unverified_and_the_option_i
         assert "zkprova-migrate" not in bad.kubectl("get", "jobs")
     finally:
         bad.close()
+
+
+def test_who_only_verifies_later_is_told_what_was_said_of_the_migration(incident):
+    """By whom and when; of the same revision alone."""
+    incident.configure(migrations=False)
+    done = incident.run("--rollback-to=5", "--rollback-migration-assessed=the column stays")
+    assert (done.code, done.record["outcome"]) == (0, "verified"), done.output
+    again = incident.run()
+    assert (again.code, again.record["outcome"]) == (0, "verified"), again.output
+    observed = again.item("migration")["observed"]
+    assert observed.startswith(f"Assessed by {done.record['operator']}, 20")
+    assert f", run {done.record['run_id']}: the column stays. Seen: " in observed
+    third = incident.run()
+    assert third.item("migration")["observed"] == observed

@@ -206,10 +206,9 @@ def test_fault_30_a_failed_hook_is_named_and_what_runs_is_read_again(incident, e
     table = next(e["text"] for e in rollback["evidence"] if e["title"].startswith("Which revision runs"))
     lines = dict(line.split(None, 1) for line in table.splitlines())
     assert lines["Deployment/zkprova-zkprova-backend"] == runs
-    assert (
-        "pytest --env=test --rollback-migration-assessed=none --rollback-recover"
-        in failed.record["next_commands"]
-    )
+    ended = f"--rollback-override=pending=the helm of run {failed.record['run_id']} has ended"
+    recover = "pytest --env=test --rollback-migration-assessed=none --rollback-recover"
+    assert f"{recover} '{ended}'" in failed.record["next_commands"]
 
 
 @BOTH

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, LockHeld, NotFound, Unreachable
 from pytest_zkrollback.preflight.guards.cluster import judge_lock
+from pytest_zkrollback.rollback.journal import find_migration_word
 from pytest_zkrollback.rollback.lock import ReleaseLock
 
 PATH = "/api/v1/namespaces/shop/secrets"
@@ -285,3 +286,54 @@ def test_a_revision_has_one_note_beside_the_rollbacks_the_newest(lock, store):
     assert noted(store)[1:] == [{"run_id": "run3", "outcome": "verified", "verified_revision": 7}]
     lock.note_failed("run4", "bob@host", 7, ["smoke"])
     assert noted(store)[1:] == [{"run_id": "run4", **failed}]
+
+
+def test_the_word_on_the_migration_outlives_the_note_that_it_came_with(lock, store):
+    lock.note_verified("run1", "ann@host", 7, migration=SAID)
+    lock.note_verified("run2", "bob@host", 7)
+    lock.note_verified("run3", "bob@host", 8)
+    [kept, other] = store.state()["entries"]
+    assert (kept["run_id"], kept["migration"]) == ("run2", SAID)
+    assert "migration" not in other
+
+
+def entry(**more):
+    return {"run_id": "run1", "operator": "ann@host", "at": "2026-11-23T02:11:00+00:00", **more}
+
+
+SAID = {"assessed": "additive", "by": "ann@host", "run_id": "run1", "at": "2026-11-23T02:11:00+00:00"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "head", "text"),
+    [
+        ([entry(head_after=7, migration=SAID)], 7, "additive"),
+        ([entry(verified_revision=7, migration=SAID)], 7, "additive"),
+        ([entry(failed_revision=7, migration=SAID)], 7, "additive"),
+        (
+            [entry(head_after=7, migration=SAID), entry(head_after=7, migration={**SAID, "assessed": "no"})],
+            7,
+            "no",
+        ),
+        ([entry(head_after=7, migration=SAID), entry(verified_revision=7)], 7, "additive"),
+        ([entry(head_after=7, migration=SAID)], 8, None),
+        ([entry(head_after=7, migration=SAID)], None, None),
+        ([entry(head_before=7, target=5, migration=SAID)], 7, None),
+        ([entry(head_after=7, migration={**SAID, "assessed": " "})], 7, None),
+        ([entry(head_after=7, migration="additive")], 7, None),
+        ([entry(head_after=True, migration=SAID)], 1, None),
+        ([], 7, None),
+    ],
+)
+def test_the_word_on_the_migration_is_found_for_the_revision_that_it_was_said_of(entries, head, text):
+    found = find_migration_word(entries, head)
+    assert (found and found.text) == text
+    if found is not None:
+        assert (found.by, found.run_id, found.waived) == ("ann@host", "run1", False)
+        assert found.at == datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
+
+
+def test_a_waiver_is_told_from_an_assessment_and_a_broken_time_is_not_known():
+    said = {"waived": "no time", "by": "ann@host", "run_id": "run1", "at": "soon"}
+    found = find_migration_word([entry(head_after=7, migration=said)], 7)
+    assert (found.text, found.waived, found.at) == ("no time", True, None)

@@ -6,6 +6,7 @@ import pytest
 
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.record import Outcome
+from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.run.find_workloads import auto_workloads
 from pytest_zkrollback.run.lock_step import note_failed, note_verified
@@ -35,7 +36,9 @@ def test_fault_22_the_revision_of_somebody_else_is_not_noted_as_verified(outcome
     """Seen by a look that was under way when the verdicts were final already."""
     found = []
     lock = SimpleNamespace(note_verified=lambda run, who, revision, installed: found.append(revision))
-    context = SimpleNamespace(run_id="0", operator="ann", lock=lambda: lock)
+    context = SimpleNamespace(
+        run_id="0", operator="ann", lock=lambda: lock, request=Request(environment="e", target=5)
+    )
     note_verified(context, state_of(verified(outcome=outcome)), 7, "x")
     assert found == noted
 

@@ -22,6 +22,7 @@ from pytest_zkrollback.domain.record import (
     GREEN_OUTCOMES,
     Delivery,
     Guard,
+    GuardReason,
     GuardState,
     Helm,
     Item,
@@ -295,6 +296,8 @@ class Model:
         guards = [judge_pending(ProbeResult(history), self.now)]
         recovers = "--rollback-recover" in given
         guards += [judge_stranded(ProbeResult(history))] if recovers else []
+        if any(guard.reason is GuardReason.NOT_STRANDED for guard in guards):
+            return tuple(guards), choice.revision
         guards.append(judge_target(ProbeResult(history), ProbeResult(choice), self.journal, ProbeResult()))
         reasons = dict(each.partition("=")[::2] for each in given.get("--rollback-override", ()))
         implied = recovery_reasons(history, self.now) if recovers else {}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...domain.checks import JsonObject
-from ...domain.record import Guard
+from ...domain.record import Guard, GuardReason
 from ...release.helm_secret import UNINSTALLING
 from ..probe import REFUSED, WARNED, Facts
 from .cluster import judge_helm, judge_identity, judge_lock, judge_permissions, judge_protected, judge_release
@@ -66,6 +66,8 @@ def judge_guards(
 ) -> tuple[Guard, ...]:
     """Every guard of a rollback that is asked before the lock is taken. ``target``: the target's objects."""
     recovery = (judge_stranded(facts.history), judge_hook_jobs(facts.hook_jobs)) if recovers else ()
+    # Where nothing is to be recovered, that there is no target is no second reason.
+    pointless = any(guard.reason is GuardReason.NOT_STRANDED for guard in recovery)
     return (
         judge_identity(facts.identity, env),
         judge_protected(env, confirm),
@@ -73,7 +75,7 @@ def judge_guards(
         judge_release(facts.history),
         judge_pending(facts.history, facts.now),
         judge_deployed(facts.history),
-        judge_target(facts.history, facts.choice, facts.entries, facts.forecast),
+        *(() if pointless else (judge_target(facts.history, facts.choice, facts.entries, facts.forecast),)),
         judge_forecast(facts.forecast, facts.helm, facts.denied),
         judge_ownership(facts),
         judge_data_loss(facts, env, target),
