@@ -57,7 +57,11 @@ def _signal(
     name: SignalName, line: str, way: Recommendation, seen: SignalReading | None, said: Answer | None
 ) -> Signal:
     if seen is None:
-        answer, source, evidence = UNKNOWN, "", f"nobody said: --rollback-signal={name}=yes or =no"
+        answer, source, evidence = (
+            UNKNOWN,
+            "",
+            f"not answered by an option (--rollback-signal={name}=yes or =no)",
+        )
     else:
         answer, source, evidence = seen.answer, seen.source, seen.evidence
     if said is not None:
