@@ -91,7 +91,7 @@ class ReleaseHistory:
         found = self.get(number)
         return None if found is None else found.revision
 
-    def bad_before(self, revision: int) -> Release | None:
+    def find_replaced(self, revision: int) -> Release | None:
         """What ``revision`` replaced: the last one before it with another manifest; None if there is none."""
         new = self.get(revision)
         older = (one for one in reversed(self.releases) if one.revision.revision < revision)

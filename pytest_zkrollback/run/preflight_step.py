@@ -226,23 +226,23 @@ def _plan(context: RunContext, facts: Facts, history: ReleaseHistory) -> Plan:
     target = facts.choice.value.revision if facts.choice.value is not None else None
     wanted = history.content_of(target) if target is not None else None
     live = target is not None and history.origin(head.revision) == history.origin(target)
-    bad = history.bad_before(head.revision) if live else history.head
+    compared = history.find_replaced(head.revision) if live else history.head
     return Plan(
         target=wanted.revision if wanted else None,
-        compared_with=bad.revision if bad else None,
-        rolled_back_from=find_rolled_back_from(head, bad.revision if bad else None, helm_ran=False),
+        compared_with=compared.revision if compared else None,
+        rolled_back_from=find_rolled_back_from(head, compared.revision if compared else None, helm_ran=False),
         **describe_history(history, facts.entries),
-        diff=_diff(context, bad, wanted) if bad and wanted else "",
+        diff=_diff(context, compared, wanted) if compared and wanted else "",
         forecast=facts.forecast.value,
         change_summary=facts.change_summary.value,
     )
 
 
-def _diff(context: RunContext, bad: Release, wanted: Release) -> str:
+def _diff(context: RunContext, compared: Release, wanted: Release) -> str:
     namespace = context.env.namespace
     try:
         return render_manifest_diff(
-            parse_manifest(bad.manifest, namespace), parse_manifest(wanted.manifest, namespace)
+            parse_manifest(compared.manifest, namespace), parse_manifest(wanted.manifest, namespace)
         )
     except HelmProblem as problem:
         return f"There is no diff: {problem}"  # no reason to stand between the operator and the rollback

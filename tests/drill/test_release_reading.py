@@ -144,7 +144,7 @@ def test_history_is_what_helm_says(scene):
     assert history.head.revision.rollback_of == 1
     assert history.origin(3) == 1
     assert history.deployed is history.head
-    bad = history.bad_before(3)
+    bad = history.find_replaced(3)
     assert bad is not None and bad.revision.revision == 2
     assert bad.values == {"image": "web:2", "a": "two"}
     assert history.head.apply_method == ("ssa" if "rollback_revision" in told[2] else "csa")

@@ -171,10 +171,10 @@ def test_bad_is_the_last_one_before_that_differs():
         secret(7, description="Rollback to 5", image="backend:5"),
         secret(8, description="Rollback to 5", image="backend:5"),
     )
-    bad = history.bad_before(8)
+    bad = history.find_replaced(8)
     assert bad is not None and bad.revision.revision == 6
-    assert history.bad_before(5) is None
-    assert history.bad_before(99) is None
+    assert history.find_replaced(5) is None
+    assert history.find_replaced(99) is None
 
 
 def test_two_deployed_revisions_the_newest_counts_fault_17():

@@ -210,7 +210,7 @@ class Model:
             "revision_after": head,
             "overrides": tuple(Override(id=key, kind="item", reason=why) for key, why in waivers.items()),
         }
-        left = before.bad_before(head) if before.head.revision.rollback_of else None
+        left = before.find_replaced(head) if before.head.revision.rollback_of else None
         plan = Plan(
             rolled_back_from=find_rolled_back_from(
                 before.head.revision, left.revision if left else None, helm_ran=False
