@@ -86,6 +86,8 @@ def next_commands(record: Record, env: Environment | None, file: str = "") -> tu
         steps = _of_a_drill_that_ended(record, steps)
     left, lines = MOST, []
     for step in steps:
+        if step.command and step.command in lines:
+            continue
         if step.command:
             left -= 1
         if left >= 0 or not step.command:
@@ -194,7 +196,7 @@ def _look_first(record: Record, env: Environment, refused: Sequence[Guard]) -> I
     reasons = {guard.reason for guard in refused}
     if any(guard.id == "release" and not guard.unknown for guard in refused):
         yield _Step(helm(env, "list", "--all-namespaces"), "which releases there are:", here=True)
-    if any(guard.id == "head" for guard in refused):
+    if any(map(_has_moved, refused)):
         yield _Step(helm(env, "history", record.release), "look first:", here=True)
     if GuardReason.HOOK_RUNNING in reasons:
         yield _Step(helm(env, "get", "hooks", record.release), "look at the hook first:", here=True)
@@ -252,6 +254,8 @@ def _when(record: Record, refused: Sequence[Guard]) -> str:
         return _FIRST["cluster"]
     mended = [each for each in refused if not _is_harmless(record, each)]
     for guard in mended:
+        if _has_moved(guard):
+            return _FIRST["head"]
         if guard.id in _FIRST:
             return _FIRST[guard.id]
     if mended:
@@ -259,6 +263,11 @@ def _when(record: Record, refused: Sequence[Guard]) -> str:
     if all(guard.id == "protected" for guard in refused):
         return "to go ahead in the protected environment:"
     return "to go ahead, recorded (your reason instead of 'accepted'):"
+
+
+def _has_moved(guard: Guard) -> bool:
+    """Whether somebody changed the release since the plan: also the run whose lock was waited for."""
+    return guard.id == "head" or (guard.id == "lock" and guard.reason is GuardReason.NEW_REVISION)
 
 
 def _is_harmless(record: Record, guard: Guard) -> bool:

@@ -110,10 +110,14 @@ MIGRATION_WORD = "migration"
 
 
 def find_migration_word(entries: Sequence[JsonObject], head: int | None) -> MigrationWord | None:
-    """The newest word on the migration that was said of revision ``head``, by who made or judged it."""
+    """The newest word on the migration that was said of revision ``head``, by who made or judged it.
+
+    What was said of a rollback that made no revision was not said of the one that it had meant to leave.
+    """
     for entry in reversed(entries):
         said = entry.get(MIGRATION_WORD)
         about = {_number(entry.get(key)) for key in ("head_after", "verified_revision", "failed_revision")}
+        about.discard(_number(entry.get("head_before")))
         if head is None or head not in about or not isinstance(said, dict):
             continue
         for key in ("assessed", "waived"):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..domain.checks import JsonObject
 from ..domain.errors import LockHeld, ZkRollbackError
-from ..domain.item_ids import EQUIVALENCE, MIGRATION, judges_revision
+from ..domain.item_ids import EQUIVALENCE, MIGRATION, ROLLBACK, judges_revision
 from ..domain.record import Guard, GuardReason, GuardState, Outcome
 from ..domain.verdict import Verdict
 from ..preflight.guards.cluster import judge_lock
@@ -17,7 +17,7 @@ from ..rollback.journal import MIGRATION_WORD, explain_unfinished, of_this_insta
 from ..rollback.lock import AcquiredLock, ReleaseLock
 from .context import RunContext
 from .lock_wait import MadeByAnother, follow_holder, holds
-from .results import PreflightResult, RunState
+from .results import ExpectedRelease, PreflightResult, RunState
 
 
 def acquire_lock(
@@ -196,14 +196,24 @@ def note_verified(context: RunContext, state: RunState, head: int | None, instal
         context.recorder.event(f"last-verified was not written to the journal: {error}", "zkrollback")
 
 
+def judged_head(release: ExpectedRelease) -> int | None:
+    """The revision that a failure speaks against; None where another helm was at work on the release.
+
+    What fails meanwhile may be well when that has ended.
+    """
+    return None if release.last_read.head.under_way_since is not None else release.head
+
+
 def note_failed(context: RunContext, state: RunState, head: int | None, installed: str) -> None:
     """Write into the journal which items failed on the head, if they speak against it.
 
     Nothing that is beside the revision counts (the team was not told, a migration), nor what was not
-    verified; and nothing of a release that somebody else changed meanwhile.
+    verified; and nothing of a release that somebody else changed meanwhile. Where the target was not brought
+    there, what is live was judged by another revision's measure.
     """
     failed = tuple(each for each in state.failed if judges_revision(each))
-    if head is None or not failed or state.found is Outcome.SUPERSEDED:
+    brought = state.verdict(ROLLBACK) in (None, Verdict.PASS)
+    if head is None or not failed or not brought or state.found is Outcome.SUPERSEDED:
         return
     try:
         context.lock().note_failed(context.run_id, context.operator, head, failed, installed)

@@ -63,6 +63,9 @@ def follow_holder(
         now = fetch_history(context.kube, context.env.namespace, context.env.release, known=before)
     except ZkRollbackError as error:
         return judge_lock(error)
+    head = now.head.revision.revision
+    if head != before.head.revision.revision:
+        context.recorder.update(revision_before=head, revision_after=head)
     return judge_what_it_made(held, before, now, target)
 
 

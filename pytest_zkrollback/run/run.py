@@ -49,7 +49,7 @@ from .find_redeploy_risks import RedeployRisks
 from .find_workloads import resolve_workloads
 from .github_step import GithubDeployment, refuse_without_github
 from .initial_record import initial_record, mode_of
-from .lock_step import note_failed, note_verified
+from .lock_step import judged_head, note_failed, note_verified
 from .notify_step import create_dispatcher, notify_final, report_address
 from .preflight_step import run_preflight
 from .recovery_timeline import RecoveryTimeline
@@ -290,7 +290,7 @@ class Run:
         risks.begin()
         run_verify(context, release, state, self._watch, events, timeline, since, risks)
         if self._signals.count < 2:  # an operator who has seen enough ends the run before its end
-            note_failed(context, state, release.head, history.head.installed)
+            note_failed(context, state, judged_head(release), history.head.installed)
         if self._signals.count:  # also in the soak, when every item is green already
             raise KeyboardInterrupt
         if state.add_up() in GREEN_OUTCOMES:

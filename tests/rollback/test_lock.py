@@ -319,6 +319,10 @@ SAID = {"assessed": "additive", "by": "ann@host", "run_id": "run1", "at": "2026-
         ([entry(head_after=7, migration=SAID)], 8, None),
         ([entry(head_after=7, migration=SAID)], None, None),
         ([entry(head_before=7, target=5, migration=SAID)], 7, None),
+        ([entry(head_before=6, head_after=7, failed_revision=7, migration=SAID)], 7, "additive"),
+        # helm made no revision: the word was said of going back, and not of what stayed
+        ([entry(head_before=6, head_after=6, target=5, migration=SAID)], 6, None),
+        ([entry(head_before=6, head_after=6, failed_revision=6, migration=SAID)], 6, None),
         ([entry(head_after=7, migration={**SAID, "assessed": " "})], 7, None),
         ([entry(head_after=7, migration="additive")], 7, None),
         ([entry(head_after=True, migration=SAID)], 1, None),

@@ -68,6 +68,18 @@ FAIL, UNVERIFIED = (Verdict.FAIL, ""), (Verdict.UNVERIFIED, "")
         pytest.param({}, Outcome.VERIFIED, [], id="none"),
         pytest.param({"notify": FAIL, "migration": FAIL}, Outcome.FAILED, [], id="beside-the-revision"),
         pytest.param({"rollback": FAIL, "preflight": FAIL}, Outcome.FAILED, [], id="helm-says-that-itself"),
+        pytest.param(
+            {"rollback": FAIL, "release_equivalence": FAIL, "smoke": FAIL},
+            Outcome.FAILED,
+            [],
+            id="helm-did-not-bring-the-target",
+        ),
+        pytest.param(
+            {"rollback": UNVERIFIED, "release_equivalence": FAIL},
+            Outcome.FAILED,
+            [],
+            id="github-has-not-deployed-it",
+        ),
         pytest.param({"smoke": UNVERIFIED}, Outcome.UNVERIFIED, [], id="not-verified"),
         pytest.param({"smoke": FAIL}, Outcome.SUPERSEDED, [], id="somebody-else's-revision"),
     ],

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_zkrollback.domain.record import Guard
+from pytest_zkrollback.domain.record import Guard, Plan
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.run import lock_step
+from pytest_zkrollback.run.results import ExpectedRelease
 from support.preflight_facts import revision
 
 AT = datetime(2026, 11, 23, 2, 11, tzinfo=UTC)
@@ -45,3 +46,12 @@ def test_case_a3_what_began_between_plan_and_helm_refuses(monkeypatch, planned, 
     if refuses:
         assert (found.id, found.state) == ("head", "refused")
         assert found.evidence == f"revision 6 is {now} since the plan, when it was {planned}"
+
+
+@pytest.mark.parametrize(
+    ("status", "head"),
+    [("deployed", 7), ("failed", 7), ("pending-upgrade", None), ("pending-rollback", None)],
+)
+def test_a_failure_speaks_against_no_revision_while_another_helm_is_at_work(status, head):
+    history = ReleaseHistory("default", "zkprova", (revision(6), revision(7, status)))
+    assert lock_step.judged_head(ExpectedRelease(history, 7, Plan(), 7, history)) == head

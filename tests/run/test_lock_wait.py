@@ -49,15 +49,16 @@ class Lock:
 
 @pytest.fixture
 def context():
-    said = []
+    said, updated = [], {}
     return SimpleNamespace(
         kube=None,
         env=SimpleNamespace(namespace="default", release="zkprova"),
         clock=SteppingClock(),
         signals=Signals(),
-        recorder=SimpleNamespace(event=lambda text, source: said.append(text)),
+        recorder=SimpleNamespace(event=lambda text, source: said.append(text), update=updated.update),
         display=SimpleNamespace(status=said.append),
         said=said,
+        updated=updated,
     )
 
 
@@ -163,6 +164,15 @@ def test_helm_is_not_run_by_who_waited(context, monkeypatch):
     monkeypatch.setattr(lock_wait, "fetch_history", unread)
     unknown = follow_holder(context, Lock("free"), HELD, BEFORE, 5)
     assert (unknown.id, unknown.unknown) == ("lock", True)
+
+
+@pytest.mark.parametrize(
+    ("now", "said"), [(BACK_AT_4, {"revision_before": 7, "revision_after": 7}), (BEFORE, {})]
+)
+def test_a_refusal_says_which_revision_is_live_now(context, monkeypatch, now, said):
+    monkeypatch.setattr(lock_wait, "fetch_history", lambda *args, **kwargs: now)
+    assert follow_holder(context, Lock("free"), HELD, BEFORE, 5).state == GuardState.REFUSED
+    assert context.updated == said
 
 
 def test_a_head_that_moved_to_what_was_asked_for_is_no_refusal(context, monkeypatch):

@@ -341,7 +341,7 @@ class Model:
         at = self.now.isoformat()
         if outcome in GREEN_OUTCOMES:
             note |= {"verified_revision": head.number, "verified_at": at}
-        elif failed:
+        elif failed and words.get("rollback") is not Verdict.FAIL:
             note |= {"failed_revision": head.number, "failed_items": failed, "failed_at": at}
         self.journal.append(note)
         told = Delivery(to="slack", ok=not untold, refused=untold)

@@ -205,6 +205,11 @@ SITUATIONS: dict[str, Situation] = {
     "helm-no-revision": Situation(
         FAILED, "helm failed and made no revision.", lambda: bad().run(BACK, helm=NO_REVISION)
     ),
+    "helm-no-revision-healthy": Situation(
+        FAILED,
+        "helm failed and made no revision, and nothing is known to be wrong with what is live.",
+        lambda: healthy().run("pytest --env=shop --rollback-to=1", helm=NO_REVISION),
+    ),
     "helm-nothing-applied": Situation(
         FAILED, "A hook failed before anything was applied.", lambda: bad().run(BACK, helm=NOTHING)
     ),
@@ -458,6 +463,18 @@ SITUATIONS: dict[str, Situation] = {
         REFUSED,
         "Another run is at work.",
         lambda: refused(guard("lock", GuardReason.LOCK_HELD, "Two operators would roll back at once.")),
+    ),
+    "refused-lock-made-another": Situation(
+        REFUSED,
+        "Another run had the lock, was waited for, and made something else.",
+        lambda: refused(
+            guard(
+                "lock",
+                GuardReason.NEW_REVISION,
+                "What this run planned may no longer be right: start it again, and it looks anew.",
+                override=False,
+            )
+        ),
     ),
     "refused-lock-unread": Situation(
         REFUSED,
