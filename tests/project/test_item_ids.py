@@ -30,6 +30,7 @@ OTHER_THINGS = {
     "release/helm_secret.py": {"events"},  # of a Helm hook
     "report/next_commands.py": {"migration"},  # a guard
     "report/terminal.py": {"preflight"},  # a phase of the run
+    "rollback/journal.py": {"migration"},  # a key of an entry
     "run/decision_step.py": {"preflight"},  # who answered a question
 }
 
