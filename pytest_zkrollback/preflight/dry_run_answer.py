@@ -15,6 +15,8 @@ _NOT_TRIED = re.compile(r"does not support dry ?run|failed calling webhook|faile
 _TIMEOUT = re.compile(
     r"timed out|deadline exceeded|did not complete within|(?:i/o|handshake|Client\.) ?timeout", re.IGNORECASE
 )
+# Two writers at once, and nothing of what the object is.
+_RACE = "please apply your changes to the latest version"
 _DENIED = re.compile(r"denied the request|denied request|ValidatingAdmissionPolicy")
 _CONVERSION = re.compile(r"\bconver(?:sion|t|ting|ted)\b", re.IGNORECASE)
 _VALIDATION = re.compile(r"\bvalidat(?:ion|ing|e|ed)\b|\binvalid\b", re.IGNORECASE)
@@ -67,6 +69,8 @@ def _conflict(error: ClusterError) -> ForecastCause:
     causes = error.causes if isinstance(error, BadAnswer) else ()
     if any("conflict with" in message for _, message in causes):
         return ForecastCause.CONFLICT
+    if _RACE in error.said:
+        return ForecastCause.UNANSWERED
     return ForecastCause.ADMISSION if _DENIED.search(error.said) else ForecastCause.OTHER
 
 

@@ -41,7 +41,7 @@ _FIRST = {
     "pending": "when that operation has ended:",
     "ownership": "when that release has given it up:",
     "gitops": "when that is suspended, or reverted in its source:",
-    "head": "if it is still right after what appeared:",
+    "head": "when that is mended:",
     "lock": "when that run has ended:",
     "helm-version": 'with a helm that works on PATH, or as helm = "..." in the configuration:',
     "permissions": "with credentials that may do it:",
@@ -174,7 +174,10 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
     if GuardReason.NOT_STRANDED in reasons:
         yield _Step(_verify(record), "the release needs no recovery; to check what is live:", here=True)
         return
-    if "target" in ids and record.plan.history and record.github is None:
+    if any(map(_has_moved, refused)):  # what was seen of the service was seen of another revision
+        yield _Step(_verify(record), "check what is live now:", here=True)
+        yield _Step(why="if a rollback is still right after that, the same command looks at all of it anew")
+    elif "target" in ids and record.plan.history and record.github is None:
         yield from _another_target(record, env, refused)
     else:
         cures = [command for guard in refused for command in guard.commands]
@@ -254,8 +257,6 @@ def _when(record: Record, refused: Sequence[Guard]) -> str:
         return _FIRST["cluster"]
     mended = [each for each in refused if not _is_harmless(record, each)]
     for guard in mended:
-        if _has_moved(guard):
-            return _FIRST["head"]
         if guard.id in _FIRST:
             return _FIRST[guard.id]
     if mended:
@@ -267,7 +268,7 @@ def _when(record: Record, refused: Sequence[Guard]) -> str:
 
 def _has_moved(guard: Guard) -> bool:
     """Whether somebody changed the release since the plan: also the run whose lock was waited for."""
-    return guard.id == "head" or (guard.id == "lock" and guard.reason is GuardReason.NEW_REVISION)
+    return guard.reason in (GuardReason.NEW_REVISION, GuardReason.NEW_STATUS)
 
 
 def _is_harmless(record: Record, guard: Guard) -> bool:

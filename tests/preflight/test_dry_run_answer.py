@@ -72,6 +72,11 @@ NO_EVIDENCE = [
     (404, 'deployments.apps "web" not found'),
     (404, ""),
     (408, "Timeout: request did not complete within requested timeout"),
+    (
+        409,
+        'Operation cannot be fulfilled on deployments.apps "web": the object has been modified; please apply '
+        "your changes to the latest version and try again",
+    ),
     (429, "too many requests"),
     (429, f"{DENIED}too many requests"),
     (400, 'admission webhook "v.example.com" does not support dry run'),

@@ -492,6 +492,11 @@ SITUATIONS: dict[str, Situation] = {
             )
         ),
     ),
+    "refused-head-unread": Situation(
+        REFUSED,
+        "Whether a revision appeared is not known.",
+        lambda: refused(guard("head", GuardReason.NO_ANSWER, unknown=True)),
+    ),
     **{
         f"refused-{name}": Situation(
             GITHUB,
