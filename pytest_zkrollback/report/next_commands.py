@@ -27,6 +27,7 @@ from ..domain.request import not_given
 from ..domain.verdict import Verdict
 from . import way_back
 from .by_hand import helm
+from .failures import listed
 from .way_back import Ground, Offer, Service
 
 MOST = 3
@@ -61,6 +62,7 @@ _FIRST = {
 _HARMLESS = (GuardReason.NOT_PINNED, GuardReason.NOT_CONFIRMED, GuardReason.OTHER_ENVIRONMENT)
 _UNKNOWN_AND_HARMLESS = ("lock", "permissions")
 _ACCEPTED = "accepted"
+_ASSESSED = "with the assessment of the migration as --rollback-migration-assessed=TEXT"
 
 
 @dataclass(frozen=True)
@@ -320,9 +322,19 @@ def _after_interruption(record: Record, env: Environment | None) -> Iterator[_St
 
 
 def _after_waivers(record: Record) -> Iterator[_Step]:
-    waived = [each.id for each in record.overrides if each.kind == "item"]
+    said = {each.id for each in record.overrides if each.kind == "item"}
+    # A migration may be waived by what was said in an earlier run.
+    waived = [
+        item.id
+        for item in record.items
+        if item.verdict is Verdict.WAIVED and (item.id in said or item.id == MIGRATION)
+    ]
+    rest = [each for each in waived if each != MIGRATION]
+    why = f"when {listed(rest)} can be checked after all" if rest else "check again"
+    if MIGRATION in waived:  # else the next run remembers that it was waived
+        why += f", {_ASSESSED}"
     if waived:
-        yield _Step(_verify(record), f"when {' and '.join(waived)} can be checked after all:", here=True)
+        yield _Step(_verify(record), f"{why}:", here=True)
 
 
 # After a failure, or where something was not verified.
@@ -355,7 +367,7 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
     if needs_url:
         why = f'with url = "https://..." added to [environments.{env.name}]:'
     elif assess:
-        why = "check again, with the assessment of the migration as --rollback-migration-assessed=TEXT:"
+        why = f"check again, {_ASSESSED}:"
     yield _Step(_verify(record), why, here=True)
     if (number := way_back.stays_deployed(record)) is not None:
         yield _Step(

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..domain.item_ids import NOTIFY, PREFLIGHT, is_rollout
+from ..domain.item_ids import MIGRATION, NOTIFY, PREFLIGHT, is_rollout
 from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from .change_section import render_change_summary_lines
@@ -92,6 +92,12 @@ def _not_well(record: Record) -> list[str]:
     if len(all_wrong) > _MOST_LINES:
         lines.append(f"{len(all_wrong) - _MOST_LINES} more in the report")
     aside = [(f"WAIVED {each.id}", each.reason) for each in record.overrides if each.kind != "guard"]
+    ours = {name for name, _ in aside}
+    aside += [
+        (f"WAIVED {each.id}", each.observed)  # as an earlier run was told
+        for each in record.items
+        if each.id == MIGRATION and each.verdict is Verdict.WAIVED and f"WAIVED {each.id}" not in ours
+    ]
     aside += [
         (f"OVERRIDDEN {each.id}", each.evidence)
         for each in record.guards

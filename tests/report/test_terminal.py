@@ -11,6 +11,7 @@ from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Re
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.failures import failures
 from pytest_zkrollback.report.formatting import duration
+from pytest_zkrollback.report.next_commands import next_commands
 from pytest_zkrollback.report.summary import (
     helm_line,
     live_now,
@@ -106,6 +107,23 @@ def test_last_lines_refused() -> None:
         "Live now: Revision 6 (zkprova-1.6.0), since 2026-11-23 11:37:59 UTC, not changed by this run\n"
         "Checked: 0 of 10 checklist items checked\n"
         "Report: r.html"
+    )
+
+
+def test_a_migration_that_an_earlier_run_waived_is_said_with_whose_word_it_was() -> None:
+    said = "Waived by ann@host, 2026-11-23 02:11:00 UTC, run 0badcafe: no time. Seen: no source"
+    record = verified(outcome=Outcome.VERIFIED_WITH_WAIVERS, overrides=())
+    migration = {"verdict": Verdict.WAIVED, "observed": said}
+    found = tuple(
+        item.model_copy(update=migration if item.id == "migration" else {}) for item in record.items
+    )
+    record = record.model_copy(update={"items": found})
+    assert f"WAIVED migration: {said}" in render_last_lines(record, "r.html").splitlines()
+    sentence = render_summary(record)
+    assert f"migrations (in an earlier run: {said})" in sentence
+    assert "switched off" not in sentence
+    assert next_commands(record, None)[0].startswith(
+        "# check again, with the assessment of the migration as "
     )
 
 

@@ -158,13 +158,14 @@ class Operator:
                 return
             if record["outcome"] in GREEN:
                 break
-            proposed = [line for line in record["next_commands"] if not line.startswith("#")]
+            # A note to the team needs the operator's own words, and leaves no record of its own.
+            proposed = [line for line in record["next_commands"] if not line.startswith(("#", "python "))]
             if not proposed:
                 break
             # Mostly the first line; the others are proposed as well.
             command = proposed[0] if self.random.random() < 0.7 else self.random.choice(proposed)
-            for _ in range(2):  # a command that only looks ends in nothing: the operator takes the next line
-                if not _LOOKS.match(command):
+            for _ in range(2):  # a look or a cure leaves no record: the operator takes the next line
+                if command.startswith("pytest "):
                     break
                 self._do(command)
                 following = proposed[proposed.index(command) + 1 :]

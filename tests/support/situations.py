@@ -199,6 +199,11 @@ SITUATIONS: dict[str, Situation] = {
         "Rolled back, the smoke test was waived.",
         lambda: bad().run(f"{BACK} --rollback-waive=smoke=locked"),
     ),
+    "verified-with-the-migration-waived": Situation(
+        GREEN,
+        "The migration was waived, in this run or in the one that made the current revision.",
+        lambda: bad().run(f"{BACK} --rollback-waive=migration=later"),
+    ),
     "nothing-to-do": Situation(
         GREEN, "The target is live already.", lambda: healthy().run("pytest --env=shop --rollback-to=2")
     ),
