@@ -111,9 +111,12 @@ def service_before(record: Record) -> Service:
     impacted = said.get(SignalName.USERS_IMPACTED, Answer.UNKNOWN)
     if impacted is Answer.YES:
         return Service.BROKEN
-    # That it once failed says little of users: a field that is not as stated fails, too.
-    verified = before in record.plan.verified_revisions
-    return Service.SERVES if verified or impacted is Answer.NO else Service.NOTHING
+    if before in record.plan.verified_revisions:
+        return Service.SERVES
+    # What once failed may serve all the same (a field that is not as stated): neither is known of it.
+    kinds = {each.revision: each.kind for each in record.plan.objections}
+    failed = kinds.get(before or 0) in (ObjectionKind.FAILED, ObjectionKind.JUDGED_FAILED)
+    return Service.SERVES if impacted is Answer.NO and not failed else Service.NOTHING
 
 
 def left_revision(record: Record) -> int | None:

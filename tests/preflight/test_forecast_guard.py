@@ -114,12 +114,16 @@ def test_nothing_else_is_ever_forced(objects):
         ("Deployment", '.spec.template.spec.containers[name="app"].image', "web:1"),
         ("Deployment", ".spec.replicas", "3"),
         ("Deployment", '.spec.template.spec.containers[name="app"].env[name="DB_PASSWORD"].value', ""),
+        ("Deployment", '.spec.template.spec.containers[name="app"].env', "(a list, not shown)"),
+        ("Deployment", '.spec.template.spec.containers[name="app"]', "(a map, not shown)"),
+        ("ConfigMap", ".data.app", "(252 characters, not shown)"),
         ("Deployment", ".spec.nothing[0].there", ""),
         ("Secret", ".spec.replicas", ""),
     ],
 )
 def test_a_conflicts_values_are_shown_and_no_secret_one(kind, path, shown):
     item = {
+        "data": {"app": "url: amqp://app:hunter22@mq " * 9},
         "spec": {
             "replicas": 3,
             "template": {
@@ -133,7 +137,7 @@ def test_a_conflicts_values_are_shown_and_no_secret_one(kind, path, shown):
                     ]
                 }
             },
-        }
+        },
     }
     assert _value(ObjectKey("v1", kind, "n", "x"), item, path) == shown
 

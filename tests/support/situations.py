@@ -35,6 +35,13 @@ def healthy() -> Model:
     return model
 
 
+def seen_to_fail() -> Model:
+    """Revision 3 serves, and a run of this tool saw an object that is not as stated."""
+    model = healthy().upgrade("b")
+    model.run(VERIFY, drift=True)
+    return model
+
+
 def target_is_bad(*, verified: bool = True) -> Model:
     """The target serves no longer either; revision 1 was verified once."""
     model = Model(good=frozenset("ab")).upgrade("a")
@@ -120,12 +127,12 @@ def guard(
     )
 
 
-def forecast(cause: str) -> Record:
+def forecast(cause: str, model: Model | None = None) -> Record:
     """The dry run of an object failed."""
     found = ObjectForecast(what="Deployment/web", action="change", will=ApplyOutcome.FAIL, cause=cause)
     seen = Forecast(will=ApplyOutcome.FAIL, method="server-side apply", objects=(found,))
     stop = guard("forecast", GuardReason.WOULD_FAIL, "helm would stop halfway. Nothing would be deployed.")
-    record = refused(stop)
+    record = refused(stop, model=model)
     return changed(record, plan=record.plan.model_copy(update={"forecast": seen}))
 
 
@@ -416,6 +423,11 @@ SITUATIONS: dict[str, Situation] = {
     "refused-forecast": Situation(REFUSED, "A quota would stop helm halfway.", lambda: forecast("quota")),
     "refused-forecast-conflict": Situation(
         REFUSED, "Field conflicts alone stand in the way.", lambda: forecast("conflict")
+    ),
+    "refused-forecast-after-a-red-look": Situation(
+        REFUSED,
+        "Field conflicts alone, users are served, and an earlier run saw what is live fail.",
+        lambda: forecast("conflict", model=seen_to_fail()),
     ),
     "refused-ownership": Situation(
         REFUSED,
