@@ -29,6 +29,19 @@ AT_ONCE = 2
 OUT = Path(__file__).parent / "results" / "incidents.json"
 
 
+def summed_up(stories: list[Story]) -> dict:
+    """What is written down."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "incidents": len(stories),
+        "restored": sum(story.end == "restored" for story in stories),
+        "steps": sum(len(story.steps) for story in stories),
+        "wrong": [[story.seed, *story.wrong] for story in stories if story.wrong],
+        "stories": [dataclasses.asdict(story) for story in stories],
+    }
+
+
 def main() -> int:
     """0 if no step made anything worse, and every incident ended restored or with a reason."""
     parser = argparse.ArgumentParser()
@@ -47,21 +60,18 @@ def main() -> int:
             print(json.dumps({"seed": seed, "end": story.end, "wrong": story.wrong}), flush=True)
             return story
 
+        stories: list[Story] = []
+        result: dict = {}
         try:
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                stories = list(pool.map(play, range(asked.first, asked.first + asked.count)))
+                for story in pool.map(play, range(asked.first, asked.first + asked.count)):
+                    stories.append(story)
+                    result = summed_up(stories)
+                    # The results are committed, and this machine's folders are of no use there.
+                    text = json.dumps(result, indent=1).replace(str(running.cluster.kubeconfig), "KUBECONFIG")
+                    asked.out.write_text(text.replace(name, "FOLDER") + "\n", encoding="utf-8")
         finally:
             running.close()
-    result = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "incidents": len(stories),
-        "restored": sum(story.end == "restored" for story in stories),
-        "steps": sum(len(story.steps) for story in stories),
-        "wrong": [[story.seed, *story.wrong] for story in stories if story.wrong],
-        "stories": [dataclasses.asdict(story) for story in stories],
-    }
-    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print({key: value for key, value in result.items() if key != "stories"})
     return int(bool(result["wrong"]))
 

@@ -74,8 +74,8 @@ def _ask(terminal: int, question: str, clock: Clock, until_s: float) -> Reply:
     ours = [*modes[:6], [*modes[6]]]
     ours[3] &= ~(termios.ICANON | termios.ECHO)
     ours[6][termios.VMIN], ours[6][termios.VTIME] = 1, 0
-    termios.tcsetattr(terminal, termios.TCSAFLUSH, ours)
     try:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, ours)
         width = os.get_terminal_size(terminal).columns or _WIDTH
         _write(terminal, "".join(f"{line}\n" for line in _fitted(question, width)))
         reply = _read_line(terminal, clock, until_s, width)

@@ -227,7 +227,7 @@ class Operator:
         """What helm, kubectl and this tool changed since that mark: ``create secrets/NAME``."""
         end = self._mark()
         deadline = time.monotonic() + 20
-        while end not in (log := self.incident.cluster.audit_log.read_text()):
+        while end not in (log := self._audit_log(since)):
             assert time.monotonic() < deadline, "the audit log stands still"
             time.sleep(0.05)
         found = []
@@ -247,6 +247,15 @@ class Operator:
             ):
                 found.append(f"{event['verb']} {what}")
         return found
+
+    def _audit_log(self, since):
+        """From that mark on; the API server begins a new file when one is full."""
+        newest = self.incident.cluster.audit_log
+        log = newest.read_text()
+        if since in log:
+            return log
+        older = sorted(newest.parent.glob(f"{newest.stem}-*{newest.suffix}"))
+        return older[-1].read_text() + log if older else log
 
     def _serves(self):
         """Whether users can place an order, three times in a row: each request takes another pod."""
