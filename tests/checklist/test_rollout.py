@@ -417,7 +417,10 @@ def _member(name: str, revision: str, *containers: dict[str, Any]) -> dict[str, 
         pytest.param(
             _statefulset(1, 1),
             [_member("db-0", "db-1"), _member("db-1", "db-2", CRASH_LOOP)],
-            ("FAIL", "0 of 2 pods ready; container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts"),
+            (
+                "FAIL",
+                "0 of 2 new pods ready; container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts",
+            ),
             id="fault_35",
         ),
         pytest.param(
@@ -498,7 +501,10 @@ def _agent(name: str, generation: str, *containers: dict[str, Any]) -> dict[str,
         pytest.param(
             _daemonset(2, 1, 1),
             [_agent("agent-a", "2"), _agent("agent-b", "3", CRASH_LOOP)],
-            ("FAIL", "0 of 2 pods ready; container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts"),
+            (
+                "FAIL",
+                "0 of 2 new pods ready; container app of 1 of 1 pod crash-loops: exit code 1, 4 restarts",
+            ),
             id="fault_35",
         ),
         pytest.param(

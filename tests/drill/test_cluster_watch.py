@@ -165,7 +165,7 @@ def test_fault_40_a_quota_is_red_and_green_once_it_is_raised(
     red = scene.judge(f"{kind.lower()}/web")
     assert time.monotonic() - begun < 12
     assert red.word is Verdict.FAIL
-    assert red.observed.startswith("pods of this revision cannot be created: ")
+    assert "pods of this revision cannot be created: " in red.observed
     assert "exceeded quota: small" in red.observed
     raised = {"spec": {"hard": {"pods": "9"}}}
     scene.kube.send("PATCH", f"{quotas}/small", raised, "application/merge-patch+json")
@@ -190,7 +190,9 @@ def test_fault_37_a_missing_image_is_red_and_the_old_pods_stay_ignored(scene: Sc
     red = scene.judge()
     assert time.monotonic() - begun < 5
     assert red.word is Verdict.FAIL
-    assert red.observed.startswith("container app of 1 of 1 pod has an image that does not exist: ")
+    assert red.observed.startswith(
+        "0 of 2 new pods ready; container app of 1 of 1 pod has an image that does not exist: "
+    )
     scene.patch("Deployment", _template(GOOD))
     green = scene.judge()
     assert green.word is Verdict.PASS, green

@@ -185,7 +185,7 @@ class RolloutCheck:
         ready = sum(map(is_ready, workload.current))
         if fails:
             named_pods = {finding.pod for finding in fails}  # others may be down, too, and not fail yet
-            short = [f"{ready} of {desired} pods ready"] if desired - ready > len(named_pods) else []
+            short = [f"{ready} of {desired} new pods ready"] if desired - ready > len(named_pods) else []
             said = (*short, sentence(fails, count), *last_log_line(workload, notes))
             return final(Verdict.FAIL, "; ".join(said))
         exceeded = _deadline_exceeded(item, history.since)
