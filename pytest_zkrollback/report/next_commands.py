@@ -195,6 +195,12 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
     # Nothing by hand is a way around what GitHub did not say.
     if env is not None and unknown and "github" not in ids:
         yield _Step(helm(env, "history", record.release), "or look at it by hand:", here=True)
+        number = record.target_revision
+        readable = GuardReason.KUBECONFIG not in reasons  # else helm finds no cluster either
+        if record.mode is Mode.ROLLBACK and number is not None and readable and not record.plan.history:
+            # By hand it prunes as little as ours (docs/helm-facts.md, 5).
+            by_hand = helm(env, "rollback", record.release, str(number), "--history-max", "0")
+            yield _Step(by_hand, f"and if that history says that {number} is right:", here=True)
 
 
 def _look_first(record: Record, env: Environment, refused: Sequence[Guard]) -> Iterator[_Step]:

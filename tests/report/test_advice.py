@@ -44,7 +44,8 @@ def test_every_line_of_a_row_is_a_remark_or_can_be_typed(name: str) -> None:
             words = shlex.split(line)
             assert words[0] in ("pytest", "helm", "kubectl")
             assert not any(mark in word for word in words for mark in ("REASON", "TEXT", "...", "<"))
-            assert words[:2] != ["helm", "rollback"]
+            # fault 1: where this tool can read nothing at all, the operator's own number is left to helm
+            assert words[:2] != ["helm", "rollback"] or name in ("refused-cluster", "refused-release-unread")
 
 
 def test_every_guard_that_refuses_is_among_them() -> None:

@@ -132,6 +132,8 @@ def test_what_an_object_is_called_decides_nothing() -> None:
         ASKED,
         "# or look at it by hand:",
         f"helm history zkprova {WHERE}",
+        "# and if that history says that 5 is right:",
+        f"helm rollback zkprova 5 --history-max 0 {WHERE}",
     )
     assert after_refusal(guard("of-tomorrow"), command_line=ASKED) == ("# again:", ASKED)
 
