@@ -28,8 +28,8 @@ class Refusal:
 
     @property
     def by_lock(self) -> bool:
-        """Whether another run holds the release's lock."""
-        return any(guard.id == "lock" for guard in self.guards)
+        """Whether another run is known to hold the release's lock."""
+        return any(guard.id == "lock" and not guard.unknown for guard in self.guards)
 
 
 @dataclass(frozen=True)
