@@ -28,7 +28,7 @@ OTHER_THINGS = {
     "preflight/guards/cluster.py": {"notify"},
     "preflight/guards/release.py": {"migration"},
     "release/helm_secret.py": {"events"},  # of a Helm hook
-    "report/next_commands.py": {"migration"},  # a guard
+    "report/next_commands.py": {"migration", "rollback"},  # a guard, and what helm is asked for
     "report/terminal.py": {"preflight"},  # a phase of the run
     "rollback/journal.py": {"migration"},  # a key of an entry
     "run/decision_step.py": {"preflight"},  # who answered a question
