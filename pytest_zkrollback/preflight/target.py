@@ -17,6 +17,7 @@ from ..domain.checks import JsonObject
 from ..domain.record import Objection, ObjectionKind, Revision
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, explain_stranding
+from ..report.failures import listed
 from ..rollback.journal import JudgedRevision, judged_revisions
 
 PREVIOUS = "previous"
@@ -185,7 +186,7 @@ def _judged_failed(history: ReleaseHistory, number: int, entries: Sequence[JsonO
     if judged is None or not judged.failed_items:
         return ""
     when = f", {judged.at:%Y-%m-%d %H:%M:%S} UTC" if judged.at is not None else ""
-    failed = f"failed {_listed(judged.failed_items)} when this tool looked at it (run {judged.run_id}{when})"
+    failed = f"failed {listed(judged.failed_items)} when this tool looked at it (run {judged.run_id}{when})"
     same = f"holds the same as revision {judged.revision}, which " if judged.revision != number else ""
     return same + failed
 
@@ -292,11 +293,6 @@ def _because(asked: str, history: ReleaseHistory, number: int) -> str:
     origin = history.origin(number)
     of = f" (it holds revision {origin})" if origin != number else ""
     return f"the newest older revision{of} with nothing against it; that it was healthy is not known"
-
-
-def _listed(names: Sequence[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _first_line(text: str) -> str:

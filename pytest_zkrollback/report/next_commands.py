@@ -127,7 +127,7 @@ def undo_command(record: Record) -> str:
 
     It is for somebody who knows that the rollback itself was wrong: no step that follows from the verdict.
     """
-    before = {each.revision: each for each in record.plan.history}.get(record.revision_before or 0)
+    before = way_back.by_number(record).get(record.revision_before or 0)
     if record.outcome not in GREEN_OUTCOMES or not record.helm.ran or record.drill == "ended":
         return ""
     failed = {each.revision for each in record.plan.objections if each.kind is ObjectionKind.FAILED}
@@ -431,7 +431,7 @@ def _confirm(record: Record) -> tuple[str, ...]:
 
 def _past_pending(record: Record) -> tuple[str, ...]:
     """For a revision that our own helm left pending: its end was seen, so nothing is under way."""
-    now = {each.revision: each for each in record.plan.history}.get(record.revision_after or 0)
+    now = way_back.by_number(record).get(record.revision_after or 0)
     ended = record.helm.ran and not record.helm.running and way_back.has_new_revision(record)
     if now is None or not now.status.startswith("pending") or not ended:
         return ()

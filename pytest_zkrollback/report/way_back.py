@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ..domain.decision import Answer, SignalName
+from ..domain.decision import Answer
 from ..domain.item_ids import (
     EQUIVALENCE,
     EVENTS,
@@ -31,6 +31,7 @@ from ..domain.record import (
     origin_of,
 )
 from ..domain.verdict import Verdict
+from .incident_facts import head, users_signal
 
 # FAILs of these say nothing of the revision that is live.
 _BESIDE = (PREFLIGHT, ROLLBACK, MIGRATION, NOTIFY)
@@ -66,9 +67,14 @@ class Offer:
     ground: Ground
 
 
-def current(record: Record) -> int | None:
-    """The current revision, as it was last read."""
-    return record.revision_before if record.revision_after is None else record.revision_after
+def by_number(record: Record) -> dict[int, Revision]:
+    """Helm's history by the revisions' numbers."""
+    return {each.revision: each for each in record.plan.history}
+
+
+def objection_kinds(record: Record) -> dict[int, ObjectionKind]:
+    """What speaks against each revision that something speaks against."""
+    return {each.revision: each.kind for each in record.plan.objections}
 
 
 def has_new_revision(record: Record) -> bool:
@@ -107,14 +113,14 @@ def service_now(record: Record) -> Service:
 def service_before(record: Record) -> Service:
     """How the revision served that was current when the run began."""
     before = record.revision_before
-    said = {signal.name: signal.answer for signal in record.decision.signals} if record.decision else {}
-    impacted = said.get(SignalName.USERS_IMPACTED, Answer.UNKNOWN)
+    signal = users_signal(record)
+    impacted = signal.answer if signal is not None else Answer.UNKNOWN
     if impacted is Answer.YES:
         return Service.BROKEN
     if before in record.plan.verified_revisions:
         return Service.SERVES
     # What once failed may serve all the same (a field that is not as stated): neither is known of it.
-    kinds = {each.revision: each.kind for each in record.plan.objections}
+    kinds = objection_kinds(record)
     failed = kinds.get(before or 0) in (ObjectionKind.FAILED, ObjectionKind.JUDGED_FAILED)
     return Service.SERVES if impacted is Answer.NO and not failed else Service.NOTHING
 
@@ -133,11 +139,11 @@ def offers(record: Record) -> tuple[Offer, ...]:
     What this run left is the first one where it served, and the last one where nothing is known of it; where
     users were affected by it, or the run did not see the new one fail, it is none.
     """
-    now, left = current(record), left_revision(record)
+    now, left = head(record), left_revision(record)
     if now is None or (record.helm.ran and record.revision_after is None):
         return ()
-    history = {each.revision: each for each in record.plan.history}
-    kinds = {each.revision: each.kind for each in record.plan.objections}
+    history = by_number(record)
+    kinds = objection_kinds(record)
     verified = set(record.plan.verified_revisions)
     came_from = origin_of(history[left], history.get) if left in history else left
     tried = _tried_in_vain(record)
@@ -164,7 +170,7 @@ def _tried_in_vain(record: Record) -> frozenset[int]:
     """What holds the same as the target of a rollback that helm did not bring to its end."""
     if not helm_failed(record) or record.target_revision is None:
         return frozenset()
-    history = {each.revision: each for each in record.plan.history}
+    history = by_number(record)
     target = history.get(record.target_revision)
     origin = origin_of(target, history.get) if target is not None else record.target_revision
     return frozenset(n for n, each in history.items() if origin_of(each, history.get) == origin)
@@ -173,8 +179,8 @@ def _tried_in_vain(record: Record) -> frozenset[int]:
 def _is_mistake(record: Record) -> bool:
     """Whether the rollback that left it failed, by helm or as judged: guard ``target`` lets it be undone."""
     judged = any(judges_revision(item.id) for item in failed_on(record))
-    kinds = {each.revision: each.kind for each in record.plan.objections}
-    now = kinds.get(current(record) or 0)
+    kinds = objection_kinds(record)
+    now = kinds.get(head(record) or 0)
     return judged or helm_failed(record) or now in (ObjectionKind.FAILED, ObjectionKind.JUDGED_FAILED)
 
 

@@ -227,7 +227,8 @@ class EquivalenceCheck:
         trouble = _head_trouble(seen.head, seen.deployed, self.expected_head)
         if trouble is not None:
             return trouble.model_copy(update={"by_hand": helm(self.env, "history", self.env.release)})
-        differences = self._differences(seen)
+        by_object = self._differences(seen)
+        differences = [one for each in by_object for one in each]
         errors = [one.error for one in differences if one.error is not None]
         errors += [each.error for each in (*seen.leftovers, *seen.references) if each.error is not None]
         if seen.error is not None:
@@ -265,7 +266,12 @@ class EquivalenceCheck:
                 word=word, observed=_first(found, how), evidence=proof, by_hand=self._by_hand(found[0])
             )
 
-        differing = [self._as_problem(one) for one in differences if not one.unknown]
+        differing = [
+            _as_problem(item, one)
+            for item, each in zip(self.target, by_object, strict=True)
+            for one in each
+            if not one.unknown
+        ]
         if wrong := [*differing, *left, *strays[Verdict.FAIL, False]]:
             cures = () if differing or left else self._restarts(judged.strays)
             return final(Verdict.FAIL, wrong).model_copy(update={"cures": cures})
@@ -286,25 +292,17 @@ class EquivalenceCheck:
 
     def _by_hand(self, problem: PodProblem) -> str:
         """The commands that show it; empty where the check's own does."""
-        return "; ".join(kubectl(self.env, *each.words, namespace=each.namespace) for each in problem.shows)
+        return "; ".join(map(self._command, problem.shows))
 
-    def _as_problem(self, difference: Difference) -> PodProblem:
-        """kubectl diff says nothing about what the manifest does not state."""
-        item = next((each for each in self.target if identity(each).label == difference.label), None)
-        if difference.stated or item is None:
-            return PodProblem(str(difference))
-        whole = ("describe",) if item["kind"] == "Secret" else ("get",)
-        more = () if item["kind"] == "Secret" else ("-o", "yaml")
-        words = Words(identity(item).namespace, (*whole, resource_name(item), *more))
-        return PodProblem(str(difference), shows=(words,))
+    def _command(self, wanted: Words) -> str:
+        return kubectl(self.env, *wanted.words, namespace=wanted.namespace)
 
-    def _differences(self, seen: Observed) -> list[Difference]:
-        """All but those that a fresh object has as well."""
-        found: list[Difference] = []
-        for number, differences in enumerate(compare_each(self.target, seen.live, self._trusted)):
-            made = seen.made.get(number)
-            found += drop_admission_changes(differences, made, seen.live[number], self._trusted)
-        return found
+    def _differences(self, seen: Observed) -> list[list[Difference]]:
+        """Of each object all but those that a fresh one has as well."""
+        return [
+            drop_admission_changes(differences, seen.made.get(number), seen.live[number], self._trusted)
+            for number, differences in enumerate(compare_each(self.target, seen.live, self._trusted))
+        ]
 
     def _restarts(self, strays: Sequence[PodProblem]) -> tuple[str, ...]:
         """The restarts that mend all that is wrong; none where something else is wrong as well."""
@@ -312,7 +310,7 @@ class EquivalenceCheck:
         if any(each.restart is None for each in failing):
             return ()
         wanted = dict.fromkeys(each.restart for each in failing if each.restart is not None)
-        return tuple(kubectl(self.env, *each.words, namespace=each.namespace) for each in wanted)
+        return tuple(map(self._command, wanted))
 
     def _why_it_stays(self, leftover: JsonObject) -> str:
         """Why it may stay live: helm had to leave it, or another release has it; empty: it is a leftover."""
@@ -367,8 +365,17 @@ def _head_trouble(
     return None
 
 
+def _as_problem(item: JsonObject, difference: Difference) -> PodProblem:
+    """kubectl diff says nothing about what the manifest does not state."""
+    if difference.stated:
+        return PodProblem(str(difference))
+    if item["kind"] == "Secret":  # its values stay off the screen
+        return PodProblem(str(difference), shows=(Words.about(item, "describe", resource_name(item)),))
+    return PodProblem(str(difference), shows=(Words.about(item, "get", resource_name(item), "-o", "yaml"),))
+
+
 def _show(item: JsonObject) -> Words:
-    return Words(identity(item).namespace, ("get", resource_name(item)))
+    return Words.about(item, "get", resource_name(item))
 
 
 def _first(problems: Sequence[PodProblem], how: str) -> str:

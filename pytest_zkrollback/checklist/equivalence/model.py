@@ -88,6 +88,11 @@ class Words:
     namespace: str
     words: tuple[str, ...]
 
+    @classmethod
+    def about(cls, item: JsonObject, *words: str) -> Words:
+        """A command about something in the namespace of this object."""
+        return cls(str(item["metadata"].get("namespace") or ""), words)
+
 
 def owned_pods(target: Sequence[JsonObject], seen: Cluster) -> dict[str, list[JsonObject]]:
     """The pods by the label of the target's workload that they belong to."""
@@ -146,9 +151,7 @@ def intervals_at(
 
 def show_pod(pod: JsonObject) -> Words:
     """``kubectl get pod NAME``: when each container started, which image it runs and which build."""
-    return Words(
-        str(pod["metadata"].get("namespace") or ""), ("get", "pod", pod_name(pod), "-o", _POD_COLUMNS)
-    )
+    return Words.about(pod, "get", "pod", pod_name(pod), "-o", _POD_COLUMNS)
 
 
 def pod_name(pod: JsonObject) -> str:

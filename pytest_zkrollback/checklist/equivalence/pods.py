@@ -67,7 +67,7 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
         table += [_row(label, pod) for pod in pods]
         wanted = _pods_wanted(answer.item)
         if wanted and not pods:
-            shown = Words(identity(item).namespace, ("describe", resource_name(item)))
+            shown = Words.about(item, "describe", resource_name(item))
             strays.append(PodProblem(f"{label} runs no pod, and wants {wanted}", shows=(shown,)))
     strays += _unmoved(expected, owned)
     strays += judge_servers(expected, seen)
@@ -114,7 +114,7 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
                     f"(kubectl rollout restart {workload})",
                     waits=False,
                     shows=(show_pod(pod), *_show_changes(pod, read)),
-                    restart=Words(identity(item).namespace, ("rollout", "restart", workload)),
+                    restart=Words.about(item, "rollout", "restart", workload),
                 )
                 break
 
@@ -123,8 +123,7 @@ def _show_changes(pod: JsonObject, sources: Iterable[str]) -> Iterator[Words]:
     """When each of them was changed last, by whom: beside the pod's start it shows that this came later."""
     template = '{range .metadata.managedFields[*]}{.time} {.manager}{"\\n"}{end}'
     for source in sources:
-        namespace = str(pod["metadata"].get("namespace") or "")
-        yield Words(namespace, ("get", source.lower(), "--show-managed-fields", "-o", f"jsonpath={template}"))
+        yield Words.about(pod, "get", source.lower(), "--show-managed-fields", "-o", f"jsonpath={template}")
 
 
 def _changed_since(expected: Expectation, moment: datetime | None) -> set[Source]:

@@ -108,5 +108,4 @@ def _service_of_slice(slice_: JsonObject) -> str:
 
 
 def _show_endpoints(pod: JsonObject, service: str) -> Words:
-    namespace = str(pod["metadata"].get("namespace") or "")
-    return Words(namespace, ("get", "endpointslices", "-l", f"{_SERVICE}={service}", "-o", "wide"))
+    return Words.about(pod, "get", "endpointslices", "-l", f"{_SERVICE}={service}", "-o", "wide")

@@ -162,24 +162,26 @@ class EventsCheck:
             return CheckResult(
                 word=Verdict.UNVERIFIED, observed=f"The events could not be judged: {sample.error}"
             )
-        found = judge_events(sample.value, self.owned, self.env.events)
-        group = newest_open(sample.value, self.owned, self.env.events)
+        groups = _grouped(sample.value, self.owned, self.env.events)
+        found, group = _verdict(sample.value, groups), groups.deciding
         if group is None:
             return found
-        shows, since = self._shows(group), self._open_since(history)
-        if since is None or (now - since).total_seconds() >= self.settle_s:
+        shows = self._shows(group)
+        if self._is_open_for(history, now):
             return found.model_copy(update={"by_hand": shows})
         seen = found.word is Verdict.FAIL
         return Pending(observed=found.observed, seen=seen, evidence=found.evidence, by_hand=shows)
 
-    def _open_since(self, history: History) -> datetime | None:
-        """Since when each look has found something in trouble; None: the last one did not."""
-        since = None
+    def _is_open_for(self, history: History, now: datetime) -> bool:
+        """Whether every look of the last ``settle_s`` has found something in trouble."""
         for sample in reversed(history.judged or history.samples):
-            if sample.error is not None or newest_open(sample.value, self.owned, self.env.events) is None:
-                break
-            since = sample.at
-        return since
+            if sample.error is not None:
+                return False
+            if _grouped(sample.value, self.owned, self.env.events).deciding is None:
+                return False
+            if (now - sample.at).total_seconds() >= self.settle_s:
+                return True
+        return False
 
     def _shows(self, group: EventGroup) -> str:
         """The events of this one object: among the last of all they may be gone."""
@@ -200,36 +202,52 @@ def judge_events(
     policy: Events = Events(),  # noqa: B008 - frozen
 ) -> CheckResult:
     """The verdict on warnings about the release's objects, by reason and by what became of the object."""
+    return _verdict(seen, _grouped(seen, owned, policy))
+
+
+@dataclass(frozen=True)
+class _Grouped:
+    """One look's warnings about the release: all, those whose object is still in trouble, known failures.
+
+    ``settled`` says why a group needs no more worry; empty if it does.
+    """
+
+    all: tuple[EventGroup, ...]
+    settled: tuple[str, ...]
+    still_open: tuple[EventGroup, ...]
+    failures: tuple[EventGroup, ...]
+
+    @property
+    def deciding(self) -> EventGroup | None:
+        """The newest group that decides where the verdict is not PASS."""
+        return next(reversed(self.failures or self.still_open), None)
+
+
+def _grouped(seen: EventsSeen, owned: frozenset[tuple[str, str]], policy: Events) -> _Grouped:
     live = LiveObjects(seen.objects, seen.others)
     groups = _concerning(seen, owned)
-    still_open = [group for group in groups if not _settled(group, live, policy)]
-    failures = _failures(still_open, policy)
-    shown, since = _events_evidence(seen, groups, live, policy), moment(seen.since)
-    if failures:
-        return CheckResult(word=Verdict.FAIL, observed=_said(failures, "in trouble"), evidence=shown)
-    if still_open:
-        said = _said(still_open, "with a warning whose reason this tool does not know")
+    settled = tuple(_settled(group, live, policy) for group in groups)
+    still_open = tuple(group for group, why in zip(groups, settled, strict=True) if not why)
+    known = {*FAILURES, *policy.harmful}
+    return _Grouped(groups, settled, still_open, tuple(each for each in still_open if each.reason in known))
+
+
+def _verdict(seen: EventsSeen, groups: _Grouped) -> CheckResult:
+    shown, since = _events_evidence(seen, groups), moment(seen.since)
+    if groups.failures:
+        return CheckResult(word=Verdict.FAIL, observed=_said(groups.failures, "in trouble"), evidence=shown)
+    if groups.still_open:
+        said = _said(groups.still_open, "with a warning whose reason this tool does not know")
         hint = "; if this reason is known to you, name it in events.harmless or events.harmful"
         return CheckResult(word=Verdict.UNVERIFIED, observed=said + hint, evidence=shown)
-    if groups:
+    if groups.all:
         said = (
             f"Every object that had a warning is well again or gone; warnings since {since}: "
-            f"{sum(group.count for group in groups)}."
+            f"{sum(group.count for group in groups.all)}."
         )
     else:
         said = f"No warning about the release since {since} ({seen.total} events in the namespace)."
     return CheckResult(word=Verdict.PASS, observed=said, evidence=shown)
-
-
-def newest_open(seen: EventsSeen, owned: frozenset[tuple[str, str]], policy: Events) -> EventGroup | None:
-    """The group of events that decides where the verdict is not PASS."""
-    live = LiveObjects(seen.objects, seen.others)
-    still_open = [group for group in _concerning(seen, owned) if not _settled(group, live, policy)]
-    return next(reversed(_failures(still_open, policy) or still_open), None)
-
-
-def _failures(groups: Sequence[EventGroup], policy: Events) -> list[EventGroup]:
-    return [group for group in groups if group.reason in {*FAILURES, *policy.harmful}]
 
 
 def _settled(group: EventGroup, live: LiveObjects, policy: Events) -> str:
@@ -243,7 +261,7 @@ def _concerning(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> tuple[Ev
     return tuple(group for group in groups if live.belongs(group.kind, group.name, owned))
 
 
-def _said(groups: list[EventGroup], what: str) -> str:
+def _said(groups: Sequence[EventGroup], what: str) -> str:
     newest = groups[-1]
     objects = len({(group.kind, group.name) for group in groups})
     more = f" ({objects} objects)" if objects > 1 else ""
@@ -253,13 +271,11 @@ def _said(groups: list[EventGroup], what: str) -> str:
     )
 
 
-def _events_evidence(
-    seen: EventsSeen, groups: tuple[EventGroup, ...], live: LiveObjects, policy: Events
-) -> tuple[Evidence, ...]:
+def _events_evidence(seen: EventsSeen, groups: _Grouped) -> tuple[Evidence, ...]:
     rows = [("now", "type", "reason", "object", "count", "first", "last", "message")]
     rows += [
         (
-            _settled(group, live, policy) or "OPEN",
+            settled or "OPEN",
             group.type,
             group.reason,
             f"{group.kind.lower()}/{group.name}",
@@ -268,13 +284,13 @@ def _events_evidence(
             event_time(group.last),
             group.message[:300],
         )
-        for group in groups
+        for group, settled in zip(groups.all, groups.settled, strict=True)
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(7)]
     table = "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[7]])
         for row in rows
     )
-    found = [evidence(f"Warnings about the release since {moment(seen.since)}", table)] if groups else []
+    found = [evidence(f"Warnings about the release since {moment(seen.since)}", table)] if groups.all else []
     last = "\n".join(render_event(event) for event in seen.last) or "(none)"
     return (*found, evidence(f"The last {len(seen.last)} of {seen.total} events (UTC)", last))
