@@ -17,31 +17,37 @@ from ..clients.process import LocalProcesses
 from ..clients.state_dir import state_folder
 from ..config.environment import Environment, Identity, Slack, Smoke
 from ..config.repository import Git, Migrations
-from ..domain.errors import DrillProblem, HttpProblem, UsageProblem
+from ..domain.errors import DrillProblem, HttpProblem, ProcessProblem, UsageProblem
 from ..domain.ports import Clock, Processes
 from . import persistence as kept_drill
-from .app import app_argv, database_url
-from .binaries import find_binaries
 from .demo_repository import FOLDER, MIGRATIONS
-from .local_cluster import RunningCluster, start_cluster
+from .kwok_venue import DATA, Kwok
 from .locks import exclusive
 from .persistence import SavedDrill
-from .scenarios import DEFAULT_SCENARIO, RELEASE, SCENARIOS, build_scenario, choose_scenario
+from .scenarios import (
+    DEFAULT_SCENARIO,
+    GOOD_REVISIONS,
+    RELEASE,
+    SCENARIOS,
+    build_scenario,
+    choose_scenario,
+)
 from .slack_sink import WEBHOOK_PATH, slack_sink_argv
+from .supervised import Supervised
+from .venue import Venue, VenueChoice
 
 DRILL_WORKLOADS = {
     "backend": "deployment/zkprova-zkprova-backend",
     "frontend": "deployment/zkprova-zkprova-frontend",
 }
-NAMESPACE = "default"  # as the runbook's commands have it
 WEBHOOK_ENV = "ZKROLLBACK_DRILL_SLACK_WEBHOOK"
 # Longer than the 3 s after which Helm 4's own --wait was seen to be wrong, short enough to rehearse with.
 SOAK_S = 4.0
 DATABASE_ENV = "ZKROLLBACK_DRILL_DATABASE_URL"
 SMOKE = ("bash", "scripts/smoke-test.sh", "{url}")
-_DATA = "demo"
 _LISTENS_S = 20.0
 _SINK_S = 5.0
+_ANSWER_S = 15.0
 
 
 class Drill:
@@ -54,14 +60,15 @@ class Drill:
         hints: shell lines with which a kept drill is worked on by hand; empty if it is not kept.
     """
 
-    def __init__(self, kept: SavedDrill, running: RunningCluster | None, *, stays: bool) -> None:
-        """``running``: None for one that an earlier run kept."""
+    def __init__(self, kept: SavedDrill, venue: Venue | None, *, stays: bool) -> None:
+        """``venue``: None for one that an earlier run kept."""
         self._kept = kept
-        self._running = running
+        self._venue = venue
         self.kept = stays
         self.environment = _environment(kept)
-        database = database_url(kept.cluster.data_dir / _DATA)
-        self.secrets = {WEBHOOK_ENV: kept.webhook, DATABASE_ENV: database}
+        self.secrets = {WEBHOOK_ENV: kept.webhook}
+        if kept.database:
+            self.secrets[DATABASE_ENV] = kept.database
         self.hints = _hints(kept) if stays else ()
 
     def fetch_slack_messages(self) -> list[dict[str, Any]]:
@@ -82,9 +89,9 @@ class Drill:
 
     def close(self) -> None:
         """End everything, unless it is kept."""
-        if self._running is not None and not self.kept:
-            self._running.close()
-            self._running = None
+        if self._venue is not None and not self.kept:
+            self._venue.close()
+            self._venue = None
 
 
 def start_drill(
@@ -92,6 +99,7 @@ def start_drill(
     keep: bool,
     scenario: str | None,
     progress: Callable[[str], None],
+    venue: VenueChoice | None = None,
     processes: Processes | None = None,
     clock: Clock | None = None,
 ) -> Drill:
@@ -99,8 +107,9 @@ def start_drill(
 
     Raises DrillProblem, and UsageProblem for a scenario that is not known.
 
-    ``scenario``: None is the default scenario, or whatever the kept drill plays. ``processes`` should end its
-    programs on an interrupt. Whatever interrupts the start, nothing of it stays.
+    ``scenario``: None is the default scenario, or whatever the kept drill plays. ``venue``: None is kwok, or
+    wherever the kept drill is. ``processes`` should end its programs on an interrupt. Whatever interrupts the
+    start, nothing of it stays.
     """
     processes = processes if processes is not None else LocalProcesses(end_on_error=True)
     clock = clock if clock is not None else SystemClock()
@@ -108,28 +117,34 @@ def start_drill(
     with _state(progress, needed=keep) as folder:
         found = _find_kept(folder, processes, clock, progress) if folder is not None else None
         if found is not None:
-            _same_scenario(found, scenario)
+            _same(found, scenario, venue)
             progress("Using the kept drill")
             return Drill(found, None, stays=True)
         if keep:
-            return _start(folder, scenario or DEFAULT_SCENARIO, progress, processes, clock)
+            return _start(folder, venue or Kwok(), scenario or DEFAULT_SCENARIO, progress, processes, clock)
     # Without --drill-keep there is nothing to remember, so others need not wait for this start.
-    return _start(None, scenario or DEFAULT_SCENARIO, progress, processes, clock)
+    return _start(None, venue or Kwok(), scenario or DEFAULT_SCENARIO, progress, processes, clock)
 
 
-def refuse_another_scenario(scenario: str | None) -> None:
-    """Raises UsageProblem if a kept drill plays another scenario than the one asked for."""
+def refuse_another_drill(scenario: str | None, venue: VenueChoice | None = None) -> None:
+    """Raises UsageProblem if a kept drill is another one than the one asked for."""
     with _state(lambda _: None, needed=False) as folder:
         found = kept_drill.load(folder) if folder is not None else None
         if found is not None and kept_drill.is_alive(found):
-            _same_scenario(found, scenario)
+            _same(found, scenario, venue)
 
 
-def _same_scenario(found: SavedDrill, scenario: str | None) -> None:
+def _same(found: SavedDrill, scenario: str | None, venue: VenueChoice | None) -> None:
+    end = "end it first, with `pytest --drill-stop`, or leave"
     if scenario is not None and scenario != found.scenario:
         raise UsageProblem(
-            f"The kept drill plays the scenario {found.scenario!r}, not {scenario!r}: end it first, with"
-            " `pytest --drill-stop`, or leave --drill-scenario away; helm did not run."
+            f"The kept drill plays the scenario {found.scenario!r}, not {scenario!r}: {end} --drill-scenario"
+            " away; helm did not run."
+        )
+    if venue is not None and venue.name != found.venue:
+        raise UsageProblem(
+            f"The kept drill runs on {found.venue}, not on {venue.name}: {end} the option away that"
+            " says where; helm did not run."
         )
 
 
@@ -179,89 +194,127 @@ def _find_kept(
 
 
 def _start(
-    folder: Path | None, scenario: str, progress: Callable[[str], None], processes: Processes, clock: Clock
+    folder: Path | None,
+    choice: VenueChoice,
+    scenario: str,
+    progress: Callable[[str], None],
+    processes: Processes,
+    clock: Clock,
 ) -> Drill:
-    binaries = find_binaries(progress=progress, processes=processes, clock=clock)
-    running = start_cluster(binaries, progress=progress, clock=clock)
+    venue = choice.open(progress, processes, clock)
     try:
-        cluster = running.cluster
-        app = _Listener(running, "demo-app", clock)
-        sink = _Listener(running, "slack-sink", clock)
-        data = cluster.data_dir / _DATA
-        app.start(app_argv(cluster, NAMESPACE, data, app.port_file))
-        sink.start(slack_sink_argv(cluster.data_dir / "slack", sink.port_file))
-        token = secrets.token_hex(12)
-        build_scenario(
-            cluster,
-            namespace=NAMESPACE,
-            scenario=scenario,
-            helm=binaries["helm"],
-            processes=processes,
-            progress=progress,
-            data=data,
-        )
-        uid = running.api.get("/api/v1/namespaces/kube-system")[1]["metadata"]["uid"]
-        kept = SavedDrill(cluster, scenario, app.url(), f"{sink.url()}{WEBHOOK_PATH}{token}", uid)
+        kept = _play(venue, choice.name, scenario, progress, processes, clock)
         if folder is not None:
             kept_drill.save(folder, kept)
-            running.keep()
+            venue.supervised.keep()
     except BaseException:
-        running.close()
+        venue.close()
         raise
-    return Drill(kept, running, stays=folder is not None)
+    return Drill(kept, venue, stays=folder is not None)
+
+
+def _play(
+    venue: Venue,
+    name: str,
+    scenario: str,
+    progress: Callable[[str], None],
+    processes: Processes,
+    clock: Clock,
+) -> SavedDrill:
+    """Start the servers beside the cluster and play the scenario; what the next run has to know of it."""
+    cluster = venue.cluster
+    app = _Listener(venue.supervised, "demo-app", clock)
+    sink = _Listener(venue.supervised, "slack-sink", clock)
+    app.start(venue.app_argv(app.port_file))
+    sink.start(slack_sink_argv(cluster.data_dir / "slack", sink.port_file))
+    token = secrets.token_hex(12)
+    bad = choose_scenario(scenario).bad.tag
+    venue.bring_images([*(revision.tag for revision in GOOD_REVISIONS), bad])
+    build_scenario(
+        cluster,
+        namespace=venue.namespace,
+        scenario=scenario,
+        helm=cluster.binaries["helm"],
+        processes=processes,
+        progress=progress,
+        data=cluster.data_dir / DATA,
+        migrate=venue.migrate,
+        values=venue.values,
+    )
+    return SavedDrill(
+        cluster=cluster,
+        scenario=scenario,
+        url=app.url(),
+        webhook=f"{sink.url()}{WEBHOOK_PATH}{token}",
+        identity=_identity(venue, processes),
+        venue=name,
+        namespace=venue.namespace,
+        database=venue.database,
+    )
+
+
+def _identity(venue: Venue, processes: Processes) -> str:
+    """The UID of the kube-system namespace."""
+    cluster = venue.cluster
+    argv = [str(cluster.binaries["kubectl"]), f"--kubeconfig={cluster.kubeconfig}"]
+    argv += [f"--context={cluster.context}", "get", "namespace", "kube-system", "--output=json"]
+    try:
+        ended = processes.run(argv, timeout_s=_ANSWER_S)
+        return str(json.loads(ended.stdout)["metadata"]["uid"])
+    except (ProcessProblem, ValueError, KeyError) as problem:
+        raise DrillProblem(f"The drill's cluster does not say who it is: {problem}") from None
 
 
 class _Listener:
     """A server of ours that picks its own port and writes it into a file."""
 
-    def __init__(self, running: RunningCluster, name: str, clock: Clock) -> None:
-        self._running = running
+    def __init__(self, supervised: Supervised, name: str, clock: Clock) -> None:
+        self._supervised = supervised
         self._name = name
         self._clock = clock
-        self.port_file = running.cluster.data_dir / f"{name}.port"
+        self.port_file = supervised.data_dir / f"{name}.port"
 
     def start(self, argv: list[str]) -> None:
-        self._running.start_server(self._name, argv)
+        self._supervised.start_server(self._name, argv)
 
     def url(self) -> str:
         """Where it listens; waits for it. Raises DrillProblem."""
         deadline = self._clock.monotonic_s() + _LISTENS_S
         while not self.port_file.exists():
-            code = self._running.ended().get(self._name)
+            code = self._supervised.ended().get(self._name)
             if code is not None or self._clock.monotonic_s() > deadline:
                 ended = f"ended with exit code {code}" if code is not None else "does not listen"
                 raise DrillProblem(
                     f"The drill's {self._name} {ended}. Its last words:\n"
-                    + self._running.last_words(self._name)
+                    + self._supervised.last_words(self._name)
                 )
             self._clock.sleep(0.02)
         return f"http://127.0.0.1:{int(self.port_file.read_text())}"
 
 
-def drill_migrations(scenario: str) -> Migrations:
-    """How the demo service's migrations are found: in its database, and in a scenario's files."""
-    query = "SELECT max(version) FROM schema_version"
+def drill_migrations(scenario: str, *, database: bool) -> Migrations:
+    """How the demo service's migrations are found: in its database, and in a scenario's files.
+
+    ``database``: whether it can be asked from here; else the application's /health tells its version.
+    """
+    expected = "ConfigMap/zkprova-zkprova-config/SCHEMA_VERSION"
+    source: dict[str, Any] = {"health": "schema"}
+    if database:
+        source = {"database_env": DATABASE_ENV, "query": "SELECT max(version) FROM schema_version"}
     if not SCENARIOS[scenario].migration:
-        expected = "ConfigMap/zkprova-zkprova-config/SCHEMA_VERSION"
-        return Migrations(database_env=DATABASE_ENV, query=query, expected=expected)
-    return Migrations(
-        kind="sql",
-        paths=(MIGRATIONS,),
-        database_env=DATABASE_ENV,
-        query=query,
-        accounted_for=("zkprova-zkprova-migrate",),
-    )
+        return Migrations(expected=expected, **source)
+    return Migrations(kind="sql", paths=(MIGRATIONS,), accounted_for=("zkprova-zkprova-migrate",), **source)
 
 
 def _environment(kept: SavedDrill) -> Environment:
     cluster = kept.cluster
-    repository = cluster.data_dir / _DATA / FOLDER
+    repository = cluster.data_dir / DATA / FOLDER
     has_files = bool(SCENARIOS[kept.scenario].migration)
     return Environment(
         name="drill",
         context=cluster.context,
         kubeconfig=str(cluster.kubeconfig),
-        namespace=NAMESPACE,
+        namespace=kept.namespace,
         release=RELEASE,
         url=kept.url,
         workloads=DRILL_WORKLOADS,
@@ -270,7 +323,7 @@ def _environment(kept: SavedDrill) -> Environment:
         soak_s=SOAK_S,
         slack=Slack(webhook_env=WEBHOOK_ENV),
         identity=Identity(kube_system_uid=kept.identity),
-        migrations=drill_migrations(kept.scenario),
+        migrations=drill_migrations(kept.scenario, database=bool(kept.database)),
         git=Git(checkout=str(repository), branch="main", ref="{app_version}") if has_files else None,
         base_dir=str(Path(__file__).parent),
     )

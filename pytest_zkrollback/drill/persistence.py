@@ -12,9 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from ..clients.state_dir import write_private
 from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock, Processes
-from .local_cluster import PREFIX, Cluster
 from .locks import is_held, is_locked
+from .supervised import PREFIX
 from .supervisor import ALIVE, end_supervisor
+from .venue import ClusterAccess
 
 _END_S = 10.0
 _ANSWER_S = 15.0
@@ -25,13 +26,17 @@ class SavedDrill:
     """What the next run has to know. ``url`` is the demo application's, ``webhook`` the Slack sink's.
 
     ``identity`` is the UID of the kube-system namespace, by which the drill's environment is pinned.
+    ``venue`` is the name of its :class:`.venue.Venue`, ``database`` the database's URL (may be empty).
     """
 
-    cluster: Cluster
+    cluster: ClusterAccess
     scenario: str
     url: str
     webhook: str
     identity: str
+    venue: str = "kwok"
+    namespace: str = "default"
+    database: str = ""
 
 
 _FORMAT = TypeAdapter(SavedDrill)
@@ -63,7 +68,8 @@ def is_alive(kept: SavedDrill) -> bool:
 def answers(kept: SavedDrill, processes: Processes) -> bool:
     """Whether its API server is ready."""
     cluster = kept.cluster
-    argv = [str(cluster.binaries["kubectl"]), f"--kubeconfig={cluster.kubeconfig}", "get", "--raw", "/readyz"]
+    argv = [str(cluster.binaries["kubectl"]), f"--kubeconfig={cluster.kubeconfig}"]
+    argv += [f"--context={cluster.context}", "get", "--raw", "/readyz"]
     try:
         return processes.run(argv, timeout_s=_ANSWER_S).exit_code == 0
     except ProcessProblem:

@@ -21,11 +21,11 @@ from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, DrillProblem, UsageProblem
 from ..domain.kube_objects import is_terminating
 from ..domain.ports import Clock, Processes
-from .demo_repository import apply_migration, make_repository
+from .demo_repository import make_repository
 from .live_pods import BACKEND, FRONTEND, LivePods, serving
 
 if TYPE_CHECKING:
-    from .local_cluster import Cluster
+    from .venue import ClusterAccess
 
 RELEASE = "zkprova"
 DEFAULT_SCENARIO = "crash-loop"
@@ -147,7 +147,7 @@ def choose_scenario(name: str) -> Scenario:
 
 
 def build_scenario(
-    cluster: Cluster,
+    cluster: ClusterAccess,
     *,
     namespace: str,
     scenario: str,
@@ -156,15 +156,19 @@ def build_scenario(
     progress: Callable[[str], None],
     clock: Clock | None = None,
     data: Path | None = None,
+    migrate: Callable[[str], None] = lambda _: None,
+    values: Mapping[str, Any] | None = None,
 ) -> None:
     """Install and upgrade the release in ``namespace`` (made if missing) until revision 6 is visibly bad.
 
-    ``helm`` is a Helm 3 or 4 binary. ``data`` is the demo application's folder: a scenario's migration is
-    applied to the database there, and the service's repository made beside it. Takes about 7 s.
+    ``helm`` is a Helm 3 or 4 binary. In ``data`` the repository of the demo service is made, if the scenario
+    has a migration; ``migrate`` does what the migration's Job does, where no container runs. ``values`` are
+    laid over those of every revision. Takes about 7 s.
     Raises UsageProblem for an unknown scenario and DrillProblem if helm or the cluster does not play along.
     """
     chosen = choose_scenario(scenario)
-    teller = _Deployer(cluster, namespace, helm, processes, clock if clock is not None else SystemClock())
+    clock = clock if clock is not None else SystemClock()
+    teller = _Deployer(cluster, namespace, helm, processes, clock, values or {})
     revisions = (*GOOD_REVISIONS, chosen.bad)
     for number, revision in enumerate(revisions, start=1):
         if number == BAD_REVISION:
@@ -172,7 +176,7 @@ def build_scenario(
         progress(f"helm: revision {number} of {len(revisions)}, {revision.description}")
         teller.deploy(number, revision)
     if chosen.migration and data is not None:
-        apply_migration(data, chosen.migration)
+        migrate(chosen.migration)
         tags = [revision.tag for revision in GOOD_REVISIONS]
         make_repository(data, chosen.migration, tags, chosen.bad.tag, processes)
     progress(f"Waiting until it shows: {chosen.description}")
@@ -205,13 +209,20 @@ class _Deployer:
     """Runs helm and looks at the pods."""
 
     def __init__(
-        self, cluster: Cluster, namespace: str, helm: Path, processes: Processes, clock: Clock
+        self,
+        cluster: ClusterAccess,
+        namespace: str,
+        helm: Path,
+        processes: Processes,
+        clock: Clock,
+        values: Mapping[str, Any],
     ) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._helm = helm
         self._processes = processes
         self._clock = clock
+        self._place = values
         self._folder = cluster.data_dir / "scenarios" / namespace
         self._pods = LivePods(cluster.kubeconfig, cluster.context)
 
@@ -224,10 +235,13 @@ class _Deployer:
         (chart / "Chart.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
         values = chart.with_name("values.json")
         values.write_text(json.dumps(revision.values), encoding="utf-8")
+        place = chart.with_name("place.json")
+        place.write_text(json.dumps(self._place), encoding="utf-8")
         argv = [
             *(str(self._helm), "install" if number == 1 else "upgrade", RELEASE, str(chart)),
             *("--kubeconfig", str(self._cluster.kubeconfig), "--kube-context", self._cluster.context),
-            *("--namespace", self._namespace, "--values", str(values), "--description", revision.description),
+            *("--namespace", self._namespace, "--values", str(values), "--values", str(place)),
+            *("--description", revision.description),
             # The API server validates as well; asking it for its schema costs half a second of CPU each time.
             "--disable-openapi-validation",
             *(["--create-namespace"] if number == 1 else []),

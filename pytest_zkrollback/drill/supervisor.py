@@ -2,9 +2,9 @@
 
 It leaves the test run's process tree, starts the servers on request and reads its standard input, the other
 end of which only the test run holds. The end of that input, in whatever way the run ended (SIGKILL
-included), or a SIGTERM, ends the servers and removes the data folder. Should the supervisor itself be
-killed, the kernel ends the servers (Linux). After a ``keep`` it lets go of the run and waits for SIGTERM or
-for the end of one of its servers.
+included), or a SIGTERM, ends the servers, runs what was asked for the end and removes the data folder.
+Should the supervisor itself be killed, the kernel ends the servers (Linux). After a ``keep`` it lets go of
+the run and waits for SIGTERM or for the end of one of its servers.
 
 It holds an exclusive lock on ``<data folder>/alive``, which holds its process id: the lock says for
 certain whether it lives, which a process id alone does not.
@@ -15,6 +15,7 @@ Requests and answers are JSON, one a line::
     {"stop": NAME}                                ->  {}
     {"ended": true}                               ->  {"ended": {NAME: EXIT_CODE}}
     {"keep": true}                                ->  {}
+    {"at_end": [...], "env": {...}, "timeout_s": N}  ->  {}
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..clients.process import Server, detach, start_server
+from ..clients.process import LocalProcesses, Server, detach, start_server
 from ..domain.errors import ProcessProblem
 
 ALIVE = "alive"
@@ -67,6 +68,7 @@ class _Supervisor:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._servers: dict[str, Server] = {}
+        self._at_end: list[tuple[list[str], dict[str, str], float]] = []
         self._rest = b""
         self._kept = False
         self._ending = False
@@ -96,6 +98,9 @@ class _Supervisor:
         """End every server. Their data is thrown away, so they are not asked nicely."""
         for server in self._servers.values():
             server.end()
+        for argv, env, timeout_s in self._at_end:
+            with suppress(ProcessProblem):  # the others are still to be run
+                LocalProcesses().run(argv, timeout_s=timeout_s, env=env)
 
     def _end(self, *_: object) -> None:
         self._ending = True
@@ -125,6 +130,8 @@ class _Supervisor:
                 return {"pid": server.pid}
             case {"stop": str(name)}:
                 self._servers.pop(name).end()
+            case {"at_end": argv, "env": env, "timeout_s": timeout_s}:
+                self._at_end.append((argv, env, timeout_s))
             case {"ended": True}:
                 return {"ended": self._ended()}
         return {}

@@ -119,11 +119,11 @@ class Run:
         """Read the configuration and ask the hooks; raises UsageProblem. ``redactor`` learns secrets."""
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
-            from ..drill.drill import DRILL_WORKLOADS, refuse_another_scenario
+            from ..drill.drill import DRILL_WORKLOADS, refuse_another_drill
             from ..drill.scenarios import DEFAULT_SCENARIO, RELEASE, choose_scenario
 
             choose_scenario(request.drill_scenario or DEFAULT_SCENARIO)
-            refuse_another_scenario(request.drill_scenario)
+            refuse_another_drill(request.drill_scenario)
             refuse_without_github(request, None)
             return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks, redactor)
         env = load_environment(path, request.environment)

@@ -17,7 +17,7 @@ from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.clients.state_dir import state_folder
 from pytest_zkrollback.domain.errors import DrillProblem, UsageProblem
 from pytest_zkrollback.drill import persistence as kept_drill
-from pytest_zkrollback.drill.drill import refuse_another_scenario, start_drill, stop_drill
+from pytest_zkrollback.drill.drill import refuse_another_drill, start_drill, stop_drill
 from pytest_zkrollback.drill.local_cluster import start_cluster
 from pytest_zkrollback.drill.persistence import SavedDrill
 
@@ -64,7 +64,7 @@ def kept_cluster(state_home: Path, binaries: dict[str, Path]) -> Iterator[SavedD
 
 
 def refuse_crash_loop() -> None:
-    refuse_another_scenario("crash-loop")
+    refuse_another_drill("crash-loop")
 
 
 def supervisor_of(kept: SavedDrill) -> int:

@@ -130,6 +130,7 @@ def test_six_revisions_are_deployed_in_order_by_helm(tell, tmp_path):
     assert helm.ran[5] == [
         *("/bin/helm", "upgrade", "zkprova", f"{folder}/6/zkprova", "--kubeconfig", "/kubeconfig"),
         *("--kube-context", "drill", "--namespace", "ns", "--values", f"{folder}/6/values.json"),
+        *("--values", f"{folder}/6/place.json"),
         *("--description", "a7d20c4 move the data folder", "--disable-openapi-validation"),
     ]
     assert helm.ran[0][-1] == "--create-namespace"
