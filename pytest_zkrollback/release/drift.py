@@ -50,6 +50,8 @@ _QUANTITY_PARENTS = {"limits", "requests", "capacity", "hard", "overhead"}
 _QUANTITY_KEYS = {"sizeLimit", "divisor", "averageValue"}
 _INT_OR_STRING_KEYS = {"targetPort", "port", "maxSurge", "maxUnavailable", "minAvailable"}
 _NOT_COMPARED = {"apiVersion", "kind", "metadata", "status"}
+# As Difference shows them: values that say "whatever the server takes" in a field that it fills by itself.
+_LEFT_TO_THE_SERVER = frozenset({'""', "0", "[]", "{}", "null"})
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,12 @@ class Difference:
     def whose(self) -> str:
         """`` (set by kubectl-edit)`` where that is known."""
         return f" (set by {self.by})" if self.by else ""
+
+    @property
+    def leaves_it_open(self) -> bool:
+        """Whether the manifest states an empty value and another one is live (``clusterIP: ""``)."""
+        empty = self.expected in _LEFT_TO_THE_SERVER
+        return self.stated and empty and self.live not in (*_LEFT_TO_THE_SERVER, _ABSENT)
 
 
 def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0) -> tuple[LiveObject, ...]:
@@ -201,7 +209,7 @@ class _Comparison:
         if expected["kind"] == "Secret":
             yield from self._secret(expected, live)
         for key, value in expected.items():
-            if key not in _NOT_COMPARED and not (expected["kind"] == "Secret" and key in SECRET_MEMBERS):
+            if key not in _NOT_COMPARED and not _made_by_controller(expected, key):
                 yield from self._member((), key, value, live)
 
     def _differs(self, path: Path, expected: object, live: object) -> Difference:
@@ -238,7 +246,7 @@ class _Comparison:
                 yield self._differs((*path, key), _NOT_STATED, live[key])
 
     def _list(self, path: Path, expected: list[Any], live: list[Any]) -> Iterator[Difference]:
-        wanted, there = by_merge_key(path[-1], expected), by_merge_key(path[-1], live)
+        wanted, there = (by_merge_key(path[-1], each, top=len(path) == 1) for each in (expected, live))
         if wanted is None or there is None:
             if len(expected) != len(live):
                 yield self._differs(path, expected, live)
@@ -258,14 +266,28 @@ class _Comparison:
 
     def _secret(self, expected: JsonObject, live: JsonObject) -> Iterator[Difference]:
         """Values by their bytes, stringData over data; only that they differ is said."""
-        stated = {key: _bytes(value) for key, value in (expected.get("data") or {}).items()}
-        stated |= {key: str(value).encode() for key, value in (expected.get("stringData") or {}).items()}
+        data, text = (  # null states nothing
+            {key: value for key, value in (expected.get(member) or {}).items() if value is not None}
+            for member in SECRET_MEMBERS
+        )
+        stated = {key: _bytes(value) for key, value in data.items()}
+        stated |= {key: str(value).encode() for key, value in text.items()}
         there = live.get("data") or {}
         for key, value in stated.items():
             if key not in there:
                 yield self._differs(("data", key), _Said("(hidden)"), _ABSENT)
             elif value != _bytes(there[key]):
                 yield self._differs(("data", key), _Said("(hidden)"), _Said("(hidden: another value)"))
+
+
+def _made_by_controller(expected: JsonObject, key: str) -> bool:
+    """Whether this member is compared elsewhere (a Secret's values), or filled in by a controller.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#aggregated-clusterroles
+    """
+    if expected["kind"] == "ClusterRole" and expected.get("aggregationRule"):
+        return key == "rules"
+    return bool(expected["kind"] == "Secret") and key in SECRET_MEMBERS
 
 
 def _is_dropped(key: str, value: object) -> bool:

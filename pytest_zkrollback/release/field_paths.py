@@ -19,11 +19,17 @@ _LIST_KEYS = {
     "imagePullSecrets": "name",
     "ports": "",
 }
+# The same, but only where they are no part of anything: a ServiceAccount's own lists.
+_TOP_LIST_KEYS = {"secrets": "name"}
 
 
-def by_merge_key(name: str, elements: list[Any]) -> dict[str, Any] | None:
-    """The elements of list ``name`` by their key; None if it has none, or not everywhere, or not uniquely."""
-    if name not in _LIST_KEYS or not all(isinstance(element, dict) for element in elements):
+def by_merge_key(name: str, elements: list[Any], *, top: bool = False) -> dict[str, Any] | None:
+    """The elements of list ``name`` by their key; None if it has none, or not everywhere, or not uniquely.
+
+    ``top``: the list is a member of the object itself.
+    """
+    known = name in _LIST_KEYS or (top and name in _TOP_LIST_KEYS)
+    if not known or not all(isinstance(element, dict) for element in elements):
         return None
     found = {}
     for element in elements:
@@ -39,7 +45,7 @@ def element_key(name: str, element: JsonObject) -> str | None:
     if name == "ports":
         port = element.get("containerPort", element.get("port"))
         return None if port is None else f"{port}/{element.get('protocol') or 'TCP'}"
-    key = element.get(_LIST_KEYS.get(name, ""))
+    key = element.get(_LIST_KEYS.get(name) or _TOP_LIST_KEYS.get(name, ""))
     return None if key is None else str(key)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..domain.checks import JsonObject
-from ..domain.errors import ZkRollbackError
+from ..domain.errors import BadAnswer, ZkRollbackError
 from ..domain.ports import Kube
 from .drift import Difference, LiveObject, compare
 from .dry_run import try_create
@@ -48,19 +48,35 @@ def fetch_made_pod(kube: Kube, workload: JsonObject) -> JsonObject:
 
 def drop_admission_changes(
     differences: Sequence[Difference],
+    expected: JsonObject,
     made: JsonObject | ZkRollbackError | None,
     live: LiveObject,
     managers: Sequence[str],
 ) -> list[Difference]:
     """The differences of one object that a fresh one would have as well are no drift; the others stay.
 
-    Where the dry run was refused, all stay.
+    Nor is a value that the server chooses where the manifest (``expected``) leaves it open: it chooses
+    another one for a fresh object, but it chooses. Where the dry run was refused, all stay.
     """
     if not isinstance(made, dict):
         return list(differences)
+    chosen = {one.path for one in compare([expected], [LiveObject(made)], managers) if one.leaves_it_open}
     real = [one.path for one in compare([made], [live], managers)]
     return [
         one
         for one in differences
         if any(one.path.startswith(each) or each.startswith(one.path) for each in real)
+        and not (one.leaves_it_open and one.path in chosen)
     ]
+
+
+def cannot_be_compared(
+    difference: Difference, made: JsonObject | ZkRollbackError | None, live: LiveObject
+) -> bool:
+    """Whether nobody can tell this difference from the server's own work: the dry run was refused as such.
+
+    As where a host name or a node port is taken by the object itself. Missing rights are no such refusal, and
+    what another manager set is drift in any case.
+    """
+    refused = isinstance(made, BadAnswer) and 400 <= made.status < 500
+    return refused and live.item is not None and not difference.by

@@ -49,6 +49,26 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
     yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
     bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
 
+    def flatten_mapping(self, node: Any) -> None:
+        """Merge keys in the order in which they stand, as Go does: what comes later wins, merged or not.
+
+        Source: gopkg.in/yaml.v2, decode.go: mapping and merge; of a list of maps the first wins.
+        """
+        flat: dict[object, tuple[Any, Any]] = {}  # each key once: merges of merges would explode
+        for key, value in node.value:
+            if key.tag != "tag:yaml.org,2002:merge":
+                flat[_key_of(key)] = (key, value)
+                continue
+            merged = reversed(value.value) if isinstance(value, yaml.SequenceNode) else [value]
+            for each in merged:
+                if not isinstance(each, yaml.MappingNode):
+                    raise yaml.constructor.ConstructorError(
+                        None, None, "map merge requires map or sequence of maps as the value", key.start_mark
+                    )
+                self.flatten_mapping(each)
+                flat |= {_key_of(pair[0]): pair for pair in each.value}
+        node.value = list(flat.values())
+
 
 for _tag, _pattern, _first in (
     (
@@ -63,6 +83,11 @@ for _tag, _pattern, _first in (
     ("merge", r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+def _key_of(node: Any) -> object:
+    """By what a key's node is the same as another one."""
+    return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else id(node)
 
 
 def _untagged(loader: Any, _suffix: str, node: Any) -> Any:
@@ -101,7 +126,9 @@ def parse_manifest(text: str, namespace: str) -> tuple[JsonObject, ...]:
 def identity(item: JsonObject) -> ObjectKey:
     """The identity of an object of :func:`parse_manifest`."""
     metadata = item["metadata"]
-    return ObjectKey(item["apiVersion"], item["kind"], metadata["namespace"], metadata["name"])
+    # What the API server answers of a cluster-scoped object names no namespace.
+    namespace = str(metadata.get("namespace") or "")
+    return ObjectKey(item["apiVersion"], item["kind"], namespace, metadata["name"])
 
 
 def is_kept(item: JsonObject) -> bool:

@@ -530,6 +530,112 @@ def test_fault_68_two_builds_under_one_name_are_unverified():
     assert with_service(pods[0], running("b", 1, image_id=f"mirror/web@{one}")).word is Verdict.PASS
 
 
+def test_case_k6_the_digest_of_an_imported_image_says_nothing_about_that_of_a_pulled_one():
+    config, manifest, other = (f"sha256:{digit * 64}" for digit in "123")
+
+    def verdict(*image_ids: str, image: str = "web:5") -> Verdict:
+        pods = [running(name, 1, image, image_id=each) for name, each in zip("abc", image_ids, strict=False)]
+        return with_service(*pods).word
+
+    assert verdict(config, f"r/web@{manifest}") is Verdict.PASS
+    assert verdict(config, config, f"r/web@{manifest}") is Verdict.PASS
+    assert verdict(config, other, f"r/web@{manifest}") is Verdict.UNVERIFIED
+    assert verdict(config, f"r/web@{manifest}", f"r/web@{other}") is Verdict.UNVERIFIED
+
+
+@pytest.mark.parametrize("image", ["web:latest", "web"])
+def test_case_k6_under_a_tag_that_moves_two_digests_of_any_kind_are_unverified(image, monkeypatch):
+    monkeypatch.setitem(globals(), "SERVED", SERVED.replace("web:5", image))
+    one, two = "sha256:" + "1" * 64, "r/web@sha256:" + "2" * 64
+    verdict = with_service(running("a", 1, image, image_id=one), running("b", 1, image, image_id=two))
+    assert verdict.word is Verdict.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        ({"running": {"startedAt": "2026-11-23T06:59:00Z"}}, Verdict.FAIL),  # a native sidecar
+        ({"terminated": {"exitCode": 0, "startedAt": "2026-11-23T06:59:00Z"}}, Verdict.FAIL),
+        ({"running": {"startedAt": "2026-11-23T07:00:01Z"}}, Verdict.PASS),
+    ],
+    ids=["native_sidecar", "init_container", "after_the_rollback"],
+)
+def test_case_c6_what_an_init_container_or_a_native_sidecar_read_counts(state, word, monkeypatch):
+    reads = SERVED.replace('image: "i:1"', 'image: "i:1", envFrom: [{configMapRef: {name: c}}]')
+    monkeypatch.setitem(globals(), "SERVED", reads)
+    pods = [running("a", 5), running("b", 5)]
+    pods[1]["status"]["initContainerStatuses"] = [{"name": "init", "state": state}]
+    verdict = with_service(*pods, before=reads.replace("{k: v}", "{k: bad}"))
+    assert verdict.word is word, verdict
+    if word is Verdict.FAIL:
+        assert "its container init read ConfigMap/c at its start" in verdict.observed
+
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: front}
+spec: {clusterIP: "", ports: [{port: 80, nodePort: 0}]}
+"""
+
+
+def of_service(live_spec: dict, made: Any) -> Judgement:
+    """Judge that Service, live with this spec; ``made`` is the answer to the dry run."""
+    target = parse_manifest(SERVICE, "n")
+    live = parse_manifest(SERVICE, "n")[0] | {"spec": live_spec}
+    return judge(Observed((LiveObject(live),), made={0: made}), check=replace(CHECK, target=target))
+
+
+GIVEN = {"clusterIP": "10.0.0.7", "ports": [{"port": 80, "nodePort": 30001}]}
+
+
+def fresh_service(**spec: Any) -> dict:
+    return parse_manifest(SERVICE, "n")[0] | {"spec": spec}
+
+
+def test_case_p5_what_the_manifest_leaves_to_the_server_is_no_drift():
+    other = fresh_service(clusterIP="10.0.0.8", ports=[{"port": 80, "nodePort": 30002}])
+    assert of_service(GIVEN, other).word is Verdict.PASS
+
+
+def test_case_p5_an_empty_value_that_the_server_keeps_is_stated():
+    kept = fresh_service(clusterIP="", ports=[{"port": 80, "nodePort": 0}])
+    assert of_service(GIVEN, kept).word is Verdict.FAIL
+
+
+def test_case_p33_what_the_server_refuses_to_make_a_second_time_could_not_be_compared():
+    refused = BadAnswer("spec.ports[0].nodePort: Invalid value: 30001: provided port is taken", status=422)
+    changed = {"clusterIP": "", "ports": [{"port": 81, "nodePort": 0}]}
+    verdict = of_service(changed, refused)
+    assert verdict.word is Verdict.UNVERIFIED
+    assert (
+        "Service/front spec.ports[80/TCP] could not be compared: spec.ports[0].nodePort" in verdict.observed
+    )
+
+
+def test_case_p33_what_another_manager_set_is_drift_whatever_the_dry_run_says():
+    target = parse_manifest(SERVICE, "n")
+    live = parse_manifest(SERVICE, "n")[0] | {"spec": {"clusterIP": "None", "ports": [{"port": 80}]}}
+    fields = {"f:spec": {"f:clusterIP": {}}}
+    live["metadata"]["managedFields"] = [
+        {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": fields}
+    ]
+    made = {0: BadAnswer("taken", status=422)}
+    verdict = judge(Observed((LiveObject(live),), made=made), check=replace(CHECK, target=target))
+    assert verdict.word is Verdict.FAIL
+    assert "(set by kubectl-edit)" in verdict.observed
+
+
+def test_case_p2_a_cluster_scoped_object_that_differs_is_red_with_its_field():
+    manifest = "{apiVersion: v1, kind: ClusterRole, metadata: {name: r}, rules: [{verbs: [get]}]}"
+    target = parse_manifest(manifest, "n")
+    live, made = ({**target[0], "metadata": {"name": "r"}} for _ in range(2))
+    live = {**live, "rules": [{"verbs": ["*"]}]}
+    verdict = judge(Observed((LiveObject(live),), made={0: made}), check=replace(CHECK, target=target))
+    assert verdict.word is Verdict.FAIL
+    assert sentence(verdict).startswith('ClusterRole/r rules[0].verbs[0]: expected "get", live "*"')
+
+
 def test_what_the_target_refers_to_has_to_exist():
     manifest = MANIFEST.replace("template: {spec: {", "template: {spec: {serviceAccountName: sa, ")
     check = replace(CHECK, target=parse_manifest(manifest, "n"))

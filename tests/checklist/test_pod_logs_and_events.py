@@ -100,7 +100,7 @@ def test_a_crash_is_read_before_its_restart_and_once() -> None:
         ("/api/v1/namespaces/shop/events", {"fieldSelector": "involvedObject.uid=uid-web-a"}),
         (
             "/api/v1/namespaces/shop/pods/web-a/log",
-            {"container": "app", "tailLines": "20", "previous": "true"},
+            {"container": "app", "tailLines": "100", "previous": "true"},
         ),
     ]
 
@@ -187,6 +187,21 @@ def test_red_names_container_why_last_line_and_event() -> None:
     titles = [each.title for each in verdict.evidence]
     assert titles[2:] == ["Last lines of web-a/app", "Events of web-a (UTC)"]
     assert "panic: no pool" in verdict.evidence[2].text
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("up\npanic: no pool\n\ngoroutine 1 [running]:\nmain.go:38 +0x2a5", "its log says: panic: no pool"),
+        ("up\nFATAL: no pool", "its log ends: FATAL: no pool"),
+        ("Traceback (most recent call last):\n  File x\nValueError: 7", "its log ends: ValueError: 7"),
+        ("up\nlast", "its log ends: last"),
+    ],
+    ids=["go", "one line", "python", "nothing bad"],
+)
+def test_case_k9_the_line_that_is_bad_is_shown_and_not_the_end_of_its_stack(log: str, said: str) -> None:
+    verdict = _judge(_noted(pod("web-a", LOOPING), pod("web-b"), a=PodDiagnostics(log=log)))
+    assert verdict.observed == f"container app of 1 of 2 pods crash-loops: exit code 3, 2 restarts; {said}"
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,21 @@ def _sentence(*pods: dict[str, Any], **changes: Any) -> tuple[str, bool]:
 CRASH = ended(1, "Error", 20, 21)
 
 
+def _with_init(name: str, state: dict[str, Any], restarts: int) -> dict[str, Any]:
+    made = pod(name)
+    made["status"]["initContainerStatuses"] = [container(state, restarts=restarts, last=CRASH, name="init")]
+    return made
+
+
+def test_case_p4_an_init_container_that_tried_again_and_completed_is_fine() -> None:
+    assert _findings(_with_init("web-a", ended(0, "Completed", 25, 26), 3)) == ()
+
+
+def test_case_p4_an_init_container_that_still_fails_is_not() -> None:
+    assert _sentence(_with_init("web-a", waiting("CrashLoopBackOff"), 3))[1]
+    assert _sentence(_with_init("web-a", ended(1, "Error", 25, 26), 3))[1]
+
+
 @pytest.mark.parametrize(
     ("state", "restarts", "last", "expected"),
     [

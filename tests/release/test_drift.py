@@ -227,6 +227,30 @@ def test_secrets_by_value_and_never_shown_fault_49():
     ]
 
 
+@pytest.mark.parametrize("member", ["data", "stringData"])
+def test_case_p36_a_null_in_a_secret_states_nothing(member):
+    assert differences(made("Secret", **{member: {"A": None}}), made("Secret", data={})) == []
+
+
+def test_case_p6_the_rules_of_an_aggregated_cluster_role_are_its_controllers():
+    stated = made(
+        "ClusterRole", aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}, rules=[]
+    )
+    assert differences(stated, {**stated, "rules": [{"verbs": ["get"]}]}) == []
+    plain = made("ClusterRole", rules=[])
+    assert differences(plain, {**plain, "rules": [{"verbs": ["get"]}]}) != []
+    assert differences(stated, {**stated, "aggregationRule": {}}) != []
+
+
+def test_case_p35_what_a_platform_adds_to_the_secrets_of_a_service_account_is_no_difference():
+    stated = made("ServiceAccount", secrets=[{"name": "a"}, {"name": "b"}])
+    more = [{"name": "dockercfg"}, {"name": "b"}, {"name": "a"}]
+    assert differences(stated, {**stated, "secrets": more}) == []
+    assert differences(stated, {**stated, "secrets": more[:2]}) == [
+        'ServiceAccount/web secrets[a]: expected {"name": "a"}, live (absent)'
+    ]
+
+
 def test_config_maps_by_value_with_their_keys():
     stated = made("ConfigMap", data={"k": "v", "empty": ""})
     assert differences(stated, made("ConfigMap", data={"k": "v", "LEFT": "over"})) == [

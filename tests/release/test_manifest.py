@@ -122,6 +122,32 @@ def test_anchors_and_merges_are_resolved_into_separate_copies():
     assert found["w"] == found["x"] and found["w"] is not found["x"]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("x: {a: explicit, <<: {a: merged}}", {"a": "merged"}),
+        ("x: {<<: {a: merged}, a: explicit}", {"a": "explicit"}),
+        ("x: {<<: [{a: 1}, {a: 2, b: 2}], c: 3}", {"a": 1, "b": 2, "c": 3}),
+        ("x: {a: 0, <<: [{b: 1}, {a: 2}]}", {"a": 2, "b": 1}),
+        ("x: {<<: {<<: {a: 1}, b: 1}, b: 2}", {"a": 1, "b": 2}),
+    ],
+)
+def test_case_p21_what_comes_later_wins_merged_or_not_as_go_reads_it(text, found):
+    assert one(text)["x"] == found
+
+
+def test_merges_of_merges_do_not_explode():
+    lines = ["m0: &m0 {k: 1}"]
+    lines += [f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 9)}], k{n}: 1}}" for n in range(1, 20)]
+    assert len(one("\n".join(lines))["m19"]) == 20
+
+
+@pytest.mark.parametrize("text", ["x: {<<: 1}", "x: {<<: [1]}"])
+def test_what_cannot_be_merged_is_said(text):
+    with pytest.raises(HelmProblem, match="map merge requires map or sequence of maps"):
+        one(text)
+
+
 def laughs(levels: int) -> str:
     lines = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels)]

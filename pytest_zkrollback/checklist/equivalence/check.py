@@ -19,7 +19,7 @@ from ...domain.record import Revision
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...release.drift import Difference, LiveObject, compare_each, fetch_live, render_differences
 from ...release.external_references import outer_references
-from ...release.fresh_object import drop_admission_changes, fetch_made, fetch_made_pod
+from ...release.fresh_object import cannot_be_compared, drop_admission_changes, fetch_made, fetch_made_pod
 from ...release.history import ReleaseHistory
 from ...release.managed_fields import HELM
 from ...release.manifest import container_images, identity, is_kept, manifest_workloads, release_of
@@ -266,12 +266,14 @@ class EquivalenceCheck:
                 word=word, observed=_first(found, how), evidence=proof, by_hand=self._by_hand(found[0])
             )
 
-        differing = [
-            _as_problem(item, one)
-            for item, each in zip(self.target, by_object, strict=True)
-            for one in each
-            if not one.unknown
-        ]
+        differing, unsure = [], []
+        for number, (item, each) in enumerate(zip(self.target, by_object, strict=True)):
+            for one in each:
+                if cannot_be_compared(one, made := seen.made.get(number), seen.live[number]):
+                    text = f"{one.label} {one.path} could not be compared: {made}"
+                    unsure.append(replace(_as_problem(item, one), text=text, word=Verdict.UNVERIFIED))
+                elif not one.unknown:
+                    differing.append(_as_problem(item, one))
         if wrong := [*differing, *left, *strays[Verdict.FAIL, False]]:
             cures = () if differing or left else self._restarts(judged.strays)
             return final(Verdict.FAIL, wrong).model_copy(update={"cures": cures})
@@ -286,7 +288,7 @@ class EquivalenceCheck:
             return Pending(observed=_first(waiting, how), seen=True, evidence=proof, by_hand=shown)
         if waiting:
             return final(Verdict.FAIL, waiting)
-        if unknown := strays[Verdict.UNVERIFIED, False]:
+        if unknown := [*unsure, *strays[Verdict.UNVERIFIED, False]]:
             return final(Verdict.UNVERIFIED, unknown)
         return CheckResult(word=Verdict.PASS, observed=f"No difference; {how}", evidence=proof)
 
@@ -300,7 +302,9 @@ class EquivalenceCheck:
     def _differences(self, seen: Observed) -> list[list[Difference]]:
         """Of each object all but those that a fresh one has as well."""
         return [
-            drop_admission_changes(differences, seen.made.get(number), seen.live[number], self._trusted)
+            drop_admission_changes(
+                differences, self.target[number], seen.made.get(number), seen.live[number], self._trusted
+            )
             for number, differences in enumerate(compare_each(self.target, seen.live, self._trusted))
         ]
 

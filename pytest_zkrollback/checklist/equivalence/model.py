@@ -114,16 +114,27 @@ def owned_pods(target: Sequence[JsonObject], seen: Cluster) -> dict[str, list[Js
 
 
 def started_before(pod: JsonObject, container: str, since: datetime) -> bool:
-    """Whether this container runs and began before ``since`` (API times are whole seconds)."""
+    """Whether this container runs, or is an init container that ended, and began before ``since``.
+
+    API times are whole seconds.
+    """
     began = started_at(pod, container)
     return began is not None and began < since.replace(microsecond=0)
 
 
 def started_at(pod: JsonObject, container: str) -> datetime | None:
-    """When this container began to run; None if it does not, or does not say so."""
-    for status in (pod.get("status") or {}).get("containerStatuses") or ():
-        if status.get("name") == container:
-            return parse_time(((status.get("state") or {}).get("running") or {}).get("startedAt"))
+    """When this container began to run; None if it does not, or does not say so.
+
+    An init container that ended counts: the others live with what it did.
+    """
+    status = pod.get("status") or {}
+    for each in status.get("containerStatuses") or ():
+        if each.get("name") == container:
+            return parse_time(((each.get("state") or {}).get("running") or {}).get("startedAt"))
+    for each in status.get("initContainerStatuses") or ():
+        if each.get("name") == container:
+            state = each.get("state") or {}
+            return parse_time((state.get("running") or state.get("terminated") or {}).get("startedAt"))
     return None
 
 

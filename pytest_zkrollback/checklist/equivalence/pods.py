@@ -135,15 +135,20 @@ def _changed_since(expected: Expectation, moment: datetime | None) -> set[Source
 
 
 def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[PodProblem]:
-    """One image name and several digests among the pods of one workload: which is right is not known."""
-    digests: dict[str, dict[str, str]] = {}
+    """One image name and several digests among the pods of one workload: which is right is not known.
+
+    A node that pulled an image tells its manifest's digest, one that imported it its configuration's: those
+    of two kinds say nothing about each other, and count only where the tag is one that moves.
+    """
+    digests: dict[tuple[str, bool], dict[str, str]] = {}
     for pod in pods:
         for status in (pod.get("status") or {}).get("containerStatuses") or ():
             digest = _DIGEST.search(str(status.get("imageID") or ""))
             image = container_images(pod).get(str(status.get("name")))
             if digest and image:
-                digests.setdefault(image, {}).setdefault(digest.group(), pod_name(pod))
-    for image, builds in digests.items():
+                pulled = not _moves(image) and "@" in str(status.get("imageID"))
+                digests.setdefault((image, pulled), {}).setdefault(digest.group(), pod_name(pod))
+    for (image, _), builds in digests.items():
         if len(builds) > 1:
             which = " and ".join(f"{digest[:19]} ({pod})" for digest, pod in builds.items())
             text = f"The pods of {label} run different builds of {image}: {which}"

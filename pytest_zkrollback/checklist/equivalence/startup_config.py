@@ -11,11 +11,14 @@ Source = tuple[str, str]  # kind and name of a ConfigMap or Secret
 
 
 def read_at_start(template: JsonObject) -> dict[str, set[Source]]:
-    """Container -> what its environment and its subPath mounts come from: it never sees them change."""
+    """Container -> what its environment and its subPath mounts come from: it never sees them change.
+
+    Of every kind: what an init container made of them is what the others found.
+    """
     spec = template.get("spec") or {}
     volumes = {str(each.get("name")): set(_volume(each)) for each in spec.get("volumes") or ()}
     found: dict[str, set[Source]] = {}
-    for container in spec.get("containers") or ():
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         sources = found.setdefault(str(container.get("name")), set())
         for each in container.get("envFrom") or ():
             sources.update(_named(each, "configMapRef", "secretRef"))

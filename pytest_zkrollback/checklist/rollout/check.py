@@ -23,7 +23,7 @@ from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
 from .diagnosis import DiagnosisContext, Finding, findings, pull_errors, restart_counts, sentence
 from .event_causes import creation_failure
-from .evidence import last_log_line, render_notes, render_pods, render_state
+from .evidence import telling_log_line, render_notes, render_pods, render_state
 from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
 from .workload import Workload, find_object, images, needed_resources, read_workload
 
@@ -186,11 +186,19 @@ class RolloutCheck:
         if fails:
             named_pods = {finding.pod for finding in fails}  # others may be down, too, and not fail yet
             short = [f"{ready} of {desired} new pods ready"] if desired - ready > len(named_pods) else []
-            said = (*short, sentence(fails, count), *last_log_line(workload, notes))
+            said = (
+                *short,
+                sentence(fails, count),
+                *telling_log_line(workload, notes, self.env.logs.patterns),
+            )
             return final(Verdict.FAIL, "; ".join(said))
         exceeded = _deadline_exceeded(item, history.since)
         if exceeded and not status.done:
-            said = (exceeded, sentence(found, count), *last_log_line(workload, notes))
+            said = (
+                exceeded,
+                sentence(found, count),
+                *telling_log_line(workload, notes, self.env.logs.patterns),
+            )
             return named(Verdict.FAIL, "; ".join(filter(None, said)))
         hint = sentence(found, count)
         if not status.done:

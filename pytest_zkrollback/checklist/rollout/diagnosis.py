@@ -237,7 +237,7 @@ def _container(
         return found(
             "crash-loops" if fails else "has crashed", _crash(status, waiting), fails=fails, crash=True
         )
-    if lately >= CRASH_LOOP_RESTARTS and not _has_recovered(status, at):
+    if lately >= CRASH_LOOP_RESTARTS and not (_has_recovered(status, at) or _completed(pod, status)):
         return found("crash-loops", _crash(status, waiting), fails=True, crash=True)
     if late:
         return found("crashed after it was green", _crash(status, ended), fails=True, crash=True)
@@ -298,6 +298,13 @@ def _has_recovered(status: JsonObject, at: DiagnosisContext) -> bool:
     shortest, longest = _RECOVERED_S
     needed_s = max(shortest, min(2 * lasted.total_seconds(), longest))
     return (at.now - begun).total_seconds() >= needed_s
+
+
+def _completed(pod: JsonObject, status: JsonObject) -> bool:
+    """Whether it is an init container that tried again until it ended well: it does not start any more."""
+    ended = (status.get("state") or {}).get("terminated") or {}
+    once = status in ((pod.get("status") or {}).get("initContainerStatuses") or ())
+    return once and ended.get("exitCode") == 0
 
 
 def _crash(status: JsonObject, state: JsonObject) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ...domain.checks import JsonObject, PodDiagnostics
@@ -87,18 +88,34 @@ def render_notes(workload: Workload, notes: Mapping[str, PodDiagnostics]) -> tup
     return tuple(found)
 
 
-def last_log_line(workload: Workload, notes: Mapping[str, PodDiagnostics]) -> tuple[str, ...]:
-    """The last line of the worst pod's log and its newest warning, to stand in a sentence."""
+def telling_log_line(
+    workload: Workload, notes: Mapping[str, PodDiagnostics], patterns: Sequence[str]
+) -> tuple[str, ...]:
+    """What the worst pod's log says and its newest warning, to stand in a sentence.
+
+    ``patterns``: the regular expressions that make a log line bad.
+    """
     for pod, note in _noted(workload, notes):
         lines = [line for line in note.log.splitlines() if line.strip()]
         warnings = [event for event in note.events if is_warning(event)]
-        words = [f"its log ends: {_cut(lines[-1])}"] if lines else []
+        words = [_telling_line(lines, patterns)] if lines else []
         if warnings:
             said = f"{warnings[-1].get('reason')}: {warnings[-1].get('message', '')}"
             words.append(f"event of {pod['metadata'].get('name', '')}: {_cut(said)}")
         if words:
             return tuple(words)
     return ()
+
+
+def _telling_line(lines: Sequence[str], patterns: Sequence[str]) -> str:
+    """The last line that is bad, for what follows it is its stack; else the last one.
+
+    A Python traceback has it the other way round: its last line says what was wrong.
+    """
+    bad = [line for line in lines if any(re.search(pattern, line) for pattern in patterns)]
+    if not bad or bad[-1] == lines[-1] or "Traceback (most recent call last)" in bad[-1]:
+        return f"its log ends: {_cut(lines[-1])}"
+    return f"its log says: {_cut(bad[-1])}"
 
 
 def _noted(

@@ -24,7 +24,8 @@ from .workload import Workload, worst_container
 
 # What is new is waited for so long, then judged without; a red may not come later for it.
 WAIT_S: Final = 0.3
-TAIL_LINES: Final = 20
+# A stack trace is long, and what it is about stands before it.
+TAIL_LINES: Final = 100
 _TIMEOUT_S: Final = 2.0
 # A pod that merely starts says nothing of interest yet.
 _PATIENCE_S: Final = 3.0
