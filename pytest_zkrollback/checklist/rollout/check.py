@@ -23,7 +23,7 @@ from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
 from .diagnosis import DiagnosisContext, Finding, findings, pull_errors, restart_counts, sentence
 from .event_causes import creation_failure
-from .evidence import telling_log_line, render_notes, render_pods, render_state
+from .evidence import render_notes, render_pods, render_state, telling_log_line
 from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
 from .workload import Workload, find_object, images, needed_resources, read_workload
 
