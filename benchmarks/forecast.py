@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.local_cluster import start_cluster  # noqa: E402
+from pytest_zkrollback.drill.programs import HELM3, TOOLS  # noqa: E402
 from support.forecast_reality import Outcome, play  # noqa: E402
 from support.forecast_situations import SITUATIONS  # noqa: E402
 
@@ -51,7 +52,7 @@ def row(each: Outcome) -> str:
 def main() -> int:
     """0 without a contradiction."""
     wanted = sys.argv[1:]
-    binaries = {**find_binaries(progress=print), "helm3": find_binaries(helm3=True)["helm3"]}
+    binaries = find_binaries(tools=(*TOOLS, HELM3), progress=print)
     running = start_cluster(binaries)
     found: list[Outcome] = []
     try:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.local_cluster import start_cluster  # noqa: E402
+from pytest_zkrollback.drill.programs import HELM3, TOOLS  # noqa: E402
 from support.random_incidents import Operator, Story  # noqa: E402
 
 AT_ONCE = 2
@@ -51,7 +52,7 @@ def main() -> int:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_STATE_HOME"] = f"{name}/state"
-        binaries = find_binaries(helm3=True, progress=print)
+        binaries = find_binaries(tools=(*TOOLS, HELM3), progress=print)
         running = start_cluster(binaries)
 
         def play(seed: int) -> Story:

@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.local_cluster import RunningCluster, start_cluster  # noqa: E402
+from pytest_zkrollback.drill.programs import HELM3, TOOLS  # noqa: E402
 from support import real_sequences, sequences  # noqa: E402
 from support.incident import Incident  # noqa: E402
 
@@ -139,7 +140,7 @@ def main() -> int:
         folder = Path(name)
         os.environ["XDG_STATE_HOME"] = str(folder / "state")
         if asked.drill or asked.pairs:
-            binaries = find_binaries(helm3=True, progress=print)
+            binaries = find_binaries(tools=(*TOOLS, HELM3), progress=print)
             running = start_cluster(binaries)
             try:
                 if asked.pairs:

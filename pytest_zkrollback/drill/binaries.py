@@ -6,49 +6,61 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..clients.clock import SystemClock
 from ..clients.process import LocalProcesses
 from ..domain.errors import ProcessProblem
 from ..domain.ports import Clock, Processes
-from .build import Build
-from .programs import HELM3, TOOLS, Tool, build_digest
+from .build import Build, place
+from .programs import NODE_TOOLS, TOOLS, Tool, runc
 
 _VERSION_S = 10.0
 
 
 def find_binaries(
     *,
-    helm3: bool = False,
+    tools: Sequence[Tool] = TOOLS,
     progress: Callable[[str], None] = lambda _: None,
     processes: Processes | None = None,
     clock: Clock | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> dict[str, Path]:
-    """Name -> file of every program of the drill (``helm`` is Helm 4; ``helm3`` only if asked for).
+    """Name -> file of every one of ``tools``; left out: what a drill on kwok needs (``helm`` is Helm 4).
 
     Looked for in the folder that KUBEBUILDER_ASSETS names, on PATH (both only where the version serves)
     and in the cache of earlier builds; the rest is built into that cache. Raises DrillProblem.
     """
     processes = processes if processes is not None else LocalProcesses(end_on_error=True)
-    cache = cache_folder(environ) / "bin" / build_digest()
+    cache = cache_folder(environ) / "bin"
     found: dict[str, Path] = {}
     missing: list[Tool] = []
     unfit: list[str] = []
-    for tool in (*TOOLS, HELM3) if helm3 else TOOLS:
+    for tool in tools:
         path = _installed(tool, processes, environ, unfit)
         if path is not None:
             found[tool.name] = path
-        elif os.access(cache / tool.name, os.X_OK):
-            found[tool.name] = cache / tool.name
+        elif os.access(place(cache, tool), os.X_OK):
+            found[tool.name] = place(cache, tool)
         else:
             missing.append(tool)
     if missing:
         build = Build(cache, processes, clock if clock is not None else SystemClock(), progress, environ)
         found |= build.run(missing, unfit)
     return found
+
+
+def node_tools(processes: Processes, environ: Mapping[str, str] = os.environ) -> tuple[Tool, ...]:
+    """What a drill with a kubelet needs besides; runc has seccomp where a static libseccomp is installed."""
+    try:
+        asked = processes.run(
+            ["pkg-config", "--variable=libdir", "libseccomp"], timeout_s=_VERSION_S, env=environ
+        )
+    except ProcessProblem:
+        return (*NODE_TOOLS, runc(seccomp=False))
+    found = asked.exit_code == 0 and Path(asked.stdout.strip(), "libseccomp.a").is_file()
+    return (*NODE_TOOLS, runc(seccomp=found))
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
@@ -61,7 +73,7 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 
 def _installed(tool: Tool, processes: Processes, environ: Mapping[str, str], unfit: list[str]) -> Path | None:
-    for path in _candidates(tool, environ):
+    for path in _candidates(tool, environ) if tool.version_args else ():
         try:
             told = processes.run([str(path), *tool.version_args], timeout_s=_VERSION_S, env=environ).stdout
         except ProcessProblem:

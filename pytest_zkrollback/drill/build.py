@@ -17,7 +17,7 @@ _USUAL = "usually about 10 minutes on 2 cores, once"
 
 
 class Build:
-    """One build into one folder of the cache; a second one waits and then finds the work done."""
+    """Builds into the cache, one at a time; a second run waits and then finds the work done."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Build:
         progress: Callable[[str], None],
         environ: Mapping[str, str],
     ) -> None:
-        """``cache`` is the folder that the programs are moved into, each complete or not at all."""
+        """``cache``: where each program is moved to (:func:`place`), complete or not at all."""
         self._cache = cache
         self._processes = processes
         self._clock = clock
@@ -39,19 +39,26 @@ class Build:
         go = shutil.which("go", path=self._environ.get("PATH"))
         if go is None:
             raise DrillProblem(_no_go(missing, unfit))
+        compiler = self._environ.get("CC", "gcc")
+        for tool in missing:
+            if tool.cgo and shutil.which(compiler, path=self._environ.get("PATH")) is None:
+                raise DrillProblem(
+                    f"The drill's {tool.name} has C code and there is no {compiler} to build it: install gcc"
+                    " and the C library's headers (Debian: apt-get install gcc libc6-dev libseccomp-dev)."
+                )
         try:
             self._cache.mkdir(parents=True, exist_ok=True)
             with exclusive(
                 self._cache.with_name(f"{self._cache.name}.lock"),
                 lambda: self._progress("Another run is building the drill's programs; waiting for it"),
             ):
-                self._build(go, [tool for tool in missing if not (self._cache / tool.name).exists()])
+                self._build(go, [tool for tool in missing if not place(self._cache, tool).exists()])
         except OSError as error:
             raise DrillProblem(
                 f"The drill's programs cannot be built into {self._cache}: {error.strerror}. Set"
                 " XDG_CACHE_HOME to a folder with 1 GB of room."
             ) from None
-        return {tool.name: self._cache / tool.name for tool in missing}
+        return {tool.name: place(self._cache, tool) for tool in missing}
 
     def _build(self, go: str, tools: Sequence[Tool]) -> None:
         begun = self._clock.monotonic_s()
@@ -65,16 +72,17 @@ class Build:
                     shutil.copytree(MODULES / tool.folder, folder)
                 what = f"Building {tool.name} {tool.version} ({number} of {len(tools)})"
                 self._go_build(go, tool, folder, _Progress(what, begun, self._clock, self._progress))
-                (folder / tool.name).replace(self._cache / tool.name)
+                target = place(self._cache, tool)
+                target.parent.mkdir(exist_ok=True)
+                (folder / tool.name).replace(target)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
     def _go_build(self, go: str, tool: Tool, folder: Path, progress: _Progress) -> None:
         argv = [go, "build", "-v", *tool.build_flags, "-o", tool.name, tool.package]
+        env = go_env(self._environ) | ({"CGO_ENABLED": "1"} if tool.cgo else {})
         try:
-            done = self._processes.run(
-                argv, timeout_s=_BUILD_S, env=go_env(self._environ), cwd=folder, on_line=progress.line
-            )
+            done = self._processes.run(argv, timeout_s=_BUILD_S, env=env, cwd=folder, on_line=progress.line)
         except ProcessProblem as problem:
             raise DrillProblem(f"The drill's {tool.name} could not be built: {problem}") from None
         if done.exit_code != 0:
@@ -84,6 +92,11 @@ class Build:
                 f"The drill's {tool.name} could not be built: go build {ended}. Go 1.26 or newer, its module"
                 f" proxy and about 8 GB of room for its caches are needed. Its last words:\n{last}"
             )
+
+
+def place(cache: Path, tool: Tool) -> Path:
+    """Where a program lies in the cache: what goes into it names its folder."""
+    return cache / tool.digest / tool.name
 
 
 class _Progress:

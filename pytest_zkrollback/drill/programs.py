@@ -19,7 +19,8 @@ class Tool:
     ``names``: what it may be called on PATH; the first is ours. ``serves`` matches what it says of its
     version if that one serves; ``wanted`` is the same in words. ``folder`` is its Go module's in
     :data:`MODULES`, ``module`` the required module whose version it has, ``stamp`` the variable that holds
-    it (programs built from modules do not know their own version).
+    it (programs built from modules do not know their own version). Without ``version_args`` it is never taken
+    from PATH. ``tags`` are go's build tags; ``cgo``: it has C code, is linked statically, and needs gcc.
     """
 
     names: tuple[str, ...]
@@ -30,6 +31,8 @@ class Tool:
     module: str
     package: str
     stamp: str = ""
+    tags: str = ""
+    cgo: bool = False
 
     @property
     def name(self) -> str:
@@ -55,7 +58,20 @@ class Tool:
             major, minor, _ = self.version[1:].split(".")
             package = self.stamp.removesuffix(".gitVersion")
             link += f" -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
-        return ("-trimpath", "-ldflags", link)
+        if self.cgo:
+            link += ' -linkmode external -extldflags "-static"'
+        tags = ("-tags", self.tags) if self.tags else ()
+        return ("-trimpath", *tags, "-ldflags", link)
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over all that goes into the program, but for the go command's own version."""
+        digest = hashlib.sha256(f"{sys.platform} {platform.machine()} {self.package}\n".encode())
+        digest.update(" ".join(self.build_flags).encode())
+        folder = MODULES / self.folder
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+        return digest.hexdigest()[:16]
 
 
 def _kubernetes(name: str, *version_args: str) -> Tool:
@@ -113,11 +129,53 @@ TOOLS = (
 HELM3 = _helm(("helm3", "helm"), 3)
 
 
-def build_digest() -> str:
-    """16 hex digits over all that goes into the programs, but for the go command's own version."""
-    digest = hashlib.sha256(f"{sys.platform} {platform.machine()}\n".encode())
-    for tool in (*TOOLS, HELM3):
-        for name in ("go.mod", "go.sum"):
-            digest.update((MODULES / tool.folder / name).read_bytes())
-        digest.update(" ".join((tool.package, *tool.build_flags)).encode())
-    return digest.hexdigest()[:16]
+KUBELET = _kubernetes("kubelet")
+_CONTAINERD = "github.com/containerd/containerd/v2"
+_CNI = "github.com/containernetworking/plugins"
+_RUNC = "github.com/opencontainers/runc"
+
+
+def _node(name: str, module: str, package: str, tags: str = "") -> Tool:
+    return Tool(
+        names=(name,),
+        version_args=(),
+        serves="",
+        wanted="of its own build",
+        folder="node",
+        module=module,
+        package=f"{module}/{package}",
+        tags=tags,
+    )
+
+
+# What runs containers on a node of our own; the last three are CNI plugins. But for kubelet none is taken
+# from PATH: the configuration of the node is written for one version.
+NODE_TOOLS = (
+    KUBELET,
+    *(
+        _node(name, _CONTAINERD, f"cmd/{name}", "no_btrfs no_devmapper no_zfs no_aufs")
+        for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+    ),
+    *(
+        _node(name, _CNI, f"plugins/{kind}/{name}")
+        for kind, name in (("main", "bridge"), ("ipam", "host-local"), ("main", "loopback"))
+    ),
+)
+
+
+def runc(*, seccomp: bool) -> Tool:
+    """The program that starts a container; ``seccomp``: with libseccomp, which has to be installed.
+
+    Without it a pod whose seccompProfile is RuntimeDefault does not start.
+    """
+    return Tool(
+        names=("runc",),
+        version_args=(),
+        serves="",
+        wanted="of its own build",
+        folder="node",
+        module=_RUNC,
+        package=_RUNC,
+        tags=f"{'seccomp ' if seccomp else ''}netgo osusergo",
+        cgo=True,
+    )

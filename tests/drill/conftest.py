@@ -12,6 +12,7 @@ import pytest
 
 from pytest_zkrollback.drill.binaries import find_binaries
 from pytest_zkrollback.drill.local_cluster import Cluster, RunningCluster, start_cluster
+from pytest_zkrollback.drill.programs import HELM3
 from support.incident import Incident
 
 _numbers = itertools.count(1)
@@ -40,7 +41,7 @@ def binaries(say: Callable[[str], None]) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def helm3(say: Callable[[str], None]) -> Path:
-    return find_binaries(helm3=True, progress=say)["helm3"]
+    return find_binaries(tools=(HELM3,), progress=say)["helm3"]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Which programs the drill takes, what it builds, and what it says if it can do neither."""
 
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -11,9 +12,10 @@ import pytest
 from pytest_zkrollback.domain.errors import DrillProblem, ProcessProblem
 from pytest_zkrollback.domain.ports import Finished
 from pytest_zkrollback.drill import programs as drill_programs
-from pytest_zkrollback.drill.binaries import cache_folder, find_binaries
+from pytest_zkrollback.drill.binaries import cache_folder, find_binaries, node_tools
+from pytest_zkrollback.drill.build import place
 from pytest_zkrollback.drill.locks import exclusive, is_locked
-from pytest_zkrollback.drill.programs import HELM3, TOOLS, build_digest
+from pytest_zkrollback.drill.programs import HELM3, KUBELET, NODE_TOOLS, TOOLS, runc
 
 SAYS = {
     "etcd": "etcd Version: 3.7.3\nGit SHA: Not provided\n",
@@ -24,8 +26,11 @@ SAYS = {
     "kube-controller-manager": "Kubernetes v1.37.2\n",
     "helm": "v4.3.1",
     "helm3": "v3.22.0",
+    "kubelet": "Kubernetes v1.37.2\n",
 }
-NAMES = [name for name in SAYS if name != "helm3"]
+NAMES = [tool.name for tool in TOOLS]
+WITH_HELM3 = (*TOOLS, HELM3)
+BY_NAME = {tool.name: tool for tool in WITH_HELM3}
 
 
 class Programs:
@@ -113,7 +118,13 @@ def machine(tmp_path: Path, programs: Programs):
 
         @property
         def bin(self) -> Path:
-            return self.cache / "pytest-zkrollback" / "bin" / build_digest()
+            return self.cache / "pytest-zkrollback" / "bin"
+
+        def built(self, name: str) -> Path:
+            return place(self.bin, BY_NAME[name])
+
+        def in_cache(self) -> set[Path]:
+            return {path for path in self.bin.rglob("*") if path.is_file()}
 
     return Machine()
 
@@ -172,20 +183,20 @@ def test_helm_may_be_called_helm4_and_helm3_may_be_called_helm(machine) -> None:
     found = machine.put_all(machine.path, "helm")
     found["helm"] = machine.put(machine.path, "helm4", "v4.1.0")
     found["helm3"] = machine.put(machine.path, "helm", "v3.19.0")
-    assert machine.find(helm3=True) == found
+    assert machine.find(tools=WITH_HELM3) == found
 
 
 def test_helm3_is_looked_for_only_if_asked_for(machine) -> None:
     found = machine.put_all(machine.path)
     assert "helm3" not in machine.find()
     helm3 = machine.put(machine.path, "helm3", SAYS["helm3"])
-    assert machine.find(helm3=True) == {**found, "helm3": helm3}
+    assert machine.find(tools=WITH_HELM3) == {**found, "helm3": helm3}
 
 
 def test_what_was_built_before_needs_no_go(machine) -> None:
-    machine.bin.mkdir(parents=True)
-    built = {name: machine.bin / name for name in NAMES}
+    built = {name: machine.built(name) for name in NAMES}
     for program in built.values():
+        program.parent.mkdir(parents=True)
         program.write_text("built")
         program.chmod(0o755)
     assert machine.find() == built
@@ -207,7 +218,8 @@ def test_without_go_one_sentence_names_the_ways_out(machine) -> None:
 def test_what_is_missing_is_built_with_clean_flags_in_a_folder_of_our_own(machine, programs) -> None:
     go = machine.put(machine.path, "go", "")
     on_path = machine.put_all(machine.path, "helm", "kubectl")
-    assert machine.find() == {**on_path, "helm": machine.bin / "helm", "kubectl": machine.bin / "kubectl"}
+    built = {name: machine.built(name) for name in ("helm", "kubectl")}
+    assert machine.find() == {**on_path, **built}
     kubectl, helm = programs.builds
     assert kubectl["argv"] == [
         *(str(go), "build", "-v", "-trimpath", "-ldflags"),
@@ -229,8 +241,8 @@ def test_what_is_missing_is_built_with_clean_flags_in_a_folder_of_our_own(machin
         "GO111MODULE": "on",
     }
     assert machine.cache in kubectl["cwd"].parents
-    assert {path.name for path in machine.bin.iterdir()} == {"helm", "kubectl"}
-    assert {path.name for path in machine.bin.parent.iterdir()} == {build_digest(), f"{build_digest()}.lock"}
+    assert machine.in_cache() == set(built.values())
+    assert {path.name for path in machine.bin.parent.iterdir()} == {"bin", "bin.lock"}
     assert machine.said[0] == (
         "Building kubectl v1.37.2 (1 of 2): begun; 2 s in all so far, usually about 10 minutes on 2 cores, once"
     )
@@ -276,8 +288,8 @@ def test_a_failed_build_shows_gos_last_words_and_leaves_nothing_half_done(machin
         " proxy and about 8 GB of room for its caches are needed. Its last words:"
     )
     assert lines[1:] == [*(f"  line {number}" for number in range(9, 20)), "  go: no space left on device"]
-    assert list(machine.bin.iterdir()) == []
-    assert not machine.bin.with_name(f"{build_digest()}.building").exists()
+    assert machine.in_cache() == set()
+    assert not machine.bin.with_name("bin.building").exists()
 
 
 def test_an_interrupted_build_keeps_what_is_complete_and_the_next_one_goes_on(machine, programs) -> None:
@@ -291,13 +303,13 @@ def test_an_interrupted_build_keeps_what_is_complete_and_the_next_one_goes_on(ma
     machine.put_all(machine.path, "kwok", "etcd")
     with pytest.raises(KeyboardInterrupt):
         machine.find()
-    assert [path.name for path in machine.bin.iterdir()] == ["etcd"]
+    assert machine.in_cache() == {machine.built("etcd")}
     machine.find()
     assert [b["argv"][-1].rpartition("/")[2] for b in programs.builds] == ["v3", "kwok", "kwok"]
 
 
 def test_what_a_killed_build_left_is_swept_away(machine) -> None:
-    left = machine.bin.with_name(f"{build_digest()}.building") / "cluster"
+    left = machine.bin.with_name("bin.building") / "cluster"
     left.mkdir(parents=True)
     (left / "go.mod").write_text("broken")
     machine.put(machine.path, "go", "")
@@ -309,15 +321,16 @@ def test_what_a_killed_build_left_is_swept_away(machine) -> None:
 def test_a_second_run_waits_for_the_first_and_does_not_build_again(machine, programs) -> None:
     machine.put(machine.path, "go", "")
     machine.put_all(machine.path, "kwok")
-    machine.bin.mkdir(parents=True)
+    kwok = machine.built("kwok")
+    kwok.parent.mkdir(parents=True)
     found: list[dict[str, Path]] = []
-    lock = machine.bin.with_name(f"{build_digest()}.lock")
+    lock = machine.bin.with_name("bin.lock")
     with exclusive(lock, lambda: pytest.fail("nobody else is there")):
         second = threading.Thread(target=lambda: found.append(machine.find()))
         second.start()
         while not machine.said:
             pass
-        (machine.bin / "kwok").write_text("built by the first")
+        kwok.write_text("built by the first")
     second.join(5)
     assert machine.said == ["Another run is building the drill's programs; waiting for it"]
     assert found[0]["kwok"].read_text() == "built by the first"
@@ -352,7 +365,7 @@ def test_the_cache_is_where_the_system_wants_it(monkeypatch, platform, environ, 
     assert cache_folder(environ) == Path(expected)
 
 
-@pytest.mark.parametrize("tool", [*TOOLS, HELM3], ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", [*WITH_HELM3, KUBELET], ids=lambda tool: tool.name)
 def test_what_is_built_would_serve_from_path_too(tool) -> None:
     says = SAYS[tool.name]
     assert re.search(tool.serves, says)
@@ -360,11 +373,72 @@ def test_what_is_built_would_serve_from_path_too(tool) -> None:
 
 
 def test_the_digest_changes_with_what_goes_in(monkeypatch, tmp_path: Path) -> None:
-    before = build_digest()
+    before = KUBELET.digest
     assert re.fullmatch(r"[0-9a-f]{16}", before)
-    assert build_digest() == before
+    assert KUBELET.digest == before
+    all_tools = (*WITH_HELM3, *NODE_TOOLS, runc(seccomp=True), runc(seccomp=False))
+    assert len({tool.digest for tool in all_tools}) == len(all_tools)
     monkeypatch.setattr(drill_programs.platform, "machine", lambda: "other")
-    assert build_digest() != before
+    assert KUBELET.digest != before
+
+
+def test_a_program_is_built_again_when_a_file_of_its_own_module_changes_and_no_other(
+    monkeypatch, tmp_path
+) -> None:
+    modules = tmp_path / "go"
+    shutil.copytree(drill_programs.MODULES, modules)
+    monkeypatch.setattr(drill_programs, "MODULES", modules)
+    kubelet, containerd = KUBELET.digest, NODE_TOOLS[1].digest
+    (modules / "node" / "more.go").write_text("package main\n")
+    assert KUBELET.digest == kubelet
+    assert NODE_TOOLS[1].digest != containerd
+
+
+class PkgConfig:
+    def __init__(self, libdir: str | None) -> None:
+        self.libdir = libdir
+
+    def run(self, argv, *, timeout_s, env=None, **_) -> Finished:
+        if self.libdir is None:
+            raise ProcessProblem("pkg-config is not installed")
+        return Finished(tuple(argv), 0, f"{self.libdir}\n", f"{self.libdir}\n", "", 0.0)
+
+
+def test_runc_has_seccomp_where_a_static_library_is_installed(tmp_path) -> None:
+    assert node_tools(PkgConfig(None))[-1] == runc(seccomp=False)
+    assert node_tools(PkgConfig(str(tmp_path)))[-1] == runc(seccomp=False)
+    (tmp_path / "libseccomp.a").touch()
+    assert node_tools(PkgConfig(str(tmp_path)))[-1] == runc(seccomp=True)
+
+
+def test_without_a_c_compiler_the_sentence_comes_before_any_build(machine, programs) -> None:
+    machine.put(machine.path, "go", "")
+    with pytest.raises(DrillProblem) as caught:
+        machine.find(tools=(*NODE_TOOLS, runc(seccomp=True)))
+    assert str(caught.value) == (
+        "The drill's runc has C code and there is no gcc to build it: install gcc and the C library's headers"
+        " (Debian: apt-get install gcc libc6-dev libseccomp-dev)."
+    )
+    assert programs.builds == []
+
+
+def test_runc_is_linked_statically_and_nothing_else_has_c_code(machine, programs) -> None:
+    machine.put(machine.path, "go", "")
+    machine.put(machine.path, "gcc", "")
+    machine.find(tools=(NODE_TOOLS[1], runc(seccomp=True)))
+    containerd, with_c = programs.builds
+    assert containerd["env"]["CGO_ENABLED"] == "0"
+    assert with_c["env"]["CGO_ENABLED"] == "1"
+    assert with_c["argv"][4:8] == [
+        *("-tags", "seccomp netgo osusergo"),
+        *("-ldflags", '-s -w -linkmode external -extldflags "-static"'),
+    ]
+
+
+def test_a_nodes_programs_are_never_taken_from_path(machine, programs) -> None:
+    machine.put(machine.path, "go", "")
+    machine.put(machine.path, "containerd", "containerd github.com/containerd/containerd/v2 v2.4.2\n")
+    assert machine.find(tools=NODE_TOOLS[1:2])["containerd"].parent != machine.path
 
 
 def test_the_committed_modules_hold_no_host_of_a_registry_and_no_path_of_a_machine() -> None:
