@@ -401,6 +401,13 @@ def _statefulset(ready: int, updated: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+NO_IMAGE = container(waiting("ErrImagePull", "failed to resolve image: app:9: not found"))
+
+
+def _partitioned(partition: int) -> dict[str, Any]:
+    return {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
+
+
 def _member(name: str, revision: str, *containers: dict[str, Any]) -> dict[str, Any]:
     return pod(name, *containers, owned_by="s-1", labels={"controller-revision-hash": revision})
 
@@ -436,11 +443,55 @@ def _member(name: str, revision: str, *containers: dict[str, Any]) -> dict[str, 
         pytest.param(
             _statefulset(2, 2, updateStrategy={"type": "OnDelete"}),
             [_member("db-0", "db-2"), _member("db-1", "db-2")],
+            ("PASS", "2 of 2 pods ready, running app:5"),
+            id="case_c2_on_delete_all_new",
+        ),
+        pytest.param(
+            _statefulset(2, 1, updateStrategy={"type": "OnDelete"}),
+            [_member("db-0", "db-2"), _member("db-1", "db-1")],
             (
-                "UNVERIFIED",
-                "statefulset/db: rollout status is only available for RollingUpdate strategy type",
+                "FAIL",
+                "statefulset/db: 1 of 2 new pods ready; 1 pod of another revision stays: the strategy OnDelete"
+                " replaces a pod only when it is deleted; delete it to go on: kubectl delete pod db-1",
             ),
-            id="on_delete",
+            id="case_c2_on_delete_one_old",
+        ),
+        pytest.param(
+            _statefulset(1, 1, updateStrategy={"type": "OnDelete"}),
+            [_member("db-0", "db-2"), pod("db-1", owned_by="s-1", deleted=True)],
+            (
+                "pending",
+                "1 of 2 new pods ready; its strategy OnDelete replaces a pod only when it is deleted",
+            ),
+            id="case_c2_on_delete_being_replaced",
+        ),
+        pytest.param(
+            _statefulset(1, 0),
+            [_member("db-0", "db-1"), _member("db-1", "db-1", NO_IMAGE)],
+            (
+                "FAIL",
+                "statefulset/db: 0 of 2 new pods ready; 1 pod of an older revision is not ready, and"
+                " a StatefulSet waits for it for ever; delete it to go on: kubectl delete pod db-1",
+            ),
+            id="case_k8_an_image_that_never_comes",
+        ),
+        pytest.param(
+            _statefulset(1, 1, updateStrategy=_partitioned(1)),
+            [_member("db-0", "db-1", NO_IMAGE), _member("db-1", "db-2")],
+            ("pending", "1 of 1 new pods ready; Waiting for 1 pods to be ready"),
+            id="case_k8_nothing_is_deleted_below_the_partition",
+        ),
+        pytest.param(
+            _statefulset(2, 1, updateStrategy=_partitioned(1)),
+            [_member("db-0", "db-1"), _member("db-1", "db-2")],
+            ("PASS", "1 of 1 pods ready, running app:5; partition 1 keeps db-0 at another revision"),
+            id="case_a1_partition",
+        ),
+        pytest.param(
+            _statefulset(2, 0, updateStrategy=_partitioned(2)),
+            [_member("db-0", "db-1"), _member("db-1", "db-1")],
+            ("PASS", "statefulset/db: partition 2 keeps db-0, db-1 at another revision"),
+            id="case_a1_partition_of_all",
         ),
     ],
 )

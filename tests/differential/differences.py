@@ -76,6 +76,11 @@ def _hopeless(state: State, kubectl: str) -> bool:
     )
 
 
+def _replaced_by_hand(state: State, kubectl: str) -> bool:
+    strategy = state.item["spec"].get("updateStrategy") or {}
+    return strategy.get("type") == "OnDelete" and kubectl == "red"
+
+
 def _numbers_lie(state: State, kubectl: str) -> bool:
     pods = current_pods(state, kubectl)
     down = any(life(pod) in _DOWN for pod in pods)
@@ -121,6 +126,12 @@ DIFFERENCES = (
         "crash loop, missing image, missing configuration, unschedulable, quota: FAIL at once, where kubectl "
         "waits until its timeout",
         _hopeless,
+    ),
+    Difference(
+        "replaced by hand",
+        ("waiting", "green"),
+        "kubectl does not judge OnDelete; we do: FAIL with the pods to delete, PASS once all have been replaced",
+        _replaced_by_hand,
     ),
     Difference(
         "numbers without pods",

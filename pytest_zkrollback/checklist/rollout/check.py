@@ -15,17 +15,32 @@ from ...config.environment import Environment
 from ...domain.checks import History, JsonObject, PodDiagnostics, Snapshot
 from ...domain.errors import Forbidden, ZkRollbackError
 from ...domain.item_ids import rollout_id
-from ...domain.kube_objects import is_ready, is_terminating, uid
+from ...domain.kube_objects import is_alive, is_ready, is_terminating, uid
 from ...domain.ports import Stage
 from ...domain.record import Item
 from ...domain.timestamps import parse_time
 from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
-from .diagnosis import DiagnosisContext, Finding, findings, pull_errors, restart_counts, sentence
+from .diagnosis import (
+    DiagnosisContext,
+    Finding,
+    findings,
+    never_start,
+    pull_errors,
+    restart_counts,
+    sentence,
+)
 from .event_causes import creation_failure
 from .evidence import render_notes, render_pods, render_state, telling_log_line
-from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas, is_observed, rollout_status
-from .workload import Workload, find_object, images, needed_resources, read_workload
+from .kubectl_status import (
+    DEADLINE_EXCEEDED,
+    condition,
+    desired_replicas,
+    is_observed,
+    partition_of,
+    replaces_by_hand,
+)
+from .workload import Workload, find_object, images, needed_resources, progress, read_workload
 
 
 def initial_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
@@ -139,7 +154,7 @@ class RolloutCheck:
         now: datetime,
     ) -> Judgement:
         workload = read_workload(snapshots[-1], self._kind, item)
-        status = rollout_status(self._kind, item, ignore_deadline=True)
+        status = progress(self._kind, item)
         notes = snapshots[-1].notes
         proof = (render_state(workload), render_pods(workload), *render_notes(workload, notes))
 
@@ -165,19 +180,17 @@ class RolloutCheck:
             return result.model_copy(update={"cures": (resume,)}) if paused else result
         if status.error:
             return named(Verdict.UNVERIFIED, status.message)
-        found = findings(
-            workload,
-            DiagnosisContext(
-                since=history.since,
-                watched_from=history.judged_from or history.since,
-                now=now,
-                restarts_before=restart_counts(snapshots[0].objects["pods"]),
-                pull_errors=_earlier_pull_errors(workload, history),
-                restarts_green=_restarts_green(history),
-                room_at=_room_at(workload, history, notes),
-                notes=notes,
-            ),
+        context = DiagnosisContext(
+            since=history.since,
+            watched_from=history.judged_from or history.since,
+            now=now,
+            restarts_before=restart_counts(snapshots[0].objects["pods"]),
+            pull_errors=_earlier_pull_errors(workload, history),
+            restarts_green=_restarts_green(history),
+            room_at=_room_at(workload, history, notes),
+            notes=notes,
         )
+        found = findings(workload, context)
         shows = self._shows(found)
         count = len(workload.current)
         fails = [finding for finding in found if finding.fails]
@@ -207,18 +220,26 @@ class RolloutCheck:
                 count_ready = f"{ready} of {desired} new pods ready"
                 news = count_ready if ready < desired else f"{count_ready}; {news}"
             blocking = _blocking_pods(workload)
-            return Pending(
-                observed="; ".join(filter(None, (news, hint, _blockade(blocking)))),
-                seen=True,
-                evidence=proof,
-                cures=(kubectl(self.env, "delete", "pod", *blocking),) if blocking else (),
-            )
+            names = _names(blocking or _kept_pods(workload))
+            cures = (kubectl(self.env, "delete", "pod", *names),) if names else ()
+            if blocking:
+                said = (news, hint, _blockade(names))
+            else:
+                said = (news, hint, _kept(names) if replaces_by_hand(item) else "")
+            observed = "; ".join(filter(None, said))
+            # Nothing but a deletion replaces these.
+            stays = names and (replaces_by_hand(item) or never_start(blocking, context))
+            if stays:
+                return named(Verdict.FAIL, observed).model_copy(update={"cures": cures})
+            return Pending(observed=observed, seen=True, evidence=proof, cures=cures)
         if ready < desired or any(finding.crash for finding in found):
             doubt = f"kubectl would call it done, but {ready} of {desired} pods of this revision are ready"
             return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired)
+        kept = _kept_by_partition(workload)
         if desired == 0:
-            return named(Verdict.PASS, "stands at zero replicas, as configured")
-        return final(Verdict.PASS, f"{ready} of {desired} pods ready, running {images(workload.current)}")
+            return named(Verdict.PASS, kept or "stands at zero replicas, as configured")
+        said = (f"{ready} of {desired} pods ready, running {images(workload.current)}", kept)
+        return final(Verdict.PASS, "; ".join(filter(None, said)))
 
     def _shows(self, found: Sequence[Finding]) -> str:
         """What shows the worst finding: its pod, or the workload that gets none."""
@@ -267,24 +288,74 @@ def _news(message: str) -> str:
     return (news if head.startswith("Waiting for ") else message).rstrip(".")
 
 
-def _blocking_pods(workload: Workload) -> list[str]:
-    """What keeps a StatefulSet from replacing its pods (kubernetes.io: StatefulSets, "Forced rollback")."""
-    spec = workload.item.get("spec") or {}
-    if workload.kind != "statefulset" or spec.get("podManagementPolicy") == "Parallel":
-        return []
+def _older(workload: Workload) -> list[JsonObject]:
+    """Its pods of other revisions that nobody has asked to go."""
     if not is_observed(workload.kind, workload.item):
         return []
     current = {uid(pod) for pod in workload.current}
-    return sorted(
-        str(pod["metadata"].get("name", ""))
-        for pod in workload.pods
-        if uid(pod) not in current and not is_terminating(pod) and not is_ready(pod)
+    return [pod for pod in workload.pods if uid(pod) not in current and is_alive(pod)]
+
+
+def _blocking_pods(workload: Workload) -> list[JsonObject]:
+    """What keeps a StatefulSet from replacing its pods (kubernetes.io: StatefulSets, "Forced rollback").
+
+    None below the partition: a pod that is deleted there comes back from the same revision.
+    """
+    spec = workload.item.get("spec") or {}
+    if workload.kind != "statefulset" or spec.get("podManagementPolicy") == "Parallel":
+        return []
+    if replaces_by_hand(workload.item):
+        return []
+    return [
+        pod for pod in _older(workload) if not is_ready(pod) and _ordinal(pod) >= partition_of(workload.item)
+    ]
+
+
+def _kept_pods(workload: Workload) -> list[JsonObject]:
+    """The pods that ``OnDelete`` leaves as they are; none where it is not certain which they are.
+
+    A DaemonSet's pod that the controller takes for current may bear an older generation.
+    """
+    if not replaces_by_hand(workload.item):
+        return []
+    older, status = _older(workload), workload.item.get("status") or {}
+    if workload.kind == "daemonset":
+        updated = int(status.get("updatedNumberScheduled") or 0)
+        return older if len(older) == desired_replicas(workload.kind, workload.item) - updated else []
+    return older
+
+
+def _kept_by_partition(workload: Workload) -> str:
+    """Which pods a partition keeps at the revision that they have."""
+    partition = partition_of(workload.item) if workload.kind == "statefulset" else 0
+    if not partition:
+        return ""
+    kept = _names([pod for pod in _older(workload) if _ordinal(pod) < partition])
+    return f"partition {partition} keeps {', '.join(kept)} at another revision" if kept else ""
+
+
+def _ordinal(pod: JsonObject) -> int:
+    """The number at the end of a StatefulSet's pod's name."""
+    number = str(pod["metadata"].get("name", "")).rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _names(pods: Sequence[JsonObject]) -> list[str]:
+    return sorted(str(pod["metadata"].get("name", "")) for pod in pods)
+
+
+def _kept(names: Sequence[str]) -> str:
+    if not names:
+        return "its strategy OnDelete replaces a pod only when it is deleted"
+    one = len(names) == 1
+    subject = "1 pod of another revision stays" if one else f"{len(names)} pods of other revisions stay"
+    return (
+        f"{subject}: the strategy OnDelete replaces a pod only when it is deleted; delete"
+        f" {'it' if one else 'them'} to go on: kubectl delete pod {' '.join(names)}"
     )
 
 
 def _blockade(names: Sequence[str]) -> str:
-    if not names:
-        return ""
     subject = (
         "1 pod of an older revision is" if len(names) == 1 else f"{len(names)} pods of older revisions are"
     )

@@ -57,6 +57,7 @@ class Finding:
     ``fails``: it will not mend itself. ``crash``: a container that is down right now, in any case.
     ``problem`` is a predicate ("crash-loops"), ``detail`` its particulars; ``container`` and ``pod`` are
     empty where the finding is not about one. ``weight`` orders the details of equal findings.
+    ``image_missing``: for certain, so that a pod of this template will never start.
     """
 
     problem: str
@@ -66,6 +67,7 @@ class Finding:
     fails: bool = False
     crash: bool = False
     weight: int = 0
+    image_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,11 @@ def findings(workload: Workload, at: DiagnosisContext) -> tuple[Finding, ...]:
         found += _scheduling(workload, pod, at)
         found += _containers(pod, at)
     return tuple(found)
+
+
+def never_start(pods: Sequence[JsonObject], at: DiagnosisContext) -> bool:
+    """Whether one of these waits for an image that does not exist."""
+    return any(finding.image_missing for pod in pods for finding in _containers(pod, at))
 
 
 def sentence(found: Sequence[Finding], pods: int) -> str:
@@ -221,7 +228,14 @@ def _container(
     failed = int(ended.get("exitCode") or 0) != 0
     late = key in at.restarts_green and (failed or reason in _LOOPING or restarts > at.restarts_green[key])
 
-    def found(problem: str, detail: str = "", *, fails: bool = False, crash: bool = False) -> Finding:
+    def found(
+        problem: str,
+        detail: str = "",
+        *,
+        fails: bool = False,
+        crash: bool = False,
+        image_missing: bool = False,
+    ) -> Finding:
         return Finding(
             problem=problem,
             detail=_short(detail),
@@ -230,6 +244,7 @@ def _container(
             fails=fails,
             crash=crash,
             weight=restarts,
+            image_missing=image_missing,
         )
 
     if reason in _LOOPING and not late:
@@ -242,15 +257,14 @@ def _container(
     if late:
         return found("crashed after it was green", _crash(status, ended), fails=True, crash=True)
     if reason in _NEVER_PULLED:
-        return found(
-            _NEVER_PULLED[reason], message or str(status.get("image", "")), fails=certain, crash=True
-        )
+        what = message or str(status.get("image", ""))
+        return found(_NEVER_PULLED[reason], what, fails=certain, crash=True, image_missing=True)
     if reason in _PULLING:
         if reason == "ImagePullBackOff" and "ErrImagePull" not in message:
             message = at.pull_errors.get(key, message)
         missing = is_missing_image(message, str(status.get("image", "")))
         problem = "has an image that does not exist" if missing else "cannot pull its image"
-        return found(problem, message, fails=missing and certain, crash=True)
+        return found(problem, message, fails=missing and certain, crash=True, image_missing=missing)
     if reason == "CreateContainerConfigError":
         fails = certain and not _CACHE_SYNC.search(message)
         return found("cannot be configured", message, fails=fails, crash=True)

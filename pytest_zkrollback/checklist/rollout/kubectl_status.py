@@ -36,6 +36,19 @@ def rollout_status(kind: str, item: JsonObject, *, ignore_deadline: bool = False
     return _daemonset(name, item)
 
 
+def replaces_by_hand(item: JsonObject) -> bool:
+    """Whether its controller replaces a pod only when somebody deletes it (``OnDelete``).
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#on-delete
+    """
+    return _strategy(item).get("type") == "OnDelete"
+
+
+def partition_of(item: JsonObject) -> int:
+    """The ordinal below which a StatefulSet's pods stay at their revision; 0: all are replaced."""
+    return int((_strategy(item).get("rollingUpdate") or {}).get("partition") or 0)
+
+
 def is_observed(kind: str, item: JsonObject) -> bool:
     """Whether the controller has seen the current spec, so that the status speaks of it."""
     observed = _count(item, "observedGeneration")
@@ -51,10 +64,7 @@ def desired_replicas(kind: str, item: JsonObject) -> int:
     spec = item.get("spec") or {}
     replicas = spec.get("replicas")
     wanted = 1 if replicas is None else int(replicas)
-    if kind == "statefulset":
-        rolling = (spec.get("updateStrategy") or {}).get("rollingUpdate") or {}
-        wanted = max(0, wanted - int(rolling.get("partition") or 0))
-    return wanted
+    return max(0, wanted - partition_of(item)) if kind == "statefulset" else wanted
 
 
 def condition(item: JsonObject, kind: str) -> JsonObject | None:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from ...domain.checks import JsonObject, Snapshot
 from ...domain.errors import ClusterError
 from ...domain.kube_objects import controller_uid, is_alive, is_terminating, plural_of, uid
-from .kubectl_status import desired_replicas, is_observed, rollout_status
+from .kubectl_status import (
+    RolloutStatus,
+    desired_replicas,
+    is_observed,
+    replaces_by_hand,
+    rollout_status,
+)
 
 _REVISION = "deployment.kubernetes.io/revision"
 _GENERATION = "deprecated.daemonset.template.generation"
@@ -48,6 +54,27 @@ class Workload:
         return sum(map(is_alive, self.pods)) < desired_replicas(self.kind, self.item)
 
 
+def progress(kind: str, item: JsonObject) -> RolloutStatus:
+    """How far the rollout is: kubectl's words, a stale deadline left out.
+
+    kubectl does not judge ``OnDelete``. There it is done when all that is wanted has been replaced, by
+    whoever deletes the pods, and is ready.
+    """
+    if not replaces_by_hand(item):
+        return rollout_status(kind, item, ignore_deadline=True)
+    if not is_observed(kind, item):
+        return RolloutStatus(f"Waiting for {kind} spec update to be observed...")
+    status, wanted = item.get("status") or {}, desired_replicas(kind, item)
+    updated, ready = (
+        ("updatedReplicas", "readyReplicas")
+        if kind == "statefulset"
+        else ("updatedNumberScheduled", "numberAvailable")
+    )
+    counts = [int(status.get(key) or 0) for key in (updated, ready)]
+    said = f"{counts[0]} of {wanted} pods have been replaced, {counts[1]} are ready"
+    return RolloutStatus(said, done=min(counts) >= wanted)
+
+
 def needed_resources(kind: str) -> tuple[str, ...]:
     """The resources without which a workload of this kind cannot be judged."""
     own = plural_of(kind)
@@ -81,7 +108,7 @@ def read_workload(snapshot: Snapshot, kind: str, item: JsonObject) -> Workload:
     """The workload with its pods, from a snapshot that holds all of :func:`needed_resources`."""
     every = snapshot.objects["pods"]
     observed = is_observed(kind, item)
-    done = rollout_status(kind, item, ignore_deadline=True).done
+    done = progress(kind, item).done
     replicaset: JsonObject | None = None
     if kind == "deployment":
         owned = [rs for rs in snapshot.objects["replicasets"] if controller_uid(rs) == uid(item)]
