@@ -72,5 +72,38 @@ def is_alive(pod: JsonObject) -> bool:
     return not has_ended(pod) and not is_terminating(pod)
 
 
+def update_strategy(item: JsonObject) -> JsonObject:
+    """How a StatefulSet or DaemonSet replaces its pods: ``spec.updateStrategy``."""
+    strategy: JsonObject = (item.get("spec") or {}).get("updateStrategy") or {}
+    return strategy
+
+
+def replaces_by_hand(item: JsonObject) -> bool:
+    """Whether its controller replaces a pod only when somebody deletes it (``OnDelete``).
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#on-delete
+    """
+    return update_strategy(item).get("type") == "OnDelete"
+
+
+def partition_of(item: JsonObject) -> int:
+    """The ordinal below which a StatefulSet's pods stay at their revision; 0: all are replaced."""
+    return int((update_strategy(item).get("rollingUpdate") or {}).get("partition") or 0)
+
+
+def is_observed(kind: str, item: JsonObject) -> bool:
+    """Whether the controller has seen the current spec, so that the status speaks of it."""
+    observed = int((item.get("status") or {}).get("observedGeneration") or 0)
+    if kind == "statefulset" and observed == 0:
+        return False
+    return int(item["metadata"].get("generation") or 0) <= observed
+
+
+def ordinal(pod: JsonObject) -> int:
+    """The number at the end of the name of a StatefulSet's pod."""
+    number = str(_metadata(pod).get("name") or "").rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
 def _metadata(item: JsonObject) -> JsonObject:
     return item.get("metadata") or {}

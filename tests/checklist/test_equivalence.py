@@ -776,3 +776,109 @@ CTX = "-n n --context ctx"
 def test_the_command_by_hand_shows_what_was_seen(value, by_hand):
     """Issue 16, 11a."""
     assert judge(value).by_hand == by_hand
+
+
+STATEFUL = """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: sts}
+spec:
+  replicas: 2
+  updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 1}}
+  template: {spec: {containers: [{name: app, image: "web:5", env: [{name: MODE, value: good}]}]}}
+"""
+ON_DELETE = STATEFUL.replace("type: RollingUpdate, rollingUpdate: {partition: 1}", "type: OnDelete")
+
+
+def controller_revision(name: str, manifest: str) -> dict:
+    """What a controller keeps of this manifest's template, with a default of the server's in it."""
+    template = parse_manifest(manifest, "n")[0]["spec"]["template"]
+    template = copy.deepcopy(template) | {"$patch": "replace"}
+    template["spec"]["restartPolicy"] = "Always"
+    return {"metadata": {"name": name}, "data": {"spec": {"template": template}}}
+
+
+def stateful(
+    first: str,
+    *revisions: dict,
+    manifest: str = STATEFUL,
+    before: tuple[str, ...] = (STATEFUL.replace("good", "bad"),),
+) -> Judgement:
+    """Judge two pods of that StatefulSet: sts-0 of revision ``first``, sts-1 of the newest, sts-new."""
+    target = parse_manifest(manifest, "n")
+    live = {**target[0], "metadata": {**target[0]["metadata"], "uid": "sts", "generation": 2}}
+    live["status"] = {"observedGeneration": 2, "updateRevision": "sts-new"}
+    pods = []
+    for number, revision in enumerate((first, "sts-new")):
+        made = owned(
+            f"sts-{number}", f"u{number}", "sts", spec=target[0]["spec"]["template"]["spec"], status={}
+        )
+        made["metadata"]["labels"] = {"controller-revision-hash": revision}
+        pods.append(made)
+    away = tuple(parse_manifest(each, "n") for each in before)
+    value = Observed((LiveObject(live),), pods=tuple(pods), revisions=revisions)
+    return judge(value, check=replace(CHECK, target=target, rolled_away=away))
+
+
+KEPT = "partition 1 keeps it there"
+
+
+def test_case_a1_a_pod_that_a_partition_keeps_at_what_was_rolled_away_is_red():
+    red = stateful("sts-bad", controller_revision("sts-bad", STATEFUL.replace("good", "bad")))
+    assert red.word is Verdict.FAIL
+    assert sentence(red) == (
+        "Pod sts-0 of StatefulSet/sts still runs the template of a revision that was rolled away from: "
+        f"{KEPT}; it is replaced once the partition is 0"
+    )
+    assert red.cures == (), "a deleted pod below the partition comes back of the same revision"
+
+
+def test_case_a1_of_several_rolled_away_revisions_each_counts():
+    older = STATEFUL.replace("good", "worse")
+    red = stateful(
+        "sts-worse", controller_revision("sts-worse", older), before=(older, STATEFUL.replace("good", "bad"))
+    )
+    assert red.word is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("revisions", "before"),
+    [
+        (
+            (controller_revision("sts-old", STATEFUL.replace("good", "before it")),),
+            (STATEFUL.replace("good", "bad"),),
+        ),
+        ((controller_revision("sts-old", STATEFUL),), (STATEFUL.replace("good", "bad"),)),
+        ((), ()),
+    ],
+    ids=["older than the target", "the target's own template", "nothing was rolled away from"],
+)
+def test_case_a1_a_pod_of_an_older_revision_is_a_remark(revisions, before):
+    passed = stateful("sts-old", *revisions, before=before)
+    assert passed.word is Verdict.PASS, passed
+    assert passed.observed.endswith(f"; Pod sts-0 of StatefulSet/sts is of an older revision: {KEPT}")
+
+
+def test_case_a1_where_it_cannot_be_told_it_is_unverified():
+    unknown = stateful("sts-x", controller_revision("sts-y", STATEFUL))
+    assert unknown.word is Verdict.UNVERIFIED
+    assert sentence(unknown) == (
+        "Pod sts-0 of StatefulSet/sts is of a revision that is not known (ControllerRevision sts-x): " + KEPT
+    )
+
+
+def test_case_c2_pods_that_on_delete_keeps_are_red_with_what_replaces_them():
+    red = stateful("sts-old", manifest=ON_DELETE)
+    assert red.word is Verdict.FAIL
+    assert sentence(red) == (
+        "Pod sts-0 of StatefulSet/sts still runs another revision's template: the strategy OnDelete replaces "
+        "it only when it is deleted"
+    )
+    assert red.cures == ("kubectl delete pod sts-0 -n n --context ctx",)
+    assert stateful("sts-new", manifest=ON_DELETE).word is Verdict.PASS
+
+
+def test_a_pod_at_or_above_the_partition_is_still_to_be_replaced():
+    waiting = stateful("sts-old", manifest=STATEFUL.replace("partition: 1", "partition: 0"))
+    assert isinstance(waiting, Pending)
+    assert sentence(waiting) == "Pod sts-0 of StatefulSet/sts runs another revision's template"

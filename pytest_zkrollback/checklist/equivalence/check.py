@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,7 @@ from ...report.by_hand import helm, kubectl, resource_name
 from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words
 from .pods import PodsJudged, judge_pods
 from .service_endpoints import images_rolled_away, leaves_too_late
+from .templates import is_partitioned
 
 _SERVING_KINDS = frozenset(
     ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Job", "CronJob", "Service", "Ingress"]
@@ -62,6 +64,7 @@ class Observed:
     made: Mapping[int, Made] = field(default_factory=dict)
     made_pods: Mapping[str, Made] = field(default_factory=dict)
     endpointslices: tuple[JsonObject, ...] = ()
+    revisions: tuple[JsonObject, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +129,7 @@ class EquivalenceCheck:
     def _expectation(self) -> Expectation:
         away = images_rolled_away(self.target, self.rolled_away)
         before = self.rolled_away[-1] if self.rolled_away else ()
-        return Expectation(self.target, before, away, self.since, self.intervals)
+        return Expectation(self.target, before, self.rolled_away, away, self.since, self.intervals)
 
     def observe(self) -> Observed:
         """Every object once, all at the same time, the pods out of the snapshot; what could not be read is
@@ -146,7 +149,7 @@ class EquivalenceCheck:
             replicasets, pods = self._list("replicasets"), self._list("pods")
         except ZkRollbackError as error:
             return replace(seen, error=error)
-        seen = replace(seen, replicasets=replicasets, pods=pods)
+        seen = replace(seen, replicasets=replicasets, pods=pods, revisions=self._revisions(live))
         judged = judge_pods(self._expectation, _cluster(seen))
         return replace(
             seen,
@@ -200,6 +203,23 @@ class EquivalenceCheck:
         wanted = [item for item in self.target if identity(item).label in judged.other_images]
         tried = fetch_each(lambda item: fetch_made_pod(self.kube, item), wanted)
         return {identity(item).label: made for item, made in zip(wanted, tried, strict=True)}
+
+    def _revisions(self, live: Sequence[LiveObject]) -> tuple[JsonObject, ...]:
+        """The ControllerRevisions beside partitioned StatefulSets, where something was rolled away from.
+
+        Only said if read: else of which revision a kept pod is stays unknown.
+        """
+        partitioned = {
+            identity(item).namespace
+            for item, answer in zip(self.target, live, strict=True)
+            if is_partitioned(answer.item)
+        }
+        found: list[JsonObject] = []
+        for namespace in sorted(partitioned) if self.rolled_away else ():
+            with suppress(ZkRollbackError):
+                path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/controllerrevisions"
+                found += self.kube.list(path)
+        return tuple(found)
 
     def _endpoints(self) -> tuple[JsonObject, ...]:
         """Only said if read: a terminating pod is no ready endpoint, unless its Service publishes all."""
@@ -259,7 +279,7 @@ class EquivalenceCheck:
         }
         said = [each.text for each in (*left, *missing, *judged.strays)]
         proof = _proof(differences, said, judged.table, seen.error)
-        how = self._how(seen, judged.count)
+        how = "; ".join((self._how(seen, judged.count), *judged.remarks))
 
         def final(word: Verdict, found: Sequence[PodProblem]) -> CheckResult:
             return CheckResult(
@@ -343,7 +363,7 @@ class EquivalenceCheck:
 
 def _cluster(seen: Observed) -> Cluster:
     made = {label: container_images(pod) for label, pod in seen.made_pods.items() if isinstance(pod, dict)}
-    return Cluster(seen.live, seen.replicasets, seen.pods, made, seen.endpointslices)
+    return Cluster(seen.live, seen.replicasets, seen.pods, made, seen.endpointslices, seen.revisions)
 
 
 def _head_trouble(

@@ -41,14 +41,14 @@ class Expectation:
     """What the pods are held against.
 
     ``target`` are the objects of the target's manifest, ``before`` those of the revision that was rolled
-    away from (empty: not known), ``removed_images`` the images that only rolled-away revisions have,
-    ``since`` when
-    the rollback began, server time. ``intervals``: the target and all that came after it until then, in order
-    (empty: not all of them are known).
+    away from (empty: not known), ``rolled_away`` those of every such revision, ``removed_images`` the images
+    that only they have, ``since`` when the rollback began, server time. ``intervals``: the target and all
+    that came after it until then, in order (empty: not all of them are known).
     """
 
     target: tuple[JsonObject, ...]
     before: tuple[JsonObject, ...] = ()
+    rolled_away: tuple[tuple[JsonObject, ...], ...] = ()
     removed_images: frozenset[str] = frozenset()
     since: datetime | None = None
     intervals: tuple[DeployedInterval, ...] = ()
@@ -57,13 +57,15 @@ class Expectation:
 @dataclass(frozen=True)
 class Cluster:
     """What was read: ``live`` in the target's order; ``made_images`` are, by a workload's label, the images
-    that a pod of its template would get today; ``endpointslices`` of the Services."""
+    that a pod of its template would get today; ``endpointslices`` of the Services; ``revisions`` are the
+    ControllerRevisions, asked for where a partition keeps pods."""
 
     live: tuple[LiveObject, ...]
     replicasets: tuple[JsonObject, ...] = ()
     pods: tuple[JsonObject, ...] = ()
     made_images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     endpointslices: tuple[JsonObject, ...] = ()
+    revisions: tuple[JsonObject, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -34,18 +34,23 @@ from .model import (
 )
 from .service_endpoints import judge_servers
 from .startup_config import Source, read_at_start, settings_changed
+from .templates import Remark, judge_templates
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{12,}$")
 
 
 @dataclass(frozen=True)
 class PodsJudged:
-    """How many pods the target's workloads run, what is wrong, a line for each pod, and whose are strays."""
+    """How many pods the target's workloads run, what is wrong, a line for each pod, whose are strays.
+
+    ``remarks``: what is as it was meant, but worth knowing.
+    """
 
     count: int
     strays: tuple[PodProblem, ...]
     table: tuple[str, ...]
     other_images: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
@@ -54,6 +59,7 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
     strays: list[PodProblem] = []
     table: list[str] = []
     others: list[str] = []
+    remarks: list[str] = []
     for item, answer in zip(expected.target, seen.live, strict=True):
         if not is_workload(item):
             continue
@@ -62,6 +68,11 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
         wrong = list(_wrong_images(item, pods, seen.made_images.get(label, {})))
         others += [label] * bool(wrong)
         strays += wrong
+        for each in judge_templates(item, answer.item, pods, expected, seen):
+            if isinstance(each, Remark):
+                remarks.append(each.text)
+            else:
+                strays.append(each)
         strays += _old_values(item, pods, expected)
         strays += _two_builds(label, pods)
         table += [_row(label, pod) for pod in pods]
@@ -71,7 +82,7 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
             strays.append(PodProblem(f"{label} runs no pod, and wants {wanted}", shows=(shown,)))
     strays += _unmoved(expected, owned)
     strays += judge_servers(expected, seen)
-    return PodsJudged(len(table), tuple(strays), tuple(table), tuple(others))
+    return PodsJudged(len(table), tuple(strays), tuple(table), tuple(others), tuple(remarks))
 
 
 def _wrong_images(

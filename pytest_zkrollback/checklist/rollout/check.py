@@ -15,7 +15,16 @@ from ...config.environment import Environment
 from ...domain.checks import History, JsonObject, PodDiagnostics, Snapshot
 from ...domain.errors import Forbidden, ZkRollbackError
 from ...domain.item_ids import rollout_id
-from ...domain.kube_objects import is_alive, is_ready, is_terminating, uid
+from ...domain.kube_objects import (
+    is_alive,
+    is_observed,
+    is_ready,
+    is_terminating,
+    ordinal,
+    partition_of,
+    replaces_by_hand,
+    uid,
+)
 from ...domain.ports import Stage
 from ...domain.record import Item
 from ...domain.timestamps import parse_time
@@ -32,14 +41,7 @@ from .diagnosis import (
 )
 from .event_causes import creation_failure
 from .evidence import render_notes, render_pods, render_state, telling_log_line
-from .kubectl_status import (
-    DEADLINE_EXCEEDED,
-    condition,
-    desired_replicas,
-    is_observed,
-    partition_of,
-    replaces_by_hand,
-)
+from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas
 from .workload import Workload, find_object, images, needed_resources, progress, read_workload
 
 
@@ -307,7 +309,7 @@ def _blocking_pods(workload: Workload) -> list[JsonObject]:
     if replaces_by_hand(workload.item):
         return []
     return [
-        pod for pod in _older(workload) if not is_ready(pod) and _ordinal(pod) >= partition_of(workload.item)
+        pod for pod in _older(workload) if not is_ready(pod) and ordinal(pod) >= partition_of(workload.item)
     ]
 
 
@@ -330,14 +332,8 @@ def _kept_by_partition(workload: Workload) -> str:
     partition = partition_of(workload.item) if workload.kind == "statefulset" else 0
     if not partition:
         return ""
-    kept = _names([pod for pod in _older(workload) if _ordinal(pod) < partition])
+    kept = _names([pod for pod in _older(workload) if ordinal(pod) < partition])
     return f"partition {partition} keeps {', '.join(kept)} at another revision" if kept else ""
-
-
-def _ordinal(pod: JsonObject) -> int:
-    """The number at the end of a StatefulSet's pod's name."""
-    number = str(pod["metadata"].get("name", "")).rpartition("-")[2]
-    return int(number) if number.isdecimal() else 0
 
 
 def _names(pods: Sequence[JsonObject]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...domain.checks import JsonObject
+from ...domain.kube_objects import is_observed, partition_of, update_strategy
 
 DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 
@@ -34,27 +35,6 @@ def rollout_status(kind: str, item: JsonObject, *, ignore_deadline: bool = False
     if kind == "statefulset":
         return _statefulset(item)
     return _daemonset(name, item)
-
-
-def replaces_by_hand(item: JsonObject) -> bool:
-    """Whether its controller replaces a pod only when somebody deletes it (``OnDelete``).
-
-    Source: https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#on-delete
-    """
-    return _strategy(item).get("type") == "OnDelete"
-
-
-def partition_of(item: JsonObject) -> int:
-    """The ordinal below which a StatefulSet's pods stay at their revision; 0: all are replaced."""
-    return int((_strategy(item).get("rollingUpdate") or {}).get("partition") or 0)
-
-
-def is_observed(kind: str, item: JsonObject) -> bool:
-    """Whether the controller has seen the current spec, so that the status speaks of it."""
-    observed = _count(item, "observedGeneration")
-    if kind == "statefulset" and observed == 0:
-        return False
-    return int(item["metadata"].get("generation") or 0) <= observed
 
 
 def desired_replicas(kind: str, item: JsonObject) -> int:
@@ -101,7 +81,7 @@ def _deployment(name: str, item: JsonObject, ignore_deadline: bool) -> RolloutSt
 
 
 def _daemonset(name: str, item: JsonObject) -> RolloutStatus:
-    if _strategy(item).get("type") != "RollingUpdate":
+    if update_strategy(item).get("type") != "RollingUpdate":
         return _unsupported()
     if not is_observed("daemonset", item):
         return RolloutStatus("Waiting for daemon set spec update to be observed...")
@@ -117,7 +97,7 @@ def _daemonset(name: str, item: JsonObject) -> RolloutStatus:
 
 
 def _statefulset(item: JsonObject) -> RolloutStatus:
-    strategy = _strategy(item)
+    strategy = update_strategy(item)
     if strategy.get("type") != "RollingUpdate":
         return _unsupported()
     if not is_observed("statefulset", item):
@@ -148,11 +128,6 @@ def _statefulset(item: JsonObject) -> RolloutStatus:
     return RolloutStatus(
         f"statefulset rolling update complete {count} pods at revision {current}...", done=True
     )
-
-
-def _strategy(item: JsonObject) -> JsonObject:
-    strategy: JsonObject = (item.get("spec") or {}).get("updateStrategy") or {}
-    return strategy
 
 
 def _unsupported() -> RolloutStatus:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from ...domain.checks import JsonObject, Snapshot
 from ...domain.errors import ClusterError
-from ...domain.kube_objects import controller_uid, is_alive, is_terminating, plural_of, uid
-from .kubectl_status import (
-    RolloutStatus,
-    desired_replicas,
+from ...domain.kube_objects import (
+    controller_uid,
+    is_alive,
     is_observed,
+    is_terminating,
+    plural_of,
     replaces_by_hand,
-    rollout_status,
+    uid,
 )
+from .kubectl_status import RolloutStatus, desired_replicas, rollout_status
 
 _REVISION = "deployment.kubernetes.io/revision"
 _GENERATION = "deprecated.daemonset.template.generation"

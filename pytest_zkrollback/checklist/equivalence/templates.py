@@ -1,0 +1,99 @@
+"""Of which template is a pod? By its controller's own mark, never by its image or its age. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ...domain.checks import JsonObject
+from ...domain.kube_objects import is_observed, ordinal, partition_of, replaces_by_hand
+from ...domain.verdict import Verdict
+from ...release.drift import LiveObject, compare
+from ...release.manifest import identity
+from .model import Cluster, Expectation, PodProblem, Words, pod_name, show_pod
+
+_HASH = "controller-revision-hash"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence about a pod that is as it was meant: a partition keeps it at an older revision."""
+
+    text: str
+
+
+def judge_templates(
+    item: JsonObject,
+    live: JsonObject | None,
+    pods: Iterable[JsonObject],
+    expected: Expectation,
+    seen: Cluster,
+) -> Iterator[PodProblem | Remark]:
+    """Every pod of a StatefulSet that is not made of the template which is live now.
+
+    A Deployment's pods are told by their ReplicaSet, and the rollout waits until the old ones are gone; a
+    DaemonSet's status counts them there.
+    """
+    if live is None or item["kind"] != "StatefulSet" or not is_observed("statefulset", live):
+        return
+    newest = (live.get("status") or {}).get("updateRevision")
+    for pod in pods:
+        revision = (pod["metadata"].get("labels") or {}).get(_HASH)
+        if not newest or not revision or revision == newest:
+            continue
+        subject = f"Pod {pod_name(pod)} of {identity(item).label}"
+        if replaces_by_hand(live):
+            yield PodProblem(
+                f"{subject} still runs another revision's template: the strategy OnDelete replaces it only "
+                "when it is deleted",
+                waits=False,
+                shows=(show_pod(pod),),
+                restart=Words.about(item, "delete", "pod", pod_name(pod)),
+            )
+        elif ordinal(pod) >= partition_of(live):
+            yield PodProblem(f"{subject} runs another revision's template", shows=(show_pod(pod),))
+        else:
+            yield _kept(subject, pod, item, partition_of(live), expected, seen.revisions)
+
+
+def is_partitioned(live: JsonObject | None) -> bool:
+    """Whether it is a StatefulSet that keeps some of its pods at their revision."""
+    return live is not None and live.get("kind") == "StatefulSet" and partition_of(live) > 0
+
+
+def _kept(
+    subject: str,
+    pod: JsonObject,
+    item: JsonObject,
+    partition: int,
+    expected: Expectation,
+    revisions: Sequence[JsonObject],
+) -> PodProblem | Remark:
+    """A pod below the partition: when it is deleted, it comes back of the same revision."""
+    keeps = f"partition {partition} keeps it there"
+    older = Remark(f"{subject} is of an older revision: {keeps}")
+    if not expected.rolled_away:
+        return older
+    name = pod["metadata"]["labels"][_HASH]
+    made = next((each for each in revisions if each["metadata"].get("name") == name), None)
+    template = (((made or {}).get("data") or {}).get("spec") or {}).get("template")
+    if template is None:
+        text = f"{subject} is of a revision that is not known (ControllerRevision {name}): {keeps}"
+        return PodProblem(text, Verdict.UNVERIFIED, waits=False, shows=(show_pod(pod),))
+    if _states(item, template):
+        return older
+    there = (one for objects in expected.rolled_away for one in objects if identity(one) == identity(item))
+    if any(_states(one, template) for one in there):
+        return PodProblem(
+            f"{subject} still runs the template of a revision that was rolled away from: {keeps}; it is "
+            "replaced once the partition is 0",
+            waits=False,
+            shows=(show_pod(pod),),
+        )
+    return older
+
+
+def _states(item: JsonObject, template: JsonObject) -> bool:
+    """Whether the template that a controller keeps is the one that this manifest states."""
+    live = {**item, "spec": {**(item.get("spec") or {}), "template": template}}
+    return not compare([item], [LiveObject(live)])
