@@ -7,7 +7,6 @@ enter. Every certificate is verified. What is simulated is said in the drill's R
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,10 +22,10 @@ from . import credentials
 from .cluster_api import Api
 from .control_plane import AUDIT_POLICY, NODE, Layout, server_argv
 from .podlogs import podlogs_argv
+from .stages import render_stages
 from .supervised import Supervised, start_supervisor
 from .venue import ClusterAccess
 
-STAGES = Path(__file__).with_name("stages.yaml")
 _READY_S = 120.0
 
 
@@ -63,12 +62,11 @@ def start_cluster(
     binaries: Mapping[str, Path],
     *,
     progress: Callable[[str], None] = lambda _: None,
-    stages: Path = STAGES,
     clock: Clock | None = None,
 ) -> RunningCluster:
     """Start a cluster with one ready node; takes about 5 s. Raises DrillProblem.
 
-    ``stages`` is kwok's configuration. Whatever interrupts the start, nothing of it stays.
+    Whatever interrupts the start, nothing of it stays.
     """
     clock = clock if clock is not None else SystemClock()
     data_dir, daemon = start_supervisor(clock)
@@ -85,7 +83,7 @@ def start_cluster(
     )
     running = RunningCluster(cluster, daemon, tokens["drill-admin"])
     try:
-        _prepare(layout, stages)
+        _prepare(layout)
         _bring_up(running, layout, tokens, progress, clock)
     except BaseException:
         running.close()
@@ -93,11 +91,11 @@ def start_cluster(
     return running
 
 
-def _prepare(layout: Layout, stages: Path) -> None:
+def _prepare(layout: Layout) -> None:
     layout.certificates.mkdir()
     write_private(layout.service_account_key, credentials.new_service_account_key())
     layout.audit_policy.write_text(json.dumps(AUDIT_POLICY))
-    shutil.copyfile(stages, layout.stages)
+    layout.stages.write_text(render_stages(), encoding="utf-8")
 
 
 def _bring_up(

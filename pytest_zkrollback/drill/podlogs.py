@@ -38,7 +38,8 @@ class NoLogs(Exception):
 def choose_life(pod: JsonObject, container: str, previous: bool) -> Life:
     """Start, end (None: it runs) and number of the container's life whose log is asked for. Raises NoLogs."""
     name = pod["metadata"]["name"]
-    statuses = [s for s in pod["status"].get("containerStatuses", ()) if s["name"] == container]
+    every = (*pod["status"].get("containerStatuses", ()), *pod["status"].get("initContainerStatuses", ()))
+    statuses = [status for status in every if status["name"] == container]
     if not statuses:
         raise NoLogs(f'container "{container}" in pod "{name}" is not available')
     status, state = statuses[0], statuses[0]["state"]
@@ -69,28 +70,32 @@ def choose_life(pod: JsonObject, container: str, previous: bool) -> Life:
 
 def render_life(pod: JsonObject, container: str, life: Life, now: datetime) -> list[Line]:
     """What the container wrote in one life, with times, oldest first."""
-    spec = next(c for c in pod["spec"]["containers"] if c["name"] == container)
+    spec = next(c for c in _containers(pod) if c["name"] == container)
     started, ended, number = life
     lasted_s = ((ended or now) - started).total_seconds()
     version, commit = image_version(spec["image"])
     env = environment(spec)
     path = env.get("DATABASE_PATH")
     script = [(0.04, f"INFO {spec['name']} {version} ({commit}) starting")]
-    if path is None:
-        script.append((0.06, f"INFO sending /api to {env.get('BACKEND_URL', 'nowhere')}"))
-    else:
+    if path is not None:
         script.append((0.06, f"INFO database: opening {path}"))
+    elif "BACKEND_URL" in env:
+        script.append((0.06, f"INFO sending /api to {env['BACKEND_URL']}"))
     if path is not None and volume_of(pod, spec, path) is None:
         script.append((0.09, "WARN database: unable to open database file, trying again"))
         if number == 0:
             script.append((0.12, "INFO listening on :8080"))
         if ended is not None:
             script.append((lasted_s + 0.3, f"FATAL: unable to open database file: {path}"))
-    else:
+    elif path is not None or "BACKEND_URL" in env:
         script += [(0.09, "INFO database: ok")] if path is not None else []
         script.append((0.12, "INFO listening on :8080"))
         script += _probes(spec, int(lasted_s))
     return [(started + timedelta(seconds=at), text) for at, text in script]
+
+
+def _containers(pod: JsonObject) -> list[JsonObject]:
+    return [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
 
 
 def _probes(spec: JsonObject, lasted_s: int) -> list[tuple[float, str]]:
@@ -150,6 +155,8 @@ class LogServer(LoopbackServer):
         """HTTP status and body."""
         try:
             live = self._pods.fetch_one(namespace, pod)
+            if all(one["name"] != container for one in _containers(live)):
+                return 404, f'container "{container}" not found in pod "{pod}"'.encode()
             life = choose_life(live, container, query.get("previous") == "true")
         except NoLogs as refusal:
             return 400, str(refusal).encode()

@@ -1,7 +1,7 @@
 """What happened to the demo release before the run: six revisions, made by the real helm.
 
 :data:`SCENARIOS` is where a scenario is added: what its revision 6 does differently, and how the
-pods look once that is visible. How pods behave is decided by their own spec (stages.yaml), not here.
+pods look once that is visible. How pods behave is decided by their own spec (stages.py), not here.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from pytest_zkrollback.engine.recovery_series import Samples
 from pytest_zkrollback.engine.scheduler import Schedule
 
 GOOD, BETTER, MISSING = "zkprova/web:1.0.0-abcdef0", "zkprova/web:1.1.0-abcdef1", "zkprova/web:nope"
-# kwok's containers crash where their database lies in no volume (drill/stages.yaml).
+# kwok's containers crash where their database lies in no volume (drill/stages.py).
 CRASHES = [{"name": "DATABASE_PATH", "value": "/nowhere/db"}]
 
 

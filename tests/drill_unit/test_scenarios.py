@@ -31,10 +31,9 @@ from pytest_zkrollback.drill.scenarios import (
     build_scenario,
     choose_scenario,
 )
+from pytest_zkrollback.drill.stages import render_stages
 from pytest_zkrollback.migrations.base import differ
 from pytest_zkrollback.migrations.sql_files import SQL_PAIRS
-
-STAGES = Path(scenarios.__file__).with_name("stages.yaml")
 
 
 def pod(name, tag, state=None, *, app="backend", ready=False, restarts=0, deleted=False):
@@ -257,7 +256,7 @@ def test_every_scenario_differs_from_revision_5_by_values_and_migrates_only_wher
 
 def test_every_tag_but_the_bad_image_can_be_pulled():
     pullable = re.compile(r"\d+\.\d+\.\d+-[0-9a-f]{7}")
-    assert pullable.pattern.replace(r"\d", "[0-9]").replace(r"\.", "[.]") in STAGES.read_text()
+    assert pullable.pattern.replace(r"\d", "[0-9]").replace(r"\.", "[.]") in render_stages()
     tags = [r.tag for r in GOOD_REVISIONS] + [
         s.bad.values["backend"].get("tag", s.bad.tag) for s in SCENARIOS.values()
     ]
@@ -265,7 +264,7 @@ def test_every_tag_but_the_bad_image_can_be_pulled():
 
 
 def test_the_stages_are_yaml_with_names_of_their_own():
-    documents = list(yaml.safe_load_all(STAGES.read_text()))
+    documents = list(yaml.safe_load_all(render_stages()))
     names = [document["metadata"]["name"] for document in documents]
     assert len(set(names)) == len(names)
     assert {document["kind"] for document in documents} == {"Stage"}
