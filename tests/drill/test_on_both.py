@@ -32,14 +32,14 @@ NOT_INITIALIZED = NOT_STARTED.replace("Initialized True", "Initialized False Con
 SUCCEEDED = """Succeeded
 ContainersReady False PodCompleted
 Initialized True PodCompleted
-PodReadyToStartContainers False
+PodReadyToStartContainers False PodSandboxNotReady
 PodScheduled True
 Ready False PodCompleted
 """
 FAILED = """Failed
 ContainersReady False PodFailed
 Initialized True
-PodReadyToStartContainers False
+PodReadyToStartContainers False PodSandboxNotReady
 PodScheduled True
 Ready False PodFailed
 """
