@@ -81,6 +81,7 @@ class Build:
     def _go_build(self, go: str, tool: Tool, folder: Path, progress: _Progress) -> None:
         argv = [go, "build", "-v", *tool.build_flags, "-o", tool.name, tool.package]
         env = go_env(self._environ) | ({"CGO_ENABLED": "1"} if tool.cgo else {})
+        env |= {"GOOS": tool.system} if tool.system else {}
         try:
             done = self._processes.run(argv, timeout_s=_BUILD_S, env=env, cwd=folder, on_line=progress.line)
         except ProcessProblem as problem:

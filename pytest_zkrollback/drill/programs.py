@@ -6,7 +6,7 @@ import hashlib
 import platform
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 MODULES = Path(__file__).with_name("go")
@@ -19,8 +19,10 @@ class Tool:
     ``names``: what it may be called on PATH; the first is ours. ``serves`` matches what it says of its
     version if that one serves; ``wanted`` is the same in words. ``folder`` is its Go module's in
     :data:`MODULES`, ``module`` the required module whose version it has, ``stamp`` the variable that holds
-    it (programs built from modules do not know their own version). Without ``version_args`` it is never taken
-    from PATH. ``tags`` are go's build tags; ``cgo``: it has C code, is linked statically, and needs gcc.
+    it (programs built from modules do not know their own version); no ``module``: its sources lie in
+    ``folder``, and their digest is its version. Without ``version_args`` it is never taken from PATH.
+    ``tags`` are go's build tags; ``cgo``: it has C code, is linked statically, and needs gcc. ``system`` is
+    go's name of the system that it is for; empty: this one.
     """
 
     names: tuple[str, ...]
@@ -33,6 +35,7 @@ class Tool:
     stamp: str = ""
     tags: str = ""
     cgo: bool = False
+    system: str = ""
 
     @property
     def name(self) -> str:
@@ -42,6 +45,8 @@ class Tool:
     @property
     def version(self) -> str:
         """The version that is built, from the committed go.mod."""
+        if not self.module:
+            return _digest_folder(MODULES / self.folder)
         text = (MODULES / self.folder / "go.mod").read_text()
         match = re.search(rf"^(?:require)?\s+{re.escape(self.module)} (v\S+)", text, re.MULTILINE)
         if match is None:
@@ -66,12 +71,19 @@ class Tool:
     @property
     def digest(self) -> str:
         """16 hex digits over all that goes into the program, but for the go command's own version."""
-        digest = hashlib.sha256(f"{sys.platform} {platform.machine()} {self.package}\n".encode())
+        digest = hashlib.sha256(
+            f"{self.system or sys.platform} {platform.machine()} {self.package}\n".encode()
+        )
         digest.update(" ".join(self.build_flags).encode())
-        folder = MODULES / self.folder
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+        digest.update(_digest_folder(MODULES / self.folder).encode())
         return digest.hexdigest()[:16]
+
+
+def _digest_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _kubernetes(name: str, *version_args: str) -> Tool:
@@ -101,6 +113,20 @@ def _helm(names: tuple[str, ...], major: int) -> Tool:
     )
 
 
+# The demo application.
+ZKPROVA = Tool(
+    names=("zkprova",),
+    version_args=("version",),
+    serves=rf"^zkprova {_digest_folder(MODULES / 'zkprova')}$",
+    wanted="of the same sources",
+    folder="zkprova",
+    module="",
+    package=".",
+    stamp="main.source",
+)
+# The same for images: containers run on Linux.
+ZKPROVA_IMAGE = ZKPROVA if sys.platform == "linux" else replace(ZKPROVA, version_args=(), system="linux")
+
 TOOLS = (
     Tool(
         names=("etcd",),
@@ -125,6 +151,7 @@ TOOLS = (
     _kubernetes("kube-apiserver"),
     _kubernetes("kube-controller-manager"),
     _helm(("helm", "helm4"), 4),
+    ZKPROVA,
 )
 HELM3 = _helm(("helm3", "helm"), 3)
 

@@ -15,7 +15,7 @@ from pytest_zkrollback.drill import programs as drill_programs
 from pytest_zkrollback.drill.binaries import cache_folder, find_binaries, node_tools
 from pytest_zkrollback.drill.build import place
 from pytest_zkrollback.drill.locks import exclusive, is_locked
-from pytest_zkrollback.drill.programs import HELM3, KUBELET, NODE_TOOLS, TOOLS, runc
+from pytest_zkrollback.drill.programs import HELM3, KUBELET, NODE_TOOLS, TOOLS, ZKPROVA, runc
 
 SAYS = {
     "etcd": "etcd Version: 3.7.3\nGit SHA: Not provided\n",
@@ -27,6 +27,7 @@ SAYS = {
     "helm": "v4.3.1",
     "helm3": "v3.22.0",
     "kubelet": "Kubernetes v1.37.2\n",
+    "zkprova": f"zkprova {ZKPROVA.version}\n",
 }
 NAMES = [tool.name for tool in TOOLS]
 WITH_HELM3 = (*TOOLS, HELM3)
