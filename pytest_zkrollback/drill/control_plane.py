@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SERVICE_RANGE = "10.96.0.0/16"
 
+NODE_NAME = "drill-node"
+
 NODE: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Node",
     "metadata": {
-        "name": "drill-node",
+        "name": NODE_NAME,
         "annotations": {"node.alpha.kubernetes.io/ttl": "0"},
-        "labels": {"kubernetes.io/hostname": "drill-node", "kubernetes.io/os": "linux"},
+        "labels": {"kubernetes.io/hostname": NODE_NAME, "kubernetes.io/os": "linux"},
     },
 }
 
@@ -35,6 +38,8 @@ class Layout:
     """What lies where in the data folder."""
 
     data_dir: Path
+    # The address under which the API server is known to the node; its certificate is made for it, too.
+    address: str = "127.0.0.1"
 
     @property
     def certificates(self) -> Path:
@@ -68,10 +73,10 @@ class Layout:
 
     @property
     def kubeconfigs(self) -> tuple[Path, Path, Path, Path]:
-        """Administrator, controller manager, scheduler, kwok; in the order of ``credentials.USERS``."""
-        names = ("kubeconfig", "controller-manager.kubeconfig", "scheduler.kubeconfig", "kwok.kubeconfig")
-        admin, manager, scheduler, kwok = (self.data_dir / name for name in names)
-        return admin, manager, scheduler, kwok
+        """Administrator, controller manager, scheduler, the node's user."""
+        names = ("kubeconfig", "controller-manager.kubeconfig", "scheduler.kubeconfig", "node.kubeconfig")
+        admin, manager, scheduler, node = (self.data_dir / name for name in names)
+        return admin, manager, scheduler, node
 
     @property
     def audit_policy(self) -> Path:
@@ -122,19 +127,19 @@ def _apiserver(layout: Layout, port: int) -> list[str]:
         f"--etcd-servers=unix://{layout.etcd_socket}",
         "--bind-address=127.0.0.1",
         # Left out, it is looked for on the default route's interface, which a laptop may not have.
-        "--advertise-address=127.0.0.1",
+        f"--advertise-address={layout.address}",
         f"--secure-port={port}",
         f"--cert-dir={layout.certificates}",
         "--anonymous-auth=false",
         f"--token-auth-file={layout.tokens}",
-        "--authorization-mode=RBAC",
+        "--authorization-mode=Node,RBAC",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={layout.service_account_key}",
         f"--service-account-signing-key-file={layout.service_account_key}",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         # It would write an EndpointSlice with a loopback address, which it refuses itself.
         "--endpoint-reconciler-type=none",
-        # The node's logs are served with the API server's own certificate, which is made for 127.0.0.1.
+        # The node serves with the API server's own certificate, which is made for both addresses.
         f"--kubelet-certificate-authority={layout.ca_file}",
         "--kubelet-preferred-address-types=InternalIP",
         f"--audit-policy-file={layout.audit_policy}",
@@ -183,3 +188,10 @@ def _kwok(layout: Layout, port: int) -> list[str]:
         # Without a lease the node goes NotReady for about 5 s every minute.
         "--node-lease-duration-seconds=40",
     ]
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

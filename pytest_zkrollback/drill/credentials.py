@@ -14,25 +14,21 @@ from pathlib import Path
 import yaml
 
 CONTEXT = "drill"
-# user name -> RBAC groups; the first is the person at the keyboard.
-USERS = {
-    "drill-admin": "system:masters",
-    "system:kube-controller-manager": "",
-    "system:kube-scheduler": "",
-    "kwok": "system:masters",
-}
+ADMIN = "drill-admin"  # the person at the keyboard
+# user name -> RBAC groups
+USERS = {ADMIN: "system:masters", "system:kube-controller-manager": "", "system:kube-scheduler": ""}
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _P256_OID = bytes.fromhex("a00a06082a8648ce3d030107")
 
 
-def new_tokens() -> dict[str, str]:
-    """A fresh random token for every user of :data:`USERS`."""
-    return {user: secrets.token_urlsafe(32) for user in USERS}
+def new_tokens(users: Mapping[str, str]) -> dict[str, str]:
+    """A fresh random token for every user."""
+    return {user: secrets.token_urlsafe(32) for user in users}
 
 
-def render_token_file(tokens: Mapping[str, str]) -> str:
+def render_token_file(users: Mapping[str, str], tokens: Mapping[str, str]) -> str:
     """kube-apiserver's ``--token-auth-file``: ``token,user,uid,"group,..."`` per line."""
-    return "".join(f'{token},{user},{user},"{USERS[user]}"\n' for user, token in tokens.items())
+    return "".join(f'{tokens[user]},{user},{user},"{groups}"\n' for user, groups in users.items())
 
 
 def render_kubeconfig(server: str, ca_file: Path, user: str, token: str) -> str:

@@ -1,16 +1,17 @@
-"""A real control plane on this machine: etcd, API server, controller manager, scheduler, and kwok as kubelet.
+"""A real control plane on this machine: etcd, API server, controller manager, scheduler; and a node.
 
 All of it listens on loopback only; etcd on a Unix socket in the data folder, which only its owner can
-enter. Every certificate is verified. What is simulated is said in the drill's README.
+enter. Every certificate is verified. The node is kwok's (what it simulates is said in the drill's README) or
+a kubelet's.
 """
 
 from __future__ import annotations
 
 import json
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ..clients.clock import SystemClock
 from ..clients.daemon_process import Daemon
@@ -20,9 +21,8 @@ from ..domain.kube_objects import is_ready
 from ..domain.ports import Clock
 from . import credentials
 from .cluster_api import Api
-from .control_plane import AUDIT_POLICY, NODE, Layout, server_argv
-from .podlogs import podlogs_argv
-from .stages import render_stages
+from .control_plane import AUDIT_POLICY, NODE_NAME, Layout, free_port, server_argv
+from .kwok_node import KwokNode
 from .supervised import Supervised, start_supervisor
 from .venue import ClusterAccess
 
@@ -44,129 +44,134 @@ class Cluster(ClusterAccess):
 
 
 class RunningCluster(Supervised):
-    """A cluster that this process started: it ends with this process, unless it is kept."""
+    """A cluster that this process started: it ends with this process, unless it is kept.
 
-    def __init__(self, cluster: Cluster, daemon: Daemon, token: str) -> None:
+    ``layout``: what lies where in its data folder.
+    """
+
+    def __init__(self, cluster: Cluster, layout: Layout, daemon: Daemon, token: str, clock: Clock) -> None:
         """Take the supervisor over."""
         super().__init__(cluster.data_dir, daemon)
         self.cluster = cluster
+        self.layout = layout
         self._token = token
+        self._clock = clock
 
     @property
     def api(self) -> Api:
         """The API server as its administrator."""
         return Api(self.cluster.server, self.cluster.ca_file, self._token)
 
+    @property
+    def port(self) -> int:
+        """The API server's."""
+        return int(self.cluster.server.rpartition(":")[2])
+
+    def wait_until(self, what: str, done: Callable[[], bool], timeout_s: float = _READY_S) -> None:
+        """Wait until ``done``; raises DrillProblem if a server ended, or if it takes too long."""
+        deadline = self._clock.monotonic_s() + timeout_s
+        while not done():
+            for name, code in self.ended().items():
+                raise DrillProblem(
+                    f"The drill's {name} ended with exit code {code} while waiting for {what}."
+                    f" Its last words:\n{self.last_words(name)}"
+                )
+            if self._clock.monotonic_s() > deadline:
+                raise DrillProblem(
+                    f"The drill waited {timeout_s:g} s for {what} in vain; is the machine overloaded? The API"
+                    f" server's last words:\n{self.last_words('kube-apiserver')}"
+                )
+            self._clock.sleep(0.05)
+
+
+class Node(Protocol):
+    """Who plays the cluster's one node."""
+
+    @property
+    def programs(self) -> str:
+        """What is started, as a person reads it."""
+
+    @property
+    def user(self) -> tuple[str, str]:
+        """The name that the API server knows it by, and its RBAC groups."""
+
+    @property
+    def address(self) -> str:
+        """Where the node knows the API server."""
+
+    def prepare(self, running: RunningCluster) -> Sequence[str]:
+        """Before anything is started; returns what goes before the command lines of the control plane."""
+
+    def start(self, running: RunningCluster) -> None:
+        """Start what makes the node, with :attr:`Layout.kubeconfigs`' last. Raises DrillProblem."""
+
 
 def start_cluster(
     binaries: Mapping[str, Path],
     *,
     progress: Callable[[str], None] = lambda _: None,
+    node: Node | None = None,
     clock: Clock | None = None,
 ) -> RunningCluster:
     """Start a cluster with one ready node; takes about 5 s. Raises DrillProblem.
 
-    Whatever interrupts the start, nothing of it stays.
+    ``node``: left out, it is kwok's. Whatever interrupts the start, nothing of it stays.
     """
     clock = clock if clock is not None else SystemClock()
+    node = node if node is not None else KwokNode()
     data_dir, daemon = start_supervisor(clock)
-    layout = Layout(data_dir)
-    tokens = credentials.new_tokens()
+    layout = Layout(data_dir, node.address)
+    users = {**credentials.USERS, node.user[0]: node.user[1]}
+    tokens = credentials.new_tokens(users)
     cluster = Cluster(
-        kubeconfig=data_dir / "kubeconfig",
+        kubeconfig=layout.kubeconfigs[0],
         context=credentials.CONTEXT,
-        server=f"https://127.0.0.1:{_free_port()}",
+        server=f"https://127.0.0.1:{free_port()}",
         ca_file=layout.ca_file,
         data_dir=data_dir,
         binaries=dict(binaries),
         audit_log=layout.audit_log,
     )
-    running = RunningCluster(cluster, daemon, tokens["drill-admin"])
+    running = RunningCluster(cluster, layout, daemon, tokens[credentials.ADMIN], clock)
     try:
-        _prepare(layout)
-        _bring_up(running, layout, tokens, progress, clock)
+        layout.certificates.mkdir()
+        write_private(layout.service_account_key, credentials.new_service_account_key())
+        write_private(layout.tokens, credentials.render_token_file(users, tokens))
+        layout.audit_policy.write_text(json.dumps(AUDIT_POLICY))
+        _bring_up(running, node, tokens, progress)
     except BaseException:
         running.close()
         raise
     return running
 
 
-def _prepare(layout: Layout) -> None:
-    layout.certificates.mkdir()
-    write_private(layout.service_account_key, credentials.new_service_account_key())
-    layout.audit_policy.write_text(json.dumps(AUDIT_POLICY))
-    layout.stages.write_text(render_stages(), encoding="utf-8")
-
-
 def _bring_up(
-    running: RunningCluster,
-    layout: Layout,
-    tokens: Mapping[str, str],
-    progress: Callable[[str], None],
-    clock: Clock,
+    running: RunningCluster, node: Node, tokens: Mapping[str, str], progress: Callable[[str], None]
 ) -> None:
-    cluster = running.cluster
-    wait = _Wait(running, clock)
+    cluster, layout = running.cluster, running.layout
+    before = node.prepare(running)
 
-    def start(name: str, port: int = 0) -> None:
-        running.start_server(name, server_argv(name, cluster.binaries[name], layout, port))
+    def start(name: str) -> None:
+        argv = server_argv(name, cluster.binaries[name], layout, running.port)
+        running.start_server(name, [*before, *argv])
 
-    write_private(layout.tokens, credentials.render_token_file(tokens))
     progress("Starting etcd and the API server")
     start("etcd")
     # An API server that finds no etcd tries again a second later only.
-    wait.until("etcd", layout.etcd_socket.exists)
-    start("kube-apiserver", int(cluster.server.rpartition(":")[2]))
-    wait.until("the API server to be ready", lambda: running.api.get("/readyz")[0] == 200)
-    for user, path in zip(credentials.USERS, layout.kubeconfigs, strict=True):
-        text = credentials.render_kubeconfig(cluster.server, cluster.ca_file, user, tokens[user])
-        write_private(path, text)
-    progress("Starting controller manager, scheduler and kwok")
+    running.wait_until("etcd", layout.etcd_socket.exists)
+    start("kube-apiserver")
+    running.wait_until("the API server to be ready", lambda: running.api.get("/readyz")[0] == 200)
+    for (user, token), path in zip(tokens.items(), layout.kubeconfigs, strict=True):
+        write_private(path, credentials.render_kubeconfig(cluster.server, cluster.ca_file, user, token))
+    progress(f"Starting controller manager, scheduler and {node.programs}")
     start("kube-controller-manager")
     start("kube-scheduler")
-    node_port = _free_port()
-    logs = podlogs_argv(
-        layout.kubeconfigs[-1], credentials.CONTEXT, node_port, layout.ca_file, layout.serving_key
-    )
-    running.start_server("podlogs", logs)
-    start("kwok", node_port)
-    status, body = running.api.send("POST", "/api/v1/nodes", NODE)
-    if status != 201:
-        raise DrillProblem(f"The drill's API server did not take the node (status {status}): {body}")
-    wait.until("the node to be ready", lambda: _node_is_ready(running.api))
+    node.start(running)
+    running.wait_until("the node to be ready", lambda: _node_is_ready(running.api))
     account = "/api/v1/namespaces/default/serviceaccounts/default"
-    wait.until("the default service account", lambda: running.api.get(account)[0] == 200)
-
-
-class _Wait:
-    def __init__(self, running: RunningCluster, clock: Clock) -> None:
-        self._running = running
-        self._clock = clock
-        self._deadline = clock.monotonic_s() + _READY_S
-
-    def until(self, what: str, done: Callable[[], bool]) -> None:
-        """Wait until ``done``; raises DrillProblem if a server ended, or if it takes too long."""
-        while not done():
-            ended = self._running.ended()
-            for name, code in ended.items():
-                raise DrillProblem(
-                    f"The drill's {name} ended with exit code {code} while waiting for {what}."
-                    f" Its last words:\n{self._running.last_words(name)}"
-                )
-            if self._clock.monotonic_s() > self._deadline:
-                raise DrillProblem(
-                    f"The drill waited {_READY_S:g} s for {what} in vain; is the machine overloaded? The API"
-                    f" server's last words:\n{self._running.last_words('kube-apiserver')}"
-                )
-            self._clock.sleep(0.05)
+    running.wait_until("the default service account", lambda: running.api.get(account)[0] == 200)
 
 
 def _node_is_ready(api: Api) -> bool:
-    status, node = api.get(f"/api/v1/nodes/{NODE['metadata']['name']}")
+    status, node = api.get(f"/api/v1/nodes/{NODE_NAME}")
     return status == 200 and not node["spec"].get("taints") and is_ready(node)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_zkrollback.drill.binaries import find_binaries
+from pytest_zkrollback.clients.process import LocalProcesses
+from pytest_zkrollback.drill.binaries import find_binaries, node_tools
+from pytest_zkrollback.drill.kubelet_node import KubeletNode
+from pytest_zkrollback.drill.kwok_node import KwokNode
 from pytest_zkrollback.drill.local_cluster import Cluster, RunningCluster, start_cluster
-from pytest_zkrollback.drill.programs import HELM3
+from pytest_zkrollback.drill.programs import HELM3, TOOLS
 from support.incident import Incident
 
 _numbers = itertools.count(1)
@@ -34,9 +37,26 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return write
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cluster",
+        choices=("kwok", "kubelet"),
+        default="kwok",
+        help="whose node the drill tests' shared cluster has (kubelet: Linux, root; pods really run)",
+    )
+
+
 @pytest.fixture(scope="session")
-def binaries(say: Callable[[str], None]) -> dict[str, Path]:
-    return find_binaries(progress=say)
+def on_kubelet(request: pytest.FixtureRequest) -> bool:
+    """Whether pods really run on the session's shared cluster."""
+    # The option is known only where this folder is named on the command line.
+    return bool(request.config.getoption("--cluster", default="kwok") == "kubelet")
+
+
+@pytest.fixture(scope="session")
+def binaries(say: Callable[[str], None], on_kubelet: bool) -> dict[str, Path]:
+    tools = (*TOOLS, *node_tools(LocalProcesses())) if on_kubelet else TOOLS
+    return find_binaries(tools=tools, progress=say)
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +65,8 @@ def helm3(say: Callable[[str], None]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def running_cluster(binaries: dict[str, Path]) -> Iterator[RunningCluster]:
-    running = start_cluster(binaries)
+def running_cluster(binaries: dict[str, Path], on_kubelet: bool) -> Iterator[RunningCluster]:
+    running = start_cluster(binaries, node=KubeletNode() if on_kubelet else KwokNode())
     yield running
     running.close()
 
