@@ -478,3 +478,36 @@ def test_the_servers_name_in_its_certificate_may_be_another_one(no_proxies):
     access = Access("context 'staging'", "https://10.0.0.1:6443", tls_server_name="cluster.example")
     pool = _api_client(access).rest_client.pool_manager
     assert pool.connection_from_url(access.server).conn_kw["server_hostname"] == "cluster.example"
+
+
+def proxied(kube, method="GET", body=None):
+    path = "/api/v1/namespaces/n/services/shop:http/proxy/health?deep=1"
+    return kube.proxied(method, path, body, {"Accept": "*/*"}, timeout_s=5)
+
+
+@pytest.mark.parametrize("code", [200, 404, 503])
+def test_what_a_service_answers_through_the_proxy_is_no_error(code):
+    with LocalServer(answer('{"database": "gone"}', code)) as server:
+        got = proxied(client(server.url))
+    assert (got.status, got.body) == (code, b'{"database": "gone"}')
+    assert server.requests[0].startswith(
+        "GET /api/v1/namespaces/n/services/shop:http/proxy/health?deep=1 HTTP/1.1"
+    )
+
+
+def test_a_post_through_the_proxy_is_sent_once_and_a_read_again_on_a_cut_connection():
+    with (
+        LocalServer(closing(b""), answer("{}")) as server,
+        pytest.raises(Unreachable, match="cut the connection"),
+    ):
+        proxied(client(server.url), "POST", b"{}")
+    assert len(server.requests) == 1
+    with LocalServer(closing(b""), answer("{}")) as server:
+        assert proxied(client(server.url)).status == 200
+
+
+def test_a_401_of_the_proxy_renews_the_credentials_once():
+    with LocalServer(status(401), answer("{}")) as server:
+        fresh = Access("context 'staging'", server.url, authorization="Bearer new")
+        assert proxied(client(server.url, renew=lambda: fresh)).status == 200
+    assert "Bearer new" in server.requests[1]

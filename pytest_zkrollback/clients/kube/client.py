@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ...domain.checks import JsonObject
 from ...domain.errors import BadAnswer, NotFound
-from ...domain.ports import Processes
+from ...domain.ports import HttpAnswer, Processes
 from ..clock import SystemClock
 from .errors import watch_error
 from .kubeconfig import Access, read_access
@@ -160,6 +160,17 @@ class KubeClient:
         """POST, PUT or PATCH; sent once (twice only after a 401, for which nothing was done)."""
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         return self._json(self._call(method, path, query, timeout_s, data=data, content_type=content_type))
+
+    def proxied(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float
+    ) -> HttpAnswer:
+        """What a Service or pod answered through the API server's proxy, or the API server in its place.
+
+        ``path`` holds its query; ``headers`` are sent along. Whatever the status is, it is no error. Raises
+        Unreachable.
+        """
+        end_s = self._clock.monotonic_s() + timeout_s
+        return self._wire.exchange(Call(method, path, {}, timeout_s, end_s, headers, body))
 
     def resource_path(self, api_version: str, kind: str, namespace: str, name: str = "") -> str:
         """The path of a kind's objects, ``/apis/apps/v1/namespaces/n/deployments/name``, by discovery.

@@ -13,7 +13,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,14 @@ def read_access(
     if context is None:
         return _in_cluster(environ, service_account)
     return _Kubeconfig.read(kubeconfig, environ).access(context, processes, environ)
+
+
+def read_server(context: str, kubeconfig: str | None, environ: Mapping[str, str] | None = None) -> Access:
+    """Where ``context`` leads, without credentials: no plugin runs. See :func:`read_access`.
+
+    Raises Unreachable.
+    """
+    return _Kubeconfig.read(kubeconfig, os.environ if environ is None else environ).server(context)
 
 
 def _in_cluster(environ: Mapping[str, str], folder: Path) -> Access:
@@ -181,22 +189,13 @@ class _Kubeconfig:
                 "lists of named entries. Repair it, or name another."
             ) from None
 
-    def access(self, context: str, processes: Processes | None, environ: Mapping[str, str]) -> Access:
-        if context not in self.contexts:
-            raise KubeconfigProblem(
-                f"The kubeconfig {self.where} has no context '{context}'; it has {_listed(self.contexts)}."
-            )
-        chosen = self.contexts[context].values
+    def server(self, context: str) -> Access:
         label = f"context '{context}'"
-        cluster = self._named(self.clusters, "cluster", chosen.get("cluster"), label)
-        user = self._named(self.users, "user", chosen.get("user"), label) if chosen.get("user") else None
+        cluster = self._cluster(context)
         server = str(cluster.values.get("server") or "").rstrip("/")
         if not server.startswith(("https://", "http://")):
             raise Unreachable(f"The cluster of {label} in {self.where} has no server URL (https://...).")
-        identity = _identity(user, cluster, label, processes, environ) if user else {}
         proxy = cluster.values.get("proxy-url")
-        if proxy and "@" in str(proxy):
-            identity["secrets"] = (*identity.get("secrets", ()), str(proxy))
         return Access(
             label=label,
             server=server,
@@ -204,8 +203,26 @@ class _Kubeconfig:
             insecure=cluster.values.get("insecure-skip-tls-verify") is True,
             tls_server_name=cluster.values.get("tls-server-name"),
             proxy=proxy,
-            **identity,
+            secrets=(str(proxy),) if proxy and "@" in str(proxy) else (),
         )
+
+    def access(self, context: str, processes: Processes | None, environ: Mapping[str, str]) -> Access:
+        server = self.server(context)
+        name = self.contexts[context].values.get("user")
+        if not name:
+            return server
+        user = self._named(self.users, "user", name, server.label)
+        identity = _identity(user, self._cluster(context), server.label, processes, environ)
+        secrets = (*identity.pop("secrets"), *server.secrets)
+        return replace(server, secrets=secrets, **identity)
+
+    def _cluster(self, context: str) -> _Entry:
+        if context not in self.contexts:
+            raise KubeconfigProblem(
+                f"The kubeconfig {self.where} has no context '{context}'; it has {_listed(self.contexts)}."
+            )
+        name = self.contexts[context].values.get("cluster")
+        return self._named(self.clusters, "cluster", name, f"context '{context}'")
 
     def _named(self, entries: Mapping[str, _Entry], kind: str, name: object, label: str) -> _Entry:
         if str(name) not in entries:

@@ -17,6 +17,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from ...domain.errors import BadAnswer, ClusterError, Unauthorized, Unreachable
+from ...domain.ports import HttpAnswer
 from ..clock import SystemClock
 from ..retry import constant, retry
 from .errors import broken_connection, refusal
@@ -99,6 +100,29 @@ class KubeWire:
             clock=self._clock,
             end_s=call.end_s,
         )
+
+    def exchange(self, call: Call) -> HttpAnswer:
+        """The whole answer, whatever its status; sent again only where nothing can have been done.
+
+        That is after a 401, with other credentials, and a read whose old connection had gone. Raises
+        Unreachable.
+        """
+        asked_again = False
+        while True:
+            access, client = self._current()
+            try:
+                response = self._request(access, client, call, retryable=False)
+            except (HTTPError, OSError, ValueError) as error:
+                if isinstance(error, ProtocolError) and call.reads and not asked_again:
+                    asked_again = True
+                    continue
+                raise self.broken(error, call) from None
+            body = bytes(self._body(response, call))
+            if response.status != http.client.UNAUTHORIZED or asked_again or not self._renewed(access):
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                duration_s = self._clock.monotonic_s() - (call.end_s - call.timeout_s)
+                return HttpAnswer(response.status, headers, body, truncated=False, duration_s=duration_s)
+            asked_again = True
 
     def _open(self, call: Call) -> urllib3.BaseHTTPResponse:
         """The same, asked again at once where only the connection or the token was too old."""
