@@ -17,7 +17,8 @@ from .supervised import PREFIX
 from .supervisor import ALIVE, end_supervisor
 from .venue import ClusterAccess
 
-_END_S = 10.0
+# A namespace on a cluster that is not the drill's own is deleted first.
+_END_S = 60.0
 _ANSWER_S = 15.0
 
 

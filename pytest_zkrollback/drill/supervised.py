@@ -18,6 +18,8 @@ from ..domain.ports import Clock
 
 PREFIX = "zkrollback-drill-"
 _ANSWER_S = 30.0
+# What was asked for the end may have to ask a server that does not answer.
+_END_S = 60.0
 
 
 class Supervised:
@@ -67,13 +69,14 @@ class Supervised:
             return f"  (no log: {error.strerror})"
         return "\n".join(f"  {line}" for line in lines[-count:])
 
-    def at_end(self, argv: Sequence[str], timeout_s: float) -> None:
+    def at_end(self, argv: Sequence[str], timeout_s: float, env: Mapping[str, str] | None = None) -> None:
         """Have the supervisor run this once all programs have ended, in whatever way the run ends.
 
         Before the data folder goes, in the order of the calls; what it says and how it ends is not told to
-        anybody. It has the environment of :meth:`start_server`. Raises DrillProblem.
+        anybody. Its environment is that of :meth:`start_server`. Raises DrillProblem.
         """
-        self._ask({"at_end": list(argv), "env": self._server_env(), "timeout_s": timeout_s})
+        env = {**self._server_env(), **(env or {})}
+        self._ask({"at_end": list(argv), "env": env, "timeout_s": timeout_s})
 
     def keep(self) -> None:
         """From now on it stays after this process; only its own death or SIGTERM ends it."""
@@ -82,9 +85,9 @@ class Supervised:
 
     def close(self) -> None:
         """End every program and remove the data folder; returns when that is done."""
-        if not self._daemon.close(timeout_s=_ANSWER_S):
+        if not self._daemon.close(timeout_s=_END_S):
             raise DrillProblem(
-                f"The drill's supervisor did not end within {_ANSWER_S:g} s; its folder is"
+                f"The drill's supervisor did not end within {_END_S:g} s; its folder is"
                 f" {self.data_dir}, its process id is in the file 'alive' there."
             )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ..clients.threads import fetch_each
-from ..domain.errors import NotFound, ZkRollbackError
+from ..clients.access_review import Right, fetch_allowed
+from ..domain.errors import NotFound
 
 if TYPE_CHECKING:
     from ..domain.checks import JsonObject
@@ -15,25 +15,8 @@ if TYPE_CHECKING:
 
 # What helm does to its own records while it rolls back with --history-max 0 (docs/helm-facts.md, 9).
 _STORE_VERBS = ("list", "get", "create", "update")
-_AT_ONCE = 30
-
-
 # Verbs that no Role can allow by name; nor can it name helm's own Secrets, whose numbers go on.
 _UNNAMED = ("create", "list", "watch")
-
-
-class Right(NamedTuple):
-    """One verb on one kind of object. ``namespace`` is empty for kinds without one."""
-
-    verb: str
-    group: str
-    resource: str
-    namespace: str
-
-    def spoken(self, here: str) -> str:
-        """As RBAC says it; the namespace only where it is another than ``here``."""
-        elsewhere = f" in namespace {self.namespace}" if self.namespace not in ("", here) else ""
-        return f"{self.verb} {self.resource}{'.' + self.group if self.group else ''}{elsewhere}"
 
 
 def fetch_denied(
@@ -59,34 +42,12 @@ def fetch_denied(
                 right = Right(verb, api_version.rpartition("/")[0], path.rsplit("/", 1)[-1], place)
                 wanted.setdefault(right, set()).add(str(metadata.get("name", "")))
 
-    def denied(asked: tuple[Right, str]) -> bool:
-        return not _is_allowed(kube, *asked)
-
     kinds = sorted(wanted)
-    answers = _each(denied, [(right, "") for right in kinds])
-    missing = [right for right, no in zip(kinds, answers, strict=True) if no]
+    answers = fetch_allowed(kube, [(right, "") for right in kinds])
+    missing = [right for right, granted in zip(kinds, answers, strict=True) if not granted]
     by_kind = {right for right in missing if right.verb in _UNNAMED or right.resource == "secrets"}
     named = [(right, name) for right in missing if right not in by_kind for name in sorted(wanted[right])]
-    refused = {pair[0] for pair, no in zip(named, _each(denied, named), strict=True) if no}
+    answers = fetch_allowed(kube, named)
+    refused = {pair[0] for pair, granted in zip(named, answers, strict=True) if not granted}
     by_name = {right for right, _ in named} - refused
     return tuple(sorted(right.spoken(namespace) for right in missing if right not in by_name))
-
-
-def _is_allowed(kube: Kube, right: Right, name: str) -> bool:
-    attributes = {**right._asdict(), **({"name": name} if name else {})}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    answer = kube.send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
-    return bool(answer.get("status", {}).get("allowed", False))
-
-
-def _each(ask: Callable[[tuple[Right, str]], bool], asked: Sequence[tuple[Right, str]]) -> list[bool]:
-    """All at the same time; raises the first ZkRollbackError."""
-    answers = fetch_each(ask, asked, _AT_ONCE)
-    for answer in answers:
-        if isinstance(answer, ZkRollbackError):
-            raise answer
-    return [bool(answer) for answer in answers]
