@@ -128,7 +128,8 @@ def compare(
     ``expected`` are the objects of a manifest, ``live`` the answers of :func:`fetch_live` in their order.
     ``managers``: the field managers whose additions are no drift: helm's, and those that the configuration
     names. Values of Secrets do not appear in it. A Job with a time to live may be gone. ``spec.replicas`` is
-    not compared where a HorizontalPodAutoscaler (of the manifest, or by the managedFields) owns it.
+    not compared where a HorizontalPodAutoscaler (of the manifest, or by the managedFields) owns it, or where
+    a controller keeps it at zero.
     """
     if not expected:
         problem = HelmProblem("The manifest holds no object, so nothing can be compared.")
@@ -155,7 +156,7 @@ def compare_each(
             missing = Difference(key.label, "", "to exist", _ABSENT)
             found.append([] if removes_itself(item) else [missing])
         else:
-            autoscaled = (key.kind, key.name) in scaled or _scaled_by_controller(answer.item)
+            autoscaled = (key.kind, key.name) in scaled or _scaled_by_controller(answer.item, managers)
             comparison = _Comparison(key.label, autoscaled, frozenset(managers))
             found.append(list(comparison.differences(item, answer.item)))
     return found
@@ -313,11 +314,20 @@ def _same(path: Path, expected: object, live: object) -> bool:
     return scalars and path[-1] in _INT_OR_STRING_KEYS and str(expected) == str(live)
 
 
-def _scaled_by_controller(live: JsonObject) -> bool:
+def _scaled_by_controller(live: JsonObject, managers: Collection[str]) -> bool:
+    """Whether a controller owns the number of replicas: an autoscaler, or one that keeps it at zero.
+
+    Progressive delivery (Flagger) and event-driven scalers (KEDA) do that, and no kubectl.
+    """
+    at_zero = (live.get("spec") or {}).get("replicas") == 0
     for entry in (live.get("metadata") or {}).get("managedFields") or ():
         fields = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        owner = (entry.get("manager"), entry.get("subresource"))
-        if owner == ("kube-controller-manager", "scale") and "f:replicas" in fields:
+        manager = str(entry.get("manager"))
+        if "f:replicas" not in fields:
+            continue
+        if (manager, entry.get("subresource")) == ("kube-controller-manager", "scale"):
+            return True
+        if at_zero and manager not in managers and not manager.startswith("kubectl"):
             return True
     return False
 

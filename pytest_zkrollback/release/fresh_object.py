@@ -37,11 +37,20 @@ def fetch_made_pod(kube: Kube, workload: JsonObject) -> JsonObject:
         key: template["metadata"][key] for key in ("labels", "annotations") if key in template["metadata"]
     }
     key = identity(workload)
+    # The controller makes these volumes, and a pod without them is refused.
+    claims = [
+        {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-{key.name}-0"}}
+        for claim in (workload.get("spec") or {}).get("volumeClaimTemplates") or ()
+        if (name := (claim.get("metadata") or {}).get("name"))
+    ]
+    spec = template.get("spec") or {}
+    if claims:
+        spec = {**spec, "volumes": [*(spec.get("volumes") or ()), *claims]}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {**labels, "name": key.name, "namespace": key.namespace},
-        "spec": template.get("spec") or {},
+        "spec": spec,
     }
     return fetch_made(kube, pod)
 

@@ -174,9 +174,15 @@ def manifest_images(objects: Sequence[JsonObject]) -> tuple[str, ...]:
     return tuple(sorted({image for one in templates if one for image in container_images(one).values()}))
 
 
+def is_workload(item: JsonObject) -> bool:
+    """Whether it is a Deployment, StatefulSet or DaemonSet of Kubernetes itself: others use these names."""
+    group = str(item.get("apiVersion")).rpartition("/")[0]
+    return item.get("kind") in WORKLOAD_KINDS and group in ("apps", "extensions")
+
+
 def manifest_workloads(objects: Sequence[JsonObject]) -> tuple[JsonObject, ...]:
     """The Deployments, StatefulSets and DaemonSets."""
-    return tuple(item for item in objects if item["kind"] in WORKLOAD_KINDS)
+    return tuple(item for item in objects if is_workload(item))
 
 
 def render_manifest_diff(bad: Sequence[JsonObject], target: Sequence[JsonObject]) -> str:

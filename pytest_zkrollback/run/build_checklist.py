@@ -28,7 +28,7 @@ from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, ClusterWatch
 from ..preflight.target import describe_history, failure_of
 from ..release.history import ReleaseHistory, fetch_history
-from ..release.manifest import identity, parse_manifest
+from ..release.manifest import identity, manifest_workloads, parse_manifest
 from ..rollback.journal import find_migration_word
 from .context import RunContext
 from .migration_sources import migration_sources, revision_content
@@ -85,6 +85,11 @@ def build_checks(
         if (content := revision_content(each, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
+    at_zero = {
+        f"{item['kind'].lower()}/{identity(item).name}"
+        for item in manifest_workloads(expected)
+        if (item.get("spec") or {}).get("replicas") == 0
+    }
     diagnostics = PodDiagnosticsReader(kube, env.namespace, context.clock)
     http = context.http()
     item_context = ItemContext(environment=env, kube=kube, http=http, since=since, revision=wanted)
@@ -110,7 +115,12 @@ def build_checks(
         ),
         *(
             RolloutCheck(
-                env=env, item=item, workload=workload, snapshot=watch.snapshot, notes=diagnostics.fetch
+                env=env,
+                item=item,
+                workload=workload,
+                snapshot=watch.snapshot,
+                stated_zero=workload in at_zero,
+                notes=diagnostics.fetch,
             )
             for item, workload in env.named_workloads.items()
         ),

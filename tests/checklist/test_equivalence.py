@@ -778,6 +778,39 @@ def test_the_command_by_hand_shows_what_was_seen(value, by_hand):
     assert judge(value).by_hand == by_hand
 
 
+def test_case_p15_a_foreign_kind_with_a_workloads_name_has_no_pods_of_ours():
+    manifest = MANIFEST.replace("kind: Deployment", "kind: StatefulSet").replace(
+        "apps/v1", "apps.kruise.io/v1"
+    )
+    target = parse_manifest(manifest, "n")
+    live = tuple(LiveObject(item) for item in parse_manifest(manifest, "n"))
+    verdict = judge(Observed(live), check=replace(CHECK, target=target))
+    assert verdict.word is Verdict.PASS, verdict
+    assert verdict.observed.endswith("; the pods of StatefulSet/web (apps.kruise.io/v1) were not judged")
+
+
+def added_key(manager: str) -> Judgement:
+    """Judge a ConfigMap to which this manager added a key."""
+    web, config = live_objects()
+    config["data"] = {**config["data"], "generated": "x"}
+    fields = {"f:data": {"f:generated": {}}}
+    config["metadata"]["managedFields"] = [{"manager": manager, "operation": "Update", "fieldsV1": fields}]
+    return judge(observed(live=(LiveObject(web), LiveObject(config))))
+
+
+def test_case_c8_a_key_that_an_application_added_names_the_setting_that_allows_it():
+    red = added_key("web-server")
+    assert red.word is Verdict.FAIL
+    assert sentence(red) == (
+        'ConfigMap/c data.generated: expected (not stated), live "x" (set by web-server); if that is meant: '
+        'field_managers = ["web-server"]'
+    )
+
+
+def test_case_c8_what_a_person_added_by_hand_is_no_setting():
+    assert "field_managers" not in added_key("kubectl-edit").observed
+
+
 STATEFUL = """
 apiVersion: apps/v1
 kind: StatefulSet

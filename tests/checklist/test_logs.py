@@ -566,3 +566,28 @@ def test_the_value_names_how_many_pods_were_read() -> None:
     seen = one.observe()
     assert isinstance(seen, LogsSeen)
     assert (seen.pods, seen.left_out) == (1, ())
+
+
+def test_case_b9_of_a_pod_made_after_the_rollback_every_line_counts_whatever_its_nodes_clock_says() -> None:
+    behind = "2026-11-23T09:59:58.9Z FATAL: no pool\n"
+    new = pod(
+        "a", status("app", state=running("2026-11-23T09:59:58Z")), creationTimestamp="2026-11-23T10:00:00Z"
+    )
+    red = judged(FakeKube(new, a_app_current=behind))
+    assert red.word is Verdict.FAIL
+    assert "FATAL: no pool" in red.observed
+    old = pod("a", status("app", state=running("2026-11-23T09:59:58Z")))
+    assert judged(FakeKube(old, a_app_tail=behind)).word is Verdict.PASS
+
+
+def test_case_p30_the_log_of_an_init_container_that_ended_before_the_rollback_is_not_asked_for() -> None:
+    init = status("migrate", state=terminated("2026-11-23T09:00:05Z"))
+    kube = FakeKube(
+        pod("a", status("app", state=running("2026-11-23T09:00:09Z")), init=(init,)), a_app_tail=""
+    )
+    assert judged(kube).word is Verdict.PASS
+    late = status("migrate", state=terminated("2026-11-23T10:00:05Z"))
+    lost = FakeKube(
+        pod("a", APP, init=(late,)), a_app_current="", a_migrate_current=NotFound("no such container")
+    )
+    assert judged(lost).word is Verdict.UNVERIFIED

@@ -247,6 +247,14 @@ def test_fault_41_zero_replicas_where_they_are_meant() -> None:
     )
 
 
+def test_case_c9_zero_replicas_that_the_target_itself_states() -> None:
+    shot = snapshot(deployments=[deployment(0)])
+    sample = Sample(at=at(3), value=shot)
+    history = History(samples=(sample,), since=at(0), judged_from=at(3))
+    found = replace(_check(), stated_zero=True).judge(history, at(30))
+    assert _said(found) == ("PASS", "deployment/web: stands at zero replicas, as the target states")
+
+
 def test_missing_is_red() -> None:
     assert _said(_judge(snapshot(deployments=[]))) == (
         "FAIL",
@@ -572,9 +580,10 @@ def _agent(name: str, generation: str, *containers: dict[str, Any]) -> dict[str,
             [],
             (
                 "UNVERIFIED",
-                "daemonset/agent: no node wants a pod of it, so there is nothing that could be verified",
+                "daemonset/agent: no node wants a pod of it, so there is nothing that could be verified; name it"
+                " in zero_replicas if that is meant",
             ),
-            id="fault_41",
+            id="case_c9",
         ),
     ],
 )
@@ -639,6 +648,16 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             "createcontainerconfigerror",
             "1-CreateContainerConfigError",
             2.2,
+            (
+                "pending",
+                '0 of 1 new pods ready; container web of 1 of 1 pod cannot be configured: configmap "missing" not'
+                " found",
+            ),
+        ),
+        (
+            "createcontainerconfigerror",
+            "1-CreateContainerConfigError",
+            15.2,
             (
                 "FAIL",
                 'container web of 1 of 1 pod cannot be configured: configmap "missing" not found',
@@ -782,7 +801,12 @@ def test_recorded_moment(case: str, moment: str, after_s: float, expected: tuple
             {"1-Error": 2.7, "2-CrashLoopBackOff": 4.8, "3-restarts2": 16.1, "8-after-upgrade": 18},
             ("FAIL", 16.1),
         ),
-        ("createcontainerconfigerror", {"1-CreateContainerConfigError": 2.2}, ("FAIL", 2.2)),
+        # Case K4: what it reads may come up to 15 s later.
+        (
+            "createcontainerconfigerror",
+            {"1-CreateContainerConfigError": 2.2, "8-after-upgrade": 17},
+            ("FAIL", 15.2),
+        ),
         ("errimagepull-notfound", {"1-ErrImagePull": 2.3, "2-ImagePullBackOff": 15.3}, ("FAIL", 2.3)),
         ("failedmount-secret", {"1-NotReady10": 10.6, "8-after-upgrade": 17}, ("FAIL", 17)),
         ("oomkilled", {"1-OOMKilled": 2.1, "2-CrashLoopBackOff": 3.9, "8-after-upgrade": 17}, ("FAIL", 17)),

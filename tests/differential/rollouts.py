@@ -142,10 +142,12 @@ def _pulls_late(random: Random, created: float) -> Script:
 
 
 def _config_comes(random: Random, created: float) -> Script:
-    why = "failed to sync secret cache: timed out waiting for the condition"
+    why = random.choice(
+        ["failed to sync secret cache: timed out waiting for the condition", 'secret "db" not found']
+    )
     return [
         (0.3, _waiting("CreateContainerConfigError", why)),
-        *_starts(random, created, random.uniform(1, 15))[1:],
+        *_starts(random, created, random.uniform(1, 11))[1:],
     ]
 
 
@@ -240,7 +242,12 @@ def _bad_name(random: Random, created: float) -> tuple[Script, float]:
 
 def _no_config(random: Random, created: float) -> tuple[Script, float]:
     what = random.choice(['secret "db" not found', "couldn't find key TOKEN in ConfigMap shop/settings"])
-    return [(0.2, _waiting("ContainerCreating")), (0.8, _waiting("CreateContainerConfigError", what))], 0.8
+    script: Script = [
+        (0.2, _waiting("ContainerCreating")),
+        (0.8, _waiting("CreateContainerConfigError", what)),
+    ]
+    # What it reads may come a little later; API times are whole seconds.
+    return script, int(created) + 15 - created
 
 
 def _no_room(random: Random, created: float) -> tuple[Script, float]:

@@ -297,6 +297,23 @@ PROBED = changed(deployment(), f"{APP}/livenessProbe", PROBE)
 PROBE_FIELDS = in_app(livenessProbe={"f:httpGet": {"f:path": {}, "f:port": {}}, "f:periodSeconds": {}})
 
 
+@pytest.mark.parametrize(
+    ("manager", "replicas", "drift"),
+    [
+        ("flagger", 0, False),
+        ("keda", 0, False),
+        ("flagger", 1, True),
+        ("kubectl", 0, True),
+        ("helm", 0, True),
+    ],
+)
+def test_case_p19_a_controller_that_keeps_a_workload_at_zero_is_no_drift(manager, replicas, drift):
+    live = changed(deployment(), "spec/replicas", replicas)
+    entry = {"manager": manager, "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    live["metadata"]["managedFields"] = [entry]
+    assert (differences(deployment(), live) != []) is drift
+
+
 def test_fault_44_a_probe_that_was_added_by_hand_is_drift():
     by_hand = owned_by(PROBED, "kubectl-edit", PROBE_FIELDS)
     assert differences(deployment(), by_hand) == [

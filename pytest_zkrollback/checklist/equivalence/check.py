@@ -393,9 +393,12 @@ def _as_problem(item: JsonObject, difference: Difference) -> PodProblem:
     """kubectl diff says nothing about what the manifest does not state."""
     if difference.stated:
         return PodProblem(str(difference))
+    text = str(difference)
+    if difference.by and not difference.by.startswith((HELM, "kubectl")):
+        text += f'; if that is meant: field_managers = ["{difference.by}"]'
     if item["kind"] == "Secret":  # its values stay off the screen
-        return PodProblem(str(difference), shows=(Words.about(item, "describe", resource_name(item)),))
-    return PodProblem(str(difference), shows=(Words.about(item, "get", resource_name(item), "-o", "yaml"),))
+        return PodProblem(text, shows=(Words.about(item, "describe", resource_name(item)),))
+    return PodProblem(text, shows=(Words.about(item, "get", resource_name(item), "-o", "yaml"),))
 
 
 def _show(item: JsonObject) -> Words:

@@ -11,7 +11,7 @@ from ...domain.kube_objects import controller, controller_uid, uid
 from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
 from ...release.drift import LiveObject
-from ...release.manifest import WORKLOAD_KINDS, identity
+from ...release.manifest import identity, is_workload
 
 # Between the clocks of the API server and of a node.
 _SKEW = timedelta(minutes=1)
@@ -175,8 +175,3 @@ def pod_name(pod: JsonObject) -> str:
 def owner_kind(item: JsonObject) -> str:
     """The kind of the owner that manages this object; empty if it has none."""
     return str((controller(item) or {}).get("kind") or "")
-
-
-def is_workload(item: JsonObject) -> bool:
-    """Whether it is a Deployment, StatefulSet or DaemonSet."""
-    return item.get("kind") in WORKLOAD_KINDS

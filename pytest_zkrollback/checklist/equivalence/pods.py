@@ -16,7 +16,7 @@ from ...domain.checks import JsonObject
 from ...domain.kube_objects import is_alive
 from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
-from ...release.manifest import container_images, identity, pod_template
+from ...release.manifest import WORKLOAD_KINDS, container_images, identity, is_workload, pod_template
 from ...report.by_hand import resource_name
 from ...report.formatting import moment
 from .model import (
@@ -25,7 +25,6 @@ from .model import (
     PodProblem,
     Words,
     intervals_at,
-    is_workload,
     owned_pods,
     pod_name,
     show_pod,
@@ -62,6 +61,8 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
     remarks: list[str] = []
     for item, answer in zip(expected.target, seen.live, strict=True):
         if not is_workload(item):
+            if item["kind"] in WORKLOAD_KINDS:
+                remarks.append(f"the pods of {identity(item).label} ({item['apiVersion']}) were not judged")
             continue
         label = identity(item).label
         pods = [pod for pod in owned.get(label, ()) if is_alive(pod)]

@@ -119,7 +119,7 @@ class LogsCheck:
         )
 
     def _read(self, one: WantedLog, timeout_s: float) -> ContainerLog:
-        reading = LogReading(self.since, self.env.logs.patterns, self.env.logs.tail)
+        reading = LogReading(one.since, self.env.logs.patterns, self.env.logs.tail)
         troubles = [f"it is still waiting ({one.waiting})"] if one.waiting else []
         last = self._last_lines(one, timeout_s) if one.older_lines and not one.previous else None
         if last is not None:
@@ -130,7 +130,7 @@ class LogsCheck:
         ):
             if wanted:
                 ask = partial(self._text, one, timeout_s, query)
-                trouble = read_pages(ask, self.since, reading.take, LIMIT_BYTES)
+                trouble = read_pages(ask, one.since, reading.take, LIMIT_BYTES)
                 troubles += [f"{what} {trouble}"] if trouble else []
         tail = tuple(reading.tail)
         if last is not None:  # the runbook's last lines, whatever their age

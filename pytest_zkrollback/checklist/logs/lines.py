@@ -16,6 +16,8 @@ from ...domain.timestamps import parse_time
 # The kubelet keeps 10 Mi of a container's log by default before it rotates, so this is all there is.
 PAGES = 12
 _KEPT_MATCHES = 50
+# All lines of a pod that was made after the rollback are of interest, whatever its node takes for the time.
+_NODE_BEHIND = timedelta(hours=1)
 # What a kubelet sends, with status 200, instead of a log that it no longer has (recorded).
 _LOST = re.compile(r"unable to retrieve container logs for \S+")
 _KEPT_LINE_CHARACTERS = 2000
@@ -60,6 +62,7 @@ class WantedLog:
     current: bool
     previous: bool
     older_lines: bool  # it started before the rollback, so its last lines may be older
+    since: datetime  # lines from then on count, by the node's clock
 
 
 class LogReading:
@@ -187,7 +190,11 @@ def wanted_logs(pod: JsonObject, since: datetime) -> list[WantedLog]:
         for one in status.get(key) or []
     }
     wanted = []
-    for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+    # By the API server's clock, as the beginning of the rollback is; a node's may be behind it.
+    made = parse_time(pod["metadata"].get("creationTimestamp"))
+    new = made is not None and made >= since.replace(microsecond=0)
+    once_only = [(each, True) for each in spec.get("initContainers") or ()]
+    for container, once in [*once_only, *((each, False) for each in spec.get("containers") or ())]:
         name = container["name"]
         one = statuses.get(name, {})
         state = one.get("state") or {}
@@ -200,6 +207,9 @@ def wanted_logs(pod: JsonObject, since: datetime) -> list[WantedLog]:
         # API times are whole seconds. A restart that ended before the rollback is not its business.
         ended = parse_time(last.get("finishedAt")) if last else None
         previous = last is not None and (ended is None or ended >= since.replace(microsecond=0))
+        over = parse_time((state.get("terminated") or {}).get("finishedAt"))
+        if once and over is not None and over < since.replace(microsecond=0):
+            continue  # an init container that ended before the rollback: the runtime may have removed its log
         wanted.append(
             WantedLog(
                 pod=pod["metadata"]["name"],
@@ -207,7 +217,8 @@ def wanted_logs(pod: JsonObject, since: datetime) -> list[WantedLog]:
                 waiting=waiting,
                 current=not waiting,
                 previous=previous,
-                older_lines=started is None or started < since.replace(microsecond=0),
+                older_lines=not new and (started is None or started < since.replace(microsecond=0)),
+                since=since - _NODE_BEHIND if new else since,
             )
         )
     return wanted

@@ -57,14 +57,15 @@ def initial_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
 class RolloutCheck:
     """One workload's rollout; ``workload`` is ``kind/name``, ``snapshot`` the shared watch's.
 
-    ``notes`` reads what its pods in trouble say. ``namespace/kind/name`` is one in a namespace that is not
-    watched: that is UNVERIFIED.
+    ``stated_zero``: the target's manifest states 0 replicas. ``notes`` reads what its pods in trouble say.
+    ``namespace/kind/name`` is one in a namespace that is not watched: that is UNVERIFIED.
     """
 
     env: Environment
     item: str
     workload: str
     snapshot: Callable[[], Snapshot]
+    stated_zero: bool = False
     notes: Callable[[Workload], Mapping[str, PodDiagnostics]] | None = None
     stage: Stage = field(default=Stage.IMMEDIATE, init=False)
     interval_s: float | None = field(default=0.05, init=False)
@@ -239,7 +240,8 @@ class RolloutCheck:
             return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired)
         kept = _kept_by_partition(workload)
         if desired == 0:
-            return named(Verdict.PASS, kept or "stands at zero replicas, as configured")
+            who = "the target states" if self.stated_zero else "configured"
+            return named(Verdict.PASS, kept or f"stands at zero replicas, as {who}")
         said = (f"{ready} of {desired} pods ready, running {images(workload.current)}", kept)
         return final(Verdict.PASS, "; ".join(filter(None, said)))
 
@@ -271,11 +273,14 @@ class RolloutCheck:
         spec = item.get("spec") or {}
         if self._kind == "deployment" and spec.get("paused"):
             return f"is paused, so nothing rolls out; go on with: kubectl rollout resume {self.workload}"
-        if self.workload in self.env.zero_replicas:
+        if self.workload in self.env.zero_replicas or self.stated_zero:
             return ""
         if self._kind == "daemonset":
             if is_observed(self._kind, item) and desired_replicas(self._kind, item) == 0:
-                return "no node wants a pod of it, so there is nothing that could be verified"
+                return (
+                    "no node wants a pod of it, so there is nothing that could be verified; name it in"
+                    " zero_replicas if that is meant"
+                )
         elif spec.get("replicas") == 0:
             return (
                 "stands at 0 replicas, which the configuration does not expect, so there is nothing that"

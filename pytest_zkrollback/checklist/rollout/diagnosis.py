@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from ...domain.checks import JsonObject, PodDiagnostics
 from ...domain.kube_objects import is_ready, uid
 from ...domain.timestamps import parse_time
-from .event_causes import creation_failure, is_scaling_up, mount_failure
+from .event_causes import MOUNT_S, creation_failure, is_scaling_up, mount_failure
 from .kubectl_status import condition
 from .workload import Workload
 
@@ -266,7 +266,9 @@ def _container(
         problem = "has an image that does not exist" if missing else "cannot pull its image"
         return found(problem, message, fails=missing and certain, crash=True, image_missing=missing)
     if reason == "CreateContainerConfigError":
-        fails = certain and not _CACHE_SYNC.search(message)
+        # What it reads may come a little later than its pod, as External Secrets bring it.
+        late = at.stood_s(parse_time(pod["metadata"].get("creationTimestamp"))) >= MOUNT_S
+        fails = certain and late and not _CACHE_SYNC.search(message)
         return found("cannot be configured", message, fails=fails, crash=True)
     if reason not in ("", "ContainerCreating", "PodInitializing"):
         return found(f"is waiting ({reason})", message, crash=True)

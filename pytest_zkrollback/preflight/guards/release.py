@@ -14,7 +14,7 @@ from ...domain.record import Guard, GuardReason
 from ...domain.timestamps import parse_time
 from ...release.helm_secret import UNINSTALLING
 from ...release.history import ReleaseHistory, explain_stranding
-from ...release.manifest import WORKLOAD_KINDS, identity
+from ...release.manifest import identity, is_workload
 from ..decision import NO, YES
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Facts, ProbeResult
@@ -346,12 +346,7 @@ def judge_deploying(facts: Facts) -> Guard:
         )
     since = facts.history.value.head.revision.deployed_at
     items = [answer.item for answer in facts.live.value.values() if answer.item is not None]
-    seen = [
-        said
-        for item in items
-        if item.get("kind") in WORKLOAD_KINDS
-        for said in _doings(item, since, facts.now)
-    ]
+    seen = [said for item in items if is_workload(item) for said in _doings(item, since, facts.now)]
     if not seen:
         return Guard(id="deploying", state=OK, evidence="nobody else changes the workloads")
     return Guard(
