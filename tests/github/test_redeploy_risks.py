@@ -35,7 +35,7 @@ def no_such_object(path, **_):
 
 
 def found(github, *, git=True, token=TOKEN, argo=True):
-    bad = revision(6, "superseded", 60, f"1.9.0-{github.bad[:7]}")
+    bad = revision(6, "superseded", 60, f"1.9.0-{github.bad}")  # seven digits may all be decimal
     written = []
     recorder = Recorder(verified(plan=Plan(rolled_back_from=bad), timeline=()), CLOCK, written.append)
     env = Environment(
