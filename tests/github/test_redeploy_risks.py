@@ -82,7 +82,7 @@ def found(github, *, git=True, token=TOKEN, argo=True):
 def test_the_bad_commit_an_owner_and_a_queued_deploy(github):
     github.held = {"staging"}
     run = github.start_run("push", github.bad, "staging", "Deploy")
-    commit = github.bad[:7]
+    commit = github.bad
     at_once, asked = found(github)
     assert at_once == (
         f"Commit {commit} of revision 6 is probably still on main: then the next merge ships it again. "
@@ -93,7 +93,7 @@ def test_the_bad_commit_an_owner_and_a_queued_deploy(github):
         f"Commit {commit} of revision 6 is on main: the next merge ships it again. First: git revert {commit}"
     )
     assert by_owner.startswith("Argo CD Application argocd/shop puts back what its source says")
-    assert by_queue.startswith(f"A deploy of commit {commit} is ")
+    assert by_queue.startswith(f"A deploy of commit {commit[:7]} is ")
     assert f"/actions/runs/{run.id}. First: cancel it" in by_queue
 
 
