@@ -26,11 +26,11 @@ from .locks import exclusive
 from .persistence import SavedDrill
 from .scenarios import (
     DEFAULT_SCENARIO,
-    GOOD_REVISIONS,
     RELEASE,
     SCENARIOS,
     build_scenario,
     choose_scenario,
+    releases_of,
 )
 from .slack_sink import WEBHOOK_PATH, slack_sink_argv
 from .supervised import Supervised
@@ -228,8 +228,7 @@ def _play(
     app.start(venue.app_argv(app.port_file))
     sink.start(slack_sink_argv(cluster.data_dir / "slack", sink.port_file))
     token = secrets.token_hex(12)
-    bad = choose_scenario(scenario).bad.tag
-    venue.bring_images([*(revision.tag for revision in GOOD_REVISIONS), bad])
+    venue.bring_images(releases_of(scenario))
     build_scenario(
         cluster,
         namespace=venue.namespace,

@@ -14,6 +14,7 @@ from .local_cluster import Cluster, RunningCluster, start_cluster
 
 if TYPE_CHECKING:
     from ..domain.ports import Clock, Processes
+    from .images import Release
     from .venue import Venue
 
 DATA: Final = "demo"
@@ -43,7 +44,7 @@ class KwokVenue:
         self._data = running.data_dir / DATA
         self.database = database_url(self._data)
 
-    def bring_images(self, tags: Sequence[str]) -> None:
+    def bring_images(self, releases: Sequence[Release]) -> None:
         """Nothing is pulled: kwok takes every image of the demo whose tag has the right form."""
 
     def migrate(self, kind: str) -> None:

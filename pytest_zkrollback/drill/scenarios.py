@@ -21,7 +21,8 @@ from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, DrillProblem, UsageProblem
 from ..domain.kube_objects import is_terminating
 from ..domain.ports import Clock, Processes
-from .demo_repository import make_repository
+from .demo_repository import BROUGHT, make_repository
+from .images import Release
 from .live_pods import BACKEND, FRONTEND, LivePods, serving
 
 if TYPE_CHECKING:
@@ -144,6 +145,13 @@ def choose_scenario(name: str) -> Scenario:
         raise UsageProblem(
             f"There is no drill scenario '{name}'. Known scenarios: {', '.join(SCENARIOS)}."
         ) from None
+
+
+def releases_of(scenario: str) -> tuple[Release, ...]:
+    """The demo application's versions that a scenario's revisions run; the bad one is the last."""
+    chosen = choose_scenario(scenario)
+    tags = dict.fromkeys(revision.tag for revision in GOOD_REVISIONS)
+    return (*map(Release, tags), Release(chosen.bad.tag, BROUGHT.get(chosen.migration, {})))
 
 
 def build_scenario(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from ..domain.ports import Clock, Processes
+    from .images import Release
     from .supervised import Supervised
 
 
@@ -48,8 +49,8 @@ class Venue(Protocol):
     def database(self) -> str:
         """The URL of the application's database; empty where it is reached inside the cluster only."""
 
-    def bring_images(self, tags: Sequence[str]) -> None:
-        """Make the demo application's images with these tags available to the nodes. Raises DrillProblem."""
+    def bring_images(self, releases: Sequence[Release]) -> None:
+        """Make the demo application's images of these available to the nodes. Raises DrillProblem."""
 
     def migrate(self, kind: str) -> None:
         """Do what the migration's Job does, where no container runs: one of demo_repository.BROUGHT."""

@@ -30,6 +30,7 @@ from pytest_zkrollback.drill.scenarios import (
     SCENARIOS,
     build_scenario,
     choose_scenario,
+    releases_of,
 )
 from pytest_zkrollback.drill.stages import render_stages
 from pytest_zkrollback.migrations.base import differ
@@ -252,6 +253,17 @@ def test_every_scenario_differs_from_revision_5_by_values_and_migrates_only_wher
         assert scenario.bad.values.get("migrate", False) is bool(scenario.migration)
         assert scenario.bad.values != good.values
         json.dumps(scenario.bad.values)
+
+
+def test_a_scenario_has_an_image_for_every_tag_that_it_does_not_get_wrong_and_the_bad_one_migrates():
+    for name, scenario in SCENARIOS.items():
+        *good, bad = releases_of(name)
+        assert {release.tag for release in good} == {revision.tag for revision in GOOD_REVISIONS}
+        assert not any(release.migrations for release in good)
+        assert bad.tag == scenario.bad.tag
+        assert dict(bad.migrations) == (BROUGHT[scenario.migration] if scenario.migration else {})
+    wrong = SCENARIOS["bad-image"].bad.values["backend"]["tag"]
+    assert wrong not in [release.tag for release in releases_of("bad-image")]
 
 
 def test_every_tag_but_the_bad_image_can_be_pulled():
