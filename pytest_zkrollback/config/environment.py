@@ -84,10 +84,11 @@ class Events(Table):
 
     grace_s: float = Field(default=0, ge=0, le=3600, description="judge events from this long after helm")
     harmful: tuple[str, ...] = Field(
-        default=(), description="more reasons that fail the item while their object is not well"
+        default=(), description="more reasons (or `Reason on Kind/name`): FAIL while the object is not well"
     )
     harmless: tuple[str, ...] = Field(
-        default=(), description="reasons that only stand in the evidence, whatever became of the object"
+        default=(),
+        description="reasons, or `Reason on Kind/name`, that only stand in the evidence",
     )
 
 

@@ -23,7 +23,7 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment, Events
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound
-from pytest_zkrollback.domain.verdict import CheckResult, Pending, Verdict
+from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 
 ALL = "/api/v1/namespaces/ns/events"
 RECORDINGS = Path(__file__).parents[1] / "support" / "recordings" / "events"
@@ -545,7 +545,8 @@ def test_kinds_that_are_not_watched_are_read_one_by_one(kind, name, reason, live
     owned |= {("StatefulSet", "db")}
     kube = FakeKube(events=(event(reason, name, kind=kind),), **{name.replace("-", "_"): live})
     one = check(kube, owned=owned, settle_s=0)
-    assert one.judge(History((Sample(SINCE, one.observe()),), since=SINCE), SINCE).word is expected
+    late = SINCE + timedelta(seconds=35)  # an autoscaler's patience is the longest
+    assert one.judge(History((Sample(SINCE, one.observe()),), since=SINCE), late).word is expected
     assert len(kube.asked) == 2
 
 
@@ -564,7 +565,139 @@ def test_the_configuration_extends_the_list_of_reasons(policy, reason, expected)
     if expected is Verdict.PASS:
         assert verdict.evidence[0].text.splitlines()[1].startswith("harmless  Warning")
     if expected is Verdict.UNVERIFIED:
-        assert verdict.observed.endswith("name it in events.harmless or events.harmful")
+        assert verdict.observed.endswith('if you know it: events.harmless (or events.harmful) = ["Martian"]')
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("harmless", Verdict.PASS), ("harmful", Verdict.FAIL)],
+)
+def test_a_reason_can_be_named_for_one_object_alone(word, expected) -> None:
+    policy = Events(**{word: ("Martian on Deployment/web",)})
+    about_it = event("Martian", "web", kind="Deployment")
+    bad = (deployment(ready=1, updated=2),)
+    assert judge_events(seen(about_it, deployments=bad), OWNED, policy).word is expected
+    other = Events(**{word: ("Martian on Deployment/other",)})
+    verdict = judge_events(seen(about_it, deployments=bad), OWNED, other)
+    assert verdict.word is Verdict.UNVERIFIED
+    assert verdict.observed.endswith('= ["Martian on Deployment/web"]')
+
+
+LIVENESS = "Liveness probe failed: HTTP probe failed with statuscode: 500"
+
+
+def probed(count: int = 1, *, kind: str = LIVENESS, started_s: float = -100) -> EventsSeen:
+    """A Ready pod whose probe (every 10 s, 3 failures, 1 s) failed ``count`` times, last at 10 s."""
+    failed = event("Unhealthy", message=kind) | {"count": count}
+    failed["involvedObject"]["fieldPath"] = "spec.containers{app}"
+    one = pod(ready=True)
+    one["spec"] = {"containers": [{"name": "app", "livenessProbe": {"periodSeconds": 10}}]}
+    began = (SINCE + timedelta(seconds=started_s)).isoformat()
+    one["status"]["containerStatuses"] = [{"name": "app", "state": {"running": {"startedAt": began}}}]
+    return seen(failed, pods=(one,))
+
+
+def after(look: EventsSeen, *seconds: float) -> Judgement:
+    """The judgement after these looks, the last of them now."""
+    one = check(FakeKube())
+    samples = tuple(Sample(SINCE + timedelta(seconds=each), look) for each in seconds)
+    return one.judge(History(samples, since=SINCE, judged_from=SINCE), samples[-1].at)
+
+
+def test_case_k1_a_liveness_probe_that_fails_again_and_again_is_red_though_its_pod_is_ready() -> None:
+    red = after(probed(2), 11, 15)
+    assert red.word is Verdict.FAIL
+    assert "Unhealthy, 2 times" in red.observed
+    # The kubelet has killed it at 30 s: the new run has not yet lived as long.
+    assert after(probed(3, started_s=31), 35, 39).word is Verdict.FAIL
+    assert after(probed(3, started_s=31), 70).word is Verdict.PASS
+
+
+def test_case_k1_one_failure_of_a_liveness_probe_is_waited_on_until_the_next_can_have_come() -> None:
+    for looks in ((11,), (11, 15, 22)):
+        waiting = after(probed(), *looks)
+        assert isinstance(waiting, Pending) and not waiting.seen
+    assert after(probed(), 11, 23.5).word is Verdict.PASS
+
+
+@pytest.mark.parametrize("kind", ["Readiness", "Startup"])
+def test_case_k1_other_probes_are_settled_by_ready(kind) -> None:
+    assert after(probed(2, kind=f"{kind} probe failed: x"), 11, 15).word is Verdict.PASS
+
+
+def test_case_p16_a_pod_of_a_job_that_completed_with_another_one_is_settled() -> None:
+    failed = pod("web-x2x4z", phase="Failed")
+    failed["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "web", "controller": True}]
+    owned = frozenset({("Job", "web")})
+    found: dict[Verdict, JsonObject] = {
+        Verdict.PASS: {"metadata": {}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}},
+        Verdict.FAIL: {"metadata": {}, "status": {"conditions": []}},
+    }
+    for word, job in found.items():
+        kube = FakeKube(events=(event("FailedMount", "web-x2x4z"),), web=job)
+        objects = {"pods": (failed,), "replicasets": (), "deployments": ()}
+        one = check(kube, owned=owned, snapshot=lambda objects=objects: Snapshot(SINCE, objects), settle_s=0)
+        looked = Sample(SINCE + timedelta(seconds=20), one.observe())
+        assert one.judge(History((looked,), since=SINCE, judged_from=SINCE), looked.at).word is word
+
+
+def test_case_p17_an_autoscalers_first_metrics_may_take_two_of_its_looks() -> None:
+    scaler = {"metadata": {}, "status": {"conditions": []}}
+    hpa = event("FailedGetResourceMetric", "web", kind="HorizontalPodAutoscaler")
+    kube = FakeKube(events=(hpa,), web=scaler)
+    one = check(kube, owned=frozenset({("HorizontalPodAutoscaler", "web")}))
+    look = one.observe()
+    assert isinstance(after_looks(one, look, 11, 40), Pending)
+    assert after_looks(one, look, 11, 47).word is Verdict.UNVERIFIED
+    assert one.deadline_s > 35
+
+
+def after_looks(one: EventsCheck, look: EventsSeen, *seconds: float) -> Judgement:
+    samples = tuple(Sample(SINCE + timedelta(seconds=each), look) for each in seconds)
+    return one.judge(History(samples, since=SINCE, judged_from=SINCE), samples[-1].at)
+
+
+def test_case_p18_a_warning_about_a_configmap_is_evidence() -> None:
+    found = judge_events(
+        seen(event("PolicyViolation", "c", kind="ConfigMap")), frozenset({("ConfigMap", "c")})
+    )
+    assert found.word is Verdict.PASS
+    assert found.evidence[0].text.splitlines()[1].startswith("has no state  Warning")
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "expected"),
+    [
+        ([{"conditions": {"ready": True}}], Verdict.PASS),
+        ([{"conditions": {"ready": False}}], Verdict.UNVERIFIED),
+        ([], Verdict.UNVERIFIED),
+        (Forbidden("no", verb="list", resource="endpointslices"), Verdict.UNVERIFIED),
+    ],
+)
+def test_case_p18_a_service_is_settled_by_its_ready_endpoints(endpoints, expected) -> None:
+    kube = FakeKube(events=(event("FailedToUpdateEndpointSlices", "web", kind="Service"),))
+
+    def slices(path, query, timeout_s):
+        assert path == "/apis/discovery.k8s.io/v1/namespaces/ns/endpointslices"
+        assert query == {"labelSelector": "kubernetes.io/service-name=web"}
+        if isinstance(endpoints, Exception):
+            raise endpoints
+        return ({"endpoints": endpoints},)
+
+    kube.list = slices
+    one = check(kube, settle_s=0)
+    assert after_looks(one, one.observe(), 20).word is expected
+
+
+@pytest.mark.parametrize(("ready", "expected"), [("True", Verdict.PASS), ("False", Verdict.UNVERIFIED)])
+def test_case_p18_a_custom_resource_is_settled_by_its_own_condition(ready, expected) -> None:
+    about = event("Slow", "web", kind="Certificate")
+    about["involvedObject"]["apiVersion"] = "cert-manager.io/v1"
+    resource = {"metadata": {}, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+    kube = FakeKube(events=(about,), web=resource)
+    kube.resource_path = lambda api_version, kind, namespace, name: f"/apis/{api_version}/{kind}/{name}"
+    one = check(kube, owned=frozenset({("Certificate", "web")}), settle_s=0)
+    assert after_looks(one, one.observe(), 20).word is expected
 
 
 def test_the_page_lists_every_reason_that_is_known() -> None:

@@ -29,7 +29,13 @@ _OTHERS = {
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers/{}",
     "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims/{}",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets/{}",
+    "Ingress": "/apis/networking.k8s.io/v1/namespaces/{}/ingresses/{}",
 }
+_SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
+# An autoscaler looks every 15 s, and right after a rollback there may be no metrics of the new pods yet.
+_AUTOSCALER_S = 35.0
+# Their objects have new names each time.
+_SHORT_LIVED = frozenset({"Pod", "ReplicaSet", "Job"})
 
 # Reasons that mean harm while their object is there and not well. Sources: k8s.io/kubernetes
 # pkg/kubelet/events, the scheduler and the workload controllers. Other reasons are UNVERIFIED. The page
@@ -99,7 +105,7 @@ class EventsCheck:
     id: str = field(default=EVENTS, init=False)
     title: str = field(default="Check for failed Kubernetes events", init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
-    deadline_s: float = field(default=30.0, init=False)
+    deadline_s: float = field(default=45.0, init=False)
     interval_s: float | None = field(default=0.5, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)
     gates_others: bool = field(default=False, init=False)
@@ -126,20 +132,31 @@ class EventsCheck:
         if "pods" not in snapshot.objects:
             raise snapshot.errors.get("pods") or ClusterError("The pods have not been read yet.")
         seen = events_seen(read, snapshot.objects, self._from)
-        wanted = {
-            (group.kind, group.name)
-            for group in _concerning(seen, self.owned)
-            if group.kind in _OTHERS and group.reason not in self.env.events.harmless
-        }
+        live, harmless = LiveObjects(seen.objects), self.env.events.harmless
+        wanted = {}  # (kind, name) -> apiVersion
+        for group in _concerning(seen, self.owned):
+            if not _is_named(group, harmless):
+                wanted[group.kind, group.name] = group.api_version
+                if job := live.job_of(group):
+                    wanted["Job", job] = ""
         return replace(seen, others=self._others(wanted))
 
-    def _others(self, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], JsonObject | None]:
+    def _others(self, wanted: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], JsonObject | None]:
         """The objects of kinds that are not watched; what cannot be read is left out, and stays open."""
         found: dict[tuple[str, str], JsonObject | None] = {}
-        for kind, name in sorted(wanted):
-            path = _OTHERS[kind].format(self.env.namespace, quote(name, safe=""))
+        for (kind, name), api_version in sorted(wanted.items()):
             try:
-                found[kind, name] = self.kube.get(path, timeout_s=_READ_TIMEOUT_S)
+                if kind in _OTHERS:
+                    path = _OTHERS[kind].format(self.env.namespace, quote(name, safe=""))
+                    found[kind, name] = self.kube.get(path, timeout_s=_READ_TIMEOUT_S)
+                elif kind == "Service":
+                    query = {"labelSelector": f"kubernetes.io/service-name={name}"}
+                    path = _SLICES.format(self.env.namespace)
+                    slices = self.kube.list(path, query, timeout_s=_READ_TIMEOUT_S)
+                    found[kind, name] = {"metadata": {"name": name}, "endpointslices": slices}
+                elif "." in api_version and ".k8s.io/" not in api_version:
+                    path = self.kube.resource_path(api_version, kind, self.env.namespace, name)
+                    found[kind, name] = self.kube.get(path, timeout_s=_READ_TIMEOUT_S)
             except NotFound:
                 found[kind, name] = None
             except ClusterError:
@@ -162,24 +179,27 @@ class EventsCheck:
             return CheckResult(
                 word=Verdict.UNVERIFIED, observed=f"The events could not be judged: {sample.error}"
             )
-        groups = _grouped(sample.value, self.owned, self.env.events)
+        groups = _grouped(sample.value, self.owned, self.env.events, sample.at)
         found, group = _verdict(sample.value, groups), groups.deciding
         if group is None:
             return found
         shows = self._shows(group)
-        if self._is_open_for(history, now):
+        if group.is_single_liveness_failure:  # the kubelet kills only after several
+            return Pending(observed=found.observed, seen=False, evidence=found.evidence, by_hand=shows)
+        patience_s = _AUTOSCALER_S if group.kind == "HorizontalPodAutoscaler" else self.settle_s
+        if self._is_open_for(patience_s, history, now):
             return found.model_copy(update={"by_hand": shows})
         seen = found.word is Verdict.FAIL
         return Pending(observed=found.observed, seen=seen, evidence=found.evidence, by_hand=shows)
 
-    def _is_open_for(self, history: History, now: datetime) -> bool:
-        """Whether every look of the last ``settle_s`` has found something in trouble."""
+    def _is_open_for(self, patience_s: float, history: History, now: datetime) -> bool:
+        """Whether every look of the last ``patience_s`` has found something in trouble."""
         for sample in reversed(history.judged or history.samples):
             if sample.error is not None:
                 return False
-            if _grouped(sample.value, self.owned, self.env.events).deciding is None:
+            if _grouped(sample.value, self.owned, self.env.events, sample.at).deciding is None:
                 return False
-            if (now - sample.at).total_seconds() >= self.settle_s:
+            if (now - sample.at).total_seconds() >= patience_s:
                 return True
         return False
 
@@ -200,9 +220,10 @@ def judge_events(
     seen: EventsSeen,
     owned: frozenset[tuple[str, str]],
     policy: Events = Events(),  # noqa: B008 - frozen
+    now: datetime | None = None,
 ) -> CheckResult:
     """The verdict on warnings about the release's objects, by reason and by what became of the object."""
-    return _verdict(seen, _grouped(seen, owned, policy))
+    return _verdict(seen, _grouped(seen, owned, policy, now))
 
 
 @dataclass(frozen=True)
@@ -223,13 +244,15 @@ class _Grouped:
         return next(reversed(self.failures or self.still_open), None)
 
 
-def _grouped(seen: EventsSeen, owned: frozenset[tuple[str, str]], policy: Events) -> _Grouped:
-    live = LiveObjects(seen.objects, seen.others)
+def _grouped(
+    seen: EventsSeen, owned: frozenset[tuple[str, str]], policy: Events, now: datetime | None
+) -> _Grouped:
+    live = LiveObjects(seen.objects, seen.others, now)
     groups = _concerning(seen, owned)
     settled = tuple(_settled(group, live, policy) for group in groups)
     still_open = tuple(group for group, why in zip(groups, settled, strict=True) if not why)
-    known = {*FAILURES, *policy.harmful}
-    return _Grouped(groups, settled, still_open, tuple(each for each in still_open if each.reason in known))
+    known = (*FAILURES, *policy.harmful)
+    return _Grouped(groups, settled, still_open, tuple(each for each in still_open if _is_named(each, known)))
 
 
 def _verdict(seen: EventsSeen, groups: _Grouped) -> CheckResult:
@@ -238,7 +261,9 @@ def _verdict(seen: EventsSeen, groups: _Grouped) -> CheckResult:
         return CheckResult(word=Verdict.FAIL, observed=_said(groups.failures, "in trouble"), evidence=shown)
     if groups.still_open:
         said = _said(groups.still_open, "with a warning whose reason this tool does not know")
-        hint = "; if this reason is known to you, name it in events.harmless or events.harmful"
+        newest = groups.still_open[-1]
+        named = newest.reason if newest.kind in _SHORT_LIVED else _named(newest)
+        hint = f'; if you know it: events.harmless (or events.harmful) = ["{named}"]'
         return CheckResult(word=Verdict.UNVERIFIED, observed=said + hint, evidence=shown)
     if groups.all:
         said = (
@@ -252,7 +277,16 @@ def _verdict(seen: EventsSeen, groups: _Grouped) -> CheckResult:
 
 def _settled(group: EventGroup, live: LiveObjects, policy: Events) -> str:
     """Why this needs no more worry; empty if it does."""
-    return "harmless" if group.reason in policy.harmless else live.recovered(group)
+    return "harmless" if _is_named(group, policy.harmless) else live.recovered(group)
+
+
+def _named(group: EventGroup) -> str:
+    return f"{group.reason} on {group.kind}/{group.name}"
+
+
+def _is_named(group: EventGroup, names: Sequence[str]) -> bool:
+    """Whether one of these is its reason, or ``Reason on Kind/name``."""
+    return group.reason in names or _named(group) in names
 
 
 def _concerning(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> tuple[EventGroup, ...]:

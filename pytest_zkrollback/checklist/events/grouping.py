@@ -24,13 +24,28 @@ _CHILDREN = {
     ("CronJob", "Job"): r"-\d+",
     ("CronJob", "Pod"): rf"-\d+-{_RANDOM}{{5}}",
 }
+# What is there is all that it is: a warning about one of these (the result of an audit, say) is evidence.
+_STATELESS = frozenset(
+    {"ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+)
+# Kinds whose own conditions say it, or other fields; of custom resources it is the condition Ready.
+_KNOWN = frozenset(
+    {"Job", "HorizontalPodAutoscaler", "PersistentVolumeClaim", "PodDisruptionBudget", "Service", "Ingress"}
+)
+_READY, _COMPLETED = "ready now", "completed"
+_LATE_S = 2.0
+_PROBE = re.compile(r"(Liveness|Readiness|Startup) probe ")
+_CONTAINER = re.compile(r"spec\.(?:initContainers|containers)\{(.+)\}")
 # A claim of a StatefulSet: <template>-<its pod's name>.
 _CLAIM = r".+-{}-\d+"
 
 
 @dataclass(frozen=True)
 class EventGroup:
-    """All events with one type and reason about one object."""
+    """All events with one type and reason about one object; of probes, those of one container and kind.
+
+    ``container`` and ``probe`` (``Liveness``, ``Readiness``, ``Startup``) are empty where it is no probe's.
+    """
 
     type: str
     reason: str
@@ -41,21 +56,32 @@ class EventGroup:
     first: datetime | None
     last: datetime | None
     message: str
+    api_version: str = ""
+    container: str = ""
+    probe: str = ""
+
+    @property
+    def is_single_liveness_failure(self) -> bool:
+        """Whether a liveness probe failed once: the kubelet kills only after several."""
+        return self.probe == "Liveness" and self.count == 1
 
 
 class LiveObjects:
     """The namespace's objects by kind and name; knows whose they are and whether they are well.
 
     ``objects`` maps plurals to raw items, as a Snapshot does; a plural that is missing was not read.
-    ``others`` are objects of other kinds, by (kind, name); None: there is none.
+    ``others`` are objects of other kinds, by (kind, name); None: there is none. ``now`` is the API server's
+    time of this look.
     """
 
     def __init__(
         self,
         objects: Mapping[str, tuple[JsonObject, ...]],
         others: Mapping[tuple[str, str], JsonObject | None] | None = None,
+        now: datetime | None = None,
     ) -> None:
         """Index them."""
+        self._now = now
         self._others = others or {}
         self._read = {kind for kind, plural in PLURALS.items() if plural in objects}
         self._by_name = {
@@ -93,12 +119,46 @@ class LiveObjects:
         if (group.kind, group.name) in self._others:
             other = self._others[group.kind, group.name]
             return "gone" if other is None else is_healthy(group.kind, other)
+        if group.kind in _STATELESS:
+            return "has no state"
         if group.kind not in self._read:
             return ""
         item = self._by_name.get((group.kind, group.name))
         if item is None or (group.uid and item["metadata"].get("uid") not in (None, group.uid)):
             return "gone"
-        return self._well(group.kind, item)
+        why = self._well(group.kind, item)
+        if why == _READY and group.probe == "Liveness" and not self._lives(item, group):
+            return ""
+        return why
+
+    def job_of(self, group: EventGroup) -> str:
+        """The name of the Job that manages the event's pod; empty if none does, or it is not known."""
+        item = self._by_name.get((group.kind, group.name)) if group.kind == "Pod" else None
+        owner = controller(item) if item is not None else None
+        return str(owner["name"]) if owner is not None and owner.get("kind") == "Job" else ""
+
+    def _lives(self, pod: JsonObject, group: EventGroup) -> bool:
+        """Whether a liveness probe that failed has had the time to fail again, and has not.
+
+        One that failed more than once may have had its container killed, which then starts anew.
+        """
+        if self._now is None or group.last is None:
+            return False
+        probes = {
+            str(each.get("name")): each.get("livenessProbe") or {}
+            for each in (pod.get("spec") or {}).get("containers") or ()
+        }
+        probe = probes.get(group.container) or next(filter(None, probes.values()), {})
+        period_s, wait_s = probe.get("periodSeconds") or 10, (probe.get("timeoutSeconds") or 1) + _LATE_S
+        if group.is_single_liveness_failure:
+            return (self._now - group.last).total_seconds() > period_s + wait_s
+        begun = [
+            parse_time(((each.get("state") or {}).get("running") or {}).get("startedAt"))
+            for each in (pod.get("status") or {}).get("containerStatuses") or ()
+        ]
+        since = max([group.last, *(each for each in begun if each is not None)])
+        wait_s += (probe.get("initialDelaySeconds") or 0) + period_s * (probe.get("failureThreshold") or 3)
+        return (self._now - since).total_seconds() > wait_s
 
     def _well(self, kind: str, item: JsonObject) -> str:
         if is_terminating(item):
@@ -120,9 +180,14 @@ class LiveObjects:
 
     def _pod_well(self, pod: JsonObject, status: JsonObject) -> str:
         if status.get("phase") == "Succeeded":
-            return "completed"
+            return _COMPLETED
         if is_ready(pod):
-            return "ready now"
+            return _READY
+        owner = controller(pod)
+        if owner is not None and owner.get("kind") == "Job":
+            job = self._others.get(("Job", str(owner.get("name"))))
+            if job is not None and is_healthy("Job", job) == _COMPLETED:
+                return "its Job completed"
         if status.get("phase") == "Failed":
             # It never comes back (evicted, for example); its controller may have replaced it.
             for owner in owners(pod):
@@ -139,13 +204,23 @@ def is_healthy(kind: str, item: JsonObject) -> str:
     if is_terminating(item):
         return "being deleted"
     if kind == "Job" and "Complete" in true:
-        return "completed"
+        return _COMPLETED
+    if kind == "Service" and any(
+        (endpoint.get("conditions") or {}).get("ready") is not False
+        for each in item.get("endpointslices") or ()
+        for endpoint in each.get("endpoints") or ()
+    ):
+        return "has endpoints"
+    if kind == "Ingress" and (status.get("loadBalancer") or {}).get("ingress"):
+        return "has an address"
     if kind == "HorizontalPodAutoscaler" and {"AbleToScale", "ScalingActive"} <= true:
         return "scales now"
     if kind == "PersistentVolumeClaim" and status.get("phase") == "Bound":
         return "bound"
     if kind == "PodDisruptionBudget" and status.get("currentHealthy", 0) >= status.get("desiredHealthy", 1):
         return "healthy"
+    if kind not in _KNOWN and "Ready" in true:
+        return "Ready"
     return ""
 
 
@@ -180,12 +255,16 @@ def grouped(events: Iterable[JsonObject]) -> tuple[EventGroup, ...]:
     groups: dict[tuple[str, ...], EventGroup] = {}
     for event in by_time(events):
         about = event.get("involvedObject") or {}
+        probe = _PROBE.match(event.get("message") or "")
+        container = _CONTAINER.fullmatch(about.get("fieldPath") or "") if probe is not None else None
         key = (
             event.get("type") or "",
             event.get("reason") or "",
             about.get("kind") or "",
             about.get("name") or "",
             about.get("uid") or "",
+            container[1] if container is not None else "",
+            probe[1] if probe is not None else "",
         )
         before = groups.pop(key, None)
         series = event.get("series") or {}
@@ -194,8 +273,16 @@ def grouped(events: Iterable[JsonObject]) -> tuple[EventGroup, ...]:
             event.get("firstTimestamp"), event.get("eventTime"), event["metadata"].get("creationTimestamp")
         )
         firsts = [at for at in (first, before.first if before else None) if at is not None]
+        type_, reason, kind, name, uid, container_name, probe_kind = key
         groups[key] = EventGroup(
-            *key,
+            type=type_,
+            reason=reason,
+            kind=kind,
+            name=name,
+            uid=uid,
+            container=container_name,
+            probe=probe_kind,
+            api_version=about.get("apiVersion") or "",
             count=count + (before.count if before else 0),
             first=min(firsts, default=None),
             last=last_seen(event),
