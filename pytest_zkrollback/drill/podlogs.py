@@ -76,7 +76,7 @@ def render_life(pod: JsonObject, container: str, life: Life, now: datetime) -> l
     version, commit = image_version(spec["image"])
     env = environment(spec)
     path = env.get("DATABASE_PATH")
-    script = [(0.04, f"INFO {spec['name']} {version} ({commit}) starting")]
+    script = [(0.04, f"INFO {_role(spec)} {version} ({commit}) starting")]
     if path is not None:
         script.append((0.06, f"INFO database: opening {path}"))
     elif "BACKEND_URL" in env:
@@ -92,6 +92,12 @@ def render_life(pod: JsonObject, container: str, life: Life, now: datetime) -> l
         script.append((0.12, "INFO listening on :8080"))
         script += _probes(spec, int(lasted_s))
     return [(started + timedelta(seconds=at), text) for at, text in script]
+
+
+def _role(container: JsonObject) -> str:
+    """What the program calls itself: its image's last name, unless its arguments say otherwise."""
+    given = [*container.get("args", ()), ""][0]
+    return "act" if given == "act" else str(container["image"]).rpartition("/")[2].partition(":")[0]
 
 
 def _containers(pod: JsonObject) -> list[JsonObject]:

@@ -12,10 +12,12 @@ import pytest
 
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.binaries import find_binaries, node_tools
+from pytest_zkrollback.drill.images import make_images, write_archive
 from pytest_zkrollback.drill.kubelet_node import KubeletNode
 from pytest_zkrollback.drill.kwok_node import KwokNode
 from pytest_zkrollback.drill.local_cluster import Cluster, RunningCluster, start_cluster
 from pytest_zkrollback.drill.programs import HELM3, TOOLS
+from pytest_zkrollback.drill.scenarios import DEFAULT_SCENARIO, releases_of
 from support.incident import Incident
 
 _numbers = itertools.count(1)
@@ -66,7 +68,14 @@ def helm3(say: Callable[[str], None]) -> Path:
 
 @pytest.fixture(scope="session")
 def running_cluster(binaries: dict[str, Path], on_kubelet: bool) -> Iterator[RunningCluster]:
-    running = start_cluster(binaries, node=KubeletNode() if on_kubelet else KwokNode())
+    if not on_kubelet:
+        running = start_cluster(binaries, node=KwokNode())
+    else:
+        node = KubeletNode()
+        running = start_cluster(binaries, node=node)
+        images = make_images(binaries["zkprova"], releases_of(DEFAULT_SCENARIO), pause="zkprova/pause:1")
+        archive = write_archive(images, running.data_dir / "images.tar")
+        node.import_images(running, archive, LocalProcesses())
     yield running
     running.close()
 

@@ -43,7 +43,7 @@ def test_every_container_has_its_log_or_its_refusal(
     settle(states, "['CrashLoopBackOff', 'ImagePullBackOff']")
     for name in ("crashes", "sidecar", "first"):
         code, text = logs(cluster, namespace, name)
-        assert (code, f"INFO {name} 1.8.0 (3f9c2e1) starting" in text) == (0, True), text
+        assert (code, "INFO act 1.8.0 (3f9c2e1) starting" in text) == (0, True), text
     assert logs(cluster, namespace, "crashes", "--previous")[0] == 0
     refusals = {
         "missing": 'container "missing" in pod "it" is waiting to start: trying and failing to pull image',
@@ -92,3 +92,12 @@ def test_containers_of_a_deleted_pod_stop_one_by_one_and_then_it_goes(
     events = running_cluster.api.get(f"/api/v1/namespaces/{namespace}/events")[1]["items"]
     stopped = sorted(event["message"] for event in events if event["reason"] == "Killing")
     assert stopped == ["Stopping container a", "Stopping container b"]
+
+
+def test_a_deleted_namespace_goes_with_its_pods(running_cluster: RunningCluster, namespace: str) -> None:
+    spec = pod(container("a"), init=(container("sidecar", **SIDECAR),))
+    fetch = create_pod(running_cluster.api, namespace, spec)
+    settle(lambda: str(fetch()["status"]["phase"]), "Running")
+    # Events are refused in a namespace that is being deleted.
+    assert running_cluster.api.send("DELETE", f"/api/v1/namespaces/{namespace}", None)[0] == 200
+    settle(lambda: str(running_cluster.api.get(f"/api/v1/namespaces/{namespace}")[0]), "404", 20)

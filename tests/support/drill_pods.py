@@ -9,7 +9,7 @@ def pod(name="b1", *, app="zkprova-backend", tag="1.8.0-3f9c2e1", path=GOOD_PATH
         metadata["deletionTimestamp"] = "2026-11-23T08:00:00Z"
     container = {
         "name": app.removeprefix("zkprova-"),
-        "image": f"zkprova/backend:{tag}",
+        "image": f"{app.replace('-', '/')}:{tag}",
         "env": [{"name": "DATABASE_PATH", "value": path}, {"name": "DATABASE_PASSWORD", "valueFrom": {}}],
         "volumeMounts": [{"name": "data", "mountPath": "/var/lib/zkprova"}],
     }

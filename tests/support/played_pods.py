@@ -42,9 +42,9 @@ def create_pod(api: Api, namespace: str, spec: dict[str, Any]) -> Callable[[], J
     return lambda: dict(api.get(f"{pods}/it")[1])
 
 
-def settle(look: Callable[[], str], expected: str) -> None:
+def settle(look: Callable[[], str], expected: str, patience_s: float = PATIENCE_S) -> None:
     """Look until it is as expected; else show what it is."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     seen: list[str] = []
     while (now := look()) != expected:
         if seen[-1:] != [now]:
