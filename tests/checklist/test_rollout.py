@@ -186,7 +186,11 @@ def test_a_table_of_many_pods_is_cut() -> None:
         pytest.param(
             deployment(),
             [pod("web-a"), pod("web-b", container(running(28), restarts=1, last=ended()))],
-            ("PASS", "2 of 2 pods ready, running app:5"),
+            (
+                "PASS",
+                "2 of 2 pods ready, running app:5; container app of web-b was restarted at 12:00:02 UTC after"
+                " 1 s, exit code 1",
+            ),
             id="one_restart_that_recovered",
         ),
         pytest.param(
@@ -245,6 +249,61 @@ def test_fault_41_zero_replicas_where_they_are_meant() -> None:
         "PASS",
         "deployment/web: stands at zero replicas, as configured",
     )
+
+
+def _crashed(lasted_s: float, runs_s: float, restarts: int = 1) -> Judgement:
+    """Judge two pods at 100 s, one of which runs for ``runs_s`` again after a run of ``lasted_s``."""
+    began = 100 - runs_s - lasted_s
+    last = ended(7, "Error", began, began + lasted_s)
+    status = container(running(100 - runs_s), restarts=restarts, last=last, ready=True)
+    pods = [pod("web-a"), pod("web-b", status)]
+    return _judge(snapshot(*pods, deployments=[deployment()]), now_s=100)
+
+
+def test_case_k2_a_short_run_that_crashed_has_to_be_outlasted() -> None:
+    young = _crashed(25, 12)
+    assert isinstance(young, Pending)
+    assert (young.observed, young.seen) == (
+        "container app of web-b was restarted at 12:01:28 UTC after 25 s, exit code 7, and has run for 12 s since:"
+        " it may come again; watch on with --rollback-soak=90",
+        False,
+    )
+    assert _said(_crashed(25, 26)) == (
+        "PASS",
+        "2 of 2 pods ready, running app:5; container app of web-b was restarted at 12:01:14 UTC after 25 s, exit"
+        " code 7",
+    )
+
+
+def test_case_k2_a_long_run_that_crashed_is_a_remark_and_one_from_before_the_deploy_is_nothing() -> None:
+    assert _said(_crashed(61, 20))[0] == "PASS"
+    assert _said(_crashed(25, 101)) == ("PASS", "2 of 2 pods ready, running app:5")
+
+
+def test_case_k5_what_came_up_before_we_looked_has_to_stay_up_and_is_not_red_for_its_past() -> None:
+    young = _crashed(2, 5, restarts=3)
+    assert isinstance(young, Pending)
+    assert "has come up again, but not for long yet: exit code 7, 3 restarts" in young.observed
+    assert _said(_crashed(2, 31, restarts=3))[0] == "PASS"
+
+
+def _evicted(
+    name: str, ended_s: float, phase: str = "Succeeded", reason: str | None = None
+) -> dict[str, Any]:
+    made = pod(name, container(ended(0, "Completed", ended_s - 9, ended_s)), phase=phase)
+    made["status"]["reason"] = reason
+    return made
+
+
+@pytest.mark.parametrize(("phase", "reason"), [("Succeeded", None), ("Failed", "Evicted")])
+def test_case_k3_pods_that_are_evicted_again_and_again_are_red(phase: str, reason: str | None) -> None:
+    pods = [pod("web-a"), pod("web-b"), *(_evicted(f"web-{n}", 10 * n, phase, reason) for n in (1, 2))]
+    shot = snapshot(*pods, deployments=[deployment()])
+    word, said = _said(_judge(shot, now_s=30))
+    assert (word, said) == ("FAIL", "pods are evicted again and again: 2 since 12:00:00 UTC")
+    once = snapshot(*pods[:3], deployments=[deployment()])
+    assert _said(_judge(once, now_s=30))[0] == "PASS"
+    assert _said(_judge(shot, now_s=700))[0] == "PASS", "it is over since ten minutes"
 
 
 def test_case_c9_zero_replicas_that_the_target_itself_states() -> None:

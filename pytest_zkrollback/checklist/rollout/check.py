@@ -31,18 +31,23 @@ from ...domain.timestamps import parse_time
 from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
 from .diagnosis import (
+    SHORT_RUN_S,
     DiagnosisContext,
     Finding,
     findings,
     never_start,
     pull_errors,
     restart_counts,
+    restarts_since,
     sentence,
 )
 from .event_causes import creation_failure
 from .evidence import render_notes, render_pods, render_state, telling_log_line
 from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas
 from .workload import Workload, find_object, images, needed_resources, progress, read_workload
+
+# Long enough to see the end of a run that was called short.
+_LONGER_S = SHORT_RUN_S + 30
 
 
 def initial_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
@@ -222,28 +227,34 @@ class RolloutCheck:
             if is_observed(self._kind, item):
                 count_ready = f"{ready} of {desired} new pods ready"
                 news = count_ready if ready < desired else f"{count_ready}; {news}"
-            blocking = _blocking_pods(workload)
-            names = _names(blocking or _kept_pods(workload))
-            cures = (kubectl(self.env, "delete", "pod", *names),) if names else ()
-            if blocking:
-                said = (news, hint, _blockade(names))
-            else:
-                said = (news, hint, _kept(names) if replaces_by_hand(item) else "")
-            observed = "; ".join(filter(None, said))
-            # Nothing but a deletion replaces these.
-            stays = names and (replaces_by_hand(item) or never_start(blocking, context))
+            words, cures, stays = self._unfinished(workload, context)
+            observed = "; ".join(filter(None, (news, hint, words)))
             if stays:
                 return named(Verdict.FAIL, observed).model_copy(update={"cures": cures})
             return Pending(observed=observed, seen=True, evidence=proof, cures=cures)
         if ready < desired or any(finding.crash for finding in found):
             doubt = f"kubectl would call it done, but {ready} of {desired} pods of this revision are ready"
             return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired)
+        restarts = restarts_since(workload.current, history.since, now)
+        again = next((each for each in restarts if each.may_come_again), None)
+        if again is not None:
+            run = f"{again}, and has run for {max(again.runs_s, 0):.0f} s since: it may come again"
+            return pending(f"{run}; watch on with --rollback-soak={_LONGER_S:g}", seen=False)
         kept = _kept_by_partition(workload)
         if desired == 0:
             who = "the target states" if self.stated_zero else "configured"
             return named(Verdict.PASS, kept or f"stands at zero replicas, as {who}")
-        said = (f"{ready} of {desired} pods ready, running {images(workload.current)}", kept)
-        return final(Verdict.PASS, "; ".join(filter(None, said)))
+        running = f"{ready} of {desired} pods ready, running {images(workload.current)}"
+        return final(Verdict.PASS, "; ".join(filter(None, (running, kept, *map(str, restarts[:1])))))
+
+    def _unfinished(self, workload: Workload, at: DiagnosisContext) -> tuple[str, tuple[str, ...], bool]:
+        """Which older pods keep it from being done: words, the deletion that goes on, whether they stay."""
+        blocking = _blocking_pods(workload)
+        by_hand = replaces_by_hand(workload.item)
+        names = _names(blocking or _kept_pods(workload))
+        words = _blockade(names) if blocking else _kept(names) if by_hand else ""
+        cures = (kubectl(self.env, "delete", "pod", *names),) if names else ()
+        return words, cures, bool(names) and (by_hand or never_start(blocking, at))
 
     def _shows(self, found: Sequence[Finding]) -> str:
         """What shows the worst finding: its pod, or the workload that gets none."""

@@ -20,6 +20,10 @@ from .kubectl_status import condition
 from .workload import Workload
 
 CRASH_LOOP_RESTARTS = 2
+EVICTIONS = 2
+EVICTED_S = 600.0
+# A run that was shorter than this and crashed may come again: the next one has to be longer.
+SHORT_RUN_S = 60.0
 UNSCHEDULABLE_S = 15.0
 REPLICA_FAILURE_S = 5.0
 # A pod from before the rollback may still show what the rollback has just mended (a ConfigMap brought
@@ -103,7 +107,7 @@ class DiagnosisContext:
 
 def findings(workload: Workload, at: DiagnosisContext) -> tuple[Finding, ...]:
     """Everything that is wrong with the workload's current revision; empty if nothing is."""
-    found = list(_replica_failure(workload, at))
+    found = [*_replica_failure(workload, at), *_evictions(workload, at)]
     for pod in workload.current:
         found += _scheduling(workload, pod, at)
         found += _containers(pod, at)
@@ -113,6 +117,53 @@ def findings(workload: Workload, at: DiagnosisContext) -> tuple[Finding, ...]:
 def never_start(pods: Sequence[JsonObject], at: DiagnosisContext) -> bool:
     """Whether one of these waits for an image that does not exist."""
     return any(finding.image_missing for pod in pods for finding in _containers(pod, at))
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The last restart of a running container: ``lasted_s`` the run that ended, ``runs_s`` the one since."""
+
+    pod: str
+    container: str
+    at: datetime
+    exit_code: int
+    lasted_s: float
+    runs_s: float
+
+    @property
+    def may_come_again(self) -> bool:
+        """Whether the run that ended was short, and the one since is not longer yet."""
+        return self.runs_s <= self.lasted_s < SHORT_RUN_S
+
+    def __str__(self) -> str:
+        """One phrase for a person."""
+        return (
+            f"container {self.container} of {self.pod} was restarted at {self.at:%H:%M:%S} UTC after"
+            f" {self.lasted_s:.0f} s, exit code {self.exit_code}"
+        )
+
+
+def restarts_since(pods: Sequence[JsonObject], since: datetime, now: datetime) -> tuple[Restart, ...]:
+    """The last restart of every running container of these pods that ended after ``since``, newest first."""
+    found = []
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            last = (status.get("lastState") or {}).get("terminated") or {}
+            begun, ended = parse_time(last.get("startedAt")), parse_time(last.get("finishedAt"))
+            runs = parse_time(((status.get("state") or {}).get("running") or {}).get("startedAt"))
+            if begun is None or ended is None or runs is None or ended < since.replace(microsecond=0):
+                continue
+            found.append(
+                Restart(
+                    pod=_name(pod),
+                    container=str(status.get("name", "")),
+                    at=ended,
+                    exit_code=int(last.get("exitCode") or 0),
+                    lasted_s=(ended - begun).total_seconds(),
+                    runs_s=(now - runs).total_seconds(),
+                )
+            )
+    return tuple(sorted(found, key=lambda each: each.at, reverse=True))
 
 
 def sentence(found: Sequence[Finding], pods: int) -> str:
@@ -179,6 +230,34 @@ def _replica_failure(workload: Workload, at: DiagnosisContext) -> tuple[Finding,
             fails=min(stood_s, room_s) >= patience_s and not workload.terminating and not hiccup,
         ),
     )
+
+
+def _evictions(workload: Workload, at: DiagnosisContext) -> tuple[Finding, ...]:
+    """Its pods are evicted again and again: one evicted pod has been replaced, and the next one follows it.
+
+    A pod whose process ends well while it is evicted has the phase Succeeded, and names no reason.
+    """
+    late = max(at.since.replace(microsecond=0), at.now - timedelta(seconds=EVICTED_S))
+    evicted = [
+        pod
+        for pod in workload.over
+        if (pod["status"].get("reason") or "Evicted") == "Evicted" and (_ended_at(pod) or at.since) >= late
+    ]
+    if len(evicted) < EVICTIONS:
+        return ()
+    said = {str(pod["status"].get("message") or "") for pod in evicted} - {""}
+    detail = _short(f"{len(evicted)} since {late:%H:%M:%S} UTC" + (f": {min(said)}" if said else ""))
+    return (Finding(problem="pods are evicted again and again", detail=detail, fails=True),)
+
+
+def _ended_at(pod: JsonObject) -> datetime | None:
+    """When its last container ended; where none tells, when it was made."""
+    ends = [
+        parse_time(((status.get("state") or {}).get("terminated") or {}).get("finishedAt"))
+        for status in _statuses(pod)
+    ]
+    made = parse_time(pod["metadata"].get("creationTimestamp"))
+    return max((end for end in ends if end is not None), default=made)
 
 
 def _scheduling(workload: Workload, pod: JsonObject, at: DiagnosisContext) -> tuple[Finding, ...]:
@@ -252,7 +331,12 @@ def _container(
         return found(
             "crash-loops" if fails else "has crashed", _crash(status, waiting), fails=fails, crash=True
         )
-    if lately >= CRASH_LOOP_RESTARTS and not (_has_recovered(status, at) or _completed(pod, status)):
+    recovered = _has_recovered(status, at) or _completed(pod, status)
+    unseen = at.restarts_before.get(key) == restarts
+    if lately >= CRASH_LOOP_RESTARTS and not recovered and unseen and status.get("ready"):
+        # It came up before we looked; whether it stays up is not known yet.
+        return found("has come up again, but not for long yet", _crash(status, waiting), crash=True)
+    if lately >= CRASH_LOOP_RESTARTS and not recovered:
         return found("crash-loops", _crash(status, waiting), fails=True, crash=True)
     if late:
         return found("crashed after it was green", _crash(status, ended), fails=True, crash=True)

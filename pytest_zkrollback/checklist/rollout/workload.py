@@ -9,6 +9,7 @@ from ...domain.checks import JsonObject, Snapshot
 from ...domain.errors import ClusterError
 from ...domain.kube_objects import (
     controller_uid,
+    has_ended,
     is_alive,
     is_observed,
     is_terminating,
@@ -28,8 +29,8 @@ class Workload:
 
     ``pods`` are all pods that belong to it; ``current`` those of the revision that its spec now asks for,
     without the terminating ones and those that were evicted or refused by their node (their controller
-    makes others); ``replicaset`` is that revision's ReplicaSet (Deployments only). While the controller has
-    not seen the spec, what is current is not known and both are empty.
+    makes others: these are ``over``); ``replicaset`` is that revision's ReplicaSet (Deployments only). While
+    the controller has not seen the spec, what is current is not known and all three are empty.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Workload:
     replicaset: JsonObject | None
     pods: tuple[JsonObject, ...]
     current: tuple[JsonObject, ...]
+    over: tuple[JsonObject, ...] = ()
 
     @property
     def title(self) -> str:
@@ -129,6 +131,7 @@ def read_workload(snapshot: Snapshot, kind: str, item: JsonObject) -> Workload:
         replicaset=replicaset,
         pods=pods,
         current=tuple(pod for pod in current if is_alive(pod)),
+        over=tuple(pod for pod in current if has_ended(pod)),
     )
 
 
