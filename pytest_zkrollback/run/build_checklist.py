@@ -28,6 +28,7 @@ from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, ClusterWatch
 from ..preflight.target import describe_history, failure_of
 from ..release.history import ReleaseHistory, fetch_history
+from ..release.hook_objects import hook_objects
 from ..release.manifest import identity, manifest_workloads, parse_manifest
 from ..rollback.journal import find_migration_word
 from .context import RunContext
@@ -106,6 +107,9 @@ def build_checks(
                 RevisionContent(wanted, expected, target.hooks),
                 later,
                 left,
+            ),
+            hooks_made=hook_objects(
+                history.releases, wanted, (content.revision for content in later), env.namespace
             ),
             release=reader.read,
             expected_head=release.head,

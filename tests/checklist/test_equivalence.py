@@ -698,6 +698,17 @@ def test_an_image_that_admission_rewrites_in_every_pod_is_no_stray():
     assert isinstance(judge(hand), Pending)
 
 
+def test_case_b8_an_image_that_was_rolled_away_is_wrong_by_whatever_admission():
+    value = observed(
+        pod("a", "web:6"), pod("b", "web:6"), made_pods={"Deployment/web": pod("fresh", "web:6")}
+    )
+    away = replace(CHECK, rolled_away=(parse_manifest(MANIFEST.replace("web:5", "web:6"), "n"),))
+    red = judge(value, check=away, passed=False)
+    assert red.word is Verdict.FAIL
+    assert sentence(red).startswith("Pod a of Deployment/web runs web:6 as app, not web:5")
+    assert judge(value).word is Verdict.PASS, "another image that admission puts there is the platform's"
+
+
 def test_fault_43_replicas_that_the_manifests_autoscaler_owns_are_not_compared():
     scaler = """
 ---

@@ -159,3 +159,49 @@ def test_cases_p2_p5_p6_p35_p36_what_is_filled_in_is_no_drift_and_what_is_change
 
 ADDED = '[{"op": "add", "path": "/secrets/0", "value": {"name": "dockercfg"}}]'
 CHANGED = '[{"op": "replace", "path": "/rules/0/verbs/0", "value": "list"}]'
+
+
+HOOKED = """
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: c
+  annotations: {helm.sh/hook: "pre-install,pre-upgrade", helm.sh/hook-delete-policy: before-hook-creation}
+data: {LEVEL: {{ .Values.level | quote }}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s, annotations: {helm.sh/hook: pre-install}}
+stringData: {PASSWORD: {{ randAlphaNum 12 | quote }}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}, annotations: {level: {{ .Values.level | quote }}}}
+    spec:
+      containers: [{name: web, image: "example.org/web:1", envFrom: [{configMapRef: {name: c}}, {secretRef: {name: s}}]}]
+"""
+
+
+def test_case_a2_what_a_hook_of_the_bad_revision_left_is_red(release):
+    own = release(HOOKED)
+    own.deploy(level="good")
+    own.deploy(level="bad")
+    red = own.run("--rollback-to=1")
+    assert red.verdicts()["release-equivalence"] == "FAIL", red.output
+    observed = red.item("release-equivalence")["observed"]
+    assert observed.startswith(
+        "ConfigMap/c, which Deployment/web refers to, is as the hook of revision 2 left it, not as that of "
+        "revision 1: helm rollback runs no install and no upgrade hooks"
+    )
+
+
+def test_case_a2b_what_hooks_left_alike_or_made_once_is_no_drift(release):
+    own = release(HOOKED)
+    for _ in range(3):
+        own.deploy(level="good")
+    done = own.run("--rollback-to=2")
+    assert done.verdicts()["release-equivalence"] == "PASS", done.output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,8 +22,16 @@ from ...release.drift import Difference, LiveObject, compare_each, fetch_live, r
 from ...release.external_references import outer_references
 from ...release.fresh_object import cannot_be_compared, drop_admission_changes, fetch_made, fetch_made_pod
 from ...release.history import ReleaseHistory
+from ...release.hook_objects import HookObject
 from ...release.managed_fields import HELM
-from ...release.manifest import container_images, identity, is_kept, manifest_workloads, release_of
+from ...release.manifest import (
+    ObjectKey,
+    container_images,
+    identity,
+    is_kept,
+    manifest_workloads,
+    release_of,
+)
 from ...report.by_hand import helm, kubectl, resource_name
 from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words
 from .pods import PodsJudged, judge_pods
@@ -73,7 +81,8 @@ class EquivalenceCheck:
 
     ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``); ``leftovers``
     those that only rolled-away revisions have, which have to be gone; ``rolled_away`` what each of these
-    holds, oldest first; ``intervals`` when each was deployed, the target first. ``release`` reads the
+    holds, oldest first; ``intervals`` when each was deployed, the target first; ``hooks_made`` what the hooks
+    up to the target made. ``release`` reads the
     release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
     ``managers`` are those that wrote the release for helm. Pods come from ``snapshot`` (None: they are
     listed); ``since`` is when the rollback began.
@@ -89,6 +98,7 @@ class EquivalenceCheck:
     leftovers: tuple[JsonObject, ...] = ()
     rolled_away: tuple[tuple[JsonObject, ...], ...] = ()
     intervals: tuple[DeployedInterval, ...] = ()
+    hooks_made: Mapping[ObjectKey, HookObject] = field(default_factory=dict)
     release: Callable[[], ReleaseHistory] | None = None
     expected_head: int | None = None
     managers: frozenset[str] = frozenset()
@@ -271,6 +281,8 @@ class EquivalenceCheck:
             for each, answer in zip(outer_references(self.target), seen.references, strict=True)
             if answer == LiveObject()
         ]
+        changed = list(self._hooks_changed(seen))
+        left += [each for each in changed if each.word is Verdict.FAIL]
         judged = judge_pods(self._expectation, _cluster(seen))
         strays = {
             (word, waits): [each for each in judged.strays if (each.word, each.waits) == (word, waits)]
@@ -308,9 +320,28 @@ class EquivalenceCheck:
             return Pending(observed=_first(waiting, how), seen=True, evidence=proof, by_hand=shown)
         if waiting:
             return final(Verdict.FAIL, waiting)
+        unsure += [each for each in changed if each.word is Verdict.UNVERIFIED]
         if unknown := [*unsure, *strays[Verdict.UNVERIFIED, False]]:
             return final(Verdict.UNVERIFIED, unknown)
         return CheckResult(word=Verdict.PASS, observed=f"No difference; {how}", evidence=proof)
+
+    def _hooks_changed(self, seen: Observed) -> Iterator[PodProblem]:
+        """What pods refer to and hooks made, where it is not as the newest hook up to the target made it."""
+        for each, answer in zip(outer_references(self.target), seen.references, strict=True):
+            made = self.hooks_made.get(identity(each.item))
+            if made is None or answer.item is None or made.is_as_made(answer):
+                continue
+            number, by = made.made[0], made.left_by(answer)
+            what = f"{identity(each.item).label}, which {each.user} refers to, is"
+            runs = "helm rollback runs no install and no upgrade hooks"
+            if by is not None:
+                text = (
+                    f"{what} as the hook of revision {by} left it, not as that of revision {number}: {runs}"
+                )
+                yield PodProblem(text, shows=(_show(each.item),))
+            else:
+                text = f"{what} not as the hook of revision {number} made it, and of no other one: {runs}"
+                yield PodProblem(text, Verdict.UNVERIFIED, waits=False, shows=(_show(each.item),))
 
     def _by_hand(self, problem: PodProblem) -> str:
         """The commands that show it; empty where the check's own does."""

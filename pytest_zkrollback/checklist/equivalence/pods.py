@@ -66,7 +66,12 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
             continue
         label = identity(item).label
         pods = [pod for pod in owned.get(label, ()) if is_alive(pod)]
-        wrong = list(_wrong_images(item, pods, seen.made_images.get(label, {})))
+        made = {  # what admission makes of an image is right, unless it is one that was rolled away
+            name: image
+            for name, image in seen.made_images.get(label, {}).items()
+            if image not in expected.removed_images
+        }
+        wrong = list(_wrong_images(item, pods, made))
         others += [label] * bool(wrong)
         strays += wrong
         for each in judge_templates(item, answer.item, pods, expected, seen):

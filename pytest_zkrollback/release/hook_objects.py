@@ -1,0 +1,62 @@
+"""What install and upgrade hooks made and left there: helm rollback does not run them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ..domain.checks import JsonObject
+from ..domain.errors import HelmProblem
+from .drift import LiveObject, compare
+from .helm_secret import Release
+from .manifest import ObjectKey, identity, parse_manifest
+
+
+@dataclass(frozen=True)
+class HookObject:
+    """An object as a hook made it: in the newest revision up to the target, and in later ones.
+
+    ``made`` is (revision, object), ``later`` the same of every rolled-away revision whose hook ran.
+    """
+
+    made: tuple[int, JsonObject]
+    later: tuple[tuple[int, JsonObject], ...] = ()
+
+    def is_as_made(self, live: LiveObject) -> bool:
+        """Whether it is as the target's pods expect it."""
+        return not compare([self.made[1]], [live])
+
+    def left_by(self, live: LiveObject) -> int | None:
+        """The rolled-away revision whose hook left it as it is now; None: none did."""
+        numbers = (number for number, item in reversed(self.later) if not compare([item], [live]))
+        return next(numbers, None)
+
+
+def hook_objects(
+    releases: Iterable[Release], target: int, away: Iterable[int], namespace: str
+) -> dict[ObjectKey, HookObject]:
+    """What the hooks of the revisions up to ``target`` made, with what those of ``away`` made of it.
+
+    Only hooks count that ran, as the release's record says, and only what they left: helm deletes the others.
+    """
+    gone = frozenset(away)
+    made: dict[ObjectKey, tuple[int, JsonObject]] = {}
+    later: dict[ObjectKey, list[tuple[int, JsonObject]]] = {}
+    for release in sorted(releases, key=lambda each: each.revision.revision):
+        number = release.revision.revision
+        for item in _made_by_hooks(release, namespace) if number <= target or number in gone else ():
+            if number <= target:
+                made[identity(item)] = (number, item)
+            else:
+                later.setdefault(identity(item), []).append((number, item))
+    return {key: HookObject(one, tuple(later.get(key, ()))) for key, one in made.items()}
+
+
+def _made_by_hooks(release: Release, namespace: str) -> Iterable[JsonObject]:
+    for hook in release.hooks:
+        policies = hook.get("delete_policies") or ()
+        if (hook.get("last_run") or {}).get("phase") != "Succeeded" or "hook-succeeded" in policies:
+            continue
+        with suppress(HelmProblem):
+            yield from parse_manifest(str(hook.get("manifest") or ""), namespace)
