@@ -139,6 +139,16 @@ JOBS: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         ("FailureTarget BackoffLimitExceeded", "Failed BackoffLimitExceeded"),
         "succeeded 0, failed 1",
     ),
+    "a job whose container is started again": (
+        {"backoffLimit": 1, "template": {"spec": pod(container("a", "--exit=3"), restart="OnFailure")}},
+        ("FailureTarget BackoffLimitExceeded", "Failed BackoffLimitExceeded"),
+        "succeeded 0, failed 1",
+    ),
+    "a job that tries twice": (
+        {"backoffLimit": 1, "template": {"spec": pod(container("a", "--exit=3"), restart="Never")}},
+        ("FailureTarget BackoffLimitExceeded", "Failed BackoffLimitExceeded"),
+        "succeeded 0, failed 2",
+    ),
     "a job with a sidecar": (
         {
             "backoffLimit": 0,
