@@ -13,11 +13,13 @@ from . import cgroups
 from .box import ADDRESS, box_argv, inside, network_only, ready_file, temporary_folder
 from .control_plane import NODE_NAME
 from .empty_registry import registry_argv
-from .node_config import REGISTRY_PORT, NodeFiles, write_documents
+from .images import make_images, write_archive
+from .node_config import PAUSE_IMAGE, REGISTRY_PORT, NodeFiles, write_documents
 from .relay import relay_argv
 
 if TYPE_CHECKING:
     from ..domain.ports import Processes
+    from .images import Release
     from .local_cluster import RunningCluster
 
 _IMPORT_S = 120.0
@@ -31,25 +33,28 @@ class KubeletNode:
     user = (f"system:node:{NODE_NAME}", "system:nodes")
     address = ADDRESS
 
-    def __init__(self) -> None:
+    def __init__(self, processes: Processes) -> None:
         """Nothing is started yet."""
+        self._processes = processes
+        self._running: RunningCluster | None = None
         self._inside: list[str] = []
+        self._socket = Path()
 
     def prepare(self, running: RunningCluster) -> Sequence[str]:
-        """Make the namespaces, and a way into their network for who is outside."""
-        data_dir = running.data_dir
+        """Make the namespaces and a way into their network; start what needs no API server."""
+        self._running = running
+        data_dir, files = running.data_dir, NodeFiles(running.layout)
         cgroups.sweep()
         running.at_end([sys.executable, "-m", "pytest_zkrollback.drill.cgroups", data_dir.name], _REMOVE_S)
         running.start_server("box", box_argv(data_dir))
         running.wait_until("the node's namespaces", ready_file(data_dir).exists)
         pid = int(ready_file(data_dir).read_text())
         self._inside = inside(pid)
+        self._socket = Path(f"/proc/{pid}/root{files.socket}")
         running.start_server("relay", relay_argv(running.port, pid))
         running.start_server("registry", [*network_only(pid), *registry_argv(REGISTRY_PORT)])
-        files = NodeFiles(running.layout)
         write_documents(files, running.cluster.binaries)
-        self._start(running, "containerd", "--config", files.containerd)
-        self._socket = Path(f"/proc/{pid}/root{files.socket}")
+        self._start("containerd", "--config", files.containerd)
         return network_only(pid)
 
     def start(self, running: RunningCluster) -> None:
@@ -58,25 +63,39 @@ class KubeletNode:
         *_, kubeconfig = running.layout.kubeconfigs
         running.wait_until("containerd", self._socket.exists)
         self._start(
-            *(running, "kubelet", "--config", files.kubelet, "--kubeconfig", kubeconfig),
+            *("kubelet", "--config", files.kubelet, "--kubeconfig", kubeconfig),
             *("--hostname-override", NODE_NAME, "--node-ip", ADDRESS, "--v", "1"),
             *("--cert-dir", files.folder / "certificates"),
         )
+        self.import_images((), pause=PAUSE_IMAGE)
 
-    def _start(self, running: RunningCluster, name: str, *args: str | Path) -> None:
-        argv = [*self._inside, str(running.cluster.binaries[name]), *(str(arg) for arg in args)]
-        # A shim that is asked what it can do looks for runc on PATH.
-        path = f"{running.cluster.binaries['runc'].parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        running.start_server(name, argv, {"PATH": path, "TMPDIR": str(temporary_folder(running.data_dir))})
-
-    def import_images(self, running: RunningCluster, archive: Path, processes: Processes) -> None:
-        """Take an archive's images (OCI layout in a tar) for the node's. Raises DrillProblem."""
-        files = NodeFiles(running.layout)
-        ctr = [str(running.cluster.binaries["ctr"]), f"--address={files.socket}", "--namespace=k8s.io"]
-        argv = [*self._inside, *ctr, "images", "import", str(archive)]
+    def import_images(self, releases: Sequence[Release], *, pause: str | None = None) -> None:
+        """Give the node the demo application's images of ``releases``. Raises DrillProblem."""
+        running = self._cluster
+        archive = running.data_dir / "images.tar"
+        images = make_images(running.cluster.binaries["zkprova"], releases, pause=pause)
+        socket = NodeFiles(running.layout).socket
+        ctr = [str(running.cluster.binaries["ctr"]), f"--address={socket}", "--namespace=k8s.io"]
+        argv = [*self._inside, *ctr, "images", "import", str(write_archive(images, archive))]
         try:
-            ended = processes.run(argv, timeout_s=_IMPORT_S)
+            ended = self._processes.run(argv, timeout_s=_IMPORT_S)
+            trouble = ended.output.strip()[-2000:] if ended.exit_code != 0 else ""
         except ProcessProblem as problem:
-            raise DrillProblem(f"The node's images could not be imported: {problem}") from None
-        if ended.exit_code != 0:
-            raise DrillProblem(f"The node's images could not be imported: {ended.output.strip()[-2000:]}")
+            trouble = str(problem)
+        if trouble:
+            raise DrillProblem(f"The drill's images could not be imported into its node: {trouble}")
+        archive.unlink()
+
+    @property
+    def _cluster(self) -> RunningCluster:
+        if self._running is None:
+            raise RuntimeError("the node is not prepared yet")
+        return self._running
+
+    def _start(self, name: str, *args: str | Path) -> None:
+        running = self._cluster
+        binaries = running.cluster.binaries
+        # A shim that is asked what it can do looks for runc on PATH.
+        path = f"{binaries['runc'].parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        env = {"PATH": path, "TMPDIR": str(temporary_folder(running.data_dir))}
+        running.start_server(name, [*self._inside, str(binaries[name]), *(str(arg) for arg in args)], env)

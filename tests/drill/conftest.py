@@ -6,18 +6,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.binaries import find_binaries, node_tools
-from pytest_zkrollback.drill.images import make_images, write_archive
 from pytest_zkrollback.drill.kubelet_node import KubeletNode
 from pytest_zkrollback.drill.kwok_node import KwokNode
 from pytest_zkrollback.drill.local_cluster import Cluster, RunningCluster, start_cluster
 from pytest_zkrollback.drill.programs import HELM3, TOOLS
-from pytest_zkrollback.drill.scenarios import DEFAULT_SCENARIO, releases_of
+from pytest_zkrollback.drill.scenarios import SCENARIOS, releases_of
 from support.incident import Incident
 
 _numbers = itertools.count(1)
@@ -55,6 +55,20 @@ def on_kubelet(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--cluster", default="kwok") == "kubelet")
 
 
+@contextmanager
+def starting(binaries: dict[str, Path], *, on_kubelet: bool) -> Iterator[RunningCluster]:
+    """A cluster; on a kubelet with the images of every scenario."""
+    node = KubeletNode(LocalProcesses()) if on_kubelet else KwokNode()
+    running = start_cluster(binaries, node=node)
+    try:
+        if isinstance(node, KubeletNode):
+            releases = {each.tag: each for name in SCENARIOS for each in releases_of(name)}
+            node.import_images(tuple(releases.values()))
+        yield running
+    finally:
+        running.close()
+
+
 @pytest.fixture(scope="session")
 def binaries(say: Callable[[str], None], on_kubelet: bool) -> dict[str, Path]:
     tools = (*TOOLS, *node_tools(LocalProcesses())) if on_kubelet else TOOLS
@@ -68,16 +82,8 @@ def helm3(say: Callable[[str], None]) -> Path:
 
 @pytest.fixture(scope="session")
 def running_cluster(binaries: dict[str, Path], on_kubelet: bool) -> Iterator[RunningCluster]:
-    if not on_kubelet:
-        running = start_cluster(binaries, node=KwokNode())
-    else:
-        node = KubeletNode()
-        running = start_cluster(binaries, node=node)
-        images = make_images(binaries["zkprova"], releases_of(DEFAULT_SCENARIO), pause="zkprova/pause:1")
-        archive = write_archive(images, running.data_dir / "images.tar")
-        node.import_images(running, archive, LocalProcesses())
-    yield running
-    running.close()
+    with starting(binaries, on_kubelet=on_kubelet) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
