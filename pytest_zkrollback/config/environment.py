@@ -79,6 +79,13 @@ class Logs(Table):
         return patterns
 
 
+class Reload(Table):
+    """A ConfigMap or Secret whose files the application reads again by itself."""
+
+    kind: Literal["ConfigMap", "Secret"] = Field(description="its kind")
+    name: str = Field(min_length=1, description="its name")
+
+
 class Events(Table):
     """The runbook's look at the events; docs/events.md lists the reasons that are known."""
 
@@ -233,6 +240,10 @@ class Environment(Table):
     field_managers: tuple[str, ...] = Field(
         default=(),
         description="whose additions to pod templates, ConfigMaps and Secrets are no drift, besides helm's",
+    )
+    reloads: tuple[Reload, ...] = Field(
+        default=(),
+        description='`{ kind = "ConfigMap", name = "..." }`: its files are read again when they change',
     )
     events: Events = Field(default=Events(), description="the runbook's look at the events")
     slack: Slack | Literal[False] = Field(

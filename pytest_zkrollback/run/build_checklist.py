@@ -116,6 +116,7 @@ def build_checks(
             managers=frozenset(each.manager for each in history.releases if each.manager),
             snapshot=watch.snapshot,
             since=since,
+            rolled_back=context.request.changes,
         ),
         *(
             RolloutCheck(

@@ -8,7 +8,7 @@ import pytest
 from pytest_zkrollback.checklist.equivalence import check as equivalence
 from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck, Observed
 from pytest_zkrollback.checklist.equivalence.model import DeployedInterval
-from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.config.environment import Environment, Reload
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable
 from pytest_zkrollback.domain.ports import Check, Stage
@@ -569,6 +569,62 @@ def test_case_c6_what_an_init_container_or_a_native_sidecar_read_counts(state, w
     assert verdict.word is word, verdict
     if word is Verdict.FAIL:
         assert "its container init read ConfigMap/c at its start" in verdict.observed
+
+
+FILES = SERVED.replace(
+    'image: "web:5"', 'image: "web:5", volumeMounts: [{name: c, mountPath: /etc/c}]'
+).replace("spec: {initContainers", "spec: {volumes: [{name: c, configMap: {name: c}}], initContainers")
+RELOADED = "the files of ConfigMap/c again"
+
+
+def with_files(
+    *started: float, after_s: float = 5, reloads: tuple = (), rolled_back: bool = True, bad: str = "{k: bad}"
+) -> Judgement:
+    """Judge pods that mount ConfigMap/c as a folder, ``after_s`` after the rollback that changed it."""
+    target = parse_manifest(FILES, "n")
+    web, config, service = map(dict, parse_manifest(FILES, "n"))
+    web["metadata"] = {**web["metadata"], "uid": "web"}
+    env = CHECK.env.model_copy(update={"reloads": reloads})
+    before = parse_manifest(FILES.replace("{k: v}", bad), "n")
+    check = replace(CHECK, env=env, target=target, rolled_away=(before,), since=NOW, rolled_back=rolled_back)
+    pods = [running(f"p{number}", each) for number, each in enumerate(started)]
+    for each in pods:
+        each["metadata"]["labels"] = {"app": "web"}
+    value = observed(*pods, live=(LiveObject(web), LiveObject(config), LiveObject(service)))
+    now = NOW + timedelta(seconds=after_s)
+    history = History((Sample(now, value),), since=NOW, judged_from=NOW, rollouts_passed=True)
+    return check.judge(history, now)
+
+
+def test_case_a6_files_that_changed_under_a_running_process_are_unverified_with_the_restart():
+    verdict = with_files(-100, -50)
+    assert verdict.word is Verdict.UNVERIFIED
+    assert sentence(verdict) == (
+        f"Deployment/web was not restarted, and nobody saw it read {RELOADED}; if it does that by itself: "
+        'reloads = [{ kind = "ConfigMap", name = "c" }]'
+    )
+    assert verdict.cures == ("kubectl rollout restart deployment/web -n n --context ctx",)
+
+
+def test_case_a6_who_started_after_the_change_or_where_nothing_changed_is_fine():
+    assert with_files(1, 2).word is Verdict.PASS
+    assert with_files(-100, bad="{k: v}").word is Verdict.PASS
+
+
+def test_case_a6_what_reads_its_files_again_has_90_s_for_it():
+    own = (Reload(kind="ConfigMap", name="c"),)
+    waiting = with_files(-100, reloads=own, after_s=89)
+    assert isinstance(waiting, Pending) and not waiting.seen
+    done = with_files(-100, reloads=own, after_s=90)
+    assert done.word is Verdict.PASS
+    assert done.observed.endswith(f"; Deployment/web reads {RELOADED} by itself (reloads)")
+    assert with_files(-100, reloads=(Reload(kind="Secret", name="c"),)).word is Verdict.UNVERIFIED
+
+
+def test_case_a6_of_a_deploy_that_is_only_verified_ten_minutes_count():
+    assert with_files(-100, after_s=599, rolled_back=False).word is Verdict.UNVERIFIED
+    assert with_files(-100, after_s=601, rolled_back=False).word is Verdict.PASS
+    assert with_files(-100, after_s=601).word is Verdict.UNVERIFIED
 
 
 SERVICE = """

@@ -205,3 +205,38 @@ def test_case_a2b_what_hooks_left_alike_or_made_once_is_no_drift(release):
         own.deploy(level="good")
     done = own.run("--rollback-to=2")
     assert done.verdicts()["release-equivalence"] == "PASS", done.output
+
+
+FILES = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+data: {LEVEL: {{ .Values.level | quote }}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      volumes: [{name: c, configMap: {name: c}}]
+      containers: [{name: web, image: "example.org/web:1", volumeMounts: [{name: c, mountPath: /etc/c}]}]
+"""
+
+
+def test_case_a6_files_that_changed_under_a_running_pod_are_unverified_until_it_is_restarted(release):
+    own = release(FILES)
+    own.deploy(level="good")
+    own.deploy(level="bad")
+    own.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    time.sleep(1.1)  # API times are whole seconds
+    open_ = own.run("--rollback-to=1")
+    assert open_.verdicts()["release-equivalence"] == "UNVERIFIED", open_.output
+    [cure] = open_.item("release-equivalence")["cures"]
+    assert cure.startswith("kubectl rollout restart deployment/web ")
+    typed(own, cure)
+    own.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    done = own.run()
+    assert done.verdicts()["release-equivalence"] == "PASS", done.output

@@ -34,7 +34,7 @@ from ...release.manifest import (
 )
 from ...report.by_hand import helm, kubectl, resource_name
 from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words
-from .pods import PodsJudged, judge_pods
+from .pods import RELOADED_S, PodsJudged, judge_pods
 from .service_endpoints import images_rolled_away, leaves_too_late
 from .templates import is_partitioned
 
@@ -43,6 +43,8 @@ _SERVING_KINDS = frozenset(
 )
 # Dry runs of what differs: where more differs, no webhook explains it.
 _TRIED = 10
+# A deploy that is younger may not have been read by whoever reads files.
+_FRESH_S = 600.0
 
 Made = JsonObject | ZkRollbackError
 
@@ -85,7 +87,7 @@ class EquivalenceCheck:
     up to the target made. ``release`` reads the
     release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
     ``managers`` are those that wrote the release for helm. Pods come from ``snapshot`` (None: they are
-    listed); ``since`` is when the rollback began.
+    listed); ``since`` is when the rollback began, or (``rolled_back`` is false) when the head was deployed.
 
     A dry run of a fresh object (``release/fresh_object.py``) tells what the server and its webhooks make of
     it from drift. It needs the right to create; without it the comparison alone decides, and says so.
@@ -104,6 +106,7 @@ class EquivalenceCheck:
     managers: frozenset[str] = frozenset()
     snapshot: Callable[[], Snapshot] | None = None
     since: datetime | None = None
+    rolled_back: bool = True
     id: str = field(default=EQUIVALENCE, init=False)
     title: str = field(default="Live objects equal the target revision", init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
@@ -114,7 +117,11 @@ class EquivalenceCheck:
     rechecked_on_failure: bool = field(default=True, init=False)
     failure_ends_waiting: bool = field(default=True, init=False)
     waiting_may_end: bool = field(default=False, init=False)
-    deadline_s: float = field(default=10.0, init=False)
+
+    @property
+    def deadline_s(self) -> float:
+        """10 s; where changed files are read again by themselves, as long as that takes."""
+        return RELOADED_S + 10.0 if self.env.reloads else 10.0
 
     @property
     def expected(self) -> str:
@@ -135,11 +142,21 @@ class EquivalenceCheck:
     def _trusted(self) -> tuple[str, ...]:
         return (HELM, *self.managers, *self.env.field_managers)
 
-    @property
-    def _expectation(self) -> Expectation:
+    def _expectation(self, now: datetime | None = None) -> Expectation:
         away = images_rolled_away(self.target, self.rolled_away)
         before = self.rolled_away[-1] if self.rolled_away else ()
-        return Expectation(self.target, before, self.rolled_away, away, self.since, self.intervals)
+        age_s = (now - self.since).total_seconds() if now and self.since else 0.0
+        return Expectation(
+            target=self.target,
+            before=before,
+            rolled_away=self.rolled_away,
+            removed_images=away,
+            since=self.since,
+            intervals=self.intervals,
+            reloads=frozenset((each.kind, each.name) for each in self.env.reloads),
+            now=now,
+            is_fresh=self.rolled_back or age_s <= _FRESH_S,
+        )
 
     def observe(self) -> Observed:
         """Every object once, all at the same time, the pods out of the snapshot; what could not be read is
@@ -160,11 +177,12 @@ class EquivalenceCheck:
         except ZkRollbackError as error:
             return replace(seen, error=error)
         seen = replace(seen, replicasets=replicasets, pods=pods, revisions=self._revisions(live))
-        judged = judge_pods(self._expectation, _cluster(seen))
+        expected = self._expectation()
+        judged = judge_pods(expected, _cluster(seen))
         return replace(
             seen,
             made_pods=self._made_pods(judged),
-            endpointslices=self._endpoints() if leaves_too_late(self._expectation, _cluster(seen)) else (),
+            endpointslices=self._endpoints() if leaves_too_late(expected, _cluster(seen)) else (),
         )
 
     def _read(self) -> tuple[ReleaseHistory | None, tuple[LiveObject, ...]]:
@@ -239,7 +257,7 @@ class EquivalenceCheck:
         except ZkRollbackError:
             return ()
 
-    def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the deadline is the schedule's
+    def judge(self, history: History, now: datetime) -> Judgement:
         """PASS if all was read and equal; a difference is FAIL at once, an old pod only when it stays."""
         if not self.target:
             return CheckResult(
@@ -251,9 +269,9 @@ class EquivalenceCheck:
             return Pending(observed="Not compared yet: the rollouts have not settled.", seen=False)
         if not isinstance(sample.value, Observed):
             return Pending(observed=f"The live objects could not be read: {sample.error}", seen=False)
-        return self._judged(sample.value, rollouts_passed=history.rollouts_passed)
+        return self._judged(sample.value, now, rollouts_passed=history.rollouts_passed)
 
-    def _judged(self, seen: Observed, *, rollouts_passed: bool) -> Judgement:
+    def _judged(self, seen: Observed, now: datetime, *, rollouts_passed: bool) -> Judgement:
         trouble = _head_trouble(seen.head, seen.deployed, self.expected_head)
         if trouble is not None:
             return trouble.model_copy(update={"by_hand": helm(self.env, "history", self.env.release)})
@@ -283,7 +301,7 @@ class EquivalenceCheck:
         ]
         changed = list(self._hooks_changed(seen))
         left += [each for each in changed if each.word is Verdict.FAIL]
-        judged = judge_pods(self._expectation, _cluster(seen))
+        judged = judge_pods(self._expectation(now), _cluster(seen))
         strays = {
             (word, waits): [each for each in judged.strays if (each.word, each.waits) == (word, waits)]
             for word in (Verdict.FAIL, Verdict.UNVERIFIED)
@@ -307,7 +325,8 @@ class EquivalenceCheck:
                 elif not one.unknown:
                     differing.append(_as_problem(item, one))
         if wrong := [*differing, *left, *strays[Verdict.FAIL, False]]:
-            cures = () if differing or left else self._restarts(judged.strays)
+            failing = [each for each in judged.strays if each.word is Verdict.FAIL]
+            cures = () if differing or left else self._restarts(failing)
             return final(Verdict.FAIL, wrong).model_copy(update={"cures": cures})
         if errors:
             observed = f"{len(errors)} of these reads failed: {errors[0]} ({how})"
@@ -322,7 +341,9 @@ class EquivalenceCheck:
             return final(Verdict.FAIL, waiting)
         unsure += [each for each in changed if each.word is Verdict.UNVERIFIED]
         if unknown := [*unsure, *strays[Verdict.UNVERIFIED, False]]:
-            return final(Verdict.UNVERIFIED, unknown)
+            return final(Verdict.UNVERIFIED, unknown).model_copy(update={"cures": self._restarts(unknown)})
+        if later := strays[Verdict.UNVERIFIED, True]:
+            return Pending(observed=_first(later, how), seen=False, evidence=proof)
         return CheckResult(word=Verdict.PASS, observed=f"No difference; {how}", evidence=proof)
 
     def _hooks_changed(self, seen: Observed) -> Iterator[PodProblem]:
@@ -359,12 +380,11 @@ class EquivalenceCheck:
             for number, differences in enumerate(compare_each(self.target, seen.live, self._trusted))
         ]
 
-    def _restarts(self, strays: Sequence[PodProblem]) -> tuple[str, ...]:
+    def _restarts(self, wrong: Sequence[PodProblem]) -> tuple[str, ...]:
         """The restarts that mend all that is wrong; none where something else is wrong as well."""
-        failing = [each for each in strays if each.word is Verdict.FAIL]
-        if any(each.restart is None for each in failing):
+        if any(each.restart is None for each in wrong):
             return ()
-        wanted = dict.fromkeys(each.restart for each in failing if each.restart is not None)
+        wanted = dict.fromkeys(each.restart for each in wrong if each.restart is not None)
         return tuple(map(self._command, wanted))
 
     def _why_it_stays(self, leftover: JsonObject) -> str:

@@ -43,7 +43,9 @@ class Expectation:
     ``target`` are the objects of the target's manifest, ``before`` those of the revision that was rolled
     away from (empty: not known), ``rolled_away`` those of every such revision, ``removed_images`` the images
     that only they have, ``since`` when the rollback began, server time. ``intervals``: the target and all
-    that came after it until then, in order (empty: not all of them are known).
+    that came after it until then, in order (empty: not all of them are known). ``reloads`` are (kind, name)
+    of what the application reads again by itself; ``now`` is the server's time; ``is_fresh``: the change is
+    so young that whoever reads files may not have read them again.
     """
 
     target: tuple[JsonObject, ...]
@@ -52,6 +54,9 @@ class Expectation:
     removed_images: frozenset[str] = frozenset()
     since: datetime | None = None
     intervals: tuple[DeployedInterval, ...] = ()
+    reloads: frozenset[tuple[str, str]] = frozenset()
+    now: datetime | None = None
+    is_fresh: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,11 @@ from .model import (
     started_before,
 )
 from .service_endpoints import judge_servers
-from .startup_config import Source, read_at_start, settings_changed
+from .startup_config import Source, read_as_files, read_at_start, settings_changed
 from .templates import Remark, judge_templates
 
+# The kubelet brings changed files within its sync period (60 s) and its cache's delay.
+RELOADED_S = 90.0
 _DIGEST = re.compile(r"sha256:[0-9a-f]{12,}$")
 
 
@@ -74,7 +76,10 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
         wrong = list(_wrong_images(item, pods, made))
         others += [label] * bool(wrong)
         strays += wrong
-        for each in judge_templates(item, answer.item, pods, expected, seen):
+        for each in (
+            *judge_templates(item, answer.item, pods, expected, seen),
+            *_stale_files(item, pods, expected),
+        ):
             if isinstance(each, Remark):
                 remarks.append(each.text)
             else:
@@ -134,6 +139,39 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
                     restart=Words.about(item, "rollout", "restart", workload),
                 )
                 break
+
+
+def _stale_files(
+    item: JsonObject, pods: Sequence[JsonObject], expected: Expectation
+) -> Iterator[PodProblem | Remark]:
+    """Files of ConfigMaps and Secrets that changed under a running process: nobody saw it read them again."""
+    if expected.since is None or expected.now is None or not expected.before or not expected.is_fresh:
+        return
+    changed_since = cache(partial(_changed_since, expected))
+    stale: dict[Source, JsonObject] = {}
+    for name, sources in read_as_files(pod_template(item) or {}).items():
+        for pod in pods:
+            if started_before(pod, name, expected.since):
+                stale |= dict.fromkeys(sources & changed_since(started_at(pod, name)), pod)
+    workload = f"{item['kind'].lower()}/{identity(item).name}"
+    age_s = (expected.now - expected.since).total_seconds()
+    for (kind, source), pod in sorted(stale.items(), key=lambda each: each[0]):
+        files = f"the files of {kind}/{source}"
+        if (kind, source) not in expected.reloads:
+            key = f'reloads = [{{ kind = "{kind}", name = "{source}" }}]'
+            yield PodProblem(
+                f"{identity(item).label} was not restarted, and nobody saw it read {files} again; if it does "
+                f"that by itself: {key}",
+                Verdict.UNVERIFIED,
+                waits=False,
+                shows=(show_pod(pod), *_show_changes(pod, [f"{kind}/{source}"])),
+                restart=Words.about(item, "rollout", "restart", workload),
+            )
+        elif age_s < RELOADED_S:
+            text = f"{identity(item).label} reads {files} again by itself, in up to {RELOADED_S:g} s"
+            yield PodProblem(text, Verdict.UNVERIFIED, shows=(show_pod(pod),))
+        else:
+            yield Remark(f"{identity(item).label} reads {files} again by itself (reloads)")
 
 
 def _show_changes(pod: JsonObject, sources: Iterable[str]) -> Iterator[Words]:

@@ -30,6 +30,24 @@ def read_at_start(template: JsonObject) -> dict[str, set[Source]]:
     return found
 
 
+def read_as_files(template: JsonObject) -> dict[str, set[Source]]:
+    """Container -> what is mounted as a folder: it sees them change, if it looks. What it also reads at its
+    start is left out."""
+    spec = template.get("spec") or {}
+    volumes = {str(each.get("name")): set(_volume(each)) for each in spec.get("volumes") or ()}
+    at_start = read_at_start(template)
+    return {
+        name: {
+            source
+            for mount in container.get("volumeMounts") or ()
+            for source in volumes.get(str(mount.get("name")), ())
+        }
+        - at_start.get(name, set())
+        for container in spec.get("containers") or ()
+        if (name := str(container.get("name")))
+    }
+
+
 def settings_changed(before: Sequence[JsonObject], target: Sequence[JsonObject]) -> set[Source]:
     """The ConfigMaps and Secrets whose content differs, comes or goes."""
     sides = [
