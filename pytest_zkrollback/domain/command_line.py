@@ -82,7 +82,11 @@ OPTIONS = (
         "since when users are affected, e.g. 2026-11-23T02:11:00Z",
         metavar="TIME",
     ),
-    Option("--rollback-confirm", "the environment's name again, where it is protected", metavar="NAME"),
+    Option(
+        "--rollback-confirm",
+        "the environment's name again, where it is protected; with --drill-context the context's",
+        metavar="NAME",
+    ),
     Option(
         "--rollback-signal",
         "your word on a decision signal; what is not said is unknown; repeatable",
@@ -133,7 +137,28 @@ OPTIONS = (
     Option("--zkrollback-bundle", "one zip for the ticket, below 10 MB", stays=True),
     Option("--drill-keep", "keep the drill's cluster for the next run", needs_drill=True, stays=True),
     Option("--drill-stop", "end a kept drill, and nothing else", needs_environment=False),
-    Option("--drill-context", "run the drill on an existing context: not built", metavar="NAME", stays=True),
+    Option(
+        "--drill-context",
+        "the drill on a cluster that is there already (kind, k3d, minikube, any), in a namespace of its own",
+        metavar="NAME",
+        needs_drill=True,
+        stays=True,
+    ),
+    Option(
+        "--drill-load",
+        "how that cluster gets the demo's images: a command with {archive} in it, or registry=HOST/PATH; "
+        "default: by the context's name, for kind, k3d and minikube",
+        metavar="HOW",
+        needs_drill=True,
+        stays=True,
+    ),
+    Option(
+        "--drill-image",
+        "the demo's images are there already, below this repository",
+        metavar="REPOSITORY",
+        needs_drill=True,
+        stays=True,
+    ),
     Option(
         "--drill-scenario",
         "what went wrong in revision 6; default: crash-loop",

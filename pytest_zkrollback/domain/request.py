@@ -44,6 +44,9 @@ class Request:
     bundle: bool = False
     drill_keep: bool = False
     drill_scenario: str | None = None
+    drill_context: str | None = None
+    drill_load: str | None = None
+    drill_image: str | None = None
     commit: str | None = None
     redeploy: bool = False
     no_merge: bool = False

@@ -34,7 +34,7 @@ from .scenarios import (
 )
 from .slack_sink import WEBHOOK_PATH, slack_sink_argv
 from .supervised import Supervised
-from .venue import Venue, VenueChoice
+from .venue import Venue, VenueChoice, close_after
 
 DRILL_WORKLOADS = {
     "backend": "deployment/zkprova-zkprova-backend",
@@ -207,8 +207,8 @@ def _start(
         if folder is not None:
             kept_drill.save(folder, kept)
             venue.supervised.keep()
-    except BaseException:
-        venue.close()
+    except BaseException as error:
+        close_after(error, venue, progress)
         raise
     return Drill(kept, venue, stays=folder is not None)
 

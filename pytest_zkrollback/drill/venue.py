@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..domain.errors import DrillProblem, ZkRollbackError
+
 if TYPE_CHECKING:
     from ..domain.ports import Clock, Processes
     from .images import Release
@@ -71,3 +73,17 @@ class VenueChoice(Protocol):
 
     def open(self, progress: Callable[[str], None], processes: Processes, clock: Clock) -> Venue:
         """Start what has to be started. Raises DrillProblem or UsageProblem; then nothing of it stays."""
+
+
+def close_after(error: BaseException, venue: Venue, progress: Callable[[str], None]) -> None:
+    """End a place whose start ended with ``error``, which the caller raises again.
+
+    What stays all the same is told to ``progress``, and raised as a DrillProblem with the error's sentence;
+    an interrupt stays one.
+    """
+    try:
+        venue.close()
+    except DrillProblem as left:
+        progress(str(left))
+        if isinstance(error, ZkRollbackError):
+            raise DrillProblem(f"{error} {left}") from None

@@ -21,12 +21,6 @@ _GROUP = "zkrollback: roll a Helm release back once and prove that service is re
 # Asked when the plugin is loaded: pytest's capture replaces standard input later.
 _STDIN_IS_TERMINAL = sys.stdin is not None and sys.stdin.isatty()
 
-# Not built: the drill would have to bring real images into that cluster, or listen for it beyond loopback.
-NO_CONTEXT = (
-    "--drill-context is not built: the drill's images exist only for the node that it simulates, so a kind "
-    "or k3d cluster could not run them; leave it away, or name that cluster in an environment of your own"
-)
-
 
 def add_options(parser: pytest.Parser) -> None:
     """Register everything but ``--env``, the commonest private option of test suites."""
@@ -98,8 +92,6 @@ def parse_request(option: Any) -> Request:
             f"{given} needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs to "
             "another plugin); helm did not run."
         )
-    if option.drill_context:
-        raise pytest.UsageError(f"{NO_CONTEXT}; nothing was contacted and helm did not run.")
     if option.zkrollback_env != "drill":
         for each in OPTIONS:
             if each.needs_drill and getattr(option, each.dest):
@@ -131,6 +123,9 @@ def parse_request(option: Any) -> Request:
         bundle=option.zkrollback_bundle,
         drill_keep=option.drill_keep,
         drill_scenario=option.drill_scenario,
+        drill_context=option.drill_context,
+        drill_load=option.drill_load,
+        drill_image=option.drill_image,
         commit=None if option.rollback_to_commit is None else parse_commit(option.rollback_to_commit),
         redeploy=option.rollback_redeploy_main,
         no_merge=option.rollback_no_merge,

@@ -43,8 +43,10 @@ from ..report.outcome import conclude
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
 from .build_checklist import initial_checklist, watched
+from .consent import ASK_S
 from .context import RunContext, variables
 from .display import Display
+from .drill_place import choose_context
 from .find_redeploy_risks import RedeployRisks
 from .find_workloads import resolve_workloads
 from .github_step import GithubDeployment, refuse_without_github
@@ -52,6 +54,7 @@ from .initial_record import initial_record, mode_of
 from .lock_step import judged_head, note_failed, note_verified
 from .notify_step import create_dispatcher, notify_final, report_address
 from .preflight_step import run_preflight
+from .prompt import ask
 from .recovery_timeline import RecoveryTimeline
 from .results import ExpectedRelease, HelmOutcomeStatus, PreflightResult, Refusal, RunState
 from .rollback_step import HelmCallbacks, RollbackStep
@@ -61,6 +64,7 @@ from .verify_step import run_verify
 
 if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
     from ..drill.drill import Drill
+    from ..drill.named_context import NamedContext
 
 
 class Run:
@@ -75,8 +79,9 @@ class Run:
         command_line: str,
         hooks: Hooks,
         redactor: Redactor,
+        place: NamedContext | None = None,
     ) -> None:
-        """``env`` is None for the drill, which makes its own.
+        """``env`` is None for the drill, which makes its own, at ``place`` if that is not this machine.
 
         ``workloads`` and what the hooks add make the checklist; raises UsageProblem where a hook is wrong.
         """
@@ -87,6 +92,7 @@ class Run:
         self.checklist_ids = tuple(item.id for item in checklist)
         self.hints: tuple[str, ...] = ()
         self._env = env
+        self._place = place
         self._drill: Drill | None = None
         self._executed = False
         self.was_refused = False
@@ -123,9 +129,12 @@ class Run:
             from ..drill.scenarios import DEFAULT_SCENARIO, RELEASE, choose_scenario
 
             choose_scenario(request.drill_scenario or DEFAULT_SCENARIO)
-            refuse_another_drill(request.drill_scenario)
+            place = choose_context(request, rootpath, path)
+            refuse_another_drill(request.drill_scenario, place)
             refuse_without_github(request, None)
-            return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks, redactor)
+            if place is not None:
+                request = replace(request, confirm=None)  # it was the context's name
+            return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks, redactor, place)
         env = load_environment(path, request.environment)
         refuse_without_github(request, env)
         return cls(request, env, env.release, env.named_workloads, command_line, hooks, redactor)
@@ -203,9 +212,28 @@ class Run:
                 self._watch.stop()
             if self._events is not None:
                 self._events.stop()
-            if self._drill is not None:
-                self._drill.close()
+            self._close_drill()
             self._signals.restore()
+
+    def _close_drill(self) -> None:
+        """What of it could not be ended is said with the last lines: the run itself is over."""
+        if self._drill is None:
+            return
+        try:
+            self._drill.close()
+        except ZkRollbackError as problem:
+            self.hints = (*self.hints, str(problem))
+
+    def _ask(self, question: str) -> str:
+        """The operator's answer at the terminal; empty where there is none."""
+        if not self.request.interactive:
+            return ""
+        until_s = self._clock.monotonic_s() + ASK_S
+        with self._display.paused():
+            reply = ask(self.redactor.text(question), self._clock, until_s)
+        asked = question.splitlines()[-1]
+        self._recorder.event(f"asked at the terminal: {asked} Answer: {reply.spoken}", "operator")
+        return reply.text
 
     @property
     def _may_have_changed(self) -> bool:
@@ -301,10 +329,14 @@ class Run:
         if self._env is None:
             from ..drill.drill import start_drill
 
+            place = self._place
+            if place is not None:
+                place = replace(place, ask=self._ask, keep_secret=self.redactor.add)
             self._drill = start_drill(
                 keep=self.request.drill_keep,
                 scenario=self.request.drill_scenario,
                 progress=self._display.status,
+                venue=place,
             )
             self.hints = self._drill_hints(self._drill)
             self._recorder.update(drill="kept" if self._drill.kept else "ended")

@@ -25,7 +25,6 @@ VALUES = {
 }
 EXCLUDED = {
     "--drill-stop",  # is no run: it ends a cluster, and no command follows from it
-    "--drill-context",  # is refused: not built
 }
 ENVIRONMENTS = [
     ["--env=drill"],

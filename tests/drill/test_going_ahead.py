@@ -1,9 +1,6 @@
 """Rehearsing, and going ahead against a refusal: on a real cluster, with the real helm, at a real terminal."""
 
 import json
-import os
-import pty
-import select
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -12,6 +9,7 @@ import pytest
 
 from pytest_zkrollback.run.consent import CONSENT
 from support.incident import Incident
+from support.terminal import asked, at_a_terminal
 
 _WRITES = ("create", "update", "patch", "delete", "deletecollection")
 _REVIEWS = ("selfsubjectaccessreviews", "selfsubjectrulesreviews")
@@ -187,44 +185,6 @@ def test_what_a_verification_ends_with_is_remembered(incident):
     assert skipped[6].startswith("failed ")
     assert "rollout-backend" in skipped[6]
     assert plan.record["plan"]["verified_revisions"] == [7, 5]
-
-
-def at_a_terminal(incident, answers, *args, before=b""):
-    """Run the command as an operator at a terminal does; ``answers`` are typed at the questions, in turn.
-
-    ``before`` is typed, or pasted, as soon as the command runs.
-    """
-    argv, environ = incident.argv(*args), incident.environ(TERM="xterm", COLUMNS="100", LINES="40")
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(incident.folder)
-        os.execve(argv[0], argv, environ)
-    os.write(terminal, before)
-    shown, left, answered = b"", list(answers), 0
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        if not select.select([terminal], [], [], 0.1)[0]:
-            continue
-        try:
-            more = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not more:
-            break
-        shown += more
-        if left and shown.count(b"anything else stops.") > answered and b"s to answer:" in shown:
-            answered += 1
-            os.write(terminal, left.pop(0).encode())
-    status = os.waitpid(pid, 0)[1]
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(status), shown.decode(errors="replace"), incident.latest()
-
-
-def asked(record):
-    """What stands in the record of the questions and their answers."""
-    return [
-        each["event"] for each in record["timeline"] if each["event"].startswith("asked at the terminal: ")
-    ]
 
 
 ASKED = f"asked at the terminal: {CONSENT} Answer: "

@@ -108,10 +108,17 @@ def left_files(repository):
             "--drill-keep goes with --env=drill, not with --env=staging.",
         ),
         (
-            ["--env=drill", "--drill-context=kind-kind"],
-            "--drill-context is not built: the drill's images exist only for the node that it simulates, so "
-            "a kind or k3d cluster could not run them; leave it away, or name that cluster in an environment of "
-            "your own; nothing was contacted and helm did not run.",
+            ["--env=drill", "--drill-context=kind-kind", "--rollback-confirm=kind-kin"],
+            "--rollback-confirm=kind-kin names another context than --drill-context=kind-kind: one of the two is "
+            "a slip; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--drill-context=kind-kind"],
+            "--drill-context goes with --env=drill, not with --env=staging.",
+        ),
+        (
+            ["--env=drill", "--drill-load=kind load {archive}"],
+            "--drill-load goes with --drill-context=NAME: the drill's own cluster has its images; helm did not run.",
         ),
         (
             ["--env=drill", "--drill-scenario=flood"],

@@ -17,6 +17,7 @@ OTHER_THINGS = {
     "config/environment.py": {"logs"},  # a table of the configuration
     "domain/decision.py": {"rollback"},  # a recommendation
     "domain/record.py": {"rollback"},  # a mode
+    "drill/named_context.py": {"events"},  # a resource
     "drill/supervised.py": {"logs"},  # a folder
     "drill/supervisor.py": {"logs"},  # the same
     "migrations/hooks.py": {"events"},  # of a Helm hook
