@@ -7,11 +7,10 @@ everybody verifies it with the file that it wrote. Clients are known by random t
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-
-import yaml
 
 CONTEXT = "drill"
 ADMIN = "drill-admin"  # the person at the keyboard
@@ -32,9 +31,9 @@ def render_token_file(users: Mapping[str, str], tokens: Mapping[str, str]) -> st
 
 
 def render_kubeconfig(server: str, ca_file: Path, user: str, token: str) -> str:
-    """A kubeconfig that stands alone, with the one context :data:`CONTEXT`."""
+    """A kubeconfig that stands alone, with the one context :data:`CONTEXT`; JSON, which is YAML as well."""
     authority = base64.b64encode(ca_file.read_bytes()).decode()
-    return yaml.safe_dump(
+    return json.dumps(
         {
             "apiVersion": "v1",
             "kind": "Config",
@@ -45,7 +44,7 @@ def render_kubeconfig(server: str, ca_file: Path, user: str, token: str) -> str:
             "users": [{"name": user, "user": {"token": token}}],
             "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": user}}],
         },
-        sort_keys=False,
+        indent=2,
     )
 
 

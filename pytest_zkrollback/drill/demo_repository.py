@@ -1,18 +1,12 @@
-"""The demo service's own repository (real git), and its migration, really applied to its database.
-
-The chart's Job is played by kwok, as all containers are; what its container would do is done here.
-"""
+"""The demo service's own repository (real git), and the migrations that its bad versions bring."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..domain.errors import DrillProblem, ProcessProblem
-from .app import create_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,14 +52,6 @@ def make_repository(data: Path, kind: str, good: Iterable[str], bad: str, proces
     _write(folder, BROUGHT[kind])
     _commit(processes, folder, "move the data folder, and migrate the orders")
     _git(processes, folder, "tag", bad)
-
-
-def apply_migration(data: Path, kind: str) -> None:
-    """What the Job's container would do: run the new migration on the service's database."""
-    with closing(sqlite3.connect(create_database(data))) as connection:
-        for name, text in BROUGHT[kind].items():
-            if name.endswith(".up.sql"):
-                connection.executescript(text)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

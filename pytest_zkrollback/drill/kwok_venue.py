@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .app import app_argv, database_url
 from .binaries import find_binaries
-from .demo_repository import apply_migration
+from .demo_app import app_argv, database_url, migrate
 from .local_cluster import Cluster, RunningCluster, start_cluster
 
 if TYPE_CHECKING:
@@ -29,18 +28,19 @@ class Kwok:
     def open(self, progress: Callable[[str], None], processes: Processes, clock: Clock) -> Venue:
         """Build what is missing, then start a cluster; takes about 5 s. Raises DrillProblem."""
         binaries = find_binaries(progress=progress, processes=processes, clock=clock)
-        return KwokVenue(start_cluster(binaries, progress=progress, clock=clock))
+        return KwokVenue(start_cluster(binaries, progress=progress, clock=clock), processes)
 
 
 class KwokVenue:
     """A :class:`.venue.Venue` on a cluster that was started for it."""
 
-    def __init__(self, running: RunningCluster) -> None:
+    def __init__(self, running: RunningCluster, processes: Processes) -> None:
         """The demo application's folder, in the cluster's, stands for the node's disk."""
         self.supervised = running
         self.cluster: Cluster = running.cluster
         self.namespace = "default"  # as the runbook's commands have it
         self.values: Mapping[str, Any] = {}
+        self._processes = processes
         self._data = running.data_dir / DATA
         self.database = database_url(self._data)
 
@@ -49,7 +49,7 @@ class KwokVenue:
 
     def migrate(self, kind: str) -> None:
         """Apply the migration to the application's database: the Job's pod is played."""
-        apply_migration(self._data, kind)
+        migrate(self.cluster.binaries["zkprova"], self._data, kind, self._processes)
 
     def app_argv(self, port_file: Path) -> list[str]:
         """The application on loopback, which behaves as the live pods say."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.drill.app import app_argv
+from pytest_zkrollback.drill.demo_app import app_argv
 from pytest_zkrollback.drill.local_cluster import Cluster, RunningCluster
 from pytest_zkrollback.drill.scenarios import build_scenario
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv

@@ -16,12 +16,11 @@ from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import DrillProblem, Unreachable, UsageProblem
 from pytest_zkrollback.domain.ports import Finished
 from pytest_zkrollback.drill import scenarios
-from pytest_zkrollback.drill.app import create_database
+from pytest_zkrollback.drill.demo_app import DATABASE, migrate
 from pytest_zkrollback.drill.demo_repository import (
     BROUGHT,
     FOLDER,
     MIGRATIONS,
-    apply_migration,
     make_repository,
 )
 from pytest_zkrollback.drill.scenarios import (
@@ -283,7 +282,9 @@ def test_the_stages_are_yaml_with_names_of_their_own():
 
 
 @pytest.mark.parametrize("kind", BROUGHT)
-def test_a_migration_is_really_applied_and_lies_between_two_tags_of_a_real_repository(tmp_path, kind):
+def test_a_migration_is_really_applied_and_lies_between_two_tags_of_a_real_repository(
+    tmp_path, kind, zkprova
+):
     make_repository(tmp_path, kind, ["1.8.0-3f9c2e1"], "1.9.0-a7d20c4", LocalProcesses())
     checkout = GitCheckout(tmp_path / FOLDER, LocalProcesses())
     good, bad = (checkout.resolve_ref(tag) for tag in ("1.8.0-3f9c2e1", "1.9.0-a7d20c4"))
@@ -291,8 +292,8 @@ def test_a_migration_is_really_applied_and_lies_between_two_tags_of_a_real_repos
     new, changed, gone = differ(before, after)
     assert (len(new), changed, gone) == (1, [], [])
     assert new[0].reverse is (kind == "reversible")
-    apply_migration(tmp_path, kind)
-    with closing(sqlite3.connect(create_database(tmp_path))) as connection:
+    migrate(zkprova, tmp_path, kind, LocalProcesses())
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
         assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (8,)
         if kind == "reversible":
             connection.executescript(BROUGHT[kind]["0008_order_channel.down.sql"])
@@ -303,3 +304,12 @@ def test_without_git_the_scenario_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(DrillProblem, match="This scenario needs git, for the demo service's repository: "):
         make_repository(tmp_path, "reversible", [], "x", LocalProcesses())
+
+
+def test_a_migration_that_fails_is_quoted(tmp_path, zkprova):
+    (tmp_path / DATABASE).parent.mkdir(parents=True)
+    (tmp_path / DATABASE).write_bytes(b"no database at all" * 100)
+    with pytest.raises(DrillProblem, match=r"(?s)The demo's migration failed: .*file is not a database"):
+        migrate(zkprova, tmp_path, "reversible", LocalProcesses())
+    with pytest.raises(DrillProblem, match=r"The demo's migration could not be started: "):
+        migrate(tmp_path / "none", tmp_path, "reversible", LocalProcesses())

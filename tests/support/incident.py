@@ -9,15 +9,13 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.drill.app import app_argv, database_url
-from pytest_zkrollback.drill.demo_repository import apply_migration
+from pytest_zkrollback.drill.demo_app import app_argv, database_url, migrate
 from pytest_zkrollback.drill.local_cluster import RunningCluster
 from pytest_zkrollback.drill.scenarios import build_scenario
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
@@ -75,7 +73,9 @@ class Incident:
             processes=LocalProcesses(),
             progress=lambda text: None,
             data=folder / "app",
-            migrate=partial(apply_migration, folder / "app"),
+            migrate=lambda kind: migrate(
+                self.cluster.binaries["zkprova"], folder / "app", kind, LocalProcesses()
+            ),
         )
         self.configure()
 
