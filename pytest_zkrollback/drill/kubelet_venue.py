@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .app import database_url
 from .binaries import find_binaries, node_tools
+from .demo_app import DATABASE, database_url
 from .gateway import gateway_argv
 from .kubelet_node import KubeletNode
 from .kwok_venue import DATA
@@ -51,7 +51,7 @@ class KubeletVenue:
         self.cluster: Cluster = running.cluster
         self.namespace = "default"  # as the runbook's commands have it
         self._data = running.data_dir / DATA
-        self.values: Mapping[str, Any] = {"hostPath": str(self._data)}
+        self.values: Mapping[str, Any] = {"hostPath": str((self._data / DATABASE).parent)}
         self.database = database_url(self._data)
         self._node = node
 
