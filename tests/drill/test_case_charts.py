@@ -81,7 +81,7 @@ def pods_have(own, *levels):
 def typed(own, command):
     """A proposed command, exactly as it stands there, at a shell where kubectl is on PATH."""
     line = command.replace("kubectl ", f"{shlex.quote(str(own.cluster.binaries['kubectl']))} ", 1)
-    env = {"KUBECONFIG": str(own.cluster.kubeconfig), "PATH": "/usr/bin:/bin"}
+    env = {"KUBECONFIG": str(own.cluster.kubeconfig), "PATH": "/usr/bin:/bin", "HOME": str(own.folder)}
     done = subprocess.run(
         ["bash", "-c", line], env=env, capture_output=True, text=True, timeout=60, check=False
     )
