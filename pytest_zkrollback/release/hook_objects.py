@@ -53,6 +53,25 @@ def hook_objects(
     return {key: HookObject(one, tuple(later.get(key, ()))) for key, one in made.items()}
 
 
+def left_by_hooks(
+    releases: Iterable[Release], away: Iterable[int], namespace: str
+) -> dict[ObjectKey, tuple[int, JsonObject]]:
+    """What only hooks of the revisions ``away`` made and left: (revision, object), the newest of each.
+
+    Jobs and pods are left out: they ran, and what they did is the migration's business.
+    """
+    gone = frozenset(away)
+    found: dict[ObjectKey, tuple[int, JsonObject]] = {}
+    for release in sorted(releases, key=lambda each: each.revision.revision):
+        number = release.revision.revision
+        for item in _made_by_hooks(release, namespace):
+            if number in gone and item["kind"] not in ("Job", "Pod"):
+                found[identity(item)] = (number, item)
+            elif number not in gone:
+                found.pop(identity(item), None)
+    return found
+
+
 def _made_by_hooks(release: Release, namespace: str) -> Iterable[JsonObject]:
     for hook in release.hooks:
         policies = hook.get("delete_policies") or ()

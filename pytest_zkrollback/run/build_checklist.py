@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ..checklist.custom import CustomItem, ItemContext, OwnCheck
 from ..checklist.equivalence.check import EquivalenceCheck, is_kept_on_purpose
+from ..checklist.equivalence.left_behind import LeftBehind
 from ..checklist.equivalence.model import DeployedInterval
 from ..checklist.events.check import EventsCheck
 from ..checklist.events.feed import EventFeed
@@ -28,8 +29,8 @@ from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, ClusterWatch
 from ..preflight.target import describe_history, failure_of
 from ..release.history import ReleaseHistory, fetch_history
-from ..release.hook_objects import hook_objects
-from ..release.manifest import identity, manifest_workloads, parse_manifest
+from ..release.hook_objects import hook_objects, left_by_hooks
+from ..release.manifest import ObjectKey, identity, manifest_workloads, parse_manifest
 from ..rollback.journal import find_migration_word
 from .context import RunContext
 from .migration_sources import migration_sources, revision_content
@@ -86,6 +87,7 @@ def build_checks(
         if (content := revision_content(each, env.namespace)) is not None
     ]
     leftovers = find_leftovers(expected, later)
+    away = [content.revision for content in later]
     at_zero = {
         f"{item['kind'].lower()}/{identity(item).name}"
         for item in manifest_workloads(expected)
@@ -108,8 +110,9 @@ def build_checks(
                 later,
                 left,
             ),
-            hooks_made=hook_objects(
-                history.releases, wanted, (content.revision for content in later), env.namespace
+            hooks_made=hook_objects(history.releases, wanted, away, env.namespace),
+            left_behind=find_left_behind(
+                expected, later, left_by_hooks(history.releases, away, env.namespace)
             ),
             release=reader.read,
             expected_head=release.head,
@@ -227,6 +230,25 @@ def find_leftovers(
     known = {identity(item) for item in expected}
     found = {identity(item): item for content in later for item in content.objects}
     return tuple(item for key, item in found.items() if key not in known and not is_kept_on_purpose(item))
+
+
+def find_left_behind(
+    expected: Sequence[JsonObject],
+    later: Sequence[RevisionContent],
+    hooks: Mapping[ObjectKey, tuple[int, JsonObject]],
+) -> tuple[LeftBehind, ...]:
+    """What only rolled-away revisions have and helm leaves: network policies that are kept, and ``hooks``."""
+    known = {identity(item) for item in expected}
+    found = {
+        identity(item): LeftBehind(item, "kept by its policy")
+        for content in later
+        for item in content.objects
+        if item["kind"] == "NetworkPolicy" and is_kept_on_purpose(item)
+    }
+    found |= {
+        key: LeftBehind(item, f"left by a hook of revision {number}") for key, (number, item) in hooks.items()
+    }
+    return tuple(each for key, each in found.items() if key not in known)
 
 
 class ReleaseReader:

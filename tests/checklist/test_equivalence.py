@@ -7,6 +7,7 @@ import pytest
 
 from pytest_zkrollback.checklist.equivalence import check as equivalence
 from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck, Observed
+from pytest_zkrollback.checklist.equivalence.left_behind import LeftBehind
 from pytest_zkrollback.checklist.equivalence.model import DeployedInterval
 from pytest_zkrollback.config.environment import Environment, Reload
 from pytest_zkrollback.domain.checks import History, Sample
@@ -876,6 +877,58 @@ def test_case_c8_a_key_that_an_application_added_names_the_setting_that_allows_i
 
 def test_case_c8_what_a_person_added_by_hand_is_no_setting():
     assert "field_managers" not in added_key("kubectl-edit").observed
+
+
+POLICY = (
+    "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: deny}, spec: {podSelector: %s}}"
+)
+OF_HOOK = "left by a hook of revision 6"
+
+
+def left_there(manifest: str, status: dict | None = None) -> Judgement:
+    """Judge the served release beside this object, which a hook of the bad revision left."""
+    target = parse_manifest(SERVED, "n")
+    web, config, service = map(dict, parse_manifest(SERVED, "n"))
+    web["metadata"] = {**web["metadata"], "uid": "web"}
+    [item] = parse_manifest(manifest, "n")
+    check = replace(CHECK, target=target, left_behind=(LeftBehind(item, OF_HOOK),))
+    pods = [running("a", 1), running("b", 1)]
+    live = tuple(map(LiveObject, (web, config, service)))
+    answer = LiveObject() if status is None else LiveObject({**item, "status": status})
+    return judge(observed(*pods, live=live, left_behind=(answer,)), check=check)
+
+
+@pytest.mark.parametrize(
+    ("selector", "harms"),
+    [
+        ("{}", True),
+        ("{matchLabels: {app: web}}", True),
+        ("{matchLabels: {app: other}}", False),
+        ("{matchExpressions: [{key: app, operator: In, values: [web, x]}]}", True),
+        ("{matchExpressions: [{key: app, operator: NotIn, values: [web]}]}", False),
+        ("{matchExpressions: [{key: tier, operator: DoesNotExist}]}", True),
+        ("{matchExpressions: [{key: tier, operator: Exists}]}", False),
+    ],
+)
+def test_case_b11_a_network_policy_that_a_hook_left_is_red_where_it_selects_the_targets_pods(selector, harms):
+    verdict = left_there(POLICY % selector, {})
+    if harms:
+        assert verdict.word is Verdict.FAIL
+        assert sentence(verdict) == f"NetworkPolicy/deny, {OF_HOOK}, selects the pods of Deployment/web"
+    else:
+        assert verdict.word is Verdict.PASS
+        assert verdict.observed.endswith(f"; stays where it is: NetworkPolicy/deny ({OF_HOOK})")
+
+
+def test_case_b11_a_workload_that_a_hook_left_is_red_where_it_serves():
+    other = MANIFEST.split("---", maxsplit=1)[0].replace("name: web}", "name: shadow}")
+    served = other.replace("template: {spec:", "template: {metadata: {labels: {app: web}}, spec:")
+    red = left_there(served, {"readyReplicas": 1})
+    assert red.word is Verdict.FAIL
+    assert sentence(red) == f"Deployment/shadow, {OF_HOOK}, serves behind Service/front"
+    assert left_there(served, {}).word is Verdict.PASS, "none of its pods is ready"
+    assert left_there(other, {"readyReplicas": 1}).word is Verdict.PASS, "no Service selects its pods"
+    assert "stays" not in left_there(served).observed, "it is gone"
 
 
 STATEFUL = """

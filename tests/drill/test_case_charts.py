@@ -240,3 +240,45 @@ def test_case_a6_files_that_changed_under_a_running_pod_are_unverified_until_it_
     own.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
     done = own.run()
     assert done.verdicts()["release-equivalence"] == "PASS", done.output
+
+
+BROUGHT = """
+apiVersion: v1
+kind: Service
+metadata: {name: front}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "example.org/web:1", env: [{name: LEVEL, value: {{ .Values.level | quote }}}]}]}
+{{- if eq .Values.level "bad" }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, annotations: {HOW}}
+spec: {podSelector: {}}
+{{- end }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ('helm.sh/hook: "post-upgrade"', "left by a hook of revision 2"),
+        ('helm.sh/resource-policy: "keep"', "kept by its policy"),
+    ],
+    ids=["hook", "keep"],
+)
+def test_case_b11_a_policy_of_the_bad_revision_that_stays_is_red(release, how, why):
+    own = release(BROUGHT.replace("HOW", how))
+    own.deploy(level="good")
+    own.deploy(level="bad")
+    red = own.run("--rollback-to=1")
+    assert red.verdicts()["release-equivalence"] == "FAIL", red.output
+    observed = red.item("release-equivalence")["observed"]
+    assert observed.startswith(f"NetworkPolicy/deny, {why}, selects the pods of Deployment/web")

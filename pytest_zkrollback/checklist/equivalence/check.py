@@ -33,10 +33,11 @@ from ...release.manifest import (
     release_of,
 )
 from ...report.by_hand import helm, kubectl, resource_name
+from .left_behind import LeftBehind, judge_left_behind
 from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words
 from .pods import RELOADED_S, PodsJudged, judge_pods
 from .service_endpoints import images_rolled_away, leaves_too_late
-from .templates import is_partitioned
+from .templates import Remark, is_partitioned
 
 _SERVING_KINDS = frozenset(
     ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Job", "CronJob", "Service", "Ingress"]
@@ -75,6 +76,7 @@ class Observed:
     made_pods: Mapping[str, Made] = field(default_factory=dict)
     endpointslices: tuple[JsonObject, ...] = ()
     revisions: tuple[JsonObject, ...] = ()
+    left_behind: tuple[LiveObject, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +86,8 @@ class EquivalenceCheck:
     ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``); ``leftovers``
     those that only rolled-away revisions have, which have to be gone; ``rolled_away`` what each of these
     holds, oldest first; ``intervals`` when each was deployed, the target first; ``hooks_made`` what the hooks
-    up to the target made. ``release`` reads the
-    release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
+    up to the target made; ``left_behind`` what helm does not take away of the rolled-away ones. ``release``
+    reads the release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
     ``managers`` are those that wrote the release for helm. Pods come from ``snapshot`` (None: they are
     listed); ``since`` is when the rollback began, or (``rolled_back`` is false) when the head was deployed.
 
@@ -101,6 +103,7 @@ class EquivalenceCheck:
     rolled_away: tuple[tuple[JsonObject, ...], ...] = ()
     intervals: tuple[DeployedInterval, ...] = ()
     hooks_made: Mapping[ObjectKey, HookObject] = field(default_factory=dict)
+    left_behind: tuple[LeftBehind, ...] = ()
     release: Callable[[], ReleaseHistory] | None = None
     expected_head: int | None = None
     managers: frozenset[str] = frozenset()
@@ -163,11 +166,13 @@ class EquivalenceCheck:
         in the answer."""
         release, answers = self._read()
         wanted, left = len(self.target), len(self.target) + len(self.leftovers)
+        kept = len(answers) - len(self.left_behind)
         live = answers[:wanted]
         seen = Observed(
             live,
             leftovers=answers[wanted:left],
-            references=answers[left:],
+            references=answers[left:kept],
+            left_behind=answers[kept:],
             head=release.head.revision if release is not None else None,
             deployed=release.deployed_numbers if release is not None else (),
             made=self._made(live),
@@ -190,7 +195,9 @@ class EquivalenceCheck:
         outer = [each.item for each in outer_references(self.target)]
         ask: tuple[Callable[[], Any], ...] = (
             self.release or (lambda: None),
-            lambda: fetch_live(self.kube, (*self.target, *self.leftovers, *outer)),
+            lambda: fetch_live(
+                self.kube, (*self.target, *self.leftovers, *outer, *(each.item for each in self.left_behind))
+            ),
         )
         found: list[Any] = fetch_each(lambda each: each(), ask)
         for each in found:
@@ -278,7 +285,8 @@ class EquivalenceCheck:
         by_object = self._differences(seen)
         differences = [one for each in by_object for one in each]
         errors = [one.error for one in differences if one.error is not None]
-        errors += [each.error for each in (*seen.leftovers, *seen.references) if each.error is not None]
+        unread = (*seen.leftovers, *seen.references, *seen.left_behind)
+        errors += [each.error for each in unread if each.error is not None]
         if seen.error is not None:
             errors.append(seen.error)
         left = [
@@ -301,6 +309,9 @@ class EquivalenceCheck:
         ]
         changed = list(self._hooks_changed(seen))
         left += [each for each in changed if each.word is Verdict.FAIL]
+        behind = list(judge_left_behind(self.target, self.left_behind, seen.left_behind))
+        left += [each for each in behind if isinstance(each, PodProblem)]
+        stays = [each.text for each in behind if isinstance(each, Remark)]
         judged = judge_pods(self._expectation(now), _cluster(seen))
         strays = {
             (word, waits): [each for each in judged.strays if (each.word, each.waits) == (word, waits)]
@@ -309,7 +320,7 @@ class EquivalenceCheck:
         }
         said = [each.text for each in (*left, *missing, *judged.strays)]
         proof = _proof(differences, said, judged.table, seen.error)
-        how = "; ".join((self._how(seen, judged.count), *judged.remarks))
+        how = "; ".join((self._how(seen, judged.count), *judged.remarks, *stays))
 
         def final(word: Verdict, found: Sequence[PodProblem]) -> CheckResult:
             return CheckResult(
