@@ -1,4 +1,4 @@
-"""What rolled-away revisions left and helm does not take away: what their hooks made, or a policy keeps. Pure.
+"""What rolled-away revisions left and helm does not take away: what hooks made, or a policy keeps. Pure.
 
 Most of it harms nobody and is only said. What serves behind the target's Services, or decides who may talk to
 the target's pods, is part of what users meet.
