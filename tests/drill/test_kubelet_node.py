@@ -16,12 +16,8 @@ from pathlib import Path
 import pytest
 
 from pytest_zkrollback.clients.process import LocalProcesses
-from pytest_zkrollback.domain.errors import UsageProblem
-from pytest_zkrollback.drill.binaries import find_binaries, node_tools
 from pytest_zkrollback.drill.kubelet_node import KubeletNode
 from pytest_zkrollback.drill.local_cluster import RunningCluster, start_cluster
-from pytest_zkrollback.drill.node_requirements import refuse_unfit_machine
-from pytest_zkrollback.drill.programs import TOOLS
 from pytest_zkrollback.drill.scenarios import DEFAULT_SCENARIO, releases_of
 from support.leftovers import Traces, left, take_inventory, trace
 from support.played_pods import MISSING, container, create_pod, pod, probe
@@ -30,15 +26,6 @@ ROOT = Path(__file__).parents[2]
 SERVING = container("c", "--port=8080", ports=[{"containerPort": 8080}], readinessProbe=probe("/health"))
 # What is killed needs a moment to be gone.
 GONE_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def node_binaries(say: Callable[[str], None]) -> dict[str, Path]:
-    try:
-        refuse_unfit_machine(LocalProcesses())
-    except UsageProblem as problem:
-        pytest.skip(str(problem))
-    return find_binaries(tools=(*TOOLS, *node_tools(LocalProcesses())), progress=say)
 
 
 @pytest.fixture(scope="module")
