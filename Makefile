@@ -78,6 +78,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/slack_messages.py
 	$(BIN)/python benchmarks/incidents.py
+	$(BIN)/python benchmarks/drill_venues.py
 
 .PHONY: gallery
 gallery: $(READY) browser ## docs/gallery and the README's pictures again, from real drill runs (some minutes; needs tmux)
