@@ -24,7 +24,7 @@ from urllib.parse import quote
 from ..clients.clock import SystemClock
 from ..clients.kube.client import connect
 from ..clients.process import LocalProcesses
-from ..domain.errors import BadAnswer, ClusterError, DrillProblem, NotFound
+from ..domain.errors import BadAnswer, ClusterError, DrillProblem, Forbidden, NotFound
 from ..domain.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -134,6 +134,16 @@ class DrillNamespace:
                 f"The namespace {self.name} of an earlier drill is being deleted for more than {_GONE_S:g} s:"
                 f" `kubectl get namespace {self.name} -o yaml` says what it waits for; helm did not run."
             )
+
+    def fetch_others(self) -> tuple[str, ...]:
+        """Namespaces of other checkouts' drills, as far as they may be listed. Raises ClusterError."""
+        query = {"labelSelector": ",".join(f"{key}={value}" for key, value in TOOL.items())}
+        try:
+            found = self.kube.list_metadata(_PATH, query)
+        except Forbidden:
+            return ()
+        names = sorted(str(each["metadata"]["name"]) for each in found)
+        return tuple(name for name in names if name != self.name)
 
     def _take_over(self) -> None:
         """Put our mark on the expired Lease, so that whoever held it finds out. Raises DrillProblem."""

@@ -1,4 +1,4 @@
-"""The live pods, as the API server tells them: what the demo application and the pod logs go by."""
+"""The live pods, as the API server tells them: what the pod logs go by."""
 
 from __future__ import annotations
 
@@ -27,12 +27,6 @@ class LivePods:
         self._host, self._port = parts.hostname or "", parts.port or 443
         self._tls = access.tls()
         self._headers = {"Authorization": access.authorization} if access.authorization else {}
-
-    def fetch(self, namespace: str, timeout_s: float = 2.0) -> tuple[JsonObject, ...]:
-        """The pods of backend and frontend. ``timeout_s`` is for each step. Raises a ClusterError."""
-        selector = quote(f"app in ({BACKEND},{FRONTEND})")
-        path = f"/api/v1/namespaces/{quote(namespace)}/pods?labelSelector={selector}"
-        return tuple(self._get(path, timeout_s)["items"])
 
     def fetch_one(self, namespace: str, name: str, timeout_s: float = 2.0) -> JsonObject:
         """One pod. Raises a ClusterError (NotFound)."""

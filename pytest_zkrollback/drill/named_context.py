@@ -115,6 +115,8 @@ class NamedContext:
         self._confirm(kube.server)
         _refuse_without_storage(kube, self.context)
         namespace.clear(self.checkout, progress)
+        if others := namespace.fetch_others():
+            progress(f"Left as they are, for they are other checkouts' drills: {', '.join(others)}")
         data_dir, daemon = start_supervisor(clock)
         supervised = Supervised(data_dir, daemon)
         cluster = ClusterAccess(data_dir / "kubeconfig", self.context, data_dir, binaries)

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ..clients.clock import SystemClock
+from ..clients.kube.client import connect
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, DrillProblem, UsageProblem
 from ..domain.kube_objects import is_terminating
 from ..domain.ports import Clock, Processes
 from .demo_repository import BROUGHT, make_repository
 from .images import Release
-from .live_pods import BACKEND, FRONTEND, LivePods, serving
+from .live_pods import BACKEND, FRONTEND, serving
 
 if TYPE_CHECKING:
     from .venue import ClusterAccess
@@ -232,7 +233,7 @@ class _Deployer:
         self._clock = clock
         self._place = values
         self._folder = cluster.data_dir / "scenarios" / namespace
-        self._pods = LivePods(cluster.kubeconfig, cluster.context)
+        self._kube = connect(cluster.context, str(cluster.kubeconfig), processes=processes)
 
     def deploy(self, number: int, revision: Revision) -> None:
         """One helm install or upgrade, with the chart that this revision was released with."""
@@ -268,7 +269,10 @@ class _Deployer:
         while True:
             seen = "no answer"
             try:
-                pods = self._pods.fetch(self._namespace)
+                pods = self._kube.list(
+                    f"/api/v1/namespaces/{self._namespace}/pods",
+                    {"labelSelector": f"app in ({BACKEND},{FRONTEND})"},
+                )
                 if done(pods):
                     return
                 seen = (

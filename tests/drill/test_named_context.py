@@ -217,13 +217,52 @@ def test_a_missing_helm_is_said(stranger, quiet):
     assert quiet() == []
 
 
+def test_without_go_there_is_one_sentence(stranger, quiet, tmp_path):
+    stranger.images = "--drill-load=true {archive}"
+    path = f"{stranger.programs}:/usr/bin:/bin"
+    code, output = stranger.run(
+        "--rollback-to=5", "--rollback-confirm=stranger", PATH=path, XDG_CACHE_HOME=str(tmp_path)
+    )
+    assert code == 1
+    assert "there is no go command" in plain(output)
+    assert "named with --drill-image" in stranger.latest()["guards"][0]["evidence"]
+    assert quiet() == []
+
+
+def with_a_credential_plugin(stranger):
+    """KUBECONFIG of two files: the cluster in one, and in the other a user whose token a program gives."""
+    config = yaml.safe_load((stranger.folder / "kubeconfig").read_text())
+    user = config["users"][0]
+    status = {"token": user["user"]["token"]}
+    kind = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    answer = stranger.folder / "credential.json"
+    answer.write_text(json.dumps({**kind, "status": status}))
+    plugin = {
+        "apiVersion": kind["apiVersion"],
+        "interactiveMode": "Never",
+        "command": "cat",
+        "args": [str(answer)],
+    }
+    users = {"users": [{"name": user["name"], "user": {"exec": plugin}}], "contexts": config["contexts"]}
+    paths = []
+    for name, part in (("clusters", {"clusters": config["clusters"]}), ("users", users)):
+        path = stranger.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **part}))
+        paths.append(str(path))
+    return ":".join(paths)
+
+
 def test_only_its_namespace_is_touched_and_what_a_dead_drill_left_goes_first(stranger, quiet):
     """A whole drill, of which the audit log of the cluster tells."""
     own = checkout_id(stranger.folder)
     left = stranger.create_namespace({**TOOL, CHECKOUT: own})
     stranger.create_lease(datetime.now(UTC) - timedelta(seconds=70))
+    other = {"name": "zkrollback-drill-0badcafe", "labels": {**TOOL, CHECKOUT: "0badcafe"}}
+    assert stranger.api.send("POST", "/api/v1/namespaces", {"metadata": other})[0] == 201
     configure(stranger, ({"context": "nowhere"}, "another-uid"))  # pinned elsewhere: nothing is asked
-    code, output = stranger.run("--rollback-to=5", *UNREACHABLE)
+    code, output = stranger.run(
+        "--rollback-to=5", *UNREACHABLE, KUBECONFIG=with_a_credential_plugin(stranger)
+    )
     assert code == 0, output
     found = quiet()
     deleted = [
@@ -240,6 +279,7 @@ def test_only_its_namespace_is_touched_and_what_a_dead_drill_left_goes_first(str
     assert {**TOOL, CHECKOUT: own}.items() <= created[0]["labels"].items()
     assert len(found) > 30
     assert stranger.outside(found) == []
+    assert "other checkouts' drills: zkrollback-drill-0badcafe" in output
     assert stranger.is_going()
 
 

@@ -95,15 +95,16 @@ def tell(monkeypatch, tmp_path):
         seen = iter(sights)
         last = [()]
 
-        def fetch(_self, namespace, timeout_s=2.0):
-            assert namespace == "ns"
+        def fetch(path, query):
+            assert path == "/api/v1/namespaces/ns/pods"
+            assert query == {"labelSelector": "app in (zkprova-backend,zkprova-frontend)"}
             sight = last[0] = next(seen, last[0])
             if isinstance(sight, Exception):
                 raise sight
             return sight
 
-        monkeypatch.setattr(scenarios.LivePods, "__init__", lambda self, kubeconfig, context: None)
-        monkeypatch.setattr(scenarios.LivePods, "fetch", fetch)
+        kube = SimpleNamespace(list=fetch)
+        monkeypatch.setattr(scenarios, "connect", lambda context, kubeconfig, processes: kube)
         build_scenario(
             SimpleNamespace(kubeconfig=Path("/kubeconfig"), context="drill", data_dir=tmp_path),
             namespace="ns",

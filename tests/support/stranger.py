@@ -118,15 +118,7 @@ class Stranger:
 
     def remove(self):
         self.api.send("DELETE", self.path, {})
-        pods = f"{self.path}/pods"
-
-        def gone():
-            """kwok does not end pods in a namespace that goes."""
-            for pod in self.api.get(pods)[1].get("items", []):
-                self.api.send("DELETE", f"{pods}/{pod['metadata']['name']}", {"gracePeriodSeconds": 0})
-            return self.uid() is None
-
-        wait_for(gone)
+        wait_for(lambda: self.uid() is None)
 
     def is_going(self):
         status, body = self.api.get(self.path)
