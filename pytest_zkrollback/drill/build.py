@@ -13,7 +13,6 @@ from .programs import MODULES, Tool
 
 _BUILD_S = 3600.0
 _PROGRESS_EVERY_S = 5.0
-_USUAL = "usually about 10 minutes on 2 cores, once"
 
 
 class Build:
@@ -71,7 +70,8 @@ class Build:
                 if not folder.exists():
                     shutil.copytree(MODULES / tool.folder, folder)
                 what = f"Building {tool.name} {tool.version} ({number} of {len(tools)})"
-                self._go_build(go, tool, folder, _Progress(what, begun, self._clock, self._progress))
+                shown = _Progress(what, _usual(tools), begun, self._clock, self._progress)
+                self._go_build(go, tool, folder, shown)
                 target = place(self._cache, tool)
                 target.parent.mkdir(exist_ok=True)
                 (folder / tool.name).replace(target)
@@ -103,8 +103,11 @@ def place(cache: Path, tool: Tool) -> Path:
 class _Progress:
     """go's output, condensed to a line every few seconds."""
 
-    def __init__(self, what: str, begun: float, clock: Clock, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, what: str, usual: str, begun: float, clock: Clock, progress: Callable[[str], None]
+    ) -> None:
         self._what = what
+        self._usual = usual
         self._begun = begun
         self._clock = clock
         self._progress = progress
@@ -126,7 +129,13 @@ class _Progress:
         done = f"{self._packages} packages compiled" if self._packages else "begun"
         if self._downloads and not self._packages:
             done = f"{self._downloads} modules downloaded"
-        self._progress(f"{self._what}: {done}; {now - self._begun:.0f} s in all so far, {_USUAL}")
+        self._progress(f"{self._what}: {done}; {now - self._begun:.0f} s in all so far, {self._usual}")
+
+
+def _usual(tools: Sequence[Tool]) -> str:
+    """How long a first build takes; what has no module is ours, and small."""
+    long = "about 10 minutes" if any(tool.module for tool in tools) else "less than a minute"
+    return f"usually {long} on 2 cores, once"
 
 
 def go_env(environ: Mapping[str, str]) -> dict[str, str]:
@@ -143,6 +152,6 @@ def _no_go(missing: Sequence[Tool], unfit: Sequence[str]) -> str:
     found = f" (found, but it does not serve: {'; '.join(unfit)})" if unfit else ""
     return (
         f"The drill needs {names}{found}, and there is no go command to build what is missing: install Go"
-        f" 1.26 or newer (it is then built, {_USUAL}), or put these programs on PATH or into the folder that"
-        " KUBEBUILDER_ASSETS names."
+        f" 1.26 or newer (it is then built, {_usual(missing)}), or put these programs on PATH or into the"
+        " folder that KUBEBUILDER_ASSETS names."
     )

@@ -249,6 +249,27 @@ def test_what_is_missing_is_built_with_clean_flags_in_a_folder_of_our_own(machin
     )
 
 
+def test_the_demo_application_alone_is_not_said_to_take_ten_minutes(machine) -> None:
+    with pytest.raises(
+        DrillProblem, match=r"\(it is then built, usually less than a minute on 2 cores, once\)"
+    ):
+        machine.find(tools=(ZKPROVA,))
+    machine.put(machine.path, "go", "")
+    machine.find(tools=(ZKPROVA,))
+    assert machine.said[0] == (
+        f"Building zkprova {ZKPROVA.version} (1 of 1): begun; 2 s in all so far, usually less than a minute on 2"
+        " cores, once"
+    )
+
+
+def test_a_demo_application_of_other_sources_is_not_taken(machine) -> None:
+    other = machine.put(machine.path, "zkprova", "zkprova 0123456789abcdef\n")
+    with pytest.raises(
+        DrillProblem, match=re.escape(f"{other} (zkprova 0123456789abcdef; needed: of the same sources)")
+    ):
+        machine.find(tools=(ZKPROVA,))
+
+
 def test_progress_says_how_far_it_is_but_not_with_every_line(machine, programs) -> None:
     def long_build(argv, cwd: Path, on_line) -> Finished:
         for number in range(10):
