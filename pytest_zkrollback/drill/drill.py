@@ -6,7 +6,7 @@ import http.client
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,9 @@ def stop_drill() -> str:
         lived = kept_drill.is_alive(found)
         kept_drill.end(found, SystemClock())
         kept_drill.delete(folder)
+        left = kept_drill.namespace_left(found, LocalProcesses())
+    if left:
+        return f"The kept drill has ended. {left}"
     if lived:
         return f"The kept drill has ended: its processes are gone, and so is {found.cluster.data_dir}."
     return "The kept drill had ended already; what it left was removed."
@@ -190,6 +193,8 @@ def _find_kept(
     progress("The kept drill does not live any more; removing what it left")
     kept_drill.end(found, clock)
     kept_drill.delete(folder)
+    if left := kept_drill.namespace_left(found, processes):
+        progress(left)
     return None
 
 
@@ -225,9 +230,9 @@ def _play(
     cluster = venue.cluster
     app = _Listener(venue.supervised, "demo-app", clock)
     sink = _Listener(venue.supervised, "slack-sink", clock)
-    app.start(venue.app_argv(app.port_file))
+    app.start(venue.app_argv(app.port_file), venue.app_env)
     sink.start(slack_sink_argv(cluster.data_dir / "slack", sink.port_file))
-    token = secrets.token_hex(12)
+    token, url = secrets.token_hex(12), app.url()
     venue.bring_images(releases_of(scenario))
     build_scenario(
         cluster,
@@ -243,12 +248,13 @@ def _play(
     return SavedDrill(
         cluster=cluster,
         scenario=scenario,
-        url=app.url(),
+        url=url,
         webhook=f"{sink.url()}{WEBHOOK_PATH}{token}",
         identity=_identity(venue, processes),
         venue=name,
         namespace=venue.namespace,
         database=venue.database,
+        makes_namespace=venue.makes_namespace,
     )
 
 
@@ -273,8 +279,8 @@ class _Listener:
         self._clock = clock
         self.port_file = supervised.data_dir / f"{name}.port"
 
-    def start(self, argv: list[str]) -> None:
-        self._supervised.start_server(self._name, argv)
+    def start(self, argv: list[str], env: Mapping[str, str] | None = None) -> None:
+        self._supervised.start_server(self._name, argv, env)
 
     def url(self) -> str:
         """Where it listens; waits for it. Raises DrillProblem."""

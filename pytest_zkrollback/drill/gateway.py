@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from ..clients.kube.client import connect
 from ..clients.process import LocalProcesses
-from ..domain.errors import ClusterError
+from ..domain.errors import ClusterError, ZkRollbackError
 from .http_server import Handler, LoopbackServer
 from .scenarios import RELEASE
 
@@ -80,7 +80,10 @@ def main() -> None:
         parser.add_argument(name, required=True)
     parser.add_argument("--port-file", type=Path, required=True)
     given = parser.parse_args()
-    kube = connect(given.context, given.kubeconfig, processes=LocalProcesses())
+    try:
+        kube = connect(given.context, given.kubeconfig, processes=LocalProcesses())
+    except ZkRollbackError as problem:
+        sys.exit(str(problem))
     server = Gateway(kube, given.namespace)
     server.write_port(given.port_file)
     server.serve_forever()

@@ -5,6 +5,7 @@ The commands are those of the tools' own documentation (docs/rehearse-on-your-cl
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -22,11 +23,17 @@ LOCAL_REPOSITORY: Final = "drill.invalid/zkprova"
 REGISTRY: Final = "registry="
 ARCHIVE: Final = "{archive}"
 _LOAD_S: Final = 300.0
+# As the reference of an image has it (distribution/reference): a host, then components of a path.
+_COMPONENT: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_REPOSITORY: Final = re.compile(
+    rf"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*:[0-9]{{1,5}}/)?{_COMPONENT}(?:/{_COMPONENT})*"
+)
 # By what the context is called. kind and k3d put their own name before the cluster's; minikube's context
 # has the name of its profile, and only the default one can be known by it.
 _BY_PREFIX: Final = {
     "kind-": f"kind load image-archive {ARCHIVE} --name",
-    "k3d-": f"k3d image import {ARCHIVE} --cluster",
+    # Its default mode reports no failure (k3d, pkg/client/tools.go).
+    "k3d-": f"k3d image import {ARCHIVE} --mode direct --cluster",
 }
 _BY_NAME: Final = {"minikube": f"minikube image load {ARCHIVE} --profile minikube"}
 _WAYS: Final = (
@@ -82,17 +89,28 @@ def choose_images(context: str, load: str | None, image: str | None) -> ImageSou
             )
         return ImageSource(_repository("--drill-image", image))
     if load is not None and load.startswith(REGISTRY):
-        return ImageSource(_repository("--drill-load", load.removeprefix(REGISTRY)), pushes=True)
+        repository = _repository("--drill-load", load.removeprefix(REGISTRY))
+        if not _is_host(repository.partition("/")[0]):
+            raise UsageProblem(
+                f"--drill-load={load} names no registry: the nodes take a host without a dot and a port for a"
+                " folder of Docker Hub; helm did not run."
+            )
+        return ImageSource(repository, pushes=True)
     return ImageSource(LOCAL_REPOSITORY, command=_command(context, load))
 
 
 def _repository(option: str, given: str) -> str:
     repository = given.strip("/")
-    if not repository or any(sign.isspace() for sign in repository) or "://" in repository:
+    if not _REPOSITORY.fullmatch(repository):
         raise UsageProblem(
-            f"{option}={given} names no repository: give HOST/PATH, without https://; helm did not run."
+            f"{option}={given} names no repository: give HOST/PATH in small letters, without https:// and"
+            " without a tag; helm did not run."
         )
     return repository
+
+
+def _is_host(name: str) -> bool:
+    return name == "localhost" or "." in name or ":" in name
 
 
 def _command(context: str, load: str | None) -> tuple[str, ...]:

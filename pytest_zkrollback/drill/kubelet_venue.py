@@ -53,6 +53,8 @@ class KubeletVenue:
         self._data = running.data_dir / DATA
         self.values: Mapping[str, Any] = {"hostPath": str((self._data / DATABASE).parent)}
         self.database = database_url(self._data)
+        self.makes_namespace = False
+        self.app_env: Mapping[str, str] = {}
         self._node = node
 
     def bring_images(self, releases: Sequence[Release]) -> None:

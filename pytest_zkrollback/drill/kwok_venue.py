@@ -43,6 +43,8 @@ class KwokVenue:
         self._processes = processes
         self._data = running.data_dir / DATA
         self.database = database_url(self._data)
+        self.makes_namespace = False
+        self.app_env: Mapping[str, str] = {}
 
     def bring_images(self, releases: Sequence[Release]) -> None:
         """Nothing is pulled: kwok takes every image of the demo whose tag has the right form."""

@@ -106,8 +106,35 @@ class NamedContext:
         images = choose_images(self.context, self.load, self.image)
         program = _find_program(progress, processes, clock) if images.builds else None
         progress(f"Asking the cluster of context {self.context} who it is")
+        text = _read_kubeconfig(self.context, namespace_name(self.checkout), binaries["kubectl"], processes)
+        data_dir, daemon = start_supervisor(clock)
+        supervised = Supervised(data_dir, daemon)
+        try:
+            cluster = ClusterAccess(data_dir / "kubeconfig", self.context, data_dir, binaries)
+            write_private(cluster.kubeconfig, text)
+            namespace = self._fit_namespace(cluster, processes, progress)
+        except BaseException:
+            supervised.close()
+            raise
+        venue = NamedContextVenue(supervised, cluster, namespace, images, program, progress, processes)
+        try:
+            venue.begin(self.checkout)
+        except BaseException as error:
+            close_after(error, venue, progress)
+            raise
+        return venue
+
+    def _fit_namespace(
+        self, cluster: ClusterAccess, processes: Processes, progress: Callable[[str], None]
+    ) -> DrillNamespace:
+        """The namespace, once the cluster behind the file that helm will get may be drilled on.
+
+        Raises UsageProblem, DrillProblem and ClusterError.
+        """
+        file = str(cluster.kubeconfig)
+        self.configured.refuse_same_server(self.context, read_server(self.context, file))
         server_clock = SystemClock()
-        kube = connect(self.context, None, server_clock, processes, self.keep_secret)
+        kube = connect(self.context, file, server_clock, processes, self.keep_secret)
         namespace = DrillNamespace(kube, server_clock, namespace_name(self.checkout), new_mark())
         _refuse_without_rights(kube, namespace.name, self.context)
         uid = str(kube.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
@@ -117,18 +144,7 @@ class NamedContext:
         namespace.clear(self.checkout, progress)
         if others := namespace.fetch_others():
             progress(f"Left as they are, for they are other checkouts' drills: {', '.join(others)}")
-        data_dir, daemon = start_supervisor(clock)
-        supervised = Supervised(data_dir, daemon)
-        cluster = ClusterAccess(data_dir / "kubeconfig", self.context, data_dir, binaries)
-        venue = NamedContextVenue(supervised, cluster, namespace, images, program, progress, processes)
-        try:
-            text = _read_kubeconfig(self.context, namespace.name, binaries["kubectl"], processes)
-            write_private(cluster.kubeconfig, text)
-            venue.begin(self.checkout)
-        except BaseException as error:
-            close_after(error, venue, progress)
-            raise
-        return venue
+        return namespace
 
     def _confirm(self, server: str) -> None:
         doubt = self.configured.doubt
@@ -162,6 +178,8 @@ class NamedContextVenue:
         self.namespace = namespace.name
         self.values: Mapping[str, Any] = {"repository": images.repository, "claim": CLAIM}
         self.database = ""  # it is a file in the cluster
+        self.makes_namespace = True
+        self.app_env: Mapping[str, str] = dict(os.environ)  # a credential plugin may need it
         self._namespace = namespace
         self._images = images
         self._program = program
@@ -201,7 +219,7 @@ class NamedContextVenue:
         try:
             self._images.load(archive, self._processes)
         finally:
-            archive.unlink()
+            archive.unlink(missing_ok=True)  # the command may have moved it
 
     def migrate(self, kind: str) -> None:
         """Nothing: the migration's Job runs."""
@@ -275,17 +293,33 @@ def _find(name: str) -> Path:
 def _read_kubeconfig(context: str, namespace: str, kubectl: Path, processes: Processes) -> str:
     """One file that stands alone, of however many KUBECONFIG names, with this context and namespace alone.
 
-    kubectl merges them: it knows best how.
+    kubectl merges them: it knows best how. Raises DrillProblem, also for paths that lead nowhere from there.
     """
     argv = [str(kubectl), "config", "view", "--raw", "--flatten", "--minify", f"--context={context}"]
     try:
         ended = processes.run([*argv, "--output=json"], timeout_s=_KUBECTL_S)
+        if ended.exit_code != 0:
+            raise ValueError(ended.output.strip()[-300:] or "it said nothing")
         config = json.loads(ended.stdout)
         for entry in config["contexts"]:
             entry["context"]["namespace"] = namespace
+        _refuse_relative_paths(context, config)
     except (ProcessProblem, ValueError, KeyError, TypeError) as problem:
         raise DrillProblem(f"kubectl does not show the context '{context}': {problem}") from None
     return json.dumps(config)
+
+
+def _refuse_relative_paths(context: str, config: Mapping[str, Any]) -> None:
+    """Raises DrillProblem: kubectl copies these as they are, and they began at the file they stood in."""
+    for entry in config.get("users") or ():
+        user = entry.get("user") or {}
+        command = str((user.get("exec") or {}).get("command") or "")
+        for path in (str(user.get("tokenFile") or ""), command if "/" in command else ""):
+            if path and not path.startswith("/"):
+                raise DrillProblem(
+                    f"The user of context '{context}' names the path {path}, which is relative to its"
+                    " kubeconfig: make it absolute; helm did not run."
+                )
 
 
 def _refuse_without_rights(kube: Kube, namespace: str, context: str) -> None:

@@ -27,7 +27,8 @@ class SavedDrill:
     """What the next run has to know. ``url`` is the demo application's, ``webhook`` the Slack sink's.
 
     ``identity`` is the UID of the kube-system namespace, by which the drill's environment is pinned.
-    ``venue`` is the name of its :class:`.venue.Venue`, ``database`` the database's URL (may be empty).
+    ``venue`` is the name of its :class:`.venue.Venue`, ``database`` the database's URL (may be empty);
+    ``makes_namespace``: in a cluster that is not its own.
     """
 
     cluster: ClusterAccess
@@ -38,6 +39,7 @@ class SavedDrill:
     venue: str = "kwok"
     namespace: str = "default"
     database: str = ""
+    makes_namespace: bool = False
 
 
 _FORMAT = TypeAdapter(SavedDrill)
@@ -75,6 +77,29 @@ def answers(kept: SavedDrill, processes: Processes) -> bool:
         return processes.run(argv, timeout_s=_ANSWER_S).exit_code == 0
     except ProcessProblem:
         return False
+
+
+def namespace_left(kept: SavedDrill, processes: Processes) -> str:
+    """What to do about a drill's namespace in a cluster not its own; empty: the cluster has it no more.
+
+    Asked with the operator's own kubeconfig, after the end: the drill's file is gone then.
+    """
+    if not kept.makes_namespace:
+        return ""
+    name, context = kept.namespace, kept.cluster.context
+    argv = [str(kept.cluster.binaries["kubectl"]), f"--context={context}", "get", "namespace", name]
+    argv += ["--ignore-not-found", "--output=jsonpath={.metadata.name} {.metadata.deletionTimestamp}"]
+    try:
+        ended = processes.run(argv, timeout_s=_ANSWER_S)
+        if ended.exit_code == 0 and len(ended.stdout.split()) != 1:
+            return ""
+        why = "it is there" if ended.exit_code == 0 else ended.output.strip()[-300:]
+    except ProcessProblem as problem:
+        why = str(problem)
+    return (
+        f"Its namespace {name} may have stayed ({why}): delete it with `kubectl --context {context} delete"
+        f" namespace {name}`, or start a drill there again, which removes it."
+    )
 
 
 def end(kept: SavedDrill, clock: Clock) -> None:

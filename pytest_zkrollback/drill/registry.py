@@ -87,7 +87,7 @@ class _Repository:
             raise DrillProblem(
                 f"The registry {self._host} did not take {image.reference}: {problem}.{hint}"
             ) from None
-        except httpx.HTTPError as problem:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
             raise DrillProblem(
                 f"The registry {self._host} does not take {image.reference}:"
                 f" {problem or type(problem).__name__}. Check its name and port, and that it runs."

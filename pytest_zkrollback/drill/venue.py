@@ -51,6 +51,14 @@ class Venue(Protocol):
     def database(self) -> str:
         """The URL of the application's database; empty where it is reached inside the cluster only."""
 
+    @property
+    def makes_namespace(self) -> bool:
+        """Whether its namespace is made in a cluster not its own, which may be out of reach at the end."""
+
+    @property
+    def app_env(self) -> Mapping[str, str]:
+        """The environment of :meth:`app_argv`, beside the usual one of supervised programs."""
+
     def bring_images(self, releases: Sequence[Release]) -> None:
         """Make the demo application's images of these available to the nodes. Raises DrillProblem."""
 

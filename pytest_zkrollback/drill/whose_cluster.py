@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..config.environment import Environment
 
 _PORTS = {"https": 443, "http": 80}
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 - k3d writes the last one
 _END = b"-----END CERTIFICATE-----"
 
 
@@ -36,14 +36,21 @@ class Configured:
 
         Only kubeconfigs are read. An environment whose context is in none of them is passed over.
         """
+        try:
+            ours = _address(found.server)
+        except ValueError:
+            raise UsageProblem(
+                f"--drill-context={context} has the server {found.server}, which is no URL; helm did not run."
+            ) from None
         for env in self.environments:
             try:
                 theirs = (
                     read_access(None, None) if env.in_cluster else read_server(env.context, env.kubeconfig)
                 )
-            except ClusterError:
+                address = _address(theirs.server)
+            except (ClusterError, ValueError):
                 continue
-            if _address(theirs.server) == _address(found.server):
+            if address == ours:
                 raise _same(context, env, f"its API server's address is the same, {found.server}")
             if _certificates(theirs.ca) & _certificates(found.ca):
                 raise _same(context, env, "its certificate authority is the same")
@@ -75,6 +82,7 @@ def _same(context: str, env: Environment, how: str) -> UsageProblem:
 
 
 def _address(server: str) -> tuple[str, int | None, str]:
+    """Raises ValueError for what is no URL."""
     parts = urlsplit(server)
     host = (parts.hostname or "").rstrip(".")
     return (

@@ -28,7 +28,7 @@ def programs(tmp_path, monkeypatch):
     [
         ("kind-kind", "kind load image-archive /x/images.tar --name kind"),
         ("kind-kind-2", "kind load image-archive /x/images.tar --name kind-2"),
-        ("k3d-dev", "k3d image import /x/images.tar --cluster dev"),
+        ("k3d-dev", "k3d image import /x/images.tar --mode direct --cluster dev"),
         ("minikube", "minikube image load /x/images.tar --profile minikube"),
     ],
 )
@@ -98,3 +98,35 @@ def test_a_command_that_fails_is_shown_with_its_words():
     source = ImageSource("x", command=("sh", "-c", "echo no nodes found for cluster; exit 1", "{archive}"))
     with pytest.raises(DrillProblem, match=r"failed \(1\): no nodes found for cluster"):
         source.load(Path("/x"), LocalProcesses())
+
+
+@pytest.mark.parametrize(
+    ("load", "image"),
+    [
+        (None, "foo:1.0"),
+        (None, "Foo/bar"),
+        (None, "a//b"),
+        (None, "x@sha256:1"),
+        (None, "https://x.example/y"),
+        ("registry=localhost:abc/x", None),
+        ("registry=[::1/x", None),
+        ("registry=a..b/x", None),
+        ("registry=myreg", None),
+        ("registry=myreg/x", None),
+    ],
+)
+def test_what_is_no_repository_is_refused_before_anything_is_made(load, image):
+    with pytest.raises(UsageProblem, match="helm did not run"):
+        choose_images("kind-dev", load, image)
+
+
+@pytest.mark.parametrize(
+    ("load", "image", "repository"),
+    [
+        (None, "ghcr.io/team/zk-prova", "ghcr.io/team/zk-prova"),
+        ("registry=localhost:5000/x", None, "localhost:5000/x"),
+        ("registry=r.example/", None, "r.example"),
+    ],
+)
+def test_a_repository_is_taken_as_it_is_given(load, image, repository):
+    assert choose_images("kind-dev", load, image).repository == repository
