@@ -138,6 +138,12 @@ OPTIONS = (
     Option("--drill-keep", "keep the drill's cluster for the next run", needs_drill=True, stays=True),
     Option("--drill-stop", "end a kept drill, and nothing else", needs_environment=False),
     Option(
+        "--drill-kubelet",
+        "the drill with a real kubelet on this machine (Linux, root): its containers run",
+        needs_drill=True,
+        stays=True,
+    ),
+    Option(
         "--drill-context",
         "the drill on a cluster that is there already (kind, k3d, minikube, any), in a namespace of its own",
         metavar="NAME",

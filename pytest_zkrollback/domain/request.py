@@ -44,6 +44,7 @@ class Request:
     bundle: bool = False
     drill_keep: bool = False
     drill_scenario: str | None = None
+    drill_kubelet: bool = False
     drill_context: str | None = None
     drill_load: str | None = None
     drill_image: str | None = None

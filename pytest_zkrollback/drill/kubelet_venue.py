@@ -12,7 +12,6 @@ from .gateway import gateway_argv
 from .kubelet_node import KubeletNode
 from .kwok_venue import DATA
 from .local_cluster import Cluster, RunningCluster, start_cluster
-from .node_requirements import refuse_unfit_machine
 from .programs import TOOLS
 
 if TYPE_CHECKING:
@@ -32,9 +31,8 @@ class Kubelet:
     def open(self, progress: Callable[[str], None], processes: Processes, clock: Clock) -> Venue:
         """Build what is missing, then start a cluster with a node; takes about 5 s.
 
-        Raises UsageProblem where the machine cannot have a node, and DrillProblem.
+        :func:`.node_requirements.refuse_unfit_machine` comes before. Raises DrillProblem.
         """
-        refuse_unfit_machine(processes)
         tools = (*TOOLS, *node_tools(processes))
         binaries = find_binaries(tools=tools, progress=progress, processes=processes, clock=clock)
         node = KubeletNode(processes)

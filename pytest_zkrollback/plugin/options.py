@@ -123,6 +123,7 @@ def parse_request(option: Any) -> Request:
         bundle=option.zkrollback_bundle,
         drill_keep=option.drill_keep,
         drill_scenario=option.drill_scenario,
+        drill_kubelet=option.drill_kubelet,
         drill_context=option.drill_context,
         drill_load=option.drill_load,
         drill_image=option.drill_image,

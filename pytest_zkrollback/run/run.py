@@ -46,7 +46,7 @@ from .build_checklist import initial_checklist, watched
 from .consent import ASK_S
 from .context import RunContext, variables
 from .display import Display
-from .drill_place import choose_context
+from .drill_place import choose_place
 from .find_redeploy_risks import RedeployRisks
 from .find_workloads import resolve_workloads
 from .github_step import GithubDeployment, refuse_without_github
@@ -64,7 +64,7 @@ from .verify_step import run_verify
 
 if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
     from ..drill.drill import Drill
-    from ..drill.named_context import NamedContext
+    from ..drill.venue import VenueChoice
 
 
 class Run:
@@ -79,9 +79,9 @@ class Run:
         command_line: str,
         hooks: Hooks,
         redactor: Redactor,
-        place: NamedContext | None = None,
+        place: VenueChoice | None = None,
     ) -> None:
-        """``env`` is None for the drill, which makes its own, at ``place`` if that is not this machine.
+        """``env`` is None for the drill, which makes its own, at ``place`` if one was asked for.
 
         ``workloads`` and what the hooks add make the checklist; raises UsageProblem where a hook is wrong.
         """
@@ -129,10 +129,10 @@ class Run:
             from ..drill.scenarios import DEFAULT_SCENARIO, RELEASE, choose_scenario
 
             choose_scenario(request.drill_scenario or DEFAULT_SCENARIO)
-            place = choose_context(request, rootpath, path)
+            place = choose_place(request, rootpath, path)
             refuse_another_drill(request.drill_scenario, place)
             refuse_without_github(request, None)
-            if place is not None:
+            if request.drill_context is not None:
                 request = replace(request, confirm=None)  # it was the context's name
             return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks, redactor, place)
         env = load_environment(path, request.environment)
@@ -328,9 +328,10 @@ class Run:
         """The environment and its API server; the redactor knows their secrets before anything is shown."""
         if self._env is None:
             from ..drill.drill import start_drill
+            from ..drill.named_context import NamedContext
 
             place = self._place
-            if place is not None:
+            if isinstance(place, NamedContext):
                 place = replace(place, ask=self._ask, keep_secret=self.redactor.add)
             self._drill = start_drill(
                 keep=self.request.drill_keep,

@@ -79,7 +79,7 @@ def binaries(say: Callable[[str], None], on_kubelet: bool) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def node_binaries(say: Callable[[str], None]) -> dict[str, Path]:
-    """Those of a cluster with a node of our own, where the machine can have one."""
+    """For tests that only a kubelet can decide; they are skipped where there can be none."""
     try:
         refuse_unfit_machine(LocalProcesses())
     except UsageProblem as problem:

@@ -121,6 +121,15 @@ def left_files(repository):
             "--drill-load goes with --drill-context=NAME: the drill's own cluster has its images; helm did not run.",
         ),
         (
+            ["--env=staging", "--drill-kubelet"],
+            "--drill-kubelet goes with --env=drill, not with --env=staging.",
+        ),
+        (
+            ["--env=drill", "--drill-kubelet", "--drill-context=kind-test"],
+            "--drill-kubelet and --drill-context name two places for one drill: a node of our own, and the "
+            "cluster of context kind-test. Leave one of them away; helm did not run.",
+        ),
+        (
             ["--env=drill", "--drill-scenario=flood"],
             "There is no drill scenario 'flood'. Known scenarios: crash-loop, bad-image, failing-readiness, "
             "reversible-migration, irreversible-migration.",
