@@ -45,6 +45,11 @@ test: lint browser postgresql lowest ## everything that CI runs; the last lines 
 	$(BIN)/pytest tests -n 3 --dist loadfile --no-loadscope-reorder --reruns 1 -r R --durations 20 \
 		-o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
 
+.PHONY: kubelet-test
+kubelet-test: $(READY) ## the tests that pods decide, on a kubelet and containerd of our own (Linux, root; some minutes)
+	$(BIN)/pytest tests/drill/test_on_both.py tests/drill/test_helm_wait.py tests/drill/test_kubelet_node.py \
+		tests/drill/test_kubelet_context.py tests/drill/test_case_charts.py --cluster=kubelet
+
 .PHONY: lint
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -78,6 +83,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/slack_messages.py
 	$(BIN)/python benchmarks/incidents.py
+	$(BIN)/python benchmarks/kubelet_leftovers.py
 	$(BIN)/python benchmarks/drill_venues.py
 
 .PHONY: gallery
