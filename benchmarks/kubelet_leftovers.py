@@ -1,4 +1,4 @@
-"""Runs of `pytest --env=drill --drill-kubelet --rollback-to=5` in a row, and all that they leave on the machine.
+"""Runs of `pytest --env=drill --drill-kubelet --rollback-to=5` in a row, and all that they leave there.
 
     python benchmarks/kubelet_leftovers.py [--runs 20]
 
@@ -37,7 +37,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         # The state folder and the interpreter's caches are there before, as on a machine in use.
         before = take_inventory()
-        seconds, ready, outcomes = [], [], []
+        seconds, outcomes = [], []
         for number in range(runs):
             began = time.monotonic()
             reports = Path(folder, str(number))
