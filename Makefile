@@ -47,8 +47,7 @@ test: lint browser postgresql lowest ## everything that CI runs; the last lines 
 
 .PHONY: kubelet-test
 kubelet-test: $(READY) ## the tests that pods decide, on a kubelet and containerd of our own (Linux, root; some minutes)
-	$(BIN)/pytest tests/drill/test_on_both.py tests/drill/test_helm_wait.py tests/drill/test_kubelet_node.py \
-		tests/drill/test_kubelet_context.py tests/drill/test_case_charts.py --cluster=kubelet
+	$(BIN)/python benchmarks/kubelet_tests.py
 
 .PHONY: lint
 lint: $(READY) ## ruff and mypy
