@@ -3,8 +3,9 @@
     python benchmarks/kubelet_leftovers.py [--runs 20]
 
 What there is before and after is listed: processes, namespaces, mounts, interfaces, routes, cgroups, sysctls,
-files where a kubelet and a container runtime write. Needs Linux and root. The result is written to
-benchmarks/results/kubelet_leftovers.json. Exit 1 if anything is left, or a run is not verified.
+files where a kubelet and a container runtime write. So nothing else may be at work on the machine. Needs Linux
+and root. The result is written to benchmarks/results/kubelet_leftovers.json. Exit 1 if anything is left, or a
+run is not verified.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.leftovers import take_inventory  # noqa: E402
 
+_SETTLES_S = 5.0
 OUT = Path(__file__).parent / "results" / "kubelet_leftovers.json"
 
 
@@ -49,6 +51,7 @@ def main() -> int:
             record = json.loads((reports / "latest.json").read_text())
             outcomes.append(record["outcome"])
             print(f"{number + 1} of {runs}: {record['outcome']} after {seconds[-1]} s", flush=True)
+        time.sleep(_SETTLES_S)  # the kernel is still at the last namespaces
         after = take_inventory()
     left = {kind: sorted(after[kind] - before[kind] - _own(kind, folder, after)) for kind in after}
     gone = {
