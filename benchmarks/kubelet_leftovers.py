@@ -3,9 +3,10 @@
     python benchmarks/kubelet_leftovers.py [--runs 20]
 
 What there is before and after is listed: processes, namespaces, mounts, interfaces, routes, cgroups, sysctls,
-files where a kubelet and a container runtime write. So nothing else may be at work on the machine. Needs
-Linux and root. The result is written to benchmarks/results/kubelet_leftovers.json. Exit 1 if anything is left,
-or a run is not verified.
+files where a kubelet and a container runtime write. So nothing else may be at work on the machine.
+
+Needs Linux and root. The result is written to benchmarks/results/kubelet_leftovers.json. Exit 1 if anything
+is left, or a run is not verified.
 """
 
 from __future__ import annotations
