@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -43,13 +43,11 @@ def hook_objects(
     gone = frozenset(away)
     made: dict[ObjectKey, tuple[int, JsonObject]] = {}
     later: dict[ObjectKey, list[tuple[int, JsonObject]]] = {}
-    for release in sorted(releases, key=lambda each: each.revision.revision):
-        number = release.revision.revision
-        for item in _made_by_hooks(release, namespace) if number <= target or number in gone else ():
-            if number <= target:
-                made[identity(item)] = (number, item)
-            else:
-                later.setdefault(identity(item), []).append((number, item))
+    for number, item in _made_by_hooks(releases, namespace):
+        if number <= target:
+            made[identity(item)] = (number, item)
+        elif number in gone:
+            later.setdefault(identity(item), []).append((number, item))
     return {key: HookObject(one, tuple(later.get(key, ()))) for key, one in made.items()}
 
 
@@ -62,20 +60,21 @@ def left_by_hooks(
     """
     gone = frozenset(away)
     found: dict[ObjectKey, tuple[int, JsonObject]] = {}
-    for release in sorted(releases, key=lambda each: each.revision.revision):
-        number = release.revision.revision
-        for item in _made_by_hooks(release, namespace):
-            if number in gone and item["kind"] not in ("Job", "Pod"):
-                found[identity(item)] = (number, item)
-            elif number not in gone:
-                found.pop(identity(item), None)
+    for number, item in _made_by_hooks(releases, namespace):
+        if number in gone and item["kind"] not in ("Job", "Pod"):
+            found[identity(item)] = (number, item)
+        elif number not in gone:
+            found.pop(identity(item), None)
     return found
 
 
-def _made_by_hooks(release: Release, namespace: str) -> Iterable[JsonObject]:
-    for hook in release.hooks:
-        policies = hook.get("delete_policies") or ()
-        if (hook.get("last_run") or {}).get("phase") != "Succeeded" or "hook-succeeded" in policies:
-            continue
-        with suppress(HelmProblem):
-            yield from parse_manifest(str(hook.get("manifest") or ""), namespace)
+def _made_by_hooks(releases: Iterable[Release], namespace: str) -> Iterator[tuple[int, JsonObject]]:
+    """(revision, object) of every hook that ran and was not deleted again, oldest revision first."""
+    for release in sorted(releases, key=lambda each: each.revision.revision):
+        for hook in release.hooks:
+            policies = hook.get("delete_policies") or ()
+            if (hook.get("last_run") or {}).get("phase") != "Succeeded" or "hook-succeeded" in policies:
+                continue
+            with suppress(HelmProblem):
+                for item in parse_manifest(str(hook.get("manifest") or ""), namespace):
+                    yield release.revision.revision, item

@@ -15,6 +15,7 @@ from ...release.drift import LiveObject
 from ...release.manifest import identity, is_workload, pod_template
 from ...report.by_hand import resource_name
 from .model import PodProblem, Words
+from .service_endpoints import services_that_select
 from .templates import Remark
 
 
@@ -47,13 +48,9 @@ def _serves(target: Sequence[JsonObject], live: JsonObject) -> str:
     ready = (live.get("status") or {}).get("readyReplicas") or (live.get("status") or {}).get("numberReady")
     if not is_workload(live) or not ready:
         return ""
-    labels = _labels(live)
-    for item in target:
-        selector = (item.get("spec") or {}).get("selector") if item["kind"] == "Service" else None
-        same = identity(item).namespace == identity(live).namespace
-        if same and selector and selector.items() <= labels.items():
-            return f"serves behind {identity(item).label}"
-    return ""
+    near = (item for item in target if identity(item).namespace == identity(live).namespace)
+    service = next(services_that_select(near, _labels(live)), None)
+    return f"serves behind {identity(service).label}" if service is not None else ""
 
 
 def _governs(target: Sequence[JsonObject], live: JsonObject) -> str:

@@ -94,12 +94,17 @@ def images_rolled_away(target: Sequence[JsonObject], later: Iterable[Sequence[Js
     )
 
 
-def _services_of(target: Sequence[JsonObject], pod: JsonObject) -> Iterator[str]:
-    labels = pod["metadata"].get("labels") or {}
+def services_that_select(target: Iterable[JsonObject], labels: Mapping[str, str]) -> Iterator[JsonObject]:
+    """The Services among these objects that send requests to pods with these labels."""
     for item in target:
         selector = (item.get("spec") or {}).get("selector") if item["kind"] == "Service" else None
         if isinstance(selector, dict) and selector and selector.items() <= labels.items():
-            yield identity(item).name
+            yield item
+
+
+def _services_of(target: Sequence[JsonObject], pod: JsonObject) -> Iterator[str]:
+    for item in services_that_select(target, pod["metadata"].get("labels") or {}):
+        yield identity(item).name
 
 
 def _service_of_slice(slice_: JsonObject) -> str:
