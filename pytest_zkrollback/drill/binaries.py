@@ -14,7 +14,7 @@ from ..clients.process import LocalProcesses
 from ..domain.errors import ProcessProblem
 from ..domain.ports import Clock, Processes
 from .build import Build, place
-from .programs import NODE_TOOLS, TOOLS, Tool, runc
+from .programs import TOOLS, Tool
 
 _VERSION_S = 10.0
 
@@ -49,18 +49,6 @@ def find_binaries(
         build = Build(cache, processes, clock if clock is not None else SystemClock(), progress, environ)
         found |= build.run(missing, unfit)
     return found
-
-
-def node_tools(processes: Processes, environ: Mapping[str, str] = os.environ) -> tuple[Tool, ...]:
-    """What a drill with a kubelet needs besides; runc has seccomp where a static libseccomp is installed."""
-    try:
-        asked = processes.run(
-            ["pkg-config", "--variable=libdir", "libseccomp"], timeout_s=_VERSION_S, env=environ
-        )
-    except ProcessProblem:
-        return (*NODE_TOOLS, runc(seccomp=False))
-    found = asked.exit_code == 0 and Path(asked.stdout.strip(), "libseccomp.a").is_file()
-    return (*NODE_TOOLS, runc(seccomp=found))
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

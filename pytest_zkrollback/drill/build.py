@@ -43,7 +43,7 @@ class Build:
             if tool.cgo and shutil.which(compiler, path=self._environ.get("PATH")) is None:
                 raise DrillProblem(
                     f"The drill's {tool.name} has C code and there is no {compiler} to build it: install gcc"
-                    " and the C library's headers (Debian: apt-get install gcc libc6-dev libseccomp-dev)."
+                    " and the C library's headers (Debian: apt-get install gcc libc6-dev)."
                 )
         try:
             self._cache.mkdir(parents=True, exist_ok=True)
@@ -134,8 +134,10 @@ class _Progress:
 
 def _usual(tools: Sequence[Tool]) -> str:
     """How long a first build takes; what has no module is ours, and small."""
-    long = "about 10 minutes" if any(tool.module for tool in tools) else "less than a minute"
-    return f"usually {long} on 2 cores, once"
+    if not any(tool.module for tool in tools):
+        return "usually less than a minute on 2 cores, once"
+    few, many = ("10", "25") if any(tool.folder == "node" for tool in tools) else ("7", "20")
+    return f"usually {few} to {many} minutes on 2 cores, once"
 
 
 def go_env(environ: Mapping[str, str]) -> dict[str, str]:

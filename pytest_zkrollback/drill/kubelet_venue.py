@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .binaries import find_binaries, node_tools
+from .binaries import find_binaries
 from .demo_app import DATABASE, database_url
 from .gateway import gateway_argv
 from .kubelet_node import KubeletNode
 from .kwok_venue import DATA
 from .local_cluster import Cluster, RunningCluster, start_cluster
-from .programs import TOOLS
+from .programs import NODE_TOOLS, TOOLS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ class Kubelet:
 
         :func:`.node_requirements.refuse_unfit_machine` comes before. Raises DrillProblem.
         """
-        tools = (*TOOLS, *node_tools(processes))
+        tools = (*TOOLS, *NODE_TOOLS)
         binaries = find_binaries(tools=tools, progress=progress, processes=processes, clock=clock)
         node = KubeletNode(processes)
         running = start_cluster(binaries, node=node, progress=progress, clock=clock)

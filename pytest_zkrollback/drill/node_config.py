@@ -10,6 +10,7 @@ from typing import Any
 
 from .box import ADDRESS, BRIDGE, POD_RANGE, node_folder
 from .control_plane import Layout
+from .without_seccomp import write_launcher
 
 CLUSTER_DNS = "10.96.0.10"
 REGISTRY_PORT = 5000  # inside the node's network
@@ -43,6 +44,11 @@ class NodeFiles:
         return self.documents / "containerd.toml"
 
     @property
+    def runc(self) -> Path:
+        """What containerd starts containers with."""
+        return self.documents / "runc"
+
+    @property
     def kubelet(self) -> Path:
         """kubelet's configuration."""
         return self.documents / "kubelet.json"
@@ -54,6 +60,7 @@ def write_documents(files: NodeFiles, binaries: Mapping[str, Path]) -> None:
     registries = files.documents / "registries" / "_default"
     for folder in (network, registries):
         folder.mkdir(parents=True)
+    write_launcher(files.runc, binaries["runc"])
     files.containerd.write_text(_containerd(files, binaries))
     files.kubelet.write_text(json.dumps(_kubelet(files)))
     (network / "10-pods.conflist").write_text(json.dumps(_pod_network(files)))
@@ -98,7 +105,7 @@ default_runtime_name = "runc"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 runtime_path = {text(binaries["containerd-shim-runc-v2"])}
-options = {{BinaryName = {text(binaries["runc"])}, SystemdCgroup = false}}
+options = {{BinaryName = {text(files.runc)}, SystemdCgroup = false}}
 """
 
 

@@ -175,7 +175,7 @@ def _node(name: str, module: str, package: str, tags: str = "") -> Tool:
     )
 
 
-# What runs containers on a node of our own; the last three are CNI plugins. But for kubelet none is taken
+# What runs containers on a node of our own, with three CNI plugins. But for kubelet none is taken
 # from PATH: the configuration of the node is written for one version.
 NODE_TOOLS = (
     KUBELET,
@@ -187,15 +187,8 @@ NODE_TOOLS = (
         _node(name, _CNI, f"plugins/{kind}/{name}")
         for kind, name in (("main", "bridge"), ("ipam", "host-local"), ("main", "loopback"))
     ),
-)
-
-
-def runc(*, seccomp: bool) -> Tool:
-    """The program that starts a container; ``seccomp``: with libseccomp, which has to be installed.
-
-    Without it a pod whose seccompProfile is RuntimeDefault does not start.
-    """
-    return Tool(
+    # Without seccomp, which would need a C library that many machines do not have: see without_seccomp.py.
+    Tool(
         names=("runc",),
         version_args=(),
         serves="",
@@ -203,6 +196,7 @@ def runc(*, seccomp: bool) -> Tool:
         folder="node",
         module=_RUNC,
         package=_RUNC,
-        tags=f"{'seccomp ' if seccomp else ''}netgo osusergo",
+        tags="netgo osusergo",
         cgo=True,
-    )
+    ),
+)

@@ -36,6 +36,7 @@ BAD_REVISION = 6
 CHART = Path(__file__).with_name("chart") / "zkprova"
 
 _HELM_TIMEOUT_S = 60.0
+_MESSAGE_CHARS = 500
 _SETTLE_TIMEOUT_S = 60.0
 _LOOK_EVERY_S = 0.1
 
@@ -284,8 +285,25 @@ class _Deployer:
             if self._clock.monotonic_s() > deadline_s:
                 raise DrillProblem(
                     f"The drill waited {_SETTLE_TIMEOUT_S:g} s for {what} in vain. Last seen: {seen}"
+                    f"{self._newest_warning()}"
                 )
             self._clock.sleep(_LOOK_EVERY_S)
+
+    def _newest_warning(self) -> str:
+        """What the cluster itself says of it; nothing if it says nothing."""
+        try:
+            events = self._kube.list(f"/api/v1/namespaces/{self._namespace}/events", {})
+        except ClusterError:
+            return ""
+        warnings = [event for event in events if event.get("type") == "Warning"]
+        if not warnings:
+            return ""
+        newest = max(warnings, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")))
+        about = newest.get("involvedObject", {})
+        return (
+            f". The newest warning, on {about.get('kind')} {about.get('name')}: {newest.get('reason')}:"
+            f" {str(newest.get('message'))[:_MESSAGE_CHARS]}"
+        )
 
     def _environ(self) -> dict[str, str]:
         """Ours without what would steer helm elsewhere; its caches go into the drill's folder."""

@@ -13,12 +13,12 @@ import pytest
 
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import UsageProblem
-from pytest_zkrollback.drill.binaries import find_binaries, node_tools
+from pytest_zkrollback.drill.binaries import find_binaries
 from pytest_zkrollback.drill.kubelet_node import KubeletNode
 from pytest_zkrollback.drill.kwok_node import KwokNode
 from pytest_zkrollback.drill.local_cluster import Cluster, RunningCluster, start_cluster
 from pytest_zkrollback.drill.node_requirements import refuse_unfit_machine
-from pytest_zkrollback.drill.programs import HELM3, TOOLS
+from pytest_zkrollback.drill.programs import HELM3, NODE_TOOLS, TOOLS
 from pytest_zkrollback.drill.scenarios import SCENARIOS, releases_of
 from support.incident import Incident
 
@@ -73,7 +73,7 @@ def starting(binaries: dict[str, Path], *, on_kubelet: bool) -> Iterator[Running
 
 @pytest.fixture(scope="session")
 def binaries(say: Callable[[str], None], on_kubelet: bool) -> dict[str, Path]:
-    tools = (*TOOLS, *node_tools(LocalProcesses())) if on_kubelet else TOOLS
+    tools = (*TOOLS, *NODE_TOOLS) if on_kubelet else TOOLS
     return find_binaries(tools=tools, progress=say)
 
 
@@ -84,7 +84,7 @@ def node_binaries(say: Callable[[str], None]) -> dict[str, Path]:
         refuse_unfit_machine(LocalProcesses())
     except UsageProblem as problem:
         pytest.skip(str(problem))
-    return find_binaries(tools=(*TOOLS, *node_tools(LocalProcesses())), progress=say)
+    return find_binaries(tools=(*TOOLS, *NODE_TOOLS), progress=say)
 
 
 @pytest.fixture(scope="session")

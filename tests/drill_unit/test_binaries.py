@@ -12,10 +12,10 @@ import pytest
 from pytest_zkrollback.domain.errors import DrillProblem, ProcessProblem
 from pytest_zkrollback.domain.ports import Finished
 from pytest_zkrollback.drill import programs as drill_programs
-from pytest_zkrollback.drill.binaries import cache_folder, find_binaries, node_tools
+from pytest_zkrollback.drill.binaries import cache_folder, find_binaries
 from pytest_zkrollback.drill.build import place
 from pytest_zkrollback.drill.locks import exclusive, is_locked
-from pytest_zkrollback.drill.programs import HELM3, KUBELET, NODE_TOOLS, TOOLS, ZKPROVA, runc
+from pytest_zkrollback.drill.programs import HELM3, KUBELET, NODE_TOOLS, TOOLS, ZKPROVA
 
 SAYS = {
     "etcd": "etcd Version: 3.7.3\nGit SHA: Not provided\n",
@@ -211,7 +211,7 @@ def test_without_go_one_sentence_names_the_ways_out(machine) -> None:
     assert str(caught.value) == (
         f"The drill needs kwok 0.8, kubectl 1.37 (found, but it does not serve: {kubectl} (Client Version:"
         " v1.32.4-dispatcher; needed: 1.37)), and there is no go command to build what is missing: install Go"
-        " 1.26 or newer (it is then built, usually about 10 minutes on 2 cores, once), or put these programs"
+        " 1.26 or newer (it is then built, usually 7 to 20 minutes on 2 cores, once), or put these programs"
         " on PATH or into the folder that KUBEBUILDER_ASSETS names."
     )
 
@@ -245,7 +245,7 @@ def test_what_is_missing_is_built_with_clean_flags_in_a_folder_of_our_own(machin
     assert machine.in_cache() == set(built.values())
     assert {path.name for path in machine.bin.parent.iterdir()} == {"bin", "bin.lock"}
     assert machine.said[0] == (
-        "Building kubectl v1.37.2 (1 of 2): begun; 2 s in all so far, usually about 10 minutes on 2 cores, once"
+        "Building kubectl v1.37.2 (1 of 2): begun; 2 s in all so far, usually 7 to 20 minutes on 2 cores, once"
     )
 
 
@@ -398,7 +398,7 @@ def test_the_digest_changes_with_what_goes_in(monkeypatch, tmp_path: Path) -> No
     before = KUBELET.digest
     assert re.fullmatch(r"[0-9a-f]{16}", before)
     assert KUBELET.digest == before
-    all_tools = (*WITH_HELM3, *NODE_TOOLS, runc(seccomp=True), runc(seccomp=False))
+    all_tools = (*WITH_HELM3, *NODE_TOOLS)
     assert len({tool.digest for tool in all_tools}) == len(all_tools)
     monkeypatch.setattr(drill_programs.platform, "machine", lambda: "other")
     assert KUBELET.digest != before
@@ -416,30 +416,13 @@ def test_a_program_is_built_again_when_a_file_of_its_own_module_changes_and_no_o
     assert NODE_TOOLS[1].digest != containerd
 
 
-class PkgConfig:
-    def __init__(self, libdir: str | None) -> None:
-        self.libdir = libdir
-
-    def run(self, argv, *, timeout_s, env=None, **_) -> Finished:
-        if self.libdir is None:
-            raise ProcessProblem("pkg-config is not installed")
-        return Finished(tuple(argv), 0, f"{self.libdir}\n", f"{self.libdir}\n", "", 0.0)
-
-
-def test_runc_has_seccomp_where_a_static_library_is_installed(tmp_path) -> None:
-    assert node_tools(PkgConfig(None))[-1] == runc(seccomp=False)
-    assert node_tools(PkgConfig(str(tmp_path)))[-1] == runc(seccomp=False)
-    (tmp_path / "libseccomp.a").touch()
-    assert node_tools(PkgConfig(str(tmp_path)))[-1] == runc(seccomp=True)
-
-
 def test_without_a_c_compiler_the_sentence_comes_before_any_build(machine, programs) -> None:
     machine.put(machine.path, "go", "")
     with pytest.raises(DrillProblem) as caught:
-        machine.find(tools=(*NODE_TOOLS, runc(seccomp=True)))
+        machine.find(tools=NODE_TOOLS)
     assert str(caught.value) == (
         "The drill's runc has C code and there is no gcc to build it: install gcc and the C library's headers"
-        " (Debian: apt-get install gcc libc6-dev libseccomp-dev)."
+        " (Debian: apt-get install gcc libc6-dev)."
     )
     assert programs.builds == []
 
@@ -447,12 +430,12 @@ def test_without_a_c_compiler_the_sentence_comes_before_any_build(machine, progr
 def test_runc_is_linked_statically_and_nothing_else_has_c_code(machine, programs) -> None:
     machine.put(machine.path, "go", "")
     machine.put(machine.path, "gcc", "")
-    machine.find(tools=(NODE_TOOLS[1], runc(seccomp=True)))
+    machine.find(tools=(NODE_TOOLS[1], NODE_TOOLS[-1]))
     containerd, with_c = programs.builds
     assert containerd["env"]["CGO_ENABLED"] == "0"
     assert with_c["env"]["CGO_ENABLED"] == "1"
     assert with_c["argv"][4:8] == [
-        *("-tags", "seccomp netgo osusergo"),
+        *("-tags", "netgo osusergo"),
         *("-ldflags", '-s -w -linkmode external -extldflags "-static"'),
     ]
 

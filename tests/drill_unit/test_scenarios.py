@@ -90,12 +90,15 @@ class FakeClock:
 @pytest.fixture
 def tell(monkeypatch, tmp_path):
     helm = FakeHelm()
+    events = []
 
     def run(sights, scenario="crash-loop", said=None):
         seen = iter(sights)
         last = [()]
 
         def fetch(path, query):
+            if path == "/api/v1/namespaces/ns/events":
+                return events
             assert path == "/api/v1/namespaces/ns/pods"
             assert query == {"labelSelector": "app in (zkprova-backend,zkprova-frontend)"}
             sight = last[0] = next(seen, last[0])
@@ -117,6 +120,7 @@ def tell(monkeypatch, tmp_path):
         return helm
 
     run.helm = helm
+    run.events = events
     return run
 
 
@@ -214,6 +218,26 @@ def test_what_never_comes_is_named_with_what_was_seen(tell):
         tell([(OLD,)])
     assert str(caught.value) == (
         "The drill waited 60 s for the pods of revision 5 to be ready in vain. Last seen: o 1.7.0-6e13c4b running"
+    )
+
+
+def test_what_never_comes_is_named_with_the_newest_warning(tell):
+    def event(kind, at, message):
+        about = {"kind": "Pod", "name": "o"}
+        return {
+            "type": kind, "lastTimestamp": at, "reason": "Why", "message": message, "involvedObject": about,
+        }  # fmt: skip
+
+    tell.events[:] = [
+        event("Warning", "2026-11-29T13:59:47Z", "seccomp not supported"),
+        event("Normal", "2026-11-29T13:59:50Z", "pulled"),
+        event("Warning", "2026-11-29T13:59:40Z", "an older one"),
+    ]
+    with pytest.raises(DrillProblem) as caught:
+        tell([(OLD,)])
+    assert str(caught.value) == (
+        "The drill waited 60 s for the pods of revision 5 to be ready in vain. Last seen: o 1.7.0-6e13c4b running."
+        " The newest warning, on Pod o: Why: seccomp not supported"
     )
 
 
