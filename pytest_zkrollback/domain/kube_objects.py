@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from .checks import JsonObject
@@ -19,6 +20,35 @@ PLURALS: Final = {
     "PersistentVolumeClaim": "persistentvolumeclaims",
 }
 _BY_LOWER_KIND: Final = {kind.lower(): plural for kind, plural in PLURALS.items()}
+# What is there is all that it is: a warning about one of these (the result of an audit, say) is evidence.
+STATELESS_KINDS: Final = frozenset(
+    {"ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+)
+
+
+@dataclass(frozen=True)
+class WorkloadName:
+    """A workload as the checklist names it: ``kind/name``; elsewhere ``namespace/kind/name``."""
+
+    kind: str
+    name: str
+    namespace: str
+
+    @classmethod
+    def parse(cls, text: str, namespace: str) -> WorkloadName:
+        """``namespace`` is the release's own, for those that name none."""
+        *elsewhere, kind, name = text.split("/")
+        return cls(kind, name, elsewhere[0] if elsewhere else namespace)
+
+    @property
+    def label(self) -> str:
+        """``deployment/web``."""
+        return f"{self.kind}/{self.name}"
+
+
+def namespace_of(item: JsonObject) -> str:
+    """The namespace that the object stands in; empty: it says none."""
+    return str(_metadata(item).get("namespace") or "")
 
 
 def plural_of(kind: str) -> str:

@@ -142,7 +142,7 @@ def compare_each(
 ) -> list[list[Difference]]:
     """The same, for each object its own."""
     scaled = {
-        (target.get("kind"), target.get("name"))
+        (identity(item).namespace, target.get("kind"), target.get("name"))
         for item in expected
         if item["kind"] == "HorizontalPodAutoscaler"
         and isinstance(target := (item.get("spec") or {}).get("scaleTargetRef"), dict)
@@ -156,7 +156,9 @@ def compare_each(
             missing = Difference(key.label, "", "to exist", _ABSENT)
             found.append([] if removes_itself(item) else [missing])
         else:
-            autoscaled = (key.kind, key.name) in scaled or _scaled_by_controller(answer.item, managers)
+            autoscaled = (key.namespace, key.kind, key.name) in scaled or _scaled_by_controller(
+                answer.item, managers
+            )
             comparison = _Comparison(key.label, autoscaled, frozenset(managers))
             found.append(list(comparison.differences(item, answer.item)))
     return found

@@ -131,6 +131,11 @@ def identity(item: JsonObject) -> ObjectKey:
     return ObjectKey(item["apiVersion"], item["kind"], namespace, metadata["name"])
 
 
+def in_namespace(objects: Sequence[JsonObject], namespace: str) -> tuple[JsonObject, ...]:
+    """Those that stand in this namespace."""
+    return tuple(item for item in objects if identity(item).namespace == namespace)
+
+
 def is_kept(item: JsonObject) -> bool:
     """Whether helm leaves the object where it is when a revision no longer has it."""
     annotations = item["metadata"].get("annotations") or {}

@@ -16,7 +16,7 @@ from pytest_zkrollback.domain.ports import Check, Stage
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 from pytest_zkrollback.release.drift import LiveObject
-from pytest_zkrollback.release.manifest import parse_manifest
+from pytest_zkrollback.release.manifest import identity, parse_manifest
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
 MANIFEST = """
@@ -42,6 +42,7 @@ CHECK = EquivalenceCheck(
     target=TARGET,
 )
 FORBIDDEN = Forbidden("You may not.", verb="list", resource="pods")
+WEB = identity(TARGET[0])
 HOW = "read-only comparison of 2 objects and 2 pods"
 
 
@@ -749,16 +750,14 @@ def test_an_image_that_admission_rewrites_in_every_pod_is_no_stray():
     value = observed(pod("a", "mirror/web:5"), pod("b", "mirror/web:5"))
     assert isinstance(judge(value), Pending)
     fresh = pod("fresh", "mirror/web:5")
-    verdict = judge(replace(value, made_pods={"Deployment/web": fresh}))
+    verdict = judge(replace(value, made_pods={WEB: fresh}))
     assert isinstance(verdict, CheckResult) and verdict.word is Verdict.PASS
-    hand = replace(value, made_pods={"Deployment/web": pod("fresh", "web:5")})
+    hand = replace(value, made_pods={WEB: pod("fresh", "web:5")})
     assert isinstance(judge(hand), Pending)
 
 
 def test_case_b8_an_image_that_was_rolled_away_is_wrong_by_whatever_admission():
-    value = observed(
-        pod("a", "web:6"), pod("b", "web:6"), made_pods={"Deployment/web": pod("fresh", "web:6")}
-    )
+    value = observed(pod("a", "web:6"), pod("b", "web:6"), made_pods={WEB: pod("fresh", "web:6")})
     away = replace(CHECK, rolled_away=(parse_manifest(MANIFEST.replace("web:5", "web:6"), "n"),))
     red = judge(value, check=away, passed=False)
     assert red.word is Verdict.FAIL

@@ -14,7 +14,7 @@ from ...config.environment import Environment
 from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import Forbidden, Unauthorized, ZkRollbackError
 from ...domain.item_ids import EQUIVALENCE
-from ...domain.kube_objects import is_terminating
+from ...domain.kube_objects import is_terminating, namespace_of
 from ...domain.ports import Kube, Stage
 from ...domain.record import Revision
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
@@ -34,7 +34,7 @@ from ...release.manifest import (
 )
 from ...report.by_hand import helm, kubectl, resource_name
 from .left_behind import LeftBehind, judge_left_behind
-from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words
+from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words, label_in
 from .pods import RELOADED_S, PodsJudged, judge_pods
 from .service_endpoints import images_rolled_away, leaves_too_late
 from .templates import Remark, is_partitioned
@@ -57,11 +57,12 @@ def is_kept_on_purpose(item: JsonObject) -> bool:
 
 @dataclass(frozen=True)
 class Observed:
-    """One look. ``live`` in the manifest's order; ``error`` is why there are no pods to look at.
+    """One look. ``live`` in the manifest's order; ``error`` is why there are no pods to look at, or not all.
 
     ``leftovers`` and ``references`` answer the check's; ``head`` is the release's newest revision at that
     moment, ``deployed`` the numbers of all that helm calls deployed. ``made``: by its place in the manifest,
     what the server makes today of an object that differs, ``made_pods`` the same of a workload's pod.
+    ``unread`` are the namespaces whose pods could not be looked at, with ``error`` for the first of them.
     """
 
     live: tuple[LiveObject, ...]
@@ -73,10 +74,11 @@ class Observed:
     head: Revision | None = None
     deployed: tuple[int, ...] = ()
     made: Mapping[int, Made] = field(default_factory=dict)
-    made_pods: Mapping[str, Made] = field(default_factory=dict)
+    made_pods: Mapping[ObjectKey, Made] = field(default_factory=dict)
     endpointslices: tuple[JsonObject, ...] = ()
     revisions: tuple[JsonObject, ...] = ()
     left_behind: tuple[LiveObject, ...] = ()
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +91,8 @@ class EquivalenceCheck:
     up to the target made; ``left_behind`` what helm does not take away of the rolled-away ones. ``release``
     reads the release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
     ``managers`` are those that wrote the release for helm. Pods come from ``snapshot`` (None: they are
-    listed); ``since`` is when the rollback began, or (``rolled_back`` is false) when the head was deployed.
+    listed), those of another namespace from its one in ``elsewhere``; ``since`` is when the rollback began,
+    or (``rolled_back`` is false) when the head was deployed.
 
     A dry run of a fresh object (``release/fresh_object.py``) tells what the server and its webhooks make of
     it from drift. It needs the right to create; without it the comparison alone decides, and says so.
@@ -108,6 +111,7 @@ class EquivalenceCheck:
     expected_head: int | None = None
     managers: frozenset[str] = frozenset()
     snapshot: Callable[[], Snapshot] | None = None
+    elsewhere: Mapping[str, Callable[[], Snapshot]] = field(default_factory=dict)
     since: datetime | None = None
     rolled_back: bool = True
     id: str = field(default=EQUIVALENCE, init=False)
@@ -137,9 +141,18 @@ class EquivalenceCheck:
 
     @property
     def command(self) -> str:
-        """helm's manifest, compared by kubectl."""
+        """helm's manifest, compared by kubectl, which takes objects of one namespace only."""
         manifest = helm(self.env, "get", "manifest", self.env.release, "--revision", str(self.revision))
+        if not self._in_one_namespace:
+            return manifest
         return f"{manifest} | {kubectl(self.env, 'diff', '-f', '-')}"
+
+    @property
+    def _in_one_namespace(self) -> bool:
+        return all(identity(item).namespace == self.env.namespace for item in self.target)
+
+    def _label(self, item: JsonObject) -> str:
+        return label_in(self.env.namespace, item)
 
     @property
     def _trusted(self) -> tuple[str, ...]:
@@ -159,6 +172,7 @@ class EquivalenceCheck:
             reloads=frozenset((each.kind, each.name) for each in self.env.reloads),
             now=now,
             is_fresh=self.rolled_back or age_s <= _FRESH_S,
+            namespace=self.env.namespace,
         )
 
     def observe(self) -> Observed:
@@ -177,17 +191,16 @@ class EquivalenceCheck:
             deployed=release.deployed_numbers if release is not None else (),
             made=self._made(live),
         )
-        try:
-            replicasets, pods = self._list("replicasets"), self._list("pods")
-        except ZkRollbackError as error:
-            return replace(seen, error=error)
-        seen = replace(seen, replicasets=replicasets, pods=pods, revisions=self._revisions(live))
+        seen = self._with_pods(seen)
+        if seen.error is not None and not seen.pods:
+            return seen
+        seen = replace(seen, revisions=self._revisions(live))
         expected = self._expectation()
         judged = judge_pods(expected, _cluster(seen))
         return replace(
             seen,
             made_pods=self._made_pods(judged),
-            endpointslices=self._endpoints() if leaves_too_late(expected, _cluster(seen)) else (),
+            endpointslices=self._endpoints(seen) if leaves_too_late(expected, _cluster(seen)) else (),
         )
 
     def _read(self) -> tuple[ReleaseHistory | None, tuple[LiveObject, ...]]:
@@ -210,19 +223,38 @@ class EquivalenceCheck:
             release = self.release()  # somebody else's helm may have begun in between: then it says so
         return release, live
 
-    def _list(self, resource: str) -> tuple[JsonObject, ...]:
-        """Of all namespaces that the target's workloads are in; that of the release is watched."""
-        found: list[JsonObject] = []
-        for namespace in sorted({identity(item).namespace for item in manifest_workloads(self.target)}):
-            if self.snapshot is not None and namespace == self.env.namespace:
-                snapshot = self.snapshot()
-                if resource not in snapshot.objects:
-                    raise snapshot.errors[resource]
-                found += snapshot.objects[resource]
-            else:
-                group = "/api/v1" if resource == "pods" else "/apis/apps/v1"
-                found += self.kube.list(f"{group}/namespaces/{quote(namespace, safe='')}/{resource}")
-        return tuple(found)
+    def _with_pods(self, seen: Observed) -> Observed:
+        """Of every namespace where the target has workloads, or Services beside rolled-away pods."""
+        wanted = {identity(item).namespace for item in manifest_workloads(self.target)}
+        places = {identity(item).namespace for item in self.target if item["kind"] == "Service"}
+        replicasets: list[JsonObject] = []
+        pods: list[JsonObject] = []
+        unread: dict[str, ZkRollbackError] = {}
+        for namespace in sorted(wanted | (places & {self.env.namespace, *self.elsewhere})):
+            try:
+                found = [self._list(resource, namespace) for resource in ("replicasets", "pods")]
+            except ZkRollbackError as error:
+                unread[namespace] = error
+                continue
+            replicasets += found[0]
+            pods += found[1]
+        return replace(
+            seen,
+            replicasets=tuple(replicasets),
+            pods=tuple(pods),
+            error=next(iter(unread.values()), None),
+            unread=frozenset(unread),
+        )
+
+    def _list(self, resource: str, namespace: str) -> tuple[JsonObject, ...]:
+        watched = self.snapshot if namespace == self.env.namespace else self.elsewhere.get(namespace)
+        if watched is None:
+            group = "/api/v1" if resource == "pods" else "/apis/apps/v1"
+            return self.kube.list(f"{group}/namespaces/{quote(namespace, safe='')}/{resource}")
+        snapshot = watched()
+        if resource not in snapshot.objects:
+            raise snapshot.errors[resource]
+        return snapshot.objects[resource]
 
     def _made(self, live: Sequence[LiveObject]) -> dict[int, Made]:
         """A dry run of each object that differs and exists."""
@@ -234,10 +266,10 @@ class EquivalenceCheck:
         tried = fetch_each(lambda number: fetch_made(self.kube, self.target[number]), differing)
         return dict(zip(differing, tried, strict=True))
 
-    def _made_pods(self, judged: PodsJudged) -> dict[str, Made]:
-        wanted = [item for item in self.target if identity(item).label in judged.other_images]
+    def _made_pods(self, judged: PodsJudged) -> dict[ObjectKey, Made]:
+        wanted = [item for item in self.target if identity(item) in judged.other_images]
         tried = fetch_each(lambda item: fetch_made_pod(self.kube, item), wanted)
-        return {identity(item).label: made for item, made in zip(wanted, tried, strict=True)}
+        return {identity(item): made for item, made in zip(wanted, tried, strict=True)}
 
     def _revisions(self, live: Sequence[LiveObject]) -> tuple[JsonObject, ...]:
         """The ControllerRevisions beside partitioned StatefulSets, where something was rolled away from.
@@ -256,13 +288,15 @@ class EquivalenceCheck:
                 found += self.kube.list(path)
         return tuple(found)
 
-    def _endpoints(self) -> tuple[JsonObject, ...]:
+    def _endpoints(self, seen: Observed) -> tuple[JsonObject, ...]:
         """Only said if read: a terminating pod is no ready endpoint, unless its Service publishes all."""
-        try:
-            place = f"namespaces/{quote(self.env.namespace, safe='')}"
-            return self.kube.list(f"/apis/discovery.k8s.io/v1/{place}/endpointslices")
-        except ZkRollbackError:
-            return ()
+        leaving = {namespace_of(pod) or self.env.namespace for pod in seen.pods if is_terminating(pod)}
+        found: list[JsonObject] = []
+        for namespace in sorted(leaving):
+            with suppress(ZkRollbackError):
+                place = f"namespaces/{quote(namespace, safe='')}"
+                found += self.kube.list(f"/apis/discovery.k8s.io/v1/{place}/endpointslices")
+        return tuple(found)
 
     def judge(self, history: History, now: datetime) -> Judgement:
         """PASS if all was read and equal; a difference is FAIL at once, an old pod only when it stays."""
@@ -291,7 +325,7 @@ class EquivalenceCheck:
             errors.append(seen.error)
         left = [
             PodProblem(
-                f"{identity(item).label}, which revision {self.revision} does not have, is still live",
+                f"{self._label(item)}, which revision {self.revision} does not have, is still live",
                 shows=(_show(item),),
             )
             for item, answer in zip(self.leftovers, seen.leftovers, strict=True)
@@ -301,7 +335,7 @@ class EquivalenceCheck:
         ]
         missing = [
             PodProblem(
-                f"{identity(each.item).label}, which {each.user} refers to, does not exist",
+                f"{self._label(each.item)}, which {each.user} refers to, does not exist",
                 shows=(_show(each.item),),
             )
             for each, answer in zip(outer_references(self.target), seen.references, strict=True)
@@ -309,7 +343,7 @@ class EquivalenceCheck:
         ]
         changed = list(self._hooks_changed(seen))
         left += [each for each in changed if each.word is Verdict.FAIL]
-        behind = list(judge_left_behind(self.target, self.left_behind, seen.left_behind))
+        behind = list(judge_left_behind(self.target, self.left_behind, seen.left_behind, self.env.namespace))
         left += [each for each in behind if isinstance(each, PodProblem)]
         stays = [each.text for each in behind if isinstance(each, Remark)]
         judged = judge_pods(self._expectation(now), _cluster(seen))
@@ -327,14 +361,16 @@ class EquivalenceCheck:
                 word=word, observed=_first(found, how), evidence=proof, by_hand=self._by_hand(found[0])
             )
 
-        differing, unsure = [], []
+        differing, unsure, by_diff = [], [], self._in_one_namespace
         for number, (item, each) in enumerate(zip(self.target, by_object, strict=True)):
             for one in each:
                 if cannot_be_compared(one, made := seen.made.get(number), seen.live[number]):
                     text = f"{one.label} {one.path} could not be compared: {made}"
-                    unsure.append(replace(_as_problem(item, one), text=text, word=Verdict.UNVERIFIED))
+                    unsure.append(
+                        replace(_as_problem(item, one, by_diff=by_diff), text=text, word=Verdict.UNVERIFIED)
+                    )
                 elif not one.unknown:
-                    differing.append(_as_problem(item, one))
+                    differing.append(_as_problem(item, one, by_diff=by_diff))
         if wrong := [*differing, *left, *strays[Verdict.FAIL, False]]:
             failing = [each for each in judged.strays if each.word is Verdict.FAIL]
             cures = () if differing or left else self._restarts(failing)
@@ -364,7 +400,7 @@ class EquivalenceCheck:
             if made is None or answer.item is None or made.is_as_made(answer):
                 continue
             number, by = made.made[0], made.left_by(answer)
-            what = f"{identity(each.item).label}, which {each.user} refers to, is"
+            what = f"{self._label(each.item)}, which {each.user} refers to, is"
             runs = "helm rollback runs no install and no upgrade hooks"
             if by is not None:
                 text = (
@@ -384,11 +420,15 @@ class EquivalenceCheck:
 
     def _differences(self, seen: Observed) -> list[list[Difference]]:
         """Of each object all but those that a fresh one has as well."""
-        return [
+        found = [
             drop_admission_changes(
                 differences, self.target[number], seen.made.get(number), seen.live[number], self._trusted
             )
             for number, differences in enumerate(compare_each(self.target, seen.live, self._trusted))
+        ]
+        return [
+            [replace(one, label=self._label(item)) for one in differences]
+            for item, differences in zip(self.target, found, strict=True)
         ]
 
     def _restarts(self, wrong: Sequence[PodProblem]) -> tuple[str, ...]:
@@ -408,7 +448,7 @@ class EquivalenceCheck:
     def _how(self, seen: Observed, pods: int) -> str:
         how = f"read-only comparison of {len(self.target)} objects and {pods} pods"
         stay = [
-            f"{identity(item).label} ({why})"
+            f"{self._label(item)} ({why})"
             for item, answer in zip(self.leftovers, seen.leftovers, strict=True)
             if answer.item is not None and (why := self._why_it_stays(answer.item))
         ]
@@ -424,8 +464,9 @@ class EquivalenceCheck:
 
 
 def _cluster(seen: Observed) -> Cluster:
-    made = {label: container_images(pod) for label, pod in seen.made_pods.items() if isinstance(pod, dict)}
-    return Cluster(seen.live, seen.replicasets, seen.pods, made, seen.endpointslices, seen.revisions)
+    made = {key: container_images(pod) for key, pod in seen.made_pods.items() if isinstance(pod, dict)}
+    slices, revisions = seen.endpointslices, seen.revisions
+    return Cluster(seen.live, seen.replicasets, seen.pods, made, slices, revisions, seen.unread)
 
 
 def _head_trouble(
@@ -451,12 +492,12 @@ def _head_trouble(
     return None
 
 
-def _as_problem(item: JsonObject, difference: Difference) -> PodProblem:
-    """kubectl diff says nothing about what the manifest does not state."""
-    if difference.stated:
-        return PodProblem(str(difference))
+def _as_problem(item: JsonObject, difference: Difference, *, by_diff: bool = True) -> PodProblem:
+    """kubectl diff says nothing of what the manifest does not state; without ``by_diff`` nothing at all."""
     text = str(difference)
-    if difference.by and not difference.by.startswith((HELM, "kubectl")):
+    if difference.stated and by_diff:
+        return PodProblem(text)
+    if not difference.stated and difference.by and not difference.by.startswith((HELM, "kubectl")):
         text += f'; if that is meant: field_managers = ["{difference.by}"]'
     if item["kind"] == "Secret":  # its values stay off the screen
         return PodProblem(text, shows=(Words.about(item, "describe", resource_name(item)),))

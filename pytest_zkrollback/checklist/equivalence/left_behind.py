@@ -14,7 +14,7 @@ from ...domain.kube_objects import is_terminating
 from ...release.drift import LiveObject
 from ...release.manifest import identity, is_workload, pod_template
 from ...report.by_hand import resource_name
-from .model import PodProblem, Words
+from .model import PodProblem, Words, label_in
 from .service_endpoints import services_that_select
 from .templates import Remark
 
@@ -28,13 +28,19 @@ class LeftBehind:
 
 
 def judge_left_behind(
-    target: Sequence[JsonObject], left: Sequence[LeftBehind], live: Sequence[LiveObject]
+    target: Sequence[JsonObject],
+    left: Sequence[LeftBehind],
+    live: Sequence[LiveObject],
+    namespace: str = "",
 ) -> Iterator[PodProblem | Remark]:
-    """Every one that is still there; ``live`` are the answers in the order of ``left``."""
+    """Every one that is still there; ``live`` are the answers in the order of ``left``.
+
+    ``namespace`` is the release's own.
+    """
     for each, answer in zip(left, live, strict=True):
         if answer.item is None or is_terminating(answer.item):
             continue
-        label = identity(each.item).label
+        label = label_in(namespace, each.item)
         harm = _serves(target, answer.item) or _governs(target, answer.item)
         if harm:
             shows = (Words.about(each.item, "get", resource_name(each.item), "-o", "yaml"),)

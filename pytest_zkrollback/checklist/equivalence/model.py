@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ...domain.checks import JsonObject
-from ...domain.kube_objects import controller, controller_uid, uid
+from ...domain.kube_objects import controller, controller_uid, namespace_of, uid
 from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
 from ...release.drift import LiveObject
-from ...release.manifest import identity, is_workload
+from ...release.manifest import ObjectKey, identity, is_workload
 
 # Between the clocks of the API server and of a node.
 _SKEW = timedelta(minutes=1)
@@ -45,7 +45,7 @@ class Expectation:
     that only they have, ``since`` when the rollback began, server time. ``intervals``: the target and all
     that came after it until then, in order (empty: not all of them are known). ``reloads`` are (kind, name)
     of what the application reads again by itself; ``now`` is the server's time; ``is_fresh``: the change is
-    so young that whoever reads files may not have read them again.
+    so young that whoever reads files may not have read them again. ``namespace`` is the release's own.
     """
 
     target: tuple[JsonObject, ...]
@@ -57,20 +57,35 @@ class Expectation:
     reloads: frozenset[tuple[str, str]] = frozenset()
     now: datetime | None = None
     is_fresh: bool = False
+    namespace: str = ""
+
+    def label(self, item: JsonObject) -> str:
+        """``Deployment/web``, with its namespace where that is not the release's: there may be namesakes."""
+        return label_in(self.namespace, item)
+
+    def place(self, item: JsonObject) -> str:
+        """`` in namespace x``, or nothing where that is the release's own."""
+        return place_in(self.namespace, item)
+
+    def flag(self, item: JsonObject) -> str:
+        """What a kubectl command in a sentence needs besides: `` -n x``, or nothing."""
+        return f" -n {namespace_of(item)}" if self.place(item) else ""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What was read: ``live`` in the target's order; ``made_images`` are, by a workload's label, the images
-    that a pod of its template would get today; ``endpointslices`` of the Services; ``revisions`` are the
-    ControllerRevisions, asked for where a partition keeps pods."""
+    """What was read: ``live`` in the target's order; ``made_images`` are, by workload, the images that
+    a pod of its template would get today; ``endpointslices`` of the Services; ``revisions`` are the
+    ControllerRevisions, asked for where a partition keeps pods; ``unread`` the namespaces whose pods could
+    not be read."""
 
     live: tuple[LiveObject, ...]
     replicasets: tuple[JsonObject, ...] = ()
     pods: tuple[JsonObject, ...] = ()
-    made_images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    made_images: Mapping[ObjectKey, Mapping[str, str]] = field(default_factory=dict)
     endpointslices: tuple[JsonObject, ...] = ()
     revisions: tuple[JsonObject, ...] = ()
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -98,25 +113,36 @@ class Words:
     @classmethod
     def about(cls, item: JsonObject, *words: str) -> Words:
         """A command about something in the namespace of this object."""
-        return cls(str(item["metadata"].get("namespace") or ""), words)
+        return cls(namespace_of(item), words)
 
 
-def owned_pods(target: Sequence[JsonObject], seen: Cluster) -> dict[str, list[JsonObject]]:
-    """The pods by the label of the target's workload that they belong to."""
+def label_in(namespace: str, item: JsonObject) -> str:
+    """``Deployment/web``, or ``Deployment/web in namespace x`` where that is not ``namespace``."""
+    return f"{identity(item).label}{place_in(namespace, item)}"
+
+
+def place_in(namespace: str, item: JsonObject) -> str:
+    """`` in namespace x``, or nothing where that is ``namespace``."""
+    there = namespace_of(item)
+    return f" in namespace {there}" if namespace and there not in ("", namespace) else ""
+
+
+def owned_pods(target: Sequence[JsonObject], seen: Cluster) -> dict[ObjectKey, list[JsonObject]]:
+    """The pods by the target's workload that they belong to."""
     owners = {
-        uid(answer.item): identity(item).label
+        uid(answer.item): identity(item)
         for item, answer in zip(target, seen.live, strict=True)
         if answer.item is not None and is_workload(item)
     }
     for replicaset in seen.replicasets:
-        label = owners.get(controller_uid(replicaset))
-        if label is not None:
-            owners[uid(replicaset)] = label
-    found: dict[str, list[JsonObject]] = {}
+        owner = owners.get(controller_uid(replicaset))
+        if owner is not None:
+            owners[uid(replicaset)] = owner
+    found: dict[ObjectKey, list[JsonObject]] = {}
     for pod in seen.pods:
-        label = owners.get(controller_uid(pod))
-        if label is not None:
-            found.setdefault(label, []).append(pod)
+        owner = owners.get(controller_uid(pod))
+        if owner is not None:
+            found.setdefault(owner, []).append(pod)
     return found
 
 

@@ -16,7 +16,15 @@ from ...domain.checks import JsonObject
 from ...domain.kube_objects import is_alive
 from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
-from ...release.manifest import WORKLOAD_KINDS, container_images, identity, is_workload, pod_template
+from ...release.manifest import (
+    WORKLOAD_KINDS,
+    ObjectKey,
+    container_images,
+    identity,
+    in_namespace,
+    is_workload,
+    pod_template,
+)
 from ...report.by_hand import resource_name
 from ...report.formatting import moment
 from .model import (
@@ -50,7 +58,7 @@ class PodsJudged:
     count: int
     strays: tuple[PodProblem, ...]
     table: tuple[str, ...]
-    other_images: tuple[str, ...]
+    other_images: tuple[ObjectKey, ...]
     remarks: tuple[str, ...] = ()
 
 
@@ -59,22 +67,22 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
     owned = owned_pods(expected.target, seen)
     strays: list[PodProblem] = []
     table: list[str] = []
-    others: list[str] = []
+    others: list[ObjectKey] = []
     remarks: list[str] = []
     for item, answer in zip(expected.target, seen.live, strict=True):
         if not is_workload(item):
             if item["kind"] in WORKLOAD_KINDS:
-                remarks.append(f"the pods of {identity(item).label} ({item['apiVersion']}) were not judged")
+                remarks.append(f"the pods of {expected.label(item)} ({item['apiVersion']}) were not judged")
             continue
-        label = identity(item).label
-        pods = [pod for pod in owned.get(label, ()) if is_alive(pod)]
+        key, label = identity(item), expected.label(item)
+        pods = [pod for pod in owned.get(key, ()) if is_alive(pod)]
         made = {  # what admission makes of an image is right, unless it is one that was rolled away
             name: image
-            for name, image in seen.made_images.get(label, {}).items()
+            for name, image in seen.made_images.get(key, {}).items()
             if image not in expected.removed_images
         }
-        wrong = list(_wrong_images(item, pods, made))
-        others += [label] * bool(wrong)
+        wrong = list(_wrong_images(item, label, pods, made))
+        others += [key] * bool(wrong)
         strays += wrong
         for each in (
             *judge_templates(item, answer.item, pods, expected, seen),
@@ -88,7 +96,7 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
         strays += _two_builds(label, pods)
         table += [_row(label, pod) for pod in pods]
         wanted = _pods_wanted(answer.item)
-        if wanted and not pods:
+        if wanted and not pods and key.namespace not in seen.unread:
             shown = Words.about(item, "describe", resource_name(item))
             strays.append(PodProblem(f"{label} runs no pod, and wants {wanted}", shows=(shown,)))
     strays += _unmoved(expected, owned)
@@ -97,13 +105,12 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
 
 
 def _wrong_images(
-    item: JsonObject, pods: Iterable[JsonObject], made: Mapping[str, str]
+    item: JsonObject, label: str, pods: Iterable[JsonObject], made: Mapping[str, str]
 ) -> Iterator[PodProblem]:
     """More containers than the template's (an injected sidecar) are fine, another image is not.
 
     ``made``: where admission rewrites images, what a fresh pod would get is right, too.
     """
-    label = identity(item).label
     for pod in pods:
         running = container_images(pod)
         for name, image in container_images(pod_template(item) or {}).items():
@@ -120,7 +127,8 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
     if expected.since is None or not expected.before:
         return
     read_by = read_at_start(pod_template(item) or {})
-    changed_since = cache(partial(_changed_since, expected))  # pods that came together started together
+    # Pods that came together started together.
+    changed_since = cache(partial(_changed_since, expected, identity(item).namespace))
     for pod in pods:
         for name, sources in read_by.items():
             if not started_before(pod, name, expected.since):
@@ -131,9 +139,9 @@ def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectat
             if read:
                 workload = f"{item['kind'].lower()}/{identity(item).name}"
                 yield PodProblem(
-                    f"Pod {pod_name(pod)} of {identity(item).label} was not restarted: its container {name} "
+                    f"Pod {pod_name(pod)} of {expected.label(item)} was not restarted: its container {name} "
                     f"read {', '.join(read)} at its start, before the rollback changed it back "
-                    f"(kubectl rollout restart {workload})",
+                    f"(kubectl rollout restart {workload}{expected.flag(item)})",
                     waits=False,
                     shows=(show_pod(pod), *_show_changes(pod, read)),
                     restart=Words.about(item, "rollout", "restart", workload),
@@ -147,7 +155,7 @@ def _stale_files(
     """Files of ConfigMaps and Secrets that changed under a running process: nobody saw it read them again."""
     if expected.since is None or expected.now is None or not expected.before or not expected.is_fresh:
         return
-    changed_since = cache(partial(_changed_since, expected))
+    changed_since = cache(partial(_changed_since, expected, identity(item).namespace))
     stale: dict[Source, JsonObject] = {}
     for name, sources in read_as_files(pod_template(item) or {}).items():
         for pod in pods:
@@ -160,7 +168,7 @@ def _stale_files(
         if (kind, source) not in expected.reloads:
             key = f'reloads = [{{ kind = "{kind}", name = "{source}" }}]'
             yield PodProblem(
-                f"{identity(item).label} was not restarted, and nobody saw it read {files} again; if it does "
+                f"{expected.label(item)} was not restarted, and nobody saw it read {files} again; if it does "
                 f"that by itself: {key}",
                 Verdict.UNVERIFIED,
                 waits=False,
@@ -168,10 +176,10 @@ def _stale_files(
                 restart=Words.about(item, "rollout", "restart", workload),
             )
         elif age_s < RELOADED_S:
-            text = f"{identity(item).label} reads {files} again by itself, in up to {RELOADED_S:g} s"
+            text = f"{expected.label(item)} reads {files} again by itself, in up to {RELOADED_S:g} s"
             yield PodProblem(text, Verdict.UNVERIFIED, shows=(show_pod(pod),))
         else:
-            yield Remark(f"{identity(item).label} reads {files} again by itself (reloads)")
+            yield Remark(f"{expected.label(item)} reads {files} again by itself (reloads)")
 
 
 def _show_changes(pod: JsonObject, sources: Iterable[str]) -> Iterator[Words]:
@@ -181,12 +189,13 @@ def _show_changes(pod: JsonObject, sources: Iterable[str]) -> Iterator[Words]:
         yield Words.about(pod, "get", source.lower(), "--show-managed-fields", "-o", f"jsonpath={template}")
 
 
-def _changed_since(expected: Expectation, moment: datetime | None) -> set[Source]:
-    """The settings of which a container that started then may have read another value than the target's."""
+def _changed_since(expected: Expectation, namespace: str, moment: datetime | None) -> set[Source]:
+    """The settings of this namespace of which a container that started then may have read another value than
+    the target's."""
     lived = intervals_at(expected.intervals, moment)
-    if not lived:
-        return settings_changed(expected.before, expected.target)
-    return {source for interval in lived for source in settings_changed(interval.objects, expected.target)}
+    target = in_namespace(expected.target, namespace)
+    sides = [interval.objects for interval in lived] or [expected.before]
+    return {source for side in sides for source in settings_changed(in_namespace(side, namespace), target)}
 
 
 def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[PodProblem]:
@@ -211,7 +220,7 @@ def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[PodProblem]:
             yield PodProblem(text, Verdict.UNVERIFIED, waits=False, shows=shown)
 
 
-def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -> Iterator[PodProblem]:
+def _unmoved(expected: Expectation, owned: Mapping[ObjectKey, Sequence[JsonObject]]) -> Iterator[PodProblem]:
     """A rollback that changes no pod template, under a tag that moves: what runs is not known (fault 68)."""
     workloads = [item for item in expected.target if is_workload(item)]
     before = {identity(item): pod_template(item) for item in expected.before}
@@ -220,14 +229,13 @@ def _unmoved(expected: Expectation, owned: Mapping[str, Sequence[JsonObject]]) -
     if any(before.get(identity(item)) != pod_template(item) for item in workloads):
         return
     for item in workloads:
-        label = identity(item).label
-        for pod in owned.get(label, ()):
+        for pod in owned.get(identity(item), ()):
             for name, image in container_images(pod_template(item) or {}).items():
                 # No deploy tells when such a tag was moved, and so the time of the pod does not either.
                 if is_alive(pod) and _moves(image) and started_before(pod, name, expected.since):
                     yield PodProblem(
-                        f"Pod {pod_name(pod)} of {label} was not restarted, and {image} is the same text in "
-                        "both revisions: which build runs is not known",
+                        f"Pod {pod_name(pod)} of {expected.label(item)} was not restarted, and {image} is "
+                        "the same text in both revisions: which build runs is not known",
                         Verdict.UNVERIFIED,
                         waits=False,
                         shows=(show_pod(pod),),

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...domain.checks import JsonObject
-from ...domain.kube_objects import controller_uid, is_alive, is_ready, is_terminating, uid
-from ...release.manifest import container_images, identity, manifest_images, pod_template
+from ...domain.kube_objects import controller_uid, is_alive, is_ready, is_terminating, namespace_of, uid
+from ...release.manifest import (
+    ObjectKey,
+    container_images,
+    identity,
+    in_namespace,
+    manifest_images,
+    pod_template,
+)
 from .model import Cluster, Expectation, PodProblem, Words, owned_pods, owner_kind, pod_name, show_pod
 
 _SERVICE = "kubernetes.io/service-name"
@@ -38,20 +45,22 @@ def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> It
         gone = sorted(expected.removed_images.intersection(container_images(pod).values()))
         if gone:
             yield PodProblem(
-                f"Pod {pod_name(pod)} of a rolled-away revision runs {gone[0]} and serves Service/{service}",
+                f"Pod {pod_name(pod)} of a rolled-away revision runs {gone[0]} and serves Service/{service}"
+                f"{expected.place(pod)}",
                 shows=(show_pod(pod), _show_endpoints(pod, service)),
             )
         elif not controller_uid(pod) or (
             owner_kind(pod) == "ReplicaSet" and controller_uid(pod) not in controllers
         ):
             yield PodProblem(
-                f"Pod {pod_name(pod)} belongs to no workload and serves Service/{service}",
+                f"Pod {pod_name(pod)} belongs to no workload and serves Service/{service}"
+                f"{expected.place(pod)}",
                 shows=(show_pod(pod), _show_endpoints(pod, service)),
             )
 
 
 def _still_in_endpoints(
-    expected: Expectation, seen: Cluster, owned: Mapping[str, Sequence[JsonObject]]
+    expected: Expectation, seen: Cluster, owned: Mapping[ObjectKey, Sequence[JsonObject]]
 ) -> Iterator[PodProblem]:
     ready = {
         str((endpoint.get("targetRef") or {}).get("uid")): _service_of_slice(slice_)
@@ -62,17 +71,18 @@ def _still_in_endpoints(
     for item, pod in _terminating(expected, seen, owned):
         if uid(pod) in ready and _is_old(item, pod, expected):
             yield PodProblem(
-                f"Pod {pod_name(pod)} is terminating and still in the endpoints of Service/{ready[uid(pod)]}",
+                f"Pod {pod_name(pod)} is terminating and still in the endpoints of Service/{ready[uid(pod)]}"
+                f"{expected.place(pod)}",
                 shows=(show_pod(pod), _show_endpoints(pod, ready[uid(pod)])),
             )
 
 
 def _terminating(
-    expected: Expectation, seen: Cluster, owned: Mapping[str, Sequence[JsonObject]]
+    expected: Expectation, seen: Cluster, owned: Mapping[ObjectKey, Sequence[JsonObject]]
 ) -> Iterator[tuple[JsonObject | None, JsonObject]]:
     """(its workload, the pod) of every terminating pod that a Service of the target selects."""
-    workloads = {identity(item).label: item for item in expected.target}
-    whose = {uid(pod): workloads[label] for label, pods in owned.items() for pod in pods}
+    workloads = {identity(item): item for item in expected.target}
+    whose = {uid(pod): workloads[key] for key, pods in owned.items() for pod in pods}
     for pod in seen.pods:
         if is_terminating(pod) and any(_services_of(expected.target, pod)):
             yield whose.get(uid(pod)), pod
@@ -103,7 +113,10 @@ def services_that_select(target: Iterable[JsonObject], labels: Mapping[str, str]
 
 
 def _services_of(target: Sequence[JsonObject], pod: JsonObject) -> Iterator[str]:
-    for item in services_that_select(target, pod["metadata"].get("labels") or {}):
+    """The target's Services that send requests to this pod: they stand in its namespace."""
+    there = namespace_of(pod)
+    near = in_namespace(target, there) if there else target
+    for item in services_that_select(near, pod["metadata"].get("labels") or {}):
         yield identity(item).name
 
 

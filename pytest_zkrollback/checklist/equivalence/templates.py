@@ -41,7 +41,7 @@ def judge_templates(
         revision = (pod["metadata"].get("labels") or {}).get(_HASH)
         if not newest or not revision or revision == newest:
             continue
-        subject = f"Pod {pod_name(pod)} of {identity(item).label}"
+        subject = f"Pod {pod_name(pod)} of {expected.label(item)}"
         if replaces_by_hand(live):
             yield PodProblem(
                 f"{subject} still runs another revision's template: the strategy OnDelete replaces it only "
