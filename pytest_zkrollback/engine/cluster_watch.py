@@ -240,6 +240,50 @@ class ClusterWatch:
             self._news.notify_all()
 
 
+class NamespaceWatches:
+    """One :class:`ClusterWatch` for every namespace that the release has pods in; the first is its own."""
+
+    def __init__(self, kube: Kube, wanted: Mapping[str, Collection[str]], clock: Clock) -> None:
+        """``wanted`` maps namespaces to their resources. Nothing is contacted before :meth:`start`."""
+        self._clock = clock
+        self._watches = {
+            namespace: ClusterWatch(kube, namespace, clock, resources=resources)
+            for namespace, resources in wanted.items()
+        }
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that are watched, the release's own first."""
+        return tuple(self._watches)
+
+    def start(self) -> None:
+        """Begin to list and watch, in daemon threads."""
+        for watch in self._watches.values():
+            watch.start()
+
+    def refresh(self) -> None:
+        """From now on show only what was read after this call; ask for it at once."""
+        for watch in self._watches.values():
+            watch.refresh()
+
+    def stop(self) -> None:
+        """Tell the threads to end; does not wait for them."""
+        for watch in self._watches.values():
+            watch.stop()
+
+    def wait_first(self, timeout_s: float) -> bool:
+        """Wait until everything has answered or failed once; False if ``timeout_s`` passed before."""
+        until_s = self._clock.monotonic_s() + timeout_s
+        return all(
+            watch.wait_first(max(0.0, until_s - self._clock.monotonic_s()))
+            for watch in self._watches.values()
+        )
+
+    def snapshot(self, namespace: str | None = None) -> Snapshot:
+        """The picture of this namespace now; None: of the release's own."""
+        return self._watches[self.namespaces[0] if namespace is None else namespace].snapshot()
+
+
 def _key(item: JsonObject) -> str:
     metadata = item.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None

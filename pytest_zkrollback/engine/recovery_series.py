@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Final
 
 from ..domain.checks import JsonObject, Snapshot
-from ..domain.kube_objects import is_ready, is_terminating, owners, plural_of, uid
+from ..domain.kube_objects import WorkloadName, is_ready, is_terminating, owners, plural_of, uid
 from ..domain.record import SamplePoint
 
 LIMIT: Final = 500
@@ -25,24 +25,27 @@ class Samples:
     """
 
     def __init__(self, workloads: Iterable[str], limit: int = LIMIT) -> None:
-        """``workloads`` as configured, e.g. ``deployment/zkprova-zkprova-backend``."""
-        self._workloads = tuple(dict.fromkeys(workloads))
+        """``workloads`` as the checklist names them: ``deployment/web``, ``other/deployment/web``."""
+        self._workloads = tuple(WorkloadName.parse(each, "") for each in dict.fromkeys(workloads))
         self._limit = limit
         self._series: dict[str, list[SamplePoint]] = {}
         self._failed = False
         self._passes_since: datetime | None = None
         self._lock = Lock()
 
-    def add_snapshot(self, snapshot: Snapshot) -> None:
-        """Note how many pods of each workload and image are ready; what could not be read is left out."""
+    def add_snapshot(self, snapshot: Snapshot, namespace: str = "") -> None:
+        """Note how many pods of each workload and image are ready; what could not be read is left out.
+
+        ``namespace``: the one that the snapshot is of; empty: the release's own.
+        """
         pods = snapshot.objects.get("pods")
         if pods is None:
             return
-        for workload in self._workloads:
+        for workload in (each for each in self._workloads if each.namespace == namespace):
             owners = _owners(snapshot, workload)
             if owners is None:
                 continue
-            prefix = f"replicas/{workload.partition('/')[2]}/"
+            prefix = f"replicas/{_shown(workload)}/"
             ready: dict[str, int] = {}
             for pod in pods:
                 if _owned(pod, owners):
@@ -86,16 +89,19 @@ class Samples:
                 self._series[longest] = _thinned(self._series[longest])
 
 
-def _wanted(snapshot: Snapshot, workload: str) -> dict[str, int]:
+def _shown(workload: WorkloadName) -> str:
+    return f"{workload.name} in {workload.namespace}" if workload.namespace else workload.name
+
+
+def _wanted(snapshot: Snapshot, workload: WorkloadName) -> dict[str, int]:
     """Series and number of the replicas that the workload asks for; empty where it is not there."""
-    kind, _, name = workload.partition("/")
-    for item in snapshot.objects.get(plural_of(kind)) or ():
-        if item["metadata"].get("name") == name:
-            if kind == "daemonset":
+    for item in snapshot.objects.get(plural_of(workload.kind)) or ():
+        if item["metadata"].get("name") == workload.name:
+            if workload.kind == "daemonset":
                 count = (item.get("status") or {}).get("desiredNumberScheduled")
             else:
                 count = (item.get("spec") or {}).get("replicas")
-            return {} if count is None else {f"wanted/{name}": int(count)}
+            return {} if count is None else {f"wanted/{_shown(workload)}": int(count)}
     return {}
 
 
@@ -122,14 +128,13 @@ def _thinned(points: list[SamplePoint]) -> list[SamplePoint]:
     return [points[0], *kept, points[-1]]
 
 
-def _owners(snapshot: Snapshot, workload: str) -> set[str] | None:
+def _owners(snapshot: Snapshot, workload: WorkloadName) -> set[str] | None:
     """UIDs of what owns the workload's pods; None if that could not be read."""
-    kind, _, name = workload.partition("/")
-    named = snapshot.objects.get(plural_of(kind))
+    named = snapshot.objects.get(plural_of(workload.kind))
     if named is None:
         return None
-    found = {uid(item) for item in named if item["metadata"].get("name") == name}
-    if kind != "deployment":
+    found = {uid(item) for item in named if item["metadata"].get("name") == workload.name}
+    if workload.kind != "deployment":
         return found
     replicasets = snapshot.objects.get("replicasets")
     if replicasets is None:

@@ -10,10 +10,11 @@ from urllib.parse import quote
 from ..clients.threads import submit
 from ..domain.errors import HelmProblem, ZkRollbackError
 from ..release.gitops import GitOpsOwner, fetch_suspended_reason, find_owners
+from ..release.namespaces import pod_namespaces
 from .compare_revisions import gather_change_summary
 from .contents import fetch_contents
 from .forecast import make_forecast
-from .permissions import fetch_denied
+from .permissions import fetch_denied, fetch_unreadable
 from .probe import Facts, ProbeResult
 from .release_view import CachedProbe, ReleaseView
 
@@ -105,12 +106,13 @@ def fetch_facts(
             "helm": version,
             "forecast": lambda: make_forecast(kube, env.namespace, view, version().major),
             "denied": denied,
+            "unreadable": lambda: fetch_unreadable(kube, env.namespace, view.objects_of(view.target)),
             "lock": lambda: require_free(view.lock()),
             "live": view.live,
             "touched": view.touched,
             "contents": lambda: fetch_contents(kube, view.touched().deleted),
             "owners": lambda: fetch_owners(kube, view),
-            "scalers": lambda: fetch_scalers(kube, env.namespace),
+            "scalers": lambda: fetch_scalers(kube, env.namespace, view),
             "elsewhere": lambda: fetch_elsewhere(kube, env, view),
             "change_summary": lambda: gather_change_summary(kube, env.namespace, view),
         }
@@ -131,9 +133,19 @@ def fetch_owners(kube: Kube, view: ReleaseView) -> tuple[GitOpsOwner, ...]:
     )
 
 
-def fetch_scalers(kube: Kube, namespace: str) -> tuple[JsonObject, ...]:
-    """The HorizontalPodAutoscalers of the namespace. Raises ClusterError."""
-    return kube.list(f"/apis/autoscaling/v2/namespaces/{quote(namespace, safe='')}/horizontalpodautoscalers")
+def fetch_scalers(kube: Kube, namespace: str, view: ReleaseView) -> tuple[JsonObject, ...]:
+    """The HorizontalPodAutoscalers of the namespaces that the release has pods in. Raises ClusterError."""
+    try:
+        places = {namespace, *pod_namespaces(view.objects_of(view.target))}
+    except ZkRollbackError:
+        places = {namespace}  # what the release holds is unknown, and said so by another guard
+    return tuple(
+        item
+        for each in sorted(places)
+        for item in kube.list(
+            f"/apis/autoscaling/v2/namespaces/{quote(each, safe='')}/horizontalpodautoscalers"
+        )
+    )
 
 
 def fetch_elsewhere(kube: Kube, env: Environment, view: ReleaseView) -> bool:

@@ -1,4 +1,4 @@
-"""Rights that helm needs and that are missing, asked by SelfSubjectAccessReview."""
+"""Rights that are missing, for helm or to look afterwards, asked by SelfSubjectAccessReview."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..clients.access_review import Right, fetch_allowed
 from ..domain.errors import NotFound
+from ..release.namespaces import event_namespaces, pod_namespaces
 
 if TYPE_CHECKING:
     from ..domain.checks import JsonObject
@@ -51,3 +52,21 @@ def fetch_denied(
     refused = {pair[0] for pair, granted in zip(named, answers, strict=True) if not granted}
     by_name = {right for right, _ in named} - refused
     return tuple(sorted(right.spoken(namespace) for right in missing if right not in by_name))
+
+
+def fetch_unreadable(kube: Kube, namespace: str, target: Sequence[JsonObject]) -> tuple[str, ...]:
+    """The rights to look that are missing where the target has objects outside of ``namespace``.
+
+    Without them helm rolls back all the same, and what is there cannot be verified. Nothing is asked where
+    all of the target is in one namespace. Raises ClusterError where a review got no answer.
+    """
+    wanted = []
+    for place, resources in pod_namespaces(target).items():
+        for resource in resources if place != namespace else ():
+            group = "" if resource == "pods" else "apps"
+            wanted += [Right(verb, group, resource, place) for verb in ("list", "watch")]
+        wanted += [Right("get", "", "pods/log", place)] if place != namespace else []
+    wanted += [Right("list", "", "events", each) for each in event_namespaces(target) if each != namespace]
+    answers = fetch_allowed(kube, [(right, "") for right in wanted])
+    missing = (right for right, granted in zip(wanted, answers, strict=True) if not granted)
+    return tuple(sorted(right.spoken(namespace) for right in missing))

@@ -56,7 +56,8 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class Facts:
     """All answers of the preflight.
 
-    ``denied`` lists rights that are missing, e.g. ``create secrets``; ``server`` is Kubernetes' version;
+    ``denied`` lists rights that are missing, e.g. ``create secrets``, ``unreadable`` those without which
+    other namespaces than the release's cannot be verified; ``server`` is Kubernetes' version;
     ``journal`` holds the entries of earlier runs; ``lock`` is the lock's state if nobody alive holds it, else
     LockHeld; ``live`` are the live objects of the head and the target; ``touched`` those that helm would
     delete, apply or run as hooks, ``contents`` what is in those that hold more than themselves; ``forecast``
@@ -73,6 +74,7 @@ class Facts:
     server: ProbeResult[str] = ProbeResult()
     helm: ProbeResult[HelmVersion] = ProbeResult()
     denied: ProbeResult[Sequence[str]] = ProbeResult()
+    unreadable: ProbeResult[Sequence[str]] = ProbeResult()
     lock: ProbeResult[LockState] = ProbeResult()
     live: ProbeResult[Mapping[ObjectKey, LiveObject]] = ProbeResult()
     touched: ProbeResult[Touched] = ProbeResult()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
 from ..checklist.custom import CustomItem, ItemContext, OwnCheck
 from ..checklist.equivalence.check import EquivalenceCheck, is_kept_on_purpose
 from ..checklist.equivalence.left_behind import LeftBehind
 from ..checklist.equivalence.model import DeployedInterval
-from ..checklist.events.check import EventsCheck
-from ..checklist.events.feed import EventFeed
+from ..checklist.events.check import EventsCheck, EventSource
+from ..checklist.events.feed import EventFeeds
 from ..checklist.health import HealthCheck
 from ..checklist.logs.check import LogsCheck
 from ..checklist.migration import MigrationCheck
@@ -23,16 +25,20 @@ from ..config.environment import Environment
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
 from ..domain.item_ids import NOTIFY
+from ..domain.kube_objects import WorkloadName
 from ..domain.migration import RevisionContent
 from ..domain.ports import Check
 from ..domain.record import Item, Outcome
-from ..engine.cluster_watch import RESOURCES, ClusterWatch
+from ..engine.cluster_watch import RESOURCES, NamespaceWatches
 from ..preflight.target import describe_history, failure_of
+from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.hook_objects import hook_objects, left_by_hooks
-from ..release.manifest import ObjectKey, identity, manifest_workloads, parse_manifest
+from ..release.manifest import ObjectKey, identity, in_namespace, manifest_workloads, parse_manifest
+from ..release.namespaces import event_namespaces, pod_namespaces
 from ..rollback.journal import find_migration_word
 from .context import RunContext
+from .find_workloads import workload_name
 from .migration_sources import migration_sources, revision_content
 from .results import ExpectedRelease, RunState
 
@@ -48,14 +54,42 @@ def initial_checklist(workloads: Mapping[str, str], own: Sequence[CustomItem]) -
     return (*rollouts, *fixed[:-1], *added, fixed[-1])
 
 
-def watched(env: Environment, history: ReleaseHistory) -> tuple[str, ...]:
-    """The resources to watch: a release without StatefulSets and DaemonSets is judged without theirs."""
-    text = " ".join(
-        [*env.named_workloads.values(), *(release.manifest for release in history.releases)]
-    ).lower()
-    return tuple(
-        name for name in RESOURCES if name not in ("statefulsets", "daemonsets") or name[:-1] in text
-    )
+def watched(env: Environment, release: ExpectedRelease) -> dict[str, tuple[str, ...]]:
+    """The namespaces to watch, the release's own first, with the resources to watch there.
+
+    Of the others those that the target, or what came after it, has pods in. A release without StatefulSets
+    and DaemonSets is judged without theirs.
+    """
+    history = release.history
+    text = " ".join([*env.named_workloads.values(), *(each.manifest for each in history.releases)]).lower()
+    own = tuple(name for name in RESOURCES if name not in ("statefulsets", "daemonsets") or name[:-1] in text)
+    first = min(release.target, release.compared_with or release.target)
+    known = [history.content_of(release.target), *history.releases]
+    objects = [
+        item
+        for each in known
+        if each is not None and each.revision.revision >= first
+        for item in _objects_of(each, env.namespace)
+    ]
+    found = pod_namespaces(objects)
+    return {env.namespace: own} | {each: kinds for each, kinds in found.items() if each != env.namespace}
+
+
+def event_places(env: Environment, release: ExpectedRelease) -> tuple[str, ...]:
+    """The namespaces whose events are read, the release's own first.
+
+    Of what only rolled-away revisions have nothing is live any more, or release-equivalence says so.
+    """
+    target = release.history.content_of(release.target)
+    found = event_namespaces(_objects_of(target, env.namespace)) if target is not None else ()
+    return (env.namespace, *(each for each in found if each != env.namespace))
+
+
+def _objects_of(release: Release, namespace: str) -> tuple[JsonObject, ...]:
+    """None where the manifest cannot be parsed: another step says so."""
+    with suppress(HelmProblem):
+        return parse_manifest(release.manifest, namespace)
+    return ()
 
 
 def build_checks(
@@ -63,8 +97,8 @@ def build_checks(
     release: ExpectedRelease,
     reader: ReleaseReader,
     state: RunState,
-    watch: ClusterWatch,
-    events: EventFeed,
+    watch: NamespaceWatches,
+    events: EventFeeds,
     since: datetime,
 ) -> list[Check]:
     """The items after preflight and rollback, in the runbook's order.
@@ -89,10 +123,12 @@ def build_checks(
     leftovers = find_leftovers(expected, later)
     away = [content.revision for content in later]
     at_zero = {
-        f"{item['kind'].lower()}/{identity(item).name}"
+        workload_name(identity(item), env.namespace)
         for item in manifest_workloads(expected)
         if (item.get("spec") or {}).get("replicas") == 0
     }
+    elsewhere = {each: partial(watch.snapshot, each) for each in watch.namespaces if each != env.namespace}
+    workloads = _by_namespace(env)
     diagnostics = PodDiagnosticsReader(kube, env.namespace, context.clock)
     http = context.http()
     item_context = ItemContext(environment=env, kube=kube, http=http, since=since, revision=wanted)
@@ -118,6 +154,7 @@ def build_checks(
             expected_head=release.head,
             managers=frozenset(each.manager for each in history.releases if each.manager),
             snapshot=watch.snapshot,
+            elsewhere=elsewhere,
             since=since,
             rolled_back=context.request.changes,
         ),
@@ -126,7 +163,7 @@ def build_checks(
                 env=env,
                 item=item,
                 workload=workload,
-                snapshot=watch.snapshot,
+                snapshot=partial(watch.snapshot, WorkloadName.parse(workload, env.namespace).namespace),
                 stated_zero=workload in at_zero,
                 notes=diagnostics.fetch,
             )
@@ -137,16 +174,28 @@ def build_checks(
             env=env,
             kube=kube,
             since=since,
-            workload_pods=lambda: pods_of(watch.snapshot(), env.named_workloads.values()),
+            workload_pods=lambda: pods_of(watch.snapshot(), workloads.get(env.namespace, ())),
+            elsewhere={
+                each: partial(_pods_in, watch, each, names)
+                for each, names in workloads.items()
+                if each != env.namespace
+            },
         ),
         HealthCheck(env=env, http=http),
         EventsCheck(
             env=env,
             kube=kube,
-            log=events,
+            log=events.of(env.namespace),
             since=since,
-            owned=frozenset((each.kind, each.name) for each in map(identity, (*expected, *leftovers))),
+            owned=_owned_in(env.namespace, (*expected, *leftovers)),
             snapshot=watch.snapshot,
+            elsewhere=tuple(
+                EventSource(
+                    each, events.of(each), _owned_in(each, (*expected, *leftovers)), elsewhere.get(each)
+                )
+                for each in events.namespaces
+                if each != env.namespace
+            ),
         ),
         MigrationCheck(
             env=env,
@@ -171,6 +220,23 @@ def build_checks(
             missing=context.request.missing,
         ),
     ]
+
+
+def _by_namespace(env: Environment) -> dict[str, list[str]]:
+    """The checklist's workloads, as ``kind/name``, by the namespace that they stand in."""
+    found: dict[str, list[str]] = {}
+    for each in env.named_workloads.values():
+        workload = WorkloadName.parse(each, env.namespace)
+        found.setdefault(workload.namespace, []).append(workload.label)
+    return found
+
+
+def _pods_in(watch: NamespaceWatches, namespace: str, workloads: Sequence[str]) -> Sequence[JsonObject]:
+    return pods_of(watch.snapshot(namespace), workloads)
+
+
+def _owned_in(namespace: str, objects: Sequence[JsonObject]) -> frozenset[tuple[str, str]]:
+    return frozenset((item["kind"], identity(item).name) for item in in_namespace(objects, namespace))
 
 
 def _is_rolled_away(release: ExpectedRelease, revision: int, *, through_github: bool) -> bool:

@@ -10,7 +10,7 @@ from ..clients.threads import start_thread
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, ZkRollbackError
 from ..domain.github import PullRequest
-from ..engine.cluster_watch import ClusterWatch
+from ..engine.cluster_watch import NamespaceWatches
 from ..github.state import choose_workflow
 from ..release.gitops import GitOpsOwner, fetch_suspended_reason, find_owners
 from ..release.helm_secret import Release
@@ -44,7 +44,7 @@ class RedeployRisks:
         context: RunContext,
         release: ExpectedRelease,
         state: RunState,
-        watch: ClusterWatch,
+        watch: NamespaceWatches,
         pull_request: PullRequest | None = None,
     ) -> None:
         """``pull_request``: the one that carries the rollback. Nothing is asked yet."""
@@ -111,17 +111,20 @@ def _branch(context: RunContext, left: Release | None) -> Branch:
         return Branch(name, why=str(problem).rstrip("."))
 
 
-def _owners(context: RunContext, history: ReleaseHistory, watch: ClusterWatch) -> tuple[GitOpsOwner, ...]:
+def _owners(context: RunContext, history: ReleaseHistory, watch: NamespaceWatches) -> tuple[GitOpsOwner, ...]:
     """Those that show on the workloads, which are watched anyway."""
     for _ in range(round(_SEEN_S / _TICK_S)):
-        seen = watch.snapshot().objects
+        seen = [snapshot.objects for each in watch.namespaces if (snapshot := watch.snapshot(each)).objects]
         if seen:
             break
         context.clock.sleep(_TICK_S)
     else:
         return ()
     objects: list[JsonObject] = [
-        item for name in ("deployments", "statefulsets", "daemonsets") for item in seen.get(name, ())
+        item
+        for objects in seen
+        for name in ("deployments", "statefulsets", "daemonsets")
+        for item in objects.get(name, ())
     ]
     ours = [item for item in objects if release_of(item)[0] == context.env.release]
     found = find_owners(ours, history.head.manager)

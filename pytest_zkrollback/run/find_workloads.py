@@ -9,7 +9,7 @@ from ..checklist.rollout.check import initial_rollouts
 from ..domain.errors import HelmProblem, UsageProblem
 from ..domain.item_ids import SMOKE, is_rollout
 from ..release.history import ReleaseHistory
-from ..release.manifest import identity, manifest_workloads, parse_manifest
+from ..release.manifest import ObjectKey, identity, manifest_workloads, parse_manifest
 from .context import RunContext
 
 
@@ -44,15 +44,23 @@ def resolve_workloads(context: RunContext, history: ReleaseHistory, wanted: int)
 def auto_workloads(manifest: str, namespace: str) -> dict[str, str]:
     """Item name -> ``kind/name`` of every Deployment, StatefulSet and DaemonSet, in the manifest's order.
 
-    Two kinds of one name get the kind into the item's name. One that stands in another namespace is named
-    ``kind/name`` with it, ``namespace/kind/name``: it cannot be watched, and its item says so.
+    Two kinds of one name get the kind into the item's name. One that stands in another namespace has that in
+    its item's name in any case (``rollout-monitoring-agent`` of ``monitoring/daemonset/agent``): it must not
+    depend on what else the chart holds; those of the release's own namespace choose first.
     """
-    found: dict[str, str] = {}
-    for key in map(identity, manifest_workloads(parse_manifest(manifest, namespace))):
-        kind, place = key.kind.lower(), f"{key.namespace}/" if key.namespace != namespace else ""
-        name = key.name.replace(".", "-")
-        names = (name, f"{kind}-{name}", f"{key.namespace}-{kind}-{name}")
+    workloads = list(dict.fromkeys(map(identity, manifest_workloads(parse_manifest(manifest, namespace)))))
+    taken: dict[str, ObjectKey] = {}
+    for key in sorted(workloads, key=lambda each: each.namespace != namespace):
+        kind, name = key.kind.lower(), key.name.replace(".", "-")
+        own = (name, f"{kind}-{name}") if key.namespace == namespace else (f"{key.namespace}-{name}",)
+        names = (*own, f"{key.namespace}-{kind}-{name}")
         numbered = (f"{names[-1]}-{number}" for number in count(2))  # a.b-c and a-b.c: none may get lost
-        item = next(each for each in chain(names, numbered) if each not in found)
-        found[item] = f"{place}{kind}/{key.name}"
-    return found
+        taken[next(each for each in chain(names, numbered) if each not in taken)] = key
+    items = {key: item for item, key in taken.items()}
+    return {items[key]: workload_name(key, namespace) for key in workloads}
+
+
+def workload_name(key: ObjectKey, namespace: str) -> str:
+    """``kind/name``, or ``namespace/kind/name`` where that is not the release's own ``namespace``."""
+    place = f"{key.namespace}/" if key.namespace != namespace else ""
+    return f"{place}{key.kind.lower()}/{key.name}"

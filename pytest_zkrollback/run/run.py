@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checklist.custom import HOOK, CustomItem, parse_own_items
-from ..checklist.events.feed import EventFeed
+from ..checklist.events.feed import EventFeeds
 from ..clients.clock import SystemClock
 from ..clients.kube.client import connect
 from ..clients.malloc import limit_malloc_arenas
@@ -33,7 +33,7 @@ from ..domain.record import (
 )
 from ..domain.request import Request
 from ..domain.verdict import Verdict
-from ..engine.cluster_watch import ClusterWatch
+from ..engine.cluster_watch import NamespaceWatches
 from ..migrations.custom import fetch_own_sources
 from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
@@ -42,7 +42,7 @@ from ..report.files import Store, file_stem
 from ..report.outcome import conclude
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
-from .build_checklist import initial_checklist, watched
+from .build_checklist import event_places, initial_checklist, watched
 from .consent import ASK_S
 from .context import RunContext, variables
 from .display import Display
@@ -104,8 +104,8 @@ class Run:
         redactor.spare([request.environment, release])
         if env is not None:
             register_secrets_of_environment(self.redactor, env, os.environ)
-        self._watch: ClusterWatch | None = None
-        self._events: EventFeed | None = None
+        self._watch: NamespaceWatches | None = None
+        self._events: EventFeeds | None = None
         self._timeline: RecoveryTimeline | None = None
         self._notifier: NotificationDispatcher | None = None
         self._redeploy_risks: RedeployRisks | None = None
@@ -280,11 +280,9 @@ class Run:
     ) -> None:
         state, history, request = self._state, release.history, self.request
         context = resolve_workloads(context, history, release.target)
-        self._watch = ClusterWatch(
-            context.kube, context.env.namespace, self._clock, resources=watched(context.env, history)
-        )
+        self._watch = NamespaceWatches(context.kube, watched(context.env, release), self._clock)
         timeline = self._timeline = RecoveryTimeline(context, self._watch)
-        events = self._events = EventFeed(context.kube, context.env.namespace, self._clock)
+        events = self._events = EventFeeds(context.kube, event_places(context.env, release), self._clock)
         since = self._clock.now()
         helm = None
         if request.target is not None and preflight.target is not None and preflight.helm_version is not None:

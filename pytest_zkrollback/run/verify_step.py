@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..checklist.events.feed import EventFeed
+from ..checklist.events.feed import EventFeeds
 from ..domain.errors import ZkRollbackError
 from ..domain.item_ids import EQUIVALENCE
 from ..domain.ports import Check, Stage
 from ..domain.record import GREEN_OUTCOMES, TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Verdict
-from ..engine.cluster_watch import ClusterWatch
+from ..engine.cluster_watch import NamespaceWatches
 from ..engine.scheduler import Schedule
 from .build_checklist import ReleaseReader, build_checks
 from .context import RunContext
@@ -27,8 +27,8 @@ def run_verify(
     context: RunContext,
     release: ExpectedRelease,
     state: RunState,
-    watch: ClusterWatch,
-    events: EventFeed,
+    watch: NamespaceWatches,
+    events: EventFeeds,
     timeline: RecoveryTimeline,
     since: datetime,
     redeploy_risks: RedeployRisks,

@@ -58,7 +58,8 @@ def found(github, *, git=True, token=TOKEN, argo=True):
         display=SimpleNamespace(status=lambda text: None),
         variables={"TOKEN": token},
     )
-    watch = SimpleNamespace(snapshot=lambda: SimpleNamespace(objects={"deployments": (web,)}))
+    seen = SimpleNamespace(objects={"deployments": (web,)})
+    watch = SimpleNamespace(namespaces=("shop",), snapshot=lambda namespace: seen)
     release = SimpleNamespace(revision=bad, manifest="", manager="helm")
     history = SimpleNamespace(head=release, get=lambda number: release)
     plan, state = recorder.record.plan, state_of(verified(outcome=Outcome.RUNNING))

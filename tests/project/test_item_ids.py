@@ -28,6 +28,7 @@ OTHER_THINGS = {
     "preflight/guards/__init__.py": {"migration", "notify"},  # guards
     "preflight/guards/cluster.py": {"notify"},
     "preflight/guards/release.py": {"migration"},
+    "preflight/permissions.py": {"events"},  # a resource
     "release/helm_secret.py": {"events"},  # of a Helm hook
     "report/next_commands.py": {"migration", "rollback"},  # a guard, and what helm is asked for
     "report/terminal.py": {"preflight"},  # a phase of the run

@@ -61,7 +61,7 @@ def run_with(monkeypatch, tmp_path, step, verify=None, target=5):
     monkeypatch.setattr(module, "resolve_workloads", lambda found, *_: found)
     step.state = run._state
     monkeypatch.setattr(module, "RollbackStep", lambda *_: step)
-    for name in ("ClusterWatch", "RecoveryTimeline", "EventFeed", "RedeployRisks"):
+    for name in ("NamespaceWatches", "RecoveryTimeline", "EventFeeds", "RedeployRisks"):
         monkeypatch.setattr(module, name, Quiet)
 
     def run_verify(*_):

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
+from ...clients.threads import fetch_each
 from ...config.environment import Environment, Events
 from ...domain.checks import History, JsonObject, Snapshot
-from ...domain.errors import ClusterError, NotFound
+from ...domain.errors import ClusterError, Forbidden, NotFound, Unauthorized, ZkRollbackError
 from ...domain.item_ids import EVENTS
 from ...domain.ports import Kube, Stage
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
@@ -75,7 +76,8 @@ class EventsSeen:
 
     ``warnings`` are warnings from ``since`` on (and the BackOff of image pulls), ``last`` the last 20
     events of all kinds and objects, ``total`` how many there are. ``objects`` is keyed by plural, ``others``
-    by (kind, name).
+    by (kind, name). ``elsewhere`` are those of the other namespaces, each with its
+    ``namespace`` and the ``owned`` objects in it; ``unread``: why a namespace could not be read.
     """
 
     since: datetime
@@ -84,6 +86,20 @@ class EventsSeen:
     total: int
     objects: Mapping[str, tuple[JsonObject, ...]]
     others: Mapping[tuple[str, str], JsonObject | None] = field(default_factory=dict)
+    namespace: str = ""
+    owned: frozenset[tuple[str, str]] = frozenset()
+    elsewhere: tuple[EventsSeen, ...] = ()
+    unread: Mapping[str, ZkRollbackError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EventSource:
+    """Where the events of one more namespace come from, and the release's objects in it; as for the check."""
+
+    namespace: str
+    log: EventFeed
+    owned: frozenset[tuple[str, str]]
+    snapshot: Callable[[], Snapshot] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +109,7 @@ class EventsCheck:
     ``since`` is when the rollback began (verify-only: when the head was deployed), server time. ``owned``
     names the release's own objects as (kind, name); pods and ReplicaSets are found through their owners.
     ``snapshot`` gives the namespace's objects (the engine's, shared), ``log`` its events.
+    ``elsewhere`` are the other namespaces with objects of the release that have a state.
     """
 
     env: Environment
@@ -101,6 +118,7 @@ class EventsCheck:
     since: datetime
     owned: frozenset[tuple[str, str]]
     snapshot: Callable[[], Snapshot]
+    elsewhere: tuple[EventSource, ...] = ()
     settle_s: float = SETTLE_S
     id: str = field(default=EVENTS, init=False)
     title: str = field(default="Check for failed Kubernetes events", init=False)
@@ -122,40 +140,61 @@ class EventsCheck:
 
     @property
     def command(self) -> str:
-        """The runbook's command."""
-        return f"{kubectl(self.env, 'get', 'events', '--sort-by=.lastTimestamp')} | tail -{SHOWN_LAST}"
+        """The runbook's command, for every namespace."""
+        words = ("get", "events", "--sort-by=.lastTimestamp")
+        places = (self.env.namespace, *(each.namespace for each in self.elsewhere))
+        lines = (kubectl(self.env, *words, namespace=each) for each in places)
+        return "; ".join(f"{line} | tail -{SHOWN_LAST}" for line in lines)
 
     def observe(self) -> EventsSeen:
-        """Read events and objects, once. Raises ClusterError."""
-        read = self.log.read(self._from)
-        snapshot = self.snapshot()
-        if "pods" not in snapshot.objects:
-            raise snapshot.errors.get("pods") or ClusterError("The pods have not been read yet.")
-        seen = events_seen(read, snapshot.objects, self._from)
+        """Read events and objects, once. Raises ClusterError of the release's own namespace."""
+        here = EventSource(self.env.namespace, self.log, self.owned, self.snapshot)
+        seen, *others = fetch_each(self._look, (here, *self.elsewhere))
+        if isinstance(seen, ZkRollbackError):
+            raise seen
+        named = list(zip((each.namespace for each in self.elsewhere), others, strict=True))
+        return replace(
+            seen,
+            elsewhere=tuple(each for each in others if isinstance(each, EventsSeen)),
+            unread={place: each for place, each in named if isinstance(each, ZkRollbackError)},
+        )
+
+    def _look(self, source: EventSource) -> EventsSeen:
+        read = source.log.read(self._from)
+        objects: Mapping[str, tuple[JsonObject, ...]] = {}
+        if source.snapshot is not None:
+            snapshot = source.snapshot()
+            if "pods" not in snapshot.objects:
+                raise snapshot.errors.get("pods") or ClusterError("The pods have not been read yet.")
+            objects = snapshot.objects
+        seen = events_seen(read, objects, self._from)
         live, harmless = LiveObjects(seen.objects), self.env.events.harmless
         wanted = {}  # (kind, name) -> apiVersion
-        for group in _concerning(seen, self.owned):
+        for group in _concerning(seen, source.owned):
             if not _is_named(group, harmless):
                 wanted[group.kind, group.name] = group.api_version
                 if job := live.job_of(group):
                     wanted["Job", job] = ""
-        return replace(seen, others=self._others(wanted))
+        others = self._others(source.namespace, wanted)
+        return replace(seen, others=others, namespace=source.namespace, owned=source.owned)
 
-    def _others(self, wanted: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], JsonObject | None]:
+    def _others(
+        self, namespace: str, wanted: Mapping[tuple[str, str], str]
+    ) -> dict[tuple[str, str], JsonObject | None]:
         """The objects of kinds that are not watched; what cannot be read is left out, and stays open."""
         found: dict[tuple[str, str], JsonObject | None] = {}
         for (kind, name), api_version in sorted(wanted.items()):
             try:
                 if kind in _OTHERS:
-                    path = _OTHERS[kind].format(self.env.namespace, quote(name, safe=""))
+                    path = _OTHERS[kind].format(namespace, quote(name, safe=""))
                     found[kind, name] = self.kube.get(path, timeout_s=_READ_TIMEOUT_S)
                 elif kind == "Service":
                     query = {"labelSelector": f"kubernetes.io/service-name={name}"}
-                    path = _SLICES.format(self.env.namespace)
+                    path = _SLICES.format(namespace)
                     slices = self.kube.list(path, query, timeout_s=_READ_TIMEOUT_S)
                     found[kind, name] = {"metadata": {"name": name}, "endpointslices": slices}
                 elif "." in api_version and ".k8s.io/" not in api_version:
-                    path = self.kube.resource_path(api_version, kind, self.env.namespace, name)
+                    path = self.kube.resource_path(api_version, kind, namespace, name)
                     found[kind, name] = self.kube.get(path, timeout_s=_READ_TIMEOUT_S)
             except NotFound:
                 found[kind, name] = None
@@ -182,7 +221,7 @@ class EventsCheck:
         groups = _grouped(sample.value, self.owned, self.env.events, sample.at)
         found, group = _verdict(sample.value, groups), groups.deciding
         if group is None:
-            return found
+            return found if _is_refused(sample.value) else Pending(observed=found.observed, seen=False)
         shows = self._shows(group)
         if group.is_single_liveness_failure:  # the kubelet kills only after several
             return Pending(observed=found.observed, seen=False, evidence=found.evidence, by_hand=shows)
@@ -206,7 +245,8 @@ class EventsCheck:
     def _shows(self, group: EventGroup) -> str:
         """The events of this one object: among the last of all they may be gone."""
         about = f"involvedObject.kind={group.kind},involvedObject.name={group.name}"
-        return kubectl(self.env, "get", "events", "--field-selector", about)
+        words = ("get", "events", "--field-selector", about)
+        return kubectl(self.env, *words, namespace=group.namespace or None)
 
 
 def events_seen(
@@ -247,9 +287,13 @@ class _Grouped:
 def _grouped(
     seen: EventsSeen, owned: frozenset[tuple[str, str]], policy: Events, now: datetime | None
 ) -> _Grouped:
-    live = LiveObjects(seen.objects, seen.others, now)
-    groups = _concerning(seen, owned)
-    settled = tuple(_settled(group, live, policy) for group in groups)
+    found: list[tuple[EventGroup, str]] = []
+    for each, theirs in ((seen, owned), *((one, one.owned) for one in seen.elsewhere)):
+        live = LiveObjects(each.objects, each.others, now)
+        found += [(group, _settled(group, live, policy)) for group in _concerning(each, theirs)]
+    if seen.elsewhere:
+        found.sort(key=lambda one: one[0].last or seen.since)
+    groups, settled = tuple(group for group, _ in found), tuple(why for _, why in found)
     still_open = tuple(group for group, why in zip(groups, settled, strict=True) if not why)
     known = (*FAILURES, *policy.harmful)
     return _Grouped(groups, settled, still_open, tuple(each for each in still_open if _is_named(each, known)))
@@ -258,20 +302,28 @@ def _grouped(
 def _verdict(seen: EventsSeen, groups: _Grouped) -> CheckResult:
     shown, since = _events_evidence(seen, groups), moment(seen.since)
     if groups.failures:
-        return CheckResult(word=Verdict.FAIL, observed=_said(groups.failures, "in trouble"), evidence=shown)
+        return CheckResult(
+            word=Verdict.FAIL, observed=_said(groups.failures, "in trouble", seen.namespace), evidence=shown
+        )
     if groups.still_open:
-        said = _said(groups.still_open, "with a warning whose reason this tool does not know")
+        said = _said(groups.still_open, "with a warning whose reason this tool does not know", seen.namespace)
         newest = groups.still_open[-1]
         named = newest.reason if newest.kind in _SHORT_LIVED else _named(newest)
         hint = f'; if you know it: events.harmless (or events.harmful) = ["{named}"]'
         return CheckResult(word=Verdict.UNVERIFIED, observed=said + hint, evidence=shown)
+    if seen.unread:
+        namespace, error = next(iter(seen.unread.items()))
+        said = f"The events in namespace {namespace} could not be judged: {error}"
+        return CheckResult(word=Verdict.UNVERIFIED, observed=said, evidence=shown)
     if groups.all:
         said = (
             f"Every object that had a warning is well again or gone; warnings since {since}: "
             f"{sum(group.count for group in groups.all)}."
         )
     else:
-        said = f"No warning about the release since {since} ({seen.total} events in the namespace)."
+        total = seen.total + sum(each.total for each in seen.elsewhere)
+        where = f"{len(seen.elsewhere) + 1} namespaces" if seen.elsewhere else "the namespace"
+        said = f"No warning about the release since {since} ({total} events in {where})."
     return CheckResult(word=Verdict.PASS, observed=said, evidence=shown)
 
 
@@ -295,14 +347,23 @@ def _concerning(seen: EventsSeen, owned: frozenset[tuple[str, str]]) -> tuple[Ev
     return tuple(group for group in groups if live.belongs(group.kind, group.name, owned))
 
 
-def _said(groups: Sequence[EventGroup], what: str) -> str:
+def _said(groups: Sequence[EventGroup], what: str, here: str) -> str:
     newest = groups[-1]
-    objects = len({(group.kind, group.name) for group in groups})
+    objects = len({(group.namespace, group.kind, group.name) for group in groups})
     more = f" ({objects} objects)" if objects > 1 else ""
     return (
-        f"{newest.kind} {newest.name} is {what}{more}: {newest.reason}, {newest.count} times, "
-        f"last {event_time(newest.last)} UTC: {newest.message[:200]}"
+        f"{newest.kind} {newest.name}{_place(newest, here)} is {what}{more}: {newest.reason}, "
+        f"{newest.count} times, last {event_time(newest.last)} UTC: {newest.message[:200]}"
     )
+
+
+def _place(group: EventGroup, here: str) -> str:
+    return f" in namespace {group.namespace}" if here and group.namespace not in ("", here) else ""
+
+
+def _is_refused(seen: EventsSeen) -> bool:
+    """Whether all that was not read stays so: what only got no answer is asked again."""
+    return all(isinstance(error, Forbidden | Unauthorized) for error in seen.unread.values())
 
 
 def _events_evidence(seen: EventsSeen, groups: _Grouped) -> tuple[Evidence, ...]:
@@ -312,7 +373,7 @@ def _events_evidence(seen: EventsSeen, groups: _Grouped) -> tuple[Evidence, ...]
             settled or "OPEN",
             group.type,
             group.reason,
-            f"{group.kind.lower()}/{group.name}",
+            f"{group.kind.lower()}/{group.name}{_place(group, seen.namespace)}",
             str(group.count),
             event_time(group.first),
             event_time(group.last),
@@ -326,5 +387,8 @@ def _events_evidence(seen: EventsSeen, groups: _Grouped) -> tuple[Evidence, ...]
         for row in rows
     )
     found = [evidence(f"Warnings about the release since {moment(seen.since)}", table)] if groups.all else []
-    last = "\n".join(render_event(event) for event in seen.last) or "(none)"
-    return (*found, evidence(f"The last {len(seen.last)} of {seen.total} events (UTC)", last))
+    for each in (seen, *seen.elsewhere):
+        where = "" if each is seen else f" in namespace {each.namespace}"
+        last = "\n".join(render_event(event) for event in each.last) or "(none)"
+        found.append(evidence(f"The last {len(each.last)} of {each.total} events{where} (UTC)", last))
+    return tuple(found)

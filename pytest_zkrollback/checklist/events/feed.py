@@ -163,6 +163,33 @@ class EventFeed:
         return kept, version
 
 
+class EventFeeds:
+    """One feed for every namespace that holds objects of the release with a state."""
+
+    def __init__(self, kube: Kube, namespaces: Iterable[str], clock: Clock) -> None:
+        """Nothing is asked yet."""
+        self._feeds = {namespace: EventFeed(kube, namespace, clock) for namespace in namespaces}
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Where events are read."""
+        return tuple(self._feeds)
+
+    def of(self, namespace: str) -> EventFeed:
+        """The feed of this namespace."""
+        return self._feeds[namespace]
+
+    def begin(self, since: datetime) -> None:
+        """Read and follow them all."""
+        for feed in self._feeds.values():
+            feed.begin(since)
+
+    def stop(self) -> None:
+        """Follow them no longer: whoever reads asks the API server."""
+        for feed in self._feeds.values():
+            feed.stop()
+
+
 def _counts(event: JsonObject, start: datetime) -> bool:
     at = last_seen(event)
     return at is None or at >= start

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ...domain.checks import JsonObject
-from ...domain.kube_objects import PLURALS, controller, is_ready, is_terminating, owners
+from ...domain.kube_objects import PLURALS, STATELESS_KINDS, controller, is_ready, is_terminating, owners
 from ...domain.timestamps import parse_time
 from ...report.formatting import clock_time
 
@@ -24,10 +24,6 @@ _CHILDREN = {
     ("CronJob", "Job"): r"-\d+",
     ("CronJob", "Pod"): rf"-\d+-{_RANDOM}{{5}}",
 }
-# What is there is all that it is: a warning about one of these (the result of an audit, say) is evidence.
-_STATELESS = frozenset(
-    {"ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
-)
 # Kinds whose own conditions say it, or other fields; of custom resources it is the condition Ready.
 _KNOWN = frozenset(
     {"Job", "HorizontalPodAutoscaler", "PersistentVolumeClaim", "PodDisruptionBudget", "Service", "Ingress"}
@@ -59,6 +55,7 @@ class EventGroup:
     api_version: str = ""
     container: str = ""
     probe: str = ""
+    namespace: str = ""
 
     @property
     def is_single_liveness_failure(self) -> bool:
@@ -119,7 +116,7 @@ class LiveObjects:
         if (group.kind, group.name) in self._others:
             other = self._others[group.kind, group.name]
             return "gone" if other is None else is_healthy(group.kind, other)
-        if group.kind in _STATELESS:
+        if group.kind in STATELESS_KINDS:
             return "has no state"
         if group.kind not in self._read:
             return ""
@@ -282,6 +279,7 @@ def grouped(events: Iterable[JsonObject]) -> tuple[EventGroup, ...]:
             uid=uid,
             container=container_name,
             probe=probe_kind,
+            namespace=event["metadata"].get("namespace") or about.get("namespace") or "",
             api_version=about.get("apiVersion") or "",
             count=count + (before.count if before else 0),
             first=min(firsts, default=None),

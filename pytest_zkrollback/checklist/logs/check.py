@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from ...clients.threads import submit_each
+from ...clients.threads import fetch_each, submit_each
 from ...config.environment import Environment
 from ...domain.checks import History, JsonObject
-from ...domain.errors import ClusterError
+from ...domain.errors import ClusterError, ZkRollbackError
 from ...domain.item_ids import LOGS
+from ...domain.kube_objects import WorkloadName
 from ...domain.ports import Kube, Stage
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...report.by_hand import kubectl
@@ -43,14 +44,16 @@ class LogsCheck:
     """The runbook's line: kubectl logs -l <selector> --tail=50, but complete.
 
     ``since`` is when the rollback began (verify-only: when the head was deployed), server time; only
-    lines after it are judged. ``workload_pods`` gives the pods where the selector is ``auto``. Source:
-    GET .../pods/NAME/log with timestamps, and ``previous`` where a container restarted since.
+    lines after it are judged. ``workload_pods`` gives the pods where the selector is ``auto``, ``elsewhere``
+    those of every other namespace that the release has workloads in (a selector is asked for there, too).
+    Source: GET .../pods/NAME/log with timestamps, and ``previous`` where a container restarted since.
     """
 
     env: Environment
     kube: Kube
     since: datetime
     workload_pods: Callable[[], Sequence[JsonObject]] = tuple
+    elsewhere: Mapping[str, Callable[[], Sequence[JsonObject]]] = field(default_factory=dict)
     id: str = field(default=LOGS, init=False)
     title: str = field(default="Check application logs", init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
@@ -74,10 +77,15 @@ class LogsCheck:
     def command(self) -> str:
         """The runbook's command, with every container."""
         more = (f"--tail={self.env.logs.tail}", "--all-containers", "--prefix")
-        if not self._auto:
-            return kubectl(self.env, "logs", "-l", self.env.logs.selector, *more)
-        each = self.env.named_workloads.values()
-        return "; ".join(kubectl(self.env, "logs", name, "--all-pods", *more) for name in each)
+        here = self.env.namespace
+        if self._auto:
+            names = (WorkloadName.parse(each, here) for each in self.env.named_workloads.values())
+            asked = [(each.namespace, each.label, "--all-pods") for each in names]
+        else:
+            asked = [(each, "-l", self.env.logs.selector) for each in (here, *self.elsewhere)]
+        return "; ".join(
+            kubectl(self.env, "logs", *words, *more, namespace=namespace) for namespace, *words in asked
+        )
 
     @property
     def _auto(self) -> bool:
@@ -93,20 +101,34 @@ class LogsCheck:
         return 2 * self.env.logs.timeout_s + 2
 
     def observe(self) -> LogsSeen:
-        """Read all logs side by side; raises ClusterError if the pods cannot be listed."""
-        timeout_s = self.env.logs.timeout_s
-        path = f"/api/v1/namespaces/{self.env.namespace}/pods"
-        query = {"labelSelector": self.env.logs.selector}
-        pods = self.workload_pods() if self._auto else self.kube.list(path, query, timeout_s=timeout_s)
-        left_out, taken = [], []
-        for pod in pods:
-            name, gone = pod["metadata"]["name"], why_left_out(pod, self.since)
-            if gone:
-                left_out.append(f"{name} ({gone})")
-            else:
-                taken.append(pod)
-        wanted = [one for pod in taken for one in wanted_logs(pod, self.since)]
-        return LogsSeen(self._read_all(wanted, timeout_s), len(taken), tuple(left_out))
+        """Read all logs side by side; raises ClusterError if the release's own pods cannot be listed."""
+        places = {self.env.namespace: self.workload_pods, **self.elsewhere}
+        listed = dict(
+            zip(places, fetch_each(lambda place: self._list(*place), tuple(places.items())), strict=True)
+        )
+        unread = {place: found for place, found in listed.items() if isinstance(found, ZkRollbackError)}
+        if self.env.namespace in unread:
+            raise unread[self.env.namespace]
+        left_out, wanted, count = [], [], 0
+        for place, pods in listed.items():
+            namespace = "" if place == self.env.namespace else place
+            for pod in () if isinstance(pods, ZkRollbackError) else pods:
+                name, gone = pod["metadata"]["name"], why_left_out(pod, self.since)
+                if gone:
+                    left_out.append(f"{namespace}/{name} ({gone})" if namespace else f"{name} ({gone})")
+                    continue
+                count += 1
+                wanted += [replace(one, namespace=namespace) for one in wanted_logs(pod, self.since)]
+        logs = self._read_all(wanted, self.env.logs.timeout_s)
+        return LogsSeen(logs, count, tuple(left_out), unread)
+
+    def _list(
+        self, namespace: str, workload_pods: Callable[[], Sequence[JsonObject]]
+    ) -> Sequence[JsonObject]:
+        if self._auto:
+            return workload_pods()
+        path, query = f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": self.env.logs.selector}
+        return self.kube.list(path, query, timeout_s=self.env.logs.timeout_s)
 
     def _read_all(self, wanted: list[WantedLog], timeout_s: float) -> tuple[ContainerLog, ...]:
         read = submit_each("zkrollback-logs", lambda one: self._read(one, timeout_s), wanted, PARALLEL)
@@ -114,7 +136,9 @@ class LogsCheck:
         in_time = wait(read, timeout_s).done
         late = f"not read within {timeout_s:g} s"
         return tuple(
-            log.result() if log in in_time else ContainerLog(one.pod, one.container, trouble=late)
+            log.result()
+            if log in in_time
+            else ContainerLog(one.pod, one.container, trouble=late, namespace=one.namespace)
             for one, log in zip(wanted, read, strict=True)
         )
 
@@ -144,6 +168,7 @@ class LogsCheck:
             tail=tail,
             trouble="; ".join(troubles),
             previous=one.previous,
+            namespace=one.namespace,
         )
 
     def _last_lines(self, one: WantedLog, timeout_s: float) -> str | None:
@@ -163,7 +188,7 @@ class LogsCheck:
     ) -> str:
         where = {"container": one.container, "timestamps": "true", "limitBytes": str(LIMIT_BYTES)}
         return self.kube.text(
-            f"/api/v1/namespaces/{self.env.namespace}/pods/{one.pod}/log",
+            f"/api/v1/namespaces/{one.namespace or self.env.namespace}/pods/{one.pod}/log",
             {**query, **more, **where},
             timeout_s=timeout_s,
             limit_bytes=LIMIT_BYTES,
@@ -192,13 +217,13 @@ class LogsCheck:
             return ""
         since = f"--since-time={self.since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         words = ("logs", first.pod, "-c", first.container, since)
-        whole = kubectl(self.env, *words)
-        return f"{whole}; {kubectl(self.env, *words, '--previous')}" if first.previous else whole
+        asked = [words, (*words, "--previous")] if first.previous else [words]
+        return "; ".join(kubectl(self.env, *each, namespace=first.namespace or None) for each in asked)
 
 
 def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
     out = f" Left out: {', '.join(seen.left_out)}." if seen.left_out else ""
-    if not seen.pods:
+    if not seen.pods and not seen.unread:
         return CheckResult(
             word=Verdict.UNVERIFIED,
             observed=f"No pod {selector}, so no log was read. Is logs.selector right?{out}",
@@ -211,17 +236,21 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
         first = bad[0]
         return CheckResult(
             word=Verdict.FAIL,
-            observed=f"{_count(lines, 'bad line')} since {since}. {first.pod}/{first.container}: "
+            observed=f"{_count(lines, 'bad line')} since {since}. {first.label}: "
             f"{stamped(first.matches[0])[1].strip()[:200]}{out}",
             evidence=shown,
         )
+    if seen.unread:
+        namespace, error = next(iter(seen.unread.items()))
+        text = f"The pods in namespace {namespace}, whose logs count, could not be listed: {error}{out}"
+        return CheckResult(word=Verdict.UNVERIFIED, observed=text, evidence=shown)
     if unread:
         first = unread[0]
         more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
         why = first.trouble.rstrip(".")
         return CheckResult(
             word=Verdict.UNVERIFIED,
-            observed=f"The log of {first.pod}/{first.container}{more} is not known: {why}.{out}",
+            observed=f"The log of {first.label}{more} is not known: {why}.{out}",
             evidence=shown,
         )
     lines = sum(log.line_count for log in seen.logs)
@@ -239,7 +268,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _logs_evidence(seen: LogsSeen, since: str) -> tuple[Evidence, ...]:
-    matches = [f"{log.pod}/{log.container}: {line}" for log in seen.logs for line in log.matches]
+    matches = [f"{log.label}: {line}" for log in seen.logs for line in log.matches]
     found = [evidence(f"Bad lines since {since}", "\n".join(matches), kind="log")] if matches else []
     # Those with trouble first: with many pods only the first ones are shown.
     ordered = sorted(seen.logs, key=lambda log: (not log.match_count, not log.trouble))
@@ -247,11 +276,9 @@ def _logs_evidence(seen: LogsSeen, since: str) -> tuple[Evidence, ...]:
         text = "\n".join(log.tail) or "(no line)"
         if log.trouble:
             text = f"[{log.trouble}]\n{text}"
-        title = f"Last lines of {log.pod}/{log.container}"
+        title = f"Last lines of {log.label}"
         found.append(evidence(title, text, kind="log", limit_bytes=_EVIDENCE_BYTES))
     if len(ordered) > _SHOWN_CONTAINERS:
-        rest = "\n".join(
-            f"{log.pod}/{log.container}: {log.line_count} lines" for log in ordered[_SHOWN_CONTAINERS:]
-        )
+        rest = "\n".join(f"{log.label}: {log.line_count} lines" for log in ordered[_SHOWN_CONTAINERS:])
         found.append(evidence("Other containers", rest))
     return tuple(found)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ...domain.checks import JsonObject
-from ...domain.errors import ClusterError
+from ...domain.errors import ClusterError, ZkRollbackError
 from ...domain.kube_objects import has_ended, is_terminating
 from ...domain.timestamps import parse_time
 
@@ -30,7 +30,7 @@ class ContainerLog:
 
     ``matches`` are bad lines since the rollback (the first 50), ``tail`` the last lines of all.
     ``trouble`` is why it is not, or not wholly, known; empty if all of it was read. ``previous``: lines from
-    before a restart are among them.
+    before a restart are among them. ``namespace`` is empty in the release's own.
     """
 
     pod: str
@@ -41,15 +41,25 @@ class ContainerLog:
     tail: tuple[str, ...] = ()
     trouble: str = ""
     previous: bool = False
+    namespace: str = ""
+
+    @property
+    def label(self) -> str:
+        """``pod/container``, or ``namespace/pod/container`` in another namespace."""
+        return "/".join(filter(None, (self.namespace, self.pod, self.container)))
 
 
 @dataclass(frozen=True)
 class LogsSeen:
-    """The containers' logs, and the pods that were left out because they are going or had gone."""
+    """The containers' logs, and the pods that were left out because they are going or had gone.
+
+    ``unread``: why the pods of a namespace could not be listed, or those of some workload in it.
+    """
 
     logs: tuple[ContainerLog, ...]
     pods: int
     left_out: tuple[str, ...] = ()
+    unread: Mapping[str, ZkRollbackError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ class WantedLog:
     previous: bool
     older_lines: bool  # it started before the rollback, so its last lines may be older
     since: datetime  # lines from then on count, by the node's clock
+    namespace: str = ""  # empty: the release's own
 
 
 class LogReading:

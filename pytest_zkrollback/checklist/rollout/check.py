@@ -16,6 +16,7 @@ from ...domain.checks import History, JsonObject, PodDiagnostics, Snapshot
 from ...domain.errors import Forbidden, ZkRollbackError
 from ...domain.item_ids import rollout_id
 from ...domain.kube_objects import (
+    WorkloadName,
     is_alive,
     is_observed,
     is_ready,
@@ -51,19 +52,20 @@ _LONGER_S = SHORT_RUN_S + 30
 
 
 def initial_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
-    """The rollouts' items before anything is known; ``workloads`` maps item names to ``kind/name``."""
+    """The rollouts' items before anything is known; ``workloads`` maps item names to ``kind/name`` or, in
+    another namespace, ``namespace/kind/name``."""
     return tuple(
-        Item(id=rollout_id(name), title=f"kubectl rollout status {workload}")
+        Item(id=rollout_id(name), title=f"kubectl rollout status {_typed(workload)}")
         for name, workload in workloads.items()
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutCheck:
-    """One workload's rollout; ``workload`` is ``kind/name``, ``snapshot`` the shared watch's.
+    """One workload's rollout; ``workload`` is ``kind/name``, ``snapshot`` that of its namespace.
 
     ``stated_zero``: the target's manifest states 0 replicas. ``notes`` reads what its pods in trouble say.
-    ``namespace/kind/name`` is one in a namespace that is not watched: that is UNVERIFIED.
+    ``namespace/kind/name`` is one in another namespace than the release's.
     """
 
     env: Environment
@@ -89,20 +91,21 @@ class RolloutCheck:
     @property
     def title(self) -> str:
         """The runbook's line."""
-        return f"kubectl rollout status {self.workload} {self._timeout}"
+        return f"kubectl rollout status {_typed(self.workload)} {self._timeout}"
 
     @property
     def expected(self) -> str:
         """kubectl's meaning of done, and what it overlooks."""
+        where = f"in namespace {self._at.namespace}, " if self._is_elsewhere else ""
         return (
-            f"every replica of {self.workload}'s current revision is updated and available, and none"
+            f"{where}every replica of {self._at.label}'s current revision is updated and available, and none"
             f" crash-loops, within {self.env.rollout_timeout_s:g} s"
         )
 
     @property
     def command(self) -> str:
         """The runbook's line, pinned to cluster and namespace."""
-        return kubectl(self.env, "rollout", "status", self.workload, self._timeout)
+        return self._kubectl("rollout", "status", self._at.label, self._timeout)
 
     @property
     def deadline_s(self) -> float:
@@ -114,12 +117,34 @@ class RolloutCheck:
         return f"--timeout={self.env.rollout_timeout_s:g}s"
 
     @property
+    def _at(self) -> WorkloadName:
+        return WorkloadName.parse(self.workload, self.env.namespace)
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        return self._at.namespace != self.env.namespace
+
+    @property
+    def _subject(self) -> str:
+        """``deployment/web``, with its namespace where that is not the release's."""
+        where = f" in namespace {self._at.namespace}" if self._is_elsewhere else ""
+        return f"{self._at.label}{where}"
+
+    @property
+    def _flag(self) -> str:
+        """What a command in a sentence needs besides."""
+        return f" -n {self._at.namespace}" if self._is_elsewhere else ""
+
+    def _kubectl(self, *words: str) -> str:
+        return kubectl(self.env, *words, namespace=self._at.namespace)
+
+    @property
     def _kind(self) -> str:
-        return self.workload.split("/")[-2]
+        return self._at.kind
 
     @property
     def _name(self) -> str:
-        return self.workload.split("/")[-1]
+        return self._at.name
 
     def observe(self) -> Snapshot:
         """The shared snapshot, with notes; raises the ClusterError of what it lacks for this kind."""
@@ -135,9 +160,6 @@ class RolloutCheck:
 
     def judge(self, history: History, now: datetime) -> Judgement:
         """Pure; sees only samples taken since judging began."""
-        if self.workload.count("/") > 1:
-            text = f"{self.workload} stands in another namespace than {self.env.namespace}, which is watched"
-            return CheckResult(word=Verdict.UNVERIFIED, observed=text)
         judged = history.judged
         snapshots: list[Snapshot] = [sample.value for sample in judged if sample.error is None]
         if not snapshots or judged[-1].error is not None:
@@ -149,7 +171,7 @@ class RolloutCheck:
         if before is not None and uid(before) != uid(item):
             return CheckResult(
                 word=Verdict.FAIL,
-                observed=f"{self.workload} was deleted and created anew during the verification"
+                observed=f"{self._subject} was deleted and created anew during the verification"
                 f" (UID {uid(before)}, now {uid(item)})",
             )
         return self._judge_item(item, snapshots, history, now)
@@ -173,7 +195,7 @@ class RolloutCheck:
             return CheckResult(word=word, observed=observed, evidence=proof, by_hand=shown)
 
         def named(word: Verdict, observed: str) -> CheckResult:
-            return final(word, f"{self.workload}: {observed}")
+            return final(word, f"{self._subject}: {observed}")
 
         def pending(observed: str, *, seen: bool = True) -> Pending:
             return Pending(observed=observed, seen=seen, evidence=proof, by_hand=shows)
@@ -183,7 +205,7 @@ class RolloutCheck:
         unjudgeable = self._unjudgeable(item)
         if unjudgeable:
             paused = self._kind == "deployment" and (item.get("spec") or {}).get("paused")
-            resume = kubectl(self.env, "rollout", "resume", self.workload)
+            resume = self._kubectl("rollout", "resume", self._at.label)
             result = named(Verdict.UNVERIFIED, unjudgeable)
             return result.model_copy(update={"cures": (resume,)}) if paused else result
         if status.error:
@@ -252,8 +274,8 @@ class RolloutCheck:
         blocking = _blocking_pods(workload)
         by_hand = replaces_by_hand(workload.item)
         names = _names(blocking or _kept_pods(workload))
-        words = _blockade(names) if blocking else _kept(names) if by_hand else ""
-        cures = (kubectl(self.env, "delete", "pod", *names),) if names else ()
+        words = _blockade(names, self._flag) if blocking else _kept(names, self._flag) if by_hand else ""
+        cures = (self._kubectl("delete", "pod", *names),) if names else ()
         return words, cures, bool(names) and (by_hand or never_start(blocking, at))
 
     def _shows(self, found: Sequence[Finding]) -> str:
@@ -262,28 +284,29 @@ class RolloutCheck:
         if worst is None:
             return ""
         if worst.pod:
-            return kubectl(self.env, "describe", f"pod/{worst.pod}")
-        return kubectl(self.env, "describe", self.workload)
+            return self._kubectl("describe", f"pod/{worst.pod}")
+        return self._kubectl("describe", self._at.label)
 
     def _unread(self, error: ZkRollbackError | None) -> Judgement:
         if isinstance(error, Forbidden):
             return CheckResult(
-                word=Verdict.UNVERIFIED, observed=f"{self.workload} could not be read: {error}"
+                word=Verdict.UNVERIFIED, observed=f"{self._subject} could not be read: {error}"
             )
         reason = f": {error}" if error is not None else ""
-        return Pending(observed=f"{self.workload} could not be read{reason}", seen=False)
+        return Pending(observed=f"{self._subject} could not be read{reason}", seen=False)
 
     def _missing(self, before: JsonObject | None) -> CheckResult:
         reason = "does not exist" if before is None else "was deleted during the verification"
         return CheckResult(
-            word=Verdict.FAIL, observed=f"{self.workload} {reason} (namespace {self.env.namespace})"
+            word=Verdict.FAIL, observed=f"{self._at.label} {reason} (namespace {self._at.namespace})"
         )
 
     def _unjudgeable(self, item: JsonObject) -> str:
         """Why kubectl's answer would prove nothing; empty if it would."""
         spec = item.get("spec") or {}
         if self._kind == "deployment" and spec.get("paused"):
-            return f"is paused, so nothing rolls out; go on with: kubectl rollout resume {self.workload}"
+            resume = f"kubectl rollout resume {self._at.label}{self._flag}"
+            return f"is paused, so nothing rolls out; go on with: {resume}"
         if self.workload in self.env.zero_replicas or self.stated_zero:
             return ""
         if self._kind == "daemonset":
@@ -298,6 +321,12 @@ class RolloutCheck:
                 " could be verified; name it in zero_replicas if that is meant"
             )
         return ""
+
+
+def _typed(workload: str) -> str:
+    """A workload as kubectl wants it: ``deployment/web``, ``deployment/web -n other``."""
+    at = WorkloadName.parse(workload, "")
+    return f"{at.label} -n {at.namespace}" if at.namespace else at.label
 
 
 def _news(message: str) -> str:
@@ -356,25 +385,25 @@ def _names(pods: Sequence[JsonObject]) -> list[str]:
     return sorted(str(pod["metadata"].get("name", "")) for pod in pods)
 
 
-def _kept(names: Sequence[str]) -> str:
+def _kept(names: Sequence[str], flag: str) -> str:
     if not names:
         return "its strategy OnDelete replaces a pod only when it is deleted"
     one = len(names) == 1
     subject = "1 pod of another revision stays" if one else f"{len(names)} pods of other revisions stay"
     return (
         f"{subject}: the strategy OnDelete replaces a pod only when it is deleted; delete"
-        f" {'it' if one else 'them'} to go on: kubectl delete pod {' '.join(names)}"
+        f" {'it' if one else 'them'} to go on: kubectl delete pod {' '.join(names)}{flag}"
     )
 
 
-def _blockade(names: Sequence[str]) -> str:
+def _blockade(names: Sequence[str], flag: str) -> str:
     subject = (
         "1 pod of an older revision is" if len(names) == 1 else f"{len(names)} pods of older revisions are"
     )
     them = "it" if len(names) == 1 else "them"
     return (
         f"{subject} not ready, and a StatefulSet waits for {them} for ever; delete {them} to go on:"
-        f" kubectl delete pod {' '.join(names)}"
+        f" kubectl delete pod {' '.join(names)}{flag}"
     )
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from ...clients.threads import submit
 from ...domain.checks import JsonObject, PodDiagnostics
 from ...domain.errors import ZkRollbackError
-from ...domain.kube_objects import is_ready, uid
+from ...domain.kube_objects import is_ready, namespace_of, uid
 from ...domain.ports import Clock, Kube
 from ...domain.timestamps import parse_time
 from ..events.grouping import by_time
@@ -39,7 +39,8 @@ class PodDiagnosticsReader:
     """Reads, in daemon threads, what is known of a workload's pods in trouble; each state of one once.
 
     While a pod waits (for a node, for a volume) its events are read again every 3 s; so are those of a
-    StatefulSet or DaemonSet that lacks pods, which tells nowhere else why.
+    StatefulSet or DaemonSet that lacks pods, which tells nowhere else why. ``namespace`` is the release's
+    own, for what says none.
     """
 
     def __init__(self, kube: Kube, namespace: str, clock: Clock) -> None:
@@ -84,14 +85,17 @@ class PodDiagnosticsReader:
         return reading if before != state and found.is_failing else None
 
     def _read(self, pod: JsonObject) -> None:
-        events, log = self._events(uid(pod)), self._log(pod)
+        events, log = self._events(pod), self._log(pod)
         with self._lock:
             self._known[uid(pod)] = PodDiagnostics(events=events, log=log)
 
-    def _events(self, of: str) -> tuple[JsonObject, ...]:
-        path = f"/api/v1/namespaces/{self._namespace}/events"
+    def _place(self, item: JsonObject) -> str:
+        return f"/api/v1/namespaces/{namespace_of(item) or self._namespace}"
+
+    def _events(self, of: JsonObject) -> tuple[JsonObject, ...]:
+        path, query = f"{self._place(of)}/events", {"fieldSelector": f"involvedObject.uid={uid(of)}"}
         try:
-            found = self._kube.list(path, {"fieldSelector": f"involvedObject.uid={of}"}, timeout_s=_TIMEOUT_S)
+            found = self._kube.list(path, query, timeout_s=_TIMEOUT_S)
         except ZkRollbackError:
             return ()  # the events' own item says why they cannot be read
         return tuple(by_time(found)[-_EVENTS:])
@@ -104,7 +108,7 @@ class PodDiagnosticsReader:
         query = {"container": found.container, "tailLines": str(TAIL_LINES)}
         if found.restarts and not found.ended:
             query["previous"] = "true"
-        path = f"/api/v1/namespaces/{self._namespace}/pods/{pod['metadata']['name']}/log"
+        path = f"{self._place(pod)}/pods/{pod['metadata']['name']}/log"
         try:
             return self._kube.text(path, query, timeout_s=_TIMEOUT_S, limit_bytes=_LOG_BYTES)
         except ZkRollbackError:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...domain.checks import JsonObject, Snapshot
-from ...domain.errors import ClusterError
 from ...domain.kube_objects import (
     controller_uid,
     has_ended,
@@ -86,12 +85,10 @@ def needed_resources(kind: str) -> tuple[str, ...]:
 
 
 def pods_of(snapshot: Snapshot, workloads: Iterable[str]) -> tuple[JsonObject, ...]:
-    """All pods of these (``kind/name``); raises ClusterError where one could not be read."""
+    """All pods of these (``kind/name``) of one namespace; raises ClusterError where it could not be read."""
     found: list[JsonObject] = []
     for workload in workloads:
-        *elsewhere, kind, name = workload.split("/")
-        if elsewhere:
-            raise ClusterError(f"{workload} stands in another namespace, which is not watched.")
+        kind, name = workload.split("/")
         for resource in needed_resources(kind):
             if resource not in snapshot.objects:
                 raise snapshot.errors[resource]

@@ -83,7 +83,7 @@ def judge_guards(
         judge_deploying(facts),
         judge_hpa(facts, target),
         judge_helm(facts.helm, facts.history),
-        judge_permissions(facts.denied),
+        judge_permissions(facts.denied, facts.unreadable),
         *recovery,
         judge_lock(facts.lock.problem),
     )

@@ -150,26 +150,34 @@ def judge_helm(answer: ProbeResult[HelmVersion], history: ProbeResult[ReleaseHis
     return Guard(id="helm-version", state=OK, evidence=f"helm {answer.value.text}")
 
 
-def judge_permissions(answer: ProbeResult[Sequence[str]]) -> Guard:
-    """Every right that helm will need is there."""
-    if answer.value is None:
+def judge_permissions(denied: ProbeResult[Sequence[str]], unreadable: ProbeResult[Sequence[str]]) -> Guard:
+    """Every right that helm needs is there; those to look at what it did (``unreadable``) stop nothing."""
+    if denied.value is None:
         return Guard(
             id="permissions",
             state=REFUSED,
             reason=GuardReason.NO_ANSWER,
             unknown=True,
-            evidence=f"whether you may write is unknown: {answer.why}",
+            evidence=f"whether you may write is unknown: {denied.why}",
             consequence="helm could stop halfway.",
             override=override_option("permissions"),
         )
-    if answer.value:
+    if denied.value:
         return Guard(
             id="permissions",
             state=REFUSED,
             reason=GuardReason.MISSING_RIGHT,
-            evidence=f"you may not: {', '.join(answer.value)}",
+            evidence=f"you may not: {', '.join(denied.value)}",
             consequence="helm would stop halfway and leave no revision deployed.",
             override=override_option("permissions"),
+        )
+    if unreadable.value:
+        return Guard(
+            id="permissions",
+            state=WARNED,
+            reason=GuardReason.MISSING_RIGHT,
+            evidence=f"helm has every right that it needs; you may not: {', '.join(unreadable.value)}",
+            consequence="What is there will not be verified.",
         )
     return Guard(id="permissions", state=OK, evidence="every right that helm needs is there")
 

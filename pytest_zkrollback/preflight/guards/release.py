@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...domain.checks import JsonObject
 from ...domain.decision import Decision, SignalName
 from ...domain.forecast import ApplyOutcome, Forecast
+from ...domain.kube_objects import namespace_of
 from ...domain.record import Guard, GuardReason
 from ...domain.timestamps import parse_time
 from ...release.helm_secret import UNINSTALLING
@@ -369,7 +370,7 @@ def judge_hpa(facts: Facts, target: Sequence[JsonObject]) -> Guard:
             evidence=f"whether an autoscaler is there is unknown: {facts.scalers.why}",
         )
     stated = {
-        (item["kind"], item["metadata"]["name"]): spec.get("replicas")
+        (namespace_of(item), item["kind"], item["metadata"]["name"]): spec.get("replicas")
         for item in target
         if isinstance(spec := item.get("spec"), dict)
     }
@@ -378,7 +379,10 @@ def judge_hpa(facts: Facts, target: Sequence[JsonObject]) -> Guard:
         spec, status = scaler.get("spec") or {}, scaler.get("status") or {}
         reference = spec.get("scaleTargetRef") or {}
         key = (str(reference.get("kind")), str(reference.get("name")))
-        wanted, now = stated.get(key), status.get("desiredReplicas") or spec.get("minReplicas") or 1
+        wanted, now = (
+            stated.get((namespace_of(scaler), *key)),
+            status.get("desiredReplicas") or spec.get("minReplicas") or 1,
+        )
         if wanted is not None and wanted != now:
             name = (scaler.get("metadata") or {}).get("name")
             fights.append(
