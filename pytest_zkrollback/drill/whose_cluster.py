@@ -13,7 +13,7 @@ from ..clients.kube.kubeconfig import read_access, read_server
 from ..domain.errors import ClusterError, UsageProblem
 
 if TYPE_CHECKING:
-    from ..clients.kube.kubeconfig import Access
+    from ..clients.kube.access import Access
     from ..config.environment import Environment
 
 _PORTS = {"https": 443, "http": 80}

@@ -10,19 +10,13 @@ from ..clients.database import passwords_in
 from ..config.environment import Environment
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
+from ..domain.secret_names import names_a_secret
 from ..notify.channels import secret_variables
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.manifest import parse_manifest, secret_values
 from ..report.redaction import Redactor
 
-# The operator's variables that a script may print ...
-_SECRET_NAME = re.compile(
-    r"(?i)passw|passphrase|(?:^|_)pass(?:_|$)|_pwd$|token|secret|credential|webhook|cookie|(?:^|_)dsn(?:_|$)"
-    r"|(?:api|private|access|signing|encryption)_?key"
-)
-# ... and those that only say where one is, or of what kind.
-_REFERENCE = re.compile(r"(?i)_(?:file|path|dir|name|sock|helper|type|enabled|ttl|expiry)$")
 # An address with a password, whatever its variable is called.
 _WITH_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/@]*:[^\s/@]+@")
 
@@ -40,8 +34,7 @@ def register_secrets_of_variables(
     """The values of variables that are called a secret, hold an address with a password, or are ``named``."""
     wanted = frozenset(named)
     for name, value in variables.items():
-        secret = _SECRET_NAME.search(name) and not _REFERENCE.search(name)
-        if secret or name in wanted or _WITH_PASSWORD.match(value):
+        if names_a_secret(name) or name in wanted or _WITH_PASSWORD.match(value):
             redactor.add(value, name)
 
 

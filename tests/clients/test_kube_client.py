@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
+from pytest_zkrollback.clients.kube.access import Access
 from pytest_zkrollback.clients.kube.client import KubeClient
 from pytest_zkrollback.clients.kube.errors import rbac_words
-from pytest_zkrollback.clients.kube.kubeconfig import Access
 from pytest_zkrollback.clients.kube.transport import _api_client
 from pytest_zkrollback.domain.errors import (
     BadAnswer,
@@ -472,6 +472,30 @@ def test_the_environments_no_proxy_is_obeyed(no_proxies):
         with pytest.raises(Unreachable, match="cannot be resolved"):
             client("http://cluster.invalid").get("/version")
     assert server.requests == []
+
+
+def test_case_p22_a_socks5_proxy_looks_the_name_up_and_carries_the_request(no_proxies):
+    asked = []
+    with LocalServer(answer('{"a": 1}')) as server, socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def proxy():
+            inner, _ = listener.accept()
+            with inner, socket.create_connection(("127.0.0.1", server.port)) as outer:
+                inner.recv(16)  # version 5, the methods that are offered
+                inner.sendall(b"\x05\x00")
+                asked.append(inner.recv(256))
+                inner.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50")
+                outer.sendall(inner.recv(1 << 16))
+                while data := outer.recv(1 << 16):
+                    inner.sendall(data)
+
+        thread = threading.Thread(target=proxy, daemon=True)
+        thread.start()
+        url = f"socks5://127.0.0.1:{listener.getsockname()[1]}"
+        assert client("http://cluster.invalid:8080", proxy=url).get("/version") == {"a": 1}
+        thread.join(5)
+    assert asked == [b"\x05\x01\x00\x03\x0fcluster.invalid\x1f\x90"]
+    assert server.requests[0].startswith("GET /version HTTP/1.1")
 
 
 def test_the_servers_name_in_its_certificate_may_be_another_one(no_proxies):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_zkrollback.clients.kube.kubeconfig import Access, read_access
+from pytest_zkrollback.clients.kube.access import Access
+from pytest_zkrollback.clients.kube.kubeconfig import read_access
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import KubeconfigProblem, ProcessProblem, Unreachable
 from pytest_zkrollback.domain.ports import Finished
@@ -90,13 +91,16 @@ def test_a_missing_context_names_those_that_exist(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: b: c", "is no YAML (line 1)"),
-        ("\t", "is no YAML (line 1)"),
+        ("a: b: c", "is no YAML in line 1: "),
+        ("\t", "is no YAML in line 1: "),
         ("just text", "is YAML but no kubeconfig"),
         ("[1, 2]", "is YAML but no kubeconfig"),
         ("clusters: {a: b}", "is YAML but no kubeconfig"),
-        ("clusters: [{cluster: {server: x}}]", "is YAML but no kubeconfig"),
         ("clusters: [{name: a, cluster: text}]", "is YAML but no kubeconfig"),
+        ("clusters: [{name: 7}]", "clusters[0].name has to be a text (in quotes, if it looks like a number)"),
+        ("users: [{name: u, user: {token: [t]}}]", "users[0].user.token has to be a text"),
+        ("clusters: [{name: a}, {name: a}]", "names cluster 'a' twice"),
+        ("clusters: [{cluster: {server: x}}]", "has no context 'staging'; it has none at all"),
         ("", "has no context 'staging'; it has none at all"),
         ("{}", "has no context 'staging'; it has none at all"),
     ],
@@ -251,13 +255,13 @@ def script(tmp_path: Path, body: str) -> dict[str, Any]:
 
 
 def test_a_real_plugin_that_hangs_is_ended_and_one_that_asks_reads_nothing_fault_65(tmp_path, monkeypatch):
-    monkeypatch.setattr("pytest_zkrollback.clients.kube.kubeconfig.PLUGIN_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("pytest_zkrollback.clients.kube.credential_plugin.PLUGIN_TIMEOUT_S", 0.2)
     user = script(tmp_path, "sleep 60")
     begun = time.monotonic()
     with pytest.raises(Unreachable, match=r"did not end in 0\.2 s"):
         read_access("staging", config(tmp_path, user), processes=LocalProcesses())
     assert time.monotonic() - begun < 5
-    monkeypatch.setattr("pytest_zkrollback.clients.kube.kubeconfig.PLUGIN_TIMEOUT_S", 10)
+    monkeypatch.setattr("pytest_zkrollback.clients.kube.credential_plugin.PLUGIN_TIMEOUT_S", 10)
     user = script(tmp_path, 'read answer; echo "{\\"status\\": {\\"token\\": \\"got:$answer\\"}}"')
     access = read_access("staging", config(tmp_path, user), processes=LocalProcesses())
     assert access.authorization == "Bearer got:"

@@ -8,8 +8,8 @@ import urllib.request
 import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
+from pytest_zkrollback.clients.kube.access import Access
 from pytest_zkrollback.clients.kube.client import KubeClient
-from pytest_zkrollback.clients.kube.kubeconfig import Access
 from pytest_zkrollback.drill.gateway import Gateway
 from support.local_sockets import LocalServer, answer, free_port
 

@@ -19,8 +19,9 @@ from ...domain.checks import JsonObject
 from ...domain.errors import BadAnswer, NotFound
 from ...domain.ports import HttpAnswer, Processes
 from ..clock import SystemClock
+from .access import Access
 from .errors import watch_error
-from .kubeconfig import Access, read_access
+from .kubeconfig import read_access
 from .transport import Call, KubeWire
 
 PAGE_SIZE = 500
@@ -41,14 +42,12 @@ def connect(
 
     ``kubeconfig`` is one file; None: ``$KUBECONFIG`` (several files merged), else ``~/.kube/config``.
     ``processes`` runs the context's credential plugin, if it has one. ``keep_secret`` hears every token,
-    password and key before it is used, renewed ones too. Raises Unreachable.
+    password and key before it is used, renewed ones too, and what a plugin is given before it runs. Raises
+    Unreachable.
     """
 
     def read() -> Access:
-        access = read_access(context, kubeconfig, processes=processes)
-        for secret in access.secrets:
-            keep_secret(secret)
-        return access
+        return read_access(context, kubeconfig, processes=processes, keep_secret=keep_secret)
 
     return KubeClient(read(), clock if clock is not None else SystemClock(), read)
 

@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
-from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import getproxies
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
@@ -20,8 +18,9 @@ from ...domain.errors import BadAnswer, ClusterError, Unauthorized, Unreachable
 from ...domain.ports import HttpAnswer
 from ..clock import SystemClock
 from ..retry import constant, retry
+from .access import Access
 from .errors import broken_connection, refusal
-from .kubeconfig import Access
+from .proxies import proxy_of_environment
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -171,12 +170,8 @@ class KubeWire:
         )
         sent = urllib3.HTTPHeaderDict(call.headers)
         sent["User-Agent"] = "pytest-zkrollback"
-        if access.authorization is not None:
-            sent["Authorization"] = access.authorization
-        if access.impersonate_user:
-            sent["Impersonate-User"] = access.impersonate_user
-            for group in access.impersonate_groups:
-                sent.add("Impersonate-Group", group)
+        for name, value in access.headers():
+            sent.add(name, value)
         begun_s = self._clock.monotonic_s()
         left_s = max(0.001, call.end_s - begun_s)
         head_s = _SILENT_S if retryable and left_s > 2 * _SILENT_S else left_s
@@ -287,28 +282,25 @@ def _api_client(access: Access) -> ApiClient:
     configuration.verify_ssl = not access.insecure
     configuration.retries = False
     configuration.connection_pool_maxsize = _POOL_SIZE
-    # Only the client's newest versions read the environment's proxies as Go does.
-    configuration.proxy, configuration.no_proxy = _choose_proxy(access), getproxies().get("no")
     client = ApiClient(configuration)
+    pool = client.rest_client.pool_manager.connection_pool_kw
     if access.server.startswith("https"):
-        pool = client.rest_client.pool_manager.connection_pool_kw
         pool["ssl_context"] = access.tls()
         if access.tls_server_name:
             pool["server_hostname"] = access.tls_server_name
+    # What the client's versions make of a proxy differs; none of them takes a socks5 one.
+    proxy = access.proxy or proxy_of_environment(access.server)
+    client.rest_client.pool_manager = _pools(proxy, pool)
     return client
 
 
-def _choose_proxy(access: Access) -> str | None:
-    """The kubeconfig's proxy, else the environment's, which is, as in Go, not for loopback."""
-    if access.proxy or _is_loopback(access.server):
-        return access.proxy
-    found = getproxies()
-    return found.get(urlsplit(access.server).scheme) or found.get("all")
+def _pools(proxy: str | None, settings: Mapping[str, Any]) -> urllib3.PoolManager:
+    if proxy is None:
+        return urllib3.PoolManager(**settings)
+    scheme, _, rest = proxy.partition("://")
+    if scheme.startswith("socks5"):
+        from urllib3.contrib.socks import SOCKSProxyManager
 
-
-def _is_loopback(server: str) -> bool:
-    host = urlsplit(server).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        # As in Go, the proxy looks names up.
+        return SOCKSProxyManager(f"socks5h://{rest}", **settings)
+    return urllib3.ProxyManager(proxy, **settings)
