@@ -104,6 +104,7 @@ class GuardReason(StrEnum):
     OTHER_STORE = "other-store"
     NO_NAMESPACE = "no-namespace"
     NO_RELEASE = "no-release"
+    COPIED_RECORD = "copied-record"  # a Secret that helm finds by its labels, and does not read by its name
     UNDER_WAY = "under-way"
     STRANDED = "stranded"
     NOT_STRANDED = "not-stranded"

@@ -15,15 +15,13 @@ from typing import Any
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
 from ..domain.record import Objection, ObjectionKind, Revision
-from ..release.helm_secret import Release
+from ..release.helm_secret import Release, failure_in
 from ..release.history import ReleaseHistory, explain_stranding
 from ..report.failures import listed
 from ..rollback.journal import JudgedRevision, judged_revisions
 
 PREVIOUS = "previous"
 LAST_VERIFIED = "last-verified"
-# helm's own words (pkg/action); a failed revision keeps them when it is relabelled `superseded` later.
-_FAILED = re.compile(r'(Release|Upgrade|Rollback) "[^"]*" failed: ', re.DOTALL)
 _FAILED_ROLLBACK = re.compile(r'Rollback "[^"]*" failed: ')
 _WENT = ("deployed", "superseded")
 
@@ -236,7 +234,7 @@ def failure_of(release: Release) -> str:
     if revision.status not in _WENT:
         why = f": {_first_line(revision.description)}" if revision.description else ""
         return f"is {revision.status}{why}"
-    if _FAILED.match(revision.description):
+    if failure_in(revision):
         return f"failed before it was {revision.status}: {_first_line(revision.description)}"
     return ""
 

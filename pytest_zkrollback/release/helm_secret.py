@@ -13,7 +13,7 @@ import json
 import re
 import zlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
@@ -27,6 +27,12 @@ _GZIP = zlib.MAX_WBITS | 16
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _HELMS_LABELS = ("owner", "name", "version", "status", "createdAt", "modifiedAt")
 UNINSTALLING = "uninstalling"
+# helm's own words (pkg/action); a failed revision keeps them when it is relabelled `superseded` later.
+_FAILED = re.compile(r'(Release|Upgrade|Rollback) "[^"]*" failed: ', re.DOTALL)
+_WENT = ("deployed", "superseded")
+# Between two clocks that both are right, and what lies between helm's own time and its Secret.
+_NEAR = timedelta(minutes=1)
+_RECORD_NAME = "sh.helm.release.v1.{}.v{}"
 ROLLBACK_TEXT = re.compile(r"Rollback to ([0-9]+)")
 
 
@@ -41,7 +47,8 @@ class Release:
     ``installed`` when the release was first deployed, as helm wrote it: the same in all revisions of one
     installation, and another after uninstall and install. ``deleted_at`` is when a `helm uninstall` began;
     ``created`` is when the Secret was made, by the API
-    server's clock: helm makes it before it changes anything; ``size_bytes`` is about its size as JSON.
+    server's clock: helm makes it before it changes anything; ``size_bytes`` is about its size as JSON;
+    ``secret`` is the Secret's name.
     """
 
     revision: Revision
@@ -57,6 +64,37 @@ class Release:
     deleted_at: datetime | None = None
     created: datetime | None = None
     size_bytes: int = 0
+    secret: str = ""
+
+    @property
+    def began(self) -> datetime:
+        """When helm began to deploy it: by the API server's clock, unless the Secret was made anew since (a
+        restored backup), or helm's machine has another time."""
+        said = self.revision.deployed_at
+        near = self.created is not None and abs(self.created - said) <= _NEAR
+        return self.created if near and self.created is not None else said
+
+    @property
+    def never_applied(self) -> bool:
+        """Whether it is known that nothing but hooks of it ever reached the cluster: helm ends an install, an
+        upgrade or a rollback whose hook fails before it applies anything (pkg/action).
+
+        The hooks of a rollback are those of its target with what became of them there, until they run again.
+        """
+        failed = [
+            set(hook.get("events") or ())
+            for hook in self.hooks
+            if (hook.get("last_run") or {}).get("phase") == "Failed"
+        ]
+        if self.revision.rollback_of is not None:
+            under_way = self.revision.status.startswith(("pending", "failed"))
+            return under_way and {"pre-rollback"} in failed
+        before, after = {"pre-install", "pre-upgrade"}, {"post-install", "post-upgrade"}
+        return any(events & before and not events & after for events in failed)
+
+    def holds_the_same(self, other: Release) -> bool:
+        """Whether both state the same objects and the same hooks."""
+        return self.manifest == other.manifest and _hook_texts(self) == _hook_texts(other)
 
     @property
     def under_way_since(self) -> datetime | None:
@@ -64,6 +102,15 @@ class Release:
         if self.revision.status == UNINSTALLING:
             return self.deleted_at or self.revision.deployed_at
         return self.revision.deployed_at if self.revision.status.startswith("pending") else None
+
+
+def failure_in(revision: Revision) -> bool:
+    """Whether helm did not bring it to its end."""
+    return revision.status not in _WENT or bool(_FAILED.match(revision.description))
+
+
+def _hook_texts(release: Release) -> list[tuple[str, str]]:
+    return sorted((str(hook.get("events")), str(hook.get("manifest"))) for hook in release.hooks)
 
 
 def rollback_hooks(release: Release) -> tuple[JsonObject, ...]:
@@ -100,8 +147,11 @@ def _unpacked(data: str) -> str:
     return unpacked.decode()
 
 
-def parse_release(secret: JsonObject, namespace: str) -> Release:
-    """The revision in a release Secret, which is taken out of it; raises HelmProblem."""
+def parse_release(secret: JsonObject, namespace: str, number: int | None = None) -> Release:
+    """The revision in a release Secret, which is taken out of it; raises HelmProblem.
+
+    ``number``: as which helm reads it; None: that of its labels.
+    """
     size_bytes = record_bytes(secret)
     content = decode_release(secret)
     info: JsonObject = content["info"]
@@ -113,7 +163,7 @@ def parse_release(secret: JsonObject, namespace: str) -> Release:
     deployed_at = parse_time(info.get("last_deployed")) or parse_time(
         secret["metadata"].get("creationTimestamp")
     )
-    number = revision_number(secret)
+    number = number or revision_number(secret)
     if number is None or deployed_at is None:
         raise HelmProblem(
             f"The Secret {secret['metadata'].get('name')} does not say which revision, or when."
@@ -147,6 +197,7 @@ def parse_release(secret: JsonObject, namespace: str) -> Release:
         deleted_at=parse_time(info.get("deleted")),
         created=parse_time(secret["metadata"].get("creationTimestamp")),
         size_bytes=size_bytes,
+        secret=str(secret["metadata"].get("name") or ""),
     )
 
 
@@ -183,6 +234,18 @@ def records_in_a_page(each_bytes: int) -> int:
 def stored_version(item: JsonObject) -> str:
     """Its resourceVersion; another one: it was written since."""
     return str(item["metadata"].get("resourceVersion") or "")
+
+
+def record_name(release: str, number: int) -> str:
+    """The name of the Secret in which helm keeps a revision."""
+    return _RECORD_NAME.format(release, number)
+
+
+def named_revision(item: JsonObject, release: str) -> int | None:
+    """By its name, as helm reads it; None: it has no such name."""
+    name, first = str(item["metadata"].get("name") or ""), record_name(release, 0)[:-1]
+    number = name.removeprefix(first)
+    return int(number) if name != number and number.isascii() and number.isdigit() else None
 
 
 def revision_number(item: JsonObject) -> int | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from urllib.parse import quote
 
 from ..clients.threads import fetch_each
@@ -25,8 +27,11 @@ from ..domain.record import Revision, origin_of
 from .helm_secret import (
     ROLLBACK_TEXT,
     Release,
+    failure_in,
+    named_revision,
     parse_release,
     record_bytes,
+    record_name,
     records_in_a_page,
     revision_number,
     stored_version,
@@ -35,13 +40,19 @@ from .helm_secret import (
 NEWEST = 30
 # So many records are read at once, unless they are large: one of a megabyte is several on its way.
 _AT_ONCE = 2
+# So many copies of records are looked into: more are no slip of the hand.
+_COPIES = 5
+# What helm writes over "Rollback to N" where it did not bring that to its end (pkg/action/rollback.go).
+_FAILED_ROLLBACK = re.compile(r'(Rollback|Release) "[^"]*" failed: ')
 
 
 @dataclass(frozen=True)
 class ReleaseHistory:
     """The newest revisions, oldest first. ``unreadable``: revision -> why it could not be decoded.
 
-    ``older`` are the numbers of those that exist beyond the newest 30 and were not read.
+    ``older`` are the numbers of those that exist beyond the newest 30 and were not read. ``copies``: a
+    sentence for each Secret that helm finds by its labels, and that does not say what the record says which
+    helm reads by its name.
     """
 
     namespace: str
@@ -49,6 +60,7 @@ class ReleaseHistory:
     releases: tuple[Release, ...]
     unreadable: dict[int, str] = field(default_factory=dict)
     older: tuple[int, ...] = ()
+    copies: tuple[str, ...] = ()
 
     @property
     def head(self) -> Release:
@@ -88,8 +100,25 @@ class ReleaseHistory:
         return revision if found is None else origin_of(found, self._revision)
 
     def _revision(self, number: int) -> Revision | None:
+        """With the revision that it went back to, also where it failed and helm wrote over that number."""
         found = self.get(number)
-        return None if found is None else found.revision
+        if found is None:
+            return None
+        revision = found.revision
+        if revision.rollback_of is not None or not _FAILED_ROLLBACK.match(revision.description):
+            return revision
+        return revision.model_copy(update={"rollback_of": self._same_before(found)})
+
+    def _same_before(self, release: Release) -> int | None:
+        """The newest older revision with the same content, one that is no rollback itself before others."""
+        same = [
+            one.revision
+            for one in reversed(self.releases)
+            if one.revision.revision < release.revision.revision and one.holds_the_same(release)
+        ]
+        first = next((one for one in same if one.rollback_of is None and not failure_in(one)), None)
+        found = first or next(iter(same), None)
+        return found.revision if found is not None else None
 
     def find_replaced(self, revision: int) -> Release | None:
         """What ``revision`` replaced: the last one before it with another manifest; None if there is none."""
@@ -117,7 +146,7 @@ def fetch_history(
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     found = kube.list_metadata(path, {"labelSelector": f"owner=helm,name={release}"}, timeout_s)
-    names = {number: item for item in found if (number := revision_number(item)) is not None}
+    names, copied = _by_number(found, release)
     if not names:
         raise _missing(kube, path, namespace, release, timeout_s)
     numbers = sorted(names)
@@ -134,16 +163,17 @@ def fetch_history(
         found = paged.get(number)
         if isinstance(found, HelmProblem):
             raise found
-        return found or parse_release(get(number), namespace)
+        return found or parse_release(get(number), namespace, number)
 
     paged: dict[int, Release | HelmProblem] = {}
     if together and known is None:
         with suppress(NotFound, BadAnswer):  # what a page does not bring is read by its name
             newest = get(numbers[-1])
             each_bytes = record_bytes(newest)
-            paged[numbers[-1]] = _decoded(newest, namespace)
+            paged[numbers[-1]] = _decoded(newest, namespace, numbers[-1])
             del newest
-            paged |= _in_pages(kube, namespace, release, wanted[:-1], each_bytes, timeout_s)
+            own = {number: str(names[number]["metadata"]["name"]) for number in wanted[:-1]}
+            paged |= _in_pages(kube, namespace, release, own, each_bytes, timeout_s)
 
     largest = max((one.size_bytes for one in known.releases), default=1) if known is not None else 1
     at_once = min(_AT_ONCE, records_in_a_page(largest))
@@ -160,34 +190,88 @@ def fetch_history(
         why = unreadable.get(numbers[-1], "its Secrets vanished while they were read.")
         raise HelmProblem(f"The head of release {release} in namespace {namespace} cannot be read: {why}")
     believed = tuple(_believed(each, releases) for each in releases)
-    return ReleaseHistory(
-        namespace, release, believed, unreadable, tuple(one for one in numbers if one not in wanted)
+    older = tuple(one for one in numbers if one not in wanted)
+    copies = tuple(
+        said
+        for item in copied[:_COPIES]
+        if (said := _differing(item, names, releases, partial(_read_copy, kube, namespace, path, item)))
     )
+    return ReleaseHistory(namespace, release, believed, unreadable, older, copies)
+
+
+def _by_number(
+    found: Sequence[JsonObject], release: str
+) -> tuple[dict[int, JsonObject], tuple[JsonObject, ...]]:
+    """The record of each revision, and what else carries helm's labels.
+
+    helm lists by labels and reads a revision by the Secret's name (pkg/storage/storage.go); where only a copy
+    has a number, that is what helm lists.
+    """
+    listed = [(number, item) for item in found if (number := revision_number(item)) is not None]
+    named = {number: item for item in found if (number := named_revision(item, release)) is not None}
+    names = {number: named.get(number, item) for number, item in listed}
+    return names, tuple(item for number, item in listed if named.get(number) is not item)
+
+
+def _differing(
+    item: JsonObject,
+    names: Mapping[int, JsonObject],
+    releases: Sequence[Release],
+    read: Callable[[], Release | None],
+) -> str:
+    """What a copied record says that the one which helm reads does not; empty: it says the same.
+
+    A Secret of helm's own name with another number in its labels is a copy, too.
+    """
+    number, labels = revision_number(item) or 0, item["metadata"].get("labels") or {}
+    own = record_name(str(labels.get("name")), number)
+    listed = f"Secret {item['metadata']['name']} is listed by helm as revision {number}"
+    if names[number]["metadata"]["name"] != own:
+        return f"{listed}, and Secret {own}, by which helm would read it, does not exist"
+    record = next((one for one in releases if one.revision.revision == number), None)
+    if record is None:
+        return ""  # too old to be read
+    if (status := str(labels.get("status"))) != record.revision.status:
+        return f"{listed}, {status}; Secret {own}, which helm reads, is {record.revision.status}"
+    copy = read()
+    if copy is not None and copy.holds_the_same(record):
+        return ""
+    return f"{listed}, and does not hold what Secret {own} holds, which helm reads"
+
+
+def _read_copy(kube: Kube, namespace: str, path: str, item: JsonObject) -> Release | None:
+    """None: it cannot be read."""
+    try:
+        return parse_release(kube.get(f"{path}/{quote(item['metadata']['name'], safe='')}"), namespace)
+    except ZkRollbackError:
+        return None
 
 
 def _in_pages(
-    kube: Kube, namespace: str, release: str, numbers: Collection[int], each_bytes: int, timeout_s: float
+    kube: Kube, namespace: str, release: str, names: Mapping[int, str], each_bytes: int, timeout_s: float
 ) -> dict[int, Release | HelmProblem]:
-    """Those revisions, as many in an answer as fit where all are about as large as ``each_bytes``."""
-    if not numbers:
+    """The revisions in Secrets of these ``names``, as many in an answer as fit where all are about as large
+    as ``each_bytes``."""
+    if not names:
         return {}
-    among = ",".join(map(str, numbers))
+    among = ",".join(map(str, names))
     query = {
         "labelSelector": f"owner=helm,name={release},version in ({among})",
         "limit": str(records_in_a_page(each_bytes)),
     }
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     return {
-        number: _decoded(secret, namespace)
+        number: _decoded(secret, namespace, number)
         for page, _ in kube.pages(path, query, timeout_s)
         for secret in page
         if (number := revision_number(secret)) is not None
+        and names.get(number) == secret["metadata"].get("name")
     }
 
 
-def _decoded(secret: JsonObject, namespace: str) -> Release | HelmProblem:
+def _decoded(secret: JsonObject, namespace: str, number: int) -> Release | HelmProblem:
     try:
-        return parse_release(secret, namespace)
+        return parse_release(secret, namespace, number)
     except HelmProblem as problem:
         return problem
 

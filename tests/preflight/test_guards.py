@@ -455,3 +455,15 @@ def test_unknowns_that_only_advise_refuse_nothing():
         change_summary=ProbeResult(),
     )
     assert refused(blind) == {}
+
+
+def test_case_a15_a_copied_record_is_named_before_helm_and_stops_nothing():
+    said = (
+        "Secret backup is listed by helm as revision 5, deployed; Secret v5, which helm reads, is superseded"
+    )
+    found = history()
+    copied = facts(history=ProbeResult(value=replace(found.value, copies=(said,))))
+    [guard] = [each for each in judged(copied) if each.id == "release"]
+    assert (guard.state, guard.reason) == ("warned", "copied-record")
+    assert guard.evidence == f"{said}; revision 6 is deployed (zkprova-1.0.0), 3 revisions kept"
+    assert refused(copied) == {}

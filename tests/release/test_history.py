@@ -330,3 +330,133 @@ def test_a_namespace_that_may_not_be_read_is_not_called_missing_fault_10():
 def test_head_that_helm_half_wrote_still_has_a_time():
     history = fetch(secret(1, last_deployed="", status="pending-rollback"))
     assert history.head.revision.deployed_at == datetime(2026, 11, 23, 6, tzinfo=UTC)
+
+
+def copied(one: dict, name: str, **labels: str) -> dict:
+    """The same Secret under another name."""
+    two = copy.deepcopy(one)
+    two["metadata"]["name"] = name
+    two["metadata"]["labels"] |= labels
+    return two
+
+
+@pytest.mark.parametrize(
+    "name", ["a-copy", "zz-copy", "sh.helm.release.v1.web.v1-copy", "sh.helm.release.v1.web.v7"]
+)
+def test_case_a15_a_revision_holds_what_the_secret_of_its_name_holds(name):
+    """Whichever of the two the API server lists first."""
+    other = copied(secret(1, image="backend:bad", status="deployed"), name, status="deployed")
+    mine = secret(1), secret(2, status="deployed")
+    history = fetch(*mine, other)
+    assert (history.head.revision.revision, history.deployed_numbers) == (2, (2,))
+    first = history.get(1)
+    assert first is not None and first.revision.images == ("backend:1",)
+    assert history.copies == (
+        f"Secret {name} is listed by helm as revision 1, deployed; Secret sh.helm.release.v1.web.v1, which helm "
+        "reads, is superseded",
+    )
+
+
+def test_case_a15_a_copy_that_says_the_same_is_no_matter():
+    assert fetch(secret(1), copied(secret(1), "backup")).copies == ()
+
+
+def test_case_a15_a_copy_of_the_same_status_that_holds_something_else_is_named():
+    [said] = fetch(secret(1), copied(secret(1, image="backend:bad"), "backup")).copies
+    assert said == (
+        "Secret backup is listed by helm as revision 1, and does not hold what Secret sh.helm.release.v1.web.v1 "
+        "holds, which helm reads"
+    )
+    broken = copied(secret(1, data="AAAA"), "backup")
+    assert fetch(secret(1), broken).copies == (said,)
+
+
+def test_case_a15_the_head_is_what_helm_lists_also_where_only_a_copy_has_its_number():
+    history = fetch(secret(1, status="deployed"), copied(secret(2, status="failed"), "backup"))
+    assert (history.head.revision.revision, history.head.revision.status) == (2, "failed")
+    assert history.copies == (
+        "Secret backup is listed by helm as revision 2, and Secret sh.helm.release.v1.web.v2, by which helm would "
+        "read it, does not exist",
+    )
+
+
+def test_case_a15_a_record_with_another_number_in_its_labels_is_listed_by_these_and_read_by_its_name():
+    wrong = copied(secret(2, image="backend:2"), "sh.helm.release.v1.web.v2", version="3")
+    history = fetch(secret(1), wrong, copied(secret(2), "backup"), secret(3, status="deployed"))
+    second = history.get(2)
+    assert second is not None and second.secret == "sh.helm.release.v1.web.v2"
+    assert [one.images for one in history.revisions] == [("backend:1",), ("backend:2",), ("backend:3",)]
+    assert history.copies == (
+        "Secret sh.helm.release.v1.web.v2 is listed by helm as revision 3, superseded; Secret "
+        "sh.helm.release.v1.web.v3, which helm reads, is deployed",
+    )
+
+
+def test_case_a15_what_comes_in_pages_is_told_by_its_name_too():
+    two = secret(1), copied(secret(1, image="backend:bad"), "backup"), secret(2, status="deployed")
+    kube = FakeKube(*two)
+    kube.pages = lambda path, query, timeout_s: iter([((copy.deepcopy(two[0]), copy.deepcopy(two[1])), "7")])
+    history = fetch_history(kube, "n", "web", together=True)
+    assert [one.images for one in history.revisions] == [("backend:1",), ("backend:2",)]
+
+
+@pytest.mark.parametrize(
+    "said", ['Rollback "web" failed: timed out', 'Release "web" failed: context deadline exceeded']
+)
+def test_case_k10_a_failed_rollback_went_to_the_revision_that_holds_the_same(said):
+    """helm writes over the number that it went back to."""
+    history = fetch(
+        secret(1, image="backend:1"),
+        secret(2, image="backend:2"),
+        secret(3, image="backend:3", status="deployed"),
+        secret(4, image="backend:2", status="failed", description=said),
+        secret(5, image="backend:2", status="failed", description=said),
+    )
+    assert [history.origin(number) for number in range(1, 6)] == [1, 2, 3, 2, 2]
+    assert history.head.revision.rollback_of is None  # what helm says stays what it says
+    replaced = history.find_replaced(5)
+    assert replaced is not None and replaced.revision.revision == 3
+
+
+def test_case_k10_an_upgrade_that_failed_went_back_to_nothing():
+    said = 'Upgrade "web" failed: timed out'
+    history = fetch(secret(1), secret(2, image="backend:1", status="failed", description=said))
+    assert history.origin(2) == 2
+
+
+def hook(*events: str, phase: str) -> dict:
+    return {"name": "h", "kind": "Job", "events": list(events), "last_run": {"phase": phase}}
+
+
+@pytest.mark.parametrize(
+    ("events", "phase", "rollback", "never"),
+    [
+        (("pre-upgrade",), "Failed", False, True),
+        (("pre-install", "pre-upgrade"), "Failed", False, True),
+        (("pre-upgrade", "pre-rollback"), "Failed", False, True),
+        (("pre-upgrade",), "Succeeded", False, False),
+        (("pre-upgrade",), "Running", False, False),
+        (("post-upgrade",), "Failed", False, False),
+        pytest.param(
+            ("pre-upgrade", "post-upgrade"), "Failed", False, False, id="which of both is not known"
+        ),
+        pytest.param(("pre-upgrade",), "Failed", True, False, id="a rollback has its target's hooks"),
+        (("pre-rollback",), "Failed", True, True),
+    ],
+)
+def test_case_c3_a_revision_whose_first_hooks_failed_never_reached_the_cluster(
+    events, phase, rollback, never
+):
+    status = "pending-rollback" if rollback else "failed"
+    one = content(2, status=status, description="Rollback to 1" if rollback else "Upgrade failed")
+    one["manifest"] = content(1)["manifest"]
+    one["hooks"] = [hook("post-delete", phase=""), hook(*events, phase=phase)]
+    assert fetch(secret(1), secret(2, data=packed(one))).head.never_applied is never
+
+
+def test_case_c3_when_a_deploy_began_is_told_by_the_api_servers_clock_unless_the_record_was_made_anew():
+    """The Secrets were made at 06:00:00; helm's own times are 06:01:11 and so on."""
+    near = fetch(secret(1, last_deployed="2026-11-23T06:00:59Z")).head
+    assert near.began == datetime(2026, 11, 23, 6, 0, 0, tzinfo=UTC)
+    restored = fetch(secret(1)).head
+    assert restored.began == restored.revision.deployed_at

@@ -112,12 +112,18 @@ def judge_release(answer: ProbeResult[ReleaseHistory]) -> Guard:
             + (slow if answer.error is None else ""),
         )
     head = answer.value.head.revision
-    return Guard(
-        id="release",
-        state=OK,
-        evidence=f"revision {head.revision} is {head.status} ({head.chart}), "
-        f"{len(answer.value.revisions)} revisions kept",
-    )
+    count = len(answer.value.revisions)
+    said = f"revision {head.revision} is {head.status} ({head.chart}), {count} revisions kept"
+    if answer.value.copies:
+        return Guard(
+            id="release",
+            state=WARNED,
+            reason=GuardReason.COPIED_RECORD,
+            evidence="; ".join([*answer.value.copies, said]),
+            consequence="helm finds the newest and the deployed revisions by labels, and reads a revision by "
+            "the Secret's name. Take the labels off the copy, or delete it.",
+        )
+    return Guard(id="release", state=OK, evidence=said)
 
 
 def _why_unread(error: ZkRollbackError | None) -> GuardReason:
