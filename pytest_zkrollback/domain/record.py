@@ -80,6 +80,10 @@ class Item(Frozen):
     cures: tuple[str, ...] = Field(
         default=(), description="shell lines that mend what was seen and harm nothing; offered to type next"
     )
+    came_up_at: Time | None = Field(
+        default=None,
+        description="a rollout that failed: when its workload was complete all the same, at the run's end",
+    )
 
 
 class GuardState(StrEnum):

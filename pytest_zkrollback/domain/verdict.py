@@ -79,11 +79,13 @@ class Pending(Frozen):
     """A judge's answer while the verdict may still change.
 
     At the deadline the schedule makes it final: FAIL if the thing was ``seen`` (and not done),
-    UNVERIFIED if it was never seen, or if we were too busy to look in time.
+    UNVERIFIED if it was never seen, or if we were too busy to look in time. ``failing``: it looks like a
+    failure already, which people are told before it is certain.
     """
 
     observed: str
     seen: bool
+    failing: bool = False
     evidence: tuple[Evidence, ...] = ()
     by_hand: str = ""
     cures: tuple[str, ...] = ()

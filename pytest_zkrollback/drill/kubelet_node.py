@@ -69,11 +69,16 @@ class KubeletNode:
         )
         self.import_images((), pause=PAUSE_IMAGE)
 
-    def import_images(self, releases: Sequence[Release], *, pause: str | None = None) -> None:
-        """Give the node the demo application's images of ``releases``. Raises DrillProblem."""
+    def import_images(
+        self, releases: Sequence[Release], *, pause: str | None = None, program: Path | None = None
+    ) -> None:
+        """Give the node the demo application's images of ``releases``. Raises DrillProblem.
+
+        ``program`` stands in them in the application's place.
+        """
         running = self._cluster
         archive = running.data_dir / "images.tar"
-        images = make_images(running.cluster.binaries["zkprova"], releases, pause=pause)
+        images = make_images(program or running.cluster.binaries["zkprova"], releases, pause=pause)
         socket = NodeFiles(running.layout).socket
         ctr = [str(running.cluster.binaries["ctr"]), f"--address={socket}", "--namespace=k8s.io"]
         argv = [*self._inside, *ctr, "images", "import", str(write_archive(images, archive))]

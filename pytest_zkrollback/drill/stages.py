@@ -5,7 +5,7 @@ A pod behaves as its own spec says, container by container:
 - image: ``zkprova/*:N.N.N-xxxxxxx`` (7 hex digits) can be pulled, another tag of ``zkprova/*`` is not found;
   every other image can be pulled.
 - arguments ``act [--exit=CODE] [--after=S] [--unready-after=S]``: what they say (the demo program's role
-  ``act`` does it where containers run).
+  ``act`` does it where containers run, and more that is not played).
 - database: ``DATABASE_PATH`` that lies in none of the container's volume mounts cannot be opened: the
   container is ready for 1.5 s, exits with 1, and every later life of it ends before its first probe.
 - probes of ``zkprova/*`` that ask for another path than ``/health`` are answered 404: a readiness probe never

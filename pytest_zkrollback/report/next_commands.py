@@ -361,6 +361,8 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
     elif record.mode is Mode.GITHUB and (at_github := _at_github(record)) is not None:
         steps.append(at_github)
         by_hand = []
+    elif way_back.has_come_up(record):
+        by_hand = []
     elif failed:
         steps += _cures(record)
         if way_back.service_now(record) is Service.BROKEN:
@@ -369,7 +371,7 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
     yield from steps[: MOST - 1]
     needs_url = env.url is None and any(item.id in (SMOKE, HEALTH) for item in red)
     assess = any(item.id == MIGRATION for item in red)
-    why = "check again:"
+    why = "it has come up since; check again:" if way_back.has_come_up(record) else "check again:"
     if needs_url:
         why = f'with url = "https://..." added to [environments.{env.name}]:'
     elif assess:

@@ -19,6 +19,7 @@ from ..domain.item_ids import (
     PREFLIGHT,
     ROLLBACK,
     SMOKE,
+    is_rollout,
     judges_revision,
 )
 from ..domain.record import (
@@ -85,6 +86,12 @@ def has_new_revision(record: Record) -> bool:
 def failed_on(record: Record) -> tuple[Item, ...]:
     """The items that failed on the revision that is live."""
     return tuple(item for item in record.items if item.verdict is Verdict.FAIL and item.id not in _BESIDE)
+
+
+def has_come_up(record: Record) -> bool:
+    """Whether every workload whose rollout failed was complete when the run ended."""
+    rollouts = [item for item in failed_on(record) if is_rollout(item.id)]
+    return bool(rollouts) and all(item.came_up_at is not None for item in rollouts)
 
 
 def serves_all_the_same(record: Record) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from ..checklist.events.feed import EventFeeds
+from ..checklist.rollout.check import RolloutCheck
 from ..domain.errors import ZkRollbackError
 from ..domain.item_ids import EQUIVALENCE
 from ..domain.ports import Check, Stage
 from ..domain.record import GREEN_OUTCOMES, TimelineEntry
-from ..domain.verdict import CheckResult, Judgement, Verdict
+from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ..engine.cluster_watch import NamespaceWatches
 from ..engine.scheduler import Schedule
 from .build_checklist import ReleaseReader, build_checks
@@ -51,34 +53,7 @@ def run_verify(
         if check.id not in context.request.waivers and (check.id in context.selected or check.gates_others)
     ]
 
-    def note(item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None) -> None:
-        if item_id not in context.selected:
-            return
-        recorder.samples(timeline.samples.points())
-        unchanged = isinstance(judgement, CheckResult) and state.verdict(item_id) is judgement.word
-        if isinstance(judgement, CheckResult):
-            at = finished_at or context.clock.now()
-            said = TimelineEntry(at=at, event=f"{item_id}: {judgement.word}", source="zkrollback")
-            state.note(item_id, judgement.word)
-            recorder.item(
-                item_id,
-                said=None if unchanged else said,
-                verdict=judgement.word,
-                observed=judgement.observed,
-                evidence=judgement.evidence,
-                limits=judgement.limits,
-                command=judgement.by_hand or commands[item_id],
-                cures=judgement.cures,
-                started_at=started_at,
-                finished_at=finished_at,
-            )
-        else:
-            state.note(item_id, None)
-            recorder.item(item_id, verdict=None, observed=judgement.observed, started_at=started_at)
-        redeploy_risks.note()
-        if not unchanged:  # what the last look saw stands in the record, and is no news
-            context.display.changed()
-
+    judged = JudgementNotes(context, state, timeline, redeploy_risks, commands)
     soak_s = context.env.soak_s if context.request.soak_s is None else context.request.soak_s
     recorder.update(soak_s=soak_s)
     last = {check.id for check in checks if check.stage is Stage.FINAL}
@@ -106,7 +81,7 @@ def run_verify(
         wanted,
         context.clock,
         since,
-        note,
+        judged.note,
         on_sample=timeline.add,
         soak_s=soak_s,
         is_green=is_green,
@@ -115,8 +90,10 @@ def run_verify(
         failed_before=state.failed,
     )
     timeline.hand_over()
-    schedule.run(lambda: context.signals.count > 0)
+    verdicts = schedule.run(lambda: context.signals.count > 0)
     recorder.flush()
+    if not context.signals.count:
+        _note_what_came_up(context, checks, verdicts)
     recorder.samples(timeline.samples.points())
     state.green_since = schedule.green_since
     recorder.update(served_again_at=timeline.samples.served_again_at, watched_until=schedule.watched_until)
@@ -124,6 +101,72 @@ def run_verify(
         _look_at_head(context, reader)
     if schedule.provisional_at is not None:
         _end_soak(context, is_green())
+
+
+class JudgementNotes:
+    """Writes down what was judged of each item, and says at once what looks like a failure."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        state: RunState,
+        timeline: RecoveryTimeline,
+        redeploy_risks: RedeployRisks,
+        commands: Mapping[str, str],
+    ) -> None:
+        """``commands``: by an item's id, what repeats it by hand."""
+        self._context = context
+        self._state = state
+        self._timeline = timeline
+        self._redeploy_risks = redeploy_risks
+        self._commands = commands
+        self._failing: set[str] = set()  # of these it was said
+
+    def note(
+        self, item_id: str, judgement: Judgement, started_at: datetime, finished_at: datetime | None
+    ) -> None:
+        """A judgement that changed (``on_judgement`` of the schedule)."""
+        context, state = self._context, self._state
+        if item_id not in context.selected:
+            return
+        context.recorder.samples(self._timeline.samples.points())
+        if isinstance(judgement, Pending):
+            self._note_pending(item_id, judgement, started_at)
+            return
+        unchanged = state.verdict(item_id) is judgement.word
+        at = finished_at or context.clock.now()
+        said = TimelineEntry(at=at, event=f"{item_id}: {judgement.word}", source="zkrollback")
+        state.note(item_id, judgement.word)
+        context.recorder.item(
+            item_id,
+            said=None if unchanged else said,
+            verdict=judgement.word,
+            observed=judgement.observed,
+            evidence=judgement.evidence,
+            limits=judgement.limits,
+            command=judgement.by_hand or self._commands[item_id],
+            cures=judgement.cures,
+            started_at=started_at,
+            finished_at=finished_at,
+        )
+        self._redeploy_risks.note()
+        if not unchanged:  # what the last look saw stands in the record, and is no news
+            context.display.changed()
+
+    def _note_pending(self, item_id: str, judgement: Pending, started_at: datetime) -> None:
+        context, said = self._context, None
+        if judgement.failing and item_id not in self._failing:
+            self._failing.add(item_id)
+            text = f"{item_id}: {judgement.observed}"
+            said = TimelineEntry(at=context.clock.now(), event=text, source="zkrollback")
+        self._state.note(item_id, None)
+        context.recorder.item(
+            item_id, said=said, verdict=None, observed=judgement.observed, started_at=started_at
+        )
+        self._redeploy_risks.note()
+        context.display.changed()
+        if said is not None:
+            context.display.status(said.event)
 
 
 def _describe(context: RunContext, state: RunState, checks: Sequence[Check]) -> None:
@@ -137,6 +180,20 @@ def _describe(context: RunContext, state: RunState, checks: Sequence[Check]) -> 
             described[check.id] |= {"verdict": Verdict.WAIVED, "observed": text, "finished_at": now}
             state.note(check.id, Verdict.WAIVED)
     context.recorder.items(described)
+
+
+def _note_what_came_up(
+    context: RunContext, checks: Sequence[Check], verdicts: Mapping[str, CheckResult]
+) -> None:
+    """A workload that failed may be complete by now: its verdict stays, and its line says so."""
+    for check in checks:
+        verdict = verdicts.get(check.id)
+        if not isinstance(check, RolloutCheck) or verdict is None or verdict.word is not Verdict.FAIL:
+            continue
+        with suppress(ZkRollbackError):
+            if ready := check.fetch_readiness():
+                text = f"{verdict.observed}; it has come up since: {ready}"
+                context.recorder.item(check.id, observed=text, came_up_at=context.clock.now())
 
 
 def _look_at_head(context: RunContext, reader: ReleaseReader) -> None:

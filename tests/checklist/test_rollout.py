@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.checklist.rollout.workload import choose_replicaset
-from pytest_zkrollback.domain.checks import History, Sample, Snapshot
+from pytest_zkrollback.domain.checks import History, PodDiagnostics, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable, ZkRollbackError
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
@@ -304,6 +304,64 @@ def test_case_k3_pods_that_are_evicted_again_and_again_are_red(phase: str, reaso
     once = snapshot(*pods[:3], deployments=[deployment()])
     assert _said(_judge(once, now_s=30))[0] == "PASS"
     assert _said(_judge(shot, now_s=700))[0] == "PASS", "it is over since ten minutes"
+
+
+PANIC = "panic: no database\n\ngoroutine 18 [running]:\nmain.main.func1()\n\tmain.go:38 +0x2a5\n"
+BACK_OFF = waiting("CrashLoopBackOff")
+
+
+def _crashing(state: dict[str, Any], restarts: int, last: dict[str, Any] | None, **more: Any) -> Judgement:
+    """Both pods of a rollout that is not done, and what they said."""
+    down = container(state, restarts=restarts, last=last, ready=False)
+    pods = pod("web-a", down, **more), pod("web-b", down, **more)
+    notes = {f"uid-web-{name}": PodDiagnostics(log=PANIC) for name in "ab"}
+    return _judge(replace(snapshot(*pods, deployments=[deployment(available=0)]), notes=notes), now_s=3)
+
+
+def test_case_k7_two_failed_starts_are_said_to_be_failing_before_it_is_certain() -> None:
+    found = _crashing(BACK_OFF, 1, ended(2, "Error", 1, 2))
+    assert _said(found) == (
+        "pending",
+        "failing: crashed twice at start: panic: no database; 0 of 2 new pods ready; container app of 2 of 2 pods"
+        " has crashed: exit code 2, 1 restart",
+    )
+    assert isinstance(found, Pending)
+    assert found.failing
+
+
+@pytest.mark.parametrize(
+    ("state", "restarts", "last", "created_s"),
+    [
+        pytest.param(ended(2, "Error", 1, 2), 0, None, 1, id="crashed once"),
+        pytest.param(BACK_OFF, 1, ended(2, "Error", -20, 2), 1, id="ran for 22 s"),
+        pytest.param(running(3), 1, ended(2, "Error", 1, 2), 1, id="runs again"),
+        pytest.param(BACK_OFF, 1, ended(2, "Error", 1, 2), -60, id="a pod from before the rollback"),
+    ],
+)
+def test_case_k7_what_is_not_said_to_be_failing(
+    state: dict[str, Any], restarts: int, last: dict[str, Any] | None, created_s: float
+) -> None:
+    found = _crashing(state, restarts, last, created_s=created_s)
+    assert isinstance(found, Pending)
+    assert not found.failing
+
+
+def test_case_k5_what_is_complete_at_the_end_of_a_run_in_which_it_failed() -> None:
+    up = snapshot(*_pair(), deployments=[deployment()])
+    assert _check(snapshot=lambda: up).fetch_readiness() == "2 of 2 pods ready"
+
+
+@pytest.mark.parametrize(
+    "shot",
+    [
+        pytest.param(snapshot(pod("web-a"), deployments=[deployment()]), id="a pod is missing"),
+        pytest.param(snapshot(*_pair(), deployments=[deployment(available=1)]), id="not available yet"),
+        pytest.param(snapshot(deployments=[deployment(0)]), id="nothing is wanted"),
+        pytest.param(snapshot(deployments=[]), id="it is gone"),
+    ],
+)
+def test_case_k5_what_is_not_complete_at_the_end(shot: Snapshot) -> None:
+    assert _check(snapshot=lambda: shot).fetch_readiness() == ""
 
 
 def test_case_c9_zero_replicas_that_the_target_itself_states() -> None:
@@ -687,7 +745,11 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             "crashloop-exit3",
             "2-CrashLoopBackOff",
             4.8,
-            ("pending", NOT_AVAILABLE + "; container web of 1 of 1 pod has crashed: exit code 3, 1 restart"),
+            (
+                "pending",
+                "failing: crashed twice at start; 0 of 1 new pods ready; container web of 1 of 1 pod has crashed:"
+                " exit code 3, 1 restart",
+            ),
         ),
         (
             "crashloop-exit3",
@@ -772,8 +834,8 @@ def _began(case: str, moment: dict[str, Any], name: str) -> datetime:
             3.9,
             (
                 "pending",
-                NOT_AVAILABLE
-                + "; container web of 1 of 1 pod has crashed: exit code 137 (OOMKilled), 1 restart",
+                "failing: crashed twice at start; 0 of 1 new pods ready; container web of 1 of 1 pod has crashed:"
+                " exit code 137 (OOMKilled), 1 restart",
             ),
         ),
         (

@@ -522,3 +522,80 @@ def test_nothing_is_ever_found_on_pods_that_are_not_of_this_revision(
     theirs = container(state, restarts=restarts, last=CRASH)
     other = pod("web-a", theirs, owned_by="rs-6", deleted=deleted, created_s=-60 if old else 5)
     assert _findings(other, replicasets=[replicaset(), replicaset("rs-6", image="app:6")]) == ()
+
+
+NO_PROGRAM = 'failed to create containerd task: exec: "/nope": stat /nope: no such file or directory'
+
+
+def _start_error(message: str) -> dict[str, Any]:
+    state = ended(128, "StartError", 1, 1)
+    state["terminated"]["message"] = message
+    return state
+
+
+@pytest.mark.parametrize(
+    ("last", "log", "said"),
+    [
+        pytest.param(
+            _start_error(NO_PROGRAM),
+            "",
+            f"exit code 128 (StartError), 1 restart: {NO_PROGRAM}",
+            id="StartError",
+        ),
+        pytest.param(
+            ended(126, "Error", 1, 1),
+            "",
+            "exit code 126, 1 restart: its program could not be run",
+            id="exit 126",
+        ),
+        pytest.param(
+            ended(127, "Error", 1, 1),
+            "",
+            "exit code 127, 1 restart: its program was not found",
+            id="exit 127",
+        ),
+        pytest.param(
+            ended(255, "Error", 1, 1),
+            "starting\nexec /app/run: exec format error\n",
+            "exit code 255, 1 restart: exec /app/run: exec format error",
+            id="another processor's program",
+        ),
+    ],
+)
+def test_case_k7_where_no_further_start_can_differ_it_is_red_after_3_s(
+    last: dict[str, Any], log: str, said: str
+) -> None:
+    notes = {"uid-web-a": PodDiagnostics(log=log)}
+    down = pod("web-a", container(waiting("CrashLoopBackOff"), restarts=1, last=last), created_s=1)
+    sentence = f"container app of 1 of 1 pod cannot start: {said}"
+    assert _sentence(down, now_s=3.9, notes=notes) == (sentence, False)
+    assert _sentence(down, now_s=4, notes=notes) == (sentence, True)
+
+
+@pytest.mark.parametrize(
+    ("state", "last"),
+    [
+        pytest.param(waiting("CrashLoopBackOff"), ended(2, "Error", 1, 1), id="another exit code"),
+        pytest.param(waiting("CrashLoopBackOff"), ended(127, "Error", 1, 21), id="ran for 20 s"),
+        pytest.param(
+            waiting("CrashLoopBackOff"),
+            _start_error("failed to create shim task: context deadline exceeded"),
+            id="the runtime was late",
+        ),
+        pytest.param(running(22), ended(127, "Error", 1, 1), id="runs"),
+    ],
+)
+def test_case_k7_where_a_further_start_can_differ_it_is_waited_on(
+    state: dict[str, Any], last: dict[str, Any]
+) -> None:
+    assert not _sentence(pod("web-a", container(state, restarts=1, last=last)))[1]
+
+
+def test_case_k7_a_pod_from_before_the_rollback_has_time_to_show_what_it_mended() -> None:
+    down = pod(
+        "web-a",
+        container(waiting("CrashLoopBackOff"), restarts=1, last=ended(127, "Error", 1, 1)),
+        created_s=-60,
+    )
+    assert not _sentence(down, now_s=22)[1]
+    assert _sentence(down, now_s=23)[1]

@@ -202,12 +202,14 @@ def _crash_loop(random: Random, created: float, *, where: str = "") -> tuple[Scr
     code, reason = random.choice([(1, "Error"), (3, "Error"), (137, "OOMKilled"), (128, "StartError")])
     script: Script = [(0.2, _waiting("ContainerCreating"))]
     at, wait = 0.5, 1.0
-    certain = 0.0
+    certain = (
+        int(created) + 3 - created
+    )  # what could not be started twice will not; API times are whole seconds
     for restart in range(4):
-        lived = random.uniform(0.2, 5)
+        lived = 0.05 if code == 128 else random.uniform(0.2, 5)
         dead = _dead(code, reason, created + at, created + at + lived)
         script.append((at, _runs(created + at, restarts=restart, last=dead if restart else None)))
-        if restart == 2:
+        if restart == 2 and code != 128:
             certain = at
         script.append((at + lived, {"state": dead, "restarts": restart}))
         loop = _waiting("CrashLoopBackOff", f"back-off {wait:g}s restarting", restarts=restart, last=dead)

@@ -89,6 +89,20 @@ def cured() -> Record:
     return changed(record, items=items, outcome=Outcome.FAILED)
 
 
+def came_up() -> Record:
+    """Its pods crashed until their database answered; they were complete when the run ended."""
+    record = bad().run(BACK)
+    items = tuple(
+        item.model_copy(update={"verdict": Verdict.FAIL, "came_up_at": record.finished_at})
+        if item.id == "rollout-web"
+        else item.model_copy(update={"verdict": Verdict.FAIL})
+        if item.id == "health-database"
+        else item
+        for item in record.items
+    )
+    return changed(record, items=items, outcome=Outcome.FAILED)
+
+
 def refused(
     *guards: Guard, model: Model | None = None, typed: str = BACK, planned: bool = True, **changes: Any
 ) -> Record:
@@ -251,6 +265,11 @@ SITUATIONS: dict[str, Situation] = {
         FAILED, "The wrong number was typed, and what was left had been verified.", slip
     ),
     "items-failed-cure": Situation(FAILED, "What was seen names its own cure.", cured),
+    "items-failed-came-up": Situation(
+        FAILED,
+        "Its pods crashed until their database answered, and were complete when the run ended.",
+        came_up,
+    ),
     "drift-alone": Situation(
         FAILED,
         "An object is not as stated; users are served.",

@@ -43,10 +43,12 @@ from .diagnosis import (
     sentence,
 )
 from .event_causes import creation_failure
-from .evidence import render_notes, render_pods, render_state, telling_log_line
+from .evidence import render_notes, render_pods, render_state, telling_log_line, worst_log_line
 from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas
 from .workload import Workload, find_object, images, needed_resources, progress, read_workload
 
+# An application beside its proxy or its database exits once or twice, and is well at its third start.
+FAILED_STARTS = 2
 # Long enough to see the end of a run that was called short.
 _LONGER_S = SHORT_RUN_S + 30
 
@@ -158,6 +160,20 @@ class RolloutCheck:
             return snapshot
         return replace(snapshot, notes=self.notes(read_workload(snapshot, self._kind, item)))
 
+    def fetch_readiness(self) -> str:
+        """Whether it is complete now, whatever it was before: '2 of 2 pods ready'; empty: it is not.
+
+        For the end of a run in which it failed. Raises ClusterError.
+        """
+        snapshot = self.observe()
+        item = find_object(snapshot, self._kind, self._name)
+        if item is None or is_terminating(item):
+            return ""
+        desired = desired_replicas(self._kind, item)
+        ready = sum(map(is_ready, read_workload(snapshot, self._kind, item).current))
+        complete = progress(self._kind, item).done and ready >= desired > 0
+        return f"{ready} of {desired} pods ready" if complete else ""
+
     def judge(self, history: History, now: datetime) -> Judgement:
         """Pure; sees only samples taken since judging began."""
         judged = history.judged
@@ -197,8 +213,17 @@ class RolloutCheck:
         def named(word: Verdict, observed: str) -> CheckResult:
             return final(word, f"{self._subject}: {observed}")
 
-        def pending(observed: str, *, seen: bool = True) -> Pending:
-            return Pending(observed=observed, seen=seen, evidence=proof, by_hand=shows)
+        def pending(
+            observed: str, *, seen: bool = True, cures: tuple[str, ...] = (), failing: str = ""
+        ) -> Pending:
+            return Pending(
+                observed="; ".join(filter(None, (failing, observed))),
+                seen=seen,
+                failing=bool(failing),
+                evidence=proof,
+                by_hand=shows,
+                cures=cures,
+            )
 
         if is_terminating(item):
             return named(Verdict.FAIL, "is being deleted")
@@ -244,6 +269,7 @@ class RolloutCheck:
             )
             return named(Verdict.FAIL, "; ".join(filter(None, said)))
         hint = sentence(found, count)
+        failing = self._failing(workload, found, notes)
         if not status.done:
             news = _news(status.message)
             if is_observed(self._kind, item):
@@ -253,10 +279,10 @@ class RolloutCheck:
             observed = "; ".join(filter(None, (news, hint, words)))
             if stays:
                 return named(Verdict.FAIL, observed).model_copy(update={"cures": cures})
-            return Pending(observed=observed, seen=True, evidence=proof, cures=cures)
+            return pending(observed, cures=cures, failing=failing)
         if ready < desired or any(finding.crash for finding in found):
             doubt = f"kubectl would call it done, but {ready} of {desired} pods of this revision are ready"
-            return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired)
+            return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired, failing=failing)
         restarts = restarts_since(workload.current, history.since, now)
         again = next((each for each in restarts if each.may_come_again), None)
         if again is not None:
@@ -277,6 +303,17 @@ class RolloutCheck:
         words = _blockade(names, self._flag) if blocking else _kept(names, self._flag) if by_hand else ""
         cures = (self._kubectl("delete", "pod", *names),) if names else ()
         return words, cures, bool(names) and (by_hand or never_start(blocking, at))
+
+    def _failing(
+        self, workload: Workload, found: Sequence[Finding], notes: Mapping[str, PodDiagnostics]
+    ) -> str:
+        """What looks like a crash loop and is not certain yet: a later start may go well."""
+        starts = max((each.failed_starts for each in found), default=0)
+        if starts < FAILED_STARTS:
+            return ""
+        times = "twice" if starts == FAILED_STARTS else f"{starts} times"
+        line = worst_log_line(workload, notes, self.env.logs.patterns)
+        return f"failing: crashed {times} at start" + (f": {line}" if line else "")
 
     def _shows(self, found: Sequence[Finding]) -> str:
         """What shows the worst finding: its pod, or the workload that gets none."""

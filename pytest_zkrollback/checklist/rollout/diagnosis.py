@@ -26,6 +26,10 @@ EVICTED_S = 600.0
 SHORT_RUN_S = 60.0
 UNSCHEDULABLE_S = 15.0
 REPLICA_FAILURE_S = 5.0
+# A run that ended sooner ended at its start.
+AT_START_S = 10.0
+# A container whose program cannot be run is tried twice within this time.
+CANNOT_START_S = 3.0
 # A pod from before the rollback may still show what the rollback has just mended (a ConfigMap brought
 # back); the kubelet looks again within this time.
 OLD_POD_GRACE_S = 20.0
@@ -37,6 +41,10 @@ _TEXT_LIMIT = 240
 
 _LOOPING = frozenset({"CrashLoopBackOff", "RunContainerError"})
 _PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
+# No further start can differ: the runtime could not run the program, or a shell did not find it (126, 127).
+_NOT_RUN = frozenset({"StartError", "ContainerCannotRun"})
+_NOT_RUN_CODES = frozenset({126, 127})
+_WRONG_FORMAT = "exec format error"
 _NEVER_PULLED = {
     "InvalidImageName": "has an invalid image name",
     "ErrImageNeverPull": "has an image that is not on the node and must not be pulled",
@@ -61,7 +69,8 @@ class Finding:
     ``fails``: it will not mend itself. ``crash``: a container that is down right now, in any case.
     ``problem`` is a predicate ("crash-loops"), ``detail`` its particulars; ``container`` and ``pod`` are
     empty where the finding is not about one. ``weight`` orders the details of equal findings.
-    ``image_missing``: for certain, so that a pod of this template will never start.
+    ``never_starts``: no pod of this template will ever start. ``failed_starts``: how often a container that
+    is down now has ended right after its start.
     """
 
     problem: str
@@ -71,7 +80,8 @@ class Finding:
     fails: bool = False
     crash: bool = False
     weight: int = 0
-    image_missing: bool = False
+    never_starts: bool = False
+    failed_starts: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,8 +125,8 @@ def findings(workload: Workload, at: DiagnosisContext) -> tuple[Finding, ...]:
 
 
 def never_start(pods: Sequence[JsonObject], at: DiagnosisContext) -> bool:
-    """Whether one of these waits for an image that does not exist."""
-    return any(finding.image_missing for pod in pods for finding in _containers(pod, at))
+    """Whether one of these is in a state that its own template cannot leave: no image, no program."""
+    return any(finding.never_starts for pod in pods for finding in _containers(pod, at))
 
 
 @dataclass(frozen=True)
@@ -303,6 +313,7 @@ def _container(
     restarts = int(status.get("restartCount") or 0)
     lately = restarts if young else restarts - at.restarts_before.get(key, restarts)
     certain = young or (at.now - at.watched_from).total_seconds() >= OLD_POD_GRACE_S
+    made_at = parse_time(pod["metadata"].get("creationTimestamp"))
     ended = state.get("terminated") or {}
     failed = int(ended.get("exitCode") or 0) != 0
     late = key in at.restarts_green and (failed or reason in _LOOPING or restarts > at.restarts_green[key])
@@ -313,7 +324,8 @@ def _container(
         *,
         fails: bool = False,
         crash: bool = False,
-        image_missing: bool = False,
+        never_starts: bool = False,
+        failed_starts: int = 0,
     ) -> Finding:
         return Finding(
             problem=problem,
@@ -323,14 +335,26 @@ def _container(
             fails=fails,
             crash=crash,
             weight=restarts,
-            image_missing=image_missing,
+            never_starts=never_starts,
+            failed_starts=failed_starts,
         )
 
+    why = "" if state.get("running") else _cannot_run(status, at.notes.get(key[0], PodDiagnostics()))
+    never = bool(why) and _last_run(status).get("reason") in _NOT_RUN
+
+    def down() -> Finding:
+        """It has crashed, and nothing is certain yet but where no further start can differ."""
+        text = _crash(status, ended or waiting)
+        if why:
+            fails = certain and at.stood_s(made_at) >= CANNOT_START_S
+            return found("cannot start", f"{text}: {why}", fails=fails, crash=True, never_starts=never)
+        starts = restarts + 1 if young and _ended_at_start(status) else 0
+        return found("has crashed", text, crash=True, failed_starts=starts)
+
     if reason in _LOOPING and not late:
-        fails = restarts >= CRASH_LOOP_RESTARTS and (young or _crashed_after(status, at))
-        return found(
-            "crash-loops" if fails else "has crashed", _crash(status, waiting), fails=fails, crash=True
-        )
+        if restarts >= CRASH_LOOP_RESTARTS and (young or _crashed_after(status, at)):
+            return found("crash-loops", _crash(status, waiting), fails=True, crash=True, never_starts=never)
+        return down()
     recovered = _has_recovered(status, at) or _completed(pod, status)
     unseen = at.restarts_before.get(key) == restarts
     if lately >= CRASH_LOOP_RESTARTS and not recovered and unseen and status.get("ready"):
@@ -342,23 +366,20 @@ def _container(
         return found("crashed after it was green", _crash(status, ended), fails=True, crash=True)
     if reason in _NEVER_PULLED:
         what = message or str(status.get("image", ""))
-        return found(_NEVER_PULLED[reason], what, fails=certain, crash=True, image_missing=True)
+        return found(_NEVER_PULLED[reason], what, fails=certain, crash=True, never_starts=True)
     if reason in _PULLING:
         if reason == "ImagePullBackOff" and "ErrImagePull" not in message:
             message = at.pull_errors.get(key, message)
         missing = is_missing_image(message, str(status.get("image", "")))
         problem = "has an image that does not exist" if missing else "cannot pull its image"
-        return found(problem, message, fails=missing and certain, crash=True, image_missing=missing)
+        return found(problem, message, fails=missing and certain, crash=True, never_starts=missing)
     if reason == "CreateContainerConfigError":
         # What it reads may come a little later than its pod, as External Secrets bring it.
-        late = at.stood_s(parse_time(pod["metadata"].get("creationTimestamp"))) >= MOUNT_S
-        fails = certain and late and not _CACHE_SYNC.search(message)
+        fails = certain and at.stood_s(made_at) >= MOUNT_S and not _CACHE_SYNC.search(message)
         return found("cannot be configured", message, fails=fails, crash=True)
     if reason not in ("", "ContainerCreating", "PodInitializing"):
         return found(f"is waiting ({reason})", message, crash=True)
-    if failed:
-        return found("has crashed", _crash(status, ended), crash=True)
-    return None
+    return down() if failed else None
 
 
 def _unready(pod: JsonObject, at: DiagnosisContext) -> list[Finding]:
@@ -386,6 +407,34 @@ def _crashed_after(status: JsonObject, at: DiagnosisContext) -> bool:
     return at.after(parse_time(last.get("startedAt")))
 
 
+def _last_run(status: JsonObject) -> JsonObject:
+    """The run that ended last; empty: none did."""
+    last: JsonObject = (status.get("state") or {}).get("terminated") or {}
+    return last or (status.get("lastState") or {}).get("terminated") or {}
+
+
+def _ended_at_start(status: JsonObject) -> bool:
+    last = _last_run(status)
+    begun, ended = parse_time(last.get("startedAt")), parse_time(last.get("finishedAt"))
+    return begun is not None and ended is not None and (ended - begun).total_seconds() < AT_START_S
+
+
+def _cannot_run(status: JsonObject, note: PodDiagnostics) -> str:
+    """Why no further start of this container can differ; empty: one can."""
+    last = _last_run(status)
+    message = str(last.get("message") or "")
+    if _HICCUP.search(message):
+        return ""
+    if last.get("reason") in _NOT_RUN:
+        return message or "the runtime could not run it"
+    if not _ended_at_start(status):
+        return ""
+    if last.get("exitCode") in _NOT_RUN_CODES:
+        return "its program could not be run" if last["exitCode"] == 126 else "its program was not found"
+    lines = [line for line in (*message.splitlines(), *note.log.splitlines()) if _WRONG_FORMAT in line]
+    return lines[-1] if lines else ""
+
+
 def _has_recovered(status: JsonObject, at: DiagnosisContext) -> bool:
     """Whether a restarted container has run long enough to be taken for healthy."""
     running = (status.get("state") or {}).get("running") or {}
@@ -409,7 +458,7 @@ def _completed(pod: JsonObject, status: JsonObject) -> bool:
 
 def _crash(status: JsonObject, state: JsonObject) -> str:
     """'exit code 137 (OOMKilled), 4 restarts', as far as it is known."""
-    ended = (status.get("state") or {}).get("terminated") or (status.get("lastState") or {}).get("terminated")
+    ended = _last_run(status)
     restarts = int(status.get("restartCount") or 0)
     parts = []
     if ended:

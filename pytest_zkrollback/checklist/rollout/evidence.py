@@ -96,9 +96,9 @@ def telling_log_line(
     ``patterns``: the regular expressions that make a log line bad.
     """
     for pod, note in _noted(workload, notes):
-        lines = [line for line in note.log.splitlines() if line.strip()]
         warnings = [event for event in note.events if is_warning(event)]
-        words = [_telling_line(lines, patterns)] if lines else []
+        is_bad, line = _telling_line(note.log, patterns)
+        words = [f"its log {'says' if is_bad else 'ends'}: {line}"] if line else []
         if warnings:
             said = f"{warnings[-1].get('reason')}: {warnings[-1].get('message', '')}"
             words.append(f"event of {pod['metadata'].get('name', '')}: {_cut(said)}")
@@ -107,15 +107,22 @@ def telling_log_line(
     return ()
 
 
-def _telling_line(lines: Sequence[str], patterns: Sequence[str]) -> str:
-    """The last line that is bad, for what follows it is its stack; else the last one.
+def worst_log_line(workload: Workload, notes: Mapping[str, PodDiagnostics], patterns: Sequence[str]) -> str:
+    """What the worst pod's log says; empty: it says nothing, or was not read."""
+    found = (_telling_line(note.log, patterns)[1] for _, note in _noted(workload, notes))
+    return next(filter(None, found), "")
+
+
+def _telling_line(log: str, patterns: Sequence[str]) -> tuple[bool, str]:
+    """The last line that is bad, for what follows it is its stack; else the last one. And which it is.
 
     A Python traceback has it the other way round: its last line says what was wrong.
     """
+    lines = [line for line in log.splitlines() if line.strip()]
     bad = [line for line in lines if any(re.search(pattern, line) for pattern in patterns)]
-    if not bad or bad[-1] == lines[-1] or "Traceback (most recent call last)" in bad[-1]:
-        return f"its log ends: {_cut(lines[-1])}"
-    return f"its log says: {_cut(bad[-1])}"
+    if bad and bad[-1] != lines[-1] and "Traceback (most recent call last)" not in bad[-1]:
+        return True, _cut(bad[-1])
+    return False, _cut(lines[-1]) if lines else ""
 
 
 def _noted(

@@ -5,6 +5,7 @@
 //	zkprova migrate up
 //	zkprova loopback --kubeconfig FILE --namespace N --data DIR --port-file FILE
 //	zkprova act [--port=N] [--exit=CODE] [--after=SECONDS] [--unready-after=SECONDS]
+//	            [--late=SECONDS] [--panic=TEXT] [--fill=MIB] [--unless=FILE]
 //	zkprova pause
 //	zkprova version
 //
@@ -61,8 +62,16 @@ func main() {
 		exit := options.Int("exit", -1, "exit with this code")
 		after := options.Float64("after", 0, "seconds until it exits")
 		unready := options.Float64("unready-after", -1, "seconds until /health answers 503")
+		late := options.Float64("late", 0, "seconds until it serves")
+		text := options.String("panic", "", "panic with this text, instead of an exit")
+		fill := options.Int("fill", 0, "write so many MiB to /fill")
+		unless := options.String("unless", "", "nothing of exit, panic and fill if this file is there at the start")
 		_ = options.Parse(arguments)
-		runAct(imageRelease(), *port, *exit, seconds(*after), seconds(*unready))
+		told := deeds{*port, *exit, seconds(*after), seconds(*unready), seconds(*late), *text, *fill}
+		if _, err := os.Stat(*unless); *unless != "" && err == nil {
+			told.exit, told.panic, told.fill = -1, "", 0
+		}
+		runAct(imageRelease(), told)
 	case "version":
 		fmt.Println("zkprova", source)
 	case "pause":
