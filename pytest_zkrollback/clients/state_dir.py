@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import errno
+import getpass
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
+def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Raises OSError where there is none: a user without a name, and no ``HOME``."""
+    try:
+        return Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        raise OSError(errno.ENOENT, "this user has no home folder, and HOME is not set") from None
+
+
+def user_name() -> str:
+    """Who runs this; ``unknown`` for a number without a name, as pods in a CI have."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "unknown"
+
+
 def state_folder(name: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """Our folder ``name`` in ``$XDG_STATE_HOME`` (``~/.local/state``), made if missing. Raises OSError."""
+    """Our folder ``name`` in ``$XDG_STATE_HOME`` (``~/.local/state``), made if missing, its owner's alone.
+
+    Raises OSError.
+    """
     base = Path(environ.get("XDG_STATE_HOME", ""))
     if not base.is_absolute():
-        base = Path(environ.get("HOME") or Path.home()) / ".local" / "state"
+        base = home_folder(environ) / ".local" / "state"
     folder = base / "pytest-zkrollback" / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:  # it was there before
+        folder.chmod(0o700)
     return folder
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..clients.clock import SystemClock
 from ..clients.process import LocalProcesses
-from ..domain.errors import ProcessProblem
+from ..clients.state_dir import home_folder
+from ..domain.errors import DrillProblem, ProcessProblem
 from ..domain.ports import Clock, Processes
 from .build import Build, place
 from .programs import TOOLS, Tool
@@ -52,10 +53,16 @@ def find_binaries(
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Our folder in ``$XDG_CACHE_HOME``, or in the system's usual place."""
+    """Our folder in ``$XDG_CACHE_HOME``, or in the system's usual place. Raises DrillProblem."""
     base = Path(environ.get("XDG_CACHE_HOME", ""))
     if not base.is_absolute():
-        home = Path(environ.get("HOME") or Path.home())
+        try:
+            home = home_folder(environ)
+        except OSError as problem:
+            raise DrillProblem(
+                f"The drill's programs are kept in a cache folder, and {problem.strerror}. Set"
+                " XDG_CACHE_HOME to a folder that can be written."
+            ) from None
         base = home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
     return base / "pytest-zkrollback"
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..domain.record import Outcome, Record
+from ..domain.regular_files import may_replace, read_regular
 from .bundle import render_bundle
 from .html import render_page
 from .junit import render_junit
@@ -172,7 +173,9 @@ class Store:
             for name, before in (self._before or {}).items():
                 path = self.folder / name
                 try:
-                    if path.exists() and path.read_bytes() != self._ours.get(name):
+                    if not may_replace(path) or (
+                        path.exists() and read_regular(path) != self._ours.get(name)
+                    ):
                         continue
                     if before is None:
                         path.unlink(missing_ok=True)
@@ -220,7 +223,7 @@ class Store:
         self._before = {}
         for suffix in (".json", *(suffix for suffix, _ in RENDERINGS)):
             try:
-                self._before[f"latest{suffix}"] = (self.folder / f"latest{suffix}").read_bytes()
+                self._before[f"latest{suffix}"] = read_regular(self.folder / f"latest{suffix}")
             except OSError:
                 self._before[f"latest{suffix}"] = None
         # All of them before anything of this run is there: it may be killed between two of them.
@@ -236,8 +239,7 @@ class Store:
                 if own:
                     replace_file(self.path(suffix), content)
                 if self._before:
-                    self._ours[f"latest{suffix}"] = content
-                    replace_file(self.folder / f"latest{suffix}", content, durable=False)
+                    self._put_latest(suffix, content)
             except OSError as error:
                 if attempt == "asked":
                     self._fall_back(_reason(error))
@@ -246,6 +248,16 @@ class Store:
                     self.note(f"{self.path(suffix)} could not be written: {_reason(error)}.")
             else:
                 return
+
+    def _put_latest(self, suffix: str, content: bytes) -> None:
+        path = self.folder / f"latest{suffix}"
+        if not may_replace(path):
+            self.note(
+                f"{path} is no file (a folder or a pipe): it was left as it is. This run's are {self.stem}.*."
+            )
+            return
+        self._ours[path.name] = content
+        replace_file(path, content, durable=False)
 
     def _fall_back(self, reason: str) -> None:
         """Use a fresh folder for temporary files from now on."""
@@ -266,8 +278,10 @@ class Store:
     def _drop_latest(folder: Path) -> None:
         # Removing works on a full disk: better no latest.* than an older run's green.
         for suffix in SUFFIXES:
+            path = folder / f"latest{suffix}"
             with suppress(OSError):
-                (folder / f"latest{suffix}").unlink(missing_ok=True)
+                if may_replace(path):
+                    path.unlink(missing_ok=True)
 
 
 def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:

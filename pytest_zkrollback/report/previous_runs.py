@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..domain.record import Record
+from ..domain.regular_files import read_regular
 
 _MOST = 200
 
@@ -16,7 +17,7 @@ def fetch_earlier(folder: Path, environment: str) -> list[Record]:
     found = []
     for path in sorted(folder.glob(f"*-{environment}-*.json"), reverse=True)[:_MOST]:
         try:
-            record = Record.model_validate_json(path.read_bytes())
+            record = Record.model_validate_json(read_regular(path))
         except (OSError, ValidationError):
             continue
         if record.environment == environment:

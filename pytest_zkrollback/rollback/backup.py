@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -26,19 +27,31 @@ _SERVERS_OWN = ("resourceVersion", "uid", "creationTimestamp", "managedFields")
 
 
 def save_backup(
-    kube: Kube, namespace: str, release: str, folder: Path, now: datetime, run_id: str, each_bytes: int
+    kube: Kube,
+    namespace: str,
+    release: str,
+    folder: Path,
+    now: datetime,
+    run_id: str,
+    each_bytes: int,
+    *,
+    cluster: str,
 ) -> Backup:
-    """Save all revisions' Secrets to one file that ``kubectl create -f`` takes; older files go beyond 10.
+    """Save all revisions' Secrets to one file that ``kubectl create -f`` takes; beyond 10 older files go.
 
     They come in pages, the largest has ``each_bytes``: all at once may be ten megabytes, several times.
-    Raises ClusterError and OSError.
+    ``cluster`` is its name in the file's name (letters, digits, dashes): of two clusters' releases of one
+    name neither takes the other's files away. Raises ClusterError and OSError.
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     query = {"labelSelector": f"owner=helm,name={release}", "limit": str(records_in_a_page(each_bytes))}
     written = _WrittenList(secret for page, _ in kube.pages(path, query) for secret in page)
-    stem = f"{namespace}.{release}."
+    stem = f"{cluster}.{namespace}.{release}."
     file = write_private(folder / f"{stem}{now:%Y%m%dT%H%M%SZ}.{run_id}.json", written.parts())
-    for old in sorted(folder.glob(f"{stem}*.json"))[:-KEPT_FILES]:
+    # A release may be called as another one and a dot; a clock may have gone back.
+    ours = re.compile(re.escape(stem) + r"[0-9]{8}T[0-9]{6}Z\.[A-Za-z0-9-]+\.json")
+    older = sorted(path for path in folder.iterdir() if ours.fullmatch(path.name) and path != file)
+    for old in older[: max(0, len(older) - KEPT_FILES + 1)]:
         old.unlink(missing_ok=True)
     return Backup(path=str(file), revisions=written.count, digest=written.digest.hexdigest())
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..clients.state_dir import state_folder, write_private
 from ..domain.checks import JsonObject
 from ..domain.migration import MigrationWord
+from ..domain.regular_files import read_regular
 from ..domain.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class LocalJournal:
     def read(self) -> tuple[JsonObject, ...]:
         """The entries, oldest first; none if there is no file that can be read."""
         try:
-            entries = json.loads(self.path.read_text(encoding="utf-8"))
+            entries = json.loads(read_regular(self.path))
             return tuple(entry for entry in entries if isinstance(entry, dict))
         except (OSError, ValueError, TypeError):
             return ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 import sys
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from ..clients.clock import SystemClock
 from ..clients.http import HttpClient
+from ..clients.state_dir import user_name
 from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
 from ..domain.errors import NotifyProblem, UsageProblem, ZkRollbackError
@@ -47,7 +47,7 @@ def add_note(file: Path, text: str, *, notify: bool, config: str | None) -> int:
     except ZkRollbackError as problem:
         return _say(str(problem))
     note = redactor.text(text)
-    who = f"{getpass.getuser()}@{platform.node()}"
+    who = f"{user_name()}@{platform.node()}"
     entry = TimelineEntry(at=clock.now(), event=f"added by {who}: {note}", source="operator")
     deliveries = tell(channels, addendum(record, note, who), redactor, clock)
     noted = record.model_copy(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from ..clients.state_dir import state_folder
 from ..clients.threads import submit
 from ..domain.record import Backup
@@ -37,12 +39,16 @@ class BackupThread:
 
     def _save(self) -> Backup:
         context, env = self._context, self._context.env
+        # Rehearsals never push a real backup out.
+        drill = context.drill is not None
+        server = hashlib.sha256(context.kube.server.encode()).hexdigest()[:12]
         return save_backup(
             context.kube,
             env.namespace,
             env.release,
-            state_folder("backups"),
+            state_folder("drill-backups" if drill else "backups"),
             context.clock.now(),
             context.run_id,
             self._each_bytes,
+            cluster="drill" if drill else server,
         )

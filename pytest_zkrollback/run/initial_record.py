@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import platform
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
 from .. import __version__
+from ..clients.state_dir import user_name
 from ..domain.item_ids import EQUIVALENCE, PREFLIGHT, ROLLBACK
 from ..domain.record import Item, Mode, Override, Record
 from ..domain.request import Request
@@ -45,7 +45,7 @@ def initial_record(
         reason=request.reason,
         next_steps=request.next_steps,
         incident=request.incident,
-        operator=f"{_user()}@{platform.node()}",
+        operator=f"{user_name()}@{platform.node()}",
         command_line=command_line,
         started_at=started_at,
         impact_since=request.impact_since,
@@ -66,10 +66,3 @@ def mode_of(request: Request) -> Mode:
     if request.recover:
         return Mode.RECOVER
     return Mode.VERIFY if request.target is None else Mode.ROLLBACK
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

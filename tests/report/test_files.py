@@ -50,6 +50,21 @@ def test_a_running_record_replaces_every_latest_so_that_no_old_green_is_attached
     assert json.loads((tmp_path / "latest.json").read_text()) == json.loads(store.json_path.read_text())
 
 
+@pytest.mark.parametrize("make_it", [os.mkfifo, Path.mkdir])
+def test_case_a12_what_is_no_file_is_left_as_it_is_and_said(tmp_path: Path, make_it) -> None:
+    make_it(tmp_path / "latest.html")
+    store = make(tmp_path)
+    store.write(running())
+    store.finish(verified())
+    store.give_back_latest()
+    path = tmp_path / "latest.html"
+    assert not path.is_file() and path.exists()
+    assert store.problems == (
+        f"{path} is no file (a folder or a pipe): it was left as it is. This run's are {STEM}.*.",
+    )
+    assert names(tmp_path) == sorted([*ALL, "latest.html"])
+
+
 def test_every_write_is_on_disk_and_redacted(tmp_path: Path) -> None:
     store = Store(tmp_path, STEM, Redactor({"A": "s3cr3t-value"}))
     store.write(running())

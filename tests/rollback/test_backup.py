@@ -29,7 +29,7 @@ class FakeKube:
 
 
 def save(kube: FakeKube, folder: Path, each_bytes: int = 10_000):
-    return save_backup(kube, "n", "web", folder, AT, "run", each_bytes)
+    return save_backup(kube, "n", "web", folder, AT, "run", each_bytes, cluster="c1")
 
 
 @pytest.mark.parametrize("pages", [(), ((secret(1),),), ((secret(1), secret(2)), (secret(3),))])
@@ -55,3 +55,33 @@ def test_half_a_backup_is_none(tmp_path):
     with pytest.raises(BadAnswer):
         save(FakeKube((secret(1),), BadAnswer("expired", status=410)), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def older(folder: Path, stem: str, count: int = 10, year: int = 2025) -> list[str]:
+    names = [f"{stem}.{year}1101T0000{number:02}Z.0a1b2c3d.json" for number in range(count)]
+    for name in names:
+        (folder / name).write_text("older")
+    return names
+
+
+def test_case_a13_ten_are_kept_and_the_oldest_goes(tmp_path):
+    names = older(tmp_path, "c1.n.web")
+    saved = save(FakeKube((secret(1),)), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*names[1:], Path(saved.path).name}
+
+
+@pytest.mark.parametrize(
+    "stem", ["c1.n.web.api", "c1.n.web2", "c1.m.web", "c2.n.web", "n.web", "drill.n.web"]
+)
+def test_case_a13_another_releases_backups_are_neither_counted_nor_deleted(stem, tmp_path):
+    others = older(tmp_path, stem)
+    names = older(tmp_path, "c1.n.web", count=9)
+    saved = save(FakeKube((secret(1),)), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*others, *names, Path(saved.path).name}
+
+
+def test_case_a13_what_was_just_written_stays_also_where_the_clock_went_back(tmp_path):
+    names = older(tmp_path, "c1.n.web", year=2027)
+    saved = save(FakeKube((secret(1),)), tmp_path)
+    assert Path(saved.path).exists()
+    assert {path.name for path in tmp_path.iterdir()} == {*names[1:], Path(saved.path).name}
