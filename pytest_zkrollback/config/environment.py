@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from .base import Seconds, Table
+from .ignored_fields import Ignore
 from .repository import Git, Migrations
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -231,6 +232,12 @@ class Environment(Table):
         le=3600,
         description="watched this long after the provisional green, a late crash fails the run; 0: off",
     )
+    soak_max_s: float = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="as long at most, where a restart or a liveness probe takes longer to show how it ends",
+    )
     helm: str | None = Field(default=None, description="helm binary; by default the one on PATH")
     helm_timeout_s: Seconds = Field(default=120, description="helm's own --timeout")
     preflight_budget_s: Seconds = Field(default=5, description="for all read-only preflight together")
@@ -244,6 +251,12 @@ class Environment(Table):
     reloads: tuple[Reload, ...] = Field(
         default=(),
         description='`{ kind = "ConfigMap", name = "..." }`: its files are read again when they change',
+    )
+    ignore: tuple[Ignore, ...] = Field(
+        default=(),
+        description='`{ kind = "ValidatingWebhookConfiguration", name = "*", path = '
+        '"webhooks[*].clientConfig.caBundle" }`: live fields that may differ from the manifest; never what '
+        "runs",
     )
     events: Events = Field(default=Events(), description="the runbook's look at the events")
     slack: Slack | Literal[False] = Field(

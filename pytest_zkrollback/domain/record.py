@@ -16,7 +16,7 @@ from .decision import Decision
 from .forecast import Forecast
 from .frozen import Frozen, Time
 from .github import Github
-from .verdict import Evidence, Verdict
+from .verdict import Evidence, IgnoredDifference, Verdict
 
 SCHEMA = "zkrollback.record/1"
 
@@ -84,6 +84,9 @@ class Item(Frozen):
         default=None,
         description="a rollout that failed: when its workload was complete all the same, at the run's end",
     )
+    ignored: tuple[IgnoredDifference, ...] = Field(
+        default=(), description="what differs from the manifest and does not count: `ignore` leaves it out"
+    )
 
 
 class GuardState(StrEnum):
@@ -100,6 +103,7 @@ class GuardReason(StrEnum):
 
     NO_ANSWER = "no-answer"  # what it asks about could not be read
     KUBECONFIG = "kubeconfig"  # there is none, or it does not have what the environment names
+    CONFIGURATION = "configuration"  # a key that does not go with the target
     NOT_PINNED = "not-pinned"
     OTHER_CLUSTER = "other-cluster"
     NOT_CONFIRMED = "not-confirmed"

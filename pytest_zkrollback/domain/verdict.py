@@ -58,13 +58,25 @@ def evidence(
     )
 
 
+class IgnoredDifference(Frozen):
+    """A live field that differs from the manifest, and that the configuration leaves out."""
+
+    what: str = Field(description="the object, Kind/name")
+    path: str = Field(description="the field")
+    expected: str = Field(description="what the manifest states; of a Secret hidden")
+    live: str = Field(description="what is live; of a Secret hidden")
+    by: str = Field(default="", description="who set it, if not helm and known")
+    entry: str = Field(description="the entry of `ignore`, as it is typed")
+
+
 class CheckResult(Frozen):
     """A judge's final answer.
 
     ``observed`` is one sentence that an operator can act on; the proof goes into ``evidence``; ``limits``
     are sentences that say what was not looked into, also where all is green. ``by_hand`` is the shell line
     that shows what is said here; empty: the check's own command does. ``cures`` are shell lines
-    that mend what was seen and harm nothing: they are offered to type next.
+    that mend what was seen and harm nothing: they are offered to type next. ``ignored`` is what differs and
+    does not count.
     """
 
     word: Verdict
@@ -73,6 +85,7 @@ class CheckResult(Frozen):
     limits: tuple[str, ...] = ()
     by_hand: str = ""
     cures: tuple[str, ...] = ()
+    ignored: tuple[IgnoredDifference, ...] = ()
 
 
 class Pending(Frozen):

@@ -317,6 +317,8 @@ class RollbackSession:
     def _exit_status(self, session: pytest.Session) -> int:
         """From the record; own tests that failed or did not run take a green exit away, and no verdict."""
         record = self.run.redacted
+        if self.run.was_misused:
+            return int(pytest.ExitCode.USAGE_ERROR)
         code = _EXIT.get(record.outcome, 1)
         if code == 0 and failed_own_tests(record):
             interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED

@@ -46,6 +46,8 @@ _DROPPED_IF_EMPTY = (
     *("labels", "annotations", "nodeSelector", "selector", "matchLabels"),
     *("data", "binaryData", "limits", "requests"),
 )
+# One more element of these is asked as well, or serves as well.
+_WHOLE_LISTS = (("spec", "ports"), ("webhooks",))
 _QUANTITY_PARENTS = {"limits", "requests", "capacity", "hard", "overhead"}
 _QUANTITY_KEYS = {"sizeLimit", "divisor", "averageValue"}
 _INT_OR_STRING_KEYS = {"targetPort", "port", "maxSurge", "maxUnavailable", "minAvailable"}
@@ -67,7 +69,7 @@ class Difference:
     """One statement of the manifest that does not hold live, or (``error``) that could not be looked at.
 
     ``by``: who set what is live there, if it was not helm and is known. ``stated``: whether the manifest says
-    anything of it.
+    anything of it. ``parts`` are those of the path; none: it is about the object as a whole.
     """
 
     label: str
@@ -77,6 +79,7 @@ class Difference:
     error: ZkRollbackError | None = None
     by: str = ""
     stated: bool = True
+    parts: Path = ()
 
     @property
     def unknown(self) -> bool:
@@ -217,7 +220,9 @@ class _Comparison:
 
     def _differs(self, path: Path, expected: object, live: object) -> Difference:
         stated = expected is not _NOT_STATED
-        return Difference(self.label, shown_path(path), _shown(expected), _shown(live), stated=stated)
+        return Difference(
+            self.label, shown_path(path), _shown(expected), _shown(live), stated=stated, parts=path
+        )
 
     def _member(self, path: Path, key: str, value: object, live: JsonObject) -> Iterator[Difference]:
         here = (*path, key)
@@ -263,7 +268,7 @@ class _Comparison:
                 yield from self._value(here, one, there[key])
             else:
                 yield self._differs(here, one, _ABSENT)
-        if "template" in path or path == ("spec", "ports"):
+        if "template" in path or path in _WHOLE_LISTS:
             for key in there.keys() - wanted.keys():
                 yield self._differs((*path, f"[{key}]"), _NOT_STATED, there[key])
 

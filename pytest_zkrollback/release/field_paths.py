@@ -19,8 +19,8 @@ _LIST_KEYS = {
     "imagePullSecrets": "name",
     "ports": "",
 }
-# The same, but only where they are no part of anything: a ServiceAccount's own lists.
-_TOP_LIST_KEYS = {"secrets": "name"}
+# The same, but only where they are no part of anything: lists of a ServiceAccount or a webhook configuration.
+_TOP_LIST_KEYS = {"secrets": "name", "webhooks": "name"}
 
 
 def by_merge_key(name: str, elements: list[Any], *, top: bool = False) -> dict[str, Any] | None:
@@ -61,7 +61,9 @@ def find_stated(item: Any, path: Path) -> tuple[Path, Any]:
         if isinstance(item, dict):
             inner = item.get(part)
         elif isinstance(item, list):
-            inner = (by_merge_key(path[depth - 1], item) or {}).get(part.strip("[]")) if depth else None
+            inner = (
+                (by_merge_key(path[depth - 1], item, top=depth == 1) or {}).get(part[1:-1]) if depth else None
+            )
         if inner is None:
             return path[:depth], item
         item = inner

@@ -26,6 +26,7 @@ _MERGE_KEYS = {
     "topologySpreadConstraints": "topologyKey",
     "resourceClaims": "name",
     "secrets": "name",
+    "webhooks": "name",
     "ownerReferences": "uid",
 }
 # Of these, what the target does not state is cleared (patchStrategy retainKeys).

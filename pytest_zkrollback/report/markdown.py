@@ -35,6 +35,7 @@ _EVIDENCE_LIMIT = 2_000
 _DIFF_LIMIT = 6_000
 _LINES_OF_A_KIND = 12
 _OWN_TESTS = 20
+_IGNORED = 20
 _REVISIONS = 12
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
@@ -51,7 +52,7 @@ _GLYPHS = {
 
 def render_markdown(record: Record, limit: int = LIMIT) -> str:
     """Markdown of at most ``limit`` characters: the verdict, the checklist, what failed, what comes next."""
-    parts = [_head(record), _redeploy_risks(record), _checklist(record), _own_tests(record)]
+    parts = [_head(record), _redeploy_risks(record), _checklist(record), _ignored(record), _own_tests(record)]
     optional = [
         *_decision(record),
         *_guards(record),
@@ -168,6 +169,22 @@ def _checklist(record: Record) -> str:
         observed = escaped(item.observed, _CELL_LIMIT)
         lines.append(f"| {_GLYPHS[word]} {word} | {name} | {observed} | {clock_time(item.finished_at)} |")
     return "\n".join(lines) + "\n"
+
+
+def _ignored(record: Record) -> str:
+    found = [each for item in record.items for each in item.ignored]
+    if not found:
+        return ""
+    rows = []
+    for each in found[:_IGNORED]:
+        live = f"{each.live} (set by {each.by})" if each.by else each.live
+        field = _cell(f"{each.what} {each.path}", 200)
+        stated = f"{escaped(each.expected, 200)} | {escaped(live, 300)}"
+        rows.append(f"| {field} | {stated} | {_cell(each.entry, 300)} |")
+    if len(found) > len(rows):
+        rows.append(f"| {len(found) - len(rows)} more | | | |")
+    head = "| Field | Stated | Live | Entry of `ignore` |\n|---|---|---|---|\n"
+    return "\n### Ignored by configuration\n\n" + head + "\n".join(rows) + "\n"
 
 
 def _own_tests(record: Record) -> str:

@@ -36,6 +36,7 @@ _WRONG = "the rollback itself was wrong"
 # What has to be done before the same command is typed again, by the guard that refused.
 _FIRST = {
     "cluster": "when that is mended:",
+    "configuration": "with that mended in the configuration or the command:",
     "identity": "with the context or the pin in the configuration mended:",
     "release": "with `release`, `namespace` or `context` in the configuration mended:",
     "storage": "with HELM_DRIVER unset:",

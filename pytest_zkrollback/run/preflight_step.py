@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from ..domain.errors import HelmProblem, LockHeld
+from ..domain.errors import HelmProblem, LockHeld, UsageProblem
 from ..domain.item_ids import PREFLIGHT
 from ..domain.record import Guard, GuardState, Outcome, Plan
 from ..domain.verdict import Verdict
@@ -21,6 +21,7 @@ from ..preflight.target import describe_history
 from ..release.applied_revision import is_already_live
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
+from ..release.ignored_differences import IgnoreRules
 from ..release.manifest import parse_manifest, render_manifest_diff
 from ..rollback.redeploy_risks import find_rolled_back_from
 from .consent import ask_for_consent
@@ -36,7 +37,8 @@ def run_preflight(
 ) -> PreflightResult | Refusal:
     """What is known, or the guards that refuse: then nothing was changed and nothing more happens.
 
-    ``also`` asks what only a rollback through GitHub has to know.
+    ``also`` asks what only a rollback through GitHub has to know. Raises UsageProblem where the configuration
+    would ignore what runs.
     """
     env, recorder, request = context.env, context.recorder, context.request
     began = context.clock.now()
@@ -44,6 +46,7 @@ def run_preflight(
 
     view, facts = _fetch(context, request.target)
     offset = _set_clock_right(context)
+    _require_harmless_ignore(context, view, facts)
     guards = _judge(context, view, facts, also)
     facts, guards, made_by = _after_holder(context, facts, guards)
     guards = (*guards, *judge_notify(context.notifier.unusable))
@@ -158,6 +161,14 @@ def _after_holder(
     if isinstance(made, MadeByAnother):
         return facts, guards, made.reason
     return facts, tuple(made if guard.id == made.id else guard for guard in guards), ""
+
+
+def _require_harmless_ignore(context: RunContext, view: ReleaseView, facts: Facts) -> None:
+    """Only the target's objects tell whether an entry covers what runs: a ConfigMap that a pod reads."""
+    objects = view.objects_of(_release(facts)) if context.env.ignore else ()
+    refusal = next(IgnoreRules.made_for(context.env.ignore, objects).refusals(objects), "")
+    if refusal:
+        raise UsageProblem(f"{refusal}: what runs is never ignored; helm did not run.")
 
 
 def _set_clock_right(context: RunContext) -> timedelta:

@@ -17,7 +17,7 @@ from ..clients.malloc import limit_malloc_arenas
 from ..clients.process import LocalProcesses
 from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
-from ..domain.errors import KubeconfigProblem, ZkRollbackError
+from ..domain.errors import KubeconfigProblem, UsageProblem, ZkRollbackError
 from ..domain.item_ids import PREFLIGHT, is_rollout
 from ..domain.ports import Hooks
 from ..domain.record import (
@@ -96,6 +96,7 @@ class Run:
         self._drill: Drill | None = None
         self._executed = False
         self.was_refused = False
+        self.was_misused = False
         self._clock = SystemClock()
         self._processes = LocalProcesses()
         self._signals = Signals()
@@ -408,10 +409,14 @@ class Run:
     def _refuse(self, error: ZkRollbackError) -> None:
         """Something that has to be known could not be: nothing was changed, helm did not run."""
         now = self._clock.now()
+        self.was_misused = isinstance(error, UsageProblem)
         no_access = isinstance(error, KubeconfigProblem)
         reason = GuardReason.KUBECONFIG if no_access else GuardReason.NO_ANSWER
         said = str(error)
         guards = [Guard(id="cluster", state=GuardState.REFUSED, reason=reason, unknown=True, evidence=said)]
+        if self.was_misused:
+            wrong = GuardReason.CONFIGURATION
+            guards = [Guard(id="configuration", state=GuardState.REFUSED, reason=wrong, evidence=said)]
         if self._env is not None and self.request.changes:
             guards += refusals(judge_without_contact(self._env, self.request.confirm))
         self._state.found = Outcome.REFUSED

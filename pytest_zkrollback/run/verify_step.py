@@ -146,6 +146,7 @@ class JudgementNotes:
             limits=judgement.limits,
             command=judgement.by_hand or self._commands[item_id],
             cures=judgement.cures,
+            ignored=judgement.ignored,
             started_at=started_at,
             finished_at=finished_at,
         )

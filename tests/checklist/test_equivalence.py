@@ -10,6 +10,7 @@ from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck, Obse
 from pytest_zkrollback.checklist.equivalence.left_behind import LeftBehind
 from pytest_zkrollback.checklist.equivalence.model import DeployedInterval
 from pytest_zkrollback.config.environment import Environment, Reload
+from pytest_zkrollback.config.ignored_fields import Ignore
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, Unauthorized, Unreachable
 from pytest_zkrollback.domain.ports import Check, Stage
@@ -41,6 +42,7 @@ CHECK = EquivalenceCheck(
     revision=5,
     target=TARGET,
 )
+OF_C = '{ kind = "ConfigMap", name = "c", path = "data.k" }'
 FORBIDDEN = Forbidden("You may not.", verb="list", resource="pods")
 WEB = identity(TARGET[0])
 HOW = "read-only comparison of 2 objects and 2 pods"
@@ -122,7 +124,7 @@ def test_a_difference_is_a_fail_at_once_with_its_evidence_fault_44():
     assert isinstance(verdict, CheckResult)
     assert (verdict.word, verdict.observed) == (
         Verdict.FAIL,
-        f'ConfigMap/c data.k: expected "v", live "w"; {HOW}',
+        f'ConfigMap/c data.k: expected "v", live "w"; if that is meant: ignore = [{OF_C}]; {HOW}',
     )
     proof, _ = verdict.evidence
     assert (proof.kind, proof.text) == ("diff", '@@ ConfigMap/c data.k\n- "v"\n+ "w"')
@@ -1034,3 +1036,87 @@ def test_a_pod_at_or_above_the_partition_is_still_to_be_replaced():
     waiting = stateful("sts-old", manifest=STATEFUL.replace("partition: 1", "partition: 0"))
     assert isinstance(waiting, Pending)
     assert sentence(waiting) == "Pod sts-0 of StatefulSet/sts runs another revision's template"
+
+
+WEBHOOKS = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: hook}
+webhooks: [{name: a.example.org, timeoutSeconds: 5}]
+"""
+
+
+def with_ignore(*entries: Ignore, timeout_s: int = 7, config: dict | None = None) -> Judgement:
+    """Judge the release with a webhook configuration in it, of which one field is another one live."""
+    target = parse_manifest(f"{MANIFEST}---{WEBHOOKS}", "n")
+    web, own, hook = map(copy.deepcopy, target)
+    web["metadata"]["uid"] = "web"
+    hook["webhooks"][0]["timeoutSeconds"] = timeout_s
+    own["data"] = config or own["data"]
+    env = CHECK.env.model_copy(update={"ignore": entries})
+    live = tuple(map(LiveObject, (web, own, hook)))
+    return judge(observed(live=live), check=replace(CHECK, env=env, target=target))
+
+
+TIMEOUT = Ignore(kind="ValidatingWebhookConfiguration", name="*", path="webhooks[*].timeoutSeconds")
+NAMED = TIMEOUT.model_copy(update={"name": "hook", "path": "webhooks[a.example.org].timeoutSeconds"})
+
+
+def test_a_difference_that_a_key_settles_names_the_smallest_entry():
+    red = with_ignore()
+    assert red.word is Verdict.FAIL
+    assert sentence(red) == (
+        "ValidatingWebhookConfiguration/hook webhooks[a.example.org].timeoutSeconds: expected 5, live 7; if that is "
+        f"meant: ignore = [{NAMED}]"
+    )
+    assert with_ignore(NAMED).word is Verdict.PASS
+
+
+def test_what_is_ignored_is_counted_and_listed():
+    green = with_ignore(TIMEOUT)
+    assert (green.word, green.observed) == (
+        Verdict.PASS,
+        "No other difference; read-only comparison of 3 objects and 2 pods; 1 difference ignored by configuration",
+    )
+    [one] = green.ignored
+    assert one.model_dump() == {
+        "what": "ValidatingWebhookConfiguration/hook",
+        "path": "webhooks[a.example.org].timeoutSeconds",
+        "expected": "5",
+        "live": "7",
+        "by": "",
+        "entry": str(TIMEOUT),
+    }
+    assert with_ignore(TIMEOUT, timeout_s=5).ignored == ()
+
+
+def test_what_is_ignored_stands_beside_what_is_not():
+    data = Ignore(kind="ConfigMap", name="c", path="data.k")
+    red = with_ignore(TIMEOUT, config={"k": "w"})
+    assert red.word is Verdict.FAIL
+    assert red.observed == (
+        f'ConfigMap/c data.k: expected "v", live "w"; if that is meant: ignore = [{OF_C}]; read-only comparison of 3 '
+        "objects and 2 pods; 1 difference ignored by configuration"
+    )
+    assert len(red.ignored) == 1
+    assert len(with_ignore(TIMEOUT, data, config={"k": "w"}).ignored) == 2
+
+
+def test_several_differences_have_their_entries_in_the_evidence():
+    red = with_ignore(config={"k": "w"})
+    [entries] = [each.text for each in red.evidence if each.title.startswith("What would leave")]
+    assert entries == f"ignore = [\n  {OF_C},\n  {NAMED},\n]"
+    assert not [each for each in with_ignore().evidence if each.title.startswith("What would leave")]
+
+
+def test_an_entry_for_data_that_a_pod_reads_leaves_nothing_out():
+    """The preflight refuses it where it knows the target; through GitHub the target is known only afterwards."""
+    read = MANIFEST.replace('image: "web:5"', 'image: "web:5", envFrom: [{configMapRef: {name: c}}]')
+    target = parse_manifest(read, "n")
+    web, config = map(copy.deepcopy, target)
+    web["metadata"]["uid"], config["data"] = "web", {"k": "w"}
+    env = CHECK.env.model_copy(update={"ignore": (Ignore(kind="ConfigMap", name="c", path="data"),)})
+    check = replace(CHECK, env=env, target=target)
+    red = judge(observed(live=(LiveObject(web), LiveObject(config))), check=check)
+    assert red.word is Verdict.FAIL
+    assert sentence(red) == 'ConfigMap/c data.k: expected "v", live "w"'

@@ -6,23 +6,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
 from ...clients.threads import fetch_each
 from ...config.environment import Environment
+from ...config.ignored_fields import Ignore
 from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import Forbidden, Unauthorized, ZkRollbackError
 from ...domain.item_ids import EQUIVALENCE
 from ...domain.kube_objects import is_terminating, namespace_of
 from ...domain.ports import Kube, Stage
 from ...domain.record import Revision
-from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
+from ...domain.verdict import (
+    CheckResult,
+    Evidence,
+    IgnoredDifference,
+    Judgement,
+    Pending,
+    Verdict,
+    evidence,
+)
 from ...release.drift import Difference, LiveObject, compare_each, fetch_live, render_differences
 from ...release.external_references import outer_references
 from ...release.fresh_object import cannot_be_compared, drop_admission_changes, fetch_made, fetch_made_pod
 from ...release.history import ReleaseHistory
 from ...release.hook_objects import HookObject
+from ...release.ignored_differences import IgnoreRules
 from ...release.managed_fields import HELM
 from ...release.manifest import (
     ObjectKey,
@@ -146,6 +157,10 @@ class EquivalenceCheck:
         if not self._in_one_namespace:
             return manifest
         return f"{manifest} | {kubectl(self.env, 'diff', '-f', '-')}"
+
+    @cached_property
+    def _ignore(self) -> IgnoreRules:
+        return IgnoreRules.made_for(self.env.ignore, self.target)
 
     @property
     def _in_one_namespace(self) -> bool:
@@ -316,7 +331,7 @@ class EquivalenceCheck:
         trouble = _head_trouble(seen.head, seen.deployed, self.expected_head)
         if trouble is not None:
             return trouble.model_copy(update={"by_hand": helm(self.env, "history", self.env.release)})
-        by_object = self._differences(seen)
+        by_object, ignored = self._without_ignored(seen, self._differences(seen))
         differences = [one for each in by_object for one in each]
         errors = [one.error for one in differences if one.error is not None]
         unread = (*seen.leftovers, *seen.references, *seen.left_behind)
@@ -353,24 +368,35 @@ class EquivalenceCheck:
             for waits in (True, False)
         }
         said = [each.text for each in (*left, *missing, *judged.strays)]
-        proof = _proof(differences, said, judged.table, seen.error)
-        how = "; ".join((self._how(seen, judged.count), *judged.remarks, *stays))
+        proposed = {
+            number: self._ignore.proposed(each, self.target[number], seen.live[number])
+            for number, each in enumerate(by_object)
+        }
+        entries = dict.fromkeys(str(entry) for keys in proposed.values() for entry in keys.values())
+        proof = _proof(differences, said, judged.table, seen.error, tuple(entries))
+        many = "" if len(ignored) == 1 else "s"
+        count = [f"{len(ignored)} difference{many} ignored by configuration"] if ignored else []
+        how = "; ".join((self._how(seen, judged.count), *judged.remarks, *stays, *count))
 
         def final(word: Verdict, found: Sequence[PodProblem]) -> CheckResult:
             return CheckResult(
-                word=word, observed=_first(found, how), evidence=proof, by_hand=self._by_hand(found[0])
+                word=word,
+                observed=_first(found, how),
+                evidence=proof,
+                by_hand=self._by_hand(found[0]),
+                ignored=ignored,
             )
 
         differing, unsure, by_diff = [], [], self._in_one_namespace
         for number, (item, each) in enumerate(zip(self.target, by_object, strict=True)):
+            keys = proposed.get(number, {})
             for one in each:
+                problem = _as_problem(item, one, keys.get(one), by_diff=by_diff)
                 if cannot_be_compared(one, made := seen.made.get(number), seen.live[number]):
-                    text = f"{one.label} {one.path} could not be compared: {made}"
-                    unsure.append(
-                        replace(_as_problem(item, one, by_diff=by_diff), text=text, word=Verdict.UNVERIFIED)
-                    )
+                    text = f"{one.label} {one.path} could not be compared: {made}{_if_meant(keys.get(one))}"
+                    unsure.append(replace(problem, text=text, word=Verdict.UNVERIFIED))
                 elif not one.unknown:
-                    differing.append(_as_problem(item, one, by_diff=by_diff))
+                    differing.append(problem)
         if wrong := [*differing, *left, *strays[Verdict.FAIL, False]]:
             failing = [each for each in judged.strays if each.word is Verdict.FAIL]
             cures = () if differing or left else self._restarts(failing)
@@ -378,7 +404,9 @@ class EquivalenceCheck:
         if errors:
             observed = f"{len(errors)} of these reads failed: {errors[0]} ({how})"
             if all(isinstance(error, Forbidden | Unauthorized) for error in errors):
-                return CheckResult(word=Verdict.UNVERIFIED, observed=observed, evidence=proof)
+                return CheckResult(
+                    word=Verdict.UNVERIFIED, observed=observed, evidence=proof, ignored=ignored
+                )
             return Pending(observed=observed, seen=False, evidence=proof)
         waiting = [*strays[Verdict.FAIL, True], *missing]
         if waiting and rollouts_passed:
@@ -391,7 +419,8 @@ class EquivalenceCheck:
             return final(Verdict.UNVERIFIED, unknown).model_copy(update={"cures": self._restarts(unknown)})
         if later := strays[Verdict.UNVERIFIED, True]:
             return Pending(observed=_first(later, how), seen=False, evidence=proof)
-        return CheckResult(word=Verdict.PASS, observed=f"No difference; {how}", evidence=proof)
+        none = "No other difference" if ignored else "No difference"
+        return CheckResult(word=Verdict.PASS, observed=f"{none}; {how}", evidence=proof, ignored=ignored)
 
     def _hooks_changed(self, seen: Observed) -> Iterator[PodProblem]:
         """What pods refer to and hooks made, where it is not as the newest hook up to the target made it."""
@@ -430,6 +459,31 @@ class EquivalenceCheck:
             [replace(one, label=self._label(item)) for one in differences]
             for item, differences in zip(self.target, found, strict=True)
         ]
+
+    def _without_ignored(
+        self, seen: Observed, by_object: Sequence[Sequence[Difference]]
+    ) -> tuple[list[list[Difference]], tuple[IgnoredDifference, ...]]:
+        """The differences that count, of each object, and those that the configuration leaves out."""
+        counting: list[list[Difference]] = []
+        ignored = []
+        for item, live, differences in zip(self.target, seen.live, by_object, strict=True):
+            counting.append([])
+            for one in differences:
+                entry = self._ignore.entry_for(one, item, live)
+                if entry is None:
+                    counting[-1].append(one)
+                    continue
+                ignored.append(
+                    IgnoredDifference(
+                        what=one.label,
+                        path=one.path,
+                        expected=one.expected,
+                        live=one.live,
+                        by=one.by,
+                        entry=str(entry),
+                    )
+                )
+        return counting, tuple(ignored)
 
     def _restarts(self, wrong: Sequence[PodProblem]) -> tuple[str, ...]:
         """The restarts that mend all that is wrong; none where something else is wrong as well."""
@@ -492,16 +546,25 @@ def _head_trouble(
     return None
 
 
-def _as_problem(item: JsonObject, difference: Difference, *, by_diff: bool = True) -> PodProblem:
-    """kubectl diff says nothing of what the manifest does not state; without ``by_diff`` nothing at all."""
+def _as_problem(item: JsonObject, difference: Difference, key: Ignore | None, *, by_diff: bool) -> PodProblem:
+    """kubectl diff says nothing of what the manifest does not state; without ``by_diff`` nothing at all.
+
+    ``key`` would leave it out.
+    """
     text = str(difference)
-    if difference.stated and by_diff:
-        return PodProblem(text)
     if not difference.stated and difference.by and not difference.by.startswith((HELM, "kubectl")):
         text += f'; if that is meant: field_managers = ["{difference.by}"]'
+    else:
+        text += _if_meant(key)
+    if difference.stated and by_diff:
+        return PodProblem(text)
     if item["kind"] == "Secret":  # its values stay off the screen
         return PodProblem(text, shows=(Words.about(item, "describe", resource_name(item)),))
     return PodProblem(text, shows=(Words.about(item, "get", resource_name(item), "-o", "yaml"),))
+
+
+def _if_meant(key: Ignore | None) -> str:
+    return f"; if that is meant: ignore = [{key}]" if key is not None else ""
 
 
 def _show(item: JsonObject) -> Words:
@@ -518,10 +581,14 @@ def _proof(
     said: Sequence[str],
     table: Sequence[str],
     error: ZkRollbackError | None,
+    entries: Sequence[str],
 ) -> tuple[Evidence, ...]:
     parts = []
     if differences:
         parts.append(evidence("Target revision (-) and live (+)", render_differences(differences), "diff"))
+    if len(entries) > 1:  # the sentence names the first
+        lines = "\n".join(("ignore = [", *(f"  {each}," for each in entries), "]"))
+        parts.append(evidence("What would leave these differences out, if they are meant", lines))
     if said:
         parts.append(evidence("What is not the target's", "\n".join(said)))
     if table:
