@@ -957,13 +957,14 @@ def stateful(
     *revisions: dict,
     manifest: str = STATEFUL,
     before: tuple[str, ...] = (STATEFUL.replace("good", "bad"),),
+    second: str = "sts-new",
 ) -> Judgement:
-    """Judge two pods of that StatefulSet: sts-0 of revision ``first``, sts-1 of the newest, sts-new."""
+    """Judge two pods of that StatefulSet, of revisions ``first`` and ``second``; the newest is sts-new."""
     target = parse_manifest(manifest, "n")
     live = {**target[0], "metadata": {**target[0]["metadata"], "uid": "sts", "generation": 2}}
     live["status"] = {"observedGeneration": 2, "updateRevision": "sts-new"}
     pods = []
-    for number, revision in enumerate((first, "sts-new")):
+    for number, revision in enumerate((first, second)):
         made = owned(
             f"sts-{number}", f"u{number}", "sts", spec=target[0]["spec"]["template"]["spec"], status={}
         )
@@ -1030,6 +1031,9 @@ def test_case_c2_pods_that_on_delete_keeps_are_red_with_what_replaces_them():
     )
     assert red.cures == ("kubectl delete pod sts-0 -n n --context ctx",)
     assert stateful("sts-new", manifest=ON_DELETE).word is Verdict.PASS
+    both = stateful("sts-old", manifest=ON_DELETE, second="sts-old")
+    # As the rollout proposes it: the same command twice would delete what has just come back.
+    assert both.cures == ("kubectl delete pod sts-0 sts-1 -n n --context ctx",)
 
 
 def test_a_pod_at_or_above_the_partition_is_still_to_be_replaced():

@@ -37,10 +37,9 @@ def judge_templates(
     if live is None or item["kind"] != "StatefulSet" or not is_observed("statefulset", live):
         return
     newest = (live.get("status") or {}).get("updateRevision")
-    for pod in pods:
-        revision = (pod["metadata"].get("labels") or {}).get(_HASH)
-        if not newest or not revision or revision == newest:
-            continue
+    others = [pod for pod in pods if newest and _revision(pod) not in ("", newest)]
+    names = sorted(map(pod_name, others))  # one deletion for all, as the rollout proposes it
+    for pod in others:
         subject = f"Pod {pod_name(pod)} of {expected.label(item)}"
         if replaces_by_hand(live):
             yield PodProblem(
@@ -48,12 +47,16 @@ def judge_templates(
                 "when it is deleted",
                 waits=False,
                 shows=(show_pod(pod),),
-                restart=Words.about(item, "delete", "pod", pod_name(pod)),
+                restart=Words.about(item, "delete", "pod", *names),
             )
         elif ordinal(pod) >= partition_of(live):
             yield PodProblem(f"{subject} runs another revision's template", shows=(show_pod(pod),))
         else:
             yield _kept(subject, pod, item, partition_of(live), expected, seen.revisions)
+
+
+def _revision(pod: JsonObject) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(_HASH) or "")
 
 
 def is_partitioned(live: JsonObject | None) -> bool:
