@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from ..domain.checks import JsonObject
+from ..domain.timestamps import parse_time
 from .field_paths import Path, by_merge_key, element_key, find_stated
 
 HELM = "helm"
@@ -73,6 +75,20 @@ def added_data(
             }
             if key not in stated and not (owners and owners <= allowed):
                 yield (member, key), value
+
+
+def data_written_at(live: JsonObject) -> datetime | None:
+    """When the data of a ConfigMap or Secret changed last, by the API server's clock; None: it is not said.
+
+    The time of an entry moves when a value of its manager changes, not when the same is written again.
+    """
+    members = {f"f:{each}" for each in _DATA}
+    times = (
+        parse_time(entry.get("time"))
+        for entry in _entries(live)
+        if members.intersection(entry.get("fieldsV1") or ())
+    )
+    return max((at for at in times if at is not None), default=None)
 
 
 def _entries(live: JsonObject) -> list[JsonObject]:

@@ -8,7 +8,8 @@ import pytest
 from pytest_zkrollback.checklist.equivalence import check as equivalence
 from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck, Observed
 from pytest_zkrollback.checklist.equivalence.left_behind import LeftBehind
-from pytest_zkrollback.checklist.equivalence.model import DeployedInterval
+from pytest_zkrollback.checklist.equivalence.model import Cluster, DeployedInterval, Expectation
+from pytest_zkrollback.checklist.equivalence.service_endpoints import judge_servers
 from pytest_zkrollback.config.environment import Environment, Reload
 from pytest_zkrollback.config.ignored_fields import Ignore
 from pytest_zkrollback.domain.checks import History, Sample
@@ -1124,3 +1125,45 @@ def test_an_entry_for_data_that_a_pod_reads_leaves_nothing_out():
     red = judge(observed(live=(LiveObject(web), LiveObject(config))), check=check)
     assert red.word is Verdict.FAIL
     assert sentence(red) == 'ConfigMap/c data.k: expected "v", live "w"'
+
+
+def stranger(kind: str = "Widget", name: str = "w", image: str = "other:1", uid: str = "nobody") -> dict:
+    found = running("stranger", 1, image)
+    found["metadata"]["ownerReferences"] = [{"kind": kind, "name": name, "uid": uid, "controller": True}]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["Widget", "Job", "StatefulSet", "DaemonSet"])
+def test_a_pod_of_whatever_owner_that_serves_beside_the_targets_is_not_verified(kind):
+    """Found by the mutation campaign: only orphans were seen."""
+    waiting = with_service(running("a", 1), running("b", 1), stranger(kind))
+    assert isinstance(waiting, Pending) and not waiting.seen
+    assert sentence(waiting) == (
+        f"Pod stranger of {kind}/w, which is not of the target revision, serves Service/front beside its pods: what "
+        "it runs is not known"
+    )
+
+
+def labelled(item: dict) -> dict:
+    item["metadata"]["labels"] = {"app": "web"}
+    return item
+
+
+def test_a_pod_that_the_target_itself_made_or_that_runs_its_template_is_none():
+    maker = {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "n"}}
+    target = (*parse_manifest(SERVED, "n"), maker)
+    live = tuple(
+        LiveObject({**item, "metadata": {**item["metadata"], "uid": item["kind"]}}) for item in target
+    )
+    expected, seen = (
+        Expectation(target, namespace="n"),
+        Cluster(live, pods=(labelled(stranger(uid="Widget")),)),
+    )
+    assert judge_servers(expected, seen) == ()
+    assert len(judge_servers(expected, replace(seen, pods=(labelled(stranger(uid="other")),)))) == 1
+    assert judge_servers(expected, replace(seen, pods=(labelled(stranger(image="web:5")),))) == ()
+
+
+def test_behind_a_service_for_other_pods_strangers_are_expected(monkeypatch):
+    monkeypatch.setitem(globals(), "SERVED", SERVED.replace("labels: {app: web}", "labels: {app: another}"))
+    assert with_service(running("a", 1), running("b", 1), stranger()).word is Verdict.PASS

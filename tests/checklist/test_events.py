@@ -665,6 +665,15 @@ def test_case_p18_a_warning_about_a_configmap_is_evidence() -> None:
     assert found.evidence[0].text.splitlines()[1].startswith("has no state  Warning")
 
 
+def test_a_job_that_somebody_made_of_a_cron_job_by_hand_is_no_trouble_of_it() -> None:
+    """Found by the mutation campaign: `kubectl create job --from` was UNVERIFIED for ever."""
+    cron = frozenset({("CronJob", "tidy")})
+    assert judge_events(seen(event("UnexpectedJob", "tidy", kind="CronJob")), cron).word is Verdict.PASS
+    assert (
+        judge_events(seen(event("FailedNeedsStart", "tidy", kind="CronJob")), cron).word is Verdict.UNVERIFIED
+    )
+
+
 @pytest.mark.parametrize(
     ("endpoints", "expected"),
     [

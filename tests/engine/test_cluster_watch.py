@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 from threading import Event, Lock
@@ -13,7 +14,14 @@ import pytest
 
 from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, Unreachable
-from pytest_zkrollback.engine.cluster_watch import REFUSAL_GRACE_S, RESOURCES, STALE_S, ClusterWatch, _pause_s
+from pytest_zkrollback.engine.cluster_watch import (
+    REFUSAL_GRACE_S,
+    RESOURCES,
+    STALE_S,
+    ClusterWatch,
+    NamespaceWatches,
+    _pause_s,
+)
 
 FORBIDDEN = Forbidden("not allowed to list daemonsets", verb="list", resource="daemonsets", namespace="n")
 
@@ -303,3 +311,32 @@ def test_starting_twice_is_starting_once(bench: Bench) -> None:
 )
 def test_fault_5_pause(error: ClusterError | None, failures: int, pause_s: float) -> None:
     assert _pause_s(error, failures) == pytest.approx(pause_s)
+
+
+def test_case_c5_every_namespace_has_a_watch_of_its_own() -> None:
+    class Kube(FakeKube):
+        def list_with_version(self, path: str, timeout_s: float, keep: Any) -> Any:
+            place = path.split("/")[-2]
+            if place == "dark":
+                raise FORBIDDEN
+            return ({"metadata": {"name": f"in-{place}"}},), "7"
+
+        def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[dict[str, Any]]:
+            time.sleep(0.05)
+            yield from ()
+
+    wanted = {"shop": ("pods", "deployments"), "other": ("pods",), "dark": ("pods",)}
+    watches = NamespaceWatches(Kube(), wanted, FakeClock())  # type: ignore[arg-type]
+    watches.start()
+    try:
+        assert watches.wait_first(5)
+        assert watches.namespaces == ("shop", "other", "dark")
+        assert watches.snapshot() == replace(watches.snapshot("shop"), at=watches.snapshot().at)
+        for place in ("shop", "other"):
+            assert watches.snapshot(place).objects["pods"] == ({"metadata": {"name": f"in-{place}"}},)
+        assert set(watches.snapshot("other").objects) == {"pods"}
+        assert dict(watches.snapshot("dark").errors) == {"pods": FORBIDDEN}
+        watches.refresh()
+        assert watches.wait_first(5)
+    finally:
+        watches.stop()

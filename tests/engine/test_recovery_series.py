@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.engine.recovery_series import Samples, image_tag
 from support.workload_objects import at, container, pod, replicaset, running, snapshot
@@ -115,3 +116,12 @@ def test_bounded_whatever_comes(values: list[bool]) -> None:
     assert len(points) <= 20
     assert (points[0].at, points[-1].at) == (at(0), at(len(values) - 1))
     assert points[-1].value == (1 if values[-1] else 0)
+
+
+def test_case_c5_namesakes_in_two_namespaces_are_two_series() -> None:
+    samples = Samples(["deployment/web", "other/deployment/web"])
+    here = {"deployments": ({"metadata": {"name": "web", "uid": "w"}, "spec": {"replicas": 2}},)}
+    there = {"deployments": ({"metadata": {"name": "web", "uid": "v"}, "spec": {"replicas": 3}},)}
+    for objects, namespace in ((here, ""), (there, "other")):
+        samples.add_snapshot(Snapshot(at(1), {**objects, "pods": (), "replicasets": ()}), namespace)
+    assert _points(samples) == [("wanted/web", 2), ("wanted/web in other", 3)]

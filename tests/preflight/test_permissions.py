@@ -3,7 +3,10 @@
 import pytest
 
 from pytest_zkrollback.domain.errors import NotFound, Unreachable
-from pytest_zkrollback.preflight.permissions import fetch_denied
+from pytest_zkrollback.preflight.guards.cluster import judge_permissions
+from pytest_zkrollback.preflight.permissions import fetch_denied, fetch_unreadable
+from pytest_zkrollback.preflight.probe import ProbeResult
+from pytest_zkrollback.release.manifest import parse_manifest
 
 KINDS = {"Deployment": ("apps", "deployments"), "ConfigMap": ("", "configmaps"), "Secret": ("", "secrets")}
 STORE = {("list", "secrets"), ("get", "secrets"), ("create", "secrets"), ("update", "secrets")}
@@ -101,3 +104,47 @@ def test_a_review_without_an_answer_is_no_permission():
     rules.send = silent
     with pytest.raises(Unreachable):
         fetch_denied(rules, "shop", {})
+
+
+def test_case_c5_the_rights_to_look_are_asked_for_where_the_target_stands_elsewhere():
+    target = parse_manifest(
+        "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent, namespace: monitoring}\n"
+        "spec: {template: {}}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: dns, namespace: kube-system}\n"
+        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {}}\n",
+        "shop",
+    )
+    rules = Rules(("list", "pods", "monitoring", ""), ("list", "events", "monitoring", ""))
+    assert fetch_unreadable(rules, "shop", target) == (
+        "get pods/log in namespace monitoring",
+        "list daemonsets.apps in namespace monitoring",
+        "list events in namespace kube-system",
+        "list replicasets.apps in namespace monitoring",
+        "watch daemonsets.apps in namespace monitoring",
+        "watch pods in namespace monitoring",
+        "watch replicasets.apps in namespace monitoring",
+    )
+    assert ("get", "pods", "monitoring", "") in rules.asked  # pods/log: the subresource is asked apart
+
+
+def test_case_c5_nothing_more_is_asked_of_a_release_in_one_namespace():
+    rules = Rules()
+    assert (
+        fetch_unreadable(
+            rules, "shop", parse_manifest("apiVersion: v1\nkind: Service\nmetadata: {name: w}", "shop")
+        )
+        == ()
+    )
+    assert rules.asked == []
+
+
+def test_case_c5_a_right_to_look_that_is_missing_warns_and_refuses_nothing():
+    fine, blind = ProbeResult(value=()), ProbeResult(value=("list pods in namespace monitoring",))
+    guard = judge_permissions(fine, blind)
+    assert (guard.state, guard.evidence, guard.consequence, guard.override) == (
+        "warned",
+        "helm has every right that it needs; you may not: list pods in namespace monitoring",
+        "What is there will not be verified.",
+        "",
+    )
+    assert judge_permissions(fine, fine).state == "ok"
+    assert judge_permissions(ProbeResult(value=("delete services",)), blind).state == "refused"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,12 +12,14 @@ from pytest_zkrollback.checklist.migration import MigrationCheck
 from pytest_zkrollback.checklist.notify import NotifyCheck
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.checklist.smoke import SmokeCheck
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.migration import RevisionContent
-from pytest_zkrollback.domain.record import Revision
+from pytest_zkrollback.domain.record import Plan, Revision
 from pytest_zkrollback.plugin import DEFAULT_ITEMS
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.run.build_checklist import deployed_intervals, initial_checklist
+from pytest_zkrollback.run.build_checklist import deployed_intervals, event_places, initial_checklist, watched
+from pytest_zkrollback.run.results import ExpectedRelease
 
 AT = datetime(2026, 11, 23, 7, tzinfo=UTC)
 
@@ -109,3 +112,28 @@ def test_an_own_item_is_looked_at_again_only_if_it_says_so(declared):
 def test_what_pytest_collects_without_a_configuration_is_the_runbooks_checklist():
     workloads = {"backend": "deployment/backend", "frontend": "deployment/frontend"}
     assert tuple(item.id for item in initial_checklist(workloads, ())) == DEFAULT_ITEMS
+
+
+def manifest(*places: str, kind: str = "Deployment") -> str:
+    text = "apiVersion: apps/v1\nkind: {}\nmetadata: {{name: app, namespace: {}}}\nspec: {{template: {{}}}}\n"
+    return "---\n".join(text.format(kind, place) for place in places)
+
+
+def test_case_c5_the_namespaces_of_the_target_and_of_what_was_rolled_away_are_watched():
+    releases = [
+        replace(release(4, 40), manifest=manifest("older")),
+        replace(release(5, 50), manifest=manifest("own", "other")),
+        replace(release(6, 60), manifest=manifest("own", "gone", kind="StatefulSet")),
+        replace(release(7, 70), manifest="{no yaml"),
+    ]
+    env = Environment(name="e", context="c", namespace="own", workloads="auto")
+    plan = Plan(compared_with=releases[2].revision)
+    history = ReleaseHistory("own", "web", tuple(releases))
+    expected = ExpectedRelease(history, target=5, plan=plan, head=7, last_read=history)
+    found = watched(env, expected)
+    assert next(iter(found)) == "own"
+    assert {"other", "gone"} == {*found} - {"own"}
+    assert found["other"] == ("deployments", "pods", "replicasets")
+    assert found["gone"] == ("pods", "replicasets", "statefulsets")
+    assert "statefulsets" in found["own"]
+    assert event_places(env, expected) == ("own", "other")

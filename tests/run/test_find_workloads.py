@@ -108,3 +108,34 @@ def test_where_the_journal_cannot_be_written_to_the_record_says_so():
     context = SimpleNamespace(run_id="0", operator="ann", lock=lambda: lock, recorder=recorder)
     note_failed(context, state_of(verified(items=items(smoke=FAIL), outcome=Outcome.FAILED)), 7, "x")
     assert said == ["what failed was not written to the journal: no answer"]
+
+
+def workload(name, kind="Deployment", namespace=None):
+    place = f", namespace: {namespace}" if namespace else ""
+    return f"apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: {name}{place}}}\n"
+
+
+def test_case_c5_a_workload_in_another_namespace_has_that_in_its_id_whatever_else_there_is():
+    alone = auto_workloads(workload("agent", "DaemonSet", "monitoring"), "ns")
+    assert alone == {"monitoring-agent": "monitoring/daemonset/agent"}
+    documents = [
+        workload("app", namespace="mn-b"),
+        workload("app", namespace="mn-a"),
+        workload("app", "StatefulSet", "mn-a"),
+        workload("app"),
+        workload("app", namespace="ns"),
+    ]
+    assert auto_workloads("---\n".join(documents), "ns") == {
+        "mn-b-app": "mn-b/deployment/app",
+        "mn-a-app": "mn-a/deployment/app",
+        "mn-a-statefulset-app": "mn-a/statefulset/app",
+        "app": "deployment/app",
+    }
+
+
+def test_case_c5_ids_of_the_releases_own_namespace_stay():
+    documents = [workload("app", namespace="mn"), workload("mn-app")]
+    assert auto_workloads("---\n".join(documents), "ns") == {
+        "mn-deployment-app": "mn/deployment/app",
+        "mn-app": "deployment/mn-app",
+    }

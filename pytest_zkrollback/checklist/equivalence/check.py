@@ -44,6 +44,7 @@ from ...release.manifest import (
     release_of,
 )
 from ...report.by_hand import helm, kubectl, resource_name
+from .generated_config import generated_sources, judge_generated
 from .left_behind import LeftBehind, judge_left_behind
 from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words, label_in
 from .pods import RELOADED_S, PodsJudged, judge_pods
@@ -73,7 +74,8 @@ class Observed:
     ``leftovers`` and ``references`` answer the check's; ``head`` is the release's newest revision at that
     moment, ``deployed`` the numbers of all that helm calls deployed. ``made``: by its place in the manifest,
     what the server makes today of an object that differs, ``made_pods`` the same of a workload's pod.
-    ``unread`` are the namespaces whose pods could not be looked at, with ``error`` for the first of them.
+    ``generated`` answers ``generated_sources``. ``unread`` are the namespaces whose pods could not be looked
+    at, with ``error`` for the first of them.
     """
 
     live: tuple[LiveObject, ...]
@@ -90,6 +92,7 @@ class Observed:
     revisions: tuple[JsonObject, ...] = ()
     left_behind: tuple[LiveObject, ...] = ()
     unread: frozenset[str] = frozenset()
+    generated: tuple[LiveObject, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +208,7 @@ class EquivalenceCheck:
             head=release.head.revision if release is not None else None,
             deployed=release.deployed_numbers if release is not None else (),
             made=self._made(live),
+            generated=self._generated(),
         )
         seen = self._with_pods(seen)
         if seen.error is not None and not seen.pods:
@@ -237,6 +241,10 @@ class EquivalenceCheck:
         ):
             release = self.release()  # somebody else's helm may have begun in between: then it says so
         return release, live
+
+    def _generated(self) -> tuple[LiveObject, ...]:
+        wanted = generated_sources(self.target, self.rolled_away)
+        return fetch_live(self.kube, wanted) if wanted else ()
 
     def _with_pods(self, seen: Observed) -> Observed:
         """Of every namespace where the target has workloads, or Services beside rolled-away pods."""
@@ -334,7 +342,7 @@ class EquivalenceCheck:
         by_object, ignored = self._without_ignored(seen, self._differences(seen))
         differences = [one for each in by_object for one in each]
         errors = [one.error for one in differences if one.error is not None]
-        unread = (*seen.leftovers, *seen.references, *seen.left_behind)
+        unread = (*seen.leftovers, *seen.references, *seen.left_behind, *seen.generated)
         errors += [each.error for each in unread if each.error is not None]
         if seen.error is not None:
             errors.append(seen.error)
@@ -361,13 +369,17 @@ class EquivalenceCheck:
         behind = list(judge_left_behind(self.target, self.left_behind, seen.left_behind, self.env.namespace))
         left += [each for each in behind if isinstance(each, PodProblem)]
         stays = [each.text for each in behind if isinstance(each, Remark)]
-        judged = judge_pods(self._expectation(now), _cluster(seen))
+        expected, cluster = self._expectation(now), _cluster(seen)
+        judged = judge_pods(expected, cluster)
+        generated = list(judge_generated(expected, cluster, seen.generated)) if seen.generated else []
+        stays += [each.text for each in generated if isinstance(each, Remark)]
+        problems = (*judged.strays, *(each for each in generated if isinstance(each, PodProblem)))
         strays = {
-            (word, waits): [each for each in judged.strays if (each.word, each.waits) == (word, waits)]
+            (word, waits): [each for each in problems if (each.word, each.waits) == (word, waits)]
             for word in (Verdict.FAIL, Verdict.UNVERIFIED)
             for waits in (True, False)
         }
-        said = [each.text for each in (*left, *missing, *judged.strays)]
+        said = [each.text for each in (*left, *missing, *problems)]
         proposed = {
             number: self._ignore.proposed(each, self.target[number], seen.live[number])
             for number, each in enumerate(by_object)

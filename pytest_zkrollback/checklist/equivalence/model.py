@@ -14,7 +14,7 @@ from ...release.drift import LiveObject
 from ...release.manifest import ObjectKey, identity, is_workload
 
 # Between the clocks of the API server and of a node.
-_SKEW = timedelta(minutes=1)
+CLOCK_SKEW = timedelta(minutes=1)
 # From helm's start (hooks, other objects first) until all that it changes is changed.
 _APPLIED = timedelta(minutes=10)
 _POD_COLUMNS = (
@@ -190,7 +190,7 @@ def intervals_at(
     ]
     if 0 not in there:
         return ()
-    return tuple(interval for interval in intervals[there[-1] :] if interval.earliest - _SKEW <= moment)
+    return tuple(interval for interval in intervals[there[-1] :] if interval.earliest - CLOCK_SKEW <= moment)
 
 
 def show_pod(pod: JsonObject) -> Words:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...domain.checks import JsonObject
-from ...domain.kube_objects import controller_uid, is_alive, is_ready, is_terminating, namespace_of, uid
+from ...domain.kube_objects import (
+    controller,
+    controller_uid,
+    is_alive,
+    is_ready,
+    is_terminating,
+    namespace_of,
+    uid,
+)
+from ...domain.verdict import Verdict
 from ...release.manifest import (
     ObjectKey,
     container_images,
     identity,
     in_namespace,
     manifest_images,
+    manifest_workloads,
     pod_template,
 )
 from .model import Cluster, Expectation, PodProblem, Words, owned_pods, owner_kind, pod_name, show_pod
 
 _SERVICE = "kubernetes.io/service-name"
+# What decides what a container does.
+_STATED = ("image", "command", "args", "env", "envFrom")
 
 
 def judge_servers(expected: Expectation, seen: Cluster) -> tuple[PodProblem, ...]:
@@ -57,6 +70,54 @@ def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> It
                 f"{expected.place(pod)}",
                 shows=(show_pod(pod), _show_endpoints(pod, service)),
             )
+        elif _shares_traffic(expected.target, pod) and not _is_known(expected, seen, pod):
+            owner = controller(pod) or {}
+            yield PodProblem(
+                f"Pod {pod_name(pod)} of {owner.get('kind')}/{owner.get('name')}, which is not of the target "
+                f"revision, serves Service/{service}{expected.place(pod)} beside its "
+                "pods: what it runs is not known",
+                Verdict.UNVERIFIED,
+                shows=(show_pod(pod), _show_endpoints(pod, service)),
+            )
+
+
+def _shares_traffic(target: Sequence[JsonObject], pod: JsonObject) -> bool:
+    """Whether a Service that selects the pod also selects those of a workload of the target.
+
+    One that selects none is for somebody else's pods (a chart that scrapes the cluster's own components).
+    """
+    for service in _selecting(target, pod):
+        near = manifest_workloads(in_namespace(target, identity(service).namespace))
+        if any(any(services_that_select([service], _labels(item))) for item in near):
+            return True
+    return False
+
+
+def _is_known(expected: Expectation, seen: Cluster, pod: JsonObject) -> bool:
+    """Whether an object of the target made the pod (a Job, a custom resource), or it runs its template.
+
+    What another Deployment runs there (a canary, say) is somebody's plan.
+    """
+    ours = {uid(answer.item) for answer in seen.live if answer.item is not None}
+    owner = controller(pod) or {}
+    if owner.get("kind") == "ReplicaSet" or owner.get("uid") in ours - {""}:
+        return True
+    near = in_namespace(expected.target, namespace_of(pod) or expected.namespace)
+    if owner.get("kind") == "Job":
+        crons = (re.escape(identity(item).name) for item in near if item["kind"] == "CronJob")
+        return any(re.fullmatch(rf"{cron}-\d+", str(owner.get("name"))) for cron in crons)
+    return any(_runs(pod, pod_template(item) or {}) for item in manifest_workloads(near))
+
+
+def _runs(pod: JsonObject, template: JsonObject) -> bool:
+    """Whether the pod runs what the template states: a controller may make copies of a workload (Flagger)."""
+    running = {each.get("name"): each for each in (pod.get("spec") or {}).get("containers") or ()}
+    stated = (template.get("spec") or {}).get("containers") or ()
+    return bool(stated) and all(
+        (there := running.get(each.get("name"))) is not None
+        and all(there.get(key) == each[key] for key in _STATED if key in each)
+        for each in stated
+    )
 
 
 def _still_in_endpoints(
@@ -112,12 +173,20 @@ def services_that_select(target: Iterable[JsonObject], labels: Mapping[str, str]
             yield item
 
 
-def _services_of(target: Sequence[JsonObject], pod: JsonObject) -> Iterator[str]:
+def _selecting(target: Sequence[JsonObject], pod: JsonObject) -> Iterator[JsonObject]:
     """The target's Services that send requests to this pod: they stand in its namespace."""
     there = namespace_of(pod)
     near = in_namespace(target, there) if there else target
-    for item in services_that_select(near, pod["metadata"].get("labels") or {}):
+    return services_that_select(near, pod["metadata"].get("labels") or {})
+
+
+def _services_of(target: Sequence[JsonObject], pod: JsonObject) -> Iterator[str]:
+    for item in _selecting(target, pod):
         yield identity(item).name
+
+
+def _labels(workload: JsonObject) -> Mapping[str, str]:
+    return ((pod_template(workload) or {}).get("metadata") or {}).get("labels") or {}
 
 
 def _service_of_slice(slice_: JsonObject) -> str:

@@ -28,6 +28,8 @@ _CHILDREN = {
 _KNOWN = frozenset(
     {"Job", "HorizontalPodAutoscaler", "PersistentVolumeClaim", "PodDisruptionBudget", "Service", "Ingress"}
 )
+# Warnings that tell of no trouble: somebody made a Job in the CronJob's name (kubectl create job --from).
+_REMARKS = frozenset({("CronJob", "UnexpectedJob")})
 _READY, _COMPLETED = "ready now", "completed"
 _LATE_S = 2.0
 _PROBE = re.compile(r"(Liveness|Readiness|Startup) probe ")
@@ -116,7 +118,7 @@ class LiveObjects:
         if (group.kind, group.name) in self._others:
             other = self._others[group.kind, group.name]
             return "gone" if other is None else is_healthy(group.kind, other)
-        if group.kind in STATELESS_KINDS:
+        if group.kind in STATELESS_KINDS or (group.kind, group.reason) in _REMARKS:
             return "has no state"
         if group.kind not in self._read:
             return ""
