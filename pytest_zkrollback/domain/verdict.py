@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -76,7 +77,7 @@ class CheckResult(Frozen):
     are sentences that say what was not looked into, also where all is green. ``by_hand`` is the shell line
     that shows what is said here; empty: the check's own command does. ``cures`` are shell lines
     that mend what was seen and harm nothing: they are offered to type next. ``ignored`` is what differs and
-    does not count.
+    does not count. Until ``watch_until`` what a PASS rests on may show that it was none.
     """
 
     word: Verdict
@@ -86,6 +87,7 @@ class CheckResult(Frozen):
     by_hand: str = ""
     cures: tuple[str, ...] = ()
     ignored: tuple[IgnoredDifference, ...] = ()
+    watch_until: datetime | None = None
 
 
 class Pending(Frozen):
@@ -93,7 +95,8 @@ class Pending(Frozen):
 
     At the deadline the schedule makes it final: FAIL if the thing was ``seen`` (and not done),
     UNVERIFIED if it was never seen, or if we were too busy to look in time. ``failing``: it looks like a
-    failure already, which people are told before it is certain.
+    failure already, which people are told before it is certain. ``watch_until``: it is decided by then; a
+    deadline waits for that, within bounds.
     """
 
     observed: str
@@ -102,6 +105,7 @@ class Pending(Frozen):
     evidence: tuple[Evidence, ...] = ()
     by_hand: str = ""
     cures: tuple[str, ...] = ()
+    watch_until: datetime | None = None
 
     def at_deadline(self, deadline_s: float, behind_s: float = 0.0) -> CheckResult:
         """The verdict that this pending state becomes when ``deadline_s`` seconds are over.

@@ -57,6 +57,9 @@ class Schedule:
     ``on_last_look()`` is called before that, and before the last look after a soak: the place to read anew
     what samples are taken from.
 
+    What needs longer says so (``watch_until``): a deadline and the soak wait for it, ``soak_max_s`` at most.
+    ``on_prolonged(until, ids)`` is called once where the soak goes on for these checks.
+
     A sample's ``at`` is when its observation *began*; one begun before judging does not count.
     """
 
@@ -69,8 +72,10 @@ class Schedule:
         *,
         on_sample: Callable[[str, Sample], None] | None = None,
         soak_s: float = 0.0,
+        soak_max_s: float = 0.0,
         is_green: Callable[[], bool] = lambda: True,
         on_provisional: Callable[[datetime], None] | None = None,
+        on_prolonged: Callable[[datetime, Sequence[str]], None] | None = None,
         on_last_look: Callable[[], None] | None = None,
         failed_before: Sequence[str] = (),
     ) -> None:
@@ -86,12 +91,15 @@ class Schedule:
         self._latest = datetime.min.replace(tzinfo=since.tzinfo)
         self._rollouts_passed: bool | None = None
         self._soak_s = soak_s
+        self._soak_max_s = soak_max_s
         self._is_green = is_green
         self._on_provisional = on_provisional
+        self._on_prolonged = on_prolonged
         self._on_last_look = on_last_look
         self._failed_before = tuple(failed_before)
         self._provisional_at: datetime | None = None
         self._soak_ends_s = 0.0
+        self._soak_limit_s = 0.0
         self._closing_from: datetime | None = None
         self._rechecks = False
         self._grace_from_s: float | None = None
@@ -194,7 +202,8 @@ class Schedule:
                 for run in self._before_last:
                     run.final = True
         elif self._provisional_at is not None:
-            if self._failed() or self._clock.monotonic_s() >= self._soak_ends_s:
+            over = self._clock.monotonic_s() >= self._soak_ends_s
+            if self._failed() or (over and not self._soaks_on()):
                 self._begin_closing()
         elif all(run.verdict for run in self._before_last):
             green = all(run.is_green for run in self._before_last)
@@ -208,11 +217,41 @@ class Schedule:
             moment = self._provisional_at = self._tick()
             for run in self._open_runs():
                 run.at_soak = next((one for one in reversed(run.counted) if one.error is None), None)
-        self._soak_ends_s = self._clock.monotonic_s() + self._soak_s
+        began_s = self._clock.monotonic_s()
+        self._soak_ends_s = began_s + self._soak_s
+        self._soak_limit_s = began_s + max(self._soak_s, self._soak_max_s)
         for run in self._open_runs():
             run.ends_s = self._soak_ends_s + _CLOSING_S
         if self._on_provisional is not None:
             self._on_provisional(moment)
+
+    def _soaks_on(self) -> bool:
+        """Whether something needs longer than the soak was meant to be, and may have it."""
+        runs = [run for run in self._open_runs() if self._needs_longer(run.judgement)]
+        left_s = self._soak_limit_s - self._clock.monotonic_s()
+        if not runs or left_s <= 0:
+            return False
+        if self._on_prolonged is not None:
+            now = self._clock.now()
+            wanted = [run.judgement.watch_until for run in runs if run.judgement is not None]
+            until = max((each for each in wanted if each is not None), default=now)
+            self._on_prolonged(min(until, now + timedelta(seconds=left_s)), [run.check.id for run in runs])
+            self._on_prolonged = None
+        return True
+
+    def _needs_longer(self, judgement: Judgement | None) -> bool:
+        until = judgement.watch_until if judgement is not None else None
+        return until is not None and until > self._clock.now()
+
+    def _waits_on(self, run: CheckRun, judgement: Judgement | None, now_s: float) -> bool:
+        """Whether a deadline waits: for what needs longer, and for a PASS that the soak still watches."""
+        if self._closing_from is not None:
+            return False
+        soaks = self._provisional_at is not None
+        if isinstance(judgement, CheckResult):
+            return soaks and judgement.word is Verdict.PASS
+        limit_s = self._soak_limit_s if soaks else run.pending_s + self._soak_max_s
+        return self._needs_longer(judgement) and now_s < limit_s
 
     def _begin_closing(self) -> None:
         """From here on a sample decides for good; it has to be taken from here on, too."""
@@ -301,6 +340,8 @@ class Schedule:
             return False
         judgement = self._judge(run)
         run.judged_s = now_s
+        if over and self._waits_on(run, judgement, now_s):
+            over, run.ends_s = False, now_s + _REJUDGE_S
         if over:
             judgement = self._at_deadline(run, judgement, now_s)
         if not isinstance(judgement, CheckResult) and run.verdict is not None:

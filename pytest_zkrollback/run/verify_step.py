@@ -15,6 +15,8 @@ from ..domain.record import GREEN_OUTCOMES, TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ..engine.cluster_watch import NamespaceWatches
 from ..engine.scheduler import Schedule
+from ..report.failures import listed
+from ..report.formatting import clock_time
 from .build_checklist import ReleaseReader, build_checks
 from .context import RunContext
 from .find_redeploy_risks import RedeployRisks
@@ -67,6 +69,14 @@ def run_verify(
         recorder.event(text, "zkrollback", moment)
         context.display.status(text)
 
+    def prolong_soak(until: datetime, ids: Sequence[str]) -> None:
+        assert schedule.provisional_at is not None  # noqa: S101 - it is the soak that goes on
+        length_s = round((until - schedule.provisional_at).total_seconds(), 1)
+        recorder.update(soak_s=length_s)
+        text = f"watched on until {clock_time(until)} UTC: {listed(ids)} may show something until then"
+        recorder.event(text, "zkrollback")
+        context.display.status(text)
+
     def look_anew() -> None:
         """A watch that died without a word may show what was there 15 s ago; a last look may not."""
         events.stop()  # and asked again
@@ -84,8 +94,10 @@ def run_verify(
         judged.note,
         on_sample=timeline.add,
         soak_s=soak_s,
+        soak_max_s=context.env.soak_max_s,
         is_green=is_green,
         on_provisional=begin_soak,
+        on_prolonged=prolong_soak,
         on_last_look=look_anew,
         failed_before=state.failed,
     )

@@ -617,6 +617,7 @@ def test_case_k1_one_failure_of_a_liveness_probe_is_waited_on_until_the_next_can
     for looks in ((11,), (11, 15, 22)):
         waiting = after(probed(), *looks)
         assert isinstance(waiting, Pending) and not waiting.seen
+        assert waiting.watch_until is not None  # the soak and the deadline wait as long
     assert after(probed(), 11, 23.5).word is Verdict.PASS
 
 

@@ -251,13 +251,45 @@ def test_fault_41_zero_replicas_where_they_are_meant() -> None:
     )
 
 
-def _crashed(lasted_s: float, runs_s: float, restarts: int = 1) -> Judgement:
+def _crashed(lasted_s: float, runs_s: float, restarts: int = 1, **changes: Any) -> Judgement:
     """Judge two pods at 100 s, one of which runs for ``runs_s`` again after a run of ``lasted_s``."""
     began = 100 - runs_s - lasted_s
     last = ended(7, "Error", began, began + lasted_s)
     status = container(running(100 - runs_s), restarts=restarts, last=last, ready=True)
     pods = [pod("web-a"), pod("web-b", status)]
-    return _judge(snapshot(*pods, deployments=[deployment()]), now_s=100)
+    return _judge(snapshot(*pods, deployments=[deployment()]), now_s=100, **changes)
+
+
+def test_case_k2_which_run_is_short_says_soak_max_s() -> None:
+    assert _said(_crashed(25, 12, soak_max_s=20))[0] == "PASS"
+    young = _crashed(65, 12, soak_max_s=90)
+    assert isinstance(young, Pending)
+    assert young.observed.endswith("it may come again; watch on with --rollback-soak=120")
+    assert young.watch_until == at(100 - 12 + 65 + 1)
+
+
+def _probed(delay_s: int, now_s: float, provisional_s: float | None = None) -> CheckResult:
+    pods = _pair()
+    for each in pods:
+        each["spec"]["containers"][0]["livenessProbe"] = {"initialDelaySeconds": delay_s, "timeoutSeconds": 3}
+    sample = Sample(at=at(now_s - 1), value=snapshot(*pods, deployments=[deployment()]))
+    began = None if provisional_s is None else at(provisional_s)
+    history = History((sample,), since=at(0), judged_from=at(2), provisional_at=began)
+    judged = _check().judge(history, at(now_s))
+    assert isinstance(judged, CheckResult) and judged.word is Verdict.PASS
+    return judged
+
+
+def test_case_k1_a_pass_is_watched_until_every_liveness_probe_has_run_once() -> None:
+    assert _probed(30, 5).watch_until == at(1 + 30 + 3 + 2)
+    assert _probed(30, 37).watch_until is None
+    assert _probed(0, 5).watch_until is None
+    assert _probed(30, 5).limits == ()
+
+
+def test_case_k1_which_probe_has_not_run_when_the_soak_ends_is_said() -> None:
+    [limit] = _probed(300, 65, provisional_s=5).limits
+    assert limit.endswith(" first runs 300 s after its start: watch on with --rollback-soak=301")
 
 
 def test_case_k2_a_short_run_that_crashed_has_to_be_outlasted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -1005,3 +1005,59 @@ def test_how_far_a_thread_is_behind(
     lag.begin(now_s)
     assert lag.at(now_s) == pytest.approx(behind_s)
     assert lag.at(now_s + behind_s + 0.01) == 0.0
+
+
+def _needs(seconds: float, word: Verdict = Verdict.PASS) -> Callable[[History], Judgement]:
+    """A judging that wants to be watched until so long after the first call."""
+    until: list[datetime] = []
+
+    def judging(_: History) -> Judgement:
+        now = datetime.now(UTC)
+        until[:] = until or [now + timedelta(seconds=seconds)]
+        done = now >= until[0]
+        if word is Verdict.PASS:
+            return CheckResult(word=word, observed="done" if done else "may still show", watch_until=until[0])
+        return PASS if done else Pending(observed="may still show", seen=False, watch_until=until[0])
+
+    return judging
+
+
+@pytest.mark.parametrize(("max_s", "observed"), [(2.0, "done"), (0.3, "may still show")])
+def test_case_k1_the_soak_lasts_as_long_as_the_evidence_needs_within_its_bound(
+    max_s: float, observed: str
+) -> None:
+    heard: list[tuple[datetime, Sequence[str]]] = []
+    begun = time.monotonic()
+    rollout = _rollout("rollout-a", soak_interval_s=0.01, judging=_needs(0.6))
+    verdicts = _run(
+        rollout,
+        FakeCheck("smoke", stage=Stage.AFTER_ROLLOUTS, interval_s=None),
+        soak_s=SOAK_S,
+        soak_max_s=max_s,
+        on_prolonged=lambda until, ids: heard.append((until, ids)),
+    )
+    assert time.monotonic() - begun >= min(0.6, max_s)
+    assert verdicts["rollout-a"].word is Verdict.PASS
+    assert verdicts["rollout-a"].observed == observed
+    assert [ids for _, ids in heard] == [["rollout-a"]]
+
+
+def test_a_soak_that_nothing_needs_longer_is_not_prolonged() -> None:
+    heard: list[object] = []
+    rollout = _rollout("rollout-a", soak_interval_s=0.01, judging=_needs(0.01))
+    _run(rollout, soak_s=SOAK_S, soak_max_s=60.0, on_prolonged=lambda *said: heard.append(said))
+    assert heard == []
+
+
+def test_case_k1_what_fails_in_the_prolonged_soak_ends_it() -> None:
+    events = _soaked("events", judging=lambda h: FAIL if h.provisional_at and len(h.judged) > 40 else PASS)
+    rollout = _rollout("rollout-a", soak_interval_s=0.01, judging=_needs(30))
+    begun = time.monotonic()
+    assert _run(rollout, events, soak_s=SOAK_S, soak_max_s=60.0)["events"] == FAIL
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(("max_s", "word"), [(2.0, Verdict.PASS), (0.0, Verdict.UNVERIFIED)])
+def test_case_k2_a_deadline_waits_for_what_is_decided_soon(max_s: float, word: Verdict) -> None:
+    rollout = _rollout("rollout-a", judging=_needs(0.5, Verdict.UNVERIFIED), deadline_s=0.1)
+    assert _run(rollout, soak_max_s=max_s)["rollout-a"].word is word

@@ -224,7 +224,9 @@ class EventsCheck:
             return found if _is_refused(sample.value) else Pending(observed=found.observed, seen=False)
         shows = self._shows(group)
         if group.is_single_liveness_failure:  # the kubelet kills only after several
-            return Pending(observed=found.observed, seen=False, evidence=found.evidence, by_hand=shows)
+            until = group.last + timedelta(seconds=self.env.soak_max_s) if group.last is not None else None
+            once = Pending(observed=found.observed, seen=False, evidence=found.evidence, by_hand=shows)
+            return once.model_copy(update={"watch_until": until})
         patience_s = _AUTOSCALER_S if group.kind == "HorizontalPodAutoscaler" else self.settle_s
         if self._is_open_for(patience_s, history, now):
             return found.model_copy(update={"by_hand": shows})

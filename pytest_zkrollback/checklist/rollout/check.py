@@ -32,10 +32,10 @@ from ...domain.timestamps import parse_time
 from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
 from .diagnosis import (
-    SHORT_RUN_S,
     DiagnosisContext,
     Finding,
     findings,
+    first_liveness,
     never_start,
     pull_errors,
     restart_counts,
@@ -49,8 +49,8 @@ from .workload import Workload, find_object, images, needed_resources, progress,
 
 # An application beside its proxy or its database exits once or twice, and is well at its third start.
 FAILED_STARTS = 2
-# Long enough to see the end of a run that was called short.
-_LONGER_S = SHORT_RUN_S + 30
+# Beyond `soak_max_s`: long enough to see the end of a run that was called short.
+_LONGER_S = 30.0
 
 
 def initial_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
@@ -284,16 +284,20 @@ class RolloutCheck:
             doubt = f"kubectl would call it done, but {ready} of {desired} pods of this revision are ready"
             return pending("; ".join(filter(None, (doubt, hint))), seen=count >= desired, failing=failing)
         restarts = restarts_since(workload.current, history.since, now)
-        again = next((each for each in restarts if each.may_come_again), None)
+        short_s = self.env.soak_max_s
+        again = next((each for each in restarts if each.may_come_again(short_s)), None)
         if again is not None:
             run = f"{again}, and has run for {max(again.runs_s, 0):.0f} s since: it may come again"
-            return pending(f"{run}; watch on with --rollback-soak={_LONGER_S:g}", seen=False)
+            longer = pending(f"{run}; watch on with --rollback-soak={short_s + _LONGER_S:g}", seen=False)
+            return longer.model_copy(update={"watch_until": again.outlasts_at})
         kept = _kept_by_partition(workload)
         if desired == 0:
             who = "the target states" if self.stated_zero else "configured"
             return named(Verdict.PASS, kept or f"stands at zero replicas, as {who}")
         running = f"{ready} of {desired} pods ready, running {images(workload.current)}"
-        return final(Verdict.PASS, "; ".join(filter(None, (running, kept, *map(str, restarts[:1])))))
+        green = final(Verdict.PASS, "; ".join(filter(None, (running, kept, *map(str, restarts[:1])))))
+        asked = first_liveness(workload.current)
+        return green if asked is None or asked[0] <= now else _watched_until(green, *asked, history)
 
     def _unfinished(self, workload: Workload, at: DiagnosisContext) -> tuple[str, tuple[str, ...], bool]:
         """Which older pods keep it from being done: words, the deletion that goes on, whether they stay."""
@@ -364,6 +368,15 @@ def _typed(workload: str) -> str:
     """A workload as kubectl wants it: ``deployment/web``, ``deployment/web -n other``."""
     at = WorkloadName.parse(workload, "")
     return f"{at.label} -n {at.namespace}" if at.namespace else at.label
+
+
+def _watched_until(green: CheckResult, until: datetime, text: str, history: History) -> CheckResult:
+    """The PASS, watched until every liveness probe has run once; which has not in the soak is a limit."""
+    began = history.provisional_at
+    limits: tuple[str, ...] = ()
+    if began is not None:
+        limits = (f"{text}: watch on with --rollback-soak={(until - began).total_seconds():.0f}",)
+    return green.model_copy(update={"watch_until": until, "limits": limits})
 
 
 def _news(message: str) -> str:

@@ -22,9 +22,8 @@ from .workload import Workload
 CRASH_LOOP_RESTARTS = 2
 EVICTIONS = 2
 EVICTED_S = 600.0
-# A run that was shorter than this and crashed may come again: the next one has to be longer.
-SHORT_RUN_S = 60.0
 UNSCHEDULABLE_S = 15.0
+_PROBED_S = 2.0  # until the event of a failed probe can be read
 REPLICA_FAILURE_S = 5.0
 # A run that ended sooner ended at its start.
 AT_START_S = 10.0
@@ -139,11 +138,16 @@ class Restart:
     exit_code: int
     lasted_s: float
     runs_s: float
+    runs_from: datetime
+
+    def may_come_again(self, short_s: float) -> bool:
+        """Whether the run that ended was shorter than this, and the one since is not longer yet."""
+        return self.runs_s <= self.lasted_s < short_s
 
     @property
-    def may_come_again(self) -> bool:
-        """Whether the run that ended was short, and the one since is not longer yet."""
-        return self.runs_s <= self.lasted_s < SHORT_RUN_S
+    def outlasts_at(self) -> datetime:
+        """When the run since will have been longer."""
+        return self.runs_from + timedelta(seconds=self.lasted_s + 1)
 
     def __str__(self) -> str:
         """One phrase for a person."""
@@ -171,9 +175,34 @@ def restarts_since(pods: Sequence[JsonObject], since: datetime, now: datetime) -
                     exit_code=int(last.get("exitCode") or 0),
                     lasted_s=(ended - begun).total_seconds(),
                     runs_s=(now - runs).total_seconds(),
+                    runs_from=runs,
                 )
             )
     return tuple(sorted(found, key=lambda each: each.at, reverse=True))
+
+
+def first_liveness(pods: Sequence[JsonObject]) -> tuple[datetime, str] | None:
+    """When the last of these containers has been asked whether it lives, and a sentence; None: at once.
+
+    Before that nothing is known of it: a pod is Ready without its liveness probe.
+    Source: https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
+    """
+    found = []
+    for pod in pods:
+        probes = {
+            str(each.get("name")): each["livenessProbe"]
+            for each in (pod.get("spec") or {}).get("containers") or ()
+            if each.get("livenessProbe")
+        }
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            name = str(status.get("name", ""))
+            began = parse_time(((status.get("state") or {}).get("running") or {}).get("startedAt"))
+            delay_s = (probes.get(name) or {}).get("initialDelaySeconds") or 0
+            if began is not None and delay_s:
+                asked_s = delay_s + (probes[name].get("timeoutSeconds") or 1) + _PROBED_S
+                text = f"the liveness probe of {_name(pod)} first runs {delay_s} s after its start"
+                found.append((began + timedelta(seconds=asked_s), text))
+    return max(found, default=None)
 
 
 def sentence(found: Sequence[Finding], pods: int) -> str:
