@@ -14,12 +14,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ..domain.errors import MigrationProblem
-from .base import Applied, Rows, Script, Tree
+from .base import Applied, Rows, Script, Tree, unread_of
 from .syntax_tree import assigned, function, literal, parse_module, raises, source, working
 
 if TYPE_CHECKING:
     from alembic.script.revision import RevisionMap
 
+_OWN_FILES = ("env.py", "__init__.py", "script.py.mako", "alembic.ini")
 INSTALL = "Alembic is not installed here: pip install 'pytest-zkrollback[alembic]'."
 
 
@@ -33,14 +34,16 @@ class _Alembic:
     def parse(self, files: Mapping[str, str]) -> Tree:
         """The revisions in the order in which ``alembic upgrade heads`` runs them."""
         found = {one.id: (one, links) for path, text in files.items() for one, links in _parse(path, text)}
+        read = {one.path for one, _ in found.values()}
+        unread = unread_of(files, (*read, *(path for path in files if path.endswith(_OWN_FILES))))
         if not found:
-            return Tree({}, ())
+            return Tree({}, (), unread=unread)
         graph = _graph({key: links for key, (_, links) in found.items()})
         with _Complaints():
             newest_first = [one.revision for one in graph.iterate_revisions("heads", "base")]
             heads = tuple(sorted(graph.heads))
         scripts = {key: found[key][0] for key in reversed(newest_first)}
-        return Tree(scripts, heads, {key: links for key, (_, links) in found.items()})
+        return Tree(scripts, heads, {key: links for key, (_, links) in found.items()}, unread)
 
     def applied(self, tree: Tree, rows: Rows) -> Applied:
         """Alembic's table holds the newest revisions only: everything below them is applied."""
@@ -92,6 +95,8 @@ def _parse(path: str, text: str) -> Iterator[tuple[Script, dict[str, Any]]]:
     module = parse_module(path, text)
     value = assigned(module.body, "revision")
     if value is None:
+        if function(module, "upgrade") is not None:
+            raise MigrationProblem(f"{path} has an upgrade() and no `revision` that can be read.")
         return
     links = {
         key: literal(path, word, assigned(module.body, word))
@@ -111,6 +116,7 @@ def _parse(path: str, text: str) -> Iterator[tuple[Script, dict[str, Any]]]:
             reverse=reverse,
             how=how,
             text=repr(links) + source([node for body in (*ups, *downs) for node in working(body)]),
+            runs=source([node for body in ups for node in working(body)]),
         ),
         links,
     )

@@ -26,8 +26,9 @@ class Script:
     """One migration.
 
     ``id`` is what its tool calls it, ``path`` its file, ``does`` the change, ``text`` what decides whether it
-    is the same one elsewhere. ``reverse``: whether it can be undone, None where that cannot be read from the
-    file; ``how`` says by what, or why not. ``repeats``: it runs again whenever its text changes.
+    is the same one elsewhere, ``runs`` what runs on the way up where ``text`` holds more. ``reverse``:
+    whether it can be undone, None where that cannot be read from the file; ``how`` says by what, or why not.
+    ``repeats``: it runs again whenever its text changes.
     """
 
     id: str
@@ -37,23 +38,26 @@ class Script:
     how: str
     text: str = field(repr=False)
     repeats: bool = False
+    runs: str | None = field(default=None, repr=False)
 
     @property
     def loses(self) -> bool:
         """Whether it removes data, which no reverse brings back."""
-        return bool(_LOSES.search(self.text) or _LOSES.search(self.does))
+        return bool(_LOSES.search(f"{self.does}; {self.text}" if self.runs is None else self.runs))
 
 
 @dataclass(frozen=True)
 class Tree:
     """All migrations of one commit by id, in the order in which they are applied, and the newest ones.
 
-    ``links`` is what the tool needs of how they follow each other.
+    ``links`` is what the tool needs of how they follow each other, ``unread`` the folder's other files
+    (path -> text): code in another language, say, that a tool may run as a migration.
     """
 
     scripts: Mapping[str, Script]
     heads: tuple[str, ...]
     links: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    unread: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def version(self) -> str:
@@ -94,6 +98,19 @@ class Tool(Protocol):
         """The command that undoes exactly ``scripts`` (oldest first) of ``bad``, back to ``target``."""
 
 
+_NO_MIGRATION = re.compile(
+    r"(?i)(?:.*/)?(?:\.[^/]*|readme[^/]*|license[^/]*|changelog[^/]*|[^/]*\.(?:md|rst|txt|sum|lock))"
+)
+
+
+def unread_of(files: Mapping[str, str], read: Iterable[str]) -> dict[str, str]:
+    """The ``files`` that were not ``read`` and may be more than words about the folder."""
+    known = frozenset(read)
+    return {
+        path: text for path, text in files.items() if path not in known and not _NO_MIGRATION.fullmatch(path)
+    }
+
+
 def shorten(text: str, limit: int = _SHOWN) -> str:
     """On one line, with its end left out where it is long."""
     line = " ".join(text.split())
@@ -129,7 +146,10 @@ def judge_files(tool: Tool, target: Tree, bad: Tree, where: str, checkout: str) 
     """
     source = f"{tool.name} files"
     new, changed, gone = differ(target, bad)
-    if not target.scripts and not bad.scripts:
+    unread = sorted(
+        path for path in {*target.unread, *bad.unread} if target.unread.get(path) != bad.unread.get(path)
+    )
+    if not target.scripts and not bad.scripts and not unread:
         return MigrationFinding(
             source,
             None,
@@ -137,9 +157,15 @@ def judge_files(tool: Tool, target: Tree, bad: Tree, where: str, checkout: str) 
         )
     if new:
         return describe_ran(
-            tool, source, (target, bad), new, f"{_count(new)} came {where}", checkout, (changed, gone)
+            tool, source, (target, bad), new, f"{_count(new)} came {where}", checkout, (changed, gone), unread
         )
-    shown = (evidence(source, "\n".join([where, *_rest(changed, gone)])),)
+    shown = (evidence(source, "\n".join([where, *_rest(changed, gone), *map(_unread_line, unread)])),)
+    if unread:
+        named = ", ".join(unread[:_NAMED]) + (
+            f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
+        )
+        said = f"{named} came, went or changed {where}, unread: whether it migrates is not known."
+        return MigrationFinding(source, None, f"{tool.name}: {said}", shown)
     if changed:
         said = f"{names(changed)} changed {where}: which of both texts was applied is not known."
         return MigrationFinding(source, None, f"{tool.name}: {said}", shown)
@@ -161,12 +187,13 @@ def describe_ran(
     said: str,
     checkout: str,
     rest: tuple[Sequence[Script], Sequence[Script]] = ((), ()),
+    unread: Sequence[str] = (),
 ) -> MigrationFinding:
     """The finding that ``scripts`` ran: exact files, what each does, whether it has a reverse, the command.
 
-    ``trees`` are the target's and the bad revision's.
+    ``trees`` are the target's and the bad revision's, ``unread`` the files that differ and cannot be read.
     """
-    can = reversible(scripts)
+    can = None if unread and reversible(scripts) else reversible(scripts)
     lost = [one for one in scripts if one.loses]
     lines = [f"{tool.name}: {said}", *(line for one in scripts for line in _script_lines(one))]
     if can:
@@ -176,12 +203,13 @@ def describe_ran(
         lines.append(f"reverse command, in a checkout of {checkout}:\n  {command}")
     else:
         without = [one for one in scripts if one.reverse is not True]
-        word = "has" if len(without) == 1 else "have"
+        named = names(without) or ", ".join(unread[:_NAMED])
+        word = "has" if len(without or unread) == 1 else "have"
         word += " no reverse" if can is False else " a reverse that cannot be read from the file"
-        way = f"{names(without)} {word}: no command takes the database back"
-        lines.append(f"reverse command: none, {names(without)} {word}")
+        way = f"{named} {word}: no command takes the database back"
+        lines.append(f"reverse command: none, {named} {word}")
     more = f" What {names(lost)} removes does not come back by it." if lost and can else ""
-    lines += _rest(*rest)
+    lines += [*_rest(*rest), *map(_unread_line, unread)]
     return MigrationFinding(
         source,
         True,
@@ -200,6 +228,10 @@ def _script_lines(one: Script) -> list[str]:
         *lost,
         f"  reverse: {words[one.reverse]}, {one.how}",
     ]
+
+
+def _unread_line(path: str) -> str:
+    return f"not read: {path}"
 
 
 def _rest(changed: Sequence[Script], gone: Sequence[Script]) -> list[str]:

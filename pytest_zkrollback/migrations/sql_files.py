@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ..domain.errors import MigrationProblem
-from .base import Applied, Rows, Script, Tree, in_order, natural
+from . import sql
+from .base import Applied, Rows, Script, Tree, in_order, natural, unread_of
 
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_NOTHING = re.compile(r"(?i)(begin|start)( transaction)?|commit|end|select (1|null|true)|")
 _FLYWAY = re.compile(r"(?:([VUB])([0-9]+(?:[._][0-9]+)*)|(R))__(.*)\.(sql|java|kt)")
 _GOLANG = re.compile(r"([0-9]+)_(.*)\.(up|down)\.[^.]+")
 # NAME.up.sql, NAME_up.sql, NAME-up.sql, NAME/up.sql, up/NAME.sql; a lone NAME.sql goes up.
@@ -22,23 +21,22 @@ _PAIR = re.compile(
 _MARK = re.compile(r"(?im)^--\s*(?:migrate:|\+goose\s+|\+migrate\s+)(up|down)\b.*$")
 
 
-def statements(text: str) -> str:
-    """The SQL without comments, and without what changes nothing; empty if that is all."""
-    found = [" ".join(one.split()) for one in _COMMENT.sub(" ", text).split(";")]
-    return "; ".join(one for one in found if not _NOTHING.fullmatch(one))
-
-
 def _script(key: str, path: str, up: str, down: str | None, undoing: str, *, repeats: bool = False) -> Script:
-    does, back = statements(up), None if down is None else statements(down)
-    how = undoing if back else f"there is no {undoing}" if back is None else f"{undoing} is empty"
-    if not does:
+    does = sql.shown(up)
+    if sql.is_idle(up):
         return Script(key, path, "", reverse=True, how="nothing to undo", text="", repeats=repeats)
-    return Script(key, path, does, bool(back), how, text=does, repeats=repeats)
+    runs = sql.words(up)
+    if down is None:
+        return Script(key, path, does, False, f"there is no {undoing}", text=does, repeats=repeats, runs=runs)
+    why = sql.why_no_way_back(down)
+    how = f"{undoing} {'cannot be read' if why is None else why}" if why != "" else undoing
+    reverse = None if why is None else not why
+    return Script(key, path, does, reverse, how, text=does, repeats=repeats, runs=runs)
 
 
-def _tree(scripts: dict[str, Script]) -> Tree:
+def _tree(scripts: dict[str, Script], files: Mapping[str, str], read: Iterable[str]) -> Tree:
     newest = [key for key, one in scripts.items() if not one.repeats][-1:]
-    return Tree(scripts, tuple(newest))
+    return Tree(scripts, tuple(newest), unread=unread_of(files, read))
 
 
 def _up_to(tree: Tree, newest: str) -> frozenset[str]:
@@ -62,8 +60,9 @@ class _Flyway:
                 kind, version, repeatable, description, suffix = part.groups()
                 key = f"R__{description}" if repeatable else _version(version)
                 _refuse_second(found.get((repeatable or kind, key)), path, key)
-                # Java says nothing that could be read here; its name has to do.
-                found[repeatable or kind, key] = (path, text if suffix == "sql" else PurePosixPath(path).name)
+                # Other languages say nothing that could be read here; the file's name has to do.
+                said = text if suffix == "sql" else PurePosixPath(path).name
+                found[repeatable or kind, key] = (path, said)
         versioned = [
             _script(key, path, text, found.get(("U", key), (None, None))[1], f"U{key}__*.sql")
             for (kind, key), (path, text) in found.items()
@@ -73,18 +72,18 @@ class _Flyway:
             Script(
                 key,
                 path,
-                statements(text),
+                sql.shown(text),
                 reverse=False,
                 how="a repeatable has none",
                 text=text,
                 repeats=True,
+                runs=sql.words(text),
             )
             for (kind, key), (path, text) in found.items()
             if kind == "R"
         ]
-        return _tree(
-            {**in_order(versioned, lambda one: natural(one.id)), **in_order(again, lambda one: one.id)}
-        )
+        scripts = {**in_order(versioned, lambda one: natural(one.id)), **in_order(again, lambda one: one.id)}
+        return _tree(scripts, files, (path for path, _ in found.values() if path.endswith(".sql")))
 
     def applied(self, tree: Tree, rows: Rows) -> Applied:
         """The history table, undone ones taken out; repeatable ones are not in question."""
@@ -145,7 +144,7 @@ class _GolangMigrate:
             for (way, key), (path, text) in found.items()
             if way == "up"
         ]
-        return _tree(in_order(scripts, lambda one: int(one.id)))
+        return _tree(in_order(scripts, lambda one: int(one.id)), files, (path for path, _ in found.values()))
 
     def applied(self, tree: Tree, rows: Rows) -> Applied:
         """One row: the version up to which all are applied, and whether its migration broke off."""
@@ -204,7 +203,8 @@ class _SqlPairs:
             undoing = "down file" if down is None else f"down part of {path}" if down[0] == path else down[0]
             key = PurePosixPath(name).name
             scripts.append(_script(key, path, text, None if down is None else down[1], undoing))
-        return _tree(in_order(scripts, lambda one: natural(one.id)))
+        read = (path for path in files if path.endswith(".sql"))
+        return _tree(in_order(scripts, lambda one: natural(one.id)), files, read)
 
     def applied(self, tree: Tree, rows: Rows) -> Applied:
         """One row names the newest applied migration, several name each; by id or by its number."""

@@ -29,10 +29,21 @@ def assigned(module: Sequence[ast.stmt], name: str) -> ast.expr | None:
     for node in module:
         if not isinstance(node, ast.Assign | ast.AnnAssign):
             continue
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if any(isinstance(one, ast.Name) and one.id == name for one in targets):
-            found = node.value
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, ast.Name) and target.id == name:
+                found = node.value
+            elif isinstance(target, ast.Tuple | ast.List):  # revision, down_revision = "b", "a"
+                found = _part(target.elts, node.value, name) or found
     return found
+
+
+def _part(targets: Sequence[ast.expr], value: ast.expr | None, name: str) -> ast.expr | None:
+    place = next((at for at, one in enumerate(targets) if isinstance(one, ast.Name) and one.id == name), None)
+    if place is None or value is None:
+        return None
+    parts = value.elts if isinstance(value, ast.Tuple | ast.List) else ()
+    plain = len(parts) == len(targets) and not any(isinstance(one, ast.Starred) for one in (*parts, *targets))
+    return parts[place] if plain else value  # not taken apart: it is no literal, and is said to be computed
 
 
 def literal(path: str, name: str, value: ast.expr | None) -> object:
