@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..domain.checks import JsonObject
 from ..domain.timestamps import parse_time
@@ -77,18 +77,35 @@ def added_data(
                 yield (member, key), value
 
 
-def data_written_at(live: JsonObject) -> datetime | None:
-    """When the data of a ConfigMap or Secret changed last, by the API server's clock; None: it is not said.
+class DataWritten(NamedTuple):
+    """When data was last written; ``by_apply``: all who own any of it applied it (server-side)."""
 
-    The time of an entry moves when a value of its manager changes, not when the same is written again.
+    at: datetime
+    by_apply: bool
+
+
+def data_written(live: JsonObject) -> DataWritten | None:
+    """When the data of a live ConfigMap or Secret was written last, by the API server; None: not told.
+
+    An entry's time is that of its manager's last addition or change. An update that only takes keys away
+    leaves none, an apply does. Source: apimachinery, managedfieldsupdater.go.
     """
-    members = {f"f:{each}" for each in _DATA}
-    times = (
-        parse_time(entry.get("time"))
+    entries = [
+        entry
         for entry in _entries(live)
-        if members.intersection(entry.get("fieldsV1") or ())
-    )
-    return max((at for at in times if at is not None), default=None)
+        if not entry.get("subresource")
+        and any(f"f:{member}" in (entry.get("fieldsV1") or {}) for member in _DATA)
+    ]
+    times = [time for entry in entries if (time := parse_time(entry.get("time"))) is not None]
+    if not times or len(times) < len(entries):
+        return None
+    return DataWritten(max(times), all(entry.get("operation") == "Apply" for entry in entries))
+
+
+def data_written_at(live: JsonObject) -> datetime | None:
+    """The time of :func:`data_written`."""
+    last = data_written(live)
+    return last.at if last is not None else None
 
 
 def _entries(live: JsonObject) -> list[JsonObject]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 
 from ..checklist.custom import CustomItem, ItemContext, OwnCheck
 from ..checklist.equivalence.check import EquivalenceCheck, is_kept_on_purpose
@@ -120,7 +120,9 @@ def build_checks(
         if _is_rolled_away(release, each.revision.revision, through_github=context.request.through_github)
         if (content := revision_content(each, env.namespace)) is not None
     ]
-    leftovers = find_leftovers(expected, later)
+    content_of_target = RevisionContent(wanted, expected, target.hooks)
+    reached = [content for content in later if not _never_applied(history, content.revision)]
+    leftovers = find_leftovers(expected, reached)
     away = [content.revision for content in later]
     at_zero = {
         workload_name(identity(item), env.namespace)
@@ -139,16 +141,12 @@ def build_checks(
             revision=wanted,
             target=expected,
             leftovers=leftovers,
-            rolled_away=tuple(content.objects for content in later),
-            intervals=deployed_intervals(
-                history,
-                RevisionContent(wanted, expected, target.hooks),
-                later,
-                left,
-            ),
+            rolled_away=tuple(content.objects for content in reached),
+            intervals=deployed_intervals(history, content_of_target, later, left),
+            earlier=cache(partial(earlier_intervals, history, wanted, env.namespace)),
             hooks_made=hook_objects(history.releases, wanted, away, env.namespace),
             left_behind=find_left_behind(
-                expected, later, left_by_hooks(history.releases, away, env.namespace)
+                expected, reached, left_by_hooks(history.releases, away, env.namespace)
             ),
             release=reader.read,
             expected_head=release.head,
@@ -202,7 +200,7 @@ def build_checks(
             sources=migration_sources(
                 context,
                 history,
-                RevisionContent(wanted, expected, target.hooks),
+                content_of_target,
                 later,
                 rolled_out=state.is_rolled_out,
                 compared_with=left,
@@ -265,21 +263,48 @@ def deployed_intervals(
     later: Sequence[RevisionContent],
     left: int | None,
 ) -> tuple[DeployedInterval, ...]:
-    """What was live from the target's deploy until the rollback; none unless all of it is known."""
+    """What was live from the target's deploy until the rollback; none unless all of it is known.
+
+    What never reached the cluster was not live.
+    """
     known = [target.revision, *(content.revision for content in later)]
     last = left if left is not None else target.revision
     if history.get(target.revision) is None or known != list(range(target.revision, last + 1)):
         return ()
-    intervals = []
-    for content in (target, *later):
-        release = history.get(content.revision)
-        assert release is not None  # noqa: S101 - its content was read from there
-        # Of two clocks: helm's own may be wrong, and a Secret may have been made anew (a restored backup).
-        told = (release.revision.deployed_at, release.created or release.revision.deployed_at)
-        intervals.append(
-            DeployedInterval(min(told), max(told), content.objects, applied=not failure_of(release))
-        )
-    return tuple(intervals)
+    return tuple(
+        _interval(release, content.objects)
+        for content in (target, *later)
+        if (release := history.get(content.revision)) is not None and not release.never_applied
+    )
+
+
+def earlier_intervals(history: ReleaseHistory, target: int, namespace: str) -> tuple[DeployedInterval, ...]:
+    """What was live before the target's deploy, oldest first, as far back as all of it is known.
+
+    Pods that a revision did not change run on, with the settings that it did not change either.
+    """
+    found: list[DeployedInterval] = []
+    number = target - 1
+    while (release := history.get(number)) is not None:
+        if not release.never_applied:
+            content = revision_content(release, namespace)
+            if content is None:
+                break
+            found.insert(0, _interval(release, content.objects))
+        number -= 1
+    return tuple(found)
+
+
+def _interval(release: Release, objects: tuple[JsonObject, ...]) -> DeployedInterval:
+    """Of two clocks: helm's own may be wrong, and a Secret may have been made anew (a restored backup)."""
+    told = (release.began, release.revision.deployed_at, release.created or release.began)
+    earliest = release.began if release.began == release.created else min(told)
+    return DeployedInterval(earliest, max(told), objects, applied=not failure_of(release))
+
+
+def _never_applied(history: ReleaseHistory, revision: int) -> bool:
+    release = history.get(revision)
+    return release is not None and release.never_applied
 
 
 def _show(context: RunContext, line: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,7 +16,7 @@ from ...config.ignored_fields import Ignore
 from ...domain.checks import History, JsonObject, Snapshot
 from ...domain.errors import Forbidden, Unauthorized, ZkRollbackError
 from ...domain.item_ids import EQUIVALENCE
-from ...domain.kube_objects import is_terminating, namespace_of
+from ...domain.kube_objects import is_terminating, namespace_of, uid
 from ...domain.ports import Kube, Stage
 from ...domain.record import Revision
 from ...domain.verdict import (
@@ -47,8 +47,10 @@ from ...report.by_hand import helm, kubectl, resource_name
 from .generated_config import generated_sources, judge_generated
 from .left_behind import LeftBehind, judge_left_behind
 from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words, label_in
-from .pods import RELOADED_S, PodsJudged, judge_pods
+from .pods import PodsJudged, judge_pods
+from .read_settings import RELOADED_S
 from .service_endpoints import images_rolled_away, leaves_too_late
+from .start_times import status_written
 from .templates import Remark, is_partitioned
 
 _SERVING_KINDS = frozenset(
@@ -90,6 +92,7 @@ class Observed:
     made_pods: Mapping[ObjectKey, Made] = field(default_factory=dict)
     endpointslices: tuple[JsonObject, ...] = ()
     revisions: tuple[JsonObject, ...] = ()
+    status_written: Mapping[str, datetime] = field(default_factory=dict)
     left_behind: tuple[LiveObject, ...] = ()
     unread: frozenset[str] = frozenset()
     generated: tuple[LiveObject, ...] = ()
@@ -101,7 +104,8 @@ class EquivalenceCheck:
 
     ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``); ``leftovers``
     those that only rolled-away revisions have, which have to be gone; ``rolled_away`` what each of these
-    holds, oldest first; ``intervals`` when each was deployed, the target first; ``hooks_made`` what the hooks
+    holds, oldest first; ``intervals`` when each was deployed, the target first; ``earlier`` the same of what
+    came before it; ``hooks_made`` what the hooks
     up to the target made; ``left_behind`` what helm does not take away of the rolled-away ones. ``release``
     reads the release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
     ``managers`` are those that wrote the release for helm. Pods come from ``snapshot`` (None: they are
@@ -119,6 +123,7 @@ class EquivalenceCheck:
     leftovers: tuple[JsonObject, ...] = ()
     rolled_away: tuple[tuple[JsonObject, ...], ...] = ()
     intervals: tuple[DeployedInterval, ...] = ()
+    earlier: Callable[[], tuple[DeployedInterval, ...]] = tuple
     hooks_made: Mapping[ObjectKey, HookObject] = field(default_factory=dict)
     left_behind: tuple[LeftBehind, ...] = ()
     release: Callable[[], ReleaseHistory] | None = None
@@ -187,6 +192,7 @@ class EquivalenceCheck:
             removed_images=away,
             since=self.since,
             intervals=self.intervals,
+            earlier=self.earlier,
             reloads=frozenset((each.kind, each.name) for each in self.env.reloads),
             now=now,
             is_fresh=self.rolled_back or age_s <= _FRESH_S,
@@ -216,6 +222,8 @@ class EquivalenceCheck:
         seen = replace(seen, revisions=self._revisions(live))
         expected = self._expectation()
         judged = judge_pods(expected, _cluster(seen))
+        if any(each.restart is not None for each in judged.strays):
+            seen = self._with_times(seen)
         return replace(
             seen,
             made_pods=self._made_pods(judged),
@@ -294,6 +302,22 @@ class EquivalenceCheck:
         tried = fetch_each(lambda item: fetch_made_pod(self.kube, item), wanted)
         return {identity(item): made for item, made in zip(wanted, tried, strict=True)}
 
+    def _with_times(self, seen: Observed) -> Observed:
+        """Where pods were not restarted: when what they are made of was made, and their status written.
+
+        Only said if read: else their nodes' clocks are all there is, with a margin.
+        """
+        times: dict[str, datetime] = {}
+        for namespace in sorted({namespace_of(pod) or self.env.namespace for pod in seen.pods}):
+            with suppress(ZkRollbackError):
+                path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
+                for each in self.kube.list_metadata(path):
+                    if (written := status_written(each["metadata"])) is not None:
+                        times[uid(each)] = written
+        keeping = ("StatefulSet", "DaemonSet")
+        places = {identity(item).namespace for item in self.target if item["kind"] in keeping}
+        return replace(seen, status_written=times, revisions=self._controller_revisions(places))
+
     def _revisions(self, live: Sequence[LiveObject]) -> tuple[JsonObject, ...]:
         """The ControllerRevisions beside partitioned StatefulSets, where something was rolled away from.
 
@@ -304,8 +328,11 @@ class EquivalenceCheck:
             for item, answer in zip(self.target, live, strict=True)
             if is_partitioned(answer.item)
         }
+        return self._controller_revisions(partitioned) if self.rolled_away else ()
+
+    def _controller_revisions(self, places: Collection[str]) -> tuple[JsonObject, ...]:
         found: list[JsonObject] = []
-        for namespace in sorted(partitioned) if self.rolled_away else ():
+        for namespace in sorted(places):
             with suppress(ZkRollbackError):
                 path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/controllerrevisions"
                 found += self.kube.list(path)
@@ -532,7 +559,16 @@ class EquivalenceCheck:
 def _cluster(seen: Observed) -> Cluster:
     made = {key: container_images(pod) for key, pod in seen.made_pods.items() if isinstance(pod, dict)}
     slices, revisions = seen.endpointslices, seen.revisions
-    return Cluster(seen.live, seen.replicasets, seen.pods, made, slices, revisions, seen.unread)
+    return Cluster(
+        seen.live,
+        seen.replicasets,
+        seen.pods,
+        made,
+        slices,
+        revisions,
+        seen.unread,
+        seen.status_written,
+    )
 
 
 def _head_trouble(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from ...release.manifest import ObjectKey, identity, is_workload
 # Between the clocks of the API server and of a node.
 CLOCK_SKEW = timedelta(minutes=1)
 # From helm's start (hooks, other objects first) until all that it changes is changed.
-_APPLIED = timedelta(minutes=10)
+APPLIED = timedelta(minutes=10)
 _POD_COLUMNS = (
     "custom-columns=POD:.metadata.name,STARTED:.status.containerStatuses[*].state.running.startedAt,"
     "IMAGES:.spec.containers[*].image,BUILDS:.status.containerStatuses[*].imageID"
@@ -43,7 +43,8 @@ class Expectation:
     ``target`` are the objects of the target's manifest, ``before`` those of the revision that was rolled
     away from (empty: not known), ``rolled_away`` those of every such revision, ``removed_images`` the images
     that only they have, ``since`` when the rollback began, server time. ``intervals``: the target and all
-    that came after it until then, in order (empty: not all of them are known). ``reloads`` are (kind, name)
+    that came after it until then, in order (empty: not all of them are known); ``earlier`` what came before
+    the target, as far as it is known. ``reloads`` are (kind, name)
     of what the application reads again by itself; ``now`` is the server's time; ``is_fresh``: the change is
     so young that whoever reads files may not have read them again. ``namespace`` is the release's own.
     """
@@ -54,6 +55,7 @@ class Expectation:
     removed_images: frozenset[str] = frozenset()
     since: datetime | None = None
     intervals: tuple[DeployedInterval, ...] = ()
+    earlier: Callable[[], tuple[DeployedInterval, ...]] = tuple
     reloads: frozenset[tuple[str, str]] = frozenset()
     now: datetime | None = None
     is_fresh: bool = False
@@ -76,8 +78,9 @@ class Expectation:
 class Cluster:
     """What was read: ``live`` in the target's order; ``made_images`` are, by workload, the images that
     a pod of its template would get today; ``endpointslices`` of the Services; ``revisions`` are the
-    ControllerRevisions, asked for where a partition keeps pods; ``unread`` the namespaces whose pods could
-    not be read."""
+    ControllerRevisions, asked for where a partition keeps pods or some were not restarted; ``unread`` the
+    namespaces whose pods could not be read; ``status_written`` is, by a pod's UID, when its containers were
+    last written into its status, by the API server's clock."""
 
     live: tuple[LiveObject, ...]
     replicasets: tuple[JsonObject, ...] = ()
@@ -86,6 +89,7 @@ class Cluster:
     endpointslices: tuple[JsonObject, ...] = ()
     revisions: tuple[JsonObject, ...] = ()
     unread: frozenset[str] = frozenset()
+    status_written: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ def intervals_at(
     there = [
         index
         for index, interval in enumerate(intervals)
-        if interval.applied and interval.latest + _APPLIED <= moment
+        if interval.applied and interval.latest + APPLIED <= moment
     ]
     if 0 not in there:
         return ()

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache, partial
 
 from ...domain.checks import JsonObject
 from ...domain.kube_objects import is_alive
@@ -21,7 +19,6 @@ from ...release.manifest import (
     ObjectKey,
     container_images,
     identity,
-    in_namespace,
     is_workload,
     pod_template,
 )
@@ -32,19 +29,16 @@ from .model import (
     Expectation,
     PodProblem,
     Words,
-    intervals_at,
     owned_pods,
     pod_name,
     show_pod,
-    started_at,
     started_before,
 )
+from .read_settings import judge_files, judge_start_values
 from .service_endpoints import judge_servers
-from .startup_config import Source, read_as_files, read_at_start, settings_changed
+from .startup_config import settings_changed
 from .templates import Remark, judge_templates
 
-# The kubelet brings changed files within its sync period (60 s) and its cache's delay.
-RELOADED_S = 90.0
 _DIGEST = re.compile(r"sha256:[0-9a-f]{12,}$")
 
 
@@ -86,13 +80,13 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
         strays += wrong
         for each in (
             *judge_templates(item, answer.item, pods, expected, seen),
-            *_stale_files(item, pods, expected),
+            *judge_files(item, pods, expected, seen),
         ):
             if isinstance(each, Remark):
                 remarks.append(each.text)
             else:
                 strays.append(each)
-        strays += _old_values(item, pods, expected)
+        strays += judge_start_values(item, pods, expected, seen)
         strays += _two_builds(label, pods)
         table += [_row(label, pod) for pod in pods]
         wanted = _pods_wanted(answer.item)
@@ -120,82 +114,6 @@ def _wrong_images(
                     f"Pod {pod_name(pod)} of {label} runs {what} as {name}, not {image}",
                     shows=(show_pod(pod),),
                 )
-
-
-def _old_values(item: JsonObject, pods: Iterable[JsonObject], expected: Expectation) -> Iterator[PodProblem]:
-    """Pods that read, at their start, what the rollback changed afterwards (fault 68)."""
-    if expected.since is None or not expected.before:
-        return
-    read_by = read_at_start(pod_template(item) or {})
-    # Pods that came together started together.
-    changed_since = cache(partial(_changed_since, expected, identity(item).namespace))
-    for pod in pods:
-        for name, sources in read_by.items():
-            if not started_before(pod, name, expected.since):
-                continue
-            read = sorted(
-                f"{kind}/{source}" for kind, source in sources & changed_since(started_at(pod, name))
-            )
-            if read:
-                workload = f"{item['kind'].lower()}/{identity(item).name}"
-                yield PodProblem(
-                    f"Pod {pod_name(pod)} of {expected.label(item)} was not restarted: its container {name} "
-                    f"read {', '.join(read)} at its start, before the rollback changed it back "
-                    f"(kubectl rollout restart {workload}{expected.flag(item)})",
-                    waits=False,
-                    shows=(show_pod(pod), *_show_changes(pod, read)),
-                    restart=Words.about(item, "rollout", "restart", workload),
-                )
-                break
-
-
-def _stale_files(
-    item: JsonObject, pods: Sequence[JsonObject], expected: Expectation
-) -> Iterator[PodProblem | Remark]:
-    """Files of ConfigMaps and Secrets that changed under a running process: nobody saw it read them again."""
-    if expected.since is None or expected.now is None or not expected.before or not expected.is_fresh:
-        return
-    changed_since = cache(partial(_changed_since, expected, identity(item).namespace))
-    stale: dict[Source, JsonObject] = {}
-    for name, sources in read_as_files(pod_template(item) or {}).items():
-        for pod in pods:
-            if started_before(pod, name, expected.since):
-                stale |= dict.fromkeys(sources & changed_since(started_at(pod, name)), pod)
-    workload = f"{item['kind'].lower()}/{identity(item).name}"
-    age_s = (expected.now - expected.since).total_seconds()
-    for (kind, source), pod in sorted(stale.items(), key=lambda each: each[0]):
-        files = f"the files of {kind}/{source}"
-        if (kind, source) not in expected.reloads:
-            key = f'reloads = [{{ kind = "{kind}", name = "{source}" }}]'
-            yield PodProblem(
-                f"{expected.label(item)} was not restarted, and nobody saw it read {files} again; if it does "
-                f"that by itself: {key}",
-                Verdict.UNVERIFIED,
-                waits=False,
-                shows=(show_pod(pod), *_show_changes(pod, [f"{kind}/{source}"])),
-                restart=Words.about(item, "rollout", "restart", workload),
-            )
-        elif age_s < RELOADED_S:
-            text = f"{expected.label(item)} reads {files} again by itself, in up to {RELOADED_S:g} s"
-            yield PodProblem(text, Verdict.UNVERIFIED, shows=(show_pod(pod),))
-        else:
-            yield Remark(f"{expected.label(item)} reads {files} again by itself (reloads)")
-
-
-def _show_changes(pod: JsonObject, sources: Iterable[str]) -> Iterator[Words]:
-    """When each of them was changed last, by whom: beside the pod's start it shows that this came later."""
-    template = '{range .metadata.managedFields[*]}{.time} {.manager}{"\\n"}{end}'
-    for source in sources:
-        yield Words.about(pod, "get", source.lower(), "--show-managed-fields", "-o", f"jsonpath={template}")
-
-
-def _changed_since(expected: Expectation, namespace: str, moment: datetime | None) -> set[Source]:
-    """The settings of this namespace of which a container that started then may have read another value than
-    the target's."""
-    lived = intervals_at(expected.intervals, moment)
-    target = in_namespace(expected.target, namespace)
-    sides = [interval.objects for interval in lived] or [expected.before]
-    return {source for side in sides for source in settings_changed(in_namespace(side, namespace), target)}
 
 
 def _two_builds(label: str, pods: Iterable[JsonObject]) -> Iterator[PodProblem]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 from ...domain.checks import JsonObject
 from ...release.manifest import SECRET_MEMBERS, identity
@@ -59,6 +61,29 @@ def settings_changed(before: Sequence[JsonObject], target: Sequence[JsonObject])
         for objects in (before, target)
     ]
     return {key for key in {*sides[0], *sides[1]} if sides[0].get(key) != sides[1].get(key)}
+
+
+def only_removes(steps: Sequence[Sequence[JsonObject]], source: Source) -> bool:
+    """Whether a step from one revision's objects to the next one's only takes keys out of this object."""
+    held = [
+        next((_values(item) for item in objects if (item["kind"], identity(item).name) == source), None)
+        for objects in steps
+    ]
+    return any(
+        before is not None
+        and after is not None
+        and len(after) < len(before)
+        and all(key in before and before[key] == value for key, value in after.items())
+        for before, after in pairwise(held)
+    )
+
+
+def _values(item: JsonObject) -> dict[tuple[str, str], Any]:
+    return {
+        (member, str(key)): value
+        for member in (*SECRET_MEMBERS, "binaryData")
+        for key, value in (item.get(member) or {}).items()
+    }
 
 
 def _named(holder: JsonObject, config_key: str, secret_key: str) -> Iterator[Source]:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ...domain.checks import JsonObject
-from ...domain.kube_objects import is_observed, ordinal, partition_of, replaces_by_hand
+from ...domain.kube_objects import (
+    controller_uid,
+    is_observed,
+    namespace_of,
+    ordinal,
+    partition_of,
+    replaces_by_hand,
+    uid,
+)
+from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
 from ...release.drift import LiveObject, compare
 from ...release.manifest import identity
@@ -57,6 +67,29 @@ def judge_templates(
 
 def _revision(pod: JsonObject) -> str:
     return str((pod["metadata"].get("labels") or {}).get(_HASH) or "")
+
+
+def template_made_at(item: JsonObject, pod: JsonObject, seen: Cluster) -> datetime | None:
+    """When the ReplicaSet or ControllerRevision of which this pod is was made; None: that is not known, or it
+    states another template than the manifest."""
+    owner = controller_uid(pod)
+    made = next((each for each in seen.replicasets if uid(each) == owner), None)
+    template = ((made or {}).get("spec") or {}).get("template")
+    if made is None:
+        revision, key = (pod["metadata"].get("labels") or {}).get(_HASH), identity(item)
+        named = (revision, f"{key.name}-{revision}")  # a DaemonSet's pods have the hash alone
+        made = next(
+            (
+                each
+                for each in seen.revisions
+                if each["metadata"].get("name") in named and namespace_of(each) == key.namespace
+            ),
+            None,
+        )
+        template = (((made or {}).get("data") or {}).get("spec") or {}).get("template")
+    if made is None or template is None or not _states(item, template):
+        return None
+    return parse_time(made["metadata"].get("creationTimestamp"))
 
 
 def is_partitioned(live: JsonObject | None) -> bool:
