@@ -14,10 +14,15 @@ JsonObject: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class PodDiagnostics:
-    """What a pod in trouble says itself: its newest events, oldest first, and the end of its log."""
+    """What a pod in trouble says itself: its newest events, oldest first, and the end of its log.
+
+    ``settings_came``: the ConfigMap or Secret that it waits for is there now; the kubelet tries again by
+    itself.
+    """
 
     events: tuple[JsonObject, ...] = ()
     log: str = ""
+    settings_came: bool = False
 
 
 @dataclass(frozen=True)

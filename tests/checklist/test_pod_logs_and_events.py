@@ -12,7 +12,7 @@ from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.checklist.rollout.pod_logs_and_events import WAIT_S, PodDiagnosticsReader
 from pytest_zkrollback.checklist.rollout.workload import read_workload
 from pytest_zkrollback.domain.checks import History, PodDiagnostics, Sample, Snapshot
-from pytest_zkrollback.domain.errors import Forbidden
+from pytest_zkrollback.domain.errors import Forbidden, NotFound
 from pytest_zkrollback.domain.verdict import Judgement, Pending
 from support.workload_objects import (
     at,
@@ -254,3 +254,31 @@ def test_probes_that_never_pass_are_waited_for_and_the_event_says_why() -> None:
     assert isinstance(judgement, Pending)
     assert "container app of 1 of 2 pods runs but is not ready" in judgement.observed
     assert "statuscode: 503" in judgement.evidence[-1].text
+
+
+@pytest.mark.parametrize(
+    ("message", "there", "asked", "came"),
+    [
+        ('configmap "late" not found', ("configmaps/late",), ["configmaps/late"], True),
+        ('secret "late" not found', (), ["secrets/late"], False),
+        ("couldn't find key A in ConfigMap shop/late", ("configmaps/late",), [], False),
+    ],
+    ids=["it came", "not yet", "something else is wrong"],
+)
+def test_case_k4_whether_what_a_container_waits_for_has_come(
+    message: str, there: tuple[str, ...], asked: list[str], came: bool
+) -> None:
+    kube, paths = FakeKube(), []
+
+    def get(path: str, timeout_s: float) -> dict[str, Any]:
+        paths.append(path.removeprefix("/api/v1/namespaces/shop/"))
+        if paths[-1] not in there:
+            raise NotFound(f"{path} does not exist")
+        return {}
+
+    kube.get = get
+    down = pod("web-a", container(waiting("CreateContainerConfigError", message)))
+    reader = PodDiagnosticsReader(kube, "shop", FakeClock())
+    workload = read_workload(snapshot(down), "deployment", snapshot(down).objects["deployments"][0])
+    found = reader.fetch(workload)
+    assert (paths, found["uid-web-a"].settings_came) == (asked, came)

@@ -599,3 +599,13 @@ def test_case_k7_a_pod_from_before_the_rollback_has_time_to_show_what_it_mended(
     )
     assert not _sentence(down, now_s=22)[1]
     assert _sentence(down, now_s=23)[1]
+
+
+@pytest.mark.parametrize(("came", "red"), [(True, False), (False, True)])
+def test_case_k4_what_has_come_meanwhile_is_waited_for_until_the_kubelet_looks_again(
+    came: bool, red: bool
+) -> None:
+    down = pod("web-a", container(waiting("CreateContainerConfigError", 'configmap "late" not found')))
+    notes = {"uid-web-a": PodDiagnostics(settings_came=came)}
+    said = 'container app of 1 of 1 pod cannot be configured: configmap "late" not found'
+    assert _sentence(down, now_s=16.5, notes=notes) == (said, red)

@@ -404,7 +404,8 @@ def _container(
         return found(problem, message, fails=missing and certain, crash=True, never_starts=missing)
     if reason == "CreateContainerConfigError":
         # What it reads may come a little later than its pod, as External Secrets bring it.
-        fails = certain and at.stood_s(made_at) >= MOUNT_S and not _CACHE_SYNC.search(message)
+        came = at.notes.get(key[0], PodDiagnostics()).settings_came
+        fails = certain and not came and at.stood_s(made_at) >= MOUNT_S and not _CACHE_SYNC.search(message)
         return found("cannot be configured", message, fails=fails, crash=True)
     if reason not in ("", "ContainerCreating", "PodInitializing"):
         return found(f"is waiting ({reason})", message, crash=True)

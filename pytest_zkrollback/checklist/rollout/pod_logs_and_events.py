@@ -6,17 +6,19 @@ what only events tell: that a node is being added, that a Secret of a volume is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
 from datetime import timedelta
 from functools import partial
 from threading import Lock
 from typing import Final
+from urllib.parse import quote
 
 from ...clients.threads import submit
 from ...domain.checks import JsonObject, PodDiagnostics
 from ...domain.errors import ZkRollbackError
-from ...domain.kube_objects import is_ready, namespace_of, uid
+from ...domain.kube_objects import is_ready, namespace_of, plural_of, uid
 from ...domain.ports import Clock, Kube
 from ...domain.timestamps import parse_time
 from ..events.grouping import by_time
@@ -33,6 +35,7 @@ _AGAIN_S: Final = 3.0
 _PODS: Final = 3
 _EVENTS: Final = 20
 _LOG_BYTES: Final = 16 * 1024
+_MISSING: Final = re.compile(r"^(configmap|secret) \"([^\"]+)\" not found$")
 
 
 class PodDiagnosticsReader:
@@ -86,8 +89,9 @@ class PodDiagnosticsReader:
 
     def _read(self, pod: JsonObject) -> None:
         events, log = self._events(pod), self._log(pod)
+        found = PodDiagnostics(events=events, log=log, settings_came=self._settings_came(pod))
         with self._lock:
-            self._known[uid(pod)] = PodDiagnostics(events=events, log=log)
+            self._known[uid(pod)] = found
 
     def _place(self, item: JsonObject) -> str:
         return f"/api/v1/namespaces/{namespace_of(item) or self._namespace}"
@@ -99,6 +103,19 @@ class PodDiagnosticsReader:
         except ZkRollbackError:
             return ()  # the events' own item says why they cannot be read
         return tuple(by_time(found)[-_EVENTS:])
+
+    def _settings_came(self, pod: JsonObject) -> bool:
+        """Whether what a container waits for has come since: a kubelet looks again after 10 to 15 s only."""
+        missing = _MISSING.search(worst_container(pod).message)
+        if missing is None:
+            return False
+        kind, name = missing.groups()
+        path = f"{self._place(pod)}/{plural_of(kind)}/{quote(name, safe='')}"
+        try:
+            self._kube.get(path, timeout_s=_TIMEOUT_S)
+        except ZkRollbackError:
+            return False
+        return True
 
     def _log(self, pod: JsonObject) -> str:
         """The last lines of the container in trouble, before its restart if it had one; may be empty."""

@@ -154,7 +154,8 @@ def choose_replicaset(
 class Trouble:
     """A pod's container that is worst off: why it waits (or ended), and what its log may be asked for.
 
-    ``ran``: it has a log; ``ended``: its newest run is over and its log still the current one.
+    ``ran``: it has a log; ``ended``: its newest run is over and its log still the current one. ``message``
+    is the kubelet's, on what it waits for.
     """
 
     container: str = ""
@@ -162,6 +163,7 @@ class Trouble:
     restarts: int = 0
     ran: bool = False
     ended: bool = False
+    message: str = ""
 
     @property
     def is_failing(self) -> bool:
@@ -180,7 +182,8 @@ def worst_container(pod: JsonObject) -> Trouble:
             continue
         reason = str(waiting.get("reason") or ended.get("reason") or "")
         ran = bool(restarts or ended or state.get("running") or (entry.get("lastState") or {}))
-        found.append(Trouble(str(entry.get("name", "")), reason, restarts, ran, bool(ended)))
+        message = str(waiting.get("message") or "")
+        found.append(Trouble(str(entry.get("name", "")), reason, restarts, ran, bool(ended), message))
     return max(found, key=lambda each: (each.restarts, each.is_failing, each.ran, each.container))
 
 
