@@ -31,8 +31,9 @@ class _Django:
     def parse(self, files: Mapping[str, str]) -> Tree:
         """All migrations, each after those that it depends on."""
         found: dict[str, tuple[Script, dict[str, Any]]] = {}
+        labels = _labels(files)
         for path, text in files.items():
-            if (one := _parse(path, text)) is not None:
+            if (one := _parse(path, text, labels)) is not None:
                 found[one[0].id] = one
         links = {key: link for key, (_, link) in found.items()}
         # A squashed one and those that it replaces are the same change.
@@ -71,7 +72,26 @@ def _app(migration: str) -> str:
     return migration.partition(".")[0]
 
 
-def _parse(path: str, text: str) -> tuple[Script, dict[str, Any]] | None:
+def _labels(files: Mapping[str, str]) -> dict[PurePosixPath, str]:
+    """An app's folder -> its label, where its ``apps.py`` states another one than the folder's name.
+
+    Source: django/apps/config.py: ``label``, else the last part of ``name``.
+    """
+    found = {}
+    for path, text in files.items():
+        if PurePosixPath(path).name != "apps.py":
+            continue
+        for node in parse_module(path, text).body:
+            if not isinstance(node, ast.ClassDef):
+                continue
+            label = literal(path, "label", assigned(node.body, "label"))
+            name = literal(path, "name", assigned(node.body, "name"))
+            if stated := label or str(name or "").rpartition(".")[2]:
+                found[PurePosixPath(path).parent] = str(stated)
+    return found
+
+
+def _parse(path: str, text: str, labels: Mapping[PurePosixPath, str]) -> tuple[Script, dict[str, Any]] | None:
     file = PurePosixPath(path)
     if file.suffix != ".py" or file.stem == "__init__":
         return None
@@ -80,7 +100,8 @@ def _parse(path: str, text: str) -> tuple[Script, dict[str, Any]] | None:
     if not found:
         return None
     body = found[-1].body
-    app = file.parent.parent.name if file.parent.name == "migrations" else file.parent.name
+    folder = file.parent.parent if file.parent.name == "migrations" else file.parent
+    app = labels.get(folder, folder.name)
     operations = assigned(body, "operations")
     entries = operations.elts if isinstance(operations, ast.List | ast.Tuple) else None
     reverse, how = _reverse(entries) if entries is not None else (None, "its operations are computed")

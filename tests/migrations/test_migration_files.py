@@ -420,3 +420,25 @@ def test_whatever_lies_there_is_read_or_said_and_the_same_tree_never_brings_a_mi
         assert finding.reversible is None or finding.ran
         new = set(TOOLS[kind].parse({**first, **second}).scripts) - set(TOOLS[kind].parse(first).scripts)
         assert finding.ran or not new  # nothing new is overlooked
+
+
+APPS = "from django.apps import AppConfig\nclass Config(AppConfig):\n    name = 'shop.orders'\n"
+
+
+@pytest.mark.parametrize(
+    ("apps", "label"),
+    [
+        (APPS, "orders"),
+        (f"{APPS}    label = 'shop_orders'\n", "shop_orders"),
+        (APPS.replace("orders'", "billing'"), "billing"),
+    ],
+)
+def test_case_p11_an_apps_label_is_what_its_apps_py_says(apps, label):
+    tree = TOOLS["django"].parse({**INITIAL, "shop/orders/apps.py": apps})
+    assert list(tree.scripts) == [f"{label}.0001_initial"]
+    assert TOOLS["django"].applied(tree, [(label, "0001_initial")]).ids == {f"{label}.0001_initial"}
+
+
+def test_case_p11_a_label_that_is_computed_is_said():
+    with pytest.raises(MigrationProblem, match=r"shop/orders/apps\.py: label is computed"):
+        TOOLS["django"].parse({**INITIAL, "shop/orders/apps.py": f"{APPS}    label = make()\n"})
