@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..domain.errors import MigrationProblem
 from ..domain.migration import MigrationFinding
 from ..domain.verdict import evidence
+from .sql import view_columns
 
 Rows = Sequence[Sequence[object]]
 
@@ -201,6 +202,10 @@ def describe_ran(
         each = "It has" if len(scripts) == 1 else "Each has"
         way = f"{each} a reverse. To undo, in a checkout of {checkout}: {command}"
         lines.append(f"reverse command, in a checkout of {checkout}:\n  {command}")
+    elif all(one.repeats or one.reverse for one in scripts) and can is None and not unread:
+        again = [one for one in scripts if one.repeats]
+        way = f"{again[0].how[0].upper()}{again[0].how[1:]}{_taken_from_views(again, trees[0])}"
+        lines.append(f"reverse command: none, {way}")
     else:
         without = [one for one in scripts if one.reverse is not True]
         named = names(without) or ", ".join(unread[:_NAMED])
@@ -217,6 +222,20 @@ def describe_ran(
         (evidence(source, "\n".join(lines)),),
         reversible=can,
     )
+
+
+def _taken_from_views(scripts: Sequence[Script], target: Tree) -> str:
+    """What stops an older text from being applied over a newer one, as a sentence to add."""
+    for one in scripts:
+        older = target.scripts.get(one.id)
+        before = view_columns(older.text) if older is not None else {}
+        for view, columns in view_columns(one.text).items():
+            if view in before and (more := sorted(columns - before[view])):
+                return (
+                    f". The view {view} has gained {', '.join(more)}: PostgreSQL refuses to take columns out of"
+                    " a view, so the target may not start if it applies its text again"
+                )
+    return ""
 
 
 def _script_lines(one: Script) -> list[str]:

@@ -76,6 +76,24 @@ def words(text: str) -> str:
     return "; ".join(each.words for reading in found for each in reading) if found else text
 
 
+def view_columns(text: str) -> dict[str, frozenset[str]]:
+    """View -> its columns, of those that ``text`` makes and that can be read as PostgreSQL's."""
+    if len(text) > _LIMIT:
+        return {}
+    from sqlglot import exp, parse
+    from sqlglot.errors import SqlglotError
+
+    try:
+        made = [each for each in parse(text, read="postgres") if isinstance(each, exp.Create)]
+        return {
+            each.this.sql(): frozenset(column.alias_or_name for column in each.expression.selects)
+            for each in made
+            if each.kind == "VIEW" and isinstance(each.expression, exp.Query)
+        }
+    except (SqlglotError, RecursionError, ValueError, AttributeError):
+        return {}
+
+
 @lru_cache(maxsize=512)
 def _readings(text: str) -> tuple[tuple[Statement, ...], ...]:
     """The statements in each dialect that can read the text."""

@@ -168,8 +168,8 @@ TABLE = {
         {**FLYWAY, "db/R__view.sql": "create view a as select 1;"},
         {"db/R__view.sql": "create view a as select 2;"},
         True,
-        False,
-        "reverse: no, a repeatable has none",
+        None,
+        "reverse: not known, a repeatable is not undone: its older text would have to be applied again",
     ),
     "flyway in Java": (
         "flyway",
@@ -442,3 +442,24 @@ def test_case_p11_an_apps_label_is_what_its_apps_py_says(apps, label):
 def test_case_p11_a_label_that_is_computed_is_said():
     with pytest.raises(MigrationProblem, match=r"shop/orders/apps\.py: label is computed"):
         TOOLS["django"].parse({**INITIAL, "shop/orders/apps.py": f"{APPS}    label = make()\n"})
+
+
+VIEW = "CREATE OR REPLACE VIEW v AS SELECT id, name FROM orders;"
+
+
+@pytest.mark.parametrize(
+    ("newer", "more"),
+    [
+        (VIEW.replace("name", "name, channel AS ch, price"), ". The view v has gained ch, price: PostgreSQL refuses to"
+         " take columns out of a view, so the target may not start if it applies its text again"),
+        (VIEW.replace("name", "upper(name) AS name"), ""),
+        (VIEW.replace("orders;", "orders WHERE id > 1;"), ""),
+    ],
+)  # fmt: skip
+def test_case_p12_a_repeatable_that_changed_is_no_irreversible_migration(newer, more):
+    finding = found("flyway", {**FLYWAY, "db/R__v.sql": VIEW}, {"db/R__v.sql": newer})
+    assert (finding.ran, finding.reversible) == (True, None)
+    assert finding.observed == (
+        "Flyway: 1 migration came between good and bad: db/R__v.sql. A repeatable is not undone: its"
+        f" older text would have to be applied again{more}."
+    )
