@@ -232,8 +232,8 @@ def _taken_from_views(scripts: Sequence[Script], target: Tree) -> str:
         for view, columns in view_columns(one.text).items():
             if view in before and (more := sorted(columns - before[view])):
                 return (
-                    f". The view {view} has gained {', '.join(more)}: PostgreSQL refuses to take columns out of"
-                    " a view, so the target may not start if it applies its text again"
+                    f". The view {view} has gained {', '.join(more)}: PostgreSQL refuses to take columns"
+                    " out of a view, so the target may not start if it applies its text again"
                 )
     return ""
 
