@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -44,6 +45,8 @@ from .results import ExpectedRelease, RunState
 
 # Every release has these, after its rollouts; a repository's own items come before the last one.
 CHECKS = (SmokeCheck, LogsCheck, HealthCheck, EventsCheck, MigrationCheck, NotifyCheck)
+_NAMESPACE = re.compile(r"""\bnamespace["']?\s*:\s*["']?([^\s"',}]+)""")
+_DEFINITION = re.compile(r"^kind:\s*CustomResourceDefinition\b", re.MULTILINE)
 
 
 def initial_checklist(workloads: Mapping[str, str], own: Sequence[CustomItem]) -> tuple[Item, ...]:
@@ -69,9 +72,11 @@ def watched(env: Environment, release: ExpectedRelease) -> dict[str, tuple[str, 
         item
         for each in known
         if each is not None and each.revision.revision >= first
-        for item in _objects_of(each, env.namespace)
+        for item in _outer_objects(each, env.namespace)
     ]
     found = pod_namespaces(objects)
+    for each in env.named_workloads.values():
+        found.setdefault(WorkloadName.parse(each, env.namespace).namespace, tuple(RESOURCES))
     return {env.namespace: own} | {each: kinds for each, kinds in found.items() if each != env.namespace}
 
 
@@ -81,15 +86,21 @@ def event_places(env: Environment, release: ExpectedRelease) -> tuple[str, ...]:
     Of what only rolled-away revisions have nothing is live any more, or release-equivalence says so.
     """
     target = release.history.content_of(release.target)
-    found = event_namespaces(_objects_of(target, env.namespace)) if target is not None else ()
+    found = event_namespaces(_outer_objects(target, env.namespace)) if target is not None else ()
     return (env.namespace, *(each for each in found if each != env.namespace))
 
 
-def _objects_of(release: Release, namespace: str) -> tuple[JsonObject, ...]:
-    """None where the manifest cannot be parsed: another step says so."""
-    with suppress(HelmProblem):
-        return parse_manifest(release.manifest, namespace)
-    return ()
+def _outer_objects(release: Release, namespace: str) -> list[JsonObject]:
+    """The objects that may stand in another namespace; what cannot be parsed another step says.
+
+    Only documents that name one are parsed: a manifest may have megabytes, most of it definitions.
+    """
+    found: list[JsonObject] = []
+    for document in re.split(r"^---", release.manifest, flags=re.MULTILINE):
+        if set(_NAMESPACE.findall(document)) - {namespace} and not _DEFINITION.search(document):
+            with suppress(HelmProblem):
+                found += parse_manifest(document, namespace)
+    return found
 
 
 def build_checks(

@@ -18,6 +18,7 @@ from pytest_zkrollback.domain.record import Plan, Revision
 from pytest_zkrollback.plugin import DEFAULT_ITEMS
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.run import build_checklist
 from pytest_zkrollback.run.build_checklist import deployed_intervals, event_places, initial_checklist, watched
 from pytest_zkrollback.run.results import ExpectedRelease
 
@@ -137,3 +138,24 @@ def test_case_c5_the_namespaces_of_the_target_and_of_what_was_rolled_away_are_wa
     assert found["gone"] == ("pods", "replicasets", "statefulsets")
     assert "statefulsets" in found["own"]
     assert event_places(env, expected) == ("own", "other")
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ("kind: A\napiVersion: v1\nmetadata: {name: a}", []),
+        ("kind: A\napiVersion: v1\nmetadata: {name: a, namespace: own}", []),
+        ("kind: A\napiVersion: v1\nmetadata: {name: a, namespace: 'other'}", ["other"]),
+        ("kind: A\napiVersion: v1\nmetadata:\n  namespace:\n    other\n  name: a", ["other"]),
+        ("kind: A\napiVersion: v1\nmetadata: {name: a, namespace: &n other}", ["other"]),
+        ("kind: CustomResourceDefinition\napiVersion: v1\nmetadata: {name: a}\nspec: {namespace: {}}", []),
+        ("{no yaml namespace: other", []),
+    ],
+)
+def test_case_c5_other_namespaces_are_found_without_parsing_the_rest(document, found):
+    text = f"# Source: x\nkind: B\napiVersion: v1\nmetadata: {{name: b}}\n---\n# Source: y\n{document}\n"
+    objects = build_checklist._outer_objects(replace(release(5, 50), manifest=text), "own")
+    assert [
+        item["metadata"]["namespace"] for item in objects if item["metadata"]["namespace"] != "own"
+    ] == found
+    assert len(objects) <= 1
