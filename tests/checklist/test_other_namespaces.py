@@ -124,6 +124,8 @@ def equivalence(
         resource_path=lambda api_version, kind, place, name="": f"/x/namespaces/{place}/{kind}/{name}",
         get=get,
         send=refuse,
+        list=refuse,
+        list_metadata=refuse,
     )
     check = EquivalenceCheck(
         env=BOTH,
