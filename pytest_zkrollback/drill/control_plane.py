@@ -139,6 +139,8 @@ def _apiserver(layout: Layout, port: int) -> list[str]:
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         # It would write an EndpointSlice with a loopback address, which it refuses itself.
         "--endpoint-reconciler-type=none",
+        # As on every other cluster: node agents and storage have such containers.
+        "--allow-privileged",
         # The node serves with the API server's own certificate, which is made for both addresses.
         f"--kubelet-certificate-authority={layout.ca_file}",
         "--kubelet-preferred-address-types=InternalIP",
