@@ -74,6 +74,11 @@ def try_create(kube: Kube, path: str, item: JsonObject, timeout_s: float) -> Jso
     return kube.send("POST", path, item, query=_DRY, timeout_s=timeout_s)
 
 
+def try_replace(kube: Kube, path: str, item: JsonObject, timeout_s: float) -> JsonObject:
+    """Replacing the whole object; it names the version that it replaces."""
+    return kube.send("PUT", path, item, query=_DRY, timeout_s=timeout_s)
+
+
 def try_delete(kube: Kube, path: str, timeout_s: float) -> None:
     """Deleting what only the current revision has."""
     body = {"propagationPolicy": "Background", "dryRun": ["All"]}

@@ -12,17 +12,27 @@ from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, ZkRollbackError
 from ..domain.ports import Kube
 from .drift import Difference, LiveObject, compare
-from .dry_run import try_create
+from .dry_run import try_create, try_replace
 from .manifest import identity, pod_template
 
 _TIMEOUT_S = 5.0
 _SUFFIX = "-zkrollback-dry-run"
 _LONGEST_NAME = 63
+# Their names follow from what is in them: the server refuses them under any other.
+_NAMED_BY_CONTENT = frozenset({"CustomResourceDefinition", "APIService"})
 
 
-def fetch_made(kube: Kube, item: JsonObject) -> JsonObject:
-    """The object as it would be created today, under another name; raises the ClusterError met."""
+def fetch_made(kube: Kube, item: JsonObject, live: JsonObject | None = None) -> JsonObject:
+    """The object as it would be created today, under another name; raises the ClusterError met.
+
+    Where no other name is possible, as it would be if it replaced the ``live`` one.
+    """
     key = identity(item)
+    if key.kind in _NAMED_BY_CONTENT and live is not None:
+        path = kube.resource_path(key.api_version, key.kind, key.namespace, key.name)
+        version = {"resourceVersion": live["metadata"].get("resourceVersion")}
+        placed = {part: value for part, value in item["metadata"].items() if part != "namespace"}
+        return try_replace(kube, path, {**item, "metadata": {**placed, **version}}, _TIMEOUT_S)
     path = kube.resource_path(key.api_version, key.kind, key.namespace)
     metadata = {**item["metadata"], "name": key.name[: _LONGEST_NAME - len(_SUFFIX)].rstrip("-.") + _SUFFIX}
     if "/namespaces/" not in path:

@@ -294,7 +294,9 @@ class EquivalenceCheck:
             for number, found in enumerate(compare_each(self.target, live, self._trusted))
             if found and live[number].item is not None
         ][:_TRIED]
-        tried = fetch_each(lambda number: fetch_made(self.kube, self.target[number]), differing)
+        tried = fetch_each(
+            lambda number: fetch_made(self.kube, self.target[number], live[number].item), differing
+        )
         return dict(zip(differing, tried, strict=True))
 
     def _made_pods(self, judged: PodsJudged) -> dict[ObjectKey, Made]:
