@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -19,13 +19,15 @@ from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem, HttpProblem, UsageProblem
 from ..domain.ports import Clock, HttpAnswer
 from .http import HttpClient
-from .retry import exponential, retry, retry_after_s
+from .retry import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, exponential, retry, retry_after_s
 
 API_VERSION = "2022-11-28"
 _MOST_PAGES = 5
 _SECONDARY_PAUSE_S = 60.0  # "wait at least one minute" where a secondary limit names no time
 _TRIES = 3
 _PAUSE_S = 0.5
+_MOST_WAITS = 20  # of one request, for rate limits
+_MILLISECONDS = 10**11  # as seconds, a time in the year 5138
 
 _WORDS = (
     ("POST", r"git/commits", "making the commit that restores the tree"),
@@ -121,13 +123,13 @@ class GithubClient:
         """One request, carried out once at most; its JSON, or None for 204. Raises GithubProblem."""
         # A loop of its own, for every method: what the rate limit stopped was certainly not carried out.
         url = self._url(path, query)
-        waited_s = 0.0
+        waited_s, waits = 0.0, 0
         while True:
             answer = self._exchange(method, url, path, body)
             pause_s = _limited_for_s(answer, self.now())
             if pause_s is None:
                 return self._read(method, path, answer)
-            if waited_s + pause_s > self._patience_s:
+            if waited_s + pause_s > self._patience_s or waits >= _MOST_WAITS:
                 until = (self.now() + timedelta(seconds=pause_s)).strftime("%H:%M:%S")
                 raise GithubProblem(
                     f"GitHub limits the rate of requests until {until} UTC ({_said(answer)}), and "
@@ -137,7 +139,7 @@ class GithubClient:
                 )
             self._say(f"GitHub limits the rate of requests: waiting {pause_s:.0f} s")
             self._clock.sleep(pause_s)
-            waited_s += pause_s
+            waited_s, waits = waited_s + pause_s, waits + 1
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> str:
         parts = [self._table.api_url.rstrip("/"), "repos", self._table.repository]
@@ -267,14 +269,15 @@ def _said(answer: HttpAnswer) -> str:
 
 
 def _limited_for_s(answer: HttpAnswer, now: datetime) -> float | None:
-    """Seconds to leave GitHub alone; None where no rate limit stopped the request."""
+    """Seconds to leave GitHub alone, from 1 to a day; None where no rate limit stopped the request."""
     if answer.status not in (403, 429):
         return None
     after_s, reset = retry_after_s(answer.headers), answer.headers.get("x-ratelimit-reset", "")
+    if after_s is None and answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
+        at_s = int(reset[:20])
+        after_s = at_s / (1000 if at_s >= _MILLISECONDS else 1) - now.timestamp() + 1
     if after_s is not None:
-        return after_s
-    if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
-        return max(1.0, (datetime.fromtimestamp(int(reset), UTC) - now).total_seconds() + 1)
+        return min(max(after_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
     if answer.status == 429 or "secondary rate limit" in _said(answer).lower():
         return _SECONDARY_PAUSE_S
     return None

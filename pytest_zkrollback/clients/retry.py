@@ -24,6 +24,9 @@ _FIRST_PAUSE_S = 0.5
 # A try with less time than this is not worth beginning.
 _SHORTEST_TRY_S = 1.0
 _SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
+# Whatever a header says: not at once, and not for ever.
+SHORTEST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 86_400.0
 
 
 class TryAgain(NotifyProblem):
@@ -120,14 +123,14 @@ def retry_delivery(
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a ``Retry-After`` header; None where there is none, or a date, or anything else."""
+    """The seconds of a ``Retry-After`` header, a day at most; None without one, or where it is a date."""
     given = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
-    return float(given) if _SECONDS.fullmatch(given) else None
+    return min(float(given), LONGEST_PAUSE_S) if _SECONDS.fullmatch(given) else None
 
 
 def _delivery_pause_s(error: Exception, tries: int) -> float:
     if isinstance(error, TryAgain) and error.after_s is not None:
-        return error.after_s
+        return max(error.after_s, SHORTEST_PAUSE_S)
     return exponential(_FIRST_PAUSE_S)(error, tries)
 
 

@@ -118,7 +118,7 @@ def test_a_later_message_ends_the_pause_of_a_delivery() -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("3", 3.0), ("0", 0.0), ("0.35", 0.35), (" 7 ", 7.0)]
+    [("3", 3.0), ("0", 0.0), ("0.35", 0.35), (" 7 ", 7.0), ("9" * 400, 86_400.0)]
     + [(value, None) for value in ("", "-1", "soon", "inf", "nan", "1e3", "Wed, 21 Oct 2026 07:28:00 GMT")],
 )
 def test_retry_after_is_seconds_in_a_header_of_any_case(value: str, seconds: float | None) -> None:
@@ -126,3 +126,12 @@ def test_retry_after_is_seconds_in_a_header_of_any_case(value: str, seconds: flo
     assert retry_after_s({"x": "1", "retry-after": value}) == seconds
     assert retry_after_s(HTTPHeaderDict({"RETRY-AFTER": value})) == seconds
     assert retry_after_s({}) is None
+
+
+def test_case_b13_a_receiver_that_says_at_once_is_asked_once_a_second() -> None:
+    clock = SteppingClock()
+    attempt = Flaky(*[TryAgain("busy", after_s=0.0)] * 100)
+    with pytest.raises(TryAgain):
+        retry_delivery(attempt, timeout_s=10, clock=clock)
+    assert attempt.calls <= 15
+    assert set(clock.slept) == {1.0}
