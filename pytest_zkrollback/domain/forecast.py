@@ -37,6 +37,24 @@ class ForecastCause(StrEnum):
     UNANSWERED = "unanswered"
 
 
+class WarningKind(StrEnum):
+    """What a rollback that helm can apply leaves wrong for a while, or for good."""
+
+    PLACEHOLDER = "placeholder"
+    HOOK_NOT_RUN = "hook-not-run"
+
+
+class ForecastWarning(Frozen):
+    """Something that helm will not refuse and that is not as the target had it."""
+
+    kind: WarningKind = Field(
+        description="placeholder: of a CA bundle, which an injector filled in; hook-not-run: an install or "
+        "upgrade hook made what pods of the target read"
+    )
+    what: str = Field(description="Kind/name")
+    why: str = Field(description="as a sentence")
+
+
 class FieldConflict(Frozen):
     """A field that the target sets and that somebody else owns (server-side apply)."""
 
@@ -44,13 +62,18 @@ class FieldConflict(Frozen):
     field: str = Field(description="its path, e.g. .spec.replicas")
     live: str = Field(default="", description="its value now; empty: not known or hidden")
     target: str = Field(default="", description="what the target wants; empty: not known or hidden")
+    placeholder: bool = Field(
+        default=False,
+        description="the target states a placeholder, and this manager's CA bundle would be lost",
+    )
 
     def explain(self, what: str) -> str:
         """What ``--force-conflicts`` overwrites: ``Deployment/x .spec.replicas: 4 (kubectl) -> 3``."""
         owner = self.manager or "somebody"
         if not (self.live or self.target):
             return f"{what} {self.field} (of {owner}, values not shown)"
-        return f"{what} {self.field}: {self.live or '(none)'} ({owner}) -> {self.target or '(none)'}"
+        back = ", which puts the placeholder back" if self.placeholder else ""
+        return f"{what} {self.field}: {self.live or '(none)'} ({owner}) -> {self.target or '(none)'}{back}"
 
 
 class ObjectForecast(Frozen):
@@ -80,6 +103,9 @@ class Forecast(Frozen):
     objects: tuple[ObjectForecast, ...] = Field(default=(), description="every object of both revisions")
     restarts: str = Field(default="", description="why no pod would restart; empty: some would, or not known")
     unknown: tuple[str, ...] = Field(default=(), description="what no dry run can say")
+    warnings: tuple[ForecastWarning, ...] = Field(
+        default=(), description="what helm can apply and what is then not as the target had it"
+    )
 
     @property
     def failing(self) -> tuple[ObjectForecast, ...]:

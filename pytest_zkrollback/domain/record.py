@@ -128,6 +128,7 @@ class GuardReason(StrEnum):
     IRREVERSIBLE_MIGRATION = "irreversible-migration"
     WOULD_FAIL = "would-fail"
     NO_RESTART = "no-restart"
+    NOT_AS_TARGET = "not-as-target"
     OTHER_OWNER = "other-owner"
     DATA_LOSS = "data-loss"
     GITOPS_ACTIVE = "gitops-active"

@@ -7,7 +7,7 @@ that fails leaves a release of which half is applied and nothing deployed (docs/
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,12 +15,26 @@ from urllib.parse import quote
 from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, ClusterError, NotFound, ZkRollbackError
-from ..domain.forecast import ApplyOutcome, FieldConflict, Forecast, ForecastCause, ObjectForecast
+from ..domain.forecast import (
+    ApplyOutcome,
+    FieldConflict,
+    Forecast,
+    ForecastCause,
+    ForecastWarning,
+    ObjectForecast,
+    WarningKind,
+)
 from ..domain.ports import Kube
+from ..release.ca_bundles import ca_bundles, is_certificate
 from ..release.diff import by_identity, is_secret_name, pod_references
+from ..release.drift import LiveObject, compare, fetch_live
 from ..release.dry_run import is_custom, manager_of, stamped, try_apply, try_create, try_delete, try_patch
+from ..release.external_references import outer_references
+from ..release.field_paths import shown_path
 from ..release.helm_secret import Release, rollback_hooks
-from ..release.manifest import WORKLOAD_KINDS, ObjectKey, is_kept, pod_template
+from ..release.hook_objects import hook_objects
+from ..release.managed_fields import HELM
+from ..release.manifest import WORKLOAD_KINDS, ObjectKey, identity, is_kept, pod_template
 from .dry_run_answer import judge_answer
 
 if TYPE_CHECKING:
@@ -206,7 +220,52 @@ def make_forecast(
         objects=found,
         restarts=_restarts(rehearsal, wanted) if len(found) >= len(jobs) else "",
         unknown=unknown,
+        warnings=(*_placeholders(rehearsal, wanted), *_hooks_not_run(kube, namespace, view, target, objects)),
     )
+
+
+def _placeholders(rehearsal: Forecaster, wanted: Mapping[ObjectKey, JsonObject]) -> Iterator[ForecastWarning]:
+    """The CA bundles that helm takes away: it applies the placeholder of the target."""
+    for key, after in rehearsal.after.items():
+        live, item = rehearsal.live.get(key), wanted[key]
+        for one in ca_bundles(item, live, (HELM,)) if live is not None else ():
+            path = shown_path(one.path)
+            lost = any(not each.is_filled for each in ca_bundles(item, after, ()) if each.path == one.path)
+            if one.is_filled and lost:
+                why = (
+                    f"helm will put the placeholder back into {key.label} {path}, which "
+                    f"{one.by or 'somebody'} filled in: until then the API server trusts nobody there"
+                )
+                yield ForecastWarning(kind=WarningKind.PLACEHOLDER, what=key.label, why=why)
+
+
+def _hooks_not_run(
+    kube: Kube, namespace: str, view: ReleaseView, target: Release, objects: Sequence[JsonObject]
+) -> Iterator[ForecastWarning]:
+    """What pods of the target read as a later revision's hook left it: helm rollback runs no such hook."""
+    history, number = view.history(), target.revision.revision
+    away = [each.revision.revision for each in history.releases if each.revision.revision > number]
+    made = hook_objects(history.releases, number, away, namespace)
+    again = {(hook.get("kind"), hook.get("name")) for hook in rollback_hooks(target)}
+    left = [
+        (reference, made[key])
+        for reference in outer_references(objects)
+        if (key := identity(reference.item)) in made and (key.kind, key.name) not in again
+    ]
+    answers = fetch_live(kube, [reference.item for reference, hook in left if hook.later])
+    for (reference, hook), live in zip([each for each in left if each[1].later], answers, strict=True):
+        later, item = hook.later[-1]
+        by = hook.left_by(live)
+        if live.error is not None and compare([hook.made[1]], [LiveObject(item)]):
+            by = later
+        if by is None or hook.is_as_made(live):
+            continue
+        label = identity(reference.item).label
+        why = (
+            f"helm rollback does not run the hook that makes {label}: {reference.user} starts with revision "
+            f"{by}'s value, not revision {hook.made[0]}'s"
+        )
+        yield ForecastWarning(kind=WarningKind.HOOK_NOT_RUN, what=label, why=why)
 
 
 def _defined(objects: Sequence[JsonObject]) -> frozenset[tuple[str, str]]:
@@ -246,6 +305,9 @@ def _failed(
                 field=name,
                 live=_value(key, live, name),
                 target=_value(key, wanted, name),
+                placeholder=name.endswith(".caBundle")
+                and is_certificate(_found(live, name))
+                and not is_certificate(_found(wanted, name)),
             )
             for name, message in error.causes
         )
@@ -259,6 +321,16 @@ def _value(key: ObjectKey, item: JsonObject | None, path: str) -> str:
     """The value at ``.spec.containers[name="app"].image``; nothing that is secret by kind or name."""
     if key.kind == "Secret" or item is None or is_secret_name(path):
         return ""
+    node = _found(item, path)
+    if isinstance(node, dict | list):  # `args`, a whole `env`: no name says what in it is secret
+        return f"(a {'map' if isinstance(node, dict) else 'list'}, not shown)"
+    text = "" if node is None else str(node)
+    # Of a long one no part: the redactor would not find half of a secret.
+    return text if len(text) <= _SHOWN_CHARS else f"({len(text)} characters, not shown)"
+
+
+def _found(item: JsonObject | None, path: str) -> Any:
+    """The value at the same path, as it is."""
     node: Any = item
     for name, _, selector in _steps(path):
         if name:
@@ -274,11 +346,7 @@ def _value(key: ObjectKey, item: JsonObject | None, path: str) -> str:
                 ),
                 None,
             )
-    if isinstance(node, dict | list):  # `args`, a whole `env`: no name says what in it is secret
-        return f"(a {'map' if isinstance(node, dict) else 'list'}, not shown)"
-    text = "" if node is None else str(node)
-    # Of a long one no part: the redactor would not find half of a secret.
-    return text if len(text) <= _SHOWN_CHARS else f"({len(text)} characters, not shown)"
+    return node
 
 
 def _steps(path: str) -> list[tuple[str, str, str]]:

@@ -162,6 +162,7 @@ def build_checks(
             release=reader.read,
             expected_head=release.head,
             managers=frozenset(each.manager for each in history.releases if each.manager),
+            injected=release.injected,
             snapshot=watch.snapshot,
             elsewhere=elsewhere,
             since=since,

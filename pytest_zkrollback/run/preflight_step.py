@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from ..domain.errors import HelmProblem, LockHeld, UsageProblem
@@ -19,10 +19,13 @@ from ..preflight.recovery import needs_no_hooks, recovery_reasons
 from ..preflight.release_view import ReleaseView
 from ..preflight.target import describe_history
 from ..release.applied_revision import is_already_live
+from ..release.ca_bundles import ca_bundles
+from ..release.drift import LiveObject
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.ignored_differences import IgnoreRules
-from ..release.manifest import parse_manifest, render_manifest_diff
+from ..release.managed_fields import HELM
+from ..release.manifest import ObjectKey, identity, parse_manifest, render_manifest_diff
 from ..rollback.redeploy_risks import find_rolled_back_from
 from .consent import ask_for_consent
 from .context import RunContext
@@ -97,6 +100,7 @@ def run_preflight(
         started_at=context.started_at + offset,
         journal=facts.entries,
         made_by=made_by,
+        injected=_injected(view, facts),
     )
 
 
@@ -161,6 +165,19 @@ def _after_holder(
     if isinstance(made, MadeByAnother):
         return facts, guards, made.reason
     return facts, tuple(made if guard.id == made.id else guard for guard in guards), ""
+
+
+def _injected(view: ReleaseView, facts: Facts) -> dict[ObjectKey, str]:
+    """Who has filled in the CA bundle of an object of the target; only asked where helm may take it away."""
+    live: Mapping[ObjectKey, LiveObject] = facts.live.value or {}
+    found: dict[ObjectKey, str] = {}
+    release = _release(facts)
+    wrote = (HELM, *([release.manager] if release is not None and release.manager else []))
+    for item in view.objects_of(release) if live else ():
+        answer = live.get(identity(item))
+        bundles = ca_bundles(item, answer.item, wrote) if answer is not None and answer.item else ()
+        found |= {identity(item): one.by for one in bundles if one.is_stated and one.is_filled and one.by}
+    return found
 
 
 def _require_harmless_ignore(context: RunContext, view: ReleaseView, facts: Facts) -> None:

@@ -6,8 +6,8 @@ The record is output: nothing is read back from it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -17,6 +17,7 @@ from ..domain.item_ids import NOTIFY, PREFLIGHT, ROLLBACK, is_rollout
 from ..domain.record import GREEN_OUTCOMES, Guard, Outcome, Plan
 from ..domain.verdict import Verdict
 from ..release.history import ReleaseHistory
+from ..release.manifest import ObjectKey
 from ..report.outcome import add_up
 
 
@@ -41,7 +42,8 @@ class PreflightResult:
     would again. ``lock_holder``: the run that was seen holding the lock, else empty. ``overridden``: ids of
     the guards that the operator overrode. ``started_at``: of the run, by the API server's clock. ``journal``:
     its entries about this installation, as they were before the run; None: they could not be read.
-    ``made_by``: that another run made what was asked for while this one waited; else empty.
+    ``made_by``: that another run made what was asked for while this one waited; else empty. ``injected``: who
+    had filled in the CA bundle of an object.
     """
 
     history: ReleaseHistory | None
@@ -54,6 +56,7 @@ class PreflightResult:
     started_at: datetime
     journal: tuple[JsonObject, ...] | None = None
     made_by: str = ""
+    injected: Mapping[ObjectKey, str] = field(default_factory=dict)
 
     @property
     def force_conflicts(self) -> bool:
@@ -94,7 +97,7 @@ class ExpectedRelease:
     ``history``: as it was before helm, or after the deploy through GitHub. ``target``: the revision whose
     content has to be live. ``head``: Helm's newest revision as this run left it; None: it could not be read.
     ``last_read``: the newest reading of the history: what has not changed since is not read again.
-    ``journal``: as the preflight read it.
+    ``journal``, ``injected``: as the preflight read them.
     """
 
     history: ReleaseHistory
@@ -103,6 +106,7 @@ class ExpectedRelease:
     head: int | None
     last_read: ReleaseHistory
     journal: tuple[JsonObject, ...] | None = None
+    injected: Mapping[ObjectKey, str] = field(default_factory=dict)
 
     @property
     def compared_with(self) -> int | None:

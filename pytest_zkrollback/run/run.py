@@ -269,7 +269,9 @@ class Run:
         else:
             head = history.head.revision.revision
             wanted = preflight.target if preflight.target is not None else history.origin(head)
-            release = ExpectedRelease(history, wanted, preflight.plan, head, history, preflight.journal)
+            release = ExpectedRelease(
+                history, wanted, preflight.plan, head, history, preflight.journal, preflight.injected
+            )
         self._roll_back_and_verify(context, preflight, release, github)
 
     def _roll_back_and_verify(

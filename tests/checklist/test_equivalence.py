@@ -1,3 +1,4 @@
+import base64
 import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -1170,3 +1171,65 @@ def test_a_pod_that_the_target_itself_made_or_that_runs_its_template_is_none():
 def test_behind_a_service_for_other_pods_strangers_are_expected(monkeypatch):
     monkeypatch.setitem(globals(), "SERVED", SERVED.replace("labels: {app: web}", "labels: {app: another}"))
     assert with_service(running("a", 1), running("b", 1), stranger()).word is Verdict.PASS
+
+
+CA = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n").decode()
+PLACEHOLDER = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: hook}
+webhooks: [{name: a.example.org, clientConfig: {caBundle: Cg==}}]
+"""
+
+
+def with_bundle(bundle: str, manager: str, annotation: str = "", *, before: str = "") -> Judgement:
+    """Judge the release with a placeholder in it, in the place of which this is live, set by this manager."""
+    target = parse_manifest(f"{MANIFEST}---{PLACEHOLDER}", "n")
+    web, own, hook = map(copy.deepcopy, target)
+    web["metadata"]["uid"] = "web"
+    hook["webhooks"][0]["clientConfig"]["caBundle"] = bundle
+    hook["metadata"] |= {"annotations": {annotation: "n/c"}} if annotation else {}
+    fields = {"f:webhooks": {'k:{"name":"a.example.org"}': {"f:clientConfig": {"f:caBundle": {}}}}}
+    hook["metadata"]["managedFields"] = [{"manager": manager, "operation": "Update", "fieldsV1": fields}]
+    injected = {identity(target[2]): before} if before else {}
+    check = replace(CHECK, target=target, injected=injected)
+    assert check.deadline_s == 30
+    return judge(observed(live=tuple(map(LiveObject, (web, own, hook)))), check=check)
+
+
+def test_case_p7_a_bundle_that_another_manager_filled_in_is_no_drift():
+    green = with_bundle(CA, "cainjector")
+    assert green.word is Verdict.PASS
+    assert green.observed.endswith("; the CA bundle of ValidatingWebhookConfiguration/hook is cainjector's")
+
+
+@pytest.mark.parametrize(
+    ("bundle", "manager"), [(CA, "helm"), ("dg==", "cainjector")], ids=["helm's", "no bundle"]
+)
+def test_case_p7_another_value_is_drift(bundle, manager):
+    red = with_bundle(bundle, manager)
+    assert red.word is Verdict.FAIL
+    assert "webhooks[a.example.org].clientConfig.caBundle: expected" in red.observed
+
+
+@pytest.mark.parametrize(
+    ("annotation", "before", "who"),
+    [
+        ("cert-manager.io/inject-ca-from", "", "cert-manager.io/inject-ca-from"),
+        ("service.beta.openshift.io/inject-cabundle", "", "service.beta.openshift.io/inject-cabundle"),
+        ("", "kube-webhook-certgen", "kube-webhook-certgen"),
+    ],
+)
+def test_case_p7_a_placeholder_that_an_injector_is_to_fill_in_is_waited_for_and_then_red(
+    annotation, before, who
+):
+    waiting = with_bundle("Cg==", "helm", annotation, before=before)
+    assert isinstance(waiting, Pending) and waiting.seen
+    assert sentence(waiting) == (
+        "ValidatingWebhookConfiguration/hook webhooks[a.example.org].clientConfig.caBundle is not filled in, as "
+        f"{who} is to do"
+    )
+
+
+def test_case_p7_a_placeholder_that_nobody_is_known_to_fill_in_is_as_stated():
+    assert with_bundle("Cg==", "helm").word is Verdict.PASS

@@ -192,6 +192,12 @@ def test_case_a2_what_a_hook_of_the_bad_revision_left_is_red(release):
     own.deploy(level="bad")
     red = own.run("--rollback-to=1")
     assert red.verdicts()["release-equivalence"] == "FAIL", red.output
+    warned = red.guard("forecast")
+    assert (warned["state"], warned["evidence"].partition(": ")[2]) == (
+        "warned",
+        "helm rollback does not run the hook that makes ConfigMap/c: Deployment/web starts with revision 2's value, "
+        "not revision 1's",
+    )
     observed = red.item("release-equivalence")["observed"]
     assert observed.startswith(
         "ConfigMap/c, which Deployment/web refers to, is as the hook of revision 2 left it, not as that of "

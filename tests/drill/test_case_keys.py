@@ -1,6 +1,9 @@
 """Keys of the configuration that settle a difference, on the real API server, and what they never settle."""
 
+import json
+
 import pytest
+import yaml
 
 from support.chart_release import ChartRelease
 
@@ -90,3 +93,56 @@ def test_ignore_settles_what_is_named_and_refuses_what_a_pod_reads(release, name
         ("ConfigMap/free", '"two"', "kubectl-patch"),
         (f"ValidatingWebhookConfiguration/{namespace}", "7", "kubectl-patch"),
     ]
+
+
+INJECTED = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: PLACE, labels: {level: {{ .Values.level | quote }}}}
+webhooks:
+- name: a.example.org
+  clientConfig: {url: "https://127.0.0.1:9/", caBundle: Cg==}
+  failurePolicy: Ignore
+  sideEffects: None
+  admissionReviewVersions: [v1]
+  rules: [{apiGroups: [none.example.org], apiVersions: [v1], operations: [CREATE], resources: [nones]}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}, annotations: {level: {{ .Values.level | quote }}}}
+    spec: {containers: [{name: web, image: "example.org/web:1"}]}
+"""
+
+
+@pytest.mark.parametrize("major", [3, 4])
+def test_case_p7_a_bundle_that_an_injector_filled_in_is_no_drift_and_what_helm_will_do_is_said(
+    release, namespace, binaries, helm3, major
+):
+    own = release(INJECTED.replace("PLACE", namespace), helm3 if major == 3 else binaries["helm"])
+    own.deploy(level="good")
+    own.deploy(level="bad")
+    kubeconfig = yaml.safe_load(own.cluster.kubeconfig.read_text())
+    bundle = kubeconfig["clusters"][0]["cluster"]["certificate-authority-data"]
+    filled = [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]
+    how = ("--type=json", "--field-manager=cainjector", "-p", json.dumps(filled))
+    own.kubectl("patch", "validatingwebhookconfiguration", namespace, *how)
+    plan = own.run("--rollback-to=1", "--rollback-plan")
+    where = f"ValidatingWebhookConfiguration/{namespace}"
+    said = plan.guard("forecast")
+    if major == 3:
+        assert (said["state"], said["reason"]) == ("warned", "not-as-target")
+        path = "webhooks[a.example.org].clientConfig.caBundle"
+        assert (
+            f"helm will put the placeholder back into {where} {path}, which cainjector filled in"
+            in said["evidence"]
+        )
+    else:
+        assert said["state"] == "refused"
+        assert said["evidence"].endswith("(cainjector) -> Cg==, which puts the placeholder back")
+    verify = own.run().item("release-equivalence")
+    assert verify["verdict"] == "PASS", verify["observed"]
+    assert verify["observed"].endswith(f"; the CA bundle of {where} is cainjector's")

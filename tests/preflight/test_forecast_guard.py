@@ -4,7 +4,15 @@ import pytest
 
 from pytest_zkrollback.clients.helm import HelmVersion
 from pytest_zkrollback.domain.errors import Unreachable
-from pytest_zkrollback.domain.forecast import ApplyOutcome, FieldConflict, Forecast, ObjectForecast
+from pytest_zkrollback.domain.forecast import (
+    ApplyOutcome,
+    FieldConflict,
+    Forecast,
+    ForecastWarning,
+    ObjectForecast,
+    WarningKind,
+)
+from pytest_zkrollback.domain.record import GuardReason
 from pytest_zkrollback.preflight.forecast import _value
 from pytest_zkrollback.preflight.guards.forecast import judge_forecast
 from pytest_zkrollback.preflight.probe import ProbeResult
@@ -145,3 +153,36 @@ def test_a_conflicts_values_are_shown_and_no_secret_one(kind, path, shown):
 @pytest.mark.parametrize("answer", [ProbeResult(), ProbeResult(error=Unreachable("cut off"))])
 def test_what_is_not_known_only_warns(answer):
     assert judge_forecast(answer, HELM).state == "warned"
+
+
+HOOK = ForecastWarning(
+    kind=WarningKind.HOOK_NOT_RUN, what="ConfigMap/c", why="helm rollback does not run the hook"
+)
+
+
+def test_case_a2_what_will_not_be_as_the_target_had_it_warns_and_refuses_nothing():
+    guard = judge_forecast(ProbeResult(value=forecast(FINE, warnings=(HOOK,))), HELM)
+    assert (guard.state, guard.reason, guard.unknown) == ("warned", GuardReason.NOT_AS_TARGET, False)
+    assert guard.evidence == (
+        "helm will apply everything, and not all will be as the target had it: helm rollback does not run the hook"
+    )
+    assert guard.override == ""
+
+
+def test_case_a2_it_is_said_beside_a_refusal_too():
+    guard = judge_forecast(ProbeResult(value=forecast(FIXED, warnings=(HOOK,))), HELM)
+    assert guard.state == "refused"
+    assert guard.evidence.endswith("selector is immutable; helm rollback does not run the hook")
+
+
+def test_case_p7_a_conflict_over_a_bundle_says_what_forcing_does():
+    conflict = FieldConflict(
+        manager="cainjector",
+        field='.webhooks[name="a"].clientConfig.caBundle',
+        live="x",
+        target="Cg==",
+        placeholder=True,
+    )
+    assert conflict.explain("Hook/a").endswith(
+        "clientConfig.caBundle: x (cainjector) -> Cg==, which puts the placeholder back"
+    )

@@ -28,8 +28,10 @@ from ...domain.verdict import (
     Verdict,
     evidence,
 )
+from ...release.ca_bundles import CaBundle, ca_bundles
 from ...release.drift import Difference, LiveObject, compare_each, fetch_live, render_differences
 from ...release.external_references import outer_references
+from ...release.field_paths import shown_path
 from ...release.fresh_object import cannot_be_compared, drop_admission_changes, fetch_made, fetch_made_pod
 from ...release.history import ReleaseHistory
 from ...release.hook_objects import HookObject
@@ -60,6 +62,8 @@ _SERVING_KINDS = frozenset(
 _TRIED = 10
 # A deploy that is younger may not have been read by whoever reads files.
 _FRESH_S = 600.0
+# An injector that lives has filled in a CA bundle by then.
+_INJECTED_S = 30.0
 
 Made = JsonObject | ZkRollbackError
 
@@ -108,7 +112,8 @@ class EquivalenceCheck:
     came before it; ``hooks_made`` what the hooks
     up to the target made; ``left_behind`` what helm does not take away of the rolled-away ones. ``release``
     reads the release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
-    ``managers`` are those that wrote the release for helm. Pods come from ``snapshot`` (None: they are
+    ``managers`` are those that wrote the release for helm, ``injected`` who had filled in the CA bundle of an
+    object before helm ran. Pods come from ``snapshot`` (None: they are
     listed), those of another namespace from its one in ``elsewhere``; ``since`` is when the rollback began,
     or (``rolled_back`` is false) when the head was deployed.
 
@@ -129,6 +134,7 @@ class EquivalenceCheck:
     release: Callable[[], ReleaseHistory] | None = None
     expected_head: int | None = None
     managers: frozenset[str] = frozenset()
+    injected: Mapping[ObjectKey, str] = field(default_factory=dict)
     snapshot: Callable[[], Snapshot] | None = None
     elsewhere: Mapping[str, Callable[[], Snapshot]] = field(default_factory=dict)
     since: datetime | None = None
@@ -146,8 +152,10 @@ class EquivalenceCheck:
 
     @property
     def deadline_s(self) -> float:
-        """10 s; where changed files are read again by themselves, as long as that takes."""
-        return RELOADED_S + 10.0 if self.env.reloads else 10.0
+        """10 s; where an injector fills in a CA bundle, or files are read again, as long as that takes."""
+        if self.env.reloads:
+            return RELOADED_S + 10.0
+        return _INJECTED_S if any(ca_bundles(item, item, ()) for item in self.target) else 10.0
 
     @property
     def expected(self) -> str:
@@ -368,7 +376,8 @@ class EquivalenceCheck:
         trouble = _head_trouble(seen.head, seen.deployed, self.expected_head)
         if trouble is not None:
             return trouble.model_copy(update={"by_hand": helm(self.env, "history", self.env.release)})
-        by_object, ignored = self._without_ignored(seen, self._differences(seen))
+        bundles = self._bundles(seen)
+        by_object, ignored = self._without_ignored(seen, self._differences(seen, bundles))
         differences = [one for each in by_object for one in each]
         errors = [one.error for one in differences if one.error is not None]
         unread = (*seen.leftovers, *seen.references, *seen.left_behind, *seen.generated)
@@ -416,8 +425,13 @@ class EquivalenceCheck:
         entries = dict.fromkeys(str(entry) for keys in proposed.values() for entry in keys.values())
         proof = _proof(differences, said, judged.table, seen.error, tuple(entries))
         many = "" if len(ignored) == 1 else "s"
+        filled = [
+            f"the CA bundle of {self._label(item)} is {by}'s"
+            for item, each in zip(self.target, bundles, strict=True)
+            if (by := next((one.by for one in each if one.is_stated and one.is_filled and one.by), ""))
+        ]
         count = [f"{len(ignored)} difference{many} ignored by configuration"] if ignored else []
-        how = "; ".join((self._how(seen, judged.count), *judged.remarks, *stays, *count))
+        how = "; ".join((self._how(seen, judged.count), *judged.remarks, *stays, *filled, *count))
 
         def final(word: Verdict, found: Sequence[PodProblem]) -> CheckResult:
             return CheckResult(
@@ -449,7 +463,7 @@ class EquivalenceCheck:
                     word=Verdict.UNVERIFIED, observed=observed, evidence=proof, ignored=ignored
                 )
             return Pending(observed=observed, seen=False, evidence=proof)
-        waiting = [*strays[Verdict.FAIL, True], *missing]
+        waiting = [*strays[Verdict.FAIL, True], *missing, *self._unfilled(bundles)]
         if waiting and rollouts_passed:
             shown = self._by_hand(waiting[0])
             return Pending(observed=_first(waiting, how), seen=True, evidence=proof, by_hand=shown)
@@ -488,8 +502,27 @@ class EquivalenceCheck:
     def _command(self, wanted: Words) -> str:
         return kubectl(self.env, *wanted.words, namespace=wanted.namespace)
 
-    def _differences(self, seen: Observed) -> list[list[Difference]]:
-        """Of each object all but those that a fresh one has as well."""
+    def _bundles(self, seen: Observed) -> list[tuple[CaBundle, ...]]:
+        """Of each object the CA bundles that an injector has to fill in."""
+        wrote = (HELM, *self.managers)
+        return [
+            ca_bundles(item, answer.item, wrote) if answer.item is not None else ()
+            for item, answer in zip(self.target, seen.live, strict=True)
+        ]
+
+    def _unfilled(self, bundles: Sequence[Sequence[CaBundle]]) -> Iterator[PodProblem]:
+        """Those that an injector is known to fill in, and has not."""
+        for item, each in zip(self.target, bundles, strict=True):
+            for one in each:
+                who = one.annotation or self.injected.get(identity(item), "")
+                if not one.is_filled and who:
+                    where = f"{self._label(item)} {shown_path(one.path)}"
+                    shown = Words.about(item, "get", resource_name(item), "-o", "yaml")
+                    yield PodProblem(f"{where} is not filled in, as {who} is to do", shows=(shown,))
+
+    def _differences(self, seen: Observed, bundles: Sequence[Sequence[CaBundle]]) -> list[list[Difference]]:
+        """Of each object all but those that a fresh one has as well, and CA bundles that were filled in."""
+        filled = [{one.path for one in each if one.is_filled and one.by} for each in bundles]
         found = [
             drop_admission_changes(
                 differences, self.target[number], seen.made.get(number), seen.live[number], self._trusted
@@ -497,8 +530,8 @@ class EquivalenceCheck:
             for number, differences in enumerate(compare_each(self.target, seen.live, self._trusted))
         ]
         return [
-            [replace(one, label=self._label(item)) for one in differences]
-            for item, differences in zip(self.target, found, strict=True)
+            [replace(one, label=self._label(item)) for one in differences if one.parts not in paths]
+            for item, differences, paths in zip(self.target, found, filled, strict=True)
         ]
 
     def _without_ignored(

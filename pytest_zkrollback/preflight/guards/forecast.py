@@ -26,6 +26,24 @@ def judge_forecast(
 
     ``denied``: the rights that the guard ``permissions`` refuses for; those are its to name.
     """
+    guard = _judged(answer, helm, denied)
+    warnings = answer.value.warnings if answer.value is not None else ()
+    if not warnings:
+        return guard
+    said = "; ".join(each.why for each in warnings)
+    if guard.state != OK:
+        return guard.model_copy(update={"evidence": f"{guard.evidence}; {said}"})
+    return Guard(
+        id="forecast",
+        state=WARNED,
+        reason=GuardReason.NOT_AS_TARGET,
+        evidence=f"helm will apply everything, and not all will be as the target had it: {said}",
+    )
+
+
+def _judged(
+    answer: ProbeResult[Forecast | None], helm: ProbeResult[HelmVersion], denied: ProbeResult[Sequence[str]]
+) -> Guard:
     forecast = answer.value
     if forecast is not None and denied.value and _all_forbidden(forecast):
         said = f"{len(forecast.failing)} objects cannot be tried for want of a right: see permissions"
