@@ -142,6 +142,12 @@ def build_checks(
     }
     elsewhere = {each: partial(watch.snapshot, each) for each in watch.namespaces if each != env.namespace}
     workloads = _by_namespace(env)
+    services = tuple(item for item in expected if item["kind"] == "Service")
+    named = {
+        f"{item['kind'].lower()}/{identity(item).name}": item
+        for item in manifest_workloads(expected)
+        if identity(item).namespace == env.namespace
+    }
     diagnostics = PodDiagnosticsReader(kube, env.namespace, context.clock)
     http = context.http()
     item_context = ItemContext(environment=env, kube=kube, http=http, since=since, revision=wanted)
@@ -176,6 +182,8 @@ def build_checks(
                 snapshot=partial(watch.snapshot, WorkloadName.parse(workload, env.namespace).namespace),
                 stated_zero=workload in at_zero,
                 notes=diagnostics.fetch,
+                target=named.get(workload),
+                services=services,
             )
             for item, workload in env.named_workloads.items()
         ),

@@ -1127,3 +1127,57 @@ def test_a_pod_that_is_new_in_the_soak_may_restart_and_recover() -> None:
     samples = tuple(Sample(at=at(3 + 5 * index), value=shot) for index, shot in enumerate(shots))
     history = History(samples=samples, since=at(0), judged_from=at(3), provisional_at=at(8))
     assert _said(_check().judge(history, at(14)))[0] == "PASS"
+
+
+def _stated(image: str = "app:5", **spec: Any) -> dict[str, Any]:
+    body = {"labels": {"app": "web"}}
+    container_ = {"name": "app", "image": image, "envFrom": [{"configMapRef": {"name": "settings"}}]}
+    template_ = {"metadata": body, "spec": {"containers": [container_]}}
+    metadata = {"name": "web", "namespace": "default"}
+    spec = {"replicas": 2, "template": template_, **spec}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+SERVED = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "front", "namespace": "default"},
+    "spec": {"selector": {"part-of": "shop"}},
+}
+
+
+def _promoted(image: str, settings: str = "settings-primary", selector: str = "shop") -> Judgement:
+    """Judge web, kept at zero, with a pod of web-primary behind the Service."""
+    made = _stated(image)
+    made["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"] = settings
+    primary = {
+        "metadata": {"name": "web-primary-1", "uid": "rs-primary", "ownerReferences": owner("d-primary")},
+        "spec": {"template": made["spec"]["template"]},
+    }
+    serving = pod("web-primary-1-a", owned_by="rs-primary", image=image, labels={"part-of": selector})
+    serving["metadata"]["namespace"] = "default"
+    shot = snapshot(serving, deployments=[deployment(0)], replicasets=[replicaset(), primary])
+    history = History((Sample(at=at(3), value=shot),), since=at(0), judged_from=at(2))
+    check = replace(_check(), target=_stated(), services=(SERVED,))
+    return check.judge(history, at(5))
+
+
+def test_case_p19_what_serves_in_place_of_a_workload_at_zero_is_the_targets() -> None:
+    assert _said(_promoted("app:5")) == (
+        "PASS",
+        "deployment/web: stands at zero, and web-primary-1-a (app:5), of its template, serves in its place",
+    )
+
+
+@pytest.mark.parametrize(("image", "settings"), [("app:6", "settings-primary"), ("app:5", "other")])
+def test_case_p19_what_is_not_promoted_yet_is_waited_for_and_then_red(image: str, settings: str) -> None:
+    assert _said(_promoted(image, settings)) == (
+        "pending",
+        f"deployment/web: stands at zero, and web-primary-1-a ({image}), not of its template, serves in its place",
+    )
+
+
+def test_case_p19_where_nothing_serves_a_workload_at_zero_stays_unverified() -> None:
+    word, said = _said(_promoted("app:5", selector="another"))
+    assert word == "UNVERIFIED"
+    assert "stands at 0 replicas, which the configuration does not expect" in said

@@ -29,7 +29,7 @@ from ...domain.kube_objects import (
 from ...domain.ports import Stage
 from ...domain.record import Item
 from ...domain.timestamps import parse_time
-from ...domain.verdict import CheckResult, Judgement, Pending, Verdict
+from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
 from .diagnosis import (
     DiagnosisContext,
@@ -45,6 +45,7 @@ from .diagnosis import (
 from .event_causes import creation_failure
 from .evidence import render_notes, render_pods, render_state, telling_log_line, worst_log_line
 from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas
+from .stand_in import find_stand_in
 from .workload import Workload, find_object, images, needed_resources, progress, read_workload
 
 # An application beside its proxy or its database exits once or twice, and is well at its third start.
@@ -76,6 +77,8 @@ class RolloutCheck:
     snapshot: Callable[[], Snapshot]
     stated_zero: bool = False
     notes: Callable[[Workload], Mapping[str, PodDiagnostics]] | None = None
+    target: JsonObject | None = None
+    services: tuple[JsonObject, ...] = ()
     stage: Stage = field(default=Stage.IMMEDIATE, init=False)
     interval_s: float | None = field(default=0.05, init=False)
     soak_interval_s: float | None = field(default=0.1, init=False)
@@ -232,7 +235,9 @@ class RolloutCheck:
             paused = self._kind == "deployment" and (item.get("spec") or {}).get("paused")
             resume = self._kubectl("rollout", "resume", self._at.label)
             result = named(Verdict.UNVERIFIED, unjudgeable)
-            return result.model_copy(update={"cures": (resume,)}) if paused else result
+            if paused:
+                return result.model_copy(update={"cures": (resume,)})
+            return self._stand_in(item, snapshots[-1], proof) or result
         if status.error:
             return named(Verdict.UNVERIFIED, status.message)
         context = DiagnosisContext(
@@ -341,6 +346,21 @@ class RolloutCheck:
         return CheckResult(
             word=Verdict.FAIL, observed=f"{self._at.label} {reason} (namespace {self._at.namespace})"
         )
+
+    def _stand_in(
+        self, item: JsonObject, snapshot: Snapshot, proof: tuple[Evidence, ...]
+    ) -> Judgement | None:
+        """By who serves while a controller keeps this Deployment at zero; None: nobody, or it is none."""
+        at_zero = self._kind == "deployment" and (item.get("spec") or {}).get("replicas") == 0
+        if not at_zero or self.target is None:
+            return None
+        instead = find_stand_in(self.target, self.services, snapshot)
+        if instead is None:
+            return None
+        text = f"{self._subject}: stands at zero, and {instead.text}"
+        if instead.is_target:
+            return CheckResult(word=Verdict.PASS, observed=text, evidence=proof)
+        return Pending(observed=text, seen=True, evidence=proof)
 
     def _unjudgeable(self, item: JsonObject) -> str:
         """Why kubectl's answer would prove nothing; empty if it would."""
