@@ -70,9 +70,9 @@ class FieldConflict(Frozen):
     def explain(self, what: str) -> str:
         """What ``--force-conflicts`` overwrites: ``Deployment/x .spec.replicas: 4 (kubectl) -> 3``."""
         owner = self.manager or "somebody"
-        if not (self.live or self.target):
-            return f"{what} {self.field} (of {owner}, values not shown)"
         back = ", which puts the placeholder back" if self.placeholder else ""
+        if not (self.live or self.target):
+            return f"{what} {self.field} (of {owner}, values not shown){back}"
         return f"{what} {self.field}: {self.live or '(none)'} ({owner}) -> {self.target or '(none)'}{back}"
 
 

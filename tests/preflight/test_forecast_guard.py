@@ -186,3 +186,7 @@ def test_case_p7_a_conflict_over_a_bundle_says_what_forcing_does():
     assert conflict.explain("Hook/a").endswith(
         "clientConfig.caBundle: x (cainjector) -> Cg==, which puts the placeholder back"
     )
+    hidden = conflict.model_copy(update={"live": "", "target": ""})
+    assert hidden.explain("Hook/a").endswith(
+        "(of cainjector, values not shown), which puts the placeholder back"
+    )
