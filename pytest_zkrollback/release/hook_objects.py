@@ -54,27 +54,41 @@ def hook_objects(
 def left_by_hooks(
     releases: Iterable[Release], away: Iterable[int], namespace: str
 ) -> dict[ObjectKey, tuple[int, JsonObject]]:
-    """What only hooks of the revisions ``away`` made and left: (revision, object), the newest of each.
+    """What only hooks of the revisions ``away`` made so and left: (revision, object), the newest of each.
 
-    Jobs and pods are left out: they ran, and what they did is the migration's business.
+    What an older hook made alike is the target's, too. Jobs and pods are left out: they ran, and what they
+    did is the migration's business.
     """
     gone = frozenset(away)
     found: dict[ObjectKey, tuple[int, JsonObject]] = {}
+    stays: dict[ObjectKey, JsonObject] = {}
     for number, item in _made_by_hooks(releases, namespace):
-        if number in gone and item["kind"] not in ("Job", "Pod"):
-            found[identity(item)] = (number, item)
-        elif number not in gone:
-            found.pop(identity(item), None)
+        key = identity(item)
+        if number not in gone:
+            stays[key] = item
+        if number not in gone or stays.get(key) == item:
+            found.pop(key, None)
+        elif item["kind"] not in ("Job", "Pod"):
+            found[key] = (number, item)
     return found
 
 
 def _made_by_hooks(releases: Iterable[Release], namespace: str) -> Iterator[tuple[int, JsonObject]]:
-    """(revision, object) of every hook that ran and was not deleted again, oldest revision first."""
+    """(revision, object) of every hook that ran and was not deleted again, oldest revision first.
+
+    A rollback takes over the hooks of its target with the word that they ran: they did not run again.
+    """
+    counted: set[tuple[str, str, str]] = set()
     for release in sorted(releases, key=lambda each: each.revision.revision):
         for hook in release.hooks:
-            policies = hook.get("delete_policies") or ()
-            if (hook.get("last_run") or {}).get("phase") != "Succeeded" or "hook-succeeded" in policies:
+            policies, last_run = hook.get("delete_policies") or (), hook.get("last_run") or {}
+            if last_run.get("phase") != "Succeeded" or "hook-succeeded" in policies:
                 continue
+            began = str(last_run.get("started_at") or "")
+            run = (str(hook.get("kind")), str(hook.get("name")), began)
+            if began and run in counted:
+                continue
+            counted.add(run)
             with suppress(HelmProblem):
                 for item in parse_manifest(str(hook.get("manifest") or ""), namespace):
                     yield release.revision.revision, item

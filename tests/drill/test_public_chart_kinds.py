@@ -25,6 +25,25 @@ metadata: {name: c}
 data: {LEVEL: {{ .Values.level | quote }}}
 """
 
+# Charts make their policies by a hook, the same in every revision.
+GUARDED = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: guard
+  annotations: {helm.sh/hook: "pre-install,pre-upgrade", helm.sh/hook-delete-policy: before-hook-creation}
+spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress], ingress: [{ports: [{port: PORT}]}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "example.org/web:1", env: [{name: LEVEL, value: {{ .Values.level | quote }}}]}]}
+"""
+
 
 @pytest.fixture
 def release(cluster, namespace, binaries, tmp_path):
@@ -51,3 +70,23 @@ def test_a_definition_that_the_server_writes_otherwise_is_no_drift_and_a_changed
     name = f"CustomResourceDefinition/things.{namespace}.example.org"
     assert observed.startswith(f'{name} spec.names.singular: expected "thing", live "thingy"')
     assert "could not be tried" not in observed
+
+
+def test_what_the_hooks_of_all_revisions_make_alike_was_left_by_none(release):
+    own = release(GUARDED.replace("PORT", "80"))
+    own.deploy(level="good")
+    own.deploy(level="bad")
+    done = own.run("--rollback-to=1")
+    assert done.verdicts()["release-equivalence"] == "PASS", done.item("release-equivalence")["observed"]
+
+
+def test_what_a_hook_of_the_bad_revision_changed_is_red_in_a_later_run_too(release):
+    own = release(GUARDED.replace("PORT", "{{ .Values.port }}"))
+    own.deploy(level="good", port=80)
+    own.deploy(level="bad", port=81)
+    for red in (own.run("--rollback-to=1"), own.run()):
+        assert red.verdicts()["release-equivalence"] == "FAIL", red.output
+        observed = red.item("release-equivalence")["observed"]
+        assert observed.startswith(
+            "NetworkPolicy/guard, left by a hook of revision 2, selects the pods of Deployment/web"
+        )
