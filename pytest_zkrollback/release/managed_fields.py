@@ -108,6 +108,31 @@ def data_written_at(live: JsonObject) -> datetime | None:
     return last.at if last is not None else None
 
 
+def data_taken(
+    expected: JsonObject, live: JsonObject, managers: Collection[str]
+) -> tuple[datetime, str] | None:
+    """When others than ``managers`` last gave a stated key of a ConfigMap or Secret another value, and who.
+
+    None: nobody did that, or it does not say. Who writes another value takes the key from its owner; who
+    states the same shares it. So this also tells of a value that was put back by the same hand.
+    """
+    stated = {(member, key) for member in _DATA for key in expected.get(member) or ()}
+    stated |= {("data", key) for member, key in stated if member == "stringData"}
+    owned: dict[tuple[str, str], list[JsonObject]] = {}
+    for entry in _entries(live):
+        for member in _DATA[:2]:
+            for key in (entry.get("fieldsV1") or {}).get(f"f:{member}") or ():
+                owned.setdefault((member, key.removeprefix("f:")), []).append(entry)
+    found = [
+        (time, str(entry.get("manager")))
+        for key, entries in owned.items()
+        if key in stated and not any(str(entry.get("manager")) in managers for entry in entries)
+        for entry in entries
+        if (time := parse_time(entry.get("time"))) is not None
+    ]
+    return max(found, default=None)
+
+
 def _entries(live: JsonObject) -> list[JsonObject]:
     return (live.get("metadata") or {}).get("managedFields") or []
 

@@ -320,8 +320,17 @@ def with_service(
     check = replace(CHECK, target=target, rolled_away=rolled_away, since=NOW, intervals=intervals)
     for each in pods:
         each["metadata"]["labels"] = {"app": "web"}
+        run_as_stated(each, target[0])
     value = observed(*pods, **{"live": (LiveObject(web), LiveObject(config), LiveObject(service)), **changes})
     return judge(value, check=check)
+
+
+def run_as_stated(pod: dict, workload: dict) -> None:
+    """The pod's containers run with what the template states beside the image."""
+    spec = workload["spec"]["template"]["spec"]
+    for kind in ("initContainers", "containers"):
+        for one, stated in zip(pod["spec"][kind], spec[kind], strict=False):
+            one |= {key: stated[key] for key in ("envFrom", "volumeMounts") if key in stated}
 
 
 def sentence(judgement: Judgement) -> str:
@@ -599,6 +608,7 @@ def with_files(
     pods = [running(f"p{number}", each) for number, each in enumerate(started)]
     for each in pods:
         each["metadata"]["labels"] = {"app": "web"}
+        run_as_stated(each, target[0])
     value = observed(*pods, live=(LiveObject(web), LiveObject(config), LiveObject(service)))
     now = NOW + timedelta(seconds=after_s)
     history = History((Sample(now, value),), since=NOW, judged_from=NOW, rollouts_passed=True)
@@ -1233,3 +1243,54 @@ def test_case_p7_a_placeholder_that_an_injector_is_to_fill_in_is_waited_for_and_
 
 def test_case_p7_a_placeholder_that_nobody_is_known_to_fill_in_is_as_stated():
     assert with_bundle("Cg==", "helm").word is Verdict.PASS
+
+
+RUNS = MANIFEST.replace('image: "web:5"', 'image: "web:5", args: [serve], env: [{name: LEVEL, value: a}]')
+
+
+def of_template(container: dict, made: dict | None = None, **changes: Any) -> Judgement:
+    """Judge a pod that the ReplicaSet owns, and whose container says that."""
+    target = parse_manifest(RUNS, "n")
+    web = {**target[0], "metadata": {**target[0]["metadata"], "uid": "web"}}
+    one = pod("a")
+    one["spec"]["containers"][0] |= {"args": ["serve"], "env": [{"name": "LEVEL", "value": "a"}]} | container
+    fresh = {WEB: made} if made else {}
+    value = replace(observed(one), live=(LiveObject(web), LiveObject(target[1])), made_pods=fresh, **changes)
+    return judge(value, check=replace(CHECK, target=target))
+
+
+@pytest.mark.parametrize(
+    ("container", "differs"),
+    [
+        ({"env": [{"name": "LEVEL", "value": "b"}]}, 'env[LEVEL].value: expected "a", live "b"'),
+        ({"env": []}, 'env[LEVEL]: expected {"name": "LEVEL", "value": "a"}, live (absent)'),
+        ({"args": ["debug"]}, 'args[0]: expected "serve", live "debug"'),
+    ],
+)
+def test_a_pod_that_a_controller_adopted_is_known_by_what_it_runs_with(container, differs):
+    """Found by the mutation campaign: labels of the ReplicaSet's pods make a pod its own."""
+    waiting = of_template(container)
+    assert isinstance(waiting, Pending) and waiting.seen
+    assert waiting.observed.startswith(
+        f"Pod a of Deployment/web is not made of its template: spec.containers[app].{differs}"
+    )
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {},
+        {"env": [{"name": "LEVEL", "value": "a"}, {"name": "INJECTED", "value": "x"}]},
+        {"resources": {"limits": {"cpu": "2"}}, "image": "web:5"},
+    ],
+)
+def test_what_an_injector_adds_or_an_autoscaler_sizes_is_no_other_template(container):
+    assert of_template(container).word is Verdict.PASS
+
+
+def test_what_a_fresh_pod_has_as_well_is_no_other_template():
+    wrapped = {"args": ["wrapper", "serve"]}
+    made = pod("fresh")
+    made["spec"]["containers"][0] |= {"env": [{"name": "LEVEL", "value": "a"}]} | wrapped
+    assert of_template(wrapped, made).word is Verdict.PASS
+    assert isinstance(of_template({"args": ["debug"]}, made), Pending)

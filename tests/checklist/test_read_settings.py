@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.checklist.equivalence.model import Cluster, DeployedInterval, Expectation
-from pytest_zkrollback.checklist.equivalence.read_settings import judge_start_values
+from pytest_zkrollback.checklist.equivalence.read_settings import judge_start_values, judge_taken_values
 from pytest_zkrollback.checklist.equivalence.start_times import start_span, status_written
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.release.drift import LiveObject
@@ -258,3 +258,44 @@ def test_when_a_status_was_written_is_told_by_who_writes_of_containers():
     assert status_written({}) is None
     assert isinstance(status_written({"managedFields": entries}), datetime)
     assert timedelta(seconds=5) == at(5) - T0
+
+
+@pytest.mark.parametrize(
+    ("owners", "word"),
+    [
+        ((("helm", "MODE", 101),), None),
+        ((("kubectl-edit", "MODE", 500), ("helm", "OTHER", 101)), Verdict.UNVERIFIED),
+        pytest.param((("kubectl-edit", "MODE", 400),), None, id="it started after that"),
+        pytest.param(
+            (("kubectl", "MODE", 500), ("helm", "MODE", 101)), None, id="who states the same shares it"
+        ),
+        pytest.param((("operator", "MODE", 500),), None, id="a field manager that is named"),
+        pytest.param((("kubectl-edit", "ADDED", 500), ("helm", "MODE", 101)), None, id="not stated"),
+    ],
+)
+def test_what_was_edited_read_and_put_back_by_hand_is_not_known(owners, word):
+    """Found by the mutation campaign: the value that is live says nothing of the pod that started between."""
+    target = objects("good")
+    live = {**target[0], "metadata": dict(target[0]["metadata"])}
+    live["metadata"]["managedFields"] = [
+        {
+            "manager": manager,
+            "operation": "Update",
+            "time": stamp(when),
+            "fieldsV1": {"f:data": {f"f:{key}": {}}},
+        }
+        for manager, key, when in owners
+    ]
+    pod = {
+        "metadata": {"name": "app-1", "uid": "pod", "creationTimestamp": stamp(450)},
+        "status": {"containerStatuses": [{"name": "app", "state": {"running": {"startedAt": stamp(451)}}}]},
+    }
+    expected = Expectation(target, now=at(700), trusted=frozenset({"helm", "operator"}))
+    seen = Cluster((LiveObject(live), LiveObject(target[1])))
+    found = list(judge_taken_values(target[1], [pod], expected, seen))
+    assert [each.word for each in found] == ([] if word is None else [word])
+    if found:
+        assert found[0].text == (
+            "Pod app-1 of Deployment/app was not restarted since kubectl-edit wrote ConfigMap/settings at "
+            f"2026-11-23 12:08:20 UTC: what its container app read of it at its start is not known {RESTART}"
+        )

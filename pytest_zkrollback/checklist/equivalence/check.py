@@ -205,6 +205,7 @@ class EquivalenceCheck:
             now=now,
             is_fresh=self.rolled_back or age_s <= _FRESH_S,
             namespace=self.env.namespace,
+            trusted=frozenset(self._trusted),
         )
 
     def observe(self) -> Observed:
@@ -603,6 +604,7 @@ def _cluster(seen: Observed) -> Cluster:
         revisions,
         seen.unread,
         seen.status_written,
+        {key: pod for key, pod in seen.made_pods.items() if isinstance(pod, dict)},
     )
 
 

@@ -46,7 +46,8 @@ class Expectation:
     that came after it until then, in order (empty: not all of them are known); ``earlier`` what came before
     the target, as far as it is known. ``reloads`` are (kind, name)
     of what the application reads again by itself; ``now`` is the server's time; ``is_fresh``: the change is
-    so young that whoever reads files may not have read them again. ``namespace`` is the release's own.
+    so young that whoever reads files may not have read them again. ``namespace`` is the release's own;
+    ``trusted`` are the field managers whose writing is no drift.
     """
 
     target: tuple[JsonObject, ...]
@@ -60,6 +61,7 @@ class Expectation:
     now: datetime | None = None
     is_fresh: bool = False
     namespace: str = ""
+    trusted: frozenset[str] = frozenset()
 
     def label(self, item: JsonObject) -> str:
         """``Deployment/web``, with its namespace where that is not the release's: there may be namesakes."""
@@ -80,7 +82,8 @@ class Cluster:
     a pod of its template would get today; ``endpointslices`` of the Services; ``revisions`` are the
     ControllerRevisions, asked for where a partition keeps pods or some were not restarted; ``unread`` the
     namespaces whose pods could not be read; ``status_written`` is, by a pod's UID, when its containers were
-    last written into its status, by the API server's clock."""
+    last written into its status, by the API server's clock; ``made_pods`` are, by workload, the pods that its
+    template would get today, where that was tried."""
 
     live: tuple[LiveObject, ...]
     replicasets: tuple[JsonObject, ...] = ()
@@ -90,6 +93,7 @@ class Cluster:
     revisions: tuple[JsonObject, ...] = ()
     unread: frozenset[str] = frozenset()
     status_written: Mapping[str, datetime] = field(default_factory=dict)
+    made_pods: Mapping[ObjectKey, JsonObject] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

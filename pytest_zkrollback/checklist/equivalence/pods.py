@@ -34,10 +34,10 @@ from .model import (
     show_pod,
     started_before,
 )
-from .read_settings import judge_files, judge_start_values
+from .read_settings import judge_files, judge_start_values, judge_taken_values
 from .service_endpoints import judge_servers
 from .startup_config import settings_changed
-from .templates import Remark, judge_templates
+from .templates import Remark, judge_templates, other_containers
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{12,}$")
 
@@ -76,6 +76,7 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
             if image not in expected.removed_images
         }
         wrong = list(_wrong_images(item, label, pods, made))
+        wrong = wrong or list(other_containers(item, answer.item, pods, expected, seen.made_pods.get(key)))
         others += [key] * bool(wrong)
         strays += wrong
         for each in (
@@ -87,6 +88,7 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
             else:
                 strays.append(each)
         strays += judge_start_values(item, pods, expected, seen)
+        strays += judge_taken_values(item, pods, expected, seen)
         strays += _two_builds(label, pods)
         table += [_row(label, pod) for pod in pods]
         wanted = _pods_wanted(answer.item)

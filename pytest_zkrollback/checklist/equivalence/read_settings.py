@@ -16,8 +16,9 @@ from functools import cache, partial
 from ...domain.checks import JsonObject
 from ...domain.kube_objects import uid
 from ...domain.verdict import Verdict
-from ...release.managed_fields import data_written
+from ...release.managed_fields import data_taken, data_written
 from ...release.manifest import identity, in_namespace, pod_template
+from ...report.formatting import moment
 from .model import (
     APPLIED,
     CLOCK_SKEW,
@@ -81,6 +82,38 @@ def judge_start_values(
             shows=(show_pod(each.pod), *_show_changes(each.pod, what)),
             restart=Words.about(item, "rollout", "restart", workload),
         )
+
+
+def judge_taken_values(
+    item: JsonObject, pods: Iterable[JsonObject], expected: Expectation, seen: Cluster
+) -> Iterator[PodProblem]:
+    """Pods that may have read, at their start, what somebody wrote by hand and has put back since."""
+    key, workload = identity(item), f"{item['kind'].lower()}/{identity(item).name}"
+    taken: dict[Source, tuple[datetime, str]] = {}
+    for each, answer in zip(expected.target, seen.live, strict=True):
+        here = each["kind"] in ("ConfigMap", "Secret") and identity(each).namespace == key.namespace
+        found = data_taken(each, answer.item, expected.trusted) if here and answer.item is not None else None
+        if found is not None:
+            taken[each["kind"], identity(each).name] = found
+    read_by = read_at_start(pod_template(item) or {}) if taken else {}
+    for pod in pods:
+        written = seen.status_written.get(uid(pod))
+        for container, sources in read_by.items():
+            span = start_span(pod, container, expected.now, written)
+            old = sorted(each for each in sources & taken.keys() if span and span.earliest <= taken[each][0])
+            if old:
+                what, (when, who) = "/".join(old[0]), taken[old[0]]
+                subject = f"Pod {pod_name(pod)} of {expected.label(item)} was not restarted"
+                yield PodProblem(
+                    f"{subject} since {who} wrote {what} at {moment(when)}: what its container "
+                    f"{container} read of it at its start is not known "
+                    f"(kubectl rollout restart {workload}{expected.flag(item)})",
+                    Verdict.UNVERIFIED,
+                    waits=False,
+                    shows=(show_pod(pod), *_show_changes(pod, [what])),
+                    restart=Words.about(item, "rollout", "restart", workload),
+                )
+                break
 
 
 def judge_files(

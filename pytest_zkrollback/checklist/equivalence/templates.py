@@ -18,11 +18,12 @@ from ...domain.kube_objects import (
 )
 from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
-from ...release.drift import LiveObject, compare
-from ...release.manifest import identity
+from ...release.drift import Difference, LiveObject, compare
+from ...release.manifest import identity, pod_template
 from .model import Cluster, Expectation, PodProblem, Words, pod_name, show_pod
 
 _HASH = "controller-revision-hash"
+_RUN_WITH = ("command", "args", "workingDir", "env", "envFrom", "volumeMounts")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,60 @@ def judge_templates(
             yield PodProblem(f"{subject} runs another revision's template", shows=(show_pod(pod),))
         else:
             yield _kept(subject, pod, item, partition_of(live), expected, seen.revisions)
+
+
+def other_containers(
+    item: JsonObject,
+    live: JsonObject | None,
+    pods: Iterable[JsonObject],
+    expected: Expectation,
+    made: JsonObject | None,
+) -> Iterator[PodProblem]:
+    """Pods whose containers do not run as the template states it: a controller adopts who has its labels.
+
+    What else is there may come from an injector; ``made``: so may what a fresh pod has as well (None: that
+    was not tried). Pods that are kept at another revision are judged by that.
+    """
+    if live is None or (item["kind"] == "DaemonSet" and replaces_by_hand(live)):
+        return
+    newest = (live.get("status") or {}).get("updateRevision") if item["kind"] == "StatefulSet" else None
+    stated = _containers(pod_template(item) or {})
+    allowed = {(one.path, one.live) for one in _differing(stated, made)} if made is not None else set()
+    for pod in pods:
+        if newest and _revision(pod) not in ("", newest):
+            continue
+        found = [one for one in _differing(stated, pod) if (one.path, one.live) not in allowed]
+        if found:
+            text = f"Pod {pod_name(pod)} of {expected.label(item)} is not made of its template"
+            differs = f"{found[0].path}: expected {found[0].expected}, live {found[0].live}"
+            yield PodProblem(f"{text}: {differs}", shows=(show_pod(pod),))
+
+
+def _differing(stated: _Containers, pod: JsonObject) -> tuple[Difference, ...]:
+    """Of the containers that both have: one that is missing is said with its image."""
+    live = _containers(pod)
+    both = {key: value for key, value in stated.items() if key in live}
+    return compare([_as_pod(both)], [LiveObject(_as_pod(live))])
+
+
+_Containers = dict[tuple[str, str], JsonObject]  # by (kind, name)
+
+
+def _containers(template: JsonObject) -> _Containers:
+    """What its containers run with, and nothing that is resized, placed or probed by others."""
+    spec = template.get("spec") or {}
+    return {
+        (kind, str(each.get("name"))): {key: each[key] for key in _RUN_WITH if each.get(key) is not None}
+        for kind in ("initContainers", "containers")
+        for each in spec.get(kind) or ()
+    }
+
+
+def _as_pod(containers: _Containers) -> JsonObject:
+    spec: dict[str, list[JsonObject]] = {}
+    for (kind, name), each in containers.items():
+        spec.setdefault(kind, []).append({"name": name, **each})
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
 
 
 def _revision(pod: JsonObject) -> str:
