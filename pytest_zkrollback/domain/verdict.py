@@ -77,7 +77,8 @@ class CheckResult(Frozen):
     are sentences that say what was not looked into, also where all is green. ``by_hand`` is the shell line
     that shows what is said here; empty: the check's own command does. ``cures`` are shell lines
     that mend what was seen and harm nothing: they are offered to type next. ``ignored`` is what differs and
-    does not count. Until ``watch_until`` what a PASS rests on may show that it was none.
+    does not count. Until ``watch_until`` what a PASS rests on may show that it was none. ``only_by_helm``:
+    helm calls the revision failed, and nothing else was found wrong with it.
     """
 
     word: Verdict
@@ -88,6 +89,7 @@ class CheckResult(Frozen):
     cures: tuple[str, ...] = ()
     ignored: tuple[IgnoredDifference, ...] = ()
     watch_until: datetime | None = None
+    only_by_helm: bool = False
 
 
 class Pending(Frozen):

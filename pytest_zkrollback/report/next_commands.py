@@ -364,6 +364,9 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
         by_hand = []
     elif way_back.has_come_up(record):
         by_hand = []
+    elif (number := way_back.failed_by_helm_alone(record)) is not None:
+        again = shlex.join([*shlex.split(_verify(record)), f"--rollback-to={number}", *_confirm(record)])
+        steps.append(_Step(again, "the same rollback again, after which Helm calls it deployed:", here=True))
     elif failed:
         steps += _cures(record)
         if way_back.service_now(record) is Service.BROKEN:

@@ -25,6 +25,7 @@ from ..domain.item_ids import (
 from ..domain.record import (
     GREEN_OUTCOMES,
     Item,
+    Mode,
     ObjectionKind,
     Outcome,
     Record,
@@ -92,6 +93,18 @@ def has_come_up(record: Record) -> bool:
     """Whether every workload whose rollout failed was complete when the run ended."""
     rollouts = [item for item in failed_on(record) if is_rollout(item.id)]
     return bool(rollouts) and all(item.came_up_at is not None for item in rollouts)
+
+
+def failed_by_helm_alone(record: Record) -> int | None:
+    """The revision to which a rollback went that helm did not bring to its end, where nothing else is wrong.
+
+    None: there is no such thing. A run that rolled back itself says it of its own helm.
+    """
+    now, target = by_number(record).get(head(record) or 0), record.plan.target
+    if record.mode is not Mode.VERIFY or now is None or target is None or now.revision == target.revision:
+        return None
+    only = {item.id for item in failed_on(record)} == {EQUIVALENCE}
+    return target.revision if only and now.status == "failed" else None
 
 
 def serves_all_the_same(record: Record) -> bool:

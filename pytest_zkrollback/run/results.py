@@ -178,6 +178,10 @@ class RunState:
         """What the verdicts add up to, some items left aside."""
         return add_up({key: word for key, word in dict(self._verdicts).items() if key not in without})
 
+    def all_pass(self, without: Collection[str]) -> bool:
+        """Whether every item is PASS, some left aside."""
+        return all(word is Verdict.PASS for key, word in dict(self._verdicts).items() if key not in without)
+
     def stands_verified(self) -> bool:
         """Whether the run ended verified; before its end, whether every item but ``notify`` is green."""
         return self.outcome(without=() if self.ended else (NOTIFY,)) in GREEN_OUTCOMES

@@ -9,7 +9,7 @@ from datetime import datetime
 from ..checklist.events.feed import EventFeeds
 from ..checklist.rollout.check import RolloutCheck
 from ..domain.errors import ZkRollbackError
-from ..domain.item_ids import EQUIVALENCE
+from ..domain.item_ids import EQUIVALENCE, NOTIFY
 from ..domain.ports import Check, Stage
 from ..domain.record import GREEN_OUTCOMES, TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
@@ -106,6 +106,7 @@ def run_verify(
     recorder.flush()
     if not context.signals.count:
         _note_what_came_up(context, checks, verdicts)
+        _note_what_is_restored(context, state, verdicts)
     recorder.samples(timeline.samples.points())
     state.green_since = schedule.green_since
     recorder.update(served_again_at=timeline.samples.served_again_at, watched_until=schedule.watched_until)
@@ -207,6 +208,13 @@ def _note_what_came_up(
             if ready := check.fetch_readiness():
                 text = f"{verdict.observed}; it has come up since: {ready}"
                 context.recorder.item(check.id, observed=text, came_up_at=context.clock.now())
+
+
+def _note_what_is_restored(context: RunContext, state: RunState, verdicts: Mapping[str, CheckResult]) -> None:
+    """Where helm alone calls the revision failed: its pods may have come after helm had stopped waiting."""
+    for item_id, verdict in verdicts.items():
+        if verdict.only_by_helm and state.all_pass(without=(item_id, NOTIFY)):
+            context.recorder.item(item_id, observed=f"{verdict.observed}; everything else is restored")
 
 
 def _look_at_head(context: RunContext, reader: ReleaseReader) -> None:

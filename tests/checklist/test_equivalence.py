@@ -1294,3 +1294,14 @@ def test_what_a_fresh_pod_has_as_well_is_no_other_template():
     made["spec"]["containers"][0] |= {"env": [{"name": "LEVEL", "value": "a"}]} | wrapped
     assert of_template(wrapped, made).word is Verdict.PASS
     assert isinstance(of_template({"args": ["debug"]}, made), Pending)
+
+
+@pytest.mark.parametrize(("image", "alone"), [("web:5", True), ("web:6", False)])
+def test_case_k10_a_rollback_that_helm_did_not_wait_for_is_red_and_whether_all_else_is_right_is_known(
+    image, alone
+):
+    said = 'Release "web" failed: context deadline exceeded'
+    head = Revision(revision=7, status="failed", chart="web-1.0.0", deployed_at=NOW, description=said)
+    red = judge(observed(pod("a"), pod("b", image), head=head), check=replace(CHECK, expected_head=7))
+    assert (red.word, red.observed) == (Verdict.FAIL, f"helm calls revision 7 failed: {said}")
+    assert red.only_by_helm is alone

@@ -84,3 +84,19 @@ def test_case_c3_a_revision_whose_hook_failed_never_reached_the_cluster(own):
         own.deploy(mode="bad", hook="true")
     done = own.run("--rollback-to=2")
     assert done.verdicts()["release-equivalence"] == "PASS", done.output
+
+
+def test_case_k10_a_rollback_by_hand_that_ran_out_of_time_is_red_by_helm_alone(own):
+    """The ConfigMap's Deployment is available 4 s after its pods are ready; helm waits 1 s."""
+    own.kubectl("patch", "deployment", "app", "-p", '{"spec": {"minReadySeconds": 4}}')
+    own.deploy(mode="bad")
+    own.kubectl("rollout", "status", "deployment/app", "--timeout=60s")
+    with pytest.raises(AssertionError, match="failed"):
+        own.helm("rollback", "own", "2", "--wait", "--timeout", "1s")
+    own.kubectl("rollout", "status", "deployment/app", "--timeout=60s")
+    red = own.run()
+    observed = red.item("release-equivalence")["observed"]
+    assert observed.startswith('helm calls revision 4 failed: Release "own" failed: '), red.output
+    assert any(line.endswith("--rollback-to=2") for line in red.record["next_commands"]), red.output
+    assert not any("--rollback-to=1" in line for line in red.record["next_commands"])
+    assert own.run("--rollback-to=2").verdicts()["release-equivalence"] == "PASS"

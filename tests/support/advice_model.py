@@ -57,6 +57,7 @@ ENV = Environment(
 )
 # How helm may end.
 OK, NO_REVISION, NOTHING, HALF, ALL = "ok", "no revision", "nothing applied", "half applied", "all applied"
+WAITED = "all applied, and not waited for"  # `--wait` ran out of time
 HELM_ENDS = (OK, NO_REVISION, NOTHING, HALF, ALL)
 ITEMS = (
     "preflight",
@@ -102,9 +103,9 @@ class Model:
         self._apply(content, ends, None)
         return self
 
-    def by_hand(self, number: int) -> Model:
-        """Raw `helm rollback`."""
-        self._apply(self.row(number).content, OK, number)
+    def by_hand(self, number: int, ends: str = OK) -> Model:
+        """Raw `helm rollback`; also one that waits for its pods in vain (WAITED)."""
+        self._apply(self.row(number).content, ends, number)
         return self
 
     def uninstall(self) -> Model:
@@ -161,9 +162,11 @@ class Model:
             for row in self.rows:
                 if row.status == "deployed" and (ends == OK or back is not None):
                     row.status = "superseded"
-        status = {OK: "deployed", HALF: "failed"}.get(ends, f"pending-{verb.lower()}")
+        status = {OK: "deployed", HALF: "failed", WAITED: "failed"}.get(ends, f"pending-{verb.lower()}")
         if ends == HALF:
             said = f'{verb} "web" failed: immutable'
+        if ends == WAITED:  # helm writes over what it went back to
+            said, back = 'Release "web" failed: context deadline exceeded', None
         self.rows.append(Row(number, status, content, self.now, said, back))
         self.live = {NOTHING: self.live, HALF: [content, self.live[1]]}.get(ends, [content, content])
 
@@ -218,6 +221,8 @@ class Model:
             **describe_history(before, self.journal),
         )
         if asked is None:
+            same = before.content_of(before.origin(head))
+            plan = plan.model_copy(update={"target": same.revision if same else None})
             return self._judged(
                 Record(**facts, plan=plan, target_revision=head), blind, untold, drift, waivers
             )

@@ -11,7 +11,7 @@ from pytest_zkrollback.domain.github import Github, PullRequest, WorkflowRun
 from pytest_zkrollback.domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, Record
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.next_commands import next_commands
-from support.advice_model import ALL, ENV, HALF, NO_REVISION, NOTHING, Model
+from support.advice_model import ALL, ENV, HALF, NO_REVISION, NOTHING, WAITED, Model
 
 BACK = "pytest --env=shop --rollback-to=2"
 VERIFY = "pytest --env=shop"
@@ -297,6 +297,11 @@ SITUATIONS: dict[str, Situation] = {
         LOOKED,
         "Somebody rolled back by hand, to a revision that is bad.",
         lambda: healthy().upgrade("x").upgrade("b").by_hand(3).run(VERIFY),
+    ),
+    "verify-red-by-helm-alone": Situation(
+        LOOKED,
+        "A `helm rollback --wait` by hand ran out of time, and everything came after that.",
+        lambda: bad(verified=False).by_hand(2, WAITED).run(VERIFY),
     ),
     "verify-red-stranded": Situation(
         LOOKED,

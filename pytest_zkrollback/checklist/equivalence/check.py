@@ -375,8 +375,16 @@ class EquivalenceCheck:
 
     def _judged(self, seen: Observed, now: datetime, *, rollouts_passed: bool) -> Judgement:
         trouble = _head_trouble(seen.head, seen.deployed, self.expected_head)
-        if trouble is not None:
-            return trouble.model_copy(update={"by_hand": helm(self.env, "history", self.env.release)})
+        if trouble is None:
+            return self._compared(seen, now, rollouts_passed=rollouts_passed)
+        alone = False
+        if seen.head is not None and seen.head.status == "failed":
+            rest = self._compared(seen, now, rollouts_passed=rollouts_passed)
+            alone = isinstance(rest, CheckResult) and rest.word is Verdict.PASS
+        by_hand = helm(self.env, "history", self.env.release)
+        return trouble.model_copy(update={"by_hand": by_hand, "only_by_helm": alone})
+
+    def _compared(self, seen: Observed, now: datetime, *, rollouts_passed: bool) -> Judgement:
         bundles = self._bundles(seen)
         by_object, ignored = self._without_ignored(seen, self._differences(seen, bundles))
         differences = [one for each in by_object for one in each]
