@@ -77,6 +77,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/exec_time.py
 	$(BIN)/python benchmarks/verification.py
 	$(BIN)/python benchmarks/sequences.py
+	$(BIN)/python benchmarks/mutations.py
 	$(BIN)/python tests/differential/replay.py
 	$(BIN)/python benchmarks/forecast.py
 	$(BIN)/python benchmarks/kills.py

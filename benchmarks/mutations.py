@@ -95,6 +95,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int)
     parser.add_argument("--side", choices=tuple(SIDES))
     parser.add_argument("--at-once", type=int, default=AT_ONCE)
+    parser.add_argument("--kind", help="this kind alone")
     parser.add_argument("--helm4", action="store_true", help="without helm 3")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -120,7 +121,7 @@ def main() -> int:
                 asked.at_once, mp_context=get_context("spawn"), max_tasks_per_child=1
             ) as pool:
                 played = [
-                    pool.submit(play_batch, access, Path(name), number, mine, sides, say)
+                    pool.submit(play_batch, access, Path(name), number, mine, sides, say, asked.kind)
                     for number, mine in batches.items()
                 ]
                 for done in as_completed(played):

@@ -25,11 +25,12 @@ from .harmful import HARMFUL
 from .harmless import HARMLESS
 from .scene import Again, Scene
 
-EACH = 25  # seeds of either side on one release
+EACH = 50  # seeds of either side on one release
 SIDES = {"harmful": HARMFUL, "harmless": HARMLESS}
 _GREEN = ("verified", "verified-with-waivers")
 _NO_HOOKS = SimpleNamespace(answers=lambda hook, **facts: ())
 _DRAWS = 12
+_OPENED = 3  # times in a row
 
 
 @dataclass
@@ -133,12 +134,15 @@ def not_green(record):
 
 
 class Batch:
-    """Seeds that follow each other on one release; ``number`` decides on the chart and on how it got there."""
+    """Seeds that follow each other on one release; ``number`` decides on the chart and on how it got there.
 
-    def __init__(self, access, folder, number, say=print):
-        self.access, self.folder, self.number, self.say = access, folder, number, say
+    ``kind``: this one alone.
+    """
+
+    def __init__(self, access, folder, number, kind=None):
+        self.access, self.folder, self.number, self.kind = access, folder, number, kind
         self.scene = self.command = None
-        self.times = 0
+        self.times = self.failed = 0
 
     def open(self):
         """A new release of the same chart, in a namespace of its own."""
@@ -161,6 +165,9 @@ class Batch:
     def close(self):
         if self.command is not None:
             self.command.close()
+            with contextlib.suppress(Refused, OSError):
+                for name in self.scene.namespaces:
+                    self.scene.api.delete(f"/api/v1/namespaces/{name}")
         self.scene = self.command = None
 
     def play(self, side, seed):
@@ -169,7 +176,10 @@ class Batch:
         began, cpu = time.monotonic(), time.process_time()
         try:
             if self.scene is None:
+                assert self.failed < _OPENED, "no healthy release could be had"
+                self.failed += 1
                 self.open()
+                self.failed = 0
             began, cpu = time.monotonic(), time.process_time()
             self._change(found)
             record = self.command.run()
@@ -194,7 +204,7 @@ class Batch:
         kinds = SIDES[found.side]
         names, weights = list(kinds), [weight for _, weight in kinds.values()]
         for found.drawn in range(_DRAWS):
-            found.kind = chance.choices(names, weights)[0]
+            found.kind = self.kind or chance.choices(names, weights)[0]
             self.scene.random = random.Random(chance.random())
             try:
                 kinds[found.kind][0](self.scene)
@@ -206,10 +216,10 @@ class Batch:
         raise AssertionError("nothing could be had")
 
 
-def play_batch(access, folder, number, seeds, sides=("harmful", "harmless"), say=lambda _: None):
+def play_batch(access, folder, number, seeds, sides=("harmful", "harmless"), say=lambda _: None, kind=None):
     """All seeds of one batch, the sides in turn; a list of Seed."""
     os.environ["XDG_STATE_HOME"] = str(folder / "state")
-    batch = Batch(access, folder / f"batch-{number}-{time.monotonic_ns()}", number)
+    batch = Batch(access, folder / f"batch-{number}-{time.monotonic_ns()}", number, kind)
     found = []
     for seed in seeds:
         for side in sides:

@@ -11,6 +11,11 @@ RELEASE = "own"
 WAYS = ("env", "envFrom", "subPath", "folder")
 SORTS = ("ordinary", "init", "sidecar")
 WORKLOADS = {"web": "Deployment", "worker": "Deployment", "db": "StatefulSet", "agent": "DaemonSet"}
+# Kinds that only some charts have.
+SOMETIMES = (
+    *("LimitRange", "PriorityClass", "CustomResourceDefinition", "ValidatingWebhookConfiguration", "Widget"),
+    *("PersistentVolumeClaim", "Ingress", "PodDisruptionBudget", "NetworkPolicy", "Job"),
+)
 KEEP = {"helm.sh/resource-policy": "keep"}
 
 
@@ -31,8 +36,10 @@ class Read:
 class Chart:
     """What each revision holds. ``good`` is meant to be live, ``bad`` was rolled back."""
 
-    def __init__(self, seed, namespace):
+    def __init__(self, seed, namespace, *, empty_rules=False):
+        """``empty_rules``: state those of an aggregated role, which Helm 4 then meets as a conflict."""
         self.namespace, self.random = namespace, random.Random(f"chart {seed}")
+        self.empty_rules = empty_rules
         pick, chance = self.random.choice, self.random.random
         self.reads = [
             Read(workload, sort, pick(WAYS), pick(("ConfigMap", "Secret")))
@@ -49,6 +56,8 @@ class Chart:
         self.with_limits = chance() < 0.3
         self.odd = chance() < 0.5  # quantities and defaults as people write them
         self.hook_job = chance() < 0.4
+        self.elsewhere = f"{namespace}-b" if chance() < 0.5 else ""
+        self.left_out = {kind for kind in SOMETIMES if chance() < 0.4}
         changes = ("image", "env", "command", "all")
         self.changes = {"web": pick(changes), "worker": pick((*changes, "")), "db": "", "agent": ""}
         if self.db_update == "RollingUpdate":
@@ -56,14 +65,15 @@ class Chart:
         if self.agent_update == "RollingUpdate":
             self.changes["agent"] = pick((*changes, ""))
         self.extras = self.random.sample(sorted(EXTRAS), 4)
-        self.stays = self.random.sample(sorted(STAYS), 1)
+        self.stays = self.random.sample(sorted(STAYS), 2)
 
     # --- what is deployed
 
     def objects(self, revision="good", settings=()):
         """The manifest. ``settings``: the names of those ConfigMaps and Secrets that hold another value."""
-        found = [*self._settings(revision, settings), *self._rest(), self.tidy(revision)]
-        found += self._workloads(revision)
+        found = [*self._settings(revision, settings), self.tidy(revision)]
+        found += [item for item in self._rest() if item["kind"] not in self.left_out]
+        found += [*self._workloads(revision), *(self._elsewhere(revision) if self.elsewhere else ())]
         if revision == "bad":
             found += [EXTRAS[name](self) for name in self.extras]
             found += [STAYS[name](self) for name in self.stays if not name.startswith("hook")]
@@ -93,12 +103,15 @@ class Chart:
     def render(self, revision="good", settings=()):
         """One YAML (JSON is YAML) document after another."""
         found = [*self.objects(revision, settings), *self.hooks(revision)]
-        return "".join(f"---\n{json.dumps(item, indent=1)}\n" for item in found)
+        return "".join(f"---\n{json.dumps(item)}\n" for item in found)
 
     def before(self):
         """What has to be there before the release is: made by nobody's chart."""
         found = [self._item("Secret", "v1", "outer", stringData={"TOKEN": "t0ken-of-nobody"})]
-        claims = ["data", *(f"data-db-{number}" for number in range(2) if self.claims)]
+        claims = [
+            *(["data"] if "PersistentVolumeClaim" not in self.left_out else []),
+            *(f"data-db-{number}" for number in range(2) if self.claims),
+        ]
         return [*found, *(self._volume(claim) for claim in claims)]
 
     def _volume(self, claim):
@@ -216,6 +229,25 @@ class Chart:
                 spec["updateStrategy"] = {"type": self.agent_update}
             yield self._item(kind, "apps/v1", workload, labels={"app": workload}, spec=spec)
 
+    def _elsewhere(self, revision):
+        """A workload in another namespace than the release's, and what goes with it."""
+        key = {"configMapKeyRef": {"name": "side", "key": "LEVEL"}}
+        mode = "bad" if revision == "bad" else "good"
+        app = {"name": "app", "image": "example.org/side:1.4", "command": ["/bin/side"]}
+        app["resources"] = {"limits": {"cpu": "500m"}}
+        app["env"] = [{"name": "MODE", "value": mode}, {"name": "LEVEL", "valueFrom": key}]
+        template = {"metadata": {"labels": {"app": "side"}}}
+        template["spec"] = {"containers": [app], "terminationGracePeriodSeconds": 1}
+        spec = {"replicas": 1, "selector": {"matchLabels": {"app": "side"}}, "template": template}
+        ports = {"selector": {"app": "side"}, "ports": [{"port": 80}]}
+        for item in (
+            self._item("ConfigMap", "v1", "side", data={"LEVEL": "good"}),
+            self._item("Service", "v1", "side", spec=ports),
+            self._item("Deployment", "apps/v1", "side", labels={"app": "side"}, spec=spec),
+        ):
+            item["metadata"]["namespace"] = self.elsewhere
+            yield item
+
     # --- everything else
 
     def tidy(self, revision="good"):
@@ -283,8 +315,9 @@ class Chart:
         subjects = [{"kind": "ServiceAccount", "name": "runner", "namespace": here}]
         ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "runner"}
         yield self._item("RoleBinding", role, "runner", subjects=subjects, roleRef=ref)
+        stated = {"rules": []} if self.empty_rules else {}
         chosen = {"clusterRoleSelectors": [{"matchLabels": {"part-of": here}}]}
-        yield self._item("ClusterRole", role, here, cluster=True, aggregationRule=chosen, rules=[])
+        yield self._item("ClusterRole", role, here, cluster=True, aggregationRule=chosen, **stated)
         yield self._item(
             "ClusterRole",
             role,

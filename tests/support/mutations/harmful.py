@@ -5,7 +5,7 @@ import re
 import time
 from contextlib import suppress
 
-from .api import path_of, wait
+from .api import path_of, place, wait
 from .chart import EXTRAS, STAYS, WORKLOADS
 from .scene import Again, hash_of, is_complete, is_observed, is_ready
 
@@ -150,7 +150,7 @@ def drifted_field(scene):
     scene.say(
         f"{item['kind']}/{item['metadata']['name']} {dotted(path)}: {stated!r} -> {wanted!r} by {manager}"
     )
-    if item["kind"] in WORKLOADS.values():
+    if item["metadata"]["name"] in WORKLOADS and item["kind"] in WORKLOADS.values():
         scene.wait_rollout(item["metadata"]["name"], 4)
 
 
@@ -303,7 +303,7 @@ def applied_bad(scene):
         raise Again("a Secret's text")
     scene.api.apply(item, manager)
     scene.say(f"{key[0]}/{key[1]} of the bad revision applied by {manager}")
-    if key[0] in WORKLOADS.values():
+    if key[0] in WORKLOADS.values() and key[1] in WORKLOADS:
         scene.wait_rollout(key[1])
 
 
@@ -370,7 +370,7 @@ def adopted_pod(scene):
     """A pod of another template that the target's ReplicaSet took for one of its own."""
     workload = scene.random.choice(["web", "worker"])
     own = scene.pods(workload)
-    what = scene.random.choice(["other env", "other command", "other image", "env added", "container added"])
+    what = scene.random.choice(["other env", "other command", "other image", "args added", "env gone"])
     spec = copy.deepcopy(scene.workload(workload)["spec"]["template"])
     _TEMPLATES[what](spec["spec"], spec["spec"]["containers"][0])
     name = f"{workload}-taken"
@@ -512,6 +512,8 @@ def stranger_serves(scene):
         }
         if owner == "Widget":
             widget = scene.api.get(scene.path("Widget", "one"))
+            if widget is None:
+                raise Again("there is none")
             pod["metadata"]["ownerReferences"] = [_owner(widget, "Widget", "campaign.example.org/v1")]
         scene.make(pod)
     elif owner in ("Job", "CronJob"):
@@ -584,7 +586,7 @@ def stays(scene):
     """What a policy keeps, or a hook of the bad revision made, serves or governs the target's pods."""
     if not scene.rolled_back:
         raise Again("nothing was rolled back")
-    [name] = scene.chart.stays
+    name = scene.random.choice(scene.chart.stays)
     _bring(scene, STAYS[name](scene.chart), name)
 
 
@@ -672,6 +674,65 @@ def paused(scene):
         scene.path("Deployment", workload), lambda live: live["spec"].update(paused=True), "kubectl-rollout"
     )
     scene.say(f"Deployment/{workload} is paused")
+
+
+# --- another namespace
+
+
+@kind("another namespace", 5)
+def elsewhere(scene):
+    """The release's workload there is not as it is stated, or a stranger serves beside it."""
+    there = scene.chart.elsewhere
+    if not there:
+        raise Again("the release has none")
+    what = scene.random.choice(
+        ["template", "template", "scaled", "gone", "stranger", "settings", "image of a pod"]
+    )
+    path = f"{place('Deployment', there)}/side"
+
+    def done():
+        with suppress(AssertionError):
+            wait(lambda: is_complete(scene.api.get(path)), "the rollout", 4)
+
+    if what == "template":
+        what = scene.random.choice(
+            ["other image", "other env", "other command", "limits", "container added", "missing image"]
+        )
+
+        def change(live):
+            spec = live["spec"]["template"]["spec"]
+            _TEMPLATES[what](spec, spec["containers"][0])
+
+        scene.edit(path, change)
+        done()
+    elif what == "scaled":
+        scene.edit(path, lambda live: live["spec"].update(replicas=scene.random.choice((0, 2))), "kubectl")
+        done()
+    elif what == "gone":
+        gone = scene.random.choice(
+            [path, f"{place('ConfigMap', there)}/side", f"{place('Service', there)}/side"]
+        )
+        scene.undo_object(gone)
+        scene.api.delete(gone, grace_s=0)
+        scene.api.gone(gone)
+        what = f"{gone} is gone"
+    elif what == "stranger":
+        pod = bare_pod(scene, "stranger", {"app": "side"})
+        pod["metadata"]["namespace"] = there
+        scene.make(pod)
+        wait(lambda: is_ready(scene.api.get(path_of(pod))), "the stranger")
+    elif what == "settings":
+        scene.edit(f"{place('ConfigMap', there)}/side", lambda live: live["data"].update(LEVEL="other"))
+    else:
+        pod = next(
+            each
+            for each in scene.api.items(place("Pod", there))
+            if not each["metadata"].get("deletionTimestamp")
+        )
+        scene.undo(lambda: scene.api.delete(path_of(pod), grace_s=0))
+        image = [{"op": "replace", "path": "/spec/containers/0/image", "value": "example.org/other:9"}]
+        scene.api.patch(path_of(pod), image, "kubectl-set", "json")
+    scene.say(f"in {there}: {what}")
 
 
 # --- admission

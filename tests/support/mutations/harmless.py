@@ -130,9 +130,11 @@ def evicted(scene):
     scene.say(f"{pod['metadata']['name']} was evicted and replaced")
 
 
-def _event(scene, item, kind_, reason, message, *, type_="Warning", ago_s=1.0, version="v1", field=""):
-    name = item["metadata"]["name"]
-    about = {"apiVersion": version, "kind": kind_, "name": name, "namespace": scene.namespace}
+def _event(
+    scene, item, kind_, reason, message, *, type_="Warning", ago_s=1.0, version="v1", field="", namespace=""
+):
+    name, here = item["metadata"]["name"], namespace or scene.namespace
+    about = {"apiVersion": version, "kind": kind_, "name": name, "namespace": here}
     about["uid"] = item["metadata"].get("uid", "")
     if field:
         about["fieldPath"] = field
@@ -140,7 +142,7 @@ def _event(scene, item, kind_, reason, message, *, type_="Warning", ago_s=1.0, v
         {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{name}.{time.monotonic_ns():x}", "namespace": scene.namespace},
+            "metadata": {"name": f"{name}.{time.monotonic_ns():x}", "namespace": here},
             "involvedObject": about,
             "reason": reason,
             "message": message,
@@ -186,7 +188,7 @@ def controllers_events(scene):
     if which == "endpoints":
         item = scene.api.get(scene.path("Service", "web"))
         _event(scene, item, "Service", "FailedToUpdateEndpointSlices", "Error updating Endpoint Slices")
-    elif which == "budget":
+    elif which == "budget" and "PodDisruptionBudget" not in scene.chart.left_out:
         item = scene.api.get(scene.path("PodDisruptionBudget", "web"))
         _event(
             scene,
@@ -343,6 +345,8 @@ def a_status(scene):
         "Job": ("seed", {}),
     }[name]
     path = scene.path(name, status[0])
+    if name in scene.chart.left_out:
+        raise Again("the chart has none")
     scene.undo_object(path)
     scene.api.patch(f"{path}/status", {"status": status[1]}, "controller")
     scene.say(f"status of {name}/{status[0]}")
@@ -460,11 +464,12 @@ def template_injector(scene):
     workload = scene.random.choice(["web", "worker"])
 
     def change(live):
-        live["spec"]["template"]["spec"]["containers"].append({"name": "mesh", "image": "example.org/mesh:2"})
+        app = live["spec"]["template"]["spec"]["containers"][0]
+        app["startupProbe"] = {"tcpSocket": {"port": 8080}}
 
     scene.edit(scene.path("Deployment", workload), change, "platform-injector")
     wait(lambda: scene.wait_rollout(workload, 8), "the rollout", 9)
-    scene.say(f"platform-injector added a sidecar to {workload}")
+    scene.say(f"platform-injector added a probe to {workload}")
 
 
 @kind("kept data of the bad revision", 1)
@@ -498,11 +503,36 @@ def settings_beside(scene):
     read = scene.random.choice(reads)
     good = head(scene)
     wait(lambda: not same_second(scene, read.workload), "another second")
+    scene.undo(lambda: scene.restart(read.workload))
     scene.undo(scene.remember)
     scene.upgrade("good", (read.name,))
     scene.helm_back(good)
     scene.settle()
     scene.say(f"{read.kind}/{read.name} was another one, and {read.workload} ran on")
+
+
+@kind("in another namespace", 2)
+def elsewhere(scene):
+    """The release's pods there were replaced, had trouble that is over, or have neighbours."""
+    there = scene.chart.elsewhere
+    if not there:
+        raise Again("the release has none")
+    what = scene.random.choice(["restarted", "an event", "a neighbour", "labels"])
+    path = f"{place('Deployment', there)}/side"
+    if what == "restarted":
+        for pod in scene.api.items(place("Pod", there)):
+            scene.api.delete(path_of(pod), grace_s=0)
+        scene.settle()
+    elif what == "an event":
+        pod = scene.api.items(place("Pod", there))[0]
+        _event(scene, pod, "Pod", "BackOff", "Back-off restarting failed container app", namespace=there)
+    elif what == "a neighbour":
+        pod = bare_pod(scene, "neighbour", {"app": "neighbour"})
+        pod["metadata"]["namespace"] = there
+        scene.make(pod)
+    else:
+        scene.edit(path, lambda live: live["metadata"]["labels"].update(platform="yes"), "rancher")
+    scene.say(f"in {there}: {what}")
 
 
 @kind("annotation of the last apply", 1)

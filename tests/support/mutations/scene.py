@@ -50,19 +50,24 @@ class Scene:
     def __init__(self, access, namespace, folder, chart_seed, *, helm="helm", rolled_back=True):
         self.access, self.namespace, self.folder, self.rolled_back = access, namespace, folder, rolled_back
         self.api = Api(access.kubeconfig)
-        self.chart = Chart(chart_seed, namespace)
+        self.chart = Chart(chart_seed, namespace, empty_rules=helm == "helm3")
         self.helm_path = access.binaries[helm]
         self.random = random.Random(f"scene {chart_seed}")
         self.baseline, self.said, self._undo = {}, [], []
+
+    @property
+    def namespaces(self):
+        """That of the release, and the other one that it has a workload in."""
+        return [self.namespace, *([self.chart.elsewhere] if self.chart.elsewhere else [])]
 
     # --- from nothing to a healthy release
 
     def prepare(self, roll_back=None):
         """Deploy. ``roll_back(revision)``: how it is rolled back; left out, by helm itself."""
-        self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
-        wait(
-            lambda: self.api.get(f"{place('ServiceAccount', self.namespace)}/default"), "its service account"
-        )
+        for name in self.namespaces:
+            self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        accounts = [f"{place('ServiceAccount', name)}/default" for name in self.namespaces]
+        wait(lambda: all(map(self.api.get, accounts)), "the service accounts")
         try:
             self.api.create(WIDGETS)
         except Refused as refusal:
@@ -142,7 +147,7 @@ class Scene:
         pod = self.api.get(self.path("Pod", name))
         return pod is not None and is_ready(pod)
 
-    def settle(self, within_s=30):
+    def settle(self, within_s=90):
         """Wait until every workload is complete and no pod is on its way out."""
         wait(self._is_settled, "the workloads", within_s)
 
@@ -151,7 +156,11 @@ class Scene:
             live = self.workload(workload)
             if live is None or not is_complete(live):
                 return False
-        pods = self.items("Pod")
+        if self.chart.elsewhere:
+            live = self.api.get(f"{place('Deployment', self.chart.elsewhere)}/side")
+            if live is None or not is_complete(live):
+                return False
+        pods = [pod for name in self.namespaces for pod in self.api.items(place("Pod", name))]
         return not any(pod["metadata"].get("deletionTimestamp") for pod in pods)
 
     # --- changing
@@ -289,7 +298,8 @@ class Scene:
         for workload in ("db", "agent"):
             self._renew(workload)
         self.settle()
-        self.api.send("DELETE", place("Event", self.namespace))
+        for name in self.namespaces:
+            self.api.send("DELETE", place("Event", name))
         self.said.clear()
 
 
