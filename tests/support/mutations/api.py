@@ -110,6 +110,11 @@ class Api:
                     raise
         raise AssertionError
 
+    def close(self):
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def send(self, method, path, body=None, *, manager="", content_type="application/json", **query):
         given = {**query, **({"fieldManager": manager} if manager else {})}
         status, found = self._ask(method, f"{path}?{urlencode(given)}" if given else path, body, content_type)

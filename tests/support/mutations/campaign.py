@@ -168,6 +168,7 @@ class Batch:
             with contextlib.suppress(Refused, OSError):
                 for name in self.scene.namespaces:
                     self.scene.api.delete(f"/api/v1/namespaces/{name}")
+            self.scene.api.close()
         self.scene = self.command = None
 
     def play(self, side, seed):
