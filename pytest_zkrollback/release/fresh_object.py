@@ -79,14 +79,28 @@ def drop_admission_changes(
     """
     if not isinstance(made, dict):
         return list(differences)
-    chosen = {one.path for one in compare([expected], [LiveObject(made)], managers) if one.leaves_it_open}
-    real = [one.path for one in compare([made], [live], managers)]
+    fresh = compare([expected], [LiveObject(made)], managers)
+    chosen = {one.path for one in fresh if one.leaves_it_open}
+    real = compare([made], [live], managers)
     return [
         one
         for one in differences
-        if any(one.path.startswith(each) or each.startswith(one.path) for each in real)
+        if (_touches(one, real) or (_is_set_by_somebody(one) and not _touches(one, fresh)))
         and not (one.leaves_it_open and one.path in chosen)
     ]
+
+
+def _is_set_by_somebody(one: Difference) -> bool:
+    """Whether a stated value, which the server may leave out, became this one by somebody's hand.
+
+    An empty one that no other manager set was filled in by a controller (a claim's volume, say).
+    """
+    return one.stated and (not one.leaves_it_open or bool(one.by))
+
+
+def _touches(one: Difference, others: Sequence[Difference]) -> bool:
+    """Whether one of these is about the same field, about one within it, or about what it is within."""
+    return any(one.path.startswith(each.path) or each.path.startswith(one.path) for each in others)
 
 
 def cannot_be_compared(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pytest_zkrollback.release.fresh_object import fetch_made
+from pytest_zkrollback.release.drift import LiveObject, compare
+from pytest_zkrollback.release.fresh_object import drop_admission_changes, fetch_made
 from pytest_zkrollback.release.manifest import parse_manifest
 
 
@@ -37,3 +38,16 @@ def test_what_can_have_no_other_name_is_replaced_as_a_dry_run(kind):
 def test_everything_else_is_made_under_another_name():
     metadata = {"name": "things.example.org-zkrollback-dry-run", "namespace": "n"}
     assert sent("ConfigMap", LIVE) == ("POST", "/namespaces/n/ConfigMap", metadata, "All")
+
+
+STATED = "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {publishNotReadyAddresses: false}}"
+
+
+@pytest.mark.parametrize(("fresh", "kept"), [({}, True), ({"publishNotReadyAddresses": True}, False)])
+def test_a_false_that_the_server_leaves_out_and_somebody_set_to_true_is_drift(fresh, kept):
+    """Only where a fresh object is true as well is it the work of an admission."""
+    [expected] = parse_manifest(STATED, "n")
+    live = LiveObject({**expected, "spec": {"publishNotReadyAddresses": True}})
+    found = compare([expected], [live])
+    left = drop_admission_changes(found, expected, {**expected, "spec": fresh}, live, ())
+    assert bool(left) is kept
