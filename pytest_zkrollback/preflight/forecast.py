@@ -202,7 +202,8 @@ def make_forecast(
         _defined(objects),
         frozenset(str(item["metadata"].get("name")) for item in objects if item["kind"] == "Namespace"),
     )
-    gone = [key for key in before if key not in wanted]
+    known = {key.without_version for key in wanted}
+    gone = [key for key in before if key.without_version not in known]
     jobs: list[tuple[str, Any]] = [("record", head.revision.revision + 1)]
     jobs += [("apply", key) for key in wanted] + [("delete", key) for key in gone]
 

@@ -149,7 +149,8 @@ class ReleaseView:
         for release in (self.history().head, self.target):
             if release is not None:
                 self._manifest_of(release)
-        live, target = self.live(), {identity(item) for item in self.objects_of(self.target)}
+        live = self.live()
+        target = {identity(item).without_version for item in self.objects_of(self.target)}
         hooks = {identity(item): item for item in self._hooks()}
         return Touched(
             deleted={key: live[key] for key in self._deleted()},
@@ -181,7 +182,7 @@ class ReleaseView:
         return {
             key: item
             for key, item in gone.items()
-            if key not in target and not is_kept(live[key].item or item)
+            if key.without_version not in target and not is_kept(live[key].item or item)
         }
 
     def _hook_jobs(self) -> tuple[JsonObject, ...]:

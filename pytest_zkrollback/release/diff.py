@@ -97,10 +97,11 @@ def deleted_objects(
     live: Objects, target: Objects, cluster: Mapping[ObjectKey, LiveObject]
 ) -> tuple[str, ...]:
     """What helm will delete: what only the live revision has, and no policy keeps (``cluster``: as it is)."""
+    known = {key.without_version for key in target}
     return tuple(
         f"{key.label} ({_TAKES_ALONG[key.kind]})" if key.kind in _TAKES_ALONG else key.label
         for key in _ordered(live, target)
-        if key not in target and not _kept(live[key], cluster.get(key))
+        if key.without_version not in known and not _kept(live[key], cluster.get(key))
     )
 
 

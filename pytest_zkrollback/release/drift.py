@@ -23,6 +23,7 @@ from .field_paths import Path, by_merge_key, shown_path
 from .managed_fields import HELM, added_data, added_to_template, set_by
 from .manifest import SECRET_MEMBERS, identity
 from .quantity import parse_quantity
+from .served_versions import served_path
 
 
 class _Said(str):
@@ -110,7 +111,7 @@ def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0
 
     def fetch(item: JsonObject) -> LiveObject:
         key = identity(item)
-        path = kube.resource_path(key.api_version, key.kind, key.namespace, key.name)
+        path = served_path(kube, key)
         try:
             found = kube.get(path, timeout_s=timeout_s)
         except NotFound:

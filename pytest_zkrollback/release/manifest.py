@@ -32,6 +32,16 @@ class ObjectKey(NamedTuple):
     name: str
 
     @property
+    def group(self) -> str:
+        """``apps``; empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def without_version(self) -> tuple[str, str, str, str]:
+        """What helm knows it by: under another version of its group it is the same object."""
+        return (self.group, self.kind, self.namespace, self.name)
+
+    @property
     def label(self) -> str:
         """``Deployment/zkprova-backend``."""
         return f"{self.kind}/{self.name}"

@@ -338,8 +338,8 @@ def find_leftovers(
 
     What a policy keeps on purpose (data, say) is left out, unless it runs pods or serves them.
     """
-    known = {identity(item) for item in expected}
-    found = {identity(item): item for content in later for item in content.objects}
+    known = {identity(item).without_version for item in expected}
+    found = {identity(item).without_version: item for content in later for item in content.objects}
     return tuple(item for key, item in found.items() if key not in known and not is_kept_on_purpose(item))
 
 

@@ -1305,3 +1305,52 @@ def test_case_k10_a_rollback_that_helm_did_not_wait_for_is_red_and_whether_all_e
     red = judge(observed(pod("a"), pod("b", image), head=head), check=replace(CHECK, expected_head=7))
     assert (red.word, red.observed) == (Verdict.FAIL, f"helm calls revision 7 failed: {said}")
     assert red.only_by_helm is alone
+
+
+BUDGET = """
+apiVersion: policy/v1beta1
+kind: PodDisruptionBudget
+metadata: {name: b}
+spec: {minAvailable: 1}
+"""
+
+
+def with_budget(available: int, *, manager: str = "helm") -> Judgement:
+    target = parse_manifest(f"{MANIFEST}---{BUDGET}", "n")
+    fields = {"manager": manager, "fieldsV1": {"f:spec": {"f:minAvailable": {}}}, "time": at(1)}
+    live = {
+        **target[2],
+        "apiVersion": "policy/v1",
+        "metadata": {**target[2]["metadata"], "managedFields": [fields]},
+        "spec": {"minAvailable": available},
+    }
+    value = observed()
+    return judge(replace(value, live=(*value.live, LiveObject(live))), check=replace(CHECK, target=target))
+
+
+MOVED = "is recorded as policy/v1beta1 and served as policy/v1"
+
+
+def test_case_p34_an_object_of_a_version_that_is_gone_is_compared_as_it_is_served() -> None:
+    verdict = with_budget(1)
+    assert isinstance(verdict, CheckResult)
+    how = HOW.replace("2 objects", "3 objects")
+    assert (verdict.word, verdict.observed) == (
+        Verdict.PASS,
+        f"No difference; {how}; PodDisruptionBudget/b {MOVED}",
+    )
+
+
+def test_case_p34_a_field_that_differs_under_another_version_could_not_be_compared() -> None:
+    verdict = with_budget(2)
+    assert isinstance(verdict, CheckResult)
+    assert verdict.word is Verdict.UNVERIFIED
+    assert verdict.observed.startswith(
+        f"PodDisruptionBudget/b spec.minAvailable could not be compared: it {MOVED}"
+    )
+
+
+def test_case_p34_what_somebody_else_set_is_drift_under_any_version() -> None:
+    verdict = with_budget(2, manager="kubectl-edit")
+    assert isinstance(verdict, CheckResult)
+    assert verdict.word is Verdict.FAIL

@@ -45,6 +45,7 @@ from ...release.manifest import (
     manifest_workloads,
     release_of,
 )
+from ...release.served_versions import served_otherwise
 from ...report.by_hand import helm, kubectl, resource_name
 from .generated_config import generated_sources, judge_generated
 from .left_behind import LeftBehind, judge_left_behind
@@ -440,7 +441,9 @@ class EquivalenceCheck:
             if (by := next((one.by for one in each if one.is_stated and one.is_filled and one.by), ""))
         ]
         count = [f"{len(ignored)} difference{many} ignored by configuration"] if ignored else []
-        how = "; ".join((self._how(seen, judged.count), *judged.remarks, *stays, *filled, *count))
+        how = "; ".join(
+            (self._how(seen, judged.count), *judged.remarks, *stays, *filled, *self._moved(seen), *count)
+        )
 
         def final(word: Verdict, found: Sequence[PodProblem]) -> CheckResult:
             return CheckResult(
@@ -456,8 +459,11 @@ class EquivalenceCheck:
             keys = proposed.get(number, {})
             for one in each:
                 problem = _as_problem(item, one, keys.get(one), by_diff=by_diff)
-                if cannot_be_compared(one, made := seen.made.get(number), seen.live[number]):
-                    text = f"{one.label} {one.path} could not be compared: {made}{_if_meant(keys.get(one))}"
+                made = seen.made.get(number)
+                other = "" if one.by else served_otherwise(item, seen.live[number].item)
+                if other or cannot_be_compared(one, made, seen.live[number]):
+                    why = f"it{other}" if other else made
+                    text = f"{one.label} {one.path} could not be compared: {why}{_if_meant(keys.get(one))}"
                     unsure.append(replace(problem, text=text, word=Verdict.UNVERIFIED))
                 elif not one.unknown:
                     differing.append(problem)
@@ -503,6 +509,14 @@ class EquivalenceCheck:
             else:
                 text = f"{what} not as the hook of revision {number} made it, and of no other one: {runs}"
                 yield PodProblem(text, Verdict.UNVERIFIED, waits=False, shows=(_show(each.item),))
+
+    def _moved(self, seen: Observed) -> list[str]:
+        """What is served under another version than the manifest's."""
+        return [
+            f"{self._label(item)}{other}"
+            for item, answer in zip(self.target, seen.live, strict=True)
+            if (other := served_otherwise(item, answer.item))
+        ]
 
     def _by_hand(self, problem: PodProblem) -> str:
         """The commands that show it; empty where the check's own does."""
