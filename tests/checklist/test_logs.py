@@ -589,3 +589,50 @@ def test_case_p30_the_log_of_an_init_container_that_ended_before_the_rollback_is
         pod("a", APP, init=(late,)), a_app_current="", a_migrate_current=NotFound("no such container")
     )
     assert judged(lost).word is Verdict.UNVERIFIED
+
+
+LOST = "unable to retrieve container logs for containerd://1"
+
+
+def _over(kind: str | None) -> JsonObject:
+    """A pod that was evicted, and who makes another one for it."""
+    made = pod("gone", status("app", state=terminated("2026-11-23T10:00:05Z")), phase="Failed")
+    if kind is not None:
+        made["metadata"]["ownerReferences"] = [{"kind": kind, "name": "x", "uid": "x", "controller": True}]
+    return made
+
+
+@pytest.mark.parametrize(
+    "answer", [LOST, BadAnswer("400: container not found", status=400), NotFound("no such pod")]
+)
+def test_case_k3_the_log_of_a_pod_that_was_evicted_and_replaced_is_said_to_be_gone(answer: object) -> None:
+    kube = FakeKube(
+        pod("a", APP), _over("ReplicaSet"), a_app_current=f"{NEW} ready\n", gone_app_current=answer
+    )
+    found = judged(kube)
+    assert (found.word, found.observed) == (
+        Verdict.PASS,
+        "1 container of 2 pods: no bad one among 1 line since 2026-11-23 10:00:00 UTC. Left out: gone/app (its pod"
+        " was replaced, and its log is gone).",
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "answer"),
+    [
+        pytest.param(_over("Job"), LOST, id="a Job's pod"),
+        pytest.param(_over(None), LOST, id="nobody replaces it"),
+        pytest.param(
+            _over("ReplicaSet"),
+            Forbidden("may not read logs", verb="get", resource="pods/log"),
+            id="not for want of the log",
+        ),
+        pytest.param(
+            _over("ReplicaSet"), BadAnswer("500: later", status=500), id="its kubelet is in trouble"
+        ),
+        pytest.param(pod("gone", APP), LOST, id="it still runs"),
+    ],
+)
+def test_case_k3_other_logs_that_cannot_be_read_are_not_known(made: JsonObject, answer: object) -> None:
+    kube = FakeKube(pod("a", APP), made, a_app_current=f"{NEW} ready\n", gone_app_current=answer)
+    assert judged(kube).word is Verdict.UNVERIFIED

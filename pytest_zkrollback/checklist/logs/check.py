@@ -22,6 +22,7 @@ from .lines import (
     ContainerLog,
     LogReading,
     LogsSeen,
+    LostLog,
     WantedLog,
     reaches_back,
     read_pages,
@@ -145,6 +146,7 @@ class LogsCheck:
     def _read(self, one: WantedLog, timeout_s: float) -> ContainerLog:
         reading = LogReading(one.since, self.env.logs.patterns, self.env.logs.tail)
         troubles = [f"it is still waiting ({one.waiting})"] if one.waiting else []
+        gone = False
         last = self._last_lines(one, timeout_s) if one.older_lines and not one.previous else None
         if last is not None:
             reading.take(last)
@@ -155,6 +157,9 @@ class LogsCheck:
             if wanted:
                 ask = partial(self._text, one, timeout_s, query)
                 trouble = read_pages(ask, one.since, reading.take, LIMIT_BYTES)
+                if one.replaced and isinstance(trouble, LostLog):
+                    gone = True
+                    continue
                 troubles += [f"{what} {trouble}"] if trouble else []
         tail = tuple(reading.tail)
         if last is not None:  # the runbook's last lines, whatever their age
@@ -169,6 +174,7 @@ class LogsCheck:
             trouble="; ".join(troubles),
             previous=one.previous,
             namespace=one.namespace,
+            gone=gone,
         )
 
     def _last_lines(self, one: WantedLog, timeout_s: float) -> str | None:
@@ -222,7 +228,9 @@ class LogsCheck:
 
 
 def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
-    out = f" Left out: {', '.join(seen.left_out)}." if seen.left_out else ""
+    gone = [f"{log.label} (its pod was replaced, and its log is gone)" for log in seen.logs if log.gone]
+    left_out = (*seen.left_out, *gone)
+    out = f" Left out: {', '.join(left_out)}." if left_out else ""
     if not seen.pods and not seen.unread:
         return CheckResult(
             word=Verdict.UNVERIFIED,
@@ -259,7 +267,8 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
         if lines
         else f"readable, and no line was written since {since}"
     )
-    where = f"{_count(len(seen.logs), 'container')} of {_count(seen.pods, 'pod')}"
+    read = sum(not log.gone for log in seen.logs)
+    where = f"{_count(read, 'container')} of {_count(seen.pods, 'pod')}"
     return CheckResult(word=Verdict.PASS, observed=f"{where}: {what}.{out}", evidence=shown)
 
 

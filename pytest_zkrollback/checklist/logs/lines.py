@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ...domain.checks import JsonObject
-from ...domain.errors import ClusterError, ZkRollbackError
-from ...domain.kube_objects import has_ended, is_terminating
+from ...domain.errors import BadAnswer, ClusterError, NotFound, ZkRollbackError
+from ...domain.kube_objects import controller, has_ended, is_terminating
 from ...domain.timestamps import parse_time
 
 # The kubelet keeps 10 Mi of a container's log by default before it rotates, so this is all there is.
@@ -20,7 +20,11 @@ _KEPT_MATCHES = 50
 _NODE_BEHIND = timedelta(hours=1)
 # What a kubelet sends, with status 200, instead of a log that it no longer has (recorded).
 _LOST = re.compile(r"unable to retrieve container logs for \S+")
+# The status with which it says that a container, or its run before this one, is not there any more.
+_NO_LOG = 400
 _KEPT_LINE_CHARACTERS = 2000
+# Who makes another pod for one that is over.
+_REPLACING = frozenset({"ReplicaSet", "StatefulSet", "DaemonSet"})
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d) ?")
 
 
@@ -30,7 +34,8 @@ class ContainerLog:
 
     ``matches`` are bad lines since the rollback (the first 50), ``tail`` the last lines of all.
     ``trouble`` is why it is not, or not wholly, known; empty if all of it was read. ``previous``: lines from
-    before a restart are among them. ``namespace`` is empty in the release's own.
+    before a restart are among them. ``namespace`` is empty in the release's own. ``gone``: its pod was
+    replaced, and the kubelet no longer has the log.
     """
 
     pod: str
@@ -42,6 +47,7 @@ class ContainerLog:
     trouble: str = ""
     previous: bool = False
     namespace: str = ""
+    gone: bool = False
 
     @property
     def label(self) -> str:
@@ -74,6 +80,7 @@ class WantedLog:
     older_lines: bool  # it started before the rollback, so its last lines may be older
     since: datetime  # lines from then on count, by the node's clock
     namespace: str = ""  # empty: the release's own
+    replaced: bool = False  # its pod is over (evicted, say), and its controller makes another one
 
 
 class LogReading:
@@ -105,6 +112,12 @@ class LogReading:
                     self.matches.append(shortened(line, offset + found.start()))
 
 
+class LostLog(str):
+    """Why a log is not known: its kubelet no longer has it."""
+
+    __slots__ = ()
+
+
 def read_pages(
     ask: Callable[[Mapping[str, str]], str], since: datetime, take: Callable[[str], None], limit_bytes: int
 ) -> str:
@@ -121,9 +134,13 @@ def read_pages(
         try:
             text = ask({"sinceTime": start.strftime("%Y-%m-%dT%H:%M:%SZ")})
         except ClusterError as error:
-            return f"could not be read: {error}"
+            text = f"could not be read: {error}"
+            answered = isinstance(error, NotFound) or (
+                isinstance(error, BadAnswer) and error.status == _NO_LOG
+            )
+            return LostLog(text) if answered else text
         if is_lost(text):
-            return f"could not be read: {text.strip()}"
+            return LostLog(f"could not be read: {text.strip()}")
         lines = text.split("\n")
         if lines[: len(known)] != known:
             return "was rotated while it was read, and a part of it is missing"
@@ -230,6 +247,7 @@ def wanted_logs(pod: JsonObject, since: datetime) -> list[WantedLog]:
                 previous=previous,
                 older_lines=not new and (started is None or started < since.replace(microsecond=0)),
                 since=since - _NODE_BEHIND if new else since,
+                replaced=has_ended(pod) and (controller(pod) or {}).get("kind") in _REPLACING,
             )
         )
     return wanted
