@@ -367,8 +367,10 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
     elif (number := way_back.failed_by_helm_alone(record)) is not None:
         again = shlex.join([*shlex.split(_verify(record)), f"--rollback-to={number}", *_confirm(record)])
         steps.append(_Step(again, "the same rollback again, after which Helm calls it deployed:", here=True))
-    elif failed:
-        steps += _cures(record)
+    elif not failed:
+        steps += _cures(record, Verdict.UNVERIFIED)
+    else:
+        steps += _cures(record, Verdict.FAIL)
         if way_back.service_now(record) is Service.BROKEN:
             steps += _go_back(record, env)
     steps += by_hand
@@ -388,9 +390,9 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
         )
 
 
-def _cures(record: Record) -> list[_Step]:
-    """What the observations themselves name as the cure."""
-    found = [(item.id, item.cures) for item in record.items if item.verdict is Verdict.FAIL and item.cures]
+def _cures(record: Record, word: Verdict) -> list[_Step]:
+    """What the observations of items with this verdict name as the cure."""
+    found = [(item.id, item.cures) for item in record.items if item.verdict is word and item.cures]
     if not found:
         return []
     command = " && ".join(dict.fromkeys(each for _, cures in found for each in cures))

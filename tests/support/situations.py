@@ -89,6 +89,19 @@ def cured() -> Record:
     return changed(record, items=items, outcome=Outcome.FAILED)
 
 
+def cured_unverified() -> Record:
+    """The files of a ConfigMap were put back, and nobody saw a pod that was not restarted read them again."""
+    record = bad().run(BACK)
+    cure = "kubectl rollout restart deployment/web -n shop --context shop"
+    items = tuple(
+        item.model_copy(update={"verdict": Verdict.UNVERIFIED, "cures": (cure,)})
+        if item.id == "release-equivalence"
+        else item
+        for item in record.items
+    )
+    return changed(record, items=items, outcome=Outcome.UNVERIFIED)
+
+
 def came_up() -> Record:
     """Its pods crashed until their database answered; they were complete when the run ended."""
     record = bad().run(BACK)
@@ -309,6 +322,9 @@ SITUATIONS: dict[str, Situation] = {
         lambda: healthy().upgrade("x", ALL).wait().run(VERIFY),
     ),
     "unverified": Situation(OPEN, "The checks could see nothing.", lambda: bad().run(BACK, blind=True)),
+    "unverified-cure": Situation(
+        OPEN, "What could not be verified names what would settle it.", cured_unverified
+    ),
     "planned": Situation(
         OPEN, "A rehearsal, users are affected.", lambda: bad().run(f"{BACK} --rollback-plan")
     ),
