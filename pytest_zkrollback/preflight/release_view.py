@@ -149,8 +149,7 @@ class ReleaseView:
         for release in (self.history().head, self.target):
             if release is not None:
                 self._manifest_of(release)
-        live = self.live()
-        target = {identity(item).without_version for item in self.objects_of(self.target)}
+        live, target = self.live(), {identity(item) for item in self.objects_of(self.target)}
         hooks = {identity(item): item for item in self._hooks()}
         return Touched(
             deleted={key: live[key] for key in self._deleted()},
@@ -177,7 +176,8 @@ class ReleaseView:
 
         helm asks the live object whether it is kept; where that was not read, the manifest says it.
         """
-        live, target = self.live(), {identity(item) for item in self.objects_of(self.target)}
+        live = self.live()
+        target = {identity(item).without_version for item in self.objects_of(self.target)}
         gone = {identity(item): item for item in self.objects_of(self.history().head)}
         return {
             key: item

@@ -91,7 +91,9 @@ def pod(
     metadata = {"name": name, "namespace": place, "uid": f"{place}-{name}", "labels": {"app": "app"}}
     return {
         "metadata": {**metadata, "ownerReferences": [owner], "creationTimestamp": began, **more},
-        "spec": {"containers": [{"name": "app", "image": image}]},
+        "spec": {
+            "containers": [{"name": "app", "image": image, "envFrom": [{"configMapRef": {"name": "c"}}]}]
+        },
         "status": {
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": "True"}],
@@ -164,7 +166,8 @@ def test_case_c5_pods_of_namesakes_are_held_against_their_own_template() -> None
 
 def of_image(item: JsonObject, image: str) -> JsonObject:
     template = item["spec"]["template"]
-    spec = {**template["spec"], "containers": [{"name": "app", "image": image}]}
+    (container,) = template["spec"]["containers"]
+    spec = {**template["spec"], "containers": [{**container, "image": image}]}
     return {**item, "spec": {**item["spec"], "template": {**template, "spec": spec}}}
 
 
