@@ -11,17 +11,19 @@ whether it is harmful), the command verifies, the change is undone. Writes bench
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -34,6 +36,8 @@ from pytest_zkrollback.drill.programs import HELM3, TOOLS  # noqa: E402
 from support.mutations.campaign import EACH, SIDES, Seed, play_batch  # noqa: E402
 
 AT_ONCE = 4  # releases; they mostly wait
+# The results are committed, and this machine's folders are of no use there.
+_PLACES = re.compile(r"/(tmp|work|root)/[^\s\"',)]*")
 OUT = Path(__file__).parent / "results" / "mutations.json"
 
 
@@ -46,7 +50,7 @@ class Access:
     binaries: dict[str, Path]
 
 
-def summed_up(seeds: Sequence[Seed], seconds: float) -> dict:
+def summed_up(seeds: Sequence[Seed]) -> dict:
     """What is written down: by kind, and every seed that was judged wrongly."""
     sides: dict = {}
     for side in SIDES:
@@ -62,7 +66,7 @@ def summed_up(seeds: Sequence[Seed], seconds: float) -> dict:
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "seconds": round(seconds),
+        "seconds_of_seeds": round(sum(each.seconds for each in seeds)),
         "false_greens": sum(each.side == "harmful" and each.verdict == "PASS" for each in seeds),
         "false_failures": sum(each.side == "harmless" and each.verdict == "FAIL" for each in seeds),
         "needless_unverified": sum(
@@ -75,8 +79,10 @@ def summed_up(seeds: Sequence[Seed], seconds: float) -> dict:
     }
 
 
-def say(seed: Seed) -> None:
-    """One line a seed."""
+def say(log: Path, seed: Seed) -> None:
+    """One line a seed; all of it goes into the log."""
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(dataclasses.asdict(seed)) + "\n")
     mark = "WRONG " if seed.is_wrong else ""
     items = " | ".join(f"{name} {' '.join(said)}" for name, said in seed.items.items())
     print(
@@ -84,6 +90,34 @@ def say(seed: Seed) -> None:
         f"({seed.seconds} s, {seed.cpu_s} s CPU) {items[:400]} {seed.trouble}",
         flush=True,
     )
+
+
+def read_log(log: Path) -> dict[tuple[str, int], Seed]:
+    """The newest of each seed."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else ()
+    seeds = [Seed(**json.loads(line)) for line in lines]
+    return {(each.side, each.seed): each for each in seeds}
+
+
+def play(wanted: Sequence[tuple[str, int]], asked: argparse.Namespace, log: Path, folder: Path) -> None:
+    """Each (side, seed), those of one release one after another."""
+    batches: dict[int, list[tuple[str, int]]] = {}
+    for side, seed in sorted(wanted, key=lambda each: each[1]):
+        batches.setdefault(seed // EACH, []).append((side, seed))
+    binaries = find_binaries(tools=TOOLS if asked.helm4 else (*TOOLS, HELM3), progress=print)
+    running = start_cluster(binaries)
+    try:
+        access = Access(running.cluster.context, running.cluster.kubeconfig, binaries)
+        context = get_context("spawn")
+        with ProcessPoolExecutor(asked.at_once, mp_context=context, max_tasks_per_child=1) as pool:
+            played = [
+                pool.submit(play_batch, access, folder, number, mine, partial(say, log), asked.kind)
+                for number, mine in batches.items()
+            ]
+            for done in as_completed(played):
+                done.result()
+    finally:
+        running.close()
 
 
 def main() -> int:
@@ -97,44 +131,28 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=AT_ONCE)
     parser.add_argument("--kind", help="this kind alone")
     parser.add_argument("--helm4", action="store_true", help="without helm 3")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--log", type=Path, help="a line a seed; what is right there is not played again")
+    parser.add_argument("--sum-up", action="store_true", help="play nothing, write what the log has")
     asked = parser.parse_args()
-    wanted = range(asked.first, asked.first + asked.count)
+    numbers = range(asked.first, asked.first + asked.count)
     if asked.batch is not None:
-        wanted = range(asked.batch * EACH, asked.batch * EACH + EACH)
+        numbers = range(asked.batch * EACH, asked.batch * EACH + EACH)
     if asked.seed is not None:
-        wanted = range(asked.seed, asked.seed + 1)
-    whole = asked.seed is None and asked.batch is None and asked.side is None
-    out = asked.out or (OUT if whole and asked.count == 1000 else None)
+        numbers = range(asked.seed, asked.seed + 1)
     sides = (asked.side,) if asked.side else tuple(SIDES)
-    batches: dict[int, list[int]] = {}
-    for seed in wanted:
-        batches.setdefault(seed // EACH, []).append(seed)
-    seeds: list[Seed] = []
+    whole = numbers == range(1000) and sides == tuple(SIDES) and not asked.kind
     with tempfile.TemporaryDirectory() as name:
-        binaries = find_binaries(tools=TOOLS if asked.helm4 else (*TOOLS, HELM3), progress=print)
-        running = start_cluster(binaries)
-        access = Access(running.cluster.context, running.cluster.kubeconfig, binaries)
-        began = time.monotonic()
-        try:
-            with ProcessPoolExecutor(
-                asked.at_once, mp_context=get_context("spawn"), max_tasks_per_child=1
-            ) as pool:
-                played = [
-                    pool.submit(play_batch, access, Path(name), number, mine, sides, say, asked.kind)
-                    for number, mine in batches.items()
-                ]
-                for done in as_completed(played):
-                    seeds += done.result()
-                    result = summed_up(seeds, time.monotonic() - began)
-                    if out is not None:
-                        text = json.dumps(result, indent=1, ensure_ascii=False)
-                        text = text.replace(str(running.cluster.kubeconfig), "KUBECONFIG").replace(
-                            name, "FOLDER"
-                        )
-                        out.write_text(text + "\n", encoding="utf-8")
-        finally:
-            running.close()
+        log = asked.log or Path(name) / "log"
+        before = read_log(log)
+        wanted = [(side, seed) for seed in numbers for side in sides]
+        left = [one for one in wanted if one not in before or before[one].is_wrong]
+        if left and not asked.sum_up:
+            play(left, asked, log, Path(name))
+        seeds = [each for one, each in read_log(log).items() if one in set(wanted)]
+        result = summed_up(seeds)
+        if whole:
+            text = json.dumps(result, indent=1, ensure_ascii=False)
+            OUT.write_text(_PLACES.sub("FOLDER", text) + "\n", encoding="utf-8")
     print(json.dumps({key: value for key, value in result.items() if key not in ("wrong", *SIDES)}))
     return int(bool(result["false_greens"] or result["false_failures"] or result["not_played"]))
 

@@ -1158,6 +1158,23 @@ def test_a_pod_of_whatever_owner_that_serves_beside_the_targets_is_not_verified(
     )
 
 
+@pytest.mark.parametrize(
+    ("owners", "fails"), [([], True), ([{"kind": "Deployment", "uid": "d", "controller": True}], False)]
+)
+def test_pods_of_a_replicaset_that_nobody_owns_belong_to_no_workload(owners, fails):
+    """Found by the mutation campaign: a Deployment deleted with --cascade=orphan leaves one."""
+    target = parse_manifest(SERVED, "n")
+    live = tuple(
+        LiveObject({**each, "metadata": {**each["metadata"], "uid": each["kind"]}}) for each in target
+    )
+    left = {"kind": "ReplicaSet", "metadata": {"name": "web-1", "uid": "rs-left", "ownerReferences": owners}}
+    pods = (labelled(stranger("ReplicaSet", "web-1", uid="rs-left")),)
+    said = [
+        each.text for each in judge_servers(Expectation(target, namespace="n"), Cluster(live, (left,), pods))
+    ]
+    assert said == ["Pod stranger belongs to no workload and serves Service/front"] * fails
+
+
 def labelled(item: dict) -> dict:
     item["metadata"]["labels"] = {"app": "web"}
     return item

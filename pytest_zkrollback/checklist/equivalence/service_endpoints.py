@@ -47,7 +47,8 @@ def leaves_too_late(expected: Expectation, seen: Cluster) -> bool:
 
 def _foreign_servers(expected: Expectation, seen: Cluster, mine: set[str]) -> Iterator[PodProblem]:
     """Pods behind the target's Services that are none of its workloads': orphans, and other revisions'."""
-    controllers = {uid(item) for item in seen.replicasets}
+    # One without an owner was left by a Deployment that is gone (--cascade=orphan): its pods are nobody's.
+    controllers = {uid(item) for item in seen.replicasets if controller_uid(item)}
     controllers |= {uid(answer.item) for answer in seen.live if answer.item is not None}
     for pod in seen.pods:
         if uid(pod) in mine or not is_alive(pod) or not is_ready(pod):

@@ -217,18 +217,16 @@ class Batch:
         raise AssertionError("nothing could be had")
 
 
-def play_batch(access, folder, number, seeds, sides=("harmful", "harmless"), say=lambda _: None, kind=None):
-    """All seeds of one batch, the sides in turn; a list of Seed."""
+def play_batch(access, folder, number, wanted, say=lambda _: None, kind=None):
+    """Every (side, seed) of one batch, in this order; a list of Seed."""
     os.environ["XDG_STATE_HOME"] = str(folder / "state")
     batch = Batch(access, folder / f"batch-{number}-{time.monotonic_ns()}", number, kind)
     found = []
-    for seed in seeds:
-        for side in sides:
+    for side, seed in wanted:
+        one = batch.play(side, seed)
+        if one.trouble:  # once more, on a new release
             one = batch.play(side, seed)
-            if one.trouble:  # once more, on a new release
-                say(one)
-                one = batch.play(side, seed)
-            found.append(one)
-            say(one)
+        found.append(one)
+        say(one)
     batch.close()
     return found

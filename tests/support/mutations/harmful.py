@@ -501,6 +501,11 @@ def stranger_serves(scene):
     owner = scene.random.choice(
         ["nobody", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Widget"]
     )
+    image = template["spec"]["containers"][0]["image"]
+    if owner == "Deployment" and not (
+        scene.rolled_back and image.endswith(":1.5") and scene.chart.changes[service] in ("image", "all")
+    ):
+        raise Again("a canary is somebody's plan (docs/equivalence.md), unless its image was rolled away")
     selector = {"matchLabels": {"of": name}}
     metadata = {"name": name, "namespace": scene.namespace}
     if owner in ("nobody", "Widget"):

@@ -336,7 +336,13 @@ def account(scene):
 @kind("a status", 3)
 def a_status(scene):
     """What controllers write there is no statement of a manifest."""
-    name = scene.random.choice(["Ingress", "Widget", "PersistentVolumeClaim", "PodDisruptionBudget", "Job"])
+    names = ["Ingress", "Widget", "PersistentVolumeClaim", "PodDisruptionBudget", "Job", "EndpointSlice"]
+    name = scene.random.choice(names)
+    if name == "EndpointSlice":  # made anew by its controller
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{scene.namespace}/endpointslices"
+        scene.api.send("DELETE", path)
+        scene.say("the EndpointSlices were made anew")
+        return
     status = {
         "Ingress": ("web", {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}),
         "Widget": ("one", {"observed": 3, "conditions": [{"type": "Ready", "status": "True"}]}),
