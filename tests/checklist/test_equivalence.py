@@ -625,6 +625,29 @@ def test_case_a6_files_that_changed_under_a_running_process_are_unverified_with_
     assert verdict.cures == ("kubectl rollout restart deployment/web -n n --context ctx",)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"running": {"startedAt": "2026-11-23T06:59:00Z"}},
+        {"terminated": {"exitCode": 0, "startedAt": "2026-11-23T06:59:00Z"}},
+    ],
+    ids=["native_sidecar", "init_container"],
+)
+def test_case_a6_files_of_a_sidecar_and_of_an_init_container_count(state, monkeypatch):
+    """Found by the mutation campaign: only ordinary containers were looked at."""
+    reads = FILES.replace(", volumeMounts: [{name: c, mountPath: /etc/c}]", "")
+    reads = reads.replace('image: "i:1"', 'image: "i:1", volumeMounts: [{name: c, mountPath: /etc/c}]')
+    monkeypatch.setitem(globals(), "SERVED", reads)
+    pods = [running("a", 5), running("b", 5)]
+    pods[1]["status"]["initContainerStatuses"] = [{"name": "init", "state": state}]
+    pods[1]["metadata"]["creationTimestamp"] = "2026-11-23T06:59:00Z"
+    verdict = with_service(*pods, before=reads.replace("{k: v}", "{k: bad}"))
+    assert verdict.word is Verdict.UNVERIFIED, verdict
+    assert sentence(verdict).startswith(
+        f"Deployment/web was not restarted, and nobody saw it read {RELOADED}; "
+    )
+
+
 def test_case_a6_who_started_after_the_change_or_where_nothing_changed_is_fine():
     assert with_files(1, 2).word is Verdict.PASS
     assert with_files(-100, bad="{k: v}").word is Verdict.PASS

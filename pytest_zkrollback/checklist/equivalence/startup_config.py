@@ -34,7 +34,7 @@ def read_at_start(template: JsonObject) -> dict[str, set[Source]]:
 
 def read_as_files(template: JsonObject) -> dict[str, set[Source]]:
     """Container -> what is mounted as a folder: it sees them change, if it looks. What it also reads at its
-    start is left out."""
+    start is left out. Sidecars and init containers, too: what one of these copied, the others still have."""
     spec = template.get("spec") or {}
     volumes = {str(each.get("name")): set(_volume(each)) for each in spec.get("volumes") or ()}
     at_start = read_at_start(template)
@@ -45,7 +45,7 @@ def read_as_files(template: JsonObject) -> dict[str, set[Source]]:
             for source in volumes.get(str(mount.get("name")), ())
         }
         - at_start.get(name, set())
-        for container in spec.get("containers") or ()
+        for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
         if (name := str(container.get("name")))
     }
 
