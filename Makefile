@@ -84,6 +84,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/slack_messages.py
 	$(BIN)/python benchmarks/incidents.py
 	$(BIN)/python benchmarks/kubelet_leftovers.py
+	$(BIN)/python benchmarks/kubelet_cases.py
 	$(BIN)/python benchmarks/drill_venues.py
 
 .PHONY: gallery

@@ -20,7 +20,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 OUT = Path(__file__).parent / "results" / "kubelet_tests.json"
-FILES = ("test_on_both.py", "test_helm_wait.py", "test_kubelet_node.py", "test_kubelet_context.py")
+FILES = (
+    "test_on_both.py",
+    "test_helm_wait.py",
+    "test_kubelet_node.py",
+    "test_kubelet_context.py",
+    "test_kubelet_cases.py",
+)
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """Charts of our own, one per kind, rolled back on the real API server by the real helm."""
 
+import re
 import shlex
 import subprocess
 import time
@@ -288,3 +289,32 @@ def test_case_b11_a_policy_of_the_bad_revision_that_stays_is_red(release, how, w
     assert red.verdicts()["release-equivalence"] == "FAIL", red.output
     observed = red.item("release-equivalence")["observed"]
     assert observed.startswith(f"NetworkPolicy/deny, {why}, selects the pods of Deployment/web")
+
+
+CRASHES = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "zkprova/backend:1.8.0-3f9c2e1", args: [act, "--{{ .Values.does }}"]}]}
+"""
+
+
+def test_case_k7_two_crashes_at_start_are_said_before_it_is_certain(release):
+    own = release(CRASHES)
+    own.deploy(does="exit=3")
+    own.deploy(does="port=8080")
+    own.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    red = own.run("--rollback-to=1")
+    told = [each["event"] for each in red.record["timeline"] if each["event"].startswith("rollout-web: ")]
+    failing, failed = told
+    assert re.fullmatch(
+        r"rollout-web: failing: crashed twice at start: \S+ INFO act 1\.8\.0 \(3f9c2e1\) starting; 0 of 1 new pods"
+        " ready; container web of 1 of 1 pod has crashed: exit code 3, 1 restart",
+        failing,
+    )
+    assert failed == "rollout-web: FAIL"
+    assert failing in red.output

@@ -1,0 +1,38 @@
+"""docs/kubelet-cases.md says what benchmarks/kubelet_cases.py measured, and nothing in it was judged wrongly."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def kubelet_cases():
+    path = ROOT / "benchmarks" / "kubelet_cases.py"
+    spec = importlib.util.spec_from_file_location("kubelet_cases", path)
+    module = importlib.util.module_from_spec(spec)
+    before = list(sys.path)
+    spec.loader.exec_module(module)
+    sys.path[:] = before
+    return module
+
+
+@pytest.fixture(scope="module")
+def result(kubelet_cases):
+    return json.loads(kubelet_cases.OUT.read_text())
+
+
+def test_the_page_has_the_newest_measurement(kubelet_cases, result):
+    assert kubelet_cases.PAGE.read_text() == kubelet_cases.render_page(result)
+
+
+def test_every_case_was_played_again_and_again_and_judged_rightly(kubelet_cases, result):
+    assert {each["case"] for each in result["cases"]} == set(kubelet_cases.CASES)
+    assert {len(each["runs"]) for each in result["cases"]} <= {2, 3}
+    assert result["counts"] == kubelet_cases.counts(result["cases"])
+    wrong = ("false_greens", "false_failures", "needless_unverified", "otherwise_wrong")
+    assert [result["counts"][name] for name in wrong] == [0, 0, 0, 0]
