@@ -181,8 +181,9 @@ HEAD = """# What running containers decide
 
 kwok plays containers; here they run. Each case is a small chart of our own on a kubelet and containerd of
 our own (the node of `--drill-kubelet`), deployed and rolled back by the real helm, 4 and 3 in turn. The
-operator's command judged it, with the defaults of the configuration. The right verdict was written down
-before (`tests/support/kubelet_cases.py`).
+operator's command judged it. Five or six cases ran at once on a busy machine, so /health is asked every 0.5 s
+only and the preflight has 120 s; the rest are the configuration's defaults. The right verdict was written
+down before (`tests/support/kubelet_cases.py`). What a run found wrong was mended, and that run played again.
 
 Beside it ran `kubectl rollout status --timeout=120s` of the same workload, from the same moment: helm's end,
 or the command's start where nothing was rolled back. "red" is the first FAIL after that moment, "failing" the
