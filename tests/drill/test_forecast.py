@@ -44,7 +44,7 @@ def test_fault_31_a_conflict_is_known_before_and_forced_only_if_accepted(inciden
         each for each in refused.record["plan"]["forecast"]["objects"] if each["will"] == "will fail"
     ]
     assert failing["conflicts"] == [
-        {"manager": "kubectl", "field": ".spec.replicas", "live": "4", "target": "2"}
+        {"manager": "kubectl", "field": ".spec.replicas", "live": "4", "target": "2", "placeholder": False}
     ]
     assert (
         "pytest --env=test --rollback-to=5 --rollback-override=forecast=accepted"
