@@ -83,7 +83,7 @@ def test_the_recovery_clock_runs_from_helms_start(restored):
 
 def test_a_waiver_of_a_workload_that_there_is_not_is_refused_with_the_names(incident, restored):
     result = incident.run("--rollback-waive=rollout-zkprova=not ours")
-    assert result.code == 1
+    assert result.code == 4
     assert f"known are {', '.join(WORKLOADS)}" in " ".join(result.output.split())
 
 
