@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import getpass
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,6 +39,11 @@ def state_folder(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     if folder.stat().st_mode & 0o077:  # it was there before
         folder.chmod(0o700)
     return folder
+
+
+def server_digest(server: str) -> str:
+    """What an API server's address is called in the names of our files: 12 letters and digits."""
+    return hashlib.sha256(server.encode()).hexdigest()[:12]
 
 
 def write_private(path: Path, text: str | Iterable[str]) -> Path:

@@ -162,10 +162,7 @@ def judge_files(tool: Tool, target: Tree, bad: Tree, where: str, checkout: str) 
         )
     shown = (evidence(source, "\n".join([where, *_rest(changed, gone), *map(_unread_line, unread)])),)
     if unread:
-        named = ", ".join(unread[:_NAMED]) + (
-            f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
-        )
-        said = f"{named} came, went or changed {where}, unread: whether it migrates is not known."
+        said = f"{_listed(unread)} came, went or changed {where}, unread: whether it migrates is not known."
         return MigrationFinding(source, None, f"{tool.name}: {said}", shown)
     if changed:
         said = f"{names(changed)} changed {where}: which of both texts was applied is not known."
@@ -266,8 +263,12 @@ def _count(scripts: Sequence[Script]) -> str:
 
 def names(scripts: Sequence[Script]) -> str:
     """Their files, not too many."""
-    shown = ", ".join(one.path for one in scripts[:_NAMED])
-    return shown + (f" and {len(scripts) - _NAMED} more" if len(scripts) > _NAMED else "")
+    return _listed([one.path for one in scripts])
+
+
+def _listed(paths: Sequence[str]) -> str:
+    shown = ", ".join(paths[:_NAMED])
+    return shown + (f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else "")
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:

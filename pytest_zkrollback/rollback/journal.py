@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..clients.state_dir import state_folder, write_private
+from ..clients.state_dir import server_digest, state_folder, write_private
 from ..domain.checks import JsonObject
 from ..domain.migration import MigrationWord
 from ..domain.regular_files import read_regular
@@ -41,8 +40,7 @@ class LocalJournal:
             folder = state_folder("journal")
         except OSError:
             return None
-        digest = hashlib.sha256(server.encode()).hexdigest()[:12]
-        return cls(folder / f"{digest}.{namespace}.{release}.json")
+        return cls(folder / f"{server_digest(server)}.{namespace}.{release}.json")
 
     def read(self) -> tuple[JsonObject, ...]:
         """The entries, oldest first; none if there is no file that can be read."""

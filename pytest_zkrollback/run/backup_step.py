@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from ..clients.state_dir import state_folder
+from ..clients.state_dir import server_digest, state_folder
 from ..clients.threads import submit
 from ..domain.record import Backup
 from ..release.history import ReleaseHistory
@@ -41,7 +39,6 @@ class BackupThread:
         context, env = self._context, self._context.env
         # Rehearsals never push a real backup out.
         drill = context.drill is not None
-        server = hashlib.sha256(context.kube.server.encode()).hexdigest()[:12]
         return save_backup(
             context.kube,
             env.namespace,
@@ -50,5 +47,5 @@ class BackupThread:
             context.clock.now(),
             context.run_id,
             self._each_bytes,
-            cluster="drill" if drill else server,
+            cluster="drill" if drill else server_digest(context.kube.server),
         )

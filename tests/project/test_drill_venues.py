@@ -1,24 +1,15 @@
 """The drill's README says what benchmarks/drill_venues.py measured, and the places agree."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support.scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def drill_venues():
-    path = ROOT / "benchmarks" / "drill_venues.py"
-    spec = importlib.util.spec_from_file_location("drill_venues", path)
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    spec.loader.exec_module(module)
-    sys.path[:] = before
-    return module
+    return load_script("benchmarks/drill_venues.py")
 
 
 @pytest.fixture(scope="module")

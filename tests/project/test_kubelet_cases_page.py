@@ -1,24 +1,15 @@
 """docs/kubelet-cases.md says what benchmarks/kubelet_cases.py measured, and nothing in it was judged wrongly."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support.scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def kubelet_cases():
-    path = ROOT / "benchmarks" / "kubelet_cases.py"
-    spec = importlib.util.spec_from_file_location("kubelet_cases", path)
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    spec.loader.exec_module(module)
-    sys.path[:] = before
-    return module
+    return load_script("benchmarks/kubelet_cases.py")
 
 
 @pytest.fixture(scope="module")

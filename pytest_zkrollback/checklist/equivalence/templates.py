@@ -131,7 +131,7 @@ def template_made_at(item: JsonObject, pod: JsonObject, seen: Cluster) -> dateti
     made = next((each for each in seen.replicasets if uid(each) == owner), None)
     template = ((made or {}).get("spec") or {}).get("template")
     if made is None:
-        revision, key = (pod["metadata"].get("labels") or {}).get(_HASH), identity(item)
+        revision, key = _revision(pod), identity(item)
         named = (revision, f"{key.name}-{revision}")  # a DaemonSet's pods have the hash alone
         made = next(
             (

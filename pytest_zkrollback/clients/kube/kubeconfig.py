@@ -299,7 +299,7 @@ def _static_identity(user: _User, folder: Path, server: Access) -> Access:
     token = user.token
     if user.token_file:  # as in client-go, the file wins where it can be read
         try:
-            token = _read(_below(folder, user.token_file), f"tokenFile of {label}").strip()
+            token = _read(folder / user.token_file, f"tokenFile of {label}").strip()
         except Unreachable:
             if not token:
                 raise
@@ -354,7 +354,7 @@ def _pem(data: str, name: str, folder: Path, what: str) -> str | None:
             return base64.b64decode("".join(data.split()), validate=True).decode("latin-1")
         except (binascii.Error, ValueError):
             raise Unreachable(f"{what.replace(' of ', '-data of ', 1)} is not base64 of a text.") from None
-    return _read(_below(folder, name), what, encoding="latin-1") if name else None
+    return _read(folder / name, what, encoding="latin-1") if name else None
 
 
 def _what_is_wrong(error: ValidationError) -> str:
@@ -374,10 +374,6 @@ _WANTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
 }
-
-
-def _below(folder: Path, name: str) -> Path:
-    return folder / name
 
 
 def _path(name: str) -> Path:
