@@ -62,6 +62,7 @@ class GithubClient:
     """Requests about one repository; paths are relative to ``/repos/OWNER/NAME``.
 
     ``patience_s`` is how long one request may wait for a rate limit to pass; ``say`` is told while it waits.
+    ``before_change`` is called before each request that changes something; what it raises stops that one.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class GithubClient:
         *,
         patience_s: float,
         say: Callable[[str], object],
+        before_change: Callable[[], object] = lambda: None,
     ) -> None:
         """Nothing is contacted before the first request."""
         self._table = table
@@ -80,6 +82,7 @@ class GithubClient:
         self._clock = clock
         self._patience_s = patience_s
         self._say = say
+        self._before_change = before_change
         self._ahead = timedelta(0)
         self.scopes: frozenset[str] | None = None
 
@@ -125,6 +128,8 @@ class GithubClient:
         url = self._url(path, query)
         waited_s, waits = 0.0, 0
         while True:
+            if method != "GET":
+                self._before_change()
             answer = self._exchange(method, url, path, body)
             pause_s = _limited_for_s(answer, self.now())
             if pause_s is None:

@@ -35,7 +35,9 @@ class PullRequest(Frozen):
     number: int = Field(description="its number")
     url: str = Field(description="its page")
     head: str = Field(description="head commit that was meant to be merged")
-    state: str = Field(description="open, merged or closed")
+    state: str = Field(
+        description="open, merging (GitHub was asked, and its answer is not known yet), merged or closed"
+    )
     pending_approval: str = Field(
         default="", description="why it is not merged yet, and whose approval is missing"
     )
@@ -99,4 +101,6 @@ class Github(Frozen):
     @property
     def deploys(self) -> bool:
         """Whether something may have been deployed by now, so that the cluster has to be looked at."""
-        return bool(self.merge_commit or self.runs or any(step.name == "dispatch" for step in self.steps))
+        pull, sent = self.pull_request, any(step.name == "dispatch" for step in self.steps)
+        merged = pull is not None and pull.state in ("merging", "merged")
+        return bool(merged or self.merge_commit or self.runs or sent)

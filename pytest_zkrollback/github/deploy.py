@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import Enum
 
 from ..config.environment import GithubActions
 from ..domain.checks import JsonObject
@@ -15,6 +16,15 @@ from .texts import short
 from .workflow_runs import describe_run
 
 INTENT = "zkrollback-"
+
+
+class CommitFit(Enum):
+    """How the commit that a revision names goes with the commit that was deployed."""
+
+    SAME = "same"
+    BEHIND = "behind"
+    OTHER = "other"
+    UNKNOWN = "unknown"
 
 
 class Deploy:
@@ -217,10 +227,9 @@ class Deploy:
         if run.conclusion != "cancelled":
             return text
         try:
-            runs = self._api.get(f"{self._workflow}/runs", {"branch": self._table.branch, "per_page": "20"})
+            newer = self._newer_than(run)
         except GithubProblem:
             return text
-        newer = [each for each in runs["workflow_runs"] if each["id"] > run.id]
         if not newer:
             return f"{text}; no newer run stands in its place"
         first = min(newer, key=lambda each: int(each["id"]))
@@ -228,6 +237,36 @@ class Deploy:
             f"{text}; the newer run {first['html_url']} ({first['event']}, commit "
             f"{short(first['head_sha'])}) most likely took its place in the concurrency group"
         )
+
+    def _newer_than(self, run: WorkflowRun) -> list[JsonObject]:
+        runs = self._api.get(f"{self._workflow}/runs", {"branch": self._table.branch, "per_page": "20"})
+        return [each for each in runs["workflow_runs"] if each["id"] > run.id]
+
+    def others_after(self, run: WorkflowRun) -> str:
+        """Newer runs that may have deployed another commit, in words; empty: there is none."""
+        try:
+            newer = self._newer_than(run)
+        except GithubProblem as problem:
+            return f"whether a newer run deploys is not known: {problem}"
+        others = [
+            f"{each['html_url']} (commit {short(each['head_sha'])})"
+            for each in newer
+            if each["head_sha"] != run.head_sha and each["conclusion"] != "skipped"
+        ]
+        return f"a newer run of the workflow deploys another commit: {', '.join(others)}" if others else ""
+
+    def fits(self, run: WorkflowRun, name: str, good: str) -> CommitFit:
+        """How the commit ``name``, of which a revision was made, goes with what ``run`` deploys.
+
+        A pipeline may name a part by the commit that changed it last: then it is behind ``good``.
+        """
+        if run.head_sha.startswith(name.lower()):
+            return CommitFit.SAME
+        try:
+            status = self._api.get(f"compare/{name}...{good}", {"per_page": "1"})["status"]
+        except GithubProblem:
+            return CommitFit.UNKNOWN
+        return CommitFit.BEHIND if status in ("ahead", "identical") else CommitFit.OTHER
 
     def _look_at_commit(self, run: WorkflowRun) -> None:
         """The branch may have moved between the plan and the dispatch: what counts is what was deployed."""

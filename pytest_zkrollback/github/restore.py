@@ -35,6 +35,7 @@ class Restore:
         self._journal = journal
         self._plan = state
         self.merged_now = False
+        self._merge_unknown = False  # GitHub was asked to merge and did not say what became of it
 
     def run(self, *, merge: bool) -> str:
         """The commit on the branch that has the good tree; empty if it is not merged: see the record.
@@ -165,18 +166,29 @@ class Restore:
                 pull = self._api.get(f"pulls/{number}")
                 commit, said = self._ask_to_merge(pull, head)
                 if commit:
+                    # It was open when this command began: its push run is this command's, whoever merged.
+                    self.merged_now = True
                     self._note_pull(pull, head, "merged")
                     done = f"pull request #{number} is merged as {short(commit)}"
-                    self._journal.end(DONE if self.merged_now else FOUND, done, pull["html_url"])
+                    self._journal.end(DONE, done, pull["html_url"])
                     return commit
                 wait = describe_wait(self._api, number, self._plan.approvals, said)
-                self._note_pull(pull, head, pending_approval=wait)
+                state = "merging" if self._merge_unknown else "open"
+                self._note_pull(pull, head, state, pending_approval=wait)
                 self._journal.end(WAITING, f"pull request #{number} waits: {wait}", pull["html_url"])
                 if self._clock.monotonic_s() + self._table.poll_s > deadline_s:
+                    if self._merge_unknown:
+                        raise GithubProblem(
+                            f"GitHub was asked to merge, and did not say within "
+                            f"{self._table.approval_timeout_s:g} s whether it did. The same command looks "
+                            "before it sends anything.",
+                            maybe_received=True,
+                        )
                     return ""
                 self._clock.sleep(self._table.poll_s)
         except GithubProblem as problem:
-            self._journal.end(FAILED, f"pull request #{number} was not merged: {problem}")
+            became = "may have been merged" if problem.maybe_received else "was not merged"
+            self._journal.end(FAILED, f"pull request #{number} {became}: {problem}")
             raise
 
     def _ask_to_merge(self, pull: JsonObject, head: str) -> tuple[str, str]:
@@ -194,34 +206,50 @@ class Restore:
                 f"Somebody pushed to {pull['head']['ref']}: its head is {short(pull['head']['sha'])}, and "
                 f"not {short(head)}. Nothing was merged; look at it, then type the same command again."
             )
-        self._refuse_moved_branch()
+        merged = self._merge_at_tip(head)
+        if merged:
+            return merged, ""
         waiting = self._journal.github.pull_request
         if pull.get("mergeable_state") in _BLOCKED and waiting is not None and waiting.pending_approval:
             return "", ""
         body = {"sha": head, "merge_method": self._plan.merge_method, "commit_title": self._title(number)}
+        self._note_pull(pull, head, "merging")
         try:
             answer = self._api.send("PUT", f"pulls/{number}/merge", body)
         except GithubProblem as problem:
             if problem.status == 405:
                 return "", problem.said
             if problem.maybe_received:
+                self._merge_unknown = True
                 return "", "it is not known yet whether the merge was made"
+            self._note_pull(pull, head, "merging" if self._merge_unknown else "open")
             raise
-        self.merged_now = True
         return str(answer["sha"]), ""
 
     def _title(self, number: int) -> str:
         return f"{pull_title(self._journal.github)} (#{number})"
 
-    def _refuse_moved_branch(self) -> None:
-        """What came onto the branch since the plan would be undone unseen."""
-        tip = self._api.get(f"git/ref/heads/{self._table.branch}")["object"]["sha"]
-        if tip != self._plan.head_sha:
-            raise GithubProblem(
-                f"{self._table.branch} moved since the plan, from {short(self._plan.head_sha)} to "
-                f"{short(tip)}: what came would be undone unseen, so nothing was merged. Type the same "
-                "command again to see it and to undo it too."
-            )
+    def _merge_at_tip(self, head: str) -> str:
+        """Our own merge, where the branch has it and the pull request does not say so yet; empty: not moved.
+
+        Anything else that came onto the branch since the plan would be undone unseen: raises GithubProblem.
+        """
+        tip = str(self._api.get(f"git/ref/heads/{self._table.branch}")["object"]["sha"])
+        if tip == self._plan.head_sha:
+            return ""
+        found = self._api.get(f"git/commits/{tip}")
+        parents = [parent["sha"] for parent in found["parents"]]
+        same = found["tree"]["sha"] == self._plan.target_tree
+        if same and (head in parents or parents == [self._plan.head_sha]):
+            return tip
+        unseen = "what came would be undone unseen, so nothing was merged"
+        if self._merge_unknown:
+            unseen = "whether our merge is among what came is not known"
+        raise GithubProblem(
+            f"{self._table.branch} moved since the plan, from {short(self._plan.head_sha)} to "
+            f"{short(tip)}: {unseen}. Type the same command again to see it and to undo it too.",
+            maybe_received=self._merge_unknown,
+        )
 
     def _look_at_tree(self, commit: str) -> None:
         """The merge's ``sha`` guards the head only: what counts is the tree that it made."""

@@ -45,8 +45,10 @@ class Journal:
 
     def update(self, **changes: Any) -> None:
         """Replace fields of the part."""
-        self._github = self._github.model_copy(update=changes)
-        self._recorder.update(github=self._github)
+        deployed, self._github = self._github.deploys, self._github.model_copy(update=changes)
+        # From here on a workflow may make a revision: what was read before is no longer what is live.
+        live = {"revision_after": None} if self._github.deploys and not deployed else {}
+        self._recorder.update(github=self._github, **live)
 
     def begin(self, name: str, detail: str) -> None:
         """What is about to be asked for or waited for."""

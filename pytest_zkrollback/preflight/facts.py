@@ -73,14 +73,15 @@ def fetch_facts(
     clock: Clock,
     *,
     writes: bool,
+    locks: bool = False,
     recovers: bool = False,
     patient: bool = False,
     driver: str = "",
     outside: Mapping[str, Callable[[], object]] | None = None,
 ) -> Facts:
-    """Everything that the guards judge. Without ``writes`` (verify-only) only what verifying needs is asked,
-    and only with ``recovers`` what a recovery needs. ``patient``: a slow API server is waited for longer, as
-    far as the rollback needs its answers.
+    """Everything that the guards judge. Without ``writes`` (verify-only) only what verifying needs is asked;
+    with ``locks`` also what taking the lock needs, and only with ``recovers`` what a recovery needs.
+    ``patient``: a slow API server is waited for longer, as far as the rollback needs its answers.
 
     ``require_free`` raises LockHeld. ``driver`` is the operator's HELM_DRIVER; ``outside`` are the
     decision's questions, in the same budget.
@@ -115,6 +116,11 @@ def fetch_facts(
             "scalers": lambda: fetch_scalers(kube, env.namespace, view),
             "elsewhere": lambda: fetch_elsewhere(kube, env, view),
             "change_summary": lambda: gather_change_summary(kube, env.namespace, view),
+        }
+    if locks:
+        questions |= {
+            "denied": lambda: fetch_denied(kube, env.namespace, {}),
+            "lock": lambda: require_free(view.lock()),
         }
     if recovers:
         questions["hook_jobs"] = view.hook_jobs

@@ -12,6 +12,14 @@ from .manifest import pod_template
 _COMMIT = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])")
 
 
+_SHA = re.compile(r"[0-9a-f]{7,40}")
+
+
+def is_sha(name: str | None) -> bool:
+    """Whether the name is a commit's, in full or cut short, and no tag's or branch's."""
+    return name is not None and _SHA.fullmatch(name) is not None
+
+
 def commit_of(revision: Revision) -> str | None:
     """The commit that a revision's appVersion or image tags name; None if they name none, or several."""
     texts = [revision.app_version, *(image.rpartition("@")[0] or image for image in revision.images)]

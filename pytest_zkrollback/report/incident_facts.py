@@ -77,7 +77,8 @@ class LiveNow(Frozen):
 
     state: LiveState = Field(
         description="known; in-between: an operation is pending; helm-running: helm's end was not seen; "
-        "not-read-again: helm ran, and the release was not read since; not-reached; not-read"
+        "not-read-again: helm ran or GitHub deployed, and the release was not read since; not-reached; "
+        "not-read"
     )
     revision: int | None = Field(default=None, description="Helm's newest revision; null: not known")
     status: str = Field(default="", description="its status in Helm's history; empty: not known")
@@ -241,7 +242,8 @@ def find_live(record: Record) -> LiveNow:
     helm, number = record.helm, head(record)
     if helm.running:
         return LiveNow(state=LiveState.HELM_RUNNING)
-    if record.revision_after is None and helm.ran:
+    deployed_by_github = record.github is not None and record.github.deploys
+    if record.revision_after is None and (helm.ran or deployed_by_github):
         return LiveNow(state=LiveState.NOT_READ_AGAIN)
     if number is None:
         nothing = record.outcome is Outcome.INTERRUPTED and not record.guards

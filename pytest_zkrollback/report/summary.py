@@ -636,6 +636,8 @@ _UNKNOWN = {
 def live_now(record: Record) -> str:
     """What is live by Helm and by the pods, since when, and how well that is known."""
     live = find_live(record)
+    if live.state is LiveState.NOT_READ_AGAIN and not record.helm.ran:
+        return "Not known: GitHub's workflow may have deployed, and the release was not read since."
     if live.state in _UNKNOWN:
         return _UNKNOWN[live.state]
     since = f" since {moment(live.since.at)}" if live.since else ""

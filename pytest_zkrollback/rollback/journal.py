@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 STARTED = "started"
 VERIFIED = "verified"
 FAILED = "failed"
+# The key of an entry whose run let a workflow at GitHub deploy.
+THROUGH_GITHUB = "through_github"
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,14 @@ def explain_unfinished(entry: JsonObject, history: ReleaseHistory) -> str:
     """
     who = f"run {entry.get('run_id')} of {entry.get('operator')}, begun at {entry.get('at')},"
     before, target = entry.get("head_before"), entry.get("target")
+    if entry.get(THROUGH_GITHUB):
+        came = [
+            str(one.revision)
+            for one in history.revisions
+            if isinstance(before, int) and one.revision > before
+        ]
+        since = f"since then came revision {', '.join(came)}" if came else "no revision came since then"
+        return f"{who} did not record how its deploy by GitHub ended: {since}; the workflow may still run"
     made = next(
         (
             one

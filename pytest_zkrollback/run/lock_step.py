@@ -9,11 +9,18 @@ from ..domain.checks import JsonObject
 from ..domain.errors import LockHeld, ZkRollbackError
 from ..domain.item_ids import EQUIVALENCE, MIGRATION, ROLLBACK, judges_revision
 from ..domain.record import Guard, GuardReason, GuardState, Outcome
+from ..domain.request import Request
 from ..domain.verdict import Verdict
 from ..preflight.guards.cluster import judge_lock
 from ..preflight.overrides import apply_overrides, override_option, overrides_used
 from ..release.history import ReleaseHistory, fetch_history
-from ..rollback.journal import MIGRATION_WORD, explain_unfinished, of_this_install, unfinished
+from ..rollback.journal import (
+    MIGRATION_WORD,
+    THROUGH_GITHUB,
+    explain_unfinished,
+    of_this_install,
+    unfinished,
+)
 from ..rollback.lock import AcquiredLock, ReleaseLock
 from .context import RunContext
 from .lock_wait import MadeByAnother, follow_holder, holds
@@ -21,10 +28,15 @@ from .results import ExpectedRelease, PreflightResult, RunState
 
 
 def acquire_lock(
-    context: RunContext, lock: ReleaseLock, planned: ReleaseHistory, target: int, preflight: PreflightResult
+    context: RunContext,
+    lock: ReleaseLock,
+    planned: ReleaseHistory,
+    target: int | None,
+    preflight: PreflightResult,
 ) -> int | Guard | MadeByAnother:
     """Acquire the lock: the newest revision under it, what another run made meanwhile, or the refusal.
 
+    ``target`` is None where a workflow at GitHub deploys: then nobody is waited for.
     It refuses if somebody keeps the lock, if nobody knows, or if the head moved since the plan, unless what
     was asked for is there now. Where the operator overrode the guard ``lock``, it is taken over from the run
     that the preflight saw. Raises KeyboardInterrupt if a signal ends the waiting for the lock.
@@ -35,9 +47,10 @@ def acquire_lock(
         "cluster": context.cluster,
         "installed": planned.head.installed,
         "head_before": before,
-        "asked": "recover" if request.recover and request.target is None else request.target,
+        "asked": _asked(request),
         "target": target,
         "reason": context.redactor.text(request.reason)[:200],
+        **({THROUGH_GITHUB: True} if request.through_github else {}),
         **_migration_word(context),
     }
     takes_over = "lock" in preflight.overridden
@@ -48,12 +61,12 @@ def acquire_lock(
         )
     except LockHeld as error:
         # Even with break-glass: nobody saw this holder before.
-        return follow_holder(context, lock, error, planned, target)
+        return judge_lock(error) if target is None else follow_holder(context, lock, error, planned, target)
     except ZkRollbackError as error:
         refusal = judge_lock(error)
         if not (takes_over or _is_overridden(context, refusal)):
             return refusal
-        context.recorder.event(f"helm runs without the lock: {error}", "zkrollback")
+        context.recorder.event(f"the rollback goes on without the lock: {error}", "zkrollback")
         taken = AcquiredLock(context.run_id)
     if taken.previous is not None:
         who = f"{taken.previous.operator} (run {taken.previous.run_id})"
@@ -67,6 +80,15 @@ def acquire_lock(
     if found.history is not None:
         _explain_unfinished(context, lock, of_this_install(taken.entries, found.history), found.history)
     return found.revision
+
+
+def _asked(request: Request) -> int | str | None:
+    """What the operator typed, for the journal."""
+    if request.commit is not None:
+        return f"commit {request.commit}"
+    if request.redeploy:
+        return "redeploy"
+    return "recover" if request.recover and request.target is None else request.target
 
 
 def recheck_lock(
@@ -107,7 +129,7 @@ class _Head:
 
 
 def _find_head(
-    context: RunContext, planned: ReleaseHistory, before: int, target: int
+    context: RunContext, planned: ReleaseHistory, before: int, target: int | None
 ) -> _Head | Guard | MadeByAnother:
     """The newest revision, if it is still ``before`` or that was overridden; else the refusal.
 
@@ -127,7 +149,7 @@ def _find_head(
             evidence = (
                 f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
             )
-            if holds(history, target):
+            if target is not None and holds(history, target):
                 return MadeByAnother(history, f"{evidence}, and holds revision {target}")
             reason = GuardReason.NEW_REVISION
         elif head.status != was.revision.status and (

@@ -116,6 +116,7 @@ def _fetch(context: RunContext, asked: int | str | None) -> tuple[ReleaseView, F
         lock.require_free,
         context.clock,
         writes=request.target is not None,
+        locks=request.through_github,
         recovers=request.recover,
         patient=request.break_glass is not None,
         driver=os.environ.get("HELM_DRIVER", ""),

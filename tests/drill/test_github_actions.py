@@ -197,7 +197,10 @@ def test_killed_between_merge_and_verification_is_taken_up(project):
     running.communicate(timeout=60)
     fake.after = lambda method, path: None
     assert running.returncode == -signal.SIGKILL
-    result = incident.run(commit, GITHUB_TOKEN=TOKEN)
+    locked = incident.run(commit, GITHUB_TOKEN=TOKEN)
+    assert (locked.code, locked.record["outcome"]) == (1, "refused")
+    assert "holds the lock" in locked.guard("lock")["evidence"]
+    result = incident.run(commit, "--rollback-override=lock=its run was killed", GITHUB_TOKEN=TOKEN)
     assert (result.code, result.record["outcome"]) == (0, "verified"), result.output
     changes = [line.split("/")[0] for line in fake.changes]
     assert changes == ["POST git", "POST git", "POST pulls", "PUT pulls"]

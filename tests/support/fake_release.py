@@ -89,7 +89,7 @@ class Release:
     def has(self, number):
         return f"sh.helm.release.v1.{RELEASE}.v{number}" in self.secrets
 
-    def store(self, number, status, text, rollback_of=None):
+    def store(self, number, status, text, rollback_of=None, app_version="1"):
         info = {
             "status": status,
             "description": f"Rollback to {rollback_of}" if rollback_of else "Upgrade complete",
@@ -98,7 +98,7 @@ class Release:
         }
         if rollback_of:
             info["rollback_revision"] = rollback_of
-        metadata = {"name": "app", "version": "1.0.0", "appVersion": "1"}
+        metadata = {"name": "app", "version": "1.0.0", "appVersion": app_version}
         self._put({"version": number, "info": info, "manifest": text, "chart": {"metadata": metadata}})
 
     def mark(self, number, status):
@@ -115,14 +115,14 @@ class Release:
                 "data": {"content": text},
             }
 
-    def upgrade(self):
+    def upgrade(self, app_version="1"):
         """A pipeline's `helm upgrade`, whole."""
         rows = self.revisions()
         number = rows[-1][0] + 1 if rows else 1
         for old, status, _ in rows:
             if status == "deployed":
                 self.mark(old, "superseded")
-        self.store(number, "deployed", manifest(number))
+        self.store(number, "deployed", manifest(number), app_version=app_version)
         for name in OBJECTS:
             self.apply(name, f"r{number}")
 
@@ -180,9 +180,13 @@ class Release:
         if path.endswith(("/horizontalpodautoscalers", "/resourcequotas")):
             return ()
         assert path == SECRETS, path
-        assert query == {"labelSelector": f"owner=helm,name={RELEASE}"}, query
+        selector, _, versions = query["labelSelector"].partition(",version in ")
+        assert selector == f"owner=helm,name={RELEASE}", query
+        wanted = versions.strip("()").split(",") if versions else None
         with self._lock:
             found = [copy.deepcopy(one) for name, one in self.secrets.items() if name.startswith("sh.helm.")]
+        if wanted is not None:
+            found = [one for one in found if one["metadata"]["labels"]["version"] in wanted]
         self._moment("after")
         return tuple(found)
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...domain.checks import JsonObject
+from ...domain.errors import ClusterError
 from ...domain.record import Guard, GuardReason
 from ...release.helm_secret import UNINSTALLING
-from ..probe import REFUSED, WARNED, Facts
+from ..probe import OK, REFUSED, WARNED, Facts
 from .cluster import judge_helm, judge_identity, judge_lock, judge_permissions, judge_protected, judge_release
 from .forecast import judge_forecast
 from .objects import judge_data_loss, judge_ownership
@@ -116,9 +117,13 @@ def judge_pipeline_guards(facts: Facts, env: Environment, confirm: str | None) -
     history = facts.history.value
     if pending.state == REFUSED and not (history and history.head.revision.status == UNINSTALLING):
         pending = pending.model_copy(update={"state": WARNED})
+    lock = judge_lock(facts.lock.problem)
+    if lock.state == OK and facts.denied.value:
+        lock = judge_lock(ClusterError(f"you may not: {', '.join(facts.denied.value)}"))
     return (
         judge_identity(facts.identity, env),
         judge_protected(env, confirm),
         judge_release(facts.history),
         pending,
+        lock,
     )

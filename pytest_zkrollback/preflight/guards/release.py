@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from ...domain.timestamps import parse_time
 from ...release.helm_secret import UNINSTALLING
 from ...release.history import ReleaseHistory, explain_stranding
 from ...release.manifest import identity, is_workload
+from ...release.source_commit import is_sha
 from ..decision import NO, YES
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Facts, ProbeResult
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _SECRETS = ("", "secret", "secrets")
 _OURS = ("helm", "kube-controller-manager")
 _FEW = 3
-_SHA = re.compile(r"[0-9a-f]{7,40}")
 
 
 def judge_storage(driver: str, elsewhere: ProbeResult[bool]) -> Guard:
@@ -271,7 +270,7 @@ def judge_commit_target(
 
 
 def _is_same_commit(name: str | None, commit: str) -> bool:
-    return bool(name) and _SHA.fullmatch(name or "") is not None and commit.startswith(name or commit)
+    return name is not None and is_sha(name) and commit.startswith(name)
 
 
 def _rolled_away_from(target: int, away: RolledAway, said: str) -> Guard:
