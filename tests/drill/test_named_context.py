@@ -106,7 +106,7 @@ def test_the_same_kube_system_uid_is_refused_where_no_kubeconfig_tells(stranger,
     uid = kube_system(stranger)
     configure(stranger, ({"context": "nowhere"}, "another-uid"), ({"context": "nowhere"}, uid))
     code, output = stranger.run("--rollback-to=5", "--rollback-confirm=stranger")
-    assert code == 1
+    assert code == 4
     assert f"environment 'live1': its kube-system namespace has the same UID, {uid}." in plain(output)
     assert "HELM DID NOT RUN" in output
     assert quiet() == []
@@ -126,7 +126,7 @@ def test_without_pins_the_name_has_to_be_given_twice(stranger, quiet, environmen
     if environments:
         configure(stranger, *environments)
     code, output = stranger.run("--rollback-to=5")
-    assert code == 1
+    assert code == 4
     assert sentence in plain(output)
     assert "needs its name a second time, --rollback-confirm=stranger: " in plain(output)
     assert quiet() == []
@@ -134,7 +134,7 @@ def test_without_pins_the_name_has_to_be_given_twice(stranger, quiet, environmen
 
 def test_at_a_terminal_the_name_is_asked_for(stranger, quiet):
     code, shown, record = at_a_terminal(stranger, ["kind-stranger\n"], "--rollback-to=5")
-    assert code == 1
+    assert code == 4
     assert "No configuration here pins the clusters that people use" in plain(shown)
     question = "Type the context's name, stranger, to drill there; anything else stops."
     assert asked(record) == [f'asked at the terminal: {question} Answer: "kind-stranger"']
