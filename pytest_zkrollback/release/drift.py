@@ -20,7 +20,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, HelmProblem, NotFound, ZkRollbackError
 from ..domain.ports import Kube
 from .field_paths import Path, by_merge_key, shown_path
-from .managed_fields import HELM, added_data, added_to_template, set_by
+from .managed_fields import HELM, added_data, added_to_template, set_by, set_only_by
 from .manifest import SECRET_MEMBERS, identity
 from .quantity import parse_quantity
 from .served_versions import served_path
@@ -125,24 +125,31 @@ def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0
 
 
 def compare(
-    expected: Sequence[JsonObject], live: Sequence[LiveObject], managers: Collection[str] = (HELM,)
+    expected: Sequence[JsonObject],
+    live: Sequence[LiveObject],
+    managers: Collection[str] = (HELM,),
+    welcome: Collection[str] = (),
 ) -> tuple[Difference, ...]:
     """Every difference, and one for every object that is unknown: none at all means proven equal.
 
     ``expected`` are the objects of a manifest, ``live`` the answers of :func:`fetch_live` in their order.
-    ``managers``: the field managers whose additions are no drift: helm's, and those that the configuration
-    names. Values of Secrets do not appear in it. A Job with a time to live may be gone. ``spec.replicas`` is
-    not compared where a HorizontalPodAutoscaler (of the manifest, or by the managedFields) owns it, or where
-    a controller keeps it at zero.
+    ``managers`` are the field managers that wrote the release, ``welcome`` those that the configuration
+    names: what these alone own beside the stated, in pod templates and data, is no drift. Values of Secrets
+    do not appear in it. A Job with a time to live may be gone. ``spec.replicas`` is not compared where a
+    HorizontalPodAutoscaler (of the manifest, or by the managedFields) owns it, or where a controller keeps
+    it at zero.
     """
     if not expected:
         problem = HelmProblem("The manifest holds no object, so nothing can be compared.")
         return (Difference("The manifest", "", "", "", problem),)
-    return tuple(one for each in compare_each(expected, live, managers) for one in each)
+    return tuple(one for each in compare_each(expected, live, managers, welcome) for one in each)
 
 
 def compare_each(
-    expected: Sequence[JsonObject], live: Sequence[LiveObject], managers: Collection[str] = (HELM,)
+    expected: Sequence[JsonObject],
+    live: Sequence[LiveObject],
+    managers: Collection[str] = (HELM,),
+    welcome: Collection[str] = (),
 ) -> list[list[Difference]]:
     """The same, for each object its own."""
     scaled = {
@@ -151,6 +158,7 @@ def compare_each(
         if item["kind"] == "HorizontalPodAutoscaler"
         and isinstance(target := (item.get("spec") or {}).get("scaleTargetRef"), dict)
     }
+    trusted, added = frozenset({*managers, *welcome}), frozenset(welcome) - {*managers, HELM}
     found: list[list[Difference]] = []
     for item, answer in zip(expected, live, strict=True):
         key = identity(item)
@@ -161,9 +169,9 @@ def compare_each(
             found.append([] if removes_itself(item) else [missing])
         else:
             autoscaled = (key.namespace, key.kind, key.name) in scaled or _scaled_by_controller(
-                answer.item, managers
+                answer.item, trusted
             )
-            comparison = _Comparison(key.label, autoscaled, frozenset(managers))
+            comparison = _Comparison(key.label, autoscaled, trusted, added)
             found.append(list(comparison.differences(item, answer.item)))
     return found
 
@@ -189,11 +197,12 @@ class _Comparison:
     label: str
     autoscaled: bool
     managers: frozenset[str]
+    welcome: frozenset[str]
 
     def differences(self, expected: JsonObject, live: JsonObject) -> Iterator[Difference]:
         """What is stated and does not hold, and what was added to what runs."""
         owners = set_by(live, self.managers)
-        found = {one.path: one for one in self._stated(expected, live)}
+        found = {one.path: one for one in self._stated(expected, live) if not self._is_welcome(one, live)}
         for path, value, by in added_to_template(expected, live, owners):
             one = replace(self._differs(path, _NOT_STATED, value), by=by)
             found.setdefault(one.path, one)
@@ -206,6 +215,10 @@ class _Comparison:
         for one in found.values():
             by = next((by for path, by in whose.items() if path.startswith(one.path)), "")
             yield replace(one, by=one.by or by)
+
+    def _is_welcome(self, one: Difference, live: JsonObject) -> bool:
+        added_to_pods = not one.stated and "template" in one.parts
+        return added_to_pods and set_only_by(live, one.parts, self.welcome)
 
     def _stated(self, expected: JsonObject, live: JsonObject) -> Iterator[Difference]:
         metadata, live_metadata = expected["metadata"], live.get("metadata") or {}

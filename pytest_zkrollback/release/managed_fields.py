@@ -39,6 +39,17 @@ def set_by(live: JsonObject, managers: Collection[str]) -> dict[Path, str]:
     return found
 
 
+def set_only_by(live: JsonObject, path: Path, managers: Collection[str]) -> bool:
+    """Whether all that is live at ``path`` is owned by some of ``managers``, and by nobody else."""
+    owners = {
+        str(entry.get("manager"))
+        for entry in _entries(live)
+        for leaf in _leaves(entry.get("fieldsV1"), ())
+        if leaf[: len(path)] == path or leaf == path[: len(leaf)]
+    }
+    return bool(owners) and owners <= set(managers)
+
+
 def added_to_template(
     expected: JsonObject, live: JsonObject, owners: dict[Path, str]
 ) -> Iterator[tuple[Path, Any, str]]:

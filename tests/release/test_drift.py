@@ -336,6 +336,50 @@ def test_fault_44_what_another_revision_applied_and_this_one_does_not_state_is_d
     assert said.endswith("(set by helm, for another revision)")
 
 
+SIDECAR = {"name": "mesh", "image": "mesh:1"}
+WITH_SIDECAR = changed(deployment(), "spec/template/spec/containers", [CONTAINER, SIDECAR])
+SIDECAR_FIELDS = {
+    "f:spec": {
+        "f:template": {
+            "f:spec": {"f:containers": {'k:{"name":"mesh"}': {".": {}, "f:image": {}, "f:name": {}}}}
+        }
+    }
+}
+WITH_VARIABLE = changed(deployment(), f"{APP}/env", [*CONTAINER["env"], {"name": "MESH", "value": "on"}])
+VARIABLE_FIELDS = in_app(env={'k:{"name":"MESH"}': {".": {}, "f:name": {}, "f:value": {}}})
+
+
+@pytest.mark.parametrize(
+    ("live", "fields"),
+    [(WITH_SIDECAR, SIDECAR_FIELDS), (WITH_VARIABLE, VARIABLE_FIELDS)],
+    ids=["container", "variable"],
+)
+@pytest.mark.parametrize(
+    ("owners", "managers", "welcome", "drift"),
+    [
+        (("Reloader",), ("helm",), ("Reloader",), False),
+        (("Reloader",), ("helm",), (), True),
+        (("Reloader",), ("helm",), ("another",), True),
+        (("Reloader", "kubectl-edit"), ("helm",), ("Reloader",), True),  # somebody else states it as well
+        (("helm",), ("helm",), ("helm",), True),  # who writes the release leaves nothing behind
+        (("pipeline",), ("helm", "pipeline"), ("pipeline",), True),
+        ((), ("helm",), ("Reloader",), True),  # nobody is known
+    ],
+)
+def test_what_a_manager_of_the_configuration_adds_to_a_template_is_no_drift(
+    live, fields, owners, managers, welcome, drift
+):
+    for owner in owners:
+        live = owned_by(live, owner, fields)
+    assert bool(compare([deployment()], [LiveObject(live)], managers, welcome)) is drift
+
+
+def test_what_a_manager_of_the_configuration_changes_is_drift():
+    live = changed(deployment(), f"{APP}/image", "another:1")
+    live = owned_by(live, "Reloader", in_app(image={}))
+    assert compare([deployment()], [LiveObject(live)], ("helm",), ("Reloader",)) != ()
+
+
 @pytest.mark.parametrize(
     "live",
     [
@@ -354,14 +398,14 @@ def test_what_helm_or_the_server_set_or_what_is_as_stated_is_no_addition(live):
 
 def test_additions_of_a_manager_that_the_configuration_names_are_no_drift():
     by_reloader = owned_by(PROBED, "Reloader", PROBE_FIELDS)
-    assert compare([deployment()], [LiveObject(by_reloader)], ("helm", "Reloader")) == ()
+    assert compare([deployment()], [LiveObject(by_reloader)], ("helm",), ("Reloader",)) == ()
     stated, live = made("ConfigMap", data={"k": "v"}), made("ConfigMap", data={"k": "v", "ca": "x"})
     live = owned_by(live, "injector", {"f:data": {"f:ca": {}}})
-    assert compare([stated], [LiveObject(live)], ("helm", "injector")) == ()
+    assert compare([stated], [LiveObject(live)], ("helm",), ("injector",)) == ()
     (found,) = compare([stated], [LiveObject(live)])
     assert str(found) == 'ConfigMap/web data.ca: expected (not stated), live "x" (set by injector)'
     left = owned_by(made("ConfigMap", data={"k": "v", "ca": "x"}), "helm", {"f:data": {"f:ca": {}}})
-    assert compare([stated], [LiveObject(left)], ("helm", "injector")) != ()
+    assert compare([stated], [LiveObject(left)], ("helm",), ("injector",)) != ()
 
 
 def test_fault_44_a_stated_value_that_somebody_changed_names_who():

@@ -190,6 +190,9 @@ class EquivalenceCheck:
     def _trusted(self) -> tuple[str, ...]:
         return (HELM, *self.managers, *self.env.field_managers)
 
+    def _compare(self, live: Sequence[LiveObject]) -> list[list[Difference]]:
+        return compare_each(self.target, live, (HELM, *self.managers), self.env.field_managers)
+
     def _expectation(self, now: datetime | None = None) -> Expectation:
         away = images_rolled_away(self.target, self.rolled_away)
         before = self.rolled_away[-1] if self.rolled_away else ()
@@ -254,9 +257,7 @@ class EquivalenceCheck:
             if isinstance(each, ZkRollbackError):
                 raise each
         release, live = found
-        if self.release is not None and any(
-            compare_each(self.target, live[: len(self.target)], self._trusted)
-        ):
+        if self.release is not None and any(self._compare(live[: len(self.target)])):
             release = self.release()  # somebody else's helm may have begun in between: then it says so
         return release, live
 
@@ -301,7 +302,7 @@ class EquivalenceCheck:
         """A dry run of each object that differs and exists."""
         differing = [
             number
-            for number, found in enumerate(compare_each(self.target, live, self._trusted))
+            for number, found in enumerate(self._compare(live))
             if found and live[number].item is not None
         ][:_TRIED]
         tried = fetch_each(
@@ -550,7 +551,7 @@ class EquivalenceCheck:
             drop_admission_changes(
                 differences, self.target[number], seen.made.get(number), seen.live[number], self._trusted
             )
-            for number, differences in enumerate(compare_each(self.target, seen.live, self._trusted))
+            for number, differences in enumerate(self._compare(seen.live))
         ]
         return [
             [replace(one, label=self._label(item)) for one in differences if one.parts not in paths]
