@@ -8,7 +8,7 @@ def test_fault_25_killed_anywhere_the_files_agree_with_the_audit_log(running_clu
     incident = Incident(running_cluster, tmp_path, binaries["helm"])
     tally = Tally()
     killer = Killer(incident, seed=1, tally=tally)
-    for _ in range(5):
+    for _ in range(3):
         killer.kill()
     incident.close()
     assert tally.wrong == []

@@ -1,5 +1,7 @@
 """One small chart of our own for each kind of thing that a public chart brought; see tests/charts."""
 
+import json
+
 import pytest
 
 from support.chart_release import ChartRelease
@@ -90,3 +92,52 @@ def test_what_a_hook_of_the_bad_revision_changed_is_red_in_a_later_run_too(relea
         assert observed.startswith(
             "NetworkPolicy/guard, left by a hook of revision 2, selects the pods of Deployment/web"
         )
+
+
+# A false that the server leaves out of what is live.
+STATED_FALSE = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}], publishNotReadyAddresses: false}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+data: {LEVEL: {{ .Values.level | quote }}}
+"""
+
+
+def test_a_stated_false_that_somebody_set_to_true_is_drift(release):
+    own = release(STATED_FALSE)
+    own.deploy(level="good")
+    own.deploy(level="bad")
+    done = own.run("--rollback-to=1")
+    assert done.verdicts()["release-equivalence"] == "PASS", done.item("release-equivalence")["observed"]
+    own.kubectl("patch", "service", "web", "-p", '{"spec": {"publishNotReadyAddresses": true}}')
+    red = own.run()
+    assert red.verdicts()["release-equivalence"] == "FAIL"
+    assert red.item("release-equivalence")["observed"].startswith(
+        "Service/web spec.publishNotReadyAddresses: expected false, live true"
+    )
+
+
+WEB = GUARDED.partition("---\n")[2]
+
+
+def test_a_variable_that_a_named_manager_adds_is_no_drift(release):
+    """As a reloader or an injector that works on the templates; the same by another hand is drift."""
+    own = release(WEB)
+    own.deploy(level="good")
+    own.deploy(level="bad")
+    own.run("--rollback-to=1")
+    container = {"name": "web", "env": [{"name": "STAKATER", "value": "1"}]}
+    patch = json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
+    own.kubectl("patch", "deployment", "web", "--field-manager=Reloader", "-p", patch)
+    red = own.run()
+    assert red.verdicts()["release-equivalence"] == "FAIL"
+    assert "live {" in red.item("release-equivalence")["observed"], red.output
+    with (own.folder / "zkrollback.toml").open("a") as configuration:
+        configuration.write('field_managers = ["Reloader"]\n')
+    done = own.run()
+    assert done.verdicts()["release-equivalence"] == "PASS", done.item("release-equivalence")["observed"]

@@ -25,24 +25,24 @@ data: {content: {{ $.Values.content | quote }}}
 """
 
 
-def test_six_random_sequences_make_no_double_rollback_and_no_wrong_claim(incident, binaries, helm3):
+def test_three_random_sequences_make_no_double_rollback_and_no_wrong_claim(incident, binaries, helm3):
     """Both majors in turn, on one release."""
     tally = Tally()
-    for seed in range(6):
+    for seed in range(3):
         incident.use((binaries["helm"], helm3)[seed % 2])
         Player(incident, seed, tally).play(steps=2)
     assert tally.double_rollbacks == []
     assert tally.wrong_claims == []
-    assert tally.helm >= 3
+    assert tally.helm >= 2
     assert tally.kills >= 1
 
 
-def test_fault_19_two_operators_at_once_three_times(incident):
+def test_fault_19_two_operators_at_once_twice(incident):
     slow = incident.folder / "slow-helm"
     slow.write_text(f'#!/bin/sh\ncase "$1" in rollback) sleep 1;; esac\nexec {incident.helm_path} "$@"\n')
     slow.chmod(0o755)
     incident.configure(helm=str(slow))
-    for number, target in enumerate((5, 4, 5), start=7):
+    for number, target in enumerate((5, 4), start=7):
         # The number is not a slip: each time the other one is gone back to, from what was verified.
         first, second, _ = two_at_once(incident, target, "--rollback-override=target=the test wants it")
         assert incident.head() == number
