@@ -3,9 +3,8 @@
     python benchmarks/kubelet_leftovers.py [--runs 20]
 
 What there is before and after is listed: processes, namespaces, mounts, interfaces, routes, cgroups, sysctls,
-files where a kubelet and a container runtime write. What others on the machine do meanwhile is not listed: all
-of it runs in a PID, network and mount namespace made for it, which sees its own processes alone, and with
-folders of its own in the place of /tmp and /run.
+files where a kubelet and a container runtime write. What others on the machine do meanwhile is not listed:
+all of it runs in PID, network and mount namespaces made for it, with folders of its own as /tmp and /run.
 
 Needs Linux and root. The result is written to benchmarks/results/kubelet_leftovers.json. Exit 1 if anything
 is left, or a run is not verified.
