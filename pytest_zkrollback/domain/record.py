@@ -213,6 +213,16 @@ class Helm(Frozen):
     finished_at: Time | None = Field(default=None, description="when its end was seen")
     stdout_tail: str = Field(default="", description="the end of its standard output")
     stderr_tail: str = Field(default="", description="the end of its standard error")
+    came_between: tuple[int, ...] = Field(
+        default=(),
+        description="revisions that somebody else made between this run's last look and its helm, which "
+        "left them, too",
+    )
+    beside: tuple[int, ...] = Field(
+        default=(),
+        description="revisions on which another helm was at work when this run's helm ended, or which Helm "
+        "called deployed beside its own",
+    )
     skipped_reason: str = Field(
         default="", description="why it was not run although a rollback was asked for"
     )

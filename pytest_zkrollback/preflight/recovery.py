@@ -7,16 +7,13 @@ of them (docs/helm-facts.md, 2, 3, 4 and 6). One `helm rollback` to a revision t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
+from ..release.helm_secret import FRESH
 from ..release.history import ReleaseHistory, explain_stranding
 from .target import TargetChoice, find_evidence
-
-# A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.
-FRESH = timedelta(minutes=10)
-
 
 # What a recovery has in the place of a target where none was typed.
 RECOVER = "recover"

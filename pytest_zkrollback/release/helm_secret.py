@@ -27,6 +27,8 @@ _GZIP = zlib.MAX_WBITS | 16
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _HELMS_LABELS = ("owner", "name", "version", "status", "createdAt", "modifiedAt")
 UNINSTALLING = "uninstalling"
+# A pipeline's `helm upgrade --wait` hangs for helm's default of 5 minutes, and rarely for 10.
+FRESH = timedelta(minutes=10)
 # helm's own words (pkg/action); a failed revision keeps them when it is relabelled `superseded` later.
 _FAILED = re.compile(r'(Release|Upgrade|Rollback) "[^"]*" failed: ', re.DOTALL)
 _WENT = ("deployed", "superseded")
@@ -102,6 +104,11 @@ class Release:
         if self.revision.status == UNINSTALLING:
             return self.deleted_at or self.revision.deployed_at
         return self.revision.deployed_at if self.revision.status.startswith("pending") else None
+
+    def may_be_at_work(self, now: datetime) -> bool:
+        """Whether the helm of that operation may still live."""
+        since = self.under_way_since
+        return since is not None and now - since < FRESH
 
 
 def failure_in(revision: Revision) -> bool:

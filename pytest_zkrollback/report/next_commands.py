@@ -32,6 +32,7 @@ from .way_back import Ground, Offer, Service
 
 MOST = 3
 _WRONG = "the rollback itself was wrong"
+_DEPLOYED_MEANWHILE = "it was deployed meanwhile, and is right"
 
 # What has to be done before the same command is typed again, by the guard that refused.
 _FIRST = {
@@ -356,6 +357,9 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
     if record.outcome is Outcome.SUPERSEDED:
         steps.append(_Step(helm(env, "history", record.release), "see who changed it:", here=True))
         by_hand = []
+    elif way_back.met_another_helm(record):
+        steps += _after_another_helm(record, env)
+        by_hand = []
     elif way_back.helm_failed(record):
         steps += _after_helm_failed(record, env)
         by_hand = []
@@ -424,6 +428,22 @@ def _after_helm_failed(record: Record, env: Environment) -> list[_Step]:
     again_command = _typed(record, without=without, also=(*recover, *_past_pending(record)))
     steps = [_Step(again_command, "when its cause is mended, to lead the release out:", here=True)]
     return steps + [_to(record, each) for each in offers[:1] if broken]
+
+
+def _after_another_helm(record: Record, env: Environment) -> list[_Step]:
+    """What another helm made is said to be right or wrong by who ran it: nothing here knows that."""
+    steps = [_Step(helm(env, "history", record.release), "see who else deployed, and ask:", here=True)]
+    if record.helm.came_between and not record.helm.beside:
+        number = record.helm.came_between[-1]
+        options = [f"--rollback-to={number}", *_confirm(record)]
+        against = shlex.quote(f"--rollback-override=target={_DEPLOYED_MEANWHILE}")
+        why = f"if revision {number}, which came between, was right, to bring it back:"
+        steps.append(_Step(f"{_verify(record)} {shlex.join(options)} {against}", why, here=True))
+    elif record.helm.beside and record.target_revision is not None:
+        again = [f"--rollback-to={record.target_revision}", *_confirm(record)]
+        why = f"when no other helm is at work, revision {record.target_revision} alone:"
+        steps.append(_Step(f"{_verify(record)} {shlex.join(again)}", why, here=True))
+    return steps
 
 
 def _to(record: Record, offer: Offer) -> _Step:

@@ -118,7 +118,15 @@ def serves_all_the_same(record: Record) -> bool:
 def helm_failed(record: Record) -> bool:
     """Whether helm ran and did not bring its revision to the end."""
     rolled = record.find_item(ROLLBACK)
-    return record.helm.ran and rolled is not None and rolled.verdict is Verdict.FAIL
+    failed = record.helm.ran and rolled is not None and rolled.verdict is Verdict.FAIL
+    return failed and not met_another_helm(record)
+
+
+def met_another_helm(record: Record) -> bool:
+    """Whether helm made its revision, and another helm made one, too, or was at work beside it."""
+    now = by_number(record).get(head(record) or 0)
+    others = record.helm.came_between or record.helm.beside
+    return bool(others) and now is not None and now.status == "deployed"
 
 
 def service_now(record: Record) -> Service:
@@ -133,6 +141,8 @@ def service_now(record: Record) -> Service:
 def service_before(record: Record) -> Service:
     """How the revision served that was current when the run began."""
     before = record.revision_before
+    if record.helm.came_between:
+        return Service.NOTHING  # what was seen was seen of the revision before that
     signal = users_signal(record)
     impacted = signal.answer if signal is not None else Answer.UNKNOWN
     if impacted is Answer.YES:
@@ -147,6 +157,8 @@ def service_before(record: Record) -> Service:
 
 def left_revision(record: Record) -> int | None:
     """The revision that a rollback came from: this run's, or the one that made the current revision."""
+    if record.helm.came_between:
+        return record.helm.came_between[-1]
     if has_new_revision(record):
         return record.revision_before
     left = record.plan.rolled_back_from
@@ -166,14 +178,16 @@ def offers(record: Record) -> tuple[Offer, ...]:
     kinds = objection_kinds(record)
     verified = set(record.plan.verified_revisions)
     came_from = origin_of(history[left], history.get) if left in history else left
-    tried = _tried_in_vain(record)
+    never = _tried_in_vain(record) | set(record.helm.beside)
+    if record.helm.came_between and record.revision_before is not None:
+        never |= {record.revision_before}  # what the operator wanted to leave
     served = service_before(record) if has_new_revision(record) else Service.NOTHING
     may_undo = served is not Service.BROKEN and _is_mistake(record)
     ranked: list[tuple[tuple[int, int], Offer]] = []
     for number, revision in history.items():
         kind = kinds.get(number)
         was_left = came_from is not None and origin_of(revision, history.get) == came_from
-        if number == now or number in tried or kind in _NEVER or (was_left and not may_undo):
+        if number == now or number in never or kind in _NEVER or (was_left and not may_undo):
             continue
         if kind is ObjectionKind.ROLLED_AWAY_FROM and not was_left:
             continue

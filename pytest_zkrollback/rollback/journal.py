@@ -17,9 +17,11 @@ from ..domain.regular_files import read_regular
 from ..domain.timestamps import parse_time
 
 if TYPE_CHECKING:
+    from ..domain.record import Revision
     from ..release.history import ReleaseHistory
 
 STARTED = "started"
+DONE = "done"
 VERIFIED = "verified"
 FAILED = "failed"
 # The key of an entry whose run let a workflow at GitHub deploy.
@@ -137,6 +139,16 @@ def unfinished(entries: tuple[JsonObject, ...], run_id: str) -> tuple[JsonObject
     """The attempts of other runs that started helm, or were about to, and never said how it ended."""
     return tuple(
         entry for entry in entries if entry.get("outcome") == STARTED and entry.get("run_id") != run_id
+    )
+
+
+def has_ended(entries: Iterable[JsonObject], revision: Revision) -> bool:
+    """Whether a run of this tool made this revision and saw its helm end: pending, it is at rest."""
+    return any(
+        entry.get("outcome") == DONE
+        and entry.get("head_after") == revision.revision
+        and entry.get("target") == revision.rollback_of
+        for entry in entries
     )
 
 

@@ -23,6 +23,7 @@ from ..release.applied_revision import (
 )
 from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.helm_run import HelmRun, judge_rollback
+from ..rollback.journal import DONE, has_ended
 from ..rollback.lock import ReleaseLock
 from ..rollback.redeploy_risks import find_rolled_back_from
 from .backup_step import BackupThread
@@ -101,7 +102,7 @@ class RollbackStep:
         outcome = self._run_helm(helm, lock, before)
         context.recorder.wait_written()  # then others may go on
         if not outcome.still_running:  # else the lock expires by itself, after helm's own timeout
-            became = {"outcome": "done", "exit_code": outcome.exit_code, "head_after": outcome.head}
+            became = {"outcome": DONE, "exit_code": outcome.exit_code, "head_after": outcome.head}
             unlock(context, lock, became)
         return outcome
 
@@ -190,7 +191,16 @@ class RollbackStep:
     def _judge(self, helm_run: HelmRun, before: int, plan: Plan) -> HelmOutcome:
         """Helm has ended: what is true now."""
         context, recorder, history = self._context, self._context.recorder, self._history
-        verdict, after = judge_rollback(helm_run, self._target, before, lambda: _read_again(context, history))
+        now, journal = context.clock.now(), self._preflight.journal or ()
+        judged = judge_rollback(
+            helm_run,
+            self._target,
+            before,
+            lambda: _read_again(context, history),
+            lambda each: each.may_be_at_work(now) and not has_ended(journal, each.revision),
+        )
+        verdict, after = judged.result, judged.history
+        recorder.update_helm(came_between=judged.came_between, beside=judged.beside)
         live, proof = "", verdict.evidence
         if verdict.word is not Verdict.PASS:
             live, more = _live_objects(context, history, self._target)

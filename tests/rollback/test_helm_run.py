@@ -175,7 +175,7 @@ def judged(answer, *releases):
     run.start()
     assert run.wait(5)
     history = ReleaseHistory("shop", "zkprova", releases)
-    verdict, _ = judge_rollback(run, 5, 6, lambda: history)
+    verdict = judge_rollback(run, 5, 6, lambda: history).result
     return verdict.word, verdict.observed
 
 
@@ -247,6 +247,62 @@ def test_the_verdict_comes_from_the_release_and_not_from_helms_word(answer, head
     assert judged(answer, FIVE, SIX, *([head] if head else [])) == (word, observed)
 
 
+@pytest.mark.parametrize(
+    ("between", "ours", "word", "observed"),
+    [
+        pytest.param(
+            [revision(7, "superseded", description="Upgrade complete")],
+            revision(8, "deployed", 5),
+            Verdict.FAIL,
+            "revision 8 is deployed and rolls back to 5; but somebody else made revision 7 (zkprova-1, "
+            "superseded: Upgrade complete) just before, and this rollback left that, too",
+            id="an-upgrade",
+        ),
+        pytest.param(
+            [revision(7, "superseded", description="a"), revision(8, "failed", description="b")],
+            revision(9, "deployed", 5),
+            Verdict.FAIL,
+            "revision 9 is deployed and rolls back to 5; but somebody else made revisions 7 (zkprova-1, "
+            "superseded: a) and 8 (zkprova-1, failed: b) just before, and this rollback left that, too",
+            id="two",
+        ),
+        pytest.param(
+            [],
+            revision(7, "deployed", 5),
+            Verdict.PASS,
+            "revision 7 is deployed and rolls back to 5",
+            id="the-next-one",
+        ),
+    ],
+)
+def test_case_p3_b4_the_new_revision_is_the_next_one_or_who_came_between_is_named(
+    between, ours, word, observed
+):
+    assert judged(finished(0), FIVE, SIX, *between, ours) == (word, observed)
+
+
+@pytest.mark.parametrize(
+    ("six", "alive", "seven", "word", "beside"),
+    [
+        ("pending-upgrade", True, "deployed", Verdict.FAIL, (6,)),
+        ("uninstalling", True, "deployed", Verdict.FAIL, (6,)),
+        ("deployed", False, "deployed", Verdict.FAIL, (6,)),  # it ended after ours
+        ("pending-upgrade", False, "deployed", Verdict.PASS, ()),  # long dead
+        ("superseded", True, "deployed", Verdict.PASS, ()),
+        ("failed", True, "deployed", Verdict.PASS, ()),
+        ("deployed", False, "failed", Verdict.FAIL, ()),  # what ours did not replace is no other helm's
+    ],
+)
+def test_case_p3_19_1_another_helm_beside_ours_is_red_and_named(six, alive, seven, word, beside):
+    run = HelmRun(cli(Processes(finished(0))), ["helm"], timeout_s=1)
+    run.start()
+    assert run.wait(5)
+    history = ReleaseHistory("shop", "zkprova", (FIVE, revision(6, six), revision(7, seven, 5)))
+    found = judge_rollback(run, 5, 6, lambda: history, lambda _: alive)
+    assert (found.result.word, found.beside) == (word, beside)
+    assert ("beside revision 7 there is revision 6 (zkprova-1" in found.result.observed) is bool(beside)
+
+
 def test_a_release_that_cannot_be_read_again_is_unverified():
     run = HelmRun(cli(Processes(finished(0))), ["helm"], timeout_s=1)
     run.start()
@@ -255,10 +311,11 @@ def test_a_release_that_cannot_be_read_again_is_unverified():
     def fetch():
         raise Unreachable("no answer")
 
-    verdict, history = judge_rollback(run, 5, 6, fetch)
-    assert (verdict.word, history) == (Verdict.UNVERIFIED, None)
+    judged = judge_rollback(run, 5, 6, fetch)
+    assert (judged.result.word, judged.history) == (Verdict.UNVERIFIED, None)
     assert (
-        verdict.observed == "helm ended with exit code 0, but the release could not be read again: no answer"
+        judged.result.observed
+        == "helm ended with exit code 0, but the release could not be read again: no answer"
     )
 
 

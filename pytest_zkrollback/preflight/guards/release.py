@@ -12,14 +12,13 @@ from ...domain.forecast import ApplyOutcome, Forecast
 from ...domain.kube_objects import namespace_of
 from ...domain.record import Guard, GuardReason
 from ...domain.timestamps import parse_time
-from ...release.helm_secret import UNINSTALLING
+from ...release.helm_secret import FRESH, UNINSTALLING
 from ...release.history import ReleaseHistory, explain_stranding
 from ...release.manifest import identity, is_workload
 from ...release.source_commit import is_sha
 from ..decision import NO, YES
 from ..overrides import override_option
 from ..probe import OK, REFUSED, WARNED, Facts, ProbeResult
-from ..recovery import FRESH
 from ..target import RolledAway, failed_by_helm, find_evidence, find_rolled_away, same_as_current
 
 if TYPE_CHECKING:
