@@ -50,7 +50,7 @@ class Release:
     installation, and another after uninstall and install. ``deleted_at`` is when a `helm uninstall` began;
     ``created`` is when the Secret was made, by the API
     server's clock: helm makes it before it changes anything; ``size_bytes`` is about its size as JSON;
-    ``secret`` is the Secret's name.
+    ``secret`` is the Secret's name, ``uid`` its uid.
     """
 
     revision: Revision
@@ -67,6 +67,7 @@ class Release:
     created: datetime | None = None
     size_bytes: int = 0
     secret: str = ""
+    uid: str = ""
 
     @property
     def began(self) -> datetime:
@@ -97,6 +98,18 @@ class Release:
     def holds_the_same(self, other: Release) -> bool:
         """Whether both state the same objects and the same hooks."""
         return self.manifest == other.manifest and _hook_texts(self) == _hook_texts(other)
+
+    def other_than(self, earlier: Release) -> str:
+        """Why this is another one than the revision of the same number that was read before; empty: the same.
+
+        Numbers begin anew when a release was uninstalled; a Secret of helm's own is written again, and never
+        made again.
+        """
+        if self.installed != earlier.installed:
+            return f"the release was first deployed at {self.installed or 'an unknown time'}"
+        if self.uid != earlier.uid:
+            return "its Secret was made anew"
+        return "" if self.holds_the_same(earlier) else "it holds other objects"
 
     @property
     def under_way_since(self) -> datetime | None:
@@ -205,6 +218,7 @@ def parse_release(secret: JsonObject, namespace: str, number: int | None = None)
         created=parse_time(secret["metadata"].get("creationTimestamp")),
         size_bytes=size_bytes,
         secret=str(secret["metadata"].get("name") or ""),
+        uid=str(secret["metadata"].get("uid") or ""),
     )
 
 

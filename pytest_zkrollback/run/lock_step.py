@@ -23,7 +23,7 @@ from ..rollback.journal import (
 )
 from ..rollback.lock import AcquiredLock, ReleaseLock
 from .context import RunContext
-from .lock_wait import MadeByAnother, follow_holder, holds
+from .lock_wait import MadeByAnother, find_another, follow_holder, holds
 from .results import ExpectedRelease, PreflightResult, RunState
 
 
@@ -146,6 +146,9 @@ def _find_head(
         newest = head.revision
         if head.revision != before:
             context.recorder.update(revision_before=head.revision, revision_after=head.revision)
+        if other := find_another(planned, history, (before, target)):
+            evidence, reason = other, GuardReason.NEW_REVISION
+        elif head.revision != before:
             evidence = (
                 f"revision {head.revision} ({head.description}) appeared since the plan, made at {before}"
             )

@@ -6,7 +6,7 @@ refuses, because what it planned was planned for another state.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,25 +91,31 @@ def judge_what_it_made(
     """The other run gave the lock back: does the release hold ``target`` now?"""
     who = f"{held.operator} (run {held.run_id})"
     head, was = now.head.revision, before.head.revision
-    if holds(now, target):
+    other = find_another(before, now, (was.revision, target))
+    if not other and holds(now, target):
         return MadeByAnother(
             now, f"{who} held the lock, and revision {head.revision} now holds revision {target}"
         )
-    moved = (head.revision, head.status) != (was.revision, was.status)
+    moved = bool(other) or (head.revision, head.status) != (was.revision, was.status)
+    return Guard(
+        id="lock",
+        state=GuardState.REFUSED,
+        reason=GuardReason.NEW_REVISION if moved else GuardReason.LOCK_HELD,
+        evidence=f"{who} held the lock; {other or _what_is_there(before, now, target)}",
+        consequence="What this run planned may no longer be right: start it again, and it looks anew.",
+    )
+
+
+def _what_is_there(before: ReleaseHistory, now: ReleaseHistory, target: int) -> str:
+    head, was = now.head.revision, before.head.revision
     found = f"the current revision is still {head.revision}"
-    if moved:
+    if (head.revision, head.status) != (was.revision, was.status):
         found = f"revision {head.revision} is {head.status} now ({head.description})"
     if now.origin(head.revision) != now.origin(target):
         found += f", which is not revision {target}"
     elif len(now.deployed_numbers) > 1:
         found += f", and helm calls revisions {listed(map(str, now.deployed_numbers))} deployed"
-    return Guard(
-        id="lock",
-        state=GuardState.REFUSED,
-        reason=GuardReason.NEW_REVISION if moved else GuardReason.LOCK_HELD,
-        evidence=f"{who} held the lock; {found}",
-        consequence="What this run planned may no longer be right: start it again, and it looks anew.",
-    )
+    return found
 
 
 def holds(history: ReleaseHistory, target: int) -> bool:
@@ -117,3 +123,16 @@ def holds(history: ReleaseHistory, target: int) -> bool:
     head = history.head.revision
     same = history.origin(head.revision) == history.origin(target)
     return same and head.status == "deployed" and len(history.deployed_numbers) == 1
+
+
+def find_another(before: ReleaseHistory, now: ReleaseHistory, numbers: Sequence[int]) -> str:
+    """That one of these numbers is of another revision than before; empty: none is.
+
+    One that is gone is left to helm, which says so.
+    """
+    for number in numbers:
+        was, found = before.get(number), now.get(number)
+        why = found.other_than(was) if was is not None and found is not None else ""
+        if why:
+            return f"revision {number} is another one than before, under the same number: {why}"
+    return ""

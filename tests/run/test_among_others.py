@@ -7,6 +7,8 @@ from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.next_commands import next_commands
 from pytest_zkrollback.report.way_back import offers
+from pytest_zkrollback.rollback.lock import ReleaseLock
+from support import fake_release
 from support.fake_release import RELEASE, manifest
 from support.sequences import Tally, World
 
@@ -135,3 +137,24 @@ def test_case_p3_19_1_our_own_helm_that_was_seen_to_end_is_none_beside_ours(worl
     world.run("ann", 2)
     rolled, record = ended(world)
     assert (rolled.verdict, record.revision_after, record.helm.beside) == (Verdict.PASS, 6, ())
+
+
+def test_case_p3_b3_installed_anew_while_helm_told_its_version_helm_does_not_run(world, monkeypatch):
+    """Same numbers, same statuses, the same objects by name: and a healthy service."""
+    acquire = ReleaseLock.acquire
+
+    def install_anew(self, *args, **options):
+        world.clock.sleep(4)
+        world.release.secrets.clear()
+        monkeypatch.setattr(fake_release, "START", world.clock.at)
+        for _ in range(4):
+            world.release.upgrade()
+        return acquire(self, *args, **options)
+
+    monkeypatch.setattr(ReleaseLock, "acquire", install_anew)
+    world.run("ann", 2)
+    record = world.on_disk
+    assert (record.helm.ran, world.helm.starts) == (False, [])
+    assert [(each.id, each.reason) for each in record.guards if each.state == "refused"] == [
+        ("head", "new-revision")
+    ]

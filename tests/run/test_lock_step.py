@@ -48,6 +48,47 @@ def test_case_a3_what_began_between_plan_and_helm_refuses(monkeypatch, planned, 
         assert found.evidence == f"revision 6 is {now} since the plan, when it was {planned}"
 
 
+PLANNED = {"installed": "2026-11-23T02:00:00Z", "uid": "uid-6"}
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        ({}, ""),
+        ({"stored": "4711", "hooks": ({"last_run": {"phase": "Failed"}},)}, ""),  # helm writes it again
+        (
+            {"installed": "2026-11-23T02:31:00Z", "uid": "uid-9", "manifest": "# anew"},
+            "the release was first deployed at 2026-11-23T02:31:00Z",
+        ),
+        ({"uid": "uid-9"}, "its Secret was made anew"),
+        ({"manifest": "# edited"}, "it holds other objects"),
+        ({"hooks": ({"manifest": "kind: Job", "events": ["pre-rollback"]},)}, "it holds other objects"),
+    ],
+)
+@pytest.mark.parametrize("number", [6, 3])  # the current one, and the target
+def test_case_p3_b3_the_same_number_is_not_the_same_release(monkeypatch, number, now, why):
+    """Uninstalled, installed and upgraded again while a slow helm told its version."""
+    hooks = {"hooks": ({},)} if "stored" in now else {}
+    three, six = ({**PLANNED, **hooks, **(now if each == number else {})} for each in (3, 6))
+    planned = {**PLANNED, **hooks}
+    before = (revision(3, **planned), revision(6, "deployed", **planned))
+    after = (revision(3, **three), revision(6, "deployed", **six))
+    monkeypatch.setattr(
+        lock_step, "fetch_history", lambda *args, **kwargs: ReleaseHistory("default", "zkprova", after)
+    )
+    context = SimpleNamespace(
+        kube=None,
+        env=SimpleNamespace(namespace="default", release="zkprova"),
+        request=SimpleNamespace(overrides={}, break_glass=None),
+        recorder=SimpleNamespace(update=lambda **_: None),
+    )
+    found = lock_step._find_head(context, ReleaseHistory("default", "zkprova", before), 6, target=3)
+    assert isinstance(found, Guard) is bool(why)
+    if why:
+        assert (found.id, found.reason) == ("head", "new-revision")
+        assert found.evidence == f"revision {number} is another one than before, under the same number: {why}"
+
+
 @pytest.mark.parametrize(
     ("status", "head"),
     [("deployed", 7), ("failed", 7), ("pending-upgrade", None), ("pending-rollback", None)],
