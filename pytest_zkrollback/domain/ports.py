@@ -107,6 +107,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Server time, UTC."""
 
+    def own_now(self) -> datetime:
+        """This machine's own time, UTC, whatever a server says."""
+
     def monotonic_s(self) -> float:
         """Seconds from an arbitrary start, never going back."""
 

@@ -138,6 +138,7 @@ class GuardReason(StrEnum):
     NO_HELM = "no-helm"
     OLDER_HELM = "older-helm"
     MISSING_RIGHT = "missing-right"
+    CLOCKS_DIFFER = "clocks-differ"
     CHANNEL_UNUSABLE = "channel-unusable"
     HOOK_RUNNING = "hook-running"
     LOCK_HELD = "lock-held"

@@ -61,8 +61,26 @@ class AcquiredLock:
     entries: tuple[JsonObject, ...] = ()
 
 
+class HolderWatch:
+    """Since when, by our own monotonic clock, a holder's record has not changed: no other clock is in it."""
+
+    def __init__(self) -> None:
+        """None was seen yet."""
+        self._seen: tuple[str, datetime, float] | None = None
+
+    def unchanged_s(self, holder: Holder, now_s: float) -> float:
+        """Seconds since this very record was first seen; ``now_s`` is monotonic."""
+        if self._seen is None or self._seen[:2] != (holder.run_id, holder.expires_at):
+            self._seen = (holder.run_id, holder.expires_at, now_s)
+        return now_s - self._seen[2]
+
+
 class ReleaseLock:
-    """The lock of one release. All methods raise ClusterError."""
+    """The lock of one release. All methods raise ClusterError.
+
+    A holder is dead when its lease is over by the API server's clock and by this machine's, or when its
+    record did not change for a lease: then no clock of anybody else is needed.
+    """
 
     def __init__(
         self,
@@ -72,14 +90,19 @@ class ReleaseLock:
         release: str,
         lease_s: float,
         local: LocalJournal | None = None,
+        watch: HolderWatch | None = None,
     ) -> None:
-        """``local``: where this machine keeps a copy of the journal, for the day when the Secret is gone."""
+        """``local``: where this machine keeps a copy of the journal, for the day when the Secret is gone.
+
+        ``watch``: what this run saw of holders so far.
+        """
         self.kube = kube
         self.clock = clock
         self.namespace = namespace
         self.release = release
         self.lease_s = lease_s
         self.local = local
+        self.watch = watch or HolderWatch()
         self._path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
         # Changed again without being read first, for compare-and-swap finds out if it is old.
         self._last_written: LockState | None = None
@@ -115,10 +138,36 @@ class ReleaseLock:
 
     def require_free(self, state: LockState) -> LockState:
         """The same state, if nobody alive holds the lock; raises LockHeld."""
-        now = self.clock.now()
-        if state.holder is not None and state.holder.expires_at > now:
-            raise _held(state.holder, now)
+        if state.holder is not None and not self._is_dead(state.holder):
+            raise self._held(state.holder)
         return state
+
+    def _is_dead(self, holder: Holder) -> bool:
+        """One clock may be far off, the API server's too: one alone takes no lock from anybody."""
+        its_lease_s = (holder.expires_at - holder.taken_at).total_seconds()
+        unchanged_s = self.watch.unchanged_s(holder, self.clock.monotonic_s())
+        if unchanged_s >= max(self.lease_s, its_lease_s):
+            return True
+        own = self.clock.own_now()
+        # So long before the lock was taken: this machine's clock is behind, and says nothing.
+        own_is_behind = own < holder.taken_at - timedelta(seconds=EXPIRY_MARGIN_S)
+        return holder.expires_at <= self.clock.now() and (own_is_behind or holder.expires_at <= own)
+
+    def _held(self, holder: Holder) -> LockHeld:
+        now = self.clock.now()
+        age_s, left_s = (now - holder.taken_at).total_seconds(), (holder.expires_at - now).total_seconds()
+        ends = f"it expires in {left_s:.0f} s at the latest"
+        if left_s <= 0:
+            own_s = (holder.expires_at - self.clock.own_now()).total_seconds()
+            ends = (
+                f"by the API server's clock it expired {-left_s:.0f} s ago, by this machine's it expires in "
+                f"{own_s:.0f} s: one of them is wrong"
+            )
+        return LockHeld(
+            f"{holder.operator} holds the lock for {age_s:.0f} s (run {holder.run_id}); {ends}",
+            run_id=holder.run_id,
+            operator=holder.operator,
+        )
 
     def acquire(
         self,
@@ -141,12 +190,8 @@ class ReleaseLock:
             if state.holder is not None and state.holder.run_id == run_id:
                 self._keep_copy(state.entries)
                 return AcquiredLock(run_id, previous, state.entries)  # a write of ours whose answer was lost
-            if (
-                state.holder is not None
-                and state.holder.expires_at > now
-                and state.holder.run_id != expected_holder
-            ):
-                raise _held(state.holder, now)
+            if state.holder is not None and state.holder.run_id != expected_holder:
+                self.require_free(state)
             holder = Holder(run_id, operator, now, now + timedelta(seconds=self.lease_s))
             entry = {"run_id": run_id, "operator": operator, "at": _text(now), "outcome": STARTED, **intent}
             entries = (*state.entries, entry)
@@ -228,7 +273,7 @@ class ReleaseLock:
         def change(state: LockState) -> LockState:
             now = self.clock.now()
             if state.holder is None or state.holder.run_id != run_id:
-                raise LockHeld("nobody holds the lock") if state.holder is None else _held(state.holder, now)
+                raise LockHeld("nobody holds the lock") if state.holder is None else self._held(state.holder)
             holder = replace(state.holder, expires_at=now + timedelta(seconds=self.lease_s))
             return LockState(holder, state.entries, state.version)
 
@@ -323,17 +368,6 @@ def render_state(state: LockState) -> str:
     entries = list(state.entries[-KEPT_ENTRIES:])
     text = json.dumps({"schema": SCHEMA, "lock": lock, "entries": entries})
     return base64.b64encode(text.encode()).decode()
-
-
-def _held(holder: Holder, now: datetime) -> LockHeld:
-    age_s = (now - holder.taken_at).total_seconds()
-    left_s = (holder.expires_at - now).total_seconds()
-    return LockHeld(
-        f"{holder.operator} holds the lock for {age_s:.0f} s (run {holder.run_id}); "
-        f"it expires in {left_s:.0f} s at the latest",
-        run_id=holder.run_id,
-        operator=holder.operator,
-    )
 
 
 def _text(at: datetime) -> str:

@@ -23,7 +23,7 @@ from ..notify.dispatcher import NotificationDispatcher
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
 from ..rollback.journal import LocalJournal
-from ..rollback.lock import EXPIRY_MARGIN_S, ReleaseLock
+from ..rollback.lock import EXPIRY_MARGIN_S, HolderWatch, ReleaseLock
 from .display import Display
 from .signals import Signals
 
@@ -87,6 +87,7 @@ class RunContext:
     own_sources: Mapping[str, OwnSource] = field(default_factory=dict)
     drill: Drill | None = field(default=None)
     seen_workers: SeenWorkers = field(default_factory=SeenWorkers)
+    holder_watch: HolderWatch = field(default_factory=HolderWatch)
 
     def helm(self) -> HelmCli:
         """The operator's helm, bound to exactly this context; raises HelmProblem."""
@@ -109,7 +110,9 @@ class RunContext:
         env = self.env
         lease_s = env.helm_timeout_s + DEADLINE_GRACE_S + EXPIRY_MARGIN_S
         local = LocalJournal.of(self.kube.server, env.namespace, env.release)
-        return ReleaseLock(self.kube, self.clock, env.namespace, env.release, lease_s, local)
+        return ReleaseLock(
+            self.kube, self.clock, env.namespace, env.release, lease_s, local, self.holder_watch
+        )
 
     @property
     def cluster(self) -> str:

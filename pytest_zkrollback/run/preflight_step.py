@@ -12,7 +12,7 @@ from ..domain.record import Guard, GuardState, Outcome, Plan
 from ..domain.verdict import Verdict
 from ..preflight.facts import fetch_facts
 from ..preflight.guards import in_order, judge_guards, judge_pipeline_guards, judge_verify_guards
-from ..preflight.guards.cluster import judge_notify, refusals
+from ..preflight.guards.cluster import judge_clock, judge_notify, refusals
 from ..preflight.overrides import apply_overrides
 from ..preflight.probe import OVERRIDDEN, WARNED, Facts
 from ..preflight.recovery import needs_no_hooks, recovery_reasons
@@ -52,7 +52,9 @@ def run_preflight(
     _require_harmless_ignore(context, view, facts)
     guards = _judge(context, view, facts, also)
     facts, guards, made_by = _after_holder(context, facts, guards)
+    clock = context.clock
     guards = (*guards, *judge_notify(context.notifier.unusable))
+    guards = (*guards, *judge_clock(clock.offset_s, clock.disagreement_s))
     plan = Plan()
     target = facts.choice.value.revision if facts.choice.value is not None else None
     if facts.history.value is not None:

@@ -47,6 +47,52 @@ def test_many_dates_narrow_it_to_less_than_a_second():
     assert 99.4 <= clock.offset_s <= 100.5
 
 
+class HandClock(SystemClock):
+    """Of a machine whose clock is right until somebody sets it."""
+
+    def __init__(self):
+        super().__init__()
+        self.passed_s, self.set_by_s = 0.0, 0.0
+
+    def own_now(self):
+        return datetime(2026, 11, 23, 2, 30, tzinfo=UTC) + timedelta(seconds=self.passed_s + self.set_by_s)
+
+    def monotonic_s(self):
+        return self.passed_s
+
+    def answer(self, ahead_s):
+        """From an API server whose clock is that much ahead of the right time."""
+        self.passed_s += 1
+        self.learn(header(self.own_now() + timedelta(seconds=ahead_s - self.set_by_s)))
+
+
+@pytest.mark.parametrize("first", [400, 0])
+def test_case_p3_b23_one_api_server_of_several_does_not_set_the_clock(first):
+    clock = HandClock()
+    for ahead_s in (first, 0, 400, 400, 0, 400):
+        clock.answer(ahead_s)
+        assert ahead_s == first or clock.offset_s < 2
+    assert clock.offset_s < 2
+    assert 398 < clock.disagreement_s < 402
+
+
+def test_case_p3_b23_a_date_that_alone_is_heard_for_a_minute_is_believed():
+    clock = HandClock()
+    clock.answer(0)
+    for _ in range(61):
+        clock.answer(400)
+    assert clock.offset_s > 398
+
+
+def test_case_p3_b23_when_this_machine_is_set_right_the_servers_clock_stays():
+    clock = HandClock()
+    clock.answer(0)
+    clock.set_by_s = -400
+    clock.answer(0)
+    assert clock.offset_s > 398
+    assert clock.disagreement_s == 0
+
+
 def test_monotonic_and_sleep():
     clock = SystemClock()
     begun = clock.monotonic_s()

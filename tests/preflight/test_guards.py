@@ -9,7 +9,7 @@ from pytest_zkrollback.clients.helm import HelmVersion
 from pytest_zkrollback.config.environment import Identity
 from pytest_zkrollback.domain.errors import Forbidden, HelmProblem, Unreachable
 from pytest_zkrollback.preflight.guards import judge_guards, judge_verify_guards
-from pytest_zkrollback.preflight.guards.cluster import refusals
+from pytest_zkrollback.preflight.guards.cluster import judge_clock, refusals
 from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.preflight.target import choose_target
 from pytest_zkrollback.release.drift import LiveObject
@@ -467,3 +467,27 @@ def test_case_a15_a_copied_record_is_named_before_helm_and_stops_nothing():
     assert (guard.state, guard.reason) == ("warned", "copied-record")
     assert guard.evidence == f"{said}; revision 6 is deployed (zkprova-1.0.0), 3 revisions kept"
     assert refused(copied) == {}
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "disagreement_s", "evidence"),
+    [
+        (0, 0, None),
+        (59, 9, None),
+        (-59, 0, None),
+        (400, 0, "this machine's clock is 400 s behind the API server's, which counts: one of them is wrong"),
+        (
+            -61,
+            0,
+            "this machine's clock is 61 s ahead of the API server's, which counts: one of them is wrong",
+        ),
+        (
+            0,
+            400,
+            "the API servers behind one address have times 400 s apart; the one nearer to this machine's counts",
+        ),
+    ],
+)
+def test_case_p3_b23_clocks_that_are_far_apart_warn(offset_s, disagreement_s, evidence):
+    found = judge_clock(offset_s, disagreement_s)
+    assert [(each.state, each.evidence) for each in found] == ([("warned", evidence)] if evidence else [])

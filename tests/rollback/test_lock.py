@@ -11,7 +11,7 @@ import pytest
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, LockHeld, NotFound, Unreachable
 from pytest_zkrollback.preflight.guards.cluster import judge_lock
 from pytest_zkrollback.rollback.journal import find_migration_word
-from pytest_zkrollback.rollback.lock import ReleaseLock
+from pytest_zkrollback.rollback.lock import HolderWatch, ReleaseLock
 
 PATH = "/api/v1/namespaces/shop/secrets"
 START = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
@@ -64,11 +64,20 @@ class Store:
 
 
 class Clock:
+    """``ahead``: the API server that answers next; ``off``: this machine."""
+
     def __init__(self):
         self.at = START
+        self.ahead = self.off = timedelta(0)
 
     def now(self):
-        return self.at
+        return self.at + self.ahead
+
+    def own_now(self):
+        return self.at + self.off
+
+    def monotonic_s(self):
+        return (self.at - START).total_seconds()
 
 
 @pytest.fixture
@@ -126,6 +135,74 @@ def test_fault_20_an_expired_holder_is_taken_over(lock, clock, store):
     assert taken.previous.operator == "ann@host"
     assert store.state()["lock"]["run_id"] == "run2"
     assert [entry["outcome"] for entry in store.state()["entries"]] == ["started", "started"]
+
+
+@pytest.mark.parametrize(
+    ("passed_s", "ahead_s", "off_s", "is_taken"),
+    [
+        (10, 0, 0, False),
+        (10, 400, 0, False),  # one API server's Date
+        (10, 0, 400, False),  # this machine's clock
+        (10, 400, 400, True),  # two clocks that say the same
+        (196, 0, 0, True),
+        (196, 0, 3600, True),
+        (196, 0, -3600, True),  # before the lock was taken: this machine's clock says nothing
+        (196, 0, -100, False),
+        (300, 0, -100, True),
+        (196, -400, 0, False),
+    ],
+)
+def test_case_p3_b23_no_clock_alone_takes_a_lock_from_anybody(
+    lock, clock, store, passed_s, ahead_s, off_s, is_taken
+):
+    lock.acquire("run1", "ann@host", {})
+    clock.at += timedelta(seconds=passed_s)
+    clock.ahead, clock.off = timedelta(seconds=ahead_s), timedelta(seconds=off_s)
+    other = ReleaseLock(store, clock, "shop", "zkprova", lease_s=195)
+    if is_taken:
+        assert other.acquire("run2", "bob@host", {}).previous.run_id == "run1"
+        return
+    with pytest.raises(LockHeld):
+        other.require_free(other.fetch())
+    with pytest.raises(LockHeld):
+        other.acquire("run2", "bob@host", {})
+    assert store.state()["lock"]["run_id"] == "run1"
+
+
+def test_case_p3_b23_clocks_that_differ_are_named(lock, clock, store):
+    lock.acquire("run1", "ann@host", {})
+    clock.at += timedelta(seconds=10)
+    clock.ahead = timedelta(seconds=400)
+    with pytest.raises(LockHeld) as caught:
+        ReleaseLock(store, clock, "shop", "zkprova", lease_s=195).acquire("run2", "bob@host", {})
+    assert judge_lock(caught.value).evidence == (
+        "ann@host holds the lock for 410 s (run run1); by the API server's clock it expired 215 s ago, by "
+        "this machine's it expires in 185 s: one of them is wrong"
+    )
+
+
+def test_case_p3_b23_who_changes_nothing_for_a_lease_is_dead_whatever_the_clocks_say(lock, clock, store):
+    lock.acquire("run1", "ann@host", {})
+    clock.ahead = timedelta(seconds=-4000)
+    watch = HolderWatch()
+
+    def other():
+        return ReleaseLock(store, clock, "shop", "zkprova", lease_s=195, watch=watch)
+
+    for _ in range(2):
+        with pytest.raises(LockHeld):
+            other().require_free(other().fetch())
+        clock.at += timedelta(seconds=100)
+    clock.ahead = timedelta(0)
+    lock.renew("run1")
+    clock.ahead = timedelta(seconds=-4000)
+    with pytest.raises(LockHeld):  # it lives
+        other().require_free(other().fetch())
+    clock.at += timedelta(seconds=200 + 194)  # its lease is as long as from when it was taken
+    with pytest.raises(LockHeld):
+        other().acquire("run2", "bob@host", {})
+    clock.at += timedelta(seconds=1)
+    assert other().acquire("run2", "bob@host", {}).previous.run_id == "run1"
 
 
 def test_giving_back_closes_the_entry_and_leaves_anothers_lock_alone(lock, store, clock):

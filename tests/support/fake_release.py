@@ -28,7 +28,7 @@ class Killed(BaseException):
 
 
 class Clock:
-    offset_s = 0.0
+    offset_s = disagreement_s = 0.0
 
     def __init__(self):
         self.at = START
@@ -37,6 +37,9 @@ class Clock:
     def now(self):
         self.at += timedelta(milliseconds=1)
         return self.at
+
+    def own_now(self):
+        return self.now()
 
     def monotonic_s(self):
         self.tick()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # Every guard, in the order in which it is shown, and what it protects from; docs/guards.md says the same.
 GUARDS = {
     "cluster": "an API server that cannot be asked",
+    "clock": "a lock, a log or an event that is judged by a wrong time",
     "identity": "a rollback of the right release on the wrong cluster",
     "protected": "a slip of the finger in an environment that users depend on",
     "storage": "two stores of releases: helm would act on one, and everything else here reads the other",

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Between API servers, and between them and this machine.
+_CLOCKS_DIFFER_S = 10.0
+_CLOCK_IS_OFF_S = 60.0
+
 
 def refusals(guards: Sequence[Guard]) -> list[Guard]:
     """Those that stand between the operator and helm."""
@@ -199,6 +203,36 @@ def judge_notify(unusable: Sequence[str]) -> tuple[Guard, ...]:
             consequence="The item notify will fail.",
         )
         for why in unusable
+    )
+
+
+def judge_clock(offset_s: float, disagreement_s: float) -> tuple[Guard, ...]:
+    """Clocks that are far from each other, which stops nothing; there is no guard where they agree.
+
+    ``offset_s``: by how much the API server's is ahead of this machine's; ``disagreement_s``: by how much the
+    answers of one API server's address differ.
+    """
+    if disagreement_s >= _CLOCKS_DIFFER_S:
+        evidence = (
+            f"the API servers behind one address have times {disagreement_s:.0f} s apart; the one nearer to "
+            "this machine's counts"
+        )
+    elif abs(offset_s) >= _CLOCK_IS_OFF_S:
+        which = "behind" if offset_s > 0 else "ahead of"
+        evidence = (
+            f"this machine's clock is {abs(offset_s):.0f} s {which} the API server's, which counts: "
+            "one of them is wrong"
+        )
+    else:
+        return ()
+    return (
+        Guard(
+            id="clock",
+            state=WARNED,
+            reason=GuardReason.CLOCKS_DIFFER,
+            evidence=evidence,
+            consequence="Which log lines and events are older than the rollback may be told wrongly.",
+        ),
     )
 
 
