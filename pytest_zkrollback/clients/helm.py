@@ -19,8 +19,11 @@ _REDIRECTS = ("HELM_NAMESPACE", "HELM_MAX_HISTORY", "HELM_DEBUG")
 DESCRIPTION_LIMIT = 256  # characters; Helm 4 refuses 257 (docs/helm-facts.md, 7)
 MAJORS = (3, 4)
 # Since which (major, minor) `helm rollback` has an option; an unknown one ends it before it does anything.
-# Source: pkg/cmd/rollback.go (cmd/helm/rollback.go) of v3.2.0, v3.4.0, v3.22.0 and v4.0.0 to v4.3.1.
+# Source: pkg/cmd/rollback.go (cmd/helm/rollback.go) of v3.2.0, v3.4.0, v3.22.0 and v4.0.0 to v4.3.1;
+# pkg/cli/environment.go of v3.0.0, v3.2.0, v3.9.0, v3.10.0 and v4.3.1.
 SINCE = {
+    "--kube-apiserver": (3, 2),
+    "--kube-tls-server-name": (3, 10),
     "--history-max": (3, 4),  # before, a rollback never pruned
     "--force-conflicts": (4, 0),
     "--description": (4, 3),
@@ -64,7 +67,7 @@ def parse_version(text: str) -> HelmVersion:
 
 
 class HelmCli:
-    """Helm bound to one context, namespace and kubeconfig, given explicitly with every call."""
+    """Helm bound to one context, namespace, kubeconfig and API server, given explicitly with every call."""
 
     def __init__(
         self,
@@ -75,8 +78,14 @@ class HelmCli:
         kubeconfig: str | None,
         namespace: str,
         environ: Mapping[str, str],
+        server: str = "",
+        tls_server_name: str = "",
     ) -> None:
-        """``environ`` is the operator's; HELM_KUBE* and what else redirects helm is scrubbed from it."""
+        """``environ`` is the operator's; HELM_KUBE* and what else redirects helm is scrubbed from it.
+
+        ``server`` is the API server that everything else was asked of, ``tls_server_name`` by which name its
+        certificate is checked, where that is not its own.
+        """
         self.binary = binary
         self._processes = processes
         self._scope = ["--namespace", namespace]
@@ -84,6 +93,9 @@ class HelmCli:
             self._scope += ["--kube-context", context]
         if kubeconfig is not None:
             self._scope += ["--kubeconfig", str(Path(kubeconfig).expanduser())]  # as our own reader does
+        # In the cluster the server is a variable of our own environment, which helm gets.
+        self._server = server if context is not None else ""
+        self._tls_server_name = tls_server_name
         self._environ = {
             key: value
             for key, value in environ.items()
@@ -124,7 +136,7 @@ class HelmCli:
         ``no_hooks``: of a stranded release whose hook failed or hung, and would again. ``force_conflicts``:
         the operator accepted that fields are taken from their managers.
         """
-        argv = [self.binary, "rollback", release, str(revision), *self._scope]
+        argv = [self.binary, "rollback", release, str(revision), *self._scope, *self._binding(version)]
         argv += ["--timeout", f"{max(1, int(timeout_s))}s"]
         if version.has("--history-max"):
             argv += ["--history-max", "0"]
@@ -135,6 +147,22 @@ class HelmCli:
         if version.has("--description"):
             argv += ["--description", shorten(description)]
         return argv
+
+    def _binding(self, version: HelmVersion) -> list[str]:
+        """Options that lead helm to the very server that was looked at, should the context's be another by
+        now.
+
+        CA, credentials and proxy stay the context's, so that another cluster's server fails on TLS. Where a
+        server is given, client-go leaves the context's tls-server-name out (getCluster in
+        tools/clientcmd/client_config.go): a helm that cannot be told it again is not bound.
+        """
+        if not self._server or not version.has("--kube-apiserver"):
+            return []
+        if not self._tls_server_name:
+            return ["--kube-apiserver", self._server]
+        if not version.has("--kube-tls-server-name"):
+            return []
+        return ["--kube-apiserver", self._server, "--kube-tls-server-name", self._tls_server_name]
 
     def run_rollback(self, argv: list[str], *, timeout_s: float, on_start: Callable[[int], None]) -> Finished:
         """The one call that changes anything. Helm's own --timeout ends it before our deadline does."""

@@ -90,7 +90,7 @@ class RunContext:
     holder_watch: HolderWatch = field(default_factory=HolderWatch)
 
     def helm(self) -> HelmCli:
-        """The operator's helm, bound to exactly this context; raises HelmProblem."""
+        """The operator's helm, bound to exactly this context and API server; raises HelmProblem."""
         env = self.env
         return HelmCli(
             find_helm(env.helm, os.environ.get("PATH")),
@@ -99,6 +99,8 @@ class RunContext:
             kubeconfig=env.kubeconfig,
             namespace=env.namespace,
             environ=os.environ,
+            server=self.kube.server,
+            tls_server_name=self.kube.tls_server_name,
         )
 
     def http(self) -> HttpClient:

@@ -174,6 +174,15 @@ def test_401_that_cannot_be_refreshed_fault_6():
             client(server.url, how).get("/api/v1/pods")
 
 
+def test_case_p3_a14_credentials_are_not_renewed_at_another_server():
+    """The context was pointed elsewhere in mid-run: what was looked at is still here."""
+    with LocalServer(answer("{}")) as elsewhere, LocalServer(status(401)) as server:
+        moved = Access("context 'staging'", elsewhere.url, authorization="Bearer new")
+        with pytest.raises(Unauthorized):
+            client(server.url, lambda: moved).get("/api/v1/pods")
+        assert elsewhere.requests == []
+
+
 def test_403_names_what_is_missing_fault_7():
     with LocalServer(status(403, "pods is forbidden.")) as server, pytest.raises(Forbidden) as caught:
         client(server.url).list("/api/v1/namespaces/n/pods")

@@ -113,6 +113,37 @@ def test_an_option_is_only_given_to_a_helm_that_knows_it(text, options):
     assert argv[argv.index("--timeout") + 1] == "1s"  # 0s would mean no limit
 
 
+HERE, NAMED = "https://10.0.0.1:6443/k8s/clusters/c-1", "api.internal"
+
+
+@pytest.mark.parametrize(
+    ("version", "bound", "binding"),
+    [
+        ("v4.3.1", {"server": HERE}, ["--kube-apiserver", HERE]),
+        ("v3.22.0", {"server": HERE}, ["--kube-apiserver", HERE]),
+        ("v3.2.0", {"server": HERE}, ["--kube-apiserver", HERE]),
+        ("v3.1.3", {"server": HERE}, []),
+        (
+            "v4.3.1",
+            {"server": HERE, "tls_server_name": NAMED},
+            ["--kube-apiserver", HERE, "--kube-tls-server-name", NAMED],
+        ),
+        (
+            "v3.10.0",
+            {"server": HERE, "tls_server_name": NAMED},
+            ["--kube-apiserver", HERE, "--kube-tls-server-name", NAMED],
+        ),
+        ("v3.9.4", {"server": HERE, "tls_server_name": NAMED}, []),  # it would check the address's own name
+        ("v4.3.1", {"server": HERE, "context": None}, []),  # in the cluster
+    ],
+)
+def test_case_p3_a14_helm_goes_to_the_very_server_that_was_looked_at(version, bound, binding):
+    """The context may lead elsewhere by now; its CA stays in force, so that a strange server fails on TLS."""
+    argv = cli(**bound).rollback_argv("r", 5, timeout_s=1, description="", version=parse_version(version))
+    assert [word for word in argv if word.startswith(("--kube-api", "--kube-tls", "http", "api."))] == binding
+    assert ("--kube-context" in argv) is (bound.get("context", "ctx") is not None)
+
+
 def test_a_description_is_one_line_of_256_characters():
     assert shorten("a\nb  c") == "a b c"
     assert len(shorten("x" * 300)) == 256

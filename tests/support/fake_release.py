@@ -61,6 +61,7 @@ class Release:
     """Secrets and ConfigMaps of the release, and the API server in front of them."""
 
     server = "https://fake"
+    tls_server_name = ""
 
     def __init__(self, clock, moment):
         self.clock, self._moment = clock, moment

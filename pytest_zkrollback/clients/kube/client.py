@@ -71,6 +71,11 @@ class KubeClient:
         """The API server's URL, for the record."""
         return self._wire.access.server
 
+    @property
+    def tls_server_name(self) -> str:
+        """By which name the server's certificate is checked; empty: its own."""
+        return self._wire.access.tls_server_name or ""
+
     def get(self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0) -> JsonObject:
         """GET ``path`` (``/api/v1/...``)."""
         return self._json(self._call("GET", path, query, timeout_s))

@@ -239,10 +239,12 @@ class KubeWire:
                 return False
             self._renewed_s = now_s
             try:
-                self._access = self._renew()
+                renewed = self._renew()
             except ClusterError:
                 return False  # the 401 is what has to be said
-            self._client = None
+            if renewed.server != refused.server:
+                return False  # the context leads elsewhere by now: what was looked at is here
+            self._access, self._client = renewed, None
             return True
 
     def _learn(self, date: str | None, elapsed_s: float) -> None:
