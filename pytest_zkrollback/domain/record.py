@@ -127,6 +127,7 @@ class GuardReason(StrEnum):
     ROLLED_AWAY_FROM = "rolled-away-from"
     IRREVERSIBLE_MIGRATION = "irreversible-migration"
     WOULD_FAIL = "would-fail"
+    IMAGE_ON_NO_NODE = "image-on-no-node"
     NO_RESTART = "no-restart"
     NOT_AS_TARGET = "not-as-target"
     OTHER_OWNER = "other-owner"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from ..release.namespaces import pod_namespaces
 from .compare_revisions import gather_change_summary
 from .contents import fetch_contents
 from .forecast import make_forecast
+from .node_images import fetch_images
 from .permissions import fetch_denied, fetch_unreadable
 from .probe import Facts, ProbeResult
 from .release_view import CachedProbe, ReleaseView
@@ -30,6 +31,9 @@ T = TypeVar("T")
 # What a rollback cannot do without, and how long it is waited for with --rollback-break-glass.
 _NEEDED = ("history", "choice", "identity", "helm", "denied", "lock")
 PATIENCE_S = 30.0
+# What is only good to know, and how long it is waited for once everything else has answered.
+_BESIDE = ("images",)
+_BESIDE_S = 0.2
 
 
 def ask_all(
@@ -37,16 +41,19 @@ def ask_all(
     budget_s: float,
     clock: Clock,
     patience_s: Mapping[str, float] | None = None,
+    beside: Collection[str] = (),
 ) -> dict[str, ProbeResult[Any]]:
     """Ask every question in a daemon thread of its own; after ``budget_s`` seconds the rest is unknown.
 
-    ``patience_s``: what is waited for longer, by name.
+    ``patience_s``: what is waited for longer, by name. ``beside``: what holds nothing up.
     """
     answers = {name: submit(f"preflight-{name}", question) for name, question in questions.items()}
     began_s, more = clock.monotonic_s(), patience_s or {}
     for name, answer in answers.items():
-        end_s = began_s + max(budget_s, more.get(name, 0.0))
-        wait([answer], max(0.0, end_s - clock.monotonic_s()))
+        if name not in beside:
+            end_s = began_s + max(budget_s, more.get(name, 0.0))
+            wait([answer], max(0.0, end_s - clock.monotonic_s()))
+    wait([answer for name, answer in answers.items() if name in beside], _BESIDE_S)
     return {name: _probe_result(answer) for name, answer in answers.items()}
 
 
@@ -115,6 +122,7 @@ def fetch_facts(
             "owners": lambda: fetch_owners(kube, view),
             "scalers": lambda: fetch_scalers(kube, env.namespace, view),
             "elsewhere": lambda: fetch_elsewhere(kube, env, view),
+            "images": lambda: fetch_images(kube, env.namespace, view),
             "change_summary": lambda: gather_change_summary(kube, env.namespace, view),
         }
     if locks:
@@ -126,7 +134,7 @@ def fetch_facts(
         questions["hook_jobs"] = view.hook_jobs
     more = outside or {}
     patience_s = dict.fromkeys(_NEEDED, PATIENCE_S) if patient else {}
-    answers = ask_all({**questions, **more}, env.preflight_budget_s, clock, patience_s)
+    answers = ask_all({**questions, **more}, env.preflight_budget_s, clock, patience_s, _BESIDE)
     signals = {name: answers.pop(name) for name in more}
     return Facts(**answers, driver=driver, now=clock.now(), outside=signals)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..release.history import ReleaseHistory
     from ..release.manifest import ObjectKey
     from ..rollback.lock import LockState
+    from .node_images import ImagesSeen
     from .release_view import Touched
     from .target import TargetChoice
 
@@ -57,14 +58,14 @@ class Facts:
     """All answers of the preflight.
 
     ``denied`` lists rights that are missing, e.g. ``create secrets``, ``unreadable`` those without which
-    other namespaces than the release's cannot be verified; ``server`` is Kubernetes' version;
-    ``journal`` holds the entries of earlier runs; ``lock`` is the lock's state if nobody alive holds it, else
-    LockHeld; ``live`` are the live objects of the head and the target; ``touched`` those that helm would
-    delete, apply or run as hooks, ``contents`` what is in those that hold more than themselves; ``forecast``
-    what helm would meet; ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
-    HorizontalPodAutoscalers; ``hook_jobs`` the live Jobs of hooks, asked for a recovery only; ``elsewhere``:
-    whether ConfigMaps hold a release of this name; ``driver`` is the operator's HELM_DRIVER; ``now`` the
-    server's time; ``outside`` the decision's signals by name.
+    other namespaces than the release's cannot be verified; ``server`` is Kubernetes' version; ``journal``
+    holds the entries of earlier runs; ``lock`` is the lock's state if nobody alive holds it, else LockHeld;
+    ``live`` are the live objects of the head and the target; ``touched`` those that helm would delete, apply
+    or run as hooks, ``contents`` what is in those that hold more than themselves; ``forecast`` what helm
+    would meet; ``owners`` the GitOps controllers that manage them; ``scalers`` the namespace's
+    HorizontalPodAutoscalers; ``images`` where the target's images are; ``hook_jobs`` the live Jobs of hooks,
+    asked for a recovery only; ``elsewhere``: whether ConfigMaps hold a release of this name; ``driver`` is
+    the operator's HELM_DRIVER; ``now`` the server's time; ``outside`` the decision's signals by name.
     """
 
     history: ProbeResult[ReleaseHistory] = ProbeResult()
@@ -84,6 +85,7 @@ class Facts:
     elsewhere: ProbeResult[bool] = ProbeResult()
     change_summary: ProbeResult[ChangeSummary | None] = ProbeResult()
     forecast: ProbeResult[Forecast | None] = ProbeResult()
+    images: ProbeResult[ImagesSeen] = ProbeResult()
     hook_jobs: ProbeResult[Sequence[JsonObject]] = ProbeResult()
     driver: str = ""
     now: datetime = _NEVER

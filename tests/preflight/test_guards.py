@@ -42,6 +42,7 @@ def test_nothing_speaks_against_a_usual_rollback():
         ("deployed", "ok"),
         ("target", "ok"),
         ("forecast", "ok"),
+        ("images", "ok"),
         ("ownership", "ok"),
         ("data-loss", "ok"),
         ("gitops", "ok"),

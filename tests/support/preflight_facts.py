@@ -6,6 +6,7 @@ from pytest_zkrollback.clients.helm import HelmVersion
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.forecast import ApplyOutcome, Forecast
 from pytest_zkrollback.domain.record import Revision
+from pytest_zkrollback.preflight.node_images import ImagesSeen
 from pytest_zkrollback.preflight.probe import Facts, ProbeResult
 from pytest_zkrollback.preflight.release_view import Touched
 from pytest_zkrollback.release.helm_secret import Release
@@ -49,6 +50,7 @@ def facts(**changes):
         "owners": ProbeResult(value=()),
         "scalers": ProbeResult(value=()),
         "elsewhere": ProbeResult(value=False),
+        "images": ProbeResult(value=ImagesSeen(5, nodes=3)),
         "now": AT + timedelta(minutes=1),
     }
     return Facts(**{**usual, **changes})

@@ -12,7 +12,7 @@ from ...release.helm_secret import UNINSTALLING
 from ..probe import OK, REFUSED, WARNED, Facts
 from .cluster import judge_helm, judge_identity, judge_lock, judge_permissions, judge_protected, judge_release
 from .forecast import judge_forecast
-from .objects import judge_data_loss, judge_ownership
+from .objects import judge_data_loss, judge_images, judge_ownership
 from .release import (
     judge_deployed,
     judge_deploying,
@@ -42,6 +42,7 @@ GUARDS = {
     "target": "going back to a revision that never worked, that a good rollback left, or that is not there",
     "migration": "old code on a database that cannot be taken back to it",
     "forecast": "helm applying half of the objects and stopping, with no revision deployed",
+    "images": "pods that cannot start, because an image is nowhere any more",
     "ownership": "taking another release's objects away, or overwriting them",
     "data-loss": "deleting data, or every object of a kind or in a namespace, with no way back",
     "gitops": "a controller that puts back within minutes what was rolled back",
@@ -79,6 +80,7 @@ def judge_guards(
         judge_deployed(facts.history),
         *(() if pointless else (judge_target(facts.history, facts.choice, facts.entries, facts.forecast),)),
         judge_forecast(facts.forecast, facts.helm, facts.denied),
+        judge_images(facts.images),
         judge_ownership(facts),
         judge_data_loss(facts, env, target),
         judge_gitops(facts),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ...domain.errors import Forbidden
 from ...domain.record import Guard, GuardReason
 from ...release.manifest import ObjectKey, identity, is_kept, release_of
 from ...report.by_hand import kubectl
+from ...report.failures import listed
+from ..node_images import MOST_LISTED, ImagesSeen
 from ..overrides import override_option
-from ..probe import OK, REFUSED, WARNED, Facts
+from ..probe import OK, REFUSED, WARNED, Facts, ProbeResult
 
 if TYPE_CHECKING:
     from ...config.environment import Environment
@@ -23,6 +26,41 @@ HOLDERS = ("PersistentVolumeClaim", "CustomResourceDefinition", "Namespace")
 _NO_NAMESPACE = ("CustomResourceDefinition", "Namespace")
 # helm's delete policies spare a CustomResourceDefinition (pkg/action/hooks.go).
 _LOST_AS_HOOKS = ("PersistentVolumeClaim", "Namespace")
+
+
+def judge_images(answer: ProbeResult[ImagesSeen]) -> Guard:
+    """Every image of the target is on a node, or in a pod that runs; no registry is asked, so this only
+    warns.
+    """
+    seen = answer.value
+    if seen is None:
+        why, error = answer.why, answer.error
+        if isinstance(error, Forbidden):
+            why = f"the right to {error.verb} {error.resource} is missing"
+        return _images_unknown(f"not looked at whether the target's images are on a node: {why}")
+    if not seen.missing:
+        return Guard(id="images", state=OK, evidence="every image of the target is on a node")
+    more = [f"{len(seen.missing) - _FEW} more"] if len(seen.missing) > _FEW else []
+    images = f"image{'s' if len(seen.missing) > 1 else ''} {listed([*seen.missing[:_FEW], *more])}"
+    if not seen.nodes:
+        return _images_unknown(f"whether {images} of the target is on a node is not known: no node says")
+    if seen.cut:
+        return _images_unknown(
+            f"whether {images} of the target is on a node is not known: {seen.cut} of {seen.nodes} nodes "
+            f"name {MOST_LISTED} images or more, and perhaps not all"
+        )
+    are = "are" if len(seen.missing) > 1 else "is"
+    return Guard(
+        id="images",
+        state=WARNED,
+        reason=GuardReason.IMAGE_ON_NO_NODE,
+        evidence=f"revision {seen.revision}'s {images} {are} on no node",
+        consequence="If the registry has deleted it, the rollback cannot start. The registry was not asked.",
+    )
+
+
+def _images_unknown(evidence: str) -> Guard:
+    return Guard(id="images", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=evidence)
 
 
 def judge_ownership(facts: Facts) -> Guard:
