@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from ..clients.retry import SHORTEST_PAUSE_S, retry
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer, LockHeld, NotFound, Unreachable
 from ..domain.ports import Clock, Kube
@@ -28,6 +29,8 @@ KEPT_ENTRIES = 20
 EXPIRY_MARGIN_S = 60
 _TRIES = 5
 _CONFLICT = 409
+_BUSY = 429
+_BUSY_S = 10.0  # how long a server that is too busy is asked again
 
 
 @dataclass(frozen=True)
@@ -308,9 +311,9 @@ class ReleaseLock:
         try:
             if state.version:
                 body["metadata"]["resourceVersion"] = state.version
-                answer = self.kube.send("PUT", f"{self._path}/{self.name}", body)
+                answer = self._send("PUT", f"{self._path}/{self.name}", body)
             else:
-                answer = self.kube.send("POST", self._path, body)
+                answer = self._send("POST", self._path, body)
         except BadAnswer as error:
             if error.status == _CONFLICT:
                 return False
@@ -322,6 +325,16 @@ class ReleaseLock:
         self._last_written = kept if version else None
         self._keep_copy(state.entries)
         return True
+
+    def _send(self, method: str, path: str, body: JsonObject) -> JsonObject:
+        """Sent again where the API server is too busy: with 429 it has done nothing."""
+        return retry(
+            lambda: self.kube.send(method, path, body),
+            on=lambda error: isinstance(error, BadAnswer) and error.status == _BUSY,
+            wait_s=lambda error, _: max(SHORTEST_PAUSE_S, getattr(error, "retry_after_s", None) or 0.0),
+            clock=self.clock,
+            end_s=self.clock.monotonic_s() + _BUSY_S,
+        )
 
 
 def _amended(entries: tuple[JsonObject, ...], found: Mapping[str, JsonObject]) -> tuple[JsonObject, ...]:

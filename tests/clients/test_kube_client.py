@@ -124,6 +124,23 @@ def test_no_waiting_beyond_the_deadline_or_without_a_wish_fault_5(headers, retry
     assert (caught.value.status, caught.value.retry_after_s, clock.slept) == (503, retry_after_s, [])
 
 
+@pytest.mark.parametrize(
+    ("header", "pauses"),
+    [("Retry-After: 0", [1, 1, 1, 1]), ("Retry-After: 0.001", [1, 1, 1, 1]), ("X: y", [1, 1, 1, 1])],
+)
+def test_case_p3_19_11_a_storm_of_429_is_asked_again_once_a_second_and_not_for_ever(header, pauses):
+    class Passing(Sleepless):
+        def monotonic_s(self):
+            return super().monotonic_s() + sum(self.slept)
+
+    clock = Passing()
+    busy = [status(429, "too many requests", header)] * 5
+    with LocalServer(*busy) as server, pytest.raises(BadAnswer) as caught:
+        client(server.url, clock=clock).get("/api/v1/pods", timeout_s=4.9)
+    assert (caught.value.status, clock.slept) == (429, pauses)
+    assert len(server.requests) == 5
+
+
 def test_a_write_is_never_sent_twice_for_429():
     with LocalServer(status(429, "no", "Retry-After: 1")) as server, pytest.raises(BadAnswer):
         client(server.url).send("POST", "/api/v1/namespaces/n/pods", {})
@@ -181,6 +198,83 @@ def test_case_p3_a14_credentials_are_not_renewed_at_another_server():
         with pytest.raises(Unauthorized):
             client(server.url, lambda: moved).get("/api/v1/pods")
         assert elsewhere.requests == []
+
+
+def test_case_p3_19_11_a_plugin_that_hangs_holds_nobody_up_for_longer_than_his_own_deadline():
+    """Its token has run out in mid-run; whoever asks meanwhile has a deadline of his own."""
+    go_on = threading.Event()
+
+    def renew() -> Access:
+        go_on.wait(30)
+        return Access("context 'staging'", server.url, authorization="Bearer new")
+
+    with LocalServer(status(401), status(401), answer("{}")) as server:
+        kube = client(server.url, renew, SystemClock())
+        began_s = time.monotonic()
+        for _ in range(2):
+            with pytest.raises(Unauthorized):
+                kube.get("/api/v1/pods", timeout_s=0.3)
+        assert time.monotonic() - began_s < 3
+        go_on.set()
+        until_s = time.monotonic() + 5
+        while kube._wire.access.authorization != "Bearer new" and time.monotonic() < until_s:
+            time.sleep(0.01)
+        assert kube.get("/api/v1/pods", timeout_s=3) == {}
+        assert "Bearer new" in server.requests[-1]
+
+
+def test_case_p3_19_11_tokens_that_rotate_again_and_again_are_followed():
+    """A plugin whose tokens last a minute: each 401 brings the next one, for reads and for whole answers."""
+    tokens = iter("abc")
+    clock = Sleepless()
+    clock.monotonic_s = lambda: time.monotonic() + 11 * len(clock.slept)
+
+    def renew() -> Access:
+        return Access("context 'staging'", server.url, authorization=f"Bearer {next(tokens)}")
+
+    with LocalServer(
+        status(401), answer("{}"), status(401), answer("{}"), status(401), answer("{}")
+    ) as server:
+        kube = client(server.url, renew, clock)
+        for _ in range(3):
+            assert kube.get("/api/v1/pods") == {}
+            clock.sleep(11)
+        used = [line for each in server.requests for line in each.split("\r\n") if "Bearer" in line]
+    assert [line[-1] for line in used] == ["n", "a", "a", "b", "b", "c"]
+
+
+@pytest.mark.parametrize("url", ["https://api.example:6443", "http://api.example:6443"])
+def test_case_p3_19_11_a_resolver_that_does_not_answer_is_waited_for_as_long_as_the_deadline(
+    monkeypatch, url
+):
+    go_on = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: go_on.wait(30) and [])
+    began_s = time.monotonic()
+    with pytest.raises(Unreachable, match="has a name that cannot be resolved"):
+        client(url).get("/version", timeout_s=0.4)
+    took_s = time.monotonic() - began_s
+    go_on.set()
+    assert took_s < 3
+
+
+def test_a_name_with_several_addresses_is_reached_at_the_one_that_answers(monkeypatch):
+    real = socket.getaddrinfo
+
+    def lookup(host, port, *rest, **more):
+        if host != "api.example":
+            return real(host, port, *rest, **more)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with LocalServer(answer("{}")) as server:
+        port = server.url.rpartition(":")[2]
+        assert client(f"http://api.example:{port}").get("/version") == {}
+        assert f"Host: api.example:{port}" in server.requests[0]
+
+
+def test_a_name_that_is_none_says_so():
+    with pytest.raises(Unreachable, match="has a name that cannot be resolved"):
+        client("http://nowhere.invalid:6443").get("/version", timeout_s=20)
 
 
 def test_403_names_what_is_missing_fault_7():

@@ -79,6 +79,9 @@ class Clock:
     def monotonic_s(self):
         return (self.at - START).total_seconds()
 
+    def sleep(self, seconds):
+        self.at += timedelta(seconds=seconds)
+
 
 @pytest.fixture
 def store():
@@ -228,6 +231,33 @@ def test_fault_2_a_write_whose_answer_was_lost_is_looked_for_and_leaves_no_lock_
     assert [entry["run_id"] for entry in store.state()["entries"]] == ["run0", "run1"][not there_before :]
     lock.release_lock("run1", {"outcome": "done"})
     assert store.state()["lock"] is None
+
+
+def test_case_p3_19_11_a_server_that_is_too_busy_for_the_lock_is_asked_again(lock, store, clock):
+    """With 429 nothing was done."""
+    tried = []
+
+    def busy():
+        tried.append(clock.monotonic_s())
+        if len(tried) < 4:
+            store.before_write.append(busy)
+            raise BadAnswer("too many requests", status=429, retry_after_s=2)
+
+    store.before_write.append(busy)
+    lock.acquire("run1", "ann@host", {"target": 5})
+    assert tried == [0, 2, 4, 6]
+    assert [entry["run_id"] for entry in store.state()["entries"]] == ["run1"]
+
+
+def test_case_p3_19_11_and_not_for_ever(lock, store, clock):
+    def busy():
+        store.before_write.append(busy)
+        raise BadAnswer("too many requests", status=429, retry_after_s=0)
+
+    store.before_write.append(busy)
+    with pytest.raises(BadAnswer):
+        lock.acquire("run1", "ann@host", {})
+    assert clock.monotonic_s() == 9
 
 
 def test_fault_2_a_write_that_never_arrives_is_tried_once_more_and_refused(lock, store):

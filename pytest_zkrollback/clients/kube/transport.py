@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -17,8 +19,10 @@ from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 from ...domain.errors import BadAnswer, ClusterError, Unauthorized, Unreachable
 from ...domain.ports import HttpAnswer
 from ..clock import SystemClock
-from ..retry import constant, retry
+from ..retry import SHORTEST_PAUSE_S, constant, retry
+from ..threads import submit
 from .access import Access
+from .connections import POOLS
 from .errors import broken_connection, refusal
 from .proxies import proxy_of_environment
 
@@ -29,7 +33,6 @@ CONNECT_TIMEOUT_S = 2.0
 _CHUNK_BYTES = 1 << 16
 _POOL_SIZE = 32
 _RENEW_PAUSE_S = 10.0
-_MIN_WAIT_S = 0.1
 _RESTART_PAUSE_S = 0.2
 # A read that got no word for this long is asked again over a new connection: the old one may be half-open.
 _SILENT_S = 5.0
@@ -66,6 +69,7 @@ class KubeWire:
         self._access = access
         self._client: ApiClient | None = None
         self._renewed_s: float | None = None
+        self._renewing: Future[None] | None = None
         self._answered = False
 
     @property
@@ -117,7 +121,11 @@ class KubeWire:
                     continue
                 raise self.broken(error, call) from None
             body = bytes(self._body(response, call))
-            if response.status != http.client.UNAUTHORIZED or asked_again or not self._renewed(access):
+            if (
+                response.status != http.client.UNAUTHORIZED
+                or asked_again
+                or not self._renewed(access, call.end_s)
+            ):
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 duration_s = self._clock.monotonic_s() - (call.end_s - call.timeout_s)
                 return HttpAnswer(response.status, headers, body, truncated=False, duration_s=duration_s)
@@ -152,7 +160,7 @@ class KubeWire:
                 path=call.path,
                 query=call.query,
             )
-            if isinstance(problem, Unauthorized) and not renewed and self._renewed(access):
+            if isinstance(problem, Unauthorized) and not renewed and self._renewed(access, call.end_s):
                 renewed = True
             else:
                 raise problem
@@ -228,24 +236,38 @@ class KubeWire:
                 self._client = _api_client(self._access)
             return self._access, self._client
 
-    def _renewed(self, refused: Access) -> bool:
-        """Whether there are other credentials now than the ``refused`` ones."""
+    def _renewed(self, refused: Access, end_s: float) -> bool:
+        """Whether there are other credentials than the ``refused`` ones, until ``end_s``.
+
+        One thread reads them, with whatever plugin; nobody is held up for longer than his own deadline.
+        """
         with self._lock:
             if self._access is not refused:
                 return True  # another thread was here first
             now_s = self._clock.monotonic_s()
-            too_soon = self._renewed_s is not None and now_s < self._renewed_s + _RENEW_PAUSE_S
-            if self._renew is None or too_soon:
-                return False
-            self._renewed_s = now_s
-            try:
-                renewed = self._renew()
-            except ClusterError:
-                return False  # the 401 is what has to be said
-            if renewed.server != refused.server:
-                return False  # the context leads elsewhere by now: what was looked at is here
-            self._access, self._client = renewed, None
-            return True
+            if self._renewing is None:
+                too_soon = self._renewed_s is not None and now_s < self._renewed_s + _RENEW_PAUSE_S
+                if self._renew is None or too_soon:
+                    return False
+                self._renewed_s = now_s
+                self._renewing = submit("zkrollback-credentials", partial(self._read_again, refused))
+            renewing = self._renewing
+        wait([renewing], max(0.0, end_s - now_s))
+        return self._access is not refused
+
+    def _read_again(self, refused: Access) -> None:
+        renewed = refused
+        try:
+            assert self._renew is not None  # noqa: S101 - looked at before
+            renewed = self._renew()
+        except ClusterError:
+            pass  # the 401 is what has to be said
+        finally:
+            with self._lock:
+                self._renewing = None
+                # A context that leads elsewhere by now is no new credential: what was looked at is here.
+                if renewed is not refused and renewed.server == refused.server:
+                    self._access, self._client = renewed, None
 
     def _learn(self, date: str | None, elapsed_s: float) -> None:
         try:
@@ -266,13 +288,16 @@ class KubeWire:
 
 
 def _is_busy(error: Exception) -> bool:
-    """Whether the server said when to come again."""
-    busy = (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE)
-    return isinstance(error, BadAnswer) and error.retry_after_s is not None and error.status in busy
+    """Whether the server is too busy for now: it says so, or said when to come again."""
+    if not isinstance(error, BadAnswer):
+        return False
+    if error.status == http.client.TOO_MANY_REQUESTS:
+        return True
+    return error.status == http.client.SERVICE_UNAVAILABLE and error.retry_after_s is not None
 
 
 def _asked_pause_s(error: Exception, _tries: int) -> float:
-    return max(_MIN_WAIT_S, getattr(error, "retry_after_s", None) or 0.0)
+    return max(SHORTEST_PAUSE_S, getattr(error, "retry_after_s", None) or 0.0)
 
 
 def _api_client(access: Access) -> ApiClient:
@@ -298,11 +323,16 @@ def _api_client(access: Access) -> ApiClient:
 
 def _pools(proxy: str | None, settings: Mapping[str, Any]) -> urllib3.PoolManager:
     if proxy is None:
-        return urllib3.PoolManager(**settings)
+        return _within_deadlines(urllib3.PoolManager(**settings))
     scheme, _, rest = proxy.partition("://")
     if scheme.startswith("socks5"):
         from urllib3.contrib.socks import SOCKSProxyManager
 
         # As in Go, the proxy looks names up.
         return SOCKSProxyManager(f"socks5h://{rest}", **settings)
-    return urllib3.ProxyManager(proxy, **settings)
+    return _within_deadlines(urllib3.ProxyManager(proxy, **settings))
+
+
+def _within_deadlines(pools: urllib3.PoolManager) -> urllib3.PoolManager:
+    pools.pool_classes_by_scheme = POOLS
+    return pools
