@@ -146,7 +146,8 @@ def _find_head(
         newest = head.revision
         if head.revision != before:
             context.recorder.update(revision_before=head.revision, revision_after=head.revision)
-        if other := find_another(planned, history, (before, target)):
+        numbers = (before,) if target is None else (before, target)
+        if other := find_another(planned, history, numbers):
             evidence, reason = other, GuardReason.NEW_REVISION
         elif head.revision != before:
             evidence = (
