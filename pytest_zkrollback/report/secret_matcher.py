@@ -1,7 +1,8 @@
 """Finds known secrets in a text: in every likely encoding, wrapped over lines, or cut off at an end.
 
 One pass over the text, however many secrets there are: a form is looked for only where its first six
-characters stand.
+characters stand. Escapes of single characters (``%2F``, the ``u003d`` of a JSON string) are taken out of the
+text, layer by layer, because nobody can list which characters an encoder escapes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import html
 import json
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from urllib.parse import quote, quote_plus, urlsplit
 
 from .secret_patterns import secrets_inside
@@ -34,6 +35,11 @@ _SAFE_BY_ENCODER = (
 )  # Python, JavaScript, the URL standard
 _PROBED = 32  # of a long form so much is compared before the whole of it
 _WRAPS = (64, 76)  # PEM and MIME
+_GRAM = 3
+_STEP = SHORTEST - _GRAM + 1  # each six characters hold just one gram that begins at a multiple of it
+_LAYERS = 3  # percent-encoded twice is usual behind a redirect; once more for who logs that
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+|(?:\\+x[0-9A-Fa-f]{2})+|(?:\\+u[0-9A-Fa-f]{4})+")
+_ESCAPE = re.compile(r"(?:%|\\+x|\\+u)([0-9A-Fa-f]{2,4})")
 
 # Base64 that goes on in the next line. Every pattern here begins only where a run of its letters begins: else
 # a word of 60 KB (a truststore) is gone through once for each of its letters.
@@ -48,11 +54,11 @@ Span = tuple[int, int, str]
 
 
 def encodings_of(value: str) -> tuple[str, ...]:
-    """The forms in which ``value`` may turn up: as is, base64 at any offset, URL-, JSON-, HTML-escaped."""
+    """The forms of ``value``: plain, in hex, base64 at any offset, URL-, JSON- or HTML-escaped."""
     if len(value) > _MOST_ENCODED:
         return (value,)
     raw = value.encode("utf-8", errors="replace")
-    forms = {value, *_escaped(value)}
+    forms = {value, raw.hex(), raw.hex().upper(), value.replace(" ", "+"), *_escaped(value)}
     for quoted in (*(quote(raw, safe=safe) for safe in _SAFE_BY_ENCODER), quote_plus(raw)):
         forms |= {quoted, re.sub(r"%[0-9A-F]{2}", lambda found: found.group().lower(), quoted)}
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -119,15 +125,19 @@ class SecretMatcher:
         self._by_end: dict[str, list[str]] = {}
         self._lengths: dict[str, tuple[int, ...]] = {}
         self._probed: set[str] = set()
+        self._start_grams: set[str] = set()
+        self._end_grams: set[str] = set()
 
     def add(self, form: str, mark: str) -> None:
         """Know one more form. Readers in other threads see it or not, never half of it."""
         if form in self._marks:
             return
         self._marks[form] = mark
-        start = form[:SHORTEST]
+        start, end = form[:SHORTEST], form[-SHORTEST:]
+        self._start_grams |= _grams(start)
+        self._end_grams |= _grams(end)
         self._by_start.setdefault(start, []).append(form)
-        self._by_end.setdefault(form[-SHORTEST:], []).append(form)
+        self._by_end.setdefault(end, []).append(form)
         lengths = self._lengths.get(start, ())
         if len(form) not in lengths:
             self._lengths[start] = tuple(sorted((*lengths, len(form)), reverse=True))
@@ -137,14 +147,26 @@ class SecretMatcher:
         """Where something known stands: start, end and mark; they may overlap."""
         if not self._marks:
             return []
-        found = [*self._whole(text), *self._cut(text)]
+        found = self._found(text)
+        layer: _Unescaped | None = None
+        for _ in range(_LAYERS):
+            if not ("%" in text or "\\" in text) or not _ESCAPES.search(text):
+                break
+            layer = _Unescaped(text, layer)
+            text = layer.text
+            found += (layer.origin(span) for span in self._found(text))
+        return found
+
+    def _found(self, text: str) -> list[Span]:
+        begun = self._begun(text)
+        found = [*self._whole(text, begun), *self._cut(text, begun)]
         if _WRAPPED.search(text):
             found += self._wrapped(text)
         return found
 
-    def _whole(self, text: str) -> Iterator[Span]:
+    def _whole(self, text: str, begun: list[int]) -> Iterator[Span]:
         lengths, marks, probed = self._lengths, self._marks, self._probed
-        for at in range(len(text) - SHORTEST + 1):
+        for at in begun:
             for length in lengths.get(text[at : at + SHORTEST], ()):
                 if length > _PROBED and text[at : at + _PROBED] not in probed:
                     continue  # to take out and hash many KB at each of many places takes minutes
@@ -169,11 +191,12 @@ class SecretMatcher:
         def place(at: int) -> int:
             return at + moved[bisect_right(starts, at) - 1]
 
-        for start, end, mark in self._whole("".join(pieces)):
+        joined = "".join(pieces)
+        for start, end, mark in self._whole(joined, self._begun(joined)):
             if end - start >= _LINE_SHORTEST:
                 yield place(start), place(end - 1) + 1, mark
 
-    def _cut(self, text: str) -> Iterator[Span]:
+    def _cut(self, text: str, begun: list[int]) -> Iterator[Span]:
         """What is left of a secret where the text was cut through it.
 
         From each place where one begins or ends only as far as it goes: a cut beyond is not through it.
@@ -181,7 +204,7 @@ class SecretMatcher:
         cuts = list(_cuts(text))
         ahead = sorted(((start, sure) for start, _, sure in cuts), key=_place)
         behind = sorted(((end, sure) for _, end, sure in cuts), key=_place)
-        for at in self._begun(text):
+        for at in begun:
             line_end = text.find("\n", at)
             room = (len(text) if line_end < 0 else line_end) - at
             for form in self._by_start[text[at : at + SHORTEST]]:
@@ -199,13 +222,80 @@ class SecretMatcher:
 
     def _begun(self, text: str) -> list[int]:
         """Where the first characters of something known stand."""
-        starts = self._by_start
-        return [at for at in range(len(text) - SHORTEST + 1) if text[at : at + SHORTEST] in starts]
+        return _places(text, self._by_start, self._start_grams)
 
     def _ended(self, text: str) -> list[int]:
         """Behind which places the last characters of something known stand."""
-        ends = self._by_end
-        return [at for at in range(SHORTEST, len(text) + 1) if text[at - SHORTEST : at] in ends]
+        return [at + SHORTEST for at in _places(text, self._by_end, self._end_grams)]
+
+
+class _Unescaped:
+    """A text with one layer of escapes taken out, and where each of its characters came from."""
+
+    def __init__(self, text: str, outer: _Unescaped | None = None) -> None:
+        """``outer``: what ``text`` itself was taken out of, if it was."""
+        self._outer = outer
+        self._starts: list[int] = []  # of each piece, here
+        self._ends: list[int] = []  # where the piece ends here
+        self._origins: list[tuple[int, int]] = []
+        pieces: list[str] = []
+        length = done = 0
+        for start, end in (*(found.span() for found in _ESCAPES.finditer(text)), (len(text), len(text))):
+            for piece, first, last in ((text[done:start], done, start), *_decoded(text, start, end)):
+                if piece:
+                    pieces.append(piece)
+                    self._starts.append(length)
+                    length += len(piece)
+                    self._ends.append(length)
+                    self._origins.append((first, last))
+            done = end
+        self.text = "".join(pieces)
+
+    def origin(self, span: Span) -> Span:
+        """The same span in the text that everything was taken out of."""
+        start, end, mark = span
+        whole = self._place(start)[0], self._place(end - 1)[1], mark
+        return whole if self._outer is None else self._outer.origin(whole)
+
+    def _place(self, at: int) -> tuple[int, int]:
+        piece = bisect_right(self._starts, at) - 1
+        first, last = self._origins[piece]
+        if self._ends[piece] - self._starts[piece] != last - first:
+            return first, last
+        place = first + at - self._starts[piece]
+        return place, place + 1
+
+
+def _decoded(text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """The characters that a run of escapes stands for, each with its place; broken ones are surrogates."""
+    # Four digits are UTF-16, two are UTF-8.
+    escapes = [(found.span(), found[1]) for found in _ESCAPE.finditer(text, start, end)]
+    wide = any(len(digits) == 4 for _, digits in escapes)
+    raw = bytes.fromhex("".join(digits for _, digits in escapes))
+    encoding, unit, broken = ("utf-16-be", 2, "surrogatepass") if wide else ("utf-8", 1, "surrogateescape")
+    at = 0
+    for letter in raw.decode(encoding, errors=broken):
+        units = len(letter.encode(encoding, errors=broken)) // unit
+        yield letter, escapes[at][0][0], escapes[at + units - 1][0][1]
+        at += units
+
+
+def _grams(six: str) -> set[str]:
+    return {six[at : at + _GRAM] for at in range(_STEP)}
+
+
+def _places(text: str, six: Container[str], grams: set[str]) -> list[int]:
+    """Where six characters stand that are in ``six``, in order. ``grams``: those of all of them.
+
+    Only every fourth place is looked at: to look at each takes four times as long.
+    """
+    near = [at for at in range(0, len(text) - _GRAM + 1, _STEP) if text[at : at + _GRAM] in grams]
+    return [
+        at
+        for place in near
+        for at in range(max(place - _STEP + 1, 0), place + 1)
+        if text[at : at + SHORTEST] in six
+    ]
 
 
 Cut = tuple[int, bool | None]
@@ -253,7 +343,8 @@ def _cuts(text: str) -> Iterator[tuple[int, int, bool | None]]:
     """
     yield 0, 0, None
     yield len(text), len(text), None
-    yield from ((*found.span(), True) for found in _LEFT_OUT.finditer(text))
+    if "[... " in text:
+        yield from ((*found.span(), True) for found in _LEFT_OUT.finditer(text))
     yield from ((*found.span(), False) for found in _SHORTENED.finditer(text))
     for found in _LONG_LINE.finditer(text):
         yield found.start(), found.start(), False

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import random
 import re
 import threading
 import time
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -350,6 +352,100 @@ def test_the_log_filter_cleans_messages_and_tracebacks(caplog: pytest.LogCapture
     assert "ValueError: inner [redacted A]" in caplog.text
 
 
+def _percent(text: str, times: int = 1) -> str:
+    for _ in range(times):
+        text = quote(text, safe="")
+    return text
+
+
+def _each(text: str, escape: str) -> str:
+    return "".join(escape.format(ord(letter)) for letter in text)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda s: _percent(s).replace("%2F", "%2f").replace("%3D", "%3d"),
+        lambda s: _percent(s).replace("%2F", "%2f"),
+        lambda s: _percent(s, 2),
+        lambda s: re.sub("%25..", lambda found: found.group().lower(), _percent(s, 2)),
+        lambda s: _percent(s, 3),
+        lambda s: _each(s, "%{:02x}"),
+        lambda s: s.replace("/", "%252f"),
+        lambda s: quote_plus(quote_plus(s)),
+        lambda s: s.encode().hex(),
+        lambda s: s.encode().hex().upper(),
+        lambda s: f"00ff{s.encode().hex()}00ff",
+        lambda s: base64.urlsafe_b64encode(s.encode()).decode().rstrip("="),
+        lambda s: _percent(base64.b64encode(b"x" + s.encode() + b"y").decode()),
+        json.dumps,
+        lambda s: json.dumps(json.dumps(s)),
+        lambda s: s.replace("=", r"\u003d").replace("'", r"\u0027"),
+        lambda s: s.replace("=", r"\\u003D"),
+        lambda s: _each(s, "\\u{:04x}"),
+        lambda s: _each(s, "\\x{:02X}"),
+    ],
+    ids=[
+        "small letters",
+        "one in small letters",
+        "percent twice",
+        "percent twice, small",
+        "percent three times",
+        "every letter",
+        "one letter twice",
+        "plus twice",
+        "hex",
+        "HEX",
+        "within hex",
+        "base64url",
+        "percent of base64",
+        "JSON",
+        "JSON in JSON",
+        "Gson",
+        "JSON in JSON, capitals",
+        "u escapes",
+        "x escapes",
+    ],
+)
+def test_case_p3_b19_however_a_secret_was_escaped(form: Callable[[str], str]) -> None:
+    for secret in ("Zk7/qW3=rT9+yU'1p", "zk7/qw3=rt9 yu&1p"):
+        said = form(secret)
+        left = Redactor({"S": secret}).text(f"GET /x?next={said}&a=%2Fb rest%20of it")
+        assert left.startswith("GET /x?next="), left
+        assert left.endswith("&a=%2Fb rest%20of it"), left
+        rest = left.removeprefix("GET /x?next=").removesuffix("&a=%2Fb rest%20of it")
+        assert re.fullmatch(
+            r'(00ff|e|[A-Za-z0-9%]{2,5})?[\\"]*\[redacted S\](00ff|[A-Za-z0-9%]{2,9})?[\\"]*', rest
+        ), left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "100%25 of %2Fapi%2Fhealth",
+        r"C:\x41\u00e9 \ud83d\ude00 \udc00",
+        "%FF%fe%C3%A9",
+        "50% of it: %zz",
+        "%2",
+    ],
+)
+def test_escapes_that_hide_no_secret_stay(text: str) -> None:
+    assert Redactor({"S": "Zk7/qW3=rT9+yU1p"}).text(text) == text
+
+
+@given(SECRET, st.text(max_size=20), st.integers(0, 2))
+def test_case_p3_b19_any_choice_of_escaped_characters(secret: str, around: str, layers: int) -> None:
+    said = secret
+    for layer in range(layers + 1):
+        said = "".join(
+            quote(letter, safe="")
+            if not letter.isascii() or not letter.isalnum() or (ord(letter) + layer) % 3 == 0
+            else letter
+            for letter in said
+        )
+    assert said not in Redactor({"S": secret}).text(f"{around}/{said}/{around}")
+
+
 LONG_WORDS = {
     "base64 (case A7)": base64.b64encode(bytes(range(255, -1, -1)) * 800).decode(),
     "hex": (bytes(range(255, -1, -1)) * 600).hex(),
@@ -371,6 +467,8 @@ LONG_WORDS = {
     "shortened certificates": '"LS0tLS1CRUdJTi…..."' * 13_000,
     "half a certificate's beginning": "-----B" * 45_000,
     "half a key": "-----BEGIN PRIVATE KEY-----" * 10_000,
+    "percent twice": "%252F%41" * 34_000,
+    "u escapes": "\\u0041\\x41\\\\u00e9" * 16_000,
 }
 
 
@@ -396,6 +494,19 @@ def test_ten_times_the_text_takes_about_ten_times_as_long(word: str) -> None:
 
     whole, tenth = word[: 256 * 1024], word[: 256 * 1024 // 10]
     assert took_s(whole) < 40 * took_s(tenth) + 0.2
+
+
+def test_case_p3_a7_a_truststore_in_one_word_takes_no_time() -> None:
+    """256 KB in 0.05 s where nothing else runs; in processor time, with room for a busy machine."""
+    redactor = Redactor({f"N{n}": f"Value-{n:05d}-of-many-xyz" for n in range(50)})
+    word = base64.b64encode(random.Random(7).randbytes(192 * 1024)).decode()
+
+    def took_s(number: int) -> float:
+        began = time.thread_time()
+        redactor.text(f"{number} {word}")
+        return time.thread_time() - began
+
+    assert min(took_s(number) for number in range(3)) < 0.25
 
 
 def test_a_secret_within_or_after_a_long_word_is_still_found() -> None:
