@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import yaml
 
-# Far above what a release Secret can hold; only aliases of aliases are larger, and those are an attack.
-_NODE_LIMIT = 300_000
+# Above what charts put into the megabyte of a release Secret; aliases of aliases, and what repeats itself
+# millions of times, are larger.
+_NODE_LIMIT = 500_000
 _DEPTH_LIMIT = 100
 
 
@@ -24,6 +25,27 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
     bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._depth = 0
+        self._nodes = 0
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """Called before each node is composed: PyYAML's C composer recurses without a limit, and a text of
+        100,000 brackets would end the process."""
+        super().descend_resolver(current_node, current_index)
+        self._depth += 1
+        self._nodes += 1
+        if self._depth > _DEPTH_LIMIT + 1:
+            raise ValueError
+        if self._nodes > _NODE_LIMIT:
+            raise _too_large()
+
+    def ascend_resolver(self) -> None:
+        """Called after it."""
+        super().ascend_resolver()
+        self._depth -= 1
 
     def flatten_mapping(self, node: Any) -> None:
         """Merge keys in the order in which they stand, as Go does: what comes later wins, merged or not.
@@ -61,6 +83,10 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
+def _too_large() -> YamlProblem:
+    return YamlProblem(f"holds more than {_NODE_LIMIT:,} values, which is more than is read")
+
+
 def _key_of(node: Any) -> object:
     """By what a key's node is the same as another one."""
     return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else id(node)
@@ -83,8 +109,11 @@ def load_all(text: str) -> list[Any]:
 
     Raises YamlProblem, also for what is built to explode.
     """
+    count = [0]
     try:
-        return [_plain(document, [0], 0) for document in yaml.load_all(text, _Loader)]
+        return [_plain(document, count, 0) for document in yaml.load_all(text, _Loader)]
+    except YamlProblem:
+        raise
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f" in line {mark.line + 1}" if mark is not None else ""
@@ -96,8 +125,10 @@ def load_all(text: str) -> list[Any]:
 def _plain(node: object, count: list[int], depth: int) -> Any:
     """A copy without shared parts, keys as JSON has them."""
     count[0] += 1
-    if count[0] > _NODE_LIMIT or depth > _DEPTH_LIMIT:
+    if depth > _DEPTH_LIMIT:
         raise ValueError
+    if count[0] > _NODE_LIMIT:
+        raise _too_large()
     if isinstance(node, dict):
         return {_key(key): _plain(value, count, depth + 1) for key, value in node.items()}
     if isinstance(node, list):

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import yaml
-
 from ..domain.checks import JsonObject
 from ..domain.migration import MigrationFinding, RevisionContent, Span
 from ..domain.verdict import evidence
+from ..domain.yaml_as_go import YamlProblem, load_all
 
 SOURCE = "hooks, Jobs and init containers"
 NOT_LOOKED_INTO = "Not checked: migrations that the application runs at start-up."
@@ -164,10 +163,10 @@ def _shape(hook: JsonObject) -> object:
 
 def _parsed(hook: JsonObject) -> JsonObject | None:
     try:
-        made = yaml.safe_load(hook.get("manifest") or "")
-    except yaml.YAMLError:
+        documents = load_all(str(hook.get("manifest") or ""))
+    except YamlProblem:
         return None
-    return made if isinstance(made, dict) else None
+    return next((one for one in documents if isinstance(one, dict)), None)
 
 
 def _what_it_runs(hook: JsonObject) -> str:

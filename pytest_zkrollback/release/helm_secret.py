@@ -21,7 +21,10 @@ from ..domain.record import Revision
 from ..domain.timestamps import parse_time
 from .manifest import manifest_images, parse_manifest
 
-_UNPACKED_LIMIT_BYTES = 64 << 20
+# A Secret holds 1 MiB packed, and charts pack to a tenth. What unpacks to more is read nowhere.
+_UNPACKED_LIMIT_BYTES = 16 << 20
+# For the images' names, which all revisions are asked for, no more YAML than this is parsed.
+_IMAGES_LIMIT_CHARACTERS = 1 << 20
 _PAGE_BYTES = 1_000_000
 _GZIP = zlib.MAX_WBITS | 16
 _GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -35,6 +38,7 @@ _WENT = ("deployed", "superseded")
 # Between two clocks that both are right, and what lies between helm's own time and its Secret.
 _NEAR = timedelta(minutes=1)
 _RECORD_NAME = "sh.helm.release.v1.{}.v{}"
+_CRD = re.compile(r"^kind:\s*[\"']?CustomResourceDefinition\b", re.MULTILINE)
 ROLLBACK_TEXT = re.compile(r"Rollback to ([0-9]+)")
 
 
@@ -145,23 +149,33 @@ def decode_release(secret: JsonObject) -> JsonObject:
     It is taken out: a megabyte need not be there in four forms at once. Raises HelmProblem if it is something
     else.
     """
+    name = (secret.get("metadata") or {}).get("name")
     try:
         content = json.loads(_unpacked(secret["data"].pop("release")))
+    except _TooLargeError:
+        raise HelmProblem(
+            f"The Secret {name} was not read: it unpacks to more than {_UNPACKED_LIMIT_BYTES >> 20} MB."
+        ) from None
     except (AttributeError, KeyError, TypeError, ValueError, binascii.Error, zlib.error, RecursionError):
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("info"), dict):
-        name = (secret.get("metadata") or {}).get("name")
         raise HelmProblem(f"The Secret {name} holds no release that can be decoded.")
     return content
 
 
+class _TooLargeError(Exception):
+    """It unpacks to more than the limit."""
+
+
 def _unpacked(data: str) -> str:
-    """Raises ValueError and zlib.error."""
+    """Raises ValueError, zlib.error and _TooLargeError."""
     packed = base64.b64decode(base64.b64decode(data))
     if not packed.startswith(_GZIP_MAGIC):
         return packed.decode()
     unpacker = zlib.decompressobj(_GZIP)
     unpacked = unpacker.decompress(packed, _UNPACKED_LIMIT_BYTES)
+    if unpacker.unconsumed_tail:
+        raise _TooLargeError
     if not unpacker.eof:
         raise ValueError
     return unpacked.decode()
@@ -236,6 +250,10 @@ def _crds(chart: JsonObject) -> dict[str, str]:
 def _images(manifest: str, namespace: str) -> tuple[str, ...]:
     # Most of a large manifest is CRDs and ConfigMaps: only documents that can hold an image are parsed.
     documents = [one for one in re.split(r"^---", manifest, flags=re.MULTILINE) if "image" in one]
+    if sum(map(len, documents)) > _IMAGES_LIMIT_CHARACTERS:
+        documents = [one for one in documents if not _CRD.search(one)]
+    if sum(map(len, documents)) > _IMAGES_LIMIT_CHARACTERS:
+        return ()
     try:
         return manifest_images(parse_manifest("\n---".join(["", *documents]), namespace))
     except HelmProblem:

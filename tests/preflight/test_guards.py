@@ -317,7 +317,7 @@ def scaler(kind="Deployment", desired=7):
             "target",
             "refused",
             "revision 5 holds what revision 6 (Upgrade complete) rolled back away from at 2026-11-23 02:11:00 "
-            "UTC, and nothing speaks against revision 6; revision 5 is superseded: zkprova-1.0.0, no images",
+            "UTC, and nothing speaks against revision 6; revision 5 is superseded: zkprova-1.0.0",
             id="rolled-away-from",
         ),
         pytest.param(

@@ -3,6 +3,9 @@ import copy
 import gzip
 import json
 import random
+import time
+import tracemalloc
+import zlib
 from datetime import UTC, datetime
 
 import pytest
@@ -273,10 +276,49 @@ def test_a_secret_that_holds_no_release(data):
         fetch(secret(1), secret(2, data))
 
 
-def test_a_packed_bomb_is_not_unpacked():
-    bomb = base64.b64encode(base64.b64encode(gzip.compress(b" " * (65 << 20), 1))).decode()
-    with pytest.raises(HelmProblem):
-        decode_release(secret(1, bomb))
+@pytest.mark.parametrize("size_mb", [20, 65, 700])
+def test_case_p3_a18_a_packed_bomb_is_said_and_costs_little_memory(size_mb):
+    packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
+    raw = b"".join(packer.compress(b" " * (1 << 20)) for _ in range(size_mb)) + packer.flush()
+    bomb = base64.b64encode(base64.b64encode(raw)).decode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(HelmProblem) as caught:
+            decode_release(secret(1, bomb))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert str(caught.value) == (
+        "The Secret sh.helm.release.v1.web.v1 was not read: it unpacks to more than 16 MB."
+    )
+    assert peak < 60 << 20
+    history = fetch(secret(1, bomb), secret(2))
+    assert "unpacks to more than 16 MB" in history.unreadable[1]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{image: a}]}\n",
+        "image: [",
+        "---image\n",
+        "- ",
+    ],
+)
+def test_case_p3_a18_a_manifest_that_repeats_itself_does_not_hold_the_history_up(document):
+    """15 MB that pack to some KB took half a minute for the images' names."""
+    large = content(1)
+    large["manifest"] = "# image\n" + document * (15_000_000 // len(document))
+    began = time.thread_time()
+    assert fetch(secret(1, packed(large))).head.revision.images == ()
+    assert time.thread_time() - began < 5
+
+
+def test_images_are_known_beside_large_crds():
+    large = content(1)
+    crd = "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n# image\n"
+    large["manifest"] += "\n" + crd + "a: image\n" * 200_000
+    assert fetch(secret(1, packed(large))).head.revision.images == fetch(secret(1)).head.revision.images != ()
 
 
 def test_a_manifest_that_is_no_yaml_has_no_images_and_does_not_hide_the_history():

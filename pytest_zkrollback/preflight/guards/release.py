@@ -224,8 +224,8 @@ def _known_target(
             consequence=_unseen_failure(forecast),
             override=override_option("target"),
         )
-    images = ", ".join(found.revision.images) or "no images"
-    said = f"revision {target} is {found.revision.status}: {found.revision.chart}, {images}"
+    what = ", ".join([found.revision.chart, *found.revision.images])
+    said = f"revision {target} is {found.revision.status}: {what}"
     doubt = find_evidence(history, target, entries)
     if doubt is None or same_as_current(history, target):
         return Guard(id="target", state=OK, evidence=f"{said}; {choice.because}{_skipped(choice)}")
