@@ -12,11 +12,13 @@ from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.item_ids import SMOKE
 from ..domain.ports import Finished, Processes, Stage
-from ..domain.verdict import CheckResult, Judgement, Pending, Verdict, evidence
+from ..domain.verdict import EVIDENCE_LIMIT_BYTES, CheckResult, Judgement, Pending, Verdict, evidence
 
 # What a shell answers if there is nothing to run: not executable, not found.
 _NOT_RUN = (126, 127)
 _KILL_GRACE_S = 10.0
+# Less than evidence holds: cut twice, it would no longer say how much the program wrote.
+_OUTPUT_BYTES = EVIDENCE_LIMIT_BYTES - 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ class SmokeCheck:
             timeout_s=self.env.smoke.timeout_s,
             cwd=self._folder,
             on_line=self.on_line,
+            limit_bytes=_OUTPUT_BYTES,
         )
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - one run, no clock

@@ -20,15 +20,17 @@ from typing import IO
 
 from ..domain.errors import ProcessProblem
 from ..domain.ports import Clock, Finished
-from .captured_output import Bounded, OutputFiles
+from .captured_output import Bounded, LineRelay, OutputFiles
 from .clock import SystemClock
 from .daemon_process import Daemon
 
 TERM_GRACE_S = 2.0
 _LOOK_S = 0.05  # how often it is looked whether the program ended although its pipes are still open
 _DRAIN_S = 0.2  # how long a pipe is read on after the program's end
-_LINE_LIMIT_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
+# So much is read between two pauses: `yes` would keep one processor busy with nothing.
+_BURST_BYTES = 4 << 20
+_PAUSE_S = 0.05
 _PR_SET_PDEATHSIG = 1
 
 
@@ -65,7 +67,8 @@ class LocalProcesses:
         """Run to its end in a session of its own, standard input closed; raises ProcessProblem.
 
         ``output`` (both streams as they came), ``stdout`` and ``stderr`` keep at most ``limit_bytes`` each,
-        head and tail. ``on_line`` gets each line of both streams; lines above 64 KB come in pieces.
+        head and tail, and say how much was left out. ``on_line`` gets the lines of both streams as fast as
+        somebody can read them (:class:`~.captured_output.LineRelay`); lines above 64 KB come in pieces.
         A child that outlives the program and holds its pipes sets ``leftover_child`` and is left alone. At
         ``timeout_s`` the process group gets SIGTERM, 2 s later SIGKILL; then ``exit_code`` is None.
         """
@@ -217,9 +220,9 @@ class _Watch:
         self.output, self.stdout, self.stderr = (Bounded(limit_bytes) for _ in range(3))
         self._popen = popen
         self._clock = clock
-        self._on_line = on_line
+        self._relay = None if on_line is None else LineRelay(on_line, clock)
         self._selector = selectors.DefaultSelector()
-        self._pending: dict[int, bytes] = {}
+        self._burst_bytes = 0
         for pipe, kept in ((popen.stdout, self.stdout), (popen.stderr, self.stderr)):
             if pipe is not None:
                 self._selector.register(pipe, selectors.EVENT_READ, kept)
@@ -243,10 +246,8 @@ class _Watch:
         deadline = self._clock.monotonic_s() + _DRAIN_S
         while self._selector.get_map() and self._clock.monotonic_s() < deadline:
             self._read(max(deadline - self._clock.monotonic_s(), 0))
-        for rest in self._pending.values():
-            if rest and self._on_line is not None:
-                self._on_line(rest.decode(errors="replace"))
-        self._pending.clear()
+        if self._relay is not None:
+            self._relay.end()
         return bool(self._selector.get_map())
 
     def close(self) -> None:
@@ -263,17 +264,12 @@ class _Watch:
                 continue
             key.data.add(chunk)
             self.output.add(chunk)
-            if self._on_line is not None:
-                self._hand_on(key.fd, chunk, self._on_line)
-
-    def _hand_on(self, fd: int, chunk: bytes, on_line: Callable[[str], None]) -> None:
-        *lines, rest = (self._pending.get(fd, b"") + chunk).split(b"\n")
-        if len(rest) > _LINE_LIMIT_BYTES:
-            lines.append(rest)
-            rest = b""
-        self._pending[fd] = rest
-        for line in lines:
-            on_line(line.decode(errors="replace").removesuffix("\r"))
+            if self._relay is not None:
+                self._relay.add(key.fd, chunk)
+            self._burst_bytes += len(chunk)
+        if self._burst_bytes >= _BURST_BYTES:
+            self._burst_bytes = 0
+            self._clock.sleep(_PAUSE_S)
 
 
 def _popen(

@@ -23,6 +23,9 @@ from .secret_patterns import MARK, SECRET_KEY, SHAPES
 _MOST_CHARACTERS = 8_000
 _MOST_OF_PROOF = 256 * 1024
 _PROOF = ("text", "diff")
+# What was cleaned once is kept, for evidence is in every state of the record; but not all of an endless log.
+_CACHED_CHARACTERS = 8 << 20
+_ENTRY_CHARACTERS = 2_000  # so that there are at most 4,000 of them
 
 
 class Redactor:
@@ -38,6 +41,7 @@ class Redactor:
         self._plain = frozenset(plain)
         self._known = SecretMatcher()
         self._cache: dict[str, tuple[str, int]] = {}
+        self._cache_room = _CACHED_CHARACTERS
         self._last: tuple[Record, Record] | None = None
         self._count = 0
         pairs = secrets.items() if isinstance(secrets, Mapping) else (("", value) for value in secrets)
@@ -61,13 +65,13 @@ class Redactor:
                 if is_findable(part) and not self._is_spared(part):
                     for form in encodings_of(part):
                         self._known.add(form, mark)
-            self._cache, self._last = {}, None
+            self._forget()
 
     def spare(self, plain: Iterable[str]) -> None:
         """Never blank these words either, from now on: names that the report has to say."""
         with self._lock:
             self._plain |= frozenset(plain)
-            self._cache, self._last = {}, None
+            self._forget()
 
     def text(self, text: str) -> str:
         """``text`` without secrets."""
@@ -118,6 +122,9 @@ class Redactor:
                     self._last = (record, result)
             return result
 
+    def _forget(self) -> None:
+        self._cache, self._cache_room, self._last = {}, _CACHED_CHARACTERS, None
+
     def _is_spared(self, part: str) -> bool:
         return any(part in word for word in self._plain)
 
@@ -130,7 +137,8 @@ class Redactor:
                 # Colours in the middle of a secret would hide it here, and be dropped by the renderings.
                 uncoloured = self._blanked(bare)
                 found = uncoloured if uncoloured[1] else found
-            if len(cache) < 4096:
+            if len(text) <= self._cache_room:
+                self._cache_room -= len(text) + _ENTRY_CHARACTERS
                 cache[text] = found
         return found
 

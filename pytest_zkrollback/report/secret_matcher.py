@@ -205,18 +205,24 @@ class SecretMatcher:
         ahead = sorted(((start, sure) for start, _, sure in cuts), key=_place)
         behind = sorted(((end, sure) for _, end, sure in cuts), key=_place)
         for at in begun:
-            line_end = text.find("\n", at)
-            room = (len(text) if line_end < 0 else line_end) - at
+            nearest = _first_from(ahead, at + SHORTEST)
             for form in self._by_start[text[at : at + SHORTEST]]:
-                most = at + min(_alike(text, at, form), len(form) - 1, room)
+                most = at + len(form) - 1
+                if nearest > most:
+                    continue
+                line_end = text.find("\n", at, most)
+                most = min(at + _alike(text, at, form), most, line_end if line_end >= 0 else most)
                 for cut, sure in _between(ahead, at + SHORTEST, most):
                     if _is_left_over(text[at:cut], sure):
                         yield at, cut, self._marks[form]
         for at in self._ended(text):
-            room = at - (text.rfind("\n", 0, at) + 1)
+            nearest = _last_until(behind, at - SHORTEST)
             for form in self._by_end[text[at - SHORTEST : at]]:
-                most = min(_alike_before(text, at, form), len(form) - 1, room)
-                for cut, sure in _between(behind, at - most, at - SHORTEST):
+                least = max(at - len(form) + 1, 0)
+                if nearest < least:
+                    continue
+                least = max(at - _alike_before(text, at, form), least, text.rfind("\n", least, at) + 1)
+                for cut, sure in _between(behind, least, at - SHORTEST):
                     if _is_left_over(text[cut:at], sure):
                         yield cut, at, self._marks[form]
 
@@ -303,6 +309,16 @@ Cut = tuple[int, bool | None]
 
 def _between(cuts: list[Cut], first: int, last: int) -> list[Cut]:
     return cuts[bisect_left(cuts, first, key=_place) : bisect_right(cuts, last, key=_place)]
+
+
+def _first_from(cuts: list[Cut], place: int) -> float:
+    index = bisect_left(cuts, place, key=_place)
+    return cuts[index][0] if index < len(cuts) else float("inf")
+
+
+def _last_until(cuts: list[Cut], place: int) -> float:
+    index = bisect_right(cuts, place, key=_place)
+    return cuts[index - 1][0] if index else float("-inf")
 
 
 def _place(cut: Cut) -> int:

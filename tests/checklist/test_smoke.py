@@ -1,18 +1,28 @@
 from __future__ import annotations
 
+import io
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from pytest_zkrollback.checklist.health import HealthCheck
 from pytest_zkrollback.checklist.smoke import SmokeCheck
+from pytest_zkrollback.clients.clock import SystemClock
+from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import ProcessProblem
 from pytest_zkrollback.domain.ports import Finished
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
+from pytest_zkrollback.engine.scheduler import Schedule
+from pytest_zkrollback.report.redaction import Redactor
+from pytest_zkrollback.run.display import Display
+from support.example_records import verified
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 T0 = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -161,3 +171,47 @@ def test_fault_61_a_missing_script_and_a_missing_folder(tmp_path: Path) -> None:
     gone = environment(command=[sys.executable], cwd="gone").model_copy(update={"base_dir": str(tmp_path)})
     with pytest.raises(ProcessProblem):
         SmokeCheck(env=gone, processes=LocalProcesses()).observe()
+
+
+class _Healthy(QuietHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"database": "ok"}')
+
+
+ONE_LINE = "import sys; [sys.stdout.write('aB3+' * 2500) for _ in range(1000)]"
+ENDLESS = "import sys\nwhile True: sys.stdout.write('y\\n' * 1000)"
+
+
+@pytest.mark.parametrize(
+    ("script", "word", "size"),
+    [(ONE_LINE, Verdict.PASS, 10_000_000), (ENDLESS, Verdict.FAIL, 10_000_000)],
+    ids=["10 MB on one line", "without end"],
+)
+def test_case_p3_a16_a_smoke_test_that_prints_without_measure_changes_no_other_verdict(
+    script: str, word: Verdict, size: int
+) -> None:
+    """With a real program, a real server for /health, the real display and redactor."""
+    clock, shown = SystemClock(), io.StringIO()
+    redactor = Redactor({f"N{n}": f"Value-{n:05d}-of-many-xyz" for n in range(50)})
+    display = Display(verified, clock, shown, redactor.text)
+    env = environment(timeout_s=3, command=[sys.executable, "-c", script])
+    with LoopbackHttpServer(_Healthy) as server:
+        checks = (
+            SmokeCheck(
+                env=env,
+                processes=LocalProcesses(clock),
+                on_line=lambda line: display.status(f"smoke: {line}"),
+            ),
+            HealthCheck(env=environment(url=server.url), http=HttpClient(clock=clock)),
+        )
+        verdicts = Schedule(checks, clock, clock.now(), lambda *_: None).run(lambda: False)
+    assert verdicts["smoke"].word is word
+    assert verdicts["health-database"].word is Verdict.PASS
+    text = verdicts["smoke"].evidence[0].text
+    left_out = re.search(r"\n\[\.\.\. (\d+) bytes left out \.\.\.\]\n", text)
+    assert left_out is not None
+    assert int(left_out[1]) > size - 70_000
+    assert len(shown.getvalue()) < 500_000
+    assert "bytes) not shown ...]" in shown.getvalue()

@@ -1,6 +1,7 @@
 """Local programs, for real: output in bounds, deadlines, children that stay, what cannot start."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,35 @@ def test_a_line_without_end_comes_in_pieces() -> None:
     run("head -c 200000 /dev/zero | tr '\\0' x", on_line=lines.append)
     assert "".join(lines) == "x" * 200_000
     assert len(lines) > 1
+
+
+@pytest.mark.parametrize(
+    ("script", "most_lines"),
+    [("yes", 2_400), ("yes | tr -d '\\n'", 10), ("yes $(seq 20000) | tr '\\n' x", 10)],
+)
+def test_case_p3_a16_what_an_endless_program_prints_is_relayed_in_bounds(script, most_lines) -> None:
+    lines: list[str] = []
+    began = time.thread_time()
+    done = run(script, on_line=lines.append, timeout_s=2)
+    assert time.thread_time() - began < 1.5, "one processor was busy with nothing"
+    assert done.timed_out
+    assert 1 < len(lines) <= most_lines
+    assert sum(map(len, lines)) < 500_000
+    said = [re.fullmatch(r"\[\.\.\. \d+ lines \((\d+) bytes\) not shown \.\.\.\]", line) for line in lines]
+    assert sum(int(found[1]) for found in said if found) > 5_000_000
+    assert said[-1], "what was left out last is said"
+    assert len(done.output) < 300_000
+    assert re.search(r"\n\[\.\.\. \d{7,} bytes left out \.\.\.\]\n", done.output)
+
+
+def test_case_p3_a16_after_a_flood_lines_are_handed_on_again() -> None:
+    lines: list[str] = []
+    run("seq 1 5000; sleep 0.5; echo later; echo last", on_line=lines.append)
+    assert lines[:2000] == [str(number) for number in range(1, 2001)]
+    assert lines[-2:] == ["later", "last"]
+    said = [line for line in lines if "not shown" in line]
+    shown = len(lines) - len(said) - 2
+    assert sum(int(line.split()[1]) for line in said) == 5000 - shown
 
 
 def test_on_start_gets_the_process_id_while_it_runs() -> None:
