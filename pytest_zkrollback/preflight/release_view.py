@@ -38,13 +38,13 @@ class CachedProbe(Generic[T]):
         self._answer: Future[T] | None = None
 
     def __call__(self) -> T:
-        """The value; raises the ZkRollbackError that asking raised."""
+        """The value; raises what asking raised, without asking again."""
         with self._lock:
             if self._answer is None:
                 answer: Future[T] = Future()
                 try:
                     answer.set_result(self._ask())
-                except ZkRollbackError as error:
+                except BaseException as error:  # noqa: BLE001 - a bug is the same for all who ask, and found once
                     answer.set_exception(error)
                 self._answer = answer
         return self._answer.result()

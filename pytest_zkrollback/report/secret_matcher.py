@@ -38,7 +38,7 @@ _WRAPS = (64, 76)  # PEM and MIME
 _GRAM = 3
 _STEP = SHORTEST - _GRAM + 1  # each six characters hold just one gram that begins at a multiple of it
 _LAYERS = 3  # percent-encoded twice is usual behind a redirect; once more for who logs that
-_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+|(?:\\+x[0-9A-Fa-f]{2})+|(?:\\+u[0-9A-Fa-f]{4})+")
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+|(?<!\\)(?:(?:\\+x[0-9A-Fa-f]{2})+|(?:\\+u[0-9A-Fa-f]{4})+)")
 _ESCAPE = re.compile(r"(?:%|\\+x|\\+u)([0-9A-Fa-f]{2,4})")
 
 # Base64 that goes on in the next line. Every pattern here begins only where a run of its letters begins: else

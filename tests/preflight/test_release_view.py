@@ -1,14 +1,20 @@
 """What helm would touch: nothing hides anything else, and what cannot be parsed is not known."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.domain.errors import HelmProblem, NotFound
 from pytest_zkrollback.preflight import release_view
-from pytest_zkrollback.preflight.release_view import ReleaseView
+from pytest_zkrollback.preflight.facts import ask_all
+from pytest_zkrollback.preflight.guards import judge_guards
+from pytest_zkrollback.preflight.probe import ProbeResult
+from pytest_zkrollback.preflight.release_view import CachedProbe, ReleaseView
+from pytest_zkrollback.preflight.target import choose_target
 from pytest_zkrollback.release.history import ReleaseHistory
-from support.preflight_facts import environment, revision
+from support.preflight_facts import environment, facts, revision
 
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\n"
 MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
@@ -79,3 +85,34 @@ def test_what_helm_deletes_it_needs_the_right_to_delete(policy):
     deleted = [] if policy == "keep" else ["data"]
     assert [item["metadata"]["name"] for item in look.writes()[("get", "delete")]] == deleted
     assert [key.name for key in look.touched().deleted] == deleted
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("metadata"), "KeyError: 'metadata'"),
+        (TypeError("'NoneType' object is not iterable"), "TypeError: 'NoneType' object is not iterable"),
+        (RecursionError("maximum recursion depth exceeded"), "RecursionError: maximum recursion depth"),
+        (MemoryError(), "MemoryError: "),
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt: "),
+    ],
+)
+def test_case_p3_a9_a_question_whose_thread_died_says_of_what(error, said):
+    asked = []
+
+    def ask():
+        asked.append(1)
+        raise error
+
+    shared = CachedProbe(ask)
+    questions = {"denied": shared, "owners": shared, "server": lambda: "v1.37.2"}
+    answers = ask_all(questions, 5.0, SystemClock())
+    found = facts(denied=answers["denied"], owners=answers["owners"])
+    choice = ProbeResult(value=choose_target(5, found.history.value, ()))
+    guards = {each.id: each for each in judge_guards(replace(found, choice=choice), environment(), None)}
+    for evidence in (guards["permissions"].evidence, guards["gitops"].evidence):
+        assert f"is unknown: asking failed inside this tool: {said}" in evidence
+        assert "budget" not in evidence
+    assert answers["server"].value == "v1.37.2"
+    assert len(asked) == 1
