@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
+
+from pydantic import TypeAdapter, ValidationError
 
 from ..config.environment import GithubActions
 from ..domain.checks import JsonObject
@@ -21,12 +24,16 @@ from ..domain.ports import Clock, HttpAnswer
 from .http import HttpClient
 from .retry import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, exponential, retry, retry_after_s
 
+T = TypeVar("T")
+Page = TypeVar("Page")
+
 API_VERSION = "2022-11-28"
 _MOST_PAGES = 5
 _SECONDARY_PAUSE_S = 60.0  # "wait at least one minute" where a secondary limit names no time
 _TRIES = 3
 _PAUSE_S = 0.5
 _MOST_WAITS = 20  # of one request, for rate limits
+_FAR = timedelta(days=366)  # a Date header so far off says nothing
 _MILLISECONDS = 10**11  # as seconds, a time in the year 5138
 
 _WORDS = (
@@ -90,40 +97,56 @@ class GithubClient:
         """The time by GitHub's clock, as far as its Date header told; UTC."""
         return self._clock.now() + self._ahead
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+    def get(self, path: str, shape: type[T], query: Mapping[str, str] | None = None) -> T:
         """GET; tried again where the connection or the server failed. Raises GithubProblem."""
         return retry(
-            lambda: self.send("GET", path, query=query),
+            lambda: self._send("GET", path, shape, query=query),
             on=lambda error: isinstance(error, GithubProblem) and not 0 < error.status < 500,
             wait_s=exponential(_PAUSE_S),
             clock=self._clock,
             attempts=_TRIES,
         )
 
-    def find(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+    def find(self, path: str, shape: type[T], query: Mapping[str, str] | None = None) -> T | None:
         """GET; None where GitHub says 404."""
         try:
-            return self.get(path, query)
+            return self.get(path, shape, query)
         except GithubProblem as problem:
             if problem.status != 404:
                 raise
             return None
 
-    def pages(self, path: str, member: str = "", query: Mapping[str, str] | None = None) -> list[Any]:
-        """All entries of a list (of ``member`` of each page), 500 at most."""
-        found: list[Any] = []
-        for page in range(1, _MOST_PAGES + 1):
-            answer = self.get(path, {**(query or {}), "per_page": "100", "page": str(page)})
-            entries = answer[member] if member else answer
-            found += entries
-            if len(entries) < 100:
+    def pages(
+        self,
+        path: str,
+        shape: type[Page],
+        entries: Callable[[Page], Sequence[T]],
+        query: Mapping[str, str] | None = None,
+    ) -> tuple[T, ...]:
+        """All entries of a list, 500 at most. ``entries`` takes them out of a page, which is a ``shape``."""
+        found: list[T] = []
+        for number in range(1, _MOST_PAGES + 1):
+            page = self.get(path, shape, {**(query or {}), "per_page": "100", "page": str(number)})
+            found += entries(page)
+            if len(entries(page)) < 100:
                 break
-        return found
+        return tuple(found)
 
-    def send(
-        self, method: str, path: str, body: JsonObject | None = None, query: Mapping[str, str] | None = None
-    ) -> Any:
-        """One request, carried out once at most; its JSON, or None for 204. Raises GithubProblem."""
+    def send(self, method: str, path: str, body: JsonObject, shape: type[T]) -> T:
+        """POST, PUT or PATCH, carried out once at most. An answer without a body is read as ``{}``.
+
+        Raises GithubProblem, with ``maybe_received`` also where the answer has another shape.
+        """
+        return self._send(method, path, shape, body)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        shape: type[T],
+        body: JsonObject | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> T:
         # A loop of its own, for every method: what the rate limit stopped was certainly not carried out.
         url = self._url(path, query)
         waited_s, waits = 0.0, 0
@@ -133,7 +156,7 @@ class GithubClient:
             answer = self._exchange(method, url, path, body)
             pause_s = _limited_for_s(answer, self.now())
             if pause_s is None:
-                return self._read(method, path, answer)
+                return self._read(method, path, answer, shape)
             if waited_s + pause_s > self._patience_s or waits >= _MOST_WAITS:
                 until = (self.now() + timedelta(seconds=pause_s)).strftime("%H:%M:%S")
                 raise GithubProblem(
@@ -174,30 +197,34 @@ class GithubClient:
         """GitHub's clock and the token's scopes, from the headers."""
         try:
             date = parsedate_to_datetime(answer.headers.get("date", ""))
-        except ValueError:
+        except (ValueError, TypeError, IndexError, OverflowError):
             date = None
         if date is not None and date.tzinfo is not None:
-            self._ahead = (
-                date - self._clock.now()
-                if abs(date - self._clock.now()) > timedelta(seconds=2)
-                else timedelta(0)
-            )
+            ahead = date - self._clock.now()
+            if abs(ahead) < _FAR:
+                self._ahead = ahead if abs(ahead) > timedelta(seconds=2) else timedelta(0)
         scopes = answer.headers.get("x-oauth-scopes")
         if scopes is not None:
             self.scopes = frozenset(part.strip() for part in scopes.split(",") if part.strip())
 
-    def _read(self, method: str, path: str, answer: HttpAnswer) -> Any:
-        if answer.status == 204:
-            return None
+    def _read(self, method: str, path: str, answer: HttpAnswer, shape: type[T]) -> T:
+        """The one place where an answer is read."""
         if not 200 <= answer.status < 300:
             raise self._problem(method, path, answer)
-        try:
-            return json.loads(answer.body)
-        except ValueError:
-            raise GithubProblem(
-                f"GitHub's answer to {_doing(method, path)} is no JSON: is api_url right?",
-                maybe_received=method != "GET",
-            ) from None
+        changes = method != "GET"
+        body = answer.body if answer.body.strip() or not changes else b"{}"
+        wrong = "is larger than 16 MB"
+        if not answer.truncated:
+            try:
+                return cast(T, _adapter(cast(Hashable, shape)).validate_json(body))
+            except ValidationError as error:
+                wrong = _wrong_shape(error)
+        maybe = " It may have been done all the same: look before it is done again." if changes else ""
+        raise GithubProblem(
+            f"GitHub's answer to {_doing(method, path)} {wrong}: is api_url right, and is no proxy in "
+            f"between?{maybe}",
+            maybe_received=changes,
+        ) from None
 
     def _problem(self, method: str, path: str, answer: HttpAnswer) -> GithubProblem:
         said, doing, table = _said(answer), _doing(method, path), self._table
@@ -257,11 +284,25 @@ def _needed(method: str, path: str) -> str:
     return f"{'contents' if path.endswith('/merge') else kind}={level}"
 
 
+@cache
+def _adapter(shape: Hashable) -> TypeAdapter[object]:
+    return TypeAdapter(cast(Any, shape))
+
+
+def _wrong_shape(error: ValidationError) -> str:
+    """What is wrong with it, without what it says."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return "is no JSON"
+    where = ".".join(map(str, first["loc"])) or "all of it"
+    return f"has another shape than its API describes ({where[:80]}: {first['msg'][:80]})"
+
+
 def _said(answer: HttpAnswer) -> str:
     """GitHub's own words, its list of errors included; bounded."""
     try:
-        body = json.loads(answer.body)
-    except ValueError:
+        body = json.loads(answer.body.decode("utf-8", errors="replace"))
+    except (ValueError, RecursionError):
         return f"HTTP {answer.status}"
     if not isinstance(body, dict):
         return f"HTTP {answer.status}"
@@ -270,7 +311,9 @@ def _said(answer: HttpAnswer) -> str:
     for entry in errors if isinstance(errors, list) else [errors] if errors else []:
         found = entry.get("message") or entry.get("code") if isinstance(entry, dict) else entry
         parts.append(str(found))
-    return "; ".join(part for part in parts if part)[:500] or f"HTTP {answer.status}"
+    said = "; ".join(part for part in parts if part)[:500]
+    # Half of a surrogate pair can be written in JSON and in no file.
+    return said.encode(errors="replace").decode() or f"HTTP {answer.status}"
 
 
 def _limited_for_s(answer: HttpAnswer, now: datetime) -> float | None:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from .checks import History, JsonObject
 
 if TYPE_CHECKING:  # pydantic costs 0.3 s, which the drill's small processes need not pay
     from .verdict import Judgement
+
+T = TypeVar("T")
+Page = TypeVar("Page")
 
 
 class Stage(Enum):
@@ -257,14 +260,20 @@ class GithubApi(Protocol):
     def now(self) -> datetime:
         """GitHub's time, UTC."""
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """GET ``path``."""
+    def get(self, path: str, shape: type[T], query: Mapping[str, str] | None = None) -> T:
+        """GET ``path``, read into ``shape`` (of ``github_answers``)."""
 
-    def find(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+    def find(self, path: str, shape: type[T], query: Mapping[str, str] | None = None) -> T | None:
         """GET ``path``; None where there is none (404)."""
 
-    def pages(self, path: str, member: str = "", query: Mapping[str, str] | None = None) -> list[Any]:
-        """All entries of a list, page by page."""
+    def pages(
+        self,
+        path: str,
+        shape: type[Page],
+        entries: Callable[[Page], Sequence[T]],
+        query: Mapping[str, str] | None = None,
+    ) -> tuple[T, ...]:
+        """All entries of a list, page by page; ``entries`` takes them out of one, which is a ``shape``."""
 
-    def send(self, method: str, path: str, body: JsonObject | None = None) -> Any:
-        """POST, PUT or PATCH, carried out once at most; None where the answer has no body."""
+    def send(self, method: str, path: str, body: JsonObject, shape: type[T]) -> T:
+        """POST, PUT or PATCH, carried out once at most; no body is read as ``{}``."""

@@ -9,8 +9,9 @@ from ..config.environment import GithubActions
 from ..domain.checks import JsonObject
 from ..domain.errors import GithubProblem
 from ..domain.github import WorkflowRun
+from ..domain.github_answers import Comparison, DispatchAnswer, GitCommit, RunAnswer
 from ..domain.ports import Clock, GithubApi
-from ..domain.timestamps import require_time
+from .state import fetch_runs
 from .step_log import DONE, FAILED, FOUND, WAITING, Earlier, Journal
 from .texts import short
 from .workflow_runs import describe_run
@@ -54,7 +55,7 @@ class Deploy:
         self._clock = clock
         self._journal = journal
         self._earlier = earlier
-        self._workflow = f"actions/workflows/{workflow_id}"
+        self._workflow_id = workflow_id
         self._commit = commit
         self._tree = tree
         self._by_push = by_push
@@ -80,15 +81,15 @@ class Deploy:
         deadline_s = self._clock.monotonic_s() + (self._table.start_timeout_s if self._by_push else 0)
         while True:
             runs = [run for run in self._runs() if self._is_ours(run)]
-            newest = max(runs, key=lambda run: (run["created_at"], run["id"]), default=None)
+            newest = max(runs, key=lambda run: (run.created_at, run.id), default=None)
             if newest is not None and (
-                merged_now or newest["status"] != "completed" or newest["conclusion"] == "success"
+                merged_now or newest.status != "completed" or newest.conclusion == "success"
             ):
-                self._journal.end(FOUND, f"{newest['event']} run {newest['id']} found", newest["html_url"])
-                return int(newest["id"])
+                self._journal.end(FOUND, f"{newest.event} run {newest.id} found", newest.html_url)
+                return newest.id
             if newest is not None:
-                over = f"run {newest['id']} ended before this command: {newest['conclusion']}"
-                self._journal.end(DONE, f"{over}; the workflow is run again", newest["html_url"])
+                over = f"run {newest.id} ended before this command: {newest.conclusion}"
+                self._journal.end(DONE, f"{over}; the workflow is run again", newest.html_url)
                 return None
             if self._clock.monotonic_s() >= deadline_s:
                 self._journal.end(DONE, self._none_found())
@@ -103,28 +104,27 @@ class Deploy:
             "starts none, nor one that the workflow's paths leave out): the workflow is run by hand"
         )
 
-    def _runs(self) -> list[JsonObject]:
+    def _runs(self) -> tuple[RunAnswer, ...]:
         query = {"head_sha": self._commit, "branch": self._table.branch, "per_page": "100"}
-        return list(self._api.get(f"{self._workflow}/runs", query)["workflow_runs"])
+        return fetch_runs(self._api, self._workflow_id, query)
 
-    def _is_ours(self, run: JsonObject) -> bool:
-        if run["event"] == "push":
+    def _is_ours(self, run: RunAnswer) -> bool:
+        if run.event == "push":
             return self._by_push
-        if run["event"] != "workflow_dispatch":
+        if run.event != "workflow_dispatch":
             return False
-        if self._again and self._earlier.concluded(run["id"]):
+        if self._again and self._earlier.concluded(run.id):
             return False
-        if self._earlier.watched(run["id"]):
+        if self._earlier.watched(run.id):
             return True
-        title = str(run.get("display_title", ""))
-        cut_off = self._earlier.may_have_sent(require_time(run["created_at"]))
+        title, cut_off = run.display_title, self._earlier.may_have_sent(run.created_at)
         if INTENT not in title:
             return cut_off
-        return self.intent in title and (cut_off or not (self._again and run["status"] == "completed"))
+        return self.intent in title and (cut_off or not (self._again and run.status == "completed"))
 
     def _dispatch(self) -> int:
         """Run the workflow, once; with an unknown end, GitHub is looked at and nothing is sent again."""
-        known = {run["id"] for run in self._dispatched()}
+        known = {run.id for run in self._dispatched()}
         environment = self._journal.record.environment
         inputs = {
             key: value.replace("{environment}", environment).replace("{intent}", self.intent)
@@ -140,43 +140,41 @@ class Deploy:
                 self._journal.end(FAILED, f"the workflow was not run: {problem}")
                 raise
             answer = None
-        if answer and answer.get("workflow_run_id"):
-            run_id, url = int(answer["workflow_run_id"]), str(answer.get("html_url", ""))
-            self._journal.end(DONE, f"workflow dispatched for {self._commit}: run {run_id}", url)
-            return run_id
-        found = self._await_new(known, began)
-        self._journal.end(
-            DONE, f"workflow dispatched for {self._commit}: run {found['id']}", found["html_url"]
-        )
-        return int(found["id"])
+        if answer and answer.workflow_run_id:
+            run_id, url = answer.workflow_run_id, answer.html_url or ""
+        else:
+            found = self._await_new(known, began)
+            run_id, url = found.id, found.html_url
+        self._journal.end(DONE, f"workflow dispatched for {self._commit}: run {run_id}", url)
+        return run_id
 
-    def _send(self, body: JsonObject) -> JsonObject | None:
-        """Its answer; None from an older server, which names no run."""
-        path = f"{self._workflow}/dispatches"
+    def _send(self, body: JsonObject) -> DispatchAnswer:
+        """Its answer; an older server's names no run."""
+        path = f"actions/workflows/{self._workflow_id}/dispatches"
         try:
-            return self._api.send("POST", path, body)  # type: ignore[no-any-return]
+            return self._api.send("POST", path, body, DispatchAnswer)
         except GithubProblem as problem:
             if problem.status != 422 or "return_run_details" not in problem.said:
                 raise
         plain = {key: value for key, value in body.items() if key != "return_run_details"}
-        return self._api.send("POST", path, plain)  # type: ignore[no-any-return]
+        return self._api.send("POST", path, plain, DispatchAnswer)
 
-    def _dispatched(self) -> list[JsonObject]:
+    def _dispatched(self) -> tuple[RunAnswer, ...]:
         query = {"event": "workflow_dispatch", "branch": self._table.branch, "per_page": "50"}
-        return list(self._api.get(f"{self._workflow}/runs", query)["workflow_runs"])
+        return fetch_runs(self._api, self._workflow_id, query)
 
-    def _await_new(self, known: set[int], began: datetime) -> JsonObject:
+    def _await_new(self, known: set[int], began: datetime) -> RunAnswer:
         """The run that our dispatch made."""
         deadline_s = self._clock.monotonic_s() + self._table.start_timeout_s
         while True:
             new = [
                 run
                 for run in self._dispatched()
-                if run["id"] not in known and (require_time(run["created_at"]) - began).total_seconds() >= -5
+                if run.id not in known and (run.created_at - began).total_seconds() >= -5
             ]
-            named = [run for run in new if self.intent in str(run.get("display_title", ""))]
+            named = [run for run in new if self.intent in run.display_title]
             if named or new:
-                return min(named or new, key=lambda run: int(run["id"]))
+                return min(named or new, key=lambda run: run.id)
             if self._clock.monotonic_s() >= deadline_s:
                 break
             self._clock.sleep(self._table.poll_s)
@@ -232,15 +230,15 @@ class Deploy:
             return text
         if not newer:
             return f"{text}; no newer run stands in its place"
-        first = min(newer, key=lambda each: int(each["id"]))
+        first = min(newer, key=lambda each: each.id)
         return (
-            f"{text}; the newer run {first['html_url']} ({first['event']}, commit "
-            f"{short(first['head_sha'])}) most likely took its place in the concurrency group"
+            f"{text}; the newer run {first.html_url} ({first.event}, commit "
+            f"{short(first.head_sha)}) most likely took its place in the concurrency group"
         )
 
-    def _newer_than(self, run: WorkflowRun) -> list[JsonObject]:
-        runs = self._api.get(f"{self._workflow}/runs", {"branch": self._table.branch, "per_page": "20"})
-        return [each for each in runs["workflow_runs"] if each["id"] > run.id]
+    def _newer_than(self, run: WorkflowRun) -> list[RunAnswer]:
+        runs = fetch_runs(self._api, self._workflow_id, {"branch": self._table.branch, "per_page": "20"})
+        return [each for each in runs if each.id > run.id]
 
     def others_after(self, run: WorkflowRun) -> str:
         """Newer runs that may have deployed another commit, in words; empty: there is none."""
@@ -249,9 +247,9 @@ class Deploy:
         except GithubProblem as problem:
             return f"whether a newer run deploys is not known: {problem}"
         others = [
-            f"{each['html_url']} (commit {short(each['head_sha'])})"
+            f"{each.html_url} (commit {short(each.head_sha)})"
             for each in newer
-            if each["head_sha"] != run.head_sha and each["conclusion"] != "skipped"
+            if each.head_sha != run.head_sha and each.conclusion != "skipped"
         ]
         return f"a newer run of the workflow deploys another commit: {', '.join(others)}" if others else ""
 
@@ -263,7 +261,7 @@ class Deploy:
         if run.head_sha.startswith(name.lower()):
             return CommitFit.SAME
         try:
-            status = self._api.get(f"compare/{name}...{good}", {"per_page": "1"})["status"]
+            status = self._api.get(f"compare/{name}...{good}", Comparison, {"per_page": "1"}).status
         except GithubProblem:
             return CommitFit.UNKNOWN
         return CommitFit.BEHIND if status in ("ahead", "identical") else CommitFit.OTHER
@@ -272,7 +270,7 @@ class Deploy:
         """The branch may have moved between the plan and the dispatch: what counts is what was deployed."""
         if run.head_sha == self._commit:
             return
-        if self._api.get(f"git/commits/{run.head_sha}")["tree"]["sha"] == self._tree:
+        if self._api.get(f"git/commits/{run.head_sha}", GitCommit).tree.sha == self._tree:
             return
         raise GithubProblem(
             f"The run {run.url} deploys {short(run.head_sha)}, which came onto {self._table.branch} since "

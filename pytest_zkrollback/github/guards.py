@@ -71,16 +71,17 @@ def _commit(state: GithubState, table: GithubActions) -> Guard:
         return Guard(
             id="commit", state=GuardState.OK, evidence=f"{table.branch}'s tip is {short(state.head_sha)}"
         )
-    sha, compared = short(state.target_sha), state.comparison or {}
-    if compared.get("status") not in ("ahead", "identical"):
+    sha, compared = short(state.target_sha), state.comparison
+    if compared is None or compared.status not in ("ahead", "identical"):
+        status = compared.status if compared else "nothing"
         return Guard(
             id="commit",
             state=GuardState.REFUSED,
             reason=GuardReason.NOT_AN_ANCESTOR,
-            evidence=f"commit {sha} is no ancestor of {table.branch} (GitHub says {compared.get('status')})",
+            evidence=f"commit {sha} is no ancestor of {table.branch} (GitHub says {status})",
             consequence=f"What never was on {table.branch} was never deployed from it.",
         )
-    undone = some(int(compared.get("total_commits", 0)), "commit")
+    undone = some(compared.total_commits, "commit")
     said = "whose tree it already has" if state.restored else f"{undone} back"
     return Guard(
         id="commit", state=GuardState.OK, evidence=f"commit {sha} is an ancestor of {table.branch}, {said}"
@@ -92,10 +93,10 @@ def _token(state: GithubState, table: GithubActions, token: str) -> Guard:
     if scopes is not None and not scopes & {"repo", "public_repo"}:
         evidence = f"the token in {name} lacks the scope repo (it has {', '.join(sorted(scopes)) or 'none'})"
         return _weak_token(evidence)
-    may = state.repository.get("permissions")
-    if not token.startswith("ghs_") and may is not None and not may.get("push", False):
+    may = state.repository.permissions
+    if not token.startswith("ghs_") and may is not None and not may.push:
         return _weak_token(f"the token in {name} may not write to {table.repository}")
-    if state.repository.get("archived"):
+    if state.repository.archived:
         return Guard(
             id="token",
             state=GuardState.REFUSED,
@@ -132,7 +133,7 @@ def _weak_token(evidence: str) -> Guard:
 def _workflow(state: GithubState, table: GithubActions) -> Guard:
     workflow = state.workflow
     if workflow is None:
-        known = ", ".join(str(each["name"]) for each in state.workflows) or "none"
+        known = ", ".join(each.name for each in state.workflows) or "none"
         return Guard(
             id="workflow",
             state=GuardState.REFUSED,
@@ -140,17 +141,15 @@ def _workflow(state: GithubState, table: GithubActions) -> Guard:
             evidence=f"{table.repository} has no workflow '{table.workflow}'; it has: {known}",
             consequence="Nothing would deploy the commit.",
         )
-    if workflow["state"] != "active":
+    if workflow.state != "active":
         return Guard(
             id="workflow",
             state=GuardState.REFUSED,
             reason=GuardReason.WORKFLOW_DISABLED,
-            evidence=f"workflow {workflow['name']} is {workflow['state']}: enable it under Actions",
+            evidence=f"workflow {workflow.name} is {workflow.state}: enable it under Actions",
             consequence="Nothing would deploy the commit.",
         )
-    return Guard(
-        id="workflow", state=GuardState.OK, evidence=f"{workflow['name']} ({workflow['path']}) is active"
-    )
+    return Guard(id="workflow", state=GuardState.OK, evidence=f"{workflow.name} ({workflow.path}) is active")
 
 
 def _workflow_files(state: GithubState, table: GithubActions, token: str) -> Guard:
@@ -201,7 +200,7 @@ def _deploys(state: GithubState) -> Guard:
     if not state.under_way:
         return Guard(id="deploys", state=GuardState.OK, evidence="no run of the workflow is under way")
     runs = "; ".join(
-        f"{run['html_url']} ({run['event']}, {run['status']}, commit {short(run['head_sha'])})"
+        f"{run.html_url} ({run.event}, {run.status}, commit {short(run.head_sha)})"
         for run in state.under_way[:3]
     )
     return Guard(
@@ -217,11 +216,11 @@ def _other_rollback(state: GithubState) -> Guard:
     others = [
         pull
         for pull in state.pulls
-        if pull["head"]["ref"].startswith(BRANCH_PREFIX) and not _is_named(pull["head"]["ref"], ours)
+        if pull.head.ref.startswith(BRANCH_PREFIX) and not _is_named(pull.head.ref, ours)
     ]
     if not others:
         return Guard(id="other-rollback", state=GuardState.OK, evidence="no other rollback is open")
-    shown = ", ".join(f"#{pull['number']} ({pull['head']['ref']})" for pull in others)
+    shown = ", ".join(f"#{pull.number} ({pull.head.ref})" for pull in others)
     return Guard(
         id="other-rollback",
         state=GuardState.REFUSED,

@@ -9,6 +9,7 @@ from ..clients.github import GithubClient, choose_token
 from ..clients.retry import TryAgain, retry_delivery
 from ..config.environment import GithubActions, Notify
 from ..domain.errors import GithubProblem, NotifyProblem
+from ..domain.github_answers import CommentAnswer
 from ..domain.notification import Notification
 from ..domain.ports import Clock, GithubApi
 from ..domain.record import Delivery, NotificationEvent, Record
@@ -80,12 +81,12 @@ class GithubCommentChannel:
 
     def _comment(self, number: int, body: dict[str, str]) -> str:
         try:
-            answer = self._api.send("POST", f"issues/{number}/comments", body)
+            answer = self._api.send("POST", f"issues/{number}/comments", body, CommentAnswer)
         except GithubProblem as problem:
             if not problem.status and not problem.maybe_received:
                 raise TryAgain(str(problem)) from None
             raise NotifyProblem(str(problem), maybe_sent=problem.maybe_received) from None
-        return str(answer["html_url"])
+        return answer.html_url
 
 
 def choose_github_comment(

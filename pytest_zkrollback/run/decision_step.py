@@ -9,7 +9,8 @@ from urllib.parse import quote
 from ..clients.git import GitCheckout
 from ..clients.github import GithubClient, choose_token
 from ..domain.decision import Answer, Decision, SignalName, SignalReading
-from ..domain.errors import GithubProblem, ProcessProblem
+from ..domain.errors import ProcessProblem
+from ..domain.github_answers import Comparison
 from ..domain.migration import MigrationFinding, RevisionContent
 from ..domain.record import Guard
 from ..preflight import probe
@@ -93,11 +94,7 @@ def count_at_github(context: RunContext, good: str, bad: str) -> int:
     table = context.env.github
     assert table is not None  # noqa: S101 - asked only where it is configured
     api = GithubClient(table, choose_token(table, context.variables), context.clock, patience_s=0, say=str)
-    found = api.get(f"compare/{quote(good, safe='')}...{quote(bad, safe='')}")
-    try:
-        return int(found["ahead_by"])
-    except (KeyError, TypeError, ValueError):
-        raise GithubProblem(f"GitHub does not say how far {bad} is ahead of {good}.") from None
+    return api.get(f"compare/{quote(good, safe='')}...{quote(bad, safe='')}", Comparison).ahead_by
 
 
 def fetch_irreversible(context: RunContext, view: ReleaseView) -> SignalReading:

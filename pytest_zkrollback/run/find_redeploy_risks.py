@@ -11,7 +11,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, ZkRollbackError
 from ..domain.github import PullRequest
 from ..engine.cluster_watch import NamespaceWatches
-from ..github.state import choose_workflow
+from ..github.state import choose_workflow, fetch_runs, fetch_workflows
 from ..release.gitops import GitOpsOwner, fetch_suspended_reason, find_owners
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
@@ -142,17 +142,16 @@ def _queued(context: RunContext) -> tuple[QueuedDeploy, ...]:
     try:
         token = choose_token(table, context.variables)
         api = GithubClient(table, token, context.clock, patience_s=0, say=context.display.status)
-        workflow = choose_workflow(api.pages("actions/workflows", "workflows"), table.workflow)
+        workflow = choose_workflow(fetch_workflows(api), table.workflow)
         if workflow is None:
             return ()
-        query = {"branch": table.branch, "per_page": _LOOKED_AT}
-        answer = api.get(f"actions/workflows/{workflow['id']}/runs", query)
+        runs = fetch_runs(api, workflow.id, {"branch": table.branch, "per_page": _LOOKED_AT})
         return tuple(
             QueuedDeploy(
-                url=run["html_url"], status=str(run["status"]).replace("_", " "), sha=run["head_sha"]
+                url=run.html_url, status=(run.status or "queued").replace("_", " "), sha=run.head_sha
             )
-            for run in answer["workflow_runs"]
-            if run["status"] != "completed"
+            for run in runs
+            if run.status != "completed"
         )
-    except (ZkRollbackError, KeyError, TypeError):
+    except ZkRollbackError:
         return ()  # not told is not known; the commit that was rolled back is named all the same

@@ -279,7 +279,7 @@ class GithubDeployment:
             context.clock,
             journal,
             Earlier(earlier, context.env.name, table.repository, commit),
-            workflow_id=int(state.workflow["id"]),
+            workflow_id=state.workflow.id,
             commit=commit,
             tree=state.target_tree,
             by_push=by_push,

@@ -10,6 +10,7 @@ from pytest_zkrollback.clients import github
 from pytest_zkrollback.clients.github import GithubClient
 from pytest_zkrollback.config.environment import GithubActions
 from pytest_zkrollback.domain.errors import GithubProblem
+from pytest_zkrollback.domain.github_answers import Pull
 from pytest_zkrollback.domain.ports import HttpAnswer
 from support.stepping_clock import SteppingClock
 
@@ -49,6 +50,6 @@ def test_cases_b13_b14_headers_of_any_kind_end_in_a_sentence(monkeypatch, header
         GithubActions(repository="o/r", workflow="w.yml"), "t", clock, patience_s=600, say=lambda _: None
     )
     with pytest.raises(GithubProblem, match="GitHub limits the rate of requests until"):
-        api.send("POST", "pulls", {})
+        api.send("POST", "pulls", {}, Pull)
     assert limits.asked <= most
     assert all(pause >= 1 for pause in clock.slept)

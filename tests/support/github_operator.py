@@ -41,8 +41,8 @@ class Result:
 class _Scene:
     """As much of a context as GithubWay needs before the cluster is read."""
 
-    def __init__(self, request, env, token):
-        self.request, self.env, self.clock = request, env, SystemClock()
+    def __init__(self, request, env, token, clock=None):
+        self.request, self.env, self.clock = request, env, clock or SystemClock()
         self.variables = {"GITHUB_TOKEN": token}
         self.said = []
         redactor = self.redactor = Redactor()
@@ -62,7 +62,8 @@ class _Scene:
         )
         self.run_id = record.run_id
         self.store = Store(Path(request.report_dir), file_stem(record), redactor)
-        self.recorder = Recorder(record, self.clock, self.store.write, redactor.record)
+        write = self.store.write if clock is None else lambda record: None
+        self.recorder = Recorder(record, self.clock, write, redactor.record)
         self.display = self
 
     def status(self, text):
@@ -89,8 +90,11 @@ def table(url, environment="staging", **more):
     return {**usual, **more}
 
 
-def operate(url, folder, token, *, environment="staging", overrides=(), way=None, **asked):
-    """One command at GitHub: preflight, then the steps unless a guard refuses."""
+def operate(url, folder, token, *, environment="staging", overrides=(), clock=None, **asked):
+    """One command at GitHub: preflight, then the steps unless a guard refuses.
+
+    With a ``clock`` of the caller's nothing is written on the disk.
+    """
     settings = asked.pop("settings", {})
     request = Request(
         environment=environment,
@@ -105,7 +109,7 @@ def operate(url, folder, token, *, environment="staging", overrides=(), way=None
         preflight_budget_s=10,
         github=table(url, environment, **settings),
     )
-    context = _Scene(request, env, token)
+    context = _Scene(request, env, token, clock)
     deployment = GithubDeployment(context, RunState(("preflight", "rollback")))
     guards = {guard.id: guard for guard in deployment.judge(Facts())}
     refused = [guard for guard in guards.values() if guard.state == "refused" and guard.id not in overrides]
