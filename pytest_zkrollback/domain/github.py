@@ -85,6 +85,7 @@ class Github(Frozen):
     )
     reverted_count: int = Field(default=0, description="how many there are, where not all could be listed")
     files: tuple[str, ...] = Field(default=(), description="files that change (GitHub lists 300 at most)")
+    all_files: bool = Field(default=True, description="false: more may change than `files`")
     workflow_files: tuple[str, ...] = Field(default=(), description="of these, files of workflows")
     migrations: tuple[str, ...] = Field(default=(), description="of these, what looks like a migration")
     head_branch: str = Field(default="", description="the branch that carries the rollback")

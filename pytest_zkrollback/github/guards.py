@@ -17,6 +17,7 @@ GUARDS = {
     "token": "stopping halfway for want of a right at GitHub",
     "workflow": "a merge that nothing deploys",
     "workflow-files": "a push that GitHub rejects because the good tree has other workflow files",
+    "branch-rules": "a pull request that the branch's rules do not let this tool merge",
     "reviews": "waiting for an approval that nobody was asked for",
     "deploys": "a run that is cancelled by a newer one of its concurrency group",
     "other-rollback": "two rollbacks, of which the last one merged decides",
@@ -30,17 +31,20 @@ def _override_option(guard_id: str) -> str:
 
 
 def judge_github(
-    state: GithubState, table: GithubActions, token: str, verified: Record | None
+    state: GithubState, table: GithubActions, token: str, verified: Record | None, *, merges: bool = True
 ) -> tuple[Guard, ...]:
     """Every guard of this way. ``token`` is looked at for its kind only; ``verified`` is the record of the
-    environment that has to come first, with this very tree."""
+    environment that has to come first, with this very tree. ``merges``: the pull request is to be merged."""
     guards = [_commit(state, table), _token(state, table, token), _workflow(state, table)]
     if state.good is not None:
         guards.append(_other_rollback(state))
         if table.deploy == "dispatch":
             guards.append(_branch(state, table))
         else:
-            guards += [_workflow_files(state, table, token), _reviews(state)]
+            guards.append(_workflow_files(state, table, token))
+            if merges and not state.restored:
+                guards.append(_branch_rules(state, table, token))
+            guards.append(_reviews(state))
     if table.after is not None and state.good is not None:
         guards.append(_verified_before(state, table.after, verified))
     return (*guards, _deploys(state))
@@ -153,7 +157,18 @@ def _workflow(state: GithubState, table: GithubActions) -> Guard:
 
 
 def _workflow_files(state: GithubState, table: GithubActions, token: str) -> Guard:
-    files = describe(state, table).workflow_files
+    found = describe(state, table)
+    files = found.workflow_files
+    if not files and not state.restored and not found.all_files:
+        return Guard(
+            id="workflow-files",
+            state=GuardState.WARNED,
+            reason=GuardReason.NOT_ALL_FILES,
+            unknown=True,
+            evidence=f"not all files are shown: GitHub lists {len(found.files)} that change, and no workflow "
+            "file is among them",
+            consequence="If one changes, GitHub refuses it to a token without workflows=write.",
+        )
     if not files or state.restored:
         return Guard(id="workflow-files", state=GuardState.OK, evidence="no workflow file changes")
     evidence = f"workflow files change too: {', '.join(files)}"
@@ -175,8 +190,61 @@ def _workflow_files(state: GithubState, table: GithubActions, token: str) -> Gua
     )
 
 
+def _branch_rules(state: GithubState, table: GithubActions, token: str) -> Guard:
+    """Rules under which asking to merge is in vain, however long this tool would wait."""
+    name = table.branch
+    if state.has_rule("merge_queue"):
+        return Guard(
+            id="branch-rules",
+            state=GuardState.REFUSED,
+            reason=GuardReason.MERGE_QUEUE,
+            evidence=f"{name} has a merge queue, which alone merges there",
+            consequence="The pull request would wait in vain. Open it with --rollback-no-merge, put it into "
+            "the queue at GitHub, and type this command again once it is merged.",
+            override=_override_option("branch-rules"),
+        )
+    if state.has_rule("required_signatures"):
+        # GitHub signs what an App commits and what it squashes itself, not what a user's token commits.
+        signed = token.startswith("ghs_") or state.merge_method == "squash"
+        return Guard(
+            id="branch-rules",
+            state=GuardState.WARNED if signed else GuardState.REFUSED,
+            reason=GuardReason.SIGNATURES,
+            evidence=f"{name} takes signed commits only"
+            + ("" if signed else f"; GitHub does not sign what the token in {table.token_env} commits"),
+            consequence="" if signed else "GitHub would refuse the merge, and nothing would be deployed.",
+            override="" if signed else _override_option("branch-rules"),
+        )
+    if state.rules is None:
+        return Guard(
+            id="branch-rules",
+            state=GuardState.WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence=f"which rules {name} has is not shown: it may have a merge queue or want signed commits",
+        )
+    if state.has_classic_rule:
+        return Guard(
+            id="branch-rules",
+            state=GuardState.WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence=f"not known: {name} is protected by a classic rule, which may want signed commits",
+        )
+    return Guard(id="branch-rules", state=GuardState.OK, evidence="no merge queue, no signatures wanted")
+
+
 def _reviews(state: GithubState) -> Guard:
     count = state.approvals
+    if count is None and state.has_classic_rule:
+        return Guard(
+            id="reviews",
+            state=GuardState.WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence="not known: the branch is protected by a classic rule, whose reviews are not shown",
+            consequence="The merge may wait for an approval.",
+        )
     if count is None:
         return Guard(
             id="reviews",

@@ -227,6 +227,14 @@ class Restore:
         try:
             answer = self._api.send("PUT", f"pulls/{number}/merge", body, MergeAnswer)
         except GithubProblem as problem:
+            if problem.status == 405 and not self._merge_unknown and "merge queue" in problem.said.lower():
+                self._note_pull(pull, head)
+                raise GithubProblem(
+                    f"{self._table.branch} has a merge queue ({problem.said}): put pull request #{number} "
+                    f"({pull.html_url}) into it, and type the same command again once it is merged.",
+                    status=problem.status,
+                    said=problem.said,
+                ) from None
             if problem.status == 405:
                 return "", problem.said
             if problem.maybe_received:

@@ -27,6 +27,7 @@ from ..domain.ports import GithubApi
 
 T = TypeVar("T")
 
+_MOST_FILES = 300  # of a comparison, whatever is asked for
 BRANCH_PREFIX = "hotfix/rollback-"
 WORKFLOWS = ".github/workflows/"
 _MIGRATION = re.compile(r"(?i)(^|/)(migrations?|migrate|alembic|flyway|liquibase)(/|$)|\.sql$")
@@ -78,9 +79,18 @@ class GithubState:
         return self.head_tree == self.target_tree
 
     @property
+    def has_classic_rule(self) -> bool:
+        """Whether something protects the branch that the rules do not show: a classic protection rule."""
+        return self.tip.protected and not self.has_rule("pull_request")
+
+    def has_rule(self, kind: str) -> bool:
+        """Whether the branch has a rule of that type."""
+        return any(rule.type == kind for rule in self.rules or ())
+
+    @property
     def approvals(self) -> int | None:
         """How many approving reviews the branch's rules ask for; None: not known."""
-        if self.rules is None:
+        if self.rules is None or self.has_classic_rule:
             return None
         pull_rules = [each.parameters for each in self.rules if each.type == "pull_request"]
         return max((each.required_approving_review_count for each in pull_rules if each), default=0)
@@ -89,7 +99,7 @@ class GithubState:
     def merge_method(self) -> str:
         """The first method that the repository and the branch's rules allow: merge, squash, rebase."""
         rules, repository = self.rules or (), self.repository
-        linear = any(rule.type == "required_linear_history" for rule in rules)
+        linear = self.has_rule("required_linear_history")
         limits = [rule.parameters.allowed_merge_methods for rule in rules if rule.parameters]
         for method, allowed in (
             ("merge", repository.allow_merge_commit and not linear),
@@ -163,6 +173,7 @@ def describe(state: GithubState, table: GithubActions) -> Github:
         reverted_commits=tuple(map(_undone, compared.commits if compared else ())),
         reverted_count=compared.total_commits if compared else 0,
         files=tuple(files),
+        all_files=compared is None or (compared.files is not None and len(compared.files) < _MOST_FILES),
         workflow_files=tuple(name for name in files if name.startswith(WORKFLOWS)),
         migrations=tuple(name for name in files if _MIGRATION.search(name)),
     )

@@ -65,15 +65,15 @@ def pull_body(github: Github, record: Record) -> str:
         f"**Incident:** {escaped(record.incident) or 'none given'}",
         f"**Next steps:** {escaped(record.next_steps)}",
         f"## Undone: {some(github.reverted_count, 'commit')}\n\n" + "\n".join(commits),
-        f"## Files: {len(github.files)}{' or more' if len(github.files) >= 300 else ''}\n\n"
-        + _list(github.files),
+        f"## Files: {len(github.files)}{'' if github.all_files else ' or more'}\n\n" + _list(github.files),
     ]
     if github.workflow_files:
         parts.append("**Workflow files change too:** " + ", ".join(map(code, github.workflow_files)))
     parts.append(
         "**Migrations among them; the database does not move back by itself:**\n\n" + _list(github.migrations)
         if github.migrations
-        else "No file among them looks like a migration; the database does not move back by itself."
+        else f"No file among {'them' if github.all_files else 'those that GitHub shows'} looks like a "
+        "migration; the database does not move back by itself."
     )
     parts += [
         "## To bring the undone work back\n\nRevert the commit that merges this pull request, mend, and "

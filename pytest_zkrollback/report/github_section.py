@@ -19,7 +19,8 @@ def rows(record: Record) -> list[tuple[str, str]]:
         found.append((f"Undone ({github.reverted_count} commits)", "; ".join(undone)))
     if github.files:
         more = f" and {len(github.files) - _MOST} more" if len(github.files) > _MOST else ""
-        found.append((f"Files ({len(github.files)})", f"{', '.join(github.files[:_MOST])}{more}"))
+        count = f"{len(github.files)}{'' if github.all_files else ' or more: GitHub shows no more'}"
+        found.append((f"Files ({count})", f"{', '.join(github.files[:_MOST])}{more}"))
     if github.migrations:
         found.append(("Migrations among the files", ", ".join(github.migrations[:_MOST])))
     if github.workflow_files:

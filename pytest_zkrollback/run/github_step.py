@@ -118,7 +118,7 @@ class GithubDeployment:
         if table.after is not None:
             records = fetch_earlier(Path(context.request.report_dir), table.after)
             verified = newest_verified(records, table.after, table.repository, state.target_tree)
-        guards = judge_github(state, table, self._token, verified)
+        guards = judge_github(state, table, self._token, verified, merges=not context.request.no_merge)
         history, sha = facts.history.value, state.target_sha or state.head_sha
         if history is None or state.missing:
             return guards

@@ -577,6 +577,13 @@ SITUATIONS: dict[str, Situation] = {
                 True,
             ),
             (
+                "branch-rules",
+                GuardReason.MERGE_QUEUE,
+                "main has a merge queue.",
+                "The pull request would wait in vain.",
+                True,
+            ),
+            (
                 "other-rollback",
                 GuardReason.OTHER_ROLLBACK,
                 "Another rollback's pull request is open.",
