@@ -80,7 +80,9 @@ class SlackBot:
             answer = self._asked(
                 lambda: client.chat_postMessage(channel=self._slack.channel or "", **message, **more)
             )
-            return str(answer["ts"])
+            # Without it the message stands, and what follows opens a thread of its own.
+            posted = answer.get("ts")
+            return posted if isinstance(posted, str) else ""
 
         return retry_delivery(once, timeout_s=self._slack.timeout_s, cancelled=cancelled, clock=self._clock)
 
@@ -103,6 +105,7 @@ class SlackBot:
         return WebClient(
             self._token,
             base_url=base,
+            proxy=self._slack.proxy,
             timeout=max(1, round(timeout_s)),
             logger=_SILENT,
             retry_handlers=[],
@@ -122,6 +125,12 @@ class SlackBot:
             raise NotifyProblem(f"Slack refused the file: HTTP {error.code}") from None
         except urllib.error.URLError as error:
             raise TryAgain(f"Slack could not be reached: {self._clean(str(error.reason))}") from None
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):  # slack_sdk read its answer
+            raise NotifyProblem(
+                "Slack's answer has another shape than its API describes, so the message may have been "
+                "posted, or not. Look there before sending it again.",
+                maybe_sent=True,
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             raise NotifyProblem(
                 "Slack did not answer, so the message may have been posted, or not: "
@@ -133,7 +142,7 @@ class SlackBot:
         response = error.response
         status = int(getattr(response, "status_code", 0) or 0)
         found = response.data if isinstance(getattr(response, "data", None), dict) else {}
-        said = str(found.get("error") or f"HTTP {status}")
+        said = str(found.get("error") or f"HTTP {status}")[:200]
         if status == 429 or said == "ratelimited":
             text = f"Slack is limiting the rate and would not take it: {said}"
             return TryAgain(text, retry_after_s(response.headers))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from ..domain.checks import JsonObject
@@ -31,6 +32,25 @@ def choose_url(variable: str, environ: Mapping[str, str], who: str, off: str) ->
     return url
 
 
+def says_ok(text: str) -> bool | None:
+    """Whether a receiver of Slack's messages says that it has one; None: it says neither.
+
+    Slack's word is ``ok``; others say ``{"success": true}``, ``{"ok": true}`` or ``{"status": "ok"}``.
+    """
+    if text.strip('"').lower() == "ok":
+        return True
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(answer, dict):
+        return None
+    told = [answer[key] for key in ("ok", "success") if isinstance(answer.get(key), bool)]
+    if told:
+        return all(told)
+    return True if str(answer.get("status")).lower() in ("ok", "success") else None
+
+
 # A shorter last part of a path is a word that an answer may well contain.
 _SHORTEST_SECRET = 6
 
@@ -45,16 +65,16 @@ class Webhook:
         timeout_s: float = 10,
         *,
         who: str,
-        expect: str = "",
+        confirms: Callable[[str], bool | None] = lambda _: True,
         clock: Clock | None = None,
     ) -> None:
-        """``timeout_s`` is for one try; ``expect`` what a receiver always answers, so that a proxy's page
-        is not taken for it. Nothing is contacted before :meth:`send`."""
+        """``timeout_s`` is for one try; ``confirms`` reads the text of a 2xx: the receiver has the message,
+        has not, or (None) somebody else answered. Nothing is contacted before :meth:`send`."""
         self._url = url
         self._http = http
         self._timeout_s = timeout_s
         self._who = who
-        self._expect = expect
+        self._confirms = confirms
         self._clock = clock
 
     def send(self, message: JsonObject, cancelled: threading.Event | None = None) -> str:
@@ -84,15 +104,19 @@ class Webhook:
                     maybe_sent=True,
                 ) from None
             raise TryAgain(f"{self._who} could not be reached: {said}") from None
-        text = self._without_url(answer.body.decode("utf-8", errors="replace").strip())[:200]
+        whole = answer.body.decode("utf-8", errors="replace").strip()
+        text = self._without_url(whole)[:200]
         said = f"HTTP {answer.status} {text}".rstrip()
         if 200 <= answer.status < 300:
-            if self._expect and text != self._expect:
+            confirmed = self._confirms(whole)
+            if confirmed is None:
                 raise NotifyProblem(
-                    f"Something answered in {self._who}'s place, {said!r} instead of {self._expect!r}: is it "
-                    "the webhook's URL, and is no proxy in between?",
+                    f"Something answered in {self._who}'s place, {said!r} instead of 'ok': is it the "
+                    "webhook's URL, and is no proxy in between?",
                     maybe_sent=True,
                 )
+            if not confirmed:
+                raise NotifyProblem(f"{self._who} refused the message: {said}")
             return text or f"HTTP {answer.status}"
         if answer.status == 429:
             raise TryAgain(

@@ -14,6 +14,7 @@ from .repository import Git, Migrations
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 # Where a token is sent along: unencrypted it may not leave this machine.
+_PROXY = r"^https?://[^\s/]+/?$"
 _ENCRYPTED = r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])([:/]|$))"
 _WORKLOAD = re.compile(r"(deployment|statefulset|daemonset)/[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -122,6 +123,7 @@ class Slack(Table):
         pattern=_ENCRYPTED,
         description="GovSlack: https://slack-gov.com/api/",
     )
+    proxy: str | None = Field(default=None, pattern=_PROXY, description="proxy for Slack, none by default")
     timeout_s: Seconds = Field(default=10, description="for one try")
 
     @model_validator(mode="after")
@@ -141,8 +143,14 @@ class Notify(Table):
     webhook_env: str | None = Field(
         default=None, min_length=1, description="name of the variable with a URL that gets the news as JSON"
     )
+    webhook_proxy: str | None = Field(
+        default=None, pattern=_PROXY, description="proxy for that URL; none from the environment is used"
+    )
     teams_env: str | None = Field(
         default=None, min_length=1, description="name of the variable with the URL of a Teams workflow"
+    )
+    teams_proxy: str | None = Field(
+        default=None, pattern=_PROXY, description="proxy for Teams; none from the environment is used"
     )
     github_issue: Annotated[int, Field(gt=0)] | Literal["incident"] | None = Field(
         default=None,
@@ -180,7 +188,7 @@ class GithubActions(Table):
         description="of GitHub Enterprise Server: https://HOST/api/v3",
     )
     ca_file: str | None = Field(default=None, description="CA bundle to verify the API with")
-    proxy: str | None = Field(default=None, description="proxy for the API, none by default")
+    proxy: str | None = Field(default=None, pattern=_PROXY, description="proxy for the API, none by default")
     timeout_s: Seconds = Field(default=15, description="total for one request")
     poll_s: Seconds = Field(default=10, description="between two looks while waiting")
     approval_timeout_s: Annotated[float, Field(gt=0, le=86400)] = Field(
@@ -218,7 +226,7 @@ class Environment(Table):
     url: str | None = Field(default=None, pattern=r"^https?://", description="where users reach the service")
     ca_file: str | None = Field(default=None, description="CA bundle to verify the url with")
     proxy: str | None = Field(
-        default=None, description="proxy for the url; none from the environment is used"
+        default=None, pattern=_PROXY, description="proxy for the url; none from the environment is used"
     )
     workloads: dict[str, str] | Literal["auto"] = Field(
         description="item name -> kind/name: item `rollout-NAME`, in this order; or `auto`: every "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from ..clients.http import HttpClient
 from ..config.base import Table
 from ..config.environment import Environment
 from ..domain.errors import HookProblem, UsageProblem, ZkRollbackError
@@ -36,17 +37,21 @@ class Unusable:
 
 
 def choose_channels(
-    env: Environment, environ: Mapping[str, str], http: Http, clock: Clock, say: Callable[[str], object]
+    env: Environment, environ: Mapping[str, str], clock: Clock, say: Callable[[str], object]
 ) -> tuple[Channel, ...]:
     """Every channel of the environment's tables; nothing is contacted. ``environ`` holds their secrets."""
     slack, notify, github = env.slack, env.notify, env.github
     wanted: dict[str, Callable[[], Channel]] = {}
+
+    def http(proxy: str | None) -> Http:
+        return HttpClient(proxy=proxy, clock=clock)
+
     if slack is not False:
-        wanted[SLACK] = lambda: choose_slack(slack, environ, http)
+        wanted[SLACK] = lambda: choose_slack(slack, environ, http(slack.proxy))
     if (variable := notify.webhook_env) is not None:
-        wanted[WEBHOOK] = lambda: choose_json_webhook(variable, notify, environ, http)
+        wanted[WEBHOOK] = lambda: choose_json_webhook(variable, notify, environ, http(notify.webhook_proxy))
     if (teams := notify.teams_env) is not None:
-        wanted[TEAMS] = lambda: choose_teams(teams, notify, environ, http)
+        wanted[TEAMS] = lambda: choose_teams(teams, notify, environ, http(notify.teams_proxy))
     if notify.github_issue is not None and github is not None:
         wanted[GITHUB] = lambda: choose_github_comment(github, notify, environ, clock, say)
     return tuple(_usable(name, choose) for name, choose in wanted.items())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ..clients.slack_bot import SlackBot, choose_bot_token
 from ..clients.threads import submit
-from ..clients.webhook import Webhook, choose_url
+from ..clients.webhook import Webhook, choose_url, says_ok
 from ..config.environment import Slack
 from ..domain.notification import Notification
 from ..domain.ports import Http
@@ -28,7 +28,7 @@ def choose_slack(slack: Slack, environ: Mapping[str, str], http: Http) -> Channe
     if slack.token_env is not None:
         return BotChannel(SlackBot(slack, choose_bot_token(slack, environ)))
     url = choose_url(slack.webhook_env, environ, "Slack", OFF)
-    webhook = Webhook(url, http, slack.timeout_s, who="Slack", expect="ok")
+    webhook = Webhook(url, http, slack.timeout_s, who="Slack", confirms=says_ok)
     return WebhookChannel(SLACK, webhook, render_slack_message)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..clients.clock import SystemClock
-from ..clients.http import HttpClient
 from ..clients.state_dir import user_name
 from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
@@ -107,7 +106,7 @@ def _channels(record: Record, config: str | None, redactor: Redactor, clock: Clo
     env = load_environment(find_config(Path.cwd(), config), record.environment)
     variables: Mapping[str, str] = os.environ
     register_secrets_of_environment(redactor, env, variables)
-    found = choose_channels(env, variables, HttpClient(clock=clock), clock, _say)
+    found = choose_channels(env, variables, clock, _say)
     return found or _nobody(env)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..checklist.notify import PATIENCE_S, judge_deliveries
-from ..clients.http import HttpClient
 from ..config.environment import Environment
 from ..domain.checks import JsonObject
 from ..domain.errors import NotifyProblem
@@ -73,7 +72,7 @@ def create_dispatcher(
         table = f"[environments.{env.name}.notify]"
         off = f"Nobody is told of a run that only verifies: verify_only = false in {table}."
     else:
-        configured = choose_channels(env, environ, HttpClient(clock=clock), clock, on_status)
+        configured = choose_channels(env, environ, clock, on_status)
         if drill is not None:
             configured = tuple(EchoChannel(each, drill.fetch_slack_messages) for each in configured)
         channels = (*configured, *own_channels(hooks, env.name))

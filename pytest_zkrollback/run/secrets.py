@@ -47,8 +47,13 @@ def register_secrets_of_environment(
         [env.name, env.context, env.namespace, env.release, *env.named_workloads.values()]
         + [address for address in addresses if not _WITH_PASSWORD.match(address)]
     )
-    if env.github is not None and env.github.proxy:
-        addresses.append(env.github.proxy)
+    proxies = [
+        env.github.proxy if env.github is not None else None,
+        env.slack.proxy if env.slack is not False else None,
+        env.notify.webhook_proxy,
+        env.notify.teams_proxy,
+    ]
+    addresses += [address for address in proxies if address]
     register_secrets_of_variables(redactor, variables, secret_variables(env))
     database = (env.migrations.database_env if env.migrations is not None else None) or ""
     for password in passwords_in(variables.get(database, "")):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from pytest_zkrollback.clients.http import HttpClient
-from pytest_zkrollback.clients.webhook import Webhook, choose_url
+from pytest_zkrollback.clients.webhook import Webhook, choose_url, says_ok
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
 from support.http_server import LoopbackHttpServer, QuietHandler
 from support.stepping_clock import SteppingClock
@@ -46,7 +46,7 @@ def slack(*answers: tuple[int, str, dict[str, str]] | None) -> Iterator[tuple[st
 
 def send(url: str, pauses: list[float] | None = None, timeout_s: float = 5) -> str:
     clock = SteppingClock(pauses)
-    webhook = Webhook(url, HttpClient(), timeout_s, who="Slack", expect="ok", clock=clock)
+    webhook = Webhook(url, HttpClient(), timeout_s, who="Slack", confirms=says_ok, clock=clock)
     return webhook.send(MESSAGE)
 
 
@@ -157,6 +157,60 @@ def test_a_page_of_a_proxy_is_not_taken_for_slack() -> None:
         "Something answered in Slack's place, 'HTTP 200 <html>Please log in</html>' instead of 'ok': is it the "
         "webhook's URL, and is no proxy in between?"
     )
+    assert len(received) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ok",
+        "OK",
+        '"ok"',
+        '{"success":true}',
+        '{"ok": true, "id": 5}',
+        '{"status": "ok"}',
+        '{"status":"success"}',
+    ],
+)
+def test_case_p29_a_receiver_that_says_in_its_own_way_that_it_has_it(text: str) -> None:
+    with slack((201, text, {})) as (url, received):
+        assert send(url) == text
+    assert len(received) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ['{"success": false}', '{"ok": false, "error": "no_text"}', '{"ok": true, "success": false}']
+)
+def test_case_p29_a_receiver_that_says_that_it_has_it_not(text: str) -> None:
+    with slack((200, text, {})) as (url, received), pytest.raises(NotifyProblem) as raised:
+        send(url)
+    assert str(raised.value) == f"Slack refused the message: HTTP 200 {text}"
+    assert raised.value.maybe_sent is False
+    assert len(received) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "okay, please log in",
+        "[]",
+        '["ok"]',
+        '{"success": "true"}',
+        '{"ok": 1}',
+        "null",
+        "5",
+        "{}",
+        "[" * 30_000,
+        '{"status": null}',
+    ],
+    ids=lambda text: text[:12] or "empty",
+)
+def test_case_p29_json_of_any_shape_is_a_sentence(text: str) -> None:
+    with slack((200, text, {})) as (url, received), pytest.raises(NotifyProblem) as raised:
+        send(url)
+    assert str(raised.value).startswith("Something answered in Slack's place, 'HTTP 200")
+    assert raised.value.maybe_sent is True
     assert len(received) == 1
 
 

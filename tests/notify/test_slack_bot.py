@@ -187,3 +187,23 @@ def test_without_the_extra_it_is_said_what_to_install(slack, monkeypatch):
     with pytest.raises(UsageProblem) as raised:
         choose_bot_token(table(slack), {"ZK_BOT": TOKEN})
     assert "pip install 'pytest-zkrollback[slack]'" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", '"ok"', "5", "null", "", "<html>", "[" * 50_000, '{"ok": "yes"}', '{"ok": false, "error": {"a": [1]}}'],
+    ids=lambda body: body[:10] or "empty",
+)  # fmt: skip
+def test_case_p29_slacks_answer_of_any_shape_is_a_sentence(slack, body):
+    slack.answers.append((200, body, {"Content-Type": "application/json"}))
+    try:
+        bot(slack).post(MESSAGE)
+    except NotifyProblem as problem:
+        assert str(problem).startswith("Slack")
+        assert len(str(problem)) < 500
+    assert slack.paths() == [POST]
+
+
+@pytest.mark.parametrize("ts", ["5", '{"a": 1}', "null"])
+def test_case_p29_a_message_without_a_name_is_posted_and_opens_no_thread(slack, ts):
+    slack.answers.append((200, f'{{"ok": true, "ts": {ts}}}', {"Content-Type": "application/json"}))
+    assert bot(slack).post(MESSAGE) == ""

@@ -5,7 +5,7 @@ from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 
 from pytest_zkrollback.clients.http import HttpClient
-from pytest_zkrollback.clients.webhook import Webhook
+from pytest_zkrollback.clients.webhook import Webhook, says_ok
 from pytest_zkrollback.notify.slack_message import render_slack_message
 from support.fake_slack import breach
 from support.hostile import hostile_news
@@ -73,14 +73,14 @@ def test_our_schema_and_slack_sdk_say_the_same_of_a_block(block, takes):
     ],
 )
 def test_the_local_slack_refuses_what_slack_refuses(slack, bad, word):
-    webhook = Webhook(slack.webhook, HttpClient(), who="Slack", expect="ok")
+    webhook = Webhook(slack.webhook, HttpClient(), who="Slack", confirms=says_ok)
     with pytest.raises(Exception, match=f"Slack refused the message: HTTP 400 {word}"):
         webhook.send(bad)
     slack.breaches.clear()
 
 
 def test_fault_47_hostile_and_over_long_messages_are_all_taken(slack):
-    webhook = Webhook(slack.webhook, HttpClient(), who="Slack", expect="ok")
+    webhook = Webhook(slack.webhook, HttpClient(), who="Slack", confirms=says_ok)
     for seed in range(HERE):
         sent = render_slack_message(hostile_news(seed))
         assert webhook.send(sent) == "ok", seed
