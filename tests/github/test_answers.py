@@ -86,7 +86,7 @@ def judged(canned, result):
     """What holds whatever GitHub answers."""
     assert result.error is None or isinstance(result.error, ZkRollbackError)
     for once in ("POST pulls", "POST git/refs", "POST actions/workflows/8/dispatches"):
-        assert canned.sent.count(once) <= 1, canned.sent
+        assert canned.done.count(once) <= 1, canned.done
     if canned.merged and not result.run:
         # A merge that may have been made is never said not to have been.
         assert result.github.deploys, (canned.pattern, result.error)
@@ -153,3 +153,65 @@ def test_case_b15_a_comment_that_is_answered_oddly_may_have_been_made(monkeypatc
         channel.tell(Notification(event=NotificationEvent.VERDICT, record=verified()))
     assert raised.value.maybe_sent
     assert len(canned.sent) == 1
+
+
+PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>unicorn</body></html>"
+SECONDARY = b'{"message": "You have exceeded a secondary rate limit. Please wait."}'
+ODDITIES = [
+    (301, b'{"message": "Moved Permanently"}', {"location": "https://api.example/repositories/5"}),
+    (302, b"", {"location": "https://login.example/"}),
+    (307, b"", {}),
+    (308, b"[]", {}),
+    (202, b"", {}),
+    (204, b"", {}),
+    (400, b'{"message": ["a", {"b": 1}], "errors": "x"}', {}),
+    (403, SECONDARY, {}),
+    (
+        403,
+        b'{"message": "API rate limit exceeded"}',
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "-5"},
+    ),
+    (404, PAGE, {}),
+    (405, b"", {}),
+    (409, b"{}", {}),
+    (418, b"\xff", {}),
+    (422, b'{"errors": [null, {"code": null}, {"message": {"deep": 1}}, 5]}', {}),
+    (429, b"", {}),
+    (429, PAGE, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+    (429, b"{}", {"retry-after": "0", "date": "Mon, 99 Foo 99999 99:99:99 GMT"}),
+    (500, b"", {"date": "0"}),
+    (502, PAGE, {"date": "Fri, 31 Dec 9999 23:59:59 GMT"}),
+    (503, b"[" * 100_000, {}),
+    (504, b'"\\ud800"', {}),
+]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_githubs_oddities_are_a_sentence_at_every_request_for_once_and_for_ever(tmp_path, endpoint):
+    """Storms of 429, secondary limits, pages of HTML, renamed repositories, empty bodies."""
+    for status, body, headers in ODDITIES:
+        for asked in ASKED:
+            for most in (1, 10_000):
+                canned = CannedGithub(endpoint, status=status, body=body, headers=headers, most=most)
+                result = operated(canned, folder=tmp_path, **asked)
+                judged(canned, result)
+                # At most the first try and 20 more for each of some requests; never a storm of our own.
+                assert canned.bent < 200, (status, canned.bent)
+
+
+def test_a_storm_of_429_in_the_middle_is_waited_out_and_everything_done_once(tmp_path):
+    canned = CannedGithub(".*", status=429, body=b"", headers={"retry-after": "2"}, most=19, skip=12)
+    result = operated(canned, folder=tmp_path, commit=GOOD)
+    assert (result.error, result.explained) == (None, "success")
+    assert canned.bent == 19
+    assert [line for line in canned.done if line.startswith("PUT")] == ["PUT pulls/42/merge"] * 2
+    assert sum("GitHub limits the rate of requests: waiting 2 s" in text for text in result.said) == 19
+
+
+def test_a_renamed_repository_is_said_before_anything_is_done(tmp_path):
+    canned = CannedGithub("GET ", status=301, body=b'{"message": "Moved Permanently"}')
+    [guard] = operated(canned, folder=tmp_path, commit=GOOD).guards.values()
+    assert guard.evidence.startswith(
+        "GitHub redirects reading the repository (GET of the repository): o/r was renamed"
+    )
+    assert canned.sent == []

@@ -32,9 +32,10 @@ def git_commit(sha):
 class CannedGithub:
     """``bend``: (pattern of "METHOD path", status, body as bytes or None for the good one bent by ``change``)."""
 
-    def __init__(self, pattern="", status=200, body=None, change=None):
+    def __init__(self, pattern="", status=200, body=None, change=None, headers=None, most=10_000, skip=0):
         self.pattern, self.status, self.body, self.change = pattern, status, body, change
-        self.sent, self.bent = [], 0
+        self.headers, self.most, self.skip = headers or {}, most, skip
+        self.sent, self.done, self.bent = [], [], 0
         self.branch = self.pull = self.merged = self.refused_once = False
         self.dispatched = 0
         self.looked = 0
@@ -43,15 +44,21 @@ class CannedGithub:
         path = url.partition("/repos/o/r")[2].partition("?")[0].lstrip("/")
         query = url.partition("?")[2]
         line = f"{method} {path}"
-        status, good = self._answer(method, path, query)
         if method != "GET":
             self.sent.append(line)
-        data = json.dumps(good).encode()
-        if self.pattern and re.fullmatch(self.pattern, line):
+        bends = bool(self.pattern) and re.fullmatch(self.pattern, line) and self.bent < self.most
+        if bends and self.skip:
+            self.skip, bends = self.skip - 1, False
+        refuses = bends and (300 <= self.status < 500)  # then nothing was carried out
+        status, good = (0, None) if refuses else self._answer(method, path, query)
+        if method != "GET" and not refuses:
+            self.done.append(line)
+        data, headers = json.dumps(good).encode(), {}
+        if bends:
             self.bent += 1
-            status = self.status or status
+            status, headers = self.status or status, self.headers
             data = self.body if self.body is not None else json.dumps(self.change(good)).encode()
-        return HttpAnswer(status, {}, data, truncated=False, duration_s=0.0)
+        return HttpAnswer(status, headers, data, truncated=False, duration_s=0.0)
 
     def _answer(self, method, path, query):
         for kind, pattern, answer in ROUTES:
