@@ -70,8 +70,12 @@ class Decision(Frozen):
 
 @dataclass(frozen=True)
 class SignalReading:
-    """What one source outside says about a signal."""
+    """What one source outside says about a signal.
+
+    ``start_problem``, of migrations: why what the target runs at its start will fail, as a sentence.
+    """
 
     answer: Answer
     source: str
     evidence: str
+    start_problem: str = ""

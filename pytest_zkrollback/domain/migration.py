@@ -17,7 +17,9 @@ class MigrationFinding:
     ``ran`` is True too where something else moved the database away from what the target expects; it and
     ``reversible`` are None where that is not known. ``observed`` is one sentence that an operator can act on.
     ``whole``: its no is about all of the database, so that another source's yes contradicts it. ``limits``
-    are sentences of ``observed`` that say what was not looked into.
+    are sentences of ``observed`` that say what was not looked into. ``starts``: whether what the target runs
+    at its start knows the schema that the database has, None where that is not known; ``start_problem`` is a
+    sentence on why it will not, or may not.
     """
 
     source: str
@@ -27,6 +29,8 @@ class MigrationFinding:
     reversible: bool | None = None
     whole: bool = True
     limits: tuple[str, ...] = ()
+    starts: bool | None = None
+    start_problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,7 @@ class GuardReason(StrEnum):
     JUDGED_FAILED = "judged-failed"  # by this tool
     ROLLED_AWAY_FROM = "rolled-away-from"
     IRREVERSIBLE_MIGRATION = "irreversible-migration"
+    START_DOES_NOT_KNOW_SCHEMA = "start-does-not-know-schema"
     WOULD_FAIL = "would-fail"
     IMAGE_ON_NO_NODE = "image-on-no-node"
     NO_RESTART = "no-restart"

@@ -55,7 +55,8 @@ class _Alembic:
             with _Complaints():
                 below = graph.iterate_revisions(tuple(known), "base", inclusive=True)
                 ids |= {one.revision for one in below}
-        return Applied(frozenset(ids), ", ".join(sorted(heads)) or "no revision")
+        newest = tuple(sorted(heads))
+        return Applied(frozenset(ids), ", ".join(newest) or "no revision", heads=newest)
 
     def undo(self, target: Tree, bad: Tree, scripts: Sequence[Script]) -> str:
         """``downgrade`` to each head of the target, and of a branch that it does not have to its base."""

@@ -68,11 +68,17 @@ class Tree:
 
 @dataclass(frozen=True)
 class Applied:
-    """What the database says of itself: migrations it has, and ``broken``, one that did not end well."""
+    """What the database says of itself: migrations it has, and ``broken``, one that did not end well.
+
+    ``heads`` are the newest ones by the database's own word, where its tool keeps only those; ``outside`` are
+    the applications whose migrations are in none of the folders that were read.
+    """
 
     ids: frozenset[str]
     shown: str
     broken: str = ""
+    heads: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
 
 class Tool(Protocol):

@@ -21,6 +21,10 @@ _REVERSIBLE = re.compile(
 _OWN_REVERSE = {"RunPython": "reverse_code", "RunSQL": "reverse_sql"}
 
 
+# Almost every database has their rows. Of other applications nobody knows whether they came with the deploy.
+_DJANGOS_OWN = frozenset({"admin", "auth", "contenttypes", "flatpages", "redirects", "sessions", "sites"})
+
+
 @dataclass(frozen=True)
 class _Django:
     """See :class:`~.scripts.Tool`. Ids are ``app.name``; the app is the folder above ``migrations``."""
@@ -49,6 +53,7 @@ class _Django:
         ids = {f"{row[0]}.{row[1]}" for row in rows if len(row) > 1}
         apps = {_app(key) for key in tree.scripts}
         own = {one for one in ids if _app(one) in apps}
+        outside = {_app(one) for one in ids - own} - _DJANGOS_OWN
         for key, link in tree.links.items():
             old = set(link["replaces"])
             if old and old <= own:
@@ -56,7 +61,8 @@ class _Django:
             elif key in own and key not in tree.scripts:
                 own = (own - {key}) | old
         newest = [max((one for one in own if _app(one) == app), key=natural, default="") for app in apps]
-        return Applied(frozenset(own), ", ".join(sorted(filter(None, newest))) or "no migration")
+        shown = ", ".join(sorted(filter(None, newest))) or "no migration"
+        return Applied(frozenset(own), shown, outside=tuple(sorted(outside)))
 
     def undo(self, target: Tree, bad: Tree, scripts: Sequence[Script]) -> str:  # noqa: ARG002
         """Each app back to the newest migration of the target, ``zero`` where it has none."""

@@ -123,6 +123,16 @@ def _hooks_of_the_rollback(target: RevisionContent) -> Iterator[_Thing]:
             )
 
 
+def rollback_hook_specs(target: RevisionContent) -> Iterator[tuple[str, JsonObject]]:
+    """Name and pod's spec of each hook that helm runs when it goes back to ``target``."""
+    for hook in target.hooks:
+        if set(hook.get("events") or ()).intersection(_ROLLBACK):
+            made = _parsed(hook)
+            spec = pod_spec(made) if made is not None else None
+            if spec is not None:
+                yield str(hook.get("name")), spec
+
+
 def _hooks(content: RevisionContent, known: dict[str, object]) -> Iterator[_Thing]:
     for hook in content.hooks:
         fired = [event for event in hook.get("events") or () if event in _FORWARD]
@@ -158,7 +168,7 @@ def _shape(hook: JsonObject) -> object:
     made = _parsed(hook)
     if made is None:
         return None
-    return _pod_spec(made) or made.get("spec")
+    return pod_spec(made) or made.get("spec")
 
 
 def _parsed(hook: JsonObject) -> JsonObject | None:
@@ -171,7 +181,7 @@ def _parsed(hook: JsonObject) -> JsonObject | None:
 
 def _what_it_runs(hook: JsonObject) -> str:
     made = _parsed(hook)
-    spec = _pod_spec(made) if made is not None else None
+    spec = pod_spec(made) if made is not None else None
     if spec is None:
         return "its manifest does not say what it runs"
     return _all_run(spec)
@@ -187,13 +197,13 @@ def _jobs(
 ) -> Iterator[_Thing]:
     """Jobs and Pods of the manifest itself: Helm records nothing of them, so the live Job is looked at."""
     before = {
-        item["metadata"]["name"]: _pod_spec(item) for item in target.objects if item.get("kind") == "Job"
+        item["metadata"]["name"]: pod_spec(item) for item in target.objects if item.get("kind") == "Job"
     }
     for item in content.objects:
         if item.get("kind") not in ("Job", "Pod"):
             continue
         name = str(item["metadata"]["name"])
-        spec = _pod_spec(item) or {}
+        spec = pod_spec(item) or {}
         runs = "; ".join(
             _runs(one) for one in [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
         )
@@ -205,14 +215,14 @@ def _jobs(
             )
             continue
         became, well = _became(job)
-        same = before.get(name) == _pod_spec(item)
+        same = before.get(name) == pod_spec(item)
         form = ", in the same form as in the target" if same else ""
         yield _Thing(None if same else True, f"{what} {became}{form}: {runs}", name, well)
 
 
 def _same_images(job: JsonObject, spec: JsonObject) -> bool:
     """Whether the live Job is this revision's; another one's of the same name says nothing of it."""
-    live = _pod_spec(job) or {}
+    live = pod_spec(job) or {}
     return [one.get("image") for one in live.get("containers") or ()] == [
         one.get("image") for one in spec.get("containers") or ()
     ]
@@ -235,7 +245,7 @@ def has_init_containers(item: JsonObject) -> bool:
 
 
 def _before_start(item: JsonObject) -> Iterator[JsonObject]:
-    spec = _pod_spec(item)
+    spec = pod_spec(item)
     if spec is not None and item.get("kind") not in ("Job", "Pod", "CronJob"):
         for one in spec.get("initContainers") or ():
             if one.get("restartPolicy") != "Always":  # that would be a sidecar: part of the application
@@ -277,7 +287,8 @@ def _ended(container: JsonObject, pods: Iterable[JsonObject]) -> tuple[str, bool
     return (f" (ended well in {good} pod{'' if good == 1 else 's'})" if good else ""), True
 
 
-def _pod_spec(item: JsonObject) -> JsonObject | None:
+def pod_spec(item: JsonObject) -> JsonObject | None:
+    """The spec of the pods that an object makes, or is; None: it makes none."""
     spec = item.get("spec") or {}
     if item.get("kind") == "Pod":
         return dict(spec)

@@ -44,6 +44,13 @@ def judge_applied(
     if missing:
         words = f"{said}: the target is newer than the schema, {', '.join(missing)} is not applied."
         return MigrationFinding(source, True, f"{tool.name}: {words}", shown)
+    if applied.outside:
+        words = (
+            f"the database is at {applied.shown}, as the target expects, and also has migrations of "
+            f"{', '.join(applied.outside)}, which are in no folder that was read: whether the target knows "
+            "them is not known."
+        )
+        return MigrationFinding(source, None, f"{tool.name}: {words}", shown)
     return MigrationFinding(
         source, False, f"{tool.name}: the database is at {applied.shown}, as the target expects.", shown
     )

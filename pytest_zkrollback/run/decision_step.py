@@ -50,7 +50,8 @@ def note_decision(
         f"the runbook recommends {decision.recommendation.replace('-', ' ')}; chosen: {decision.choice}",
         "zkrollback",
     )
-    return judge_migration_guard(decision)
+    migrations = answers[SignalName.MIGRATION_IRREVERSIBLE].value
+    return judge_migration_guard(decision, migrations.start_problem if migrations is not None else "")
 
 
 def _decision(

@@ -21,6 +21,12 @@ from ..migrations.custom import OwnSource, ask_own
 from ..migrations.hooks import SOURCE as HOOKS
 from ..migrations.hooks import has_init_containers, judge_hooks
 from ..migrations.schema_version import expected_version, judge_applied, judge_version, reported_member
+from ..migrations.start import (
+    find_start_migration,
+    find_start_problem,
+    with_start_by_database,
+    with_start_by_files,
+)
 from ..migrations.tools import TOOLS
 from ..preflight.release_view import CachedProbe
 from ..release.helm_secret import Release
@@ -134,12 +140,15 @@ def revision_content(release: Release, namespace: str) -> RevisionContent | None
 
 def judge_irreversible(findings: Sequence[MigrationFinding]) -> SignalReading:
     """The signal on all findings: yes where one ran that cannot be undone, no where all say that none is."""
+    problem = find_start_problem(findings)
     cannot = [finding for finding in findings if finding.ran and finding.reversible is False]
     if cannot:
-        return SignalReading(Answer.YES, cannot[0].source, " ".join(finding.observed for finding in cannot))
+        said = " ".join(finding.observed for finding in cannot)
+        return SignalReading(Answer.YES, cannot[0].source, said, problem)
     said = " ".join(finding.observed for finding in findings)
     harmless = [finding.ran is False or finding.reversible is True for finding in findings]
-    return SignalReading(Answer.NO if findings and all(harmless) else Answer.UNKNOWN, "migrations", said)
+    answer = Answer.NO if findings and all(harmless) else Answer.UNKNOWN
+    return SignalReading(answer, "migrations", said, problem)
 
 
 def _span(
@@ -167,12 +176,16 @@ def _with_live(context: RunContext, span: Span) -> Span:
 
 @dataclass(frozen=True)
 class _Trees:
-    """The migrations of the target's commit and of the later ones; ``where`` and ``checkout`` name them."""
+    """The migrations of the target's commit and of the later ones; ``where`` and ``checkout`` name them.
+
+    ``start``: what of the target migrates when it starts, in words; empty: nothing that is known.
+    """
 
     target: Tree
     bad: Tree
     where: str
     checkout: str
+    start: str
 
 
 def _read_trees(context: RunContext, tool: Tool | None, table: Migrations, span: Span) -> _Trees:
@@ -202,7 +215,8 @@ def _read_trees(context: RunContext, tool: Tool | None, table: Migrations, span:
         f"between {good} (revision {span.target.revision}) and {worse} (revision {bad.revision}) "
         f"in {', '.join(table.paths)}"
     )
-    return _Trees(tool.parse(files[str(span.target.commit)]), tool.parse(later), where, worse)
+    start = find_start_migration(tool, span.target)
+    return _Trees(tool.parse(files[str(span.target.commit)]), tool.parse(later), where, worse, start)
 
 
 def _files_of(checkout: GitCheckout, path: str, commit: str) -> dict[str, str]:
@@ -212,7 +226,8 @@ def _files_of(checkout: GitCheckout, path: str, commit: str) -> dict[str, str]:
 
 
 def _files(tool: Tool, trees: _Trees) -> MigrationFinding:
-    return judge_files(tool, trees.target, trees.bad, trees.where, trees.checkout)
+    found = judge_files(tool, trees.target, trees.bad, trees.where, trees.checkout)
+    return with_start_by_files(found, trees.start, trees.target, trees.bad)
 
 
 def _applied(
@@ -221,7 +236,8 @@ def _applied(
     known = trees()
     # What the bad revision brought is in its own tree alone.
     applied = tool.applied(known.bad if known.bad.scripts else known.target, read())
-    return judge_applied(tool, source, known.target, known.bad, applied, known.checkout)
+    found = judge_applied(tool, source, known.target, known.bad, applied, known.checkout)
+    return with_start_by_database(found, known.start, known.target, applied)
 
 
 def _compared(

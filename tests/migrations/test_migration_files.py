@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.errors import MigrationProblem
 from pytest_zkrollback.migrations.base import judge_files
+from pytest_zkrollback.migrations.schema_version import judge_applied
 from pytest_zkrollback.migrations.tools import TOOLS
 
 GOOD = "create table orders (id int);"
@@ -437,6 +438,28 @@ def test_case_p11_an_apps_label_is_what_its_apps_py_says(apps, label):
     tree = TOOLS["django"].parse({**INITIAL, "shop/orders/apps.py": apps})
     assert list(tree.scripts) == [f"{label}.0001_initial"]
     assert TOOLS["django"].applied(tree, [(label, "0001_initial")]).ids == {f"{label}.0001_initial"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "ran", "said"),
+    [
+        ([("auth", "0012_x"), ("sessions", "0001_initial")], False, "as the target expects."),
+        (
+            [("oauth2_provider", "0009_y")],
+            None,
+            "also has migrations of oauth2_provider, which are in no folder",
+        ),
+        ([("b", "0001_i"), ("a", "0001_i"), ("admin", "0001_i")], None, "also has migrations of a, b, which"),
+    ],
+)
+def test_case_p11_rows_of_an_app_outside_the_repository_are_not_known(rows, ran, said):
+    tool = TOOLS["django"]
+    tree = tool.parse(INITIAL)
+    (own,) = tree.scripts
+    applied = tool.applied(tree, [tuple(own.split(".")), *rows])
+    found = judge_applied(tool, "database", tree, tree, applied, "abc")
+    assert found.ran is ran
+    assert said in found.observed
 
 
 def test_case_p11_a_label_that_is_computed_is_said():

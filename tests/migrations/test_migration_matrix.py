@@ -16,10 +16,13 @@ from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
+from pytest_zkrollback.domain.decision import SignalName
 from pytest_zkrollback.domain.migration import MigrationFinding
-from pytest_zkrollback.domain.record import Revision
+from pytest_zkrollback.domain.record import GuardReason, Revision
 from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.preflight.decision import decide
 from pytest_zkrollback.preflight.facts import ask_all
+from pytest_zkrollback.preflight.guards.release import judge_migration_guard
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.run.context import SeenWorkers
@@ -76,6 +79,7 @@ class Service:
         (folder / ".gitignore").write_text("*.db\n__pycache__\n")
         self.health: dict = {"database": "ok"}
         self.hooks = ((), ())
+        self.manifest = ""
         self.variables = {"DATABASE_URL": url}
         self.commits = ("", "")
         self.names: dict[str, str] = {}
@@ -95,7 +99,7 @@ class Service:
                 Revision(
                     revision=number, status="deployed", chart="c-1", app_version=f"1-{sha}", deployed_at=AT
                 ),
-                manifest="",
+                manifest=self.manifest,
                 hooks=hooks,
             )
             for number, sha, hooks in zip((5, 6), self.commits, self.hooks, strict=True)
@@ -119,6 +123,7 @@ class Service:
         )
         return SimpleNamespace(
             env=env,
+            kube=SimpleNamespace(list=lambda path: []),
             processes=LocalProcesses(),
             clock=SystemClock(),
             http=lambda: HttpClient(clock=SystemClock()),
@@ -452,3 +457,74 @@ def test_an_own_source_that_is_called_as_one_of_ours_is_asked_beside_it(tmp_path
     names = len(migration_sources(context, history, target, later, rolled_out=None))
     context.own_sources = {HOOKS: lambda span: MigrationFinding("own", False, "none")}
     assert len(migration_sources(context, history, target, later, rolled_out=None)) == names + 1
+
+
+STARTS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  template:
+    spec:
+      %s
+"""
+AT_START = {
+    "command": "containers: [{name: web, command: [sh, -c, 'alembic upgrade head && exec gunicorn app']}]",
+    "args": "containers: [{name: web, args: [alembic, -c, db/alembic.ini, upgrade, heads]}]",
+    "init container": "initContainers: [{name: db, command: [python, -m, alembic, upgrade, head]}]",
+    "flask": "containers: [{name: web, command: [flask, db, upgrade]}]",
+}
+NOT_AT_START = {
+    "image's own": "containers: [{name: web, image: 'alembic:upgrade'}]",
+    "check": "containers: [{name: web, args: [alembic, check]}]",
+    "django": "containers: [{name: web, args: [python, manage.py, migrate]}]",
+    "broken": "containers: [null, {name: web, args: [null, 7]}]",
+}
+
+
+@pytest.mark.parametrize("spec", AT_START.values(), ids=AT_START)
+@pytest.mark.parametrize("down", [True, False], ids=["reversible", "irreversible"])
+def test_case_p32_a_start_that_will_not_know_the_schema_is_said_before_helm(spec, down, tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    service.manifest = STARTS % spec
+    brings(down=down)(service)
+    found, _ = service.ask(before_helm=True)
+    reading = judge_irreversible(list(found.values()))
+    newest = service.names["c"]
+    assert reading.start_problem.startswith(
+        f"The database is there: the target's start will not know revision {newest}. "
+    )
+    assert "of Deployment api of revision 5 runs `" in reading.start_problem
+    decision = decide({SignalName.MIGRATION_IRREVERSIBLE: reading}, {}, "roll back to revision 5")
+    guard = judge_migration_guard(decision, reading.start_problem)
+    assert reading.start_problem in guard.evidence
+    if down:
+        assert (guard.state, guard.reason) == ("warned", GuardReason.START_DOES_NOT_KNOW_SCHEMA)
+        assert guard.override == ""
+    else:
+        assert (guard.state, guard.reason) == ("refused", GuardReason.IRREVERSIBLE_MIGRATION)
+
+
+@pytest.mark.parametrize("spec", NOT_AT_START.values(), ids=NOT_AT_START)
+def test_case_p32_nothing_is_said_of_a_start_that_does_not_migrate_with_alembic(spec, tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    service.manifest = STARTS % spec
+    brings()(service)
+    found, _ = service.ask(before_helm=True)
+    assert judge_irreversible(list(found.values())).start_problem == ""
+
+
+def test_case_p32_the_database_decides_whether_the_start_knows_it(tmp_path):
+    """The files brought migrations; nobody applied them, or nobody can say."""
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    service.manifest = STARTS % AT_START["command"]
+    brings(reached="a")(service)
+    found, _ = service.ask(before_helm=True)
+    assert found[DATABASE].starts is True
+    assert judge_irreversible(list(found.values())).start_problem == ""
+    service.variables.clear()
+    found, _ = service.ask(before_helm=True)
+    said = judge_irreversible(list(found.values())).start_problem
+    assert said.startswith(
+        f"If it is applied, the target's start will not know revision {service.names['c']}."
+    )

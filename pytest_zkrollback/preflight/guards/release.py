@@ -494,20 +494,39 @@ def judge_hook_jobs(jobs: ProbeResult[Sequence[JsonObject]]) -> Guard:
     return Guard(id="hook-running", state=OK, evidence="no hook's Job runs")
 
 
-def judge_migration_guard(decision: Decision) -> Guard:
-    """Refuses to roll back against a migration that cannot be undone; unknown never refuses."""
+def judge_migration_guard(decision: Decision, start_problem: str = "") -> Guard:
+    """Refuses to roll back against a migration that cannot be undone; unknown never refuses.
+
+    ``start_problem`` warns: why what the target runs at its start will not know the schema.
+    """
     signal = next(one for one in decision.signals if one.name is SignalName.MIGRATION_IRREVERSIBLE)
     if signal.answer is YES:
         return Guard(
             id="migration",
             state=REFUSED,
             reason=GuardReason.IRREVERSIBLE_MIGRATION,
-            evidence=f"a migration that cannot be undone came with what is live: {signal.evidence}",
+            evidence=" ".join(
+                filter(
+                    None,
+                    [
+                        f"a migration that cannot be undone came with what is live: {signal.evidence}",
+                        start_problem,
+                    ],
+                )
+            ),
             consequence="The target's code would meet a database that it does not know. The runbook fixes "
             "forward here.",
             override=override_option("migration"),
         )
     said = f"irreversible migration: {signal.evidence}"
+    if start_problem:
+        return Guard(
+            id="migration",
+            state=WARNED,
+            reason=GuardReason.START_DOES_NOT_KNOW_SCHEMA,
+            evidence=f"{start_problem} {signal.evidence}",
+            consequence="The target's new pods would end at their start. Take the migrations back first.",
+        )
     if signal.answer is NO:
         return Guard(id="migration", state=OK, evidence=said)
     return Guard(id="migration", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=said)
