@@ -76,6 +76,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/plugin_load.py
 	$(BIN)/python benchmarks/exec_time.py
 	$(BIN)/python benchmarks/verification.py
+	$(BIN)/python benchmarks/generated.py
 	$(BIN)/python benchmarks/sequences.py
 	$(BIN)/python benchmarks/mutations.py
 	$(BIN)/python tests/differential/replay.py
