@@ -37,6 +37,7 @@ from ..release.history import ReleaseHistory, fetch_history
 from ..release.hook_objects import hook_objects, left_by_hooks
 from ..release.manifest import ObjectKey, identity, in_namespace, manifest_workloads, parse_manifest
 from ..release.namespaces import event_namespaces, pod_namespaces
+from ..report.failures import listed
 from ..rollback.journal import find_migration_word
 from .context import RunContext
 from .find_workloads import workload_name
@@ -373,6 +374,7 @@ class ReleaseReader:
         self._journal = release.journal
         self._known = release.last_read
         self._head = release.head
+        self._beside = release.beside
 
     def read(self) -> ReleaseHistory:
         """The history now; a newest revision that is not ours is in the record before anything is said.
@@ -389,4 +391,20 @@ class ReleaseReader:
             plan = self._plan.model_copy(update=describe_history(known, self._journal))
             recorder.update(outcome=Outcome.SUPERSEDED, revision_after=head.revision, plan=plan)
             recorder.event(f"revision {head.revision} ({head.description}) appeared", "helm history")
+        self._note_beside(known)
         return known
+
+    def _note_beside(self, known: ReleaseHistory) -> None:
+        """Another helm ended after ours: what it left is none of the revisions to go back to."""
+        head = known.head.revision
+        if self._beside is None or head.revision != self._head or head.status != "deployed":
+            return
+        others = {*known.deployed_numbers} - {head.revision, *self._beside}
+        if not others or self._state.ended:
+            return
+        self._beside = tuple(sorted({*self._beside, *others}))
+        recorder = self._context.recorder
+        recorder.update(plan=self._plan.model_copy(update=describe_history(known, self._journal)))
+        recorder.update_helm(beside=self._beside)
+        text = f"another helm ended: revision {listed(map(str, sorted(others)))} is deployed, too"
+        recorder.event(text, "helm history")

@@ -79,7 +79,8 @@ class HelmOutcome:
     """What became of the rollback step, and of helm.
 
     ``head``: Helm's newest revision afterwards; None: it could not be read. ``after``: the history as it was
-    read afterwards. ``still_running``: helm had not ended when the operator said twice to stop.
+    read afterwards. ``still_running``: helm had not ended when the operator said twice to stop. ``beside``:
+    revisions of another helm beside ours (``rollback.helm_run.JudgedRollback``).
     """
 
     status: HelmOutcomeStatus
@@ -88,6 +89,7 @@ class HelmOutcome:
     after: ReleaseHistory | None = None
     exit_code: int | None = None
     still_running: bool = False
+    beside: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class ExpectedRelease:
     ``history``: as it was before helm, or after the deploy through GitHub. ``target``: the revision whose
     content has to be live. ``head``: Helm's newest revision as this run left it; None: it could not be read.
     ``last_read``: the newest reading of the history: what has not changed since is not read again.
-    ``journal``, ``injected``: as the preflight read them.
+    ``journal``, ``injected``: as the preflight read them. ``beside``: revisions of another helm beside ours;
+    None: this run's helm did not run.
     """
 
     history: ReleaseHistory
@@ -107,6 +110,7 @@ class ExpectedRelease:
     last_read: ReleaseHistory
     journal: tuple[JsonObject, ...] | None = None
     injected: Mapping[ObjectKey, str] = field(default_factory=dict)
+    beside: tuple[int, ...] | None = None
 
     @property
     def compared_with(self) -> int | None:

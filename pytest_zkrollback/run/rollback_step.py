@@ -212,7 +212,7 @@ class RollbackStep:
         self._note(verdict.word, verdict.observed + live, evidence=proof)
         recorder.event(verdict.observed, "helm history")
         exit_code = helm_run.finished.exit_code if helm_run.finished is not None else None
-        return HelmOutcome(HelmOutcomeStatus.RAN, plan, head, after, exit_code)
+        return HelmOutcome(HelmOutcomeStatus.RAN, plan, head, after, exit_code, beside=judged.beside)
 
 
 def _read_again(context: RunContext, known: ReleaseHistory) -> ReleaseHistory:

@@ -308,6 +308,8 @@ class Run:
                 state.found = Outcome.REFUSED
                 return
             release = replace(release, plan=helm.plan, head=helm.head, last_read=helm.after or history)
+            if helm.status is HelmOutcomeStatus.RAN:
+                release = replace(release, beside=helm.beside)
         if self._signals.count:
             raise KeyboardInterrupt
         if helm is None or helm.status is not HelmOutcomeStatus.RAN:

@@ -5,9 +5,12 @@ import pytest
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.release.history import fetch_history
 from pytest_zkrollback.report.next_commands import next_commands
 from pytest_zkrollback.report.way_back import offers
 from pytest_zkrollback.rollback.lock import ReleaseLock
+from pytest_zkrollback.run.build_checklist import ReleaseReader
+from pytest_zkrollback.run.results import ExpectedRelease, RunState
 from support import fake_release
 from support.fake_release import RELEASE, manifest
 from support.sequences import Tally, World
@@ -158,3 +161,29 @@ def test_case_p3_b3_installed_anew_while_helm_told_its_version_helm_does_not_run
     assert [(each.id, each.reason) for each in record.guards if each.state == "refused"] == [
         ("head", "new-revision")
     ]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_case_p3_19_1_what_becomes_deployed_while_the_checklist_is_verified_is_never_offered(world, ends):
+    """It was pending for so long that its helm was taken for dead."""
+    world.run("ann", 2)
+    first = world.on_disk
+    recorder = world._recorder("again", "ann")
+    recorder.update(helm=first.helm, plan=first.plan, revision_before=4, revision_after=5)
+    context = world._context(recorder, 2, {})
+    before = fetch_history(world.release, "shop", RELEASE)
+    state = RunState(["release-equivalence"])
+    expected = ExpectedRelease(before, 2, first.plan, 5, before, beside=())
+    reader = ReleaseReader(context, expected, state)
+    reader.read()
+    if ends:
+        world.release.mark(4, "deployed")
+    reader.read()
+    recorder.item("rollback", verdict=Verdict.PASS)
+    recorder.item("release-equivalence", verdict=Verdict.FAIL)
+    recorder.flush()
+    assert world.on_disk.helm.beside == ((4,) if ends else ())
+    failed = world.on_disk.model_copy(update={"outcome": Outcome.FAILED, "command_line": "pytest --env=test"})
+    assert (4 in [each.revision.revision for each in offers(failed)]) is not ends
+    said = [each.event for each in failed.timeline]
+    assert ("another helm ended: revision 4 is deployed, too" in said) is ends
