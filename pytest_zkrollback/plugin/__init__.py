@@ -10,7 +10,7 @@ from ..domain.item_ids import EVENTS, HEALTH, LOGS, MIGRATION, NOTIFY, SMOKE, ro
 from . import checklist_tests as checklist_items
 from . import hookspecs
 from .fixtures import SESSION_KEY, rollback
-from .options import add_options, is_wanted
+from .options import add_options, has_temporary_files, is_wanted, is_wanted_early
 
 __all__ = ["rollback"]
 
@@ -34,6 +34,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Our options; not ``--env``, which is for a repository's own conftest."""
     add_options(parser)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    """pytest captures into temporary files: where there is no room for any it would not even begin."""
+    if is_wanted_early(early_config.invocation_params.args) and not has_temporary_files():
+        early_config.known_args_namespace.capture = "no"
+    return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

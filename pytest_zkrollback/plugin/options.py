@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import tempfile
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -81,6 +83,21 @@ class _NotLoaded:
 def is_wanted(option: Any) -> bool:
     """Whether any of our options was given, so that the plugin has something to do or to refuse."""
     return option.zkrollback_env is not None or option.drill_stop or bool(_given_without_env(option))
+
+
+def is_wanted_early(arguments: Iterable[str]) -> bool:
+    """The same before the command line is parsed: whether any word of it is an option of ours."""
+    ours = {SHORT_ENV, ENV, *BY_NAME}
+    return any(word.partition("=")[0] in ours for word in arguments)
+
+
+def has_temporary_files() -> bool:
+    """Whether any folder for temporary files takes one."""
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        return False
+    return True
 
 
 def parse_request(option: Any) -> Request:

@@ -22,7 +22,7 @@ from ..domain.record import Outcome
 from ..github.guards import GUARD_IDS as GITHUB_GUARDS
 from ..preflight.guards import GUARD_IDS
 from ..report.failures import failed_own_tests
-from ..report.files import replace_file
+from ..report.files import NONE_WRITTEN, replace_file
 from ..report.redaction import RedactingFilter, Redactor
 from ..report.summary import GREEN
 from ..report.terminal import render_last_lines
@@ -100,7 +100,8 @@ class RollbackSession:
         _neutralise(option)
         self._user_html: str | None = getattr(option, "htmlpath", None)
         if not option.collectonly:
-            option.htmlpath = str(self.run.store.html_path)
+            # Where nothing can be written pytest-html would end the session before it begins.
+            option.htmlpath = str(self.run.store.html_path) if self.run.store.is_writable else None
             option.self_contained_html = True
         self._collect_only = bool(option.collectonly)
         self._config = config
@@ -308,7 +309,8 @@ class RollbackSession:
         hints = [*published, *self.run.hints, *([f"Bundle: {bundle}"] if bundle is not None else [])]
         if self._asked_too_early:
             hints.append(f"{_ASKED_TOO_EARLY} Whoever asked got an error.")
-        lines = [*hints, *self.run.store.problems, render_last_lines(record, str(path))]
+        shown = str(path) if path.exists() else NONE_WRITTEN
+        lines = [*hints, *self.run.store.problems, render_last_lines(record, shown)]
         _write_last(session, "\n".join(lines))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = self._exit_status(session)

@@ -52,6 +52,10 @@ def render_json(record: Record) -> str:
     return written(record).model_dump_json(by_alias=True, indent=2) + "\n"
 
 
+# In the place of a path.
+NONE_WRITTEN = "none could be written"
+
+
 class Store:
     """Writes one run's files. No method raises for want of a disk; :attr:`problems` says what happened."""
 
@@ -76,6 +80,7 @@ class Store:
         self._last_json = ""
         self._shown = Outcome.RUNNING
         self._asked = self.folder = report_dir
+        self.is_writable = True  # else nobody else needs to try
         problem = _probe(report_dir)
         if problem:
             self._fall_back(problem)
@@ -143,7 +148,7 @@ class Store:
                     self._put(suffix, self._rendered(render, clean))
             written = [path for path in (self.html_path, self.json_path) if path.exists()]
             if not written:
-                self._say("\n".join([render_last_lines(clean, "none could be written"), *self._problems]))
+                self._say("\n".join([render_last_lines(clean, NONE_WRITTEN), *self._problems]))
                 return self.html_path
             return written[0]
 
@@ -270,6 +275,7 @@ class Store:
             self.note(
                 f"{asked} could not be written ({reason}), nor could a temporary folder: {_reason(error)}."
             )
+            self.is_writable = False
             return
         self.note(f"{asked} could not be written ({reason}); this run's files are in {self.folder}.")
         self._last_json = ""

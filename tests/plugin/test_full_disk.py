@@ -74,3 +74,28 @@ def test_fault_64_nothing_can_be_written_anywhere_so_the_summary_is_said(reposit
     assert "Report: none could be written" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert [path for path in Path(repository.path, "reports").iterdir() if path.stat().st_size] == []
+
+
+# As root in namespaces of our own: no folder that Python knows for temporary files takes one.
+NOWHERE = """
+mount --bind . /mnt && mount -o remount,ro,bind /mnt || exit 77
+for folder in /tmp /var/tmp /usr/tmp; do
+    test ! -d $folder || mount -t tmpfs -o ro none $folder || exit 77
+done
+cd /mnt && exec "$@"
+"""
+
+
+def test_case_p3_19_9_where_no_disk_takes_a_file_the_summary_is_said_all_the_same(repository, monkeypatch):
+    """Read-only images, a home that is none, a user without a name: CI pods are like that."""
+    for name in ("TMPDIR", "TEMP", "TMP", "HOME", "XDG_STATE_HOME", "USER", "LOGNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", NOWHERE, "sh", *COMMAND]
+    done = subprocess.run(argv, cwd=repository.path, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("No mount namespaces here; the test above has no disk at all.")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "\nREFUSED: rollback of zkprova to revision 5 in staging\n" in done.stdout
+    assert done.stdout.rstrip().endswith("\nReport: none could be written")
+    assert "Traceback" not in done.stdout + done.stderr
