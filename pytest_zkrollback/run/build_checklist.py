@@ -199,6 +199,7 @@ def build_checks(
                 for each, names in workloads.items()
                 if each != env.namespace
             },
+            ahead_s=lambda: context.clock.offset_s if release.beside is not None else 0.0,
         ),
         HealthCheck(env=env, http=http),
         EventsCheck(

@@ -90,8 +90,8 @@ def pod(
     }
 
 
-def judged(kube: FakeKube, env: Environment | None = None) -> CheckResult:
-    one = LogsCheck(env=env or environment(), kube=kube, since=SINCE)  # type: ignore[arg-type]
+def judged(kube: FakeKube, env: Environment | None = None, **more: Any) -> CheckResult:
+    one = LogsCheck(env=env or environment(), kube=kube, since=SINCE, **more)  # type: ignore[arg-type]
     judgement = one.judge(History((Sample(SINCE, one.observe()),), SINCE, judged_from=SINCE), SINCE)
     assert isinstance(judgement, CheckResult)
     return judgement
@@ -126,6 +126,27 @@ def test_fault_45_a_readable_log_without_any_line_passes_and_says_so() -> None:
     assert verdict.observed == (
         "1 container of 1 pod: readable, and no line was written since 2026-11-23 10:00:00 UTC."
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "ahead_s", "word"),
+    [
+        ("", 400, Verdict.UNVERIFIED),  # one API server's clock; the nodes' is this machine's
+        ("", 59, Verdict.PASS),
+        ("", -400, Verdict.PASS),
+        (f"{OLD} FATAL", 400, Verdict.UNVERIFIED),
+        (f"{NEW} ready", 400, Verdict.PASS),
+        (f"{NEW} FATAL", 400, Verdict.FAIL),
+    ],
+)
+def test_case_p3_b23_where_every_line_may_only_look_older_nothing_is_green(
+    line: str, ahead_s: float, word: Verdict
+) -> None:
+    kube = FakeKube(pod("web", status("app", state=running())), web_app_current=line)
+    verdict = judged(kube, ahead_s=lambda: ahead_s)
+    assert verdict.word is word
+    if word is Verdict.UNVERIFIED:
+        assert "by the API server's clock, which is 400 s ahead of this machine's" in verdict.observed
 
 
 def test_fault_45_no_pod_is_unverified() -> None:
