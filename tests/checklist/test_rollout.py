@@ -327,7 +327,9 @@ def _evicted(
     return made
 
 
-@pytest.mark.parametrize(("phase", "reason"), [("Succeeded", None), ("Failed", "Evicted")])
+@pytest.mark.parametrize(
+    ("phase", "reason"), [("Succeeded", None), ("Failed", "Evicted"), ("Failed", "Preempting")]
+)
 def test_case_k3_pods_that_are_evicted_again_and_again_are_red(phase: str, reason: str | None) -> None:
     pods = [pod("web-a"), pod("web-b"), *(_evicted(f"web-{n}", 10 * n, phase, reason) for n in (1, 2))]
     shot = snapshot(*pods, deployments=[deployment()])

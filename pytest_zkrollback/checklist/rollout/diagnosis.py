@@ -21,6 +21,8 @@ from .workload import Workload
 
 CRASH_LOOP_RESTARTS = 2
 EVICTIONS = 2
+# By the kubelet: its node runs out of something, or has to make room for a critical pod.
+_EVICTED = ("Evicted", "Preempting")
 EVICTED_S = 600.0
 UNSCHEDULABLE_S = 15.0
 _PROBED_S = 2.0  # until the event of a failed probe can be read
@@ -280,7 +282,7 @@ def _evictions(workload: Workload, at: DiagnosisContext) -> tuple[Finding, ...]:
     evicted = [
         pod
         for pod in workload.over
-        if (pod["status"].get("reason") or "Evicted") == "Evicted" and (_ended_at(pod) or at.since) >= late
+        if (pod["status"].get("reason") or _EVICTED[0]) in _EVICTED and (_ended_at(pod) or at.since) >= late
     ]
     if len(evicted) < EVICTIONS:
         return ()
