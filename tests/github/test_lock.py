@@ -94,13 +94,13 @@ def test_case_b5_a_rollback_to_a_number_is_refused_while_the_workflow_builds(sho
 
 
 def test_case_b5_the_lock_is_renewed_for_as_long_as_the_workflow_builds(shop, monkeypatch):
-    monkeypatch.setattr("pytest_zkrollback.run.context.EXPIRY_MARGIN_S", -133.0)  # a lease of 2 s
+    monkeypatch.setattr("pytest_zkrollback.run.context.EXPIRY_MARGIN_S", -131.0)  # a lease of 4 s
     shop.place.fake.held.add("staging")
     ann = shop.operator(redeploy=True)
-    assert ann.context.lock().lease_s == 2
+    assert ann.context.lock().lease_s == 4
     thread = ann.start()
     wait_for(lambda: dispatches(shop))
-    threading.Event().wait(3.5)
+    threading.Event().wait(5.5)
     assert shop.operator("ben", redeploy=True).run().refused_by == ("lock",)
     shop.place.fake.release()
     thread.join(30)
