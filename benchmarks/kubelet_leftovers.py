@@ -31,10 +31,11 @@ from support.leftovers import take_inventory  # noqa: E402
 
 _SETTLES_S = 5.0
 _APART = "ZKROLLBACK_APART"
-# A loopback interface is there; what others write into these folders is not seen.
+# A loopback interface is there; what others write into these folders is not seen. The first process, a shell,
+# ends what nobody waits for, as an init does.
 _PREPARE = (
     "ip link set lo up && for each in /tmp /run; do mount -t tmpfs -o mode=1777 apart $each; done"
-    ' && exec "$@"'
+    ' && mkdir -p /run/mount && { "$@" & wait $!; }'
 )
 OUT = Path(__file__).parent / "results" / "kubelet_leftovers.json"
 
