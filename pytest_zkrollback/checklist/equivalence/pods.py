@@ -24,6 +24,7 @@ from ...release.manifest import (
 )
 from ...report.by_hand import resource_name
 from ...report.formatting import moment
+from .left_jobs import judge_left_jobs
 from .model import (
     Cluster,
     Expectation,
@@ -97,6 +98,7 @@ def judge_pods(expected: Expectation, seen: Cluster) -> PodsJudged:
             strays.append(PodProblem(f"{label} runs no pod, and wants {wanted}", shows=(shown,)))
     strays += _unmoved(expected, owned)
     strays += judge_servers(expected, seen)
+    strays += judge_left_jobs(expected, seen)
     return PodsJudged(len(table), tuple(strays), tuple(table), tuple(others), tuple(remarks))
 
 
