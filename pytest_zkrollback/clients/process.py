@@ -233,6 +233,9 @@ class _Watch:
             left = deadline - self._clock.monotonic_s()
             if self._selector.get_map():
                 self._read(min(_LOOK_S, max(left, 0)))
+                if self._burst_bytes >= _BURST_BYTES:
+                    self._burst_bytes = 0
+                    self._clock.sleep(_PAUSE_S)
                 ended = self._popen.poll() is not None
             else:
                 with suppress(subprocess.TimeoutExpired):
@@ -267,9 +270,6 @@ class _Watch:
             if self._relay is not None:
                 self._relay.add(key.fd, chunk)
             self._burst_bytes += len(chunk)
-        if self._burst_bytes >= _BURST_BYTES:
-            self._burst_bytes = 0
-            self._clock.sleep(_PAUSE_S)
 
 
 def _popen(

@@ -76,10 +76,10 @@ def test_case_p3_a16_what_an_endless_program_prints_is_relayed_in_bounds(script,
     assert 1 < len(lines) <= most_lines
     assert sum(map(len, lines)) < 500_000
     said = [re.fullmatch(r"\[\.\.\. \d+ lines \((\d+) bytes\) not shown \.\.\.\]", line) for line in lines]
-    assert sum(int(found[1]) for found in said if found) > 5_000_000
+    assert sum(int(found[1]) for found in said if found) > 100_000
     assert said[-1], "what was left out last is said"
     assert len(done.output) < 300_000
-    assert re.search(r"\n\[\.\.\. \d{7,} bytes left out \.\.\.\]\n", done.output)
+    assert re.search(r"\n\[\.\.\. \d{5,} bytes left out \.\.\.\]\n", done.output)
 
 
 def test_case_p3_a16_after_a_flood_lines_are_handed_on_again() -> None:
