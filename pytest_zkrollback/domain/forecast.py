@@ -33,6 +33,7 @@ class ForecastCause(StrEnum):
     CONVERSION = "conversion"
     MISSING_KIND = "missing-kind"
     MISSING_NAMESPACE = "missing-namespace"
+    NO_OBJECT = "no-object"
     OTHER = "other"
     UNANSWERED = "unanswered"
 

@@ -137,3 +137,22 @@ def ordinal(pod: JsonObject) -> int:
 
 def _metadata(item: JsonObject) -> JsonObject:
     return item.get("metadata") or {}
+
+
+# The groups whose Go types client-go has (kubernetes/scheme), and that of definitions: helm knows no others.
+NATIVE_GROUPS = frozenset(
+    (
+        *("", "apps", "autoscaling", "batch", "extensions", "policy", "admissionregistration.k8s.io"),
+        *("apiextensions.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "certificates.k8s.io"),
+        *("coordination.k8s.io", "discovery.k8s.io", "events.k8s.io", "flowcontrol.apiserver.k8s.io"),
+        *("internal.apiserver.k8s.io", "lifecycle.k8s.io", "networking.k8s.io", "node.k8s.io"),
+        *("rbac.authorization.k8s.io", "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io"),
+        "storagemigration.k8s.io",
+    )
+)
+
+
+def is_native(item: JsonObject) -> bool:
+    """Whether Kubernetes itself defines the group: a name that ends in ``.k8s.io`` does not say so (Gateway
+    API, VPA and snapshots are custom resources)."""
+    return str(item.get("apiVersion")).rpartition("/")[0] in NATIVE_GROUPS

@@ -51,6 +51,7 @@ class RevisionContent:
     ``objects`` is its parsed manifest, ``hooks`` are Helm's hook entries as its release record has them
     (``name``, ``kind``, ``events``, ``manifest`` in YAML, ``last_run.phase``). ``commit`` is the full SHA
     of the service's commit that it was made of; None where that is not known, and ``no_commit`` says why.
+    ``unread`` names the documents of the manifest that cannot be read.
     """
 
     revision: int
@@ -58,6 +59,7 @@ class RevisionContent:
     hooks: tuple[JsonObject, ...]
     commit: str | None = None
     no_commit: str = ""
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

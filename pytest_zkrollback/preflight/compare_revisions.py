@@ -47,6 +47,7 @@ def gather_change_summary(kube: Kube, namespace: str, view: ReleaseView) -> Chan
     for release, objects in ((head, old), (target, new)):
         if not objects:
             unknown.append(f"the manifest of revision {release.revision.revision} holds nothing to compare")
+    unknown += map(str, view.unread())
     try:
         live: Mapping[ObjectKey, LiveObject] = view.live()
     except ZkRollbackError as error:
@@ -59,7 +60,8 @@ def gather_change_summary(kube: Kube, namespace: str, view: ReleaseView) -> Chan
         return tuple(found[:_MOST])
 
     drift = compare(tuple(old.values()), [live[key] for key in old]) if old and live else ()
-    deleted = deleted_objects(old, new, live)
+    # What looks deleted may be in what was not read of the target.
+    deleted = deleted_objects(old, new, live) if not view.has_unread(target) else []
     missing = _missing(kube, namespace, new, old, unknown)
     return ChangeSummary(
         asked=str(view.asked),

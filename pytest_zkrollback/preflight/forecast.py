@@ -38,7 +38,7 @@ from ..release.manifest import WORKLOAD_KINDS, ObjectKey, identity, is_kept, pod
 from .dry_run_answer import judge_answer
 
 if TYPE_CHECKING:
-    from .release_view import ReleaseView
+    from .release_view import ReleaseView, UnreadPart
 
 _CONFLICT = 409
 _SHOWN_CHARS = 200  # an image with its digest
@@ -203,7 +203,9 @@ def make_forecast(
         frozenset(str(item["metadata"].get("name")) for item in objects if item["kind"] == "Namespace"),
     )
     known = {key.without_version for key in wanted}
-    gone = [key for key in before if key.without_version not in known]
+    unread = view.unread()
+    whole = not view.has_unread(target)  # else what looks gone may be in what was not read
+    gone = [key for key in before if whole and key.without_version not in known]
     jobs: list[tuple[str, Any]] = [("record", head.revision.revision + 1)]
     jobs += [("apply", key) for key in wanted] + [("delete", key) for key in gone]
 
@@ -214,15 +216,30 @@ def make_forecast(
 
     found = tuple(each for each in fetch_each(work, jobs, _WORKERS) if isinstance(each, ObjectForecast))
     found += _quota(kube, namespace, found)
+    found += tuple(map(_unread, unread))
     unknown = tuple(_unknown(target, found))
     return Forecast(
         will=_whole(found, unknown),
         method="server-side apply" if server_side else "three-way patch",
         objects=found,
-        restarts=_restarts(rehearsal, wanted) if len(found) >= len(jobs) else "",
+        restarts=_restarts(rehearsal, wanted) if len(found) >= len(jobs) and not unread else "",
         unknown=unknown,
         warnings=(*_placeholders(rehearsal, wanted), *_hooks_not_run(kube, namespace, view, target, objects)),
     )
+
+
+def _unread(part: UnreadPart) -> ObjectForecast:
+    """helm builds all objects before it changes one: what it cannot read stops it."""
+    if part.helm_fails:
+        return ObjectForecast(
+            what=part.what,
+            action="build",
+            will=ApplyOutcome.FAIL,
+            cause=ForecastCause.NO_OBJECT,
+            why=part.why,
+        )
+    why = f"{part.why}; helm may read it, and what it does with it is not known"
+    return ObjectForecast(what=part.what, action="build", will=ApplyOutcome.UNKNOWN, why=why)
 
 
 def _placeholders(rehearsal: Forecaster, wanted: Mapping[ObjectKey, JsonObject]) -> Iterator[ForecastWarning]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.checks import JsonObject
-from ..domain.errors import HelmProblem, ZkRollbackError
+from ..domain.errors import ZkRollbackError
 from ..domain.ports import Kube
+from ..release.documents import Manifest, read_manifest
 from ..release.drift import LiveObject, fetch_live
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import ReleaseHistory, fetch_history
-from ..release.manifest import ObjectKey, identity, is_kept, parse_manifest
+from ..release.manifest import ObjectKey, identity, is_kept
 from ..rollback.journal import of_this_install
 from .recovery import RECOVER, choose_recovery
 from .target import TargetChoice, choose_target
@@ -52,11 +51,32 @@ class CachedProbe(Generic[T]):
 
 @dataclass(frozen=True)
 class Touched:
-    """The objects that helm would delete, apply and run as hooks, each as it is live."""
+    """The objects that helm would delete, apply and run as hooks, each as it is live.
+
+    ``unread`` names the documents and hooks that cannot be read: what they hold is in none of these.
+    """
 
     deleted: Mapping[ObjectKey, LiveObject] = field(default_factory=dict)
     applied: Mapping[ObjectKey, LiveObject] = field(default_factory=dict)
     hooks: Mapping[ObjectKey, LiveObject] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnreadPart:
+    """What cannot be read of what helm would act on.
+
+    ``what``: ``revision 5, document 3 (web/x.yaml)``, or the hook, ``hook Job/migrate of revision 5``.
+    ``helm_fails``: whether helm cannot read it either.
+    """
+
+    what: str
+    why: str
+    helm_fails: bool
+
+    def __str__(self) -> str:
+        """In one sentence."""
+        return f"{self.what} {self.why}"
 
 
 class ReleaseView:
@@ -80,7 +100,6 @@ class ReleaseView:
         self.touched = CachedProbe(self._touched)
         self.writes = CachedProbe(self._writes)
         self.hook_jobs = CachedProbe(self._hook_jobs)
-        self._manifests: dict[int, CachedProbe[tuple[JsonObject, ...]]] = {}
 
     @property
     def target(self) -> Release | None:
@@ -93,16 +112,38 @@ class ReleaseView:
         return self.lock().entries
 
     def objects_of(self, release: Release | None) -> tuple[JsonObject, ...]:
-        """The objects of its manifest; none where that cannot be parsed (equivalence says so later)."""
-        try:
-            return self._manifest_of(release) if release is not None else ()
-        except HelmProblem:
-            return ()
+        """The objects of its manifest, as far as that can be read (:meth:`unread` says what cannot)."""
+        return self._manifest_of(release).objects
 
-    def _manifest_of(self, release: Release) -> tuple[JsonObject, ...]:
-        """The same, parsed once. Raises HelmProblem, every time, where that cannot be parsed."""
-        parse = partial(parse_manifest, release.manifest, self._env.namespace)
-        return self._manifests.setdefault(release.revision.revision, CachedProbe(parse))()
+    def unread(self) -> tuple[UnreadPart, ...]:
+        """What cannot be read of the manifests of the head and the target, and of the target's hooks."""
+        target = self.target
+        manifests = [self.history().head, *([target] if target is not None else [])]
+        found = [
+            UnreadPart(
+                f"{document.name} of revision {release.revision.revision}", document.why, document.helm_fails
+            )
+            for release in manifests
+            for document in self._manifest_of(release).unread
+        ]
+        for hook in rollback_hooks(target) if target is not None else ():
+            what = f"hook {hook.get('kind') or '?'}/{hook.get('name') or '(without a name)'}"
+            for document in self._of_hook(hook).unread:
+                fails = document.helm_fails and not document.nameless
+                found.append(UnreadPart(what, document.why, fails))
+        return tuple(found)
+
+    def has_unread(self, release: Release) -> bool:
+        """Whether its manifest cannot be read in whole."""
+        return bool(self._manifest_of(release).unread)
+
+    def _manifest_of(self, release: Release | None) -> Manifest:
+        if release is None:
+            return Manifest(())
+        return read_manifest(release.manifest, self._env.namespace)
+
+    def _of_hook(self, hook: JsonObject) -> Manifest:
+        return read_manifest(str(hook.get("manifest") or ""), self._env.namespace)
 
     def _known_entries(self) -> tuple[JsonObject, ...] | None:
         """The journal, read only where the target's name needs it; None: it could not be read."""
@@ -142,19 +183,14 @@ class ReleaseView:
         return dict(zip(objects, fetch_live(self._kube, tuple(objects.values())), strict=True))
 
     def _touched(self) -> Touched:
-        """helm makes the target's hooks anew, and leaves what a policy keeps.
-
-        Raises HelmProblem where a manifest cannot be parsed: then nobody knows what only one of them has.
-        """
-        for release in (self.history().head, self.target):
-            if release is not None:
-                self._manifest_of(release)
+        """helm makes the target's hooks anew, and leaves what a policy keeps."""
         live, target = self.live(), {identity(item) for item in self.objects_of(self.target)}
         hooks = {identity(item): item for item in self._hooks()}
         return Touched(
             deleted={key: live[key] for key in self._deleted()},
             applied={key: found for key, found in live.items() if key in target},
             hooks=dict(zip(hooks, fetch_live(self._kube, tuple(hooks.values())), strict=True)),
+            unread=tuple(map(str, self.unread())),
         )
 
     def _writes(self) -> dict[tuple[str, ...], list[JsonObject]]:
@@ -174,8 +210,11 @@ class ReleaseView:
     def _deleted(self) -> dict[ObjectKey, JsonObject]:
         """What only the head has and no policy keeps, as the head's manifest states it.
 
-        helm asks the live object whether it is kept; where that was not read, the manifest says it.
+        helm asks the live object whether it is kept; where that was not read, the manifest says it. Where
+        the target cannot be read in whole nothing is known to be deleted: it may be in what was not read.
         """
+        if self._manifest_of(self.target).unread:
+            return {}
         live = self.live()
         target = {identity(item).without_version for item in self.objects_of(self.target)}
         gone = {identity(item): item for item in self.objects_of(self.history().head)}
@@ -197,9 +236,5 @@ class ReleaseView:
         return self._parsed(rollback_hooks(self.target) if self.target is not None else ())
 
     def _parsed(self, hooks: Iterable[JsonObject]) -> tuple[JsonObject, ...]:
-        """Hook by hook: one that cannot be parsed (``generateName``) hides none of the others."""
-        found: list[JsonObject] = []
-        for hook in hooks:
-            with suppress(HelmProblem):
-                found += parse_manifest(str(hook.get("manifest") or ""), self._env.namespace)
-        return tuple(found)
+        """Hook by hook: one that cannot be read (``generateName``) hides none of the others."""
+        return tuple(item for hook in hooks for item in self._of_hook(hook).objects)

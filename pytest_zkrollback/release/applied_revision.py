@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..domain.checks import JsonObject
-from ..domain.errors import HelmProblem
 from ..domain.ports import Kube
+from .documents import read_manifest
 from .drift import LiveObject, compare, fetch_live
 from .helm_secret import Release
 from .history import ReleaseHistory
-from .manifest import identity, parse_manifest
+from .manifest import identity
 
 
 class ObjectRevision(NamedTuple):
@@ -33,8 +33,9 @@ def is_already_live(kube: Kube, history: ReleaseHistory, target: int) -> str:
     same = history.origin(head.revision) == history.origin(target)
     if wanted is None or head.status != "deployed" or not same or len(history.deployed_numbers) > 1:
         return ""
-    expected = _objects(wanted, history.namespace)
-    if not expected or compare(expected, fetch_live(kube, expected)):
+    found = read_manifest(wanted.manifest, history.namespace)
+    # What cannot be read cannot be seen to be live.
+    if not found.objects or found.unread or compare(found.objects, fetch_live(kube, found.objects)):
         return ""
     return f"revision {head.revision} already is revision {target}, in history and in the live objects"
 
@@ -46,12 +47,18 @@ def fetch_object_revisions(
 
     Asked after helm failed halfway: "half applied" is seen only here (docs/helm-facts.md, 4).
     """
-    old = {identity(item): item for item in _objects(before, namespace)}
-    new = {identity(item): item for item in _objects(target, namespace)}
+    manifests = [(each, read_manifest(each.manifest, namespace)) for each in (before, target)]
+    old, new = ({identity(item): item for item in found.objects} for _, found in manifests)
     both = {**new, **old}
     live = dict(zip(both, fetch_live(kube, tuple(both.values())), strict=True))
     numbers = before.revision.revision, target.revision.revision
-    return tuple(_compared(key.label, old.get(key), new.get(key), live[key], *numbers) for key in both)
+    known = [_compared(key.label, old.get(key), new.get(key), live[key], *numbers) for key in both]
+    unread = [
+        ObjectRevision(f"revision {release.revision.revision}", f"unknown: {document}")
+        for release, found in manifests
+        for document in found.unread
+    ]
+    return (*known, *unread)
 
 
 def render_object_revisions(found: Sequence[ObjectRevision]) -> str:
@@ -86,10 +93,3 @@ def _compared(
     if as_before or as_target:
         return ObjectRevision(label, f"as in revision {before if as_before else target}")
     return ObjectRevision(label, f"like neither {before} nor {target}")
-
-
-def _objects(release: Release, namespace: str) -> tuple[JsonObject, ...]:
-    try:
-        return parse_manifest(release.manifest, namespace)
-    except HelmProblem:
-        return ()

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..domain.checks import JsonObject
 from ..domain.errors import BadAnswer
+from ..domain.kube_objects import is_native
 from ..domain.ports import Kube
 from .merge_patch import merge_patch, strategic_patch
 
@@ -91,6 +92,7 @@ def manager_of(message: str) -> str:
 
 
 def is_custom(item: JsonObject) -> bool:
-    """Whether helm does not know the kind's Go type: custom resources, and definitions of them."""
-    group = item["apiVersion"].rpartition("/")[0]
-    return ("." in group and not group.endswith(".k8s.io")) or item["kind"] == "CustomResourceDefinition"
+    """Whether helm does not know the kind's Go type: custom resources and, by its own word, v1beta1
+    definitions of them."""
+    definition = item["apiVersion"] == "apiextensions.k8s.io/v1beta1"
+    return definition or not is_native(item)

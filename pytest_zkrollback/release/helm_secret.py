@@ -19,7 +19,8 @@ from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
 from ..domain.record import Revision
 from ..domain.timestamps import parse_time
-from .manifest import manifest_images, parse_manifest
+from .documents import document_texts, read_manifest
+from .manifest import manifest_images
 
 # A Secret holds 1 MiB packed, and charts pack to a tenth. What unpacks to more is read nowhere.
 _UNPACKED_LIMIT_BYTES = 16 << 20
@@ -249,15 +250,13 @@ def _crds(chart: JsonObject) -> dict[str, str]:
 
 def _images(manifest: str, namespace: str) -> tuple[str, ...]:
     # Most of a large manifest is CRDs and ConfigMaps: only documents that can hold an image are parsed.
-    documents = [one for one in re.split(r"^---", manifest, flags=re.MULTILINE) if "image" in one]
-    if sum(map(len, documents)) > _IMAGES_LIMIT_CHARACTERS:
-        documents = [one for one in documents if not _CRD.search(one)]
-    if sum(map(len, documents)) > _IMAGES_LIMIT_CHARACTERS:
+    if sum(map(len, filter(_may_hold_an_image, document_texts(manifest)))) > _IMAGES_LIMIT_CHARACTERS:
         return ()
-    try:
-        return manifest_images(parse_manifest("\n---".join(["", *documents]), namespace))
-    except HelmProblem:
-        return ()  # said where the manifest itself is needed
+    return manifest_images(read_manifest(manifest, namespace, _may_hold_an_image).objects)
+
+
+def _may_hold_an_image(document: str) -> bool:
+    return "image" in document and not _CRD.search(document)
 
 
 def record_bytes(secret: JsonObject) -> int:

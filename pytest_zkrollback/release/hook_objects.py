@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 from ..domain.checks import JsonObject
-from ..domain.errors import HelmProblem
+from .documents import read_manifest
 from .drift import LiveObject, compare
 from .helm_secret import Release
-from .manifest import ObjectKey, identity, parse_manifest
+from .manifest import ObjectKey, identity
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,5 @@ def _made_by_hooks(releases: Iterable[Release], namespace: str) -> Iterator[tupl
             if began and run in counted:
                 continue
             counted.add(run)
-            with suppress(HelmProblem):
-                for item in parse_manifest(str(hook.get("manifest") or ""), namespace):
-                    yield release.revision.revision, item
+            for item in read_manifest(str(hook.get("manifest") or ""), namespace).objects:
+                yield release.revision.revision, item

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import yaml
 
 from ..domain.checks import JsonObject
-from ..domain.errors import HelmProblem
-from ..domain.yaml_as_go import YamlProblem, load_all
 
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 _TEMPLATE_PATHS: dict[str, tuple[str, ...]] = {
@@ -47,21 +45,8 @@ class ObjectKey(NamedTuple):
         return f"{self.kind}/{self.name}"
 
 
-def parse_manifest(text: str, namespace: str) -> tuple[JsonObject, ...]:
-    """The objects of a multi-document manifest, in its order, Lists flattened.
-
-    ``namespace`` becomes the ``metadata.namespace`` of those that name none, as helm does it. Raises
-    HelmProblem if it is no YAML, holds something that is no object, or is built to explode.
-    """
-    try:
-        documents = load_all(text)
-    except YamlProblem as problem:
-        raise HelmProblem(f"The manifest {problem}.") from None
-    return tuple(_placed(item, namespace) for document in documents for item in _flattened(document))
-
-
 def identity(item: JsonObject) -> ObjectKey:
-    """The identity of an object of :func:`parse_manifest`."""
+    """The identity of an object of a manifest (``release/documents.py``)."""
     metadata = item["metadata"]
     # What the API server answers of a cluster-scoped object names no namespace.
     namespace = str(metadata.get("namespace") or "")
@@ -145,31 +130,6 @@ def render_manifest_diff(bad: Sequence[JsonObject], target: Sequence[JsonObject]
             lineterm="",
         )
     return "\n".join(parts)
-
-
-def _flattened(document: object) -> Iterator[JsonObject]:
-    if document is None:
-        return
-    if not isinstance(document, dict):
-        raise HelmProblem(f"The manifest holds a {type(document).__name__} where an object has to be.")
-    items = document.get("items")
-    if str(document.get("kind", "")).endswith("List") and isinstance(items, list):
-        for item in items:
-            yield from _flattened(item)
-    else:
-        yield document
-
-
-def _placed(item: JsonObject, namespace: str) -> JsonObject:
-    metadata = item.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not (isinstance(metadata, dict) and name and item.get("apiVersion") and item.get("kind")):
-        raise HelmProblem(
-            "The manifest holds an object without apiVersion, kind or name "
-            f"(its kind is {item.get('kind')}, its name {name})."
-        )
-    placed = {**metadata, "name": str(name), "namespace": str(metadata.get("namespace") or namespace)}
-    return {**item, "apiVersion": str(item["apiVersion"]), "kind": str(item["kind"]), "metadata": placed}
 
 
 def _without_secrets(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 
@@ -32,10 +31,11 @@ from ..domain.ports import Check
 from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, NamespaceWatches
 from ..preflight.target import describe_history, failure_of
+from ..release.documents import read_manifest
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.hook_objects import hook_objects, left_by_hooks
-from ..release.manifest import ObjectKey, identity, in_namespace, manifest_workloads, parse_manifest
+from ..release.manifest import ObjectKey, identity, in_namespace, manifest_workloads
 from ..release.namespaces import event_namespaces, pod_namespaces
 from ..report.failures import listed
 from ..rollback.journal import find_migration_word
@@ -96,12 +96,12 @@ def _outer_objects(release: Release, namespace: str) -> list[JsonObject]:
 
     Only documents that name one are parsed: a manifest may have megabytes, most of it definitions.
     """
-    found: list[JsonObject] = []
-    for document in re.split(r"^---", release.manifest, flags=re.MULTILINE):
-        if set(_NAMESPACE.findall(document)) - {namespace} and not _DEFINITION.search(document):
-            with suppress(HelmProblem):
-                found += parse_manifest(document, namespace)
-    return found
+
+    def may_hold_one(document: str) -> bool:
+        outside = set(_NAMESPACE.findall(document)) - {namespace}
+        return bool(outside) and not _DEFINITION.search(document)
+
+    return list(read_manifest(release.manifest, namespace, may_hold_one).objects)
 
 
 def build_checks(
@@ -115,7 +115,7 @@ def build_checks(
 ) -> list[Check]:
     """The items after preflight and rollback, in the runbook's order.
 
-    Raises HelmProblem if the target's manifest cannot be parsed.
+    Raises HelmProblem if the target is no longer in the history.
     """
     env, kube = context.env, context.kube
     history, wanted, left = release.history, release.target, release.compared_with
@@ -125,14 +125,13 @@ def build_checks(
             f"Revision {wanted}, which is meant to be live, is no longer in the "
             f"history of {env.release}: what it holds cannot be compared."
         )
-    expected = parse_manifest(target.manifest, env.namespace)
+    content_of_target = revision_content(target, env.namespace, wanted)
+    expected = content_of_target.objects
     later = [
-        content
+        revision_content(each, env.namespace)
         for each in history.releases
         if _is_rolled_away(release, each.revision.revision, through_github=context.request.through_github)
-        if (content := revision_content(each, env.namespace)) is not None
     ]
-    content_of_target = RevisionContent(wanted, expected, target.hooks)
     reached = [content for content in later if not _never_applied(history, content.revision)]
     leftovers = find_leftovers(expected, reached)
     away = [content.revision for content in later]
@@ -158,6 +157,11 @@ def build_checks(
             kube=kube,
             revision=wanted,
             target=expected,
+            unread=tuple(
+                f"{document} of revision {content.revision}"
+                for content in (content_of_target, *reached)
+                for document in content.unread
+            ),
             leftovers=leftovers,
             rolled_away=tuple(content.objects for content in reached),
             intervals=deployed_intervals(history, content_of_target, later, left),
@@ -291,7 +295,8 @@ def deployed_intervals(
     """
     known = [target.revision, *(content.revision for content in later)]
     last = left if left is not None else target.revision
-    if history.get(target.revision) is None or known != list(range(target.revision, last + 1)):
+    whole = not any(content.unread for content in (target, *later))
+    if not whole or history.get(target.revision) is None or known != list(range(target.revision, last + 1)):
         return ()
     return tuple(
         _interval(release, content.objects)
@@ -310,7 +315,7 @@ def earlier_intervals(history: ReleaseHistory, target: int, namespace: str) -> t
     while (release := history.get(number)) is not None:
         if not release.never_applied:
             content = revision_content(release, namespace)
-            if content is None:
+            if content.unread:
                 break
             found.insert(0, _interval(release, content.objects))
         number -= 1

@@ -11,7 +11,7 @@ from ..clients.github import GithubClient, choose_token
 from ..domain.decision import Answer, Decision, SignalName, SignalReading
 from ..domain.errors import ProcessProblem
 from ..domain.github_answers import Comparison
-from ..domain.migration import MigrationFinding, RevisionContent
+from ..domain.migration import MigrationFinding
 from ..domain.record import Guard
 from ..preflight import probe
 from ..preflight.decision import UNKNOWN, decide
@@ -19,9 +19,8 @@ from ..preflight.facts import ask_all
 from ..preflight.guards.release import judge_migration_guard
 from ..preflight.impact import fetch_users_impacted, judge_many_commits
 from ..preflight.release_view import ReleaseView
-from ..release.manifest import parse_manifest
 from .context import RunContext
-from .migration_sources import judge_irreversible, later_contents, migration_sources
+from .migration_sources import judge_irreversible, later_contents, migration_sources, revision_content
 from .source_commits import commit_name, git_checkout, resolve_commit
 
 # Of the preflight's budget; the rest is for reading the history before.
@@ -107,7 +106,7 @@ def fetch_irreversible(context: RunContext, view: ReleaseView) -> SignalReading:
     namespace = context.env.namespace
     head = history.head.revision.revision
     later = later_contents(history, wanted, head, namespace)
-    content = RevisionContent(wanted, parse_manifest(target.manifest, namespace), target.hooks)
+    content = revision_content(target, namespace, wanted)
     sources = migration_sources(context, history, content, later, rolled_out=None, compared_with=head)
     # Side by side: a database that hangs must not hide what the files say.
     questions = {str(number): source for number, source in enumerate(sources)}

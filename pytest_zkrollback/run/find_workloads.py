@@ -6,28 +6,30 @@ from dataclasses import replace
 from itertools import chain, count
 
 from ..checklist.rollout.check import initial_rollouts
-from ..domain.errors import HelmProblem, UsageProblem
+from ..domain.errors import UsageProblem
 from ..domain.item_ids import SMOKE, is_rollout
+from ..release.documents import read_manifest
 from ..release.history import ReleaseHistory
-from ..release.manifest import ObjectKey, identity, manifest_workloads, parse_manifest
+from ..release.manifest import ObjectKey, identity, manifest_workloads
 from .context import RunContext
 
 
 def resolve_workloads(context: RunContext, history: ReleaseHistory, wanted: int) -> RunContext:
     """The context with every workload named, and their items in the record, before the runbook's other ones.
 
-    ``wanted`` is the revision that has to be live. Where they are named already it is the same context. A
-    manifest that cannot be read names none: that is no reason to stand between the operator and helm, and
-    is no pass afterwards. Raises UsageProblem for a waiver of a rollout that there is not.
+    ``wanted`` is the revision that has to be live. Where they are named already it is the same context. What
+    cannot be read of its manifest names none: that is no reason to stand between the operator and helm, and
+    no pass of release-equivalence afterwards.
+    Raises UsageProblem for a waiver of a rollout that there is not.
     """
     if context.env.workloads != "auto":
         return context
     content = history.content_of(wanted)
-    try:
-        found = auto_workloads(content.manifest if content is not None else "", context.env.namespace)
-    except HelmProblem as problem:
-        context.recorder.event(f"the workloads of revision {wanted} are not known: {problem}", "zkrollback")
-        found = {}
+    manifest = content.manifest if content is not None else ""
+    found = auto_workloads(manifest, context.env.namespace)
+    for document in read_manifest(manifest, context.env.namespace).unread:
+        text = f"whether revision {wanted} has more workloads is not known: {document}"
+        context.recorder.event(text, "zkrollback")
     added = initial_rollouts(found)
     ids = [item.id for item in added]
     for item_id in context.request.waivers:
@@ -48,7 +50,8 @@ def auto_workloads(manifest: str, namespace: str) -> dict[str, str]:
     its item's name in any case (``rollout-monitoring-agent`` of ``monitoring/daemonset/agent``): it must not
     depend on what else the chart holds; those of the release's own namespace choose first.
     """
-    workloads = list(dict.fromkeys(map(identity, manifest_workloads(parse_manifest(manifest, namespace)))))
+    objects = read_manifest(manifest, namespace).objects
+    workloads = list(dict.fromkeys(map(identity, manifest_workloads(objects))))
     taken: dict[str, ObjectKey] = {}
     for key in sorted(workloads, key=lambda each: each.namespace != namespace):
         kind, name = key.kind.lower(), key.name.replace(".", "-")

@@ -14,7 +14,7 @@ from ..clients.git import GitCheckout
 from ..config.environment import Environment
 from ..config.repository import Migrations
 from ..domain.decision import Answer, SignalReading
-from ..domain.errors import HelmProblem, MigrationProblem, ZkRollbackError
+from ..domain.errors import MigrationProblem, ZkRollbackError
 from ..domain.migration import MigrationFinding, RevisionContent, Span
 from ..migrations.base import Rows, Tool, Tree, judge_files
 from ..migrations.custom import OwnSource, ask_own
@@ -29,9 +29,9 @@ from ..migrations.start import (
 )
 from ..migrations.tools import TOOLS
 from ..preflight.release_view import CachedProbe
+from ..release.documents import read_manifest
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
-from ..release.manifest import parse_manifest
 from .context import RunContext
 from .source_commits import git_checkout, with_commits
 
@@ -68,6 +68,9 @@ def migration_sources(
         asked[f"{name} (own)" if name in asked else name] = partial(_own, ask, span)
     if compared_with is not None and later and all(one.revision != compared_with for one in later):
         asked[f"revision {compared_with}"] = partial(_unreadable, compared_with)
+    for content in (target, *later):
+        if content.unread:
+            asked[f"revision {content.revision}"] = partial(_unread, content)
     if table is None and not context.own_sources:
         asked["configuration"] = partial(_nothing_configured, env)
     return tuple(partial(_ask, name, question) for name, question in asked.items())
@@ -111,6 +114,14 @@ def _unreadable(revision: int) -> MigrationFinding:
     raise MigrationProblem(f"What revision {revision} holds cannot be read: a migration may be in it.")
 
 
+def _unread(content: RevisionContent) -> MigrationFinding:
+    more = f" (and {len(content.unread) - 1} more)" if len(content.unread) > 1 else ""
+    raise MigrationProblem(
+        f"A migration may be in what cannot be read of revision {content.revision}: "
+        f"{content.unread[0]}{more}."
+    )
+
+
 def _nothing_configured(env: Environment) -> MigrationFinding:
     said = (
         f"How this service migrates its database is not configured ([environments.{env.name}.migrations], "
@@ -120,22 +131,23 @@ def _nothing_configured(env: Environment) -> MigrationFinding:
 
 
 def later_contents(history: ReleaseHistory, target: int, last: int, namespace: str) -> list[RevisionContent]:
-    """What every revision after the target holds, up to ``last``; what cannot be parsed is left out."""
+    """What every revision after the target holds, up to ``last``."""
     return [
-        content
+        revision_content(release, namespace)
         for release in history.releases
         if target < release.revision.revision <= last
-        if (content := revision_content(release, namespace)) is not None
     ]
 
 
-def revision_content(release: Release, namespace: str) -> RevisionContent | None:
-    """What a revision holds; None if its manifest cannot be parsed, which counts as missing."""
-    try:
-        objects = parse_manifest(release.manifest, namespace)
-    except HelmProblem:
-        return None
-    return RevisionContent(revision=release.revision.revision, objects=objects, hooks=release.hooks)
+def revision_content(release: Release, namespace: str, number: int | None = None) -> RevisionContent:
+    """What a revision holds, as far as it can be read. ``number``: as which it counts; None: its own."""
+    found = read_manifest(release.manifest, namespace)
+    return RevisionContent(
+        revision=number if number is not None else release.revision.revision,
+        objects=found.objects,
+        hooks=release.hooks,
+        unread=tuple(map(str, found.unread)),
+    )
 
 
 def judge_irreversible(findings: Sequence[MigrationFinding]) -> SignalReading:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
-from ..domain.errors import HelmProblem, LockHeld, UsageProblem
+from ..domain.errors import LockHeld, UsageProblem
 from ..domain.item_ids import PREFLIGHT
 from ..domain.record import Guard, GuardState, Outcome, Plan
 from ..domain.verdict import Verdict
@@ -20,12 +20,13 @@ from ..preflight.release_view import ReleaseView
 from ..preflight.target import describe_history
 from ..release.applied_revision import is_already_live
 from ..release.ca_bundles import ca_bundles
+from ..release.documents import read_manifest
 from ..release.drift import LiveObject
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.ignored_differences import IgnoreRules
 from ..release.managed_fields import HELM
-from ..release.manifest import ObjectKey, identity, parse_manifest, render_manifest_diff
+from ..release.manifest import ObjectKey, identity, render_manifest_diff
 from ..rollback.redeploy_risks import find_rolled_back_from
 from .consent import ask_for_consent
 from .context import RunContext
@@ -271,9 +272,11 @@ def _plan(context: RunContext, facts: Facts, history: ReleaseHistory) -> Plan:
 
 def _diff(context: RunContext, compared: Release, wanted: Release) -> str:
     namespace = context.env.namespace
-    try:
-        return render_manifest_diff(
-            parse_manifest(compared.manifest, namespace), parse_manifest(wanted.manifest, namespace)
-        )
-    except HelmProblem as problem:
-        return f"There is no diff: {problem}"  # no reason to stand between the operator and the rollback
+    bad, target = (read_manifest(each.manifest, namespace) for each in (compared, wanted))
+    unread = [
+        f"# Not compared: {document} of revision {release.revision.revision}"
+        for release, found in ((compared, bad), (wanted, target))
+        for document in found.unread
+    ]
+    diff = render_manifest_diff(bad.objects, target.objects)
+    return "\n".join([*unread, *([diff] if diff else [])])

@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping
 
 from ..clients.database import passwords_in
 from ..config.environment import Environment
-from ..domain.checks import JsonObject
-from ..domain.errors import HelmProblem
 from ..domain.secret_names import names_a_secret
 from ..notify.channels import secret_variables
-from ..release.helm_secret import Release
+from ..release.documents import read_manifest
 from ..release.history import ReleaseHistory
-from ..release.manifest import parse_manifest, secret_values
+from ..release.manifest import secret_values
 from ..report.redaction import Redactor
 
 # An address with a password, whatever its variable is called.
@@ -65,16 +63,11 @@ def register_secrets_of_environment(
 
 def register_secrets_of_release(redactor: Redactor, history: ReleaseHistory, namespace: str) -> None:
     """The values of the release's own Secrets, of every revision; the names of its objects stay readable."""
-    found = [item for release in history.releases for item in _objects(release, namespace)]
+    found = [
+        item for release in history.releases for item in read_manifest(release.manifest, namespace).objects
+    ]
     redactor.spare(str(item.get("metadata", {}).get("name", "")) for item in found)
     for item in found:
         if item.get("kind") == "Secret":
             for value in secret_values(item):
                 redactor.add(value)
-
-
-def _objects(release: Release, namespace: str) -> tuple[JsonObject, ...]:
-    try:
-        return parse_manifest(release.manifest, namespace)
-    except HelmProblem:
-        return ()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ..clients.git import GitCheckout
 from ..config.repository import Git
-from ..domain.errors import HelmProblem, ProcessProblem
+from ..domain.errors import ProcessProblem
 from ..domain.migration import RevisionContent
+from ..release.documents import read_manifest
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
-from ..release.manifest import parse_manifest
 from ..release.source_commit import annotated_commit, commit_of, tag_of
 from .context import RunContext
 
@@ -36,11 +36,8 @@ def commit_name(git: Git | None, release: Release, namespace: str) -> str | None
                 return None
             name = name.replace(f"{{{key}}}", word or "")
         return name
-    try:
-        annotated = annotated_commit(parse_manifest(release.manifest, namespace), git.revision_annotation)
-    except HelmProblem:
-        annotated = None
-    return annotated or commit_of(release.revision)
+    objects = read_manifest(release.manifest, namespace).objects
+    return annotated_commit(objects, git.revision_annotation) or commit_of(release.revision)
 
 
 def resolve_commit(git: Git, checkout: GitCheckout, name: str) -> str:

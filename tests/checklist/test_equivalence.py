@@ -19,7 +19,8 @@ from pytest_zkrollback.domain.ports import Check, Stage
 from pytest_zkrollback.domain.record import Revision
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 from pytest_zkrollback.release.drift import LiveObject
-from pytest_zkrollback.release.manifest import identity, parse_manifest
+from pytest_zkrollback.release.manifest import identity
+from support.manifests import parse_manifest
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
 MANIFEST = """
@@ -80,6 +81,23 @@ def observed(*pods: dict, **changes: Any) -> Observed:
 def judge(value: object, *, passed: bool | None = True, check: EquivalenceCheck = CHECK) -> Judgement:
     sample = value if isinstance(value, Sample) else Sample(NOW, value)
     return check.judge(History((sample,), since=NOW, judged_from=NOW, rollouts_passed=passed), NOW)
+
+
+def test_case_p3_a_document_that_was_not_read_is_never_a_pass_and_hides_no_difference():
+    check = replace(CHECK, unread=("document 3 (web/x.yaml) is no YAML in line 7: x of revision 5",))
+    verdict = judge(observed(), check=check)
+    assert isinstance(verdict, CheckResult)
+    assert verdict.word is Verdict.UNVERIFIED
+    assert verdict.observed.startswith("not compared: document 3 (web/x.yaml) is no YAML in line 7")
+    web, config = live_objects()
+    config["data"]["k"] = "other"
+    verdict = judge(observed(live=(LiveObject(web), LiveObject(config))), check=check)
+    assert isinstance(verdict, CheckResult)
+    assert verdict.word is Verdict.FAIL
+    nothing = replace(check, target=())
+    verdict = judge(observed(), check=nothing)
+    assert isinstance(verdict, CheckResult)
+    assert (verdict.word, "document 3" in verdict.observed) == (Verdict.UNVERIFIED, True)
 
 
 def test_it_is_a_check():

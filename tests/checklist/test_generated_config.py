@@ -15,7 +15,7 @@ from pytest_zkrollback.domain.checks import JsonObject
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.release.drift import LiveObject
 from pytest_zkrollback.release.managed_fields import data_written_at
-from pytest_zkrollback.release.manifest import parse_manifest
+from support.manifests import parse_manifest
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 ENV = "containers: [{name: app, image: web, envFrom: [{secretRef: {name: s}}]}]"

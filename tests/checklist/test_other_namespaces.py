@@ -20,8 +20,8 @@ from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapsho
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable
 from pytest_zkrollback.domain.verdict import CheckResult, Pending, Verdict
 from pytest_zkrollback.release.drift import LiveObject, compare_each
-from pytest_zkrollback.release.manifest import parse_manifest
 from pytest_zkrollback.release.namespaces import event_namespaces, pod_namespaces
+from support.manifests import parse_manifest
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 START = "2026-11-23T10:00:01Z"

@@ -10,7 +10,7 @@ from pytest_zkrollback.checklist.equivalence.read_settings import judge_start_va
 from pytest_zkrollback.checklist.equivalence.start_times import start_span, status_written
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.release.drift import LiveObject
-from pytest_zkrollback.release.manifest import parse_manifest
+from support.manifests import parse_manifest
 from support.workload_objects import T0, at, stamp
 
 CHART = """

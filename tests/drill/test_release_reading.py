@@ -20,7 +20,8 @@ from pytest_zkrollback.domain.verdict import CheckResult, Verdict
 from pytest_zkrollback.drill.local_cluster import Cluster
 from pytest_zkrollback.release.drift import compare, fetch_live
 from pytest_zkrollback.release.history import ReleaseHistory, fetch_history
-from pytest_zkrollback.release.manifest import parse_manifest, render_manifest_diff
+from pytest_zkrollback.release.manifest import render_manifest_diff
+from support.manifests import parse_manifest
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

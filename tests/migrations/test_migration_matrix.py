@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -447,6 +448,16 @@ def test_the_bad_revision_that_cannot_be_read_is_never_a_no(tmp_path):
     found = [one() for one in sources]
     said = "Revision 7: not known. What revision 7 holds cannot be read: a migration may be in it."
     assert [each.ran for each in found if each.observed == said] == [None]
+
+
+def test_case_p3_what_cannot_be_read_of_a_revision_may_hold_a_migration(tmp_path):
+    service = Service(tmp_path / "service", f"sqlite:///{tmp_path}/app.db")
+    history = service.history
+    target, later = revision_content(history.releases[0], "default"), later_contents(history, 5, 6, "default")
+    later[-1] = replace(later[-1], unread=("document 2 is no YAML in line 7: x",))
+    sources = migration_sources(service.context(), history, target, later, rolled_out=None, compared_with=6)
+    said = "A migration may be in what cannot be read of revision 6: document 2 is no YAML in line 7: x."
+    assert [found.ran for one in sources if said in (found := one()).observed] == [None]
 
 
 def test_an_own_source_that_is_called_as_one_of_ours_is_asked_beside_it(tmp_path):

@@ -25,12 +25,13 @@ from pytest_zkrollback.release.diff import (
 from pytest_zkrollback.release.drift import LiveObject
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.release.manifest import identity, parse_manifest
+from pytest_zkrollback.release.manifest import identity
 from pytest_zkrollback.report.change_section import change_summary_parts, render_change_summary_lines
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 from pytest_zkrollback.report.terminal import render_last_lines
 from support.example_records import verified
+from support.manifests import parse_manifest
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 KEEP = "annotations: {helm.sh/resource-policy: keep}"
@@ -226,6 +227,12 @@ class FakeLook:
 
     def objects_of(self, release):
         return self.objects[release.manifest]
+
+    def unread(self):
+        return ()
+
+    def has_unread(self, release):
+        return False
 
     def live(self):
         if isinstance(self.live_now, Exception):

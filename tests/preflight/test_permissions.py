@@ -6,7 +6,7 @@ from pytest_zkrollback.domain.errors import NotFound, Unreachable
 from pytest_zkrollback.preflight.guards.cluster import judge_permissions
 from pytest_zkrollback.preflight.permissions import fetch_denied, fetch_unreadable
 from pytest_zkrollback.preflight.probe import ProbeResult
-from pytest_zkrollback.release.manifest import parse_manifest
+from support.manifests import parse_manifest
 
 KINDS = {"Deployment": ("apps", "deployments"), "ConfigMap": ("", "configmaps"), "Secret": ("", "secrets")}
 STORE = {("list", "secrets"), ("get", "secrets"), ("create", "secrets"), ("update", "secrets")}

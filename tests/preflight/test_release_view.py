@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.domain.errors import HelmProblem, NotFound
-from pytest_zkrollback.preflight import release_view
+from pytest_zkrollback.domain.errors import NotFound
 from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.preflight.guards import judge_guards
 from pytest_zkrollback.preflight.probe import ProbeResult
@@ -47,32 +46,39 @@ def test_what_only_the_head_has_is_deleted():
     assert labels(touched.applied) == ["ConfigMap/settings"]
 
 
-@pytest.mark.parametrize("bad", [NAMELESS, BROKEN])
-def test_case_p13_a_hook_that_cannot_be_parsed_hides_none_of_the_others(bad):
-    touched = view(MAP, MAP, (hook(bad), hook(CLAIM))).touched()
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (NAMELESS, "holds an object of kind Job without a name, only generateName job-"),
+        (BROKEN, "is no YAML in line 3"),
+    ],
+)
+def test_case_p13_a_hook_that_cannot_be_read_hides_none_of_the_others_and_is_named(bad, said):
+    found = view(MAP, MAP, ({**hook(bad), "kind": "Job", "name": "job"}, hook(CLAIM)))
+    touched = found.touched()
     assert labels(touched.hooks) == ["PersistentVolumeClaim/data"]
+    (unread,) = touched.unread
+    assert unread.startswith(f"hook Job/job {said}")
+    # helm runs a hook without a name, and none that is no YAML.
+    assert [part.helm_fails for part in found.unread()] == [bad == BROKEN]
 
 
-@pytest.mark.parametrize(("head", "target"), [(BROKEN, MAP), (f"{MAP}---\n{CLAIM}", BROKEN)])
-def test_case_p3_of_a_manifest_that_cannot_be_parsed_nothing_is_known(head, target):
-    """Everything of the head would look deleted, or nothing."""
-    with pytest.raises(HelmProblem):
-        view(head, target).touched()
-
-
-def test_each_manifest_is_parsed_once(monkeypatch):
-    parsed, really = [], release_view.parse_manifest
-
-    def parse(manifest, namespace):
-        parsed.append(manifest)
-        return really(manifest, namespace)
-
-    monkeypatch.setattr(release_view, "parse_manifest", parse)
-    look = view(f"{MAP}---\n{CLAIM}", MAP)
-    look.touched()
-    look.writes()
-    look.objects_of(look.target)
-    assert sorted(parsed) == sorted([f"{MAP}---\n{CLAIM}", MAP])
+@pytest.mark.parametrize(
+    ("head", "target", "deleted", "applied", "unread"),
+    [
+        (f"{BROKEN}---\n{CLAIM}", MAP, ["PersistentVolumeClaim/data"], ["ConfigMap/settings"], 6),
+        (f"{MAP}---\n{CLAIM}", f"{MAP}---\n{BROKEN}", [], ["ConfigMap/settings"], 5),
+    ],
+)
+def test_case_p3_what_can_be_read_is_known_and_nothing_looks_deleted_that_may_be_in_the_rest(
+    head, target, deleted, applied, unread
+):
+    touched = view(head, target).touched()
+    assert labels(touched.deleted) == deleted
+    assert labels(touched.applied) == applied
+    (said,) = touched.unread
+    assert said.startswith("document ")
+    assert f"of revision {unread} is no YAML" in said
 
 
 @pytest.mark.parametrize("policy", ["keep", "delete"])

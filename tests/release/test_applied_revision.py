@@ -1,8 +1,16 @@
 """What runs after a failure: told from both revisions' objects, and counted by type."""
 
 from pytest_zkrollback.domain.errors import Unreachable
-from pytest_zkrollback.release.applied_revision import ObjectRevision, _compared, summarise_object_revisions
+from pytest_zkrollback.release.applied_revision import (
+    ObjectRevision,
+    _compared,
+    fetch_object_revisions,
+    is_already_live,
+    summarise_object_revisions,
+)
 from pytest_zkrollback.release.drift import LiveObject
+from pytest_zkrollback.release.history import ReleaseHistory
+from support.preflight_facts import revision
 
 
 def config_map(**data):
@@ -39,3 +47,25 @@ def test_what_both_revisions_have_is_counted_apart_whatever_it_says():
     said = "of 4 objects: 2 as in revision 6, 1 the same in name only, 1 the same in both"
     assert summarise_object_revisions(found) == said
     assert summarise_object_revisions([]) == "neither revision holds an object"
+
+
+class Everything:
+    """Has every object as it is asked for."""
+
+    def get(self, path, query=None, timeout_s=5.0):
+        return config_map(a="old")
+
+    def resource_path(self, *key):
+        return "/".join(key)
+
+
+def test_case_p3_what_was_not_read_is_not_live_and_is_named():
+    whole = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: 'n'}\ndata: {a: old}\n"
+    broken = f"{whole}---\napiVersion: v1\nkind: ConfigMap\na: &x 1\nb: &x 1\n"
+    for manifest, live in ((whole, True), (broken, False)):
+        releases = (revision(5, manifest=manifest), revision(6, "deployed", manifest=manifest, rollback_of=5))
+        assert bool(is_already_live(Everything(), ReleaseHistory("n", "web", releases), 5)) is live
+    known, *unread = fetch_object_revisions(Everything(), *reversed(releases), "n")
+    assert known.in_both
+    assert [each.label for each in unread] == ["revision 6", "revision 5"]
+    assert all(each.runs.startswith("unknown: document 2 is no YAML in line 9") for each in unread)

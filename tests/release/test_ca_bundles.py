@@ -6,7 +6,7 @@ import copy
 import pytest
 
 from pytest_zkrollback.release.ca_bundles import CaBundle, ca_bundles, is_certificate
-from pytest_zkrollback.release.manifest import parse_manifest
+from support.manifests import parse_manifest
 
 BUNDLE = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n").decode()
 WEBHOOK = """

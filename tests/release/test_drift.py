@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, NotFound, Unreachable, ZkRollbackError
 from pytest_zkrollback.release.drift import LiveObject, compare, fetch_live, render_differences
-from pytest_zkrollback.release.manifest import parse_manifest
+from support.manifests import parse_manifest
 
 CONTAINER = {
     "name": "app",

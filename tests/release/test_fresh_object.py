@@ -4,7 +4,7 @@ import pytest
 
 from pytest_zkrollback.release.drift import LiveObject, compare
 from pytest_zkrollback.release.fresh_object import drop_admission_changes, fetch_made
-from pytest_zkrollback.release.manifest import parse_manifest
+from support.manifests import parse_manifest
 
 
 class Kube:

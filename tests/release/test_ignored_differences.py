@@ -12,7 +12,7 @@ from pytest_zkrollback.config.ignored_fields import Ignore
 from pytest_zkrollback.domain.errors import Forbidden
 from pytest_zkrollback.release.drift import LiveObject, compare_each
 from pytest_zkrollback.release.ignored_differences import IgnoreRules, find_readers
-from pytest_zkrollback.release.manifest import parse_manifest
+from support.manifests import parse_manifest
 
 MANIFEST = """
 apiVersion: apps/v1

@@ -1,16 +1,17 @@
 import pytest
 
-from pytest_zkrollback.domain.errors import HelmProblem
+from pytest_zkrollback.release import documents
+from pytest_zkrollback.release.documents import read_manifest
 from pytest_zkrollback.release.manifest import (
     container_images,
     identity,
     manifest_images,
     manifest_workloads,
-    parse_manifest,
     pod_template,
     render_manifest_diff,
 )
 from pytest_zkrollback.release.quantity import parse_quantity
+from support.manifests import parse_manifest
 
 DEPLOYMENT = """
 ---
@@ -97,6 +98,14 @@ def test_an_empty_manifest_has_no_objects():
         ("1.5", 1.5),
         (".5", 0.5),
         ("-1", -1),
+        ("0X1F", 31),
+        ("0o8", "0o8"),
+        ("1e400", "1e400"),
+        ("99999999999999999999", 1e20),
+        ("!!float 1", 1.0),
+        ("!foo bar", "bar"),
+        ("!!python/object:os.system {}", {}),
+        ("!!set {a, b}", {"a": None, "b": None}),
         ("1.2.3", "1.2.3"),
         ("~", None),
         ("null", None),
@@ -114,6 +123,12 @@ def test_scalars_are_what_go_reads(text, value):
 
 def test_keys_are_strings_as_in_json():
     assert one("x: {on: 1, 2: b, 1.5: d, k: e}")["x"] == {"true": 1, "2": "b", "1.5": "d", "k": "e"}
+    assert one("x: {y: a, 1: b, 1e3: c, 1e7: d, 1.0: e}")["x"] == {
+        "true": "a",
+        "1": "e",
+        "1000": "c",
+        "1e+07": "d",
+    }
 
 
 def test_anchors_and_merges_are_resolved_into_separate_copies():
@@ -142,10 +157,14 @@ def test_merges_of_merges_do_not_explode():
     assert len(one("\n".join(lines))["m19"]) == 20
 
 
+def a_map(name):
+    return f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}}}\n"
+
+
 @pytest.mark.parametrize("text", ["x: {<<: 1}", "x: {<<: [1]}"])
 def test_what_cannot_be_merged_is_said(text):
-    with pytest.raises(HelmProblem, match="map merge requires map or sequence of maps"):
-        one(text)
+    found = read_manifest(f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\n{text}", "n")
+    assert "map merge requires map or sequence of maps" in str(found.unread[0])
 
 
 def laughs(levels: int) -> str:
@@ -155,40 +174,111 @@ def laughs(levels: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "said", "helm_fails"),
     [
-        ("a: b: c", "The manifest is no YAML in line 1: mapping values are not allowed in this context."),
-        ("a:\n\t- b", "The manifest is no YAML in line 2: "),
-        ("x: !!python/object:os.system {}", "The manifest is no YAML in line 1: could not determine"),
-        ("{a: 1", "The manifest is no YAML in line "),
-        ("x: \0", "The manifest is no YAML"),
-        (laughs(9), "The manifest holds more than 500,000 values, which is more than is read."),
-        ("&a [*a]", "The manifest is nested too deep, or holds a value"),
-        ("x: " + "[" * 300 + "]" * 300, "The manifest is nested too deep, or holds a value"),
-        ("x: " + "[" * 1_000_000, "The manifest is nested too deep, or holds a value"),
-        ("- " * 100_000 + "1", "The manifest is nested too deep, or holds a value"),
-        ("{a: " * 100_000, "The manifest is nested too deep, or holds a value"),
-        ("---\n1\n" * 510_000, "The manifest holds more than 500,000 values, which is more than is read."),
-        ("x: !!set {a, b}", "The manifest is nested too deep, or holds a value"),
-        ("- a", "The manifest holds a list where an object has to be."),
-        ("text", "The manifest holds a str where an object has to be."),
+        ("a: b: c", "is no YAML in line 1: mapping values are not allowed in this context", True),
+        ("# x\na:\n\t- b", "is no YAML in line 3: ", True),
+        ("{a: 1", "is no YAML in line ", False),  # it may be JSON, which helm reads otherwise
+        ("x: \0", "is no YAML", True),
+        (laughs(9), "holds more than 500,000 values, which is more than is read", False),
+        ("x: " + "[" * 1_000_000, "is nested too deep, or holds a value", False),
+        ("- " * 100_000 + "1", "is nested too deep, or holds a value", False),
+        ("a: " + "{a: " * 100_000, "is nested too deep, or holds a value", False),
+        ("&a [*a]", "is nested too deep, or holds a value", False),
+        ("x: " + "[" * 300 + "]" * 300, "is nested too deep, or holds a value", False),
+        ("a: &x 1\nb: &x 2", "is no YAML in line 2: second occurrence", False),
+        ("a: *x", "is no YAML in line 1: found undefined alias", True),
+        ("a: .inf", "is no YAML in line 1: a number that JSON does not have", True),
+        ("~: 1", "is no YAML in line 1: a key that is null, a list or a map", True),
+        ("a: !!binary '*'", "is no YAML in line 1: binary data that is not base64", True),
+        ("a: !!int x", "is no YAML in line 1: a value that is not of its type int", True),
+        ("\ufeffkind: Pod", "holds a byte order mark", False),
+        ("--- a\nkind: Pod", "begins with a separator that something follows", True),
+        ("- a", "holds a list where an object has to be", True),
+        ("text", "holds a text where an object has to be", True),
+        ("apiVersion: v1", "holds an object without kind", True),
+        ("kind: 5", "has a number as kind", True),
+        ("kind: Pod", "holds an object of kind Pod without a name", True),
+        ("{kind: Pod, metadata: {name: a}}", "holds an object without apiVersion (Pod/a)", False),
+        ("{apiVersion: v1, kind: Pod, metadata: []}", "has a list as metadata", True),
+        ("{apiVersion: v1, kind: Pod, metadata: {name: 5}}", "has a number as metadata.name", True),
         (
-            "kind: Pod",
-            "The manifest holds an object without apiVersion, kind or name (its kind is Pod, its name None).",
+            "{apiVersion: v1, kind: Pod, metadata: {name: a, labels: {b: 1}}}",
+            "has a number as metadata.labels b, where text has to be",
+            True,
         ),
-        ("{apiVersion: v1, kind: Pod, metadata: []}", "The manifest holds an object without apiVersion"),
-        ("{kind: List, items: [1]}", "The manifest holds a int where an object has to be."),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {generateName: job-}}",
+            "holds an object of kind Pod without a name, only generateName job-",
+            True,
+        ),
+        ("{apiVersion: v1, kind: List, items: x}", "is a List whose items are a text", True),
+        ("{apiVersion: v1, kind: List, items: [1]}", "holds a number where an object has to be", True),
+        ("{apiVersion: v1, kind: List, items: [{kind: List, items: []}]}", "holds a List in a List", True),
+        (
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: []}}",
+            "holds Deployment/a, whose spec.template is a list",
+            False,
+        ),
     ],
 )
-def test_broken_and_hostile_manifests_are_a_sentence(text, said):
-    with pytest.raises(HelmProblem) as caught:
-        parse_manifest(text, "n")
-    assert str(caught.value).startswith(said)
+def test_what_cannot_be_read_is_a_sentence_and_hides_nothing_else(text, said, helm_fails):
+    """A document for itself; and the same among others, with its number, its template and its line."""
+    (unread,) = read_manifest(text, "n").unread
+    assert unread.why.startswith(said)
+    assert unread.helm_fails is helm_fails
+    if text.startswith("---"):
+        return
+    among = f"---\n# Source: web/a.yaml\n{a_map('a')}---\n# Source: web/b.yaml\n{text}\n---\n{a_map('c')}"
+    found = read_manifest(among, "n")
+    assert [item["metadata"]["name"] for item in found.objects] == ["a", "c"]
+    (unread,) = found.unread
+    assert (unread.number, unread.source) == (2, "web/b.yaml")
+    if "in line" in said:
+        line = int(unread.why.split("in line ")[1].split(":")[0])
+        start = among.split(text, maxsplit=1)[0].count("\n") + 1
+        assert start <= line <= start + text.count("\n") + 1
+
+
+DEEP = "metadata: {name: a, labels: {b: c}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("apiVersion: v1\nkind: List\nitems:\n", []),
+        ("apiVersion: v1\nkind: List\nitems: []\n", []),
+        ("apiVersion: v1\nkind: List\nmetadata: {}\nitems: null\n", []),
+        (f"apiVersion: v1\nkind: ConfigMapList\nitems: [{{{DEEP}}}]\n", ["a"]),
+        (f"apiVersion: v1\nkind: List\nitems: [{{apiVersion: v1, kind: Secret, {DEEP}}}]\n", ["a"]),
+    ],
+)
+def test_case_p3_a_list_is_what_helm_reads_in_it(text, names):
+    """Null is an empty one; items without a kind have that of their List."""
+    found = read_manifest(f"{text}---\n{a_map('last')}", "n")
+    assert found.unread == ()
+    assert [item["metadata"]["name"] for item in found.objects] == [*names, "last"]
+    assert all(item["kind"] in ("ConfigMap", "Secret") for item in found.objects)
+
+
+def test_what_repeats_itself_half_a_million_times_is_not_read():
+    found = read_manifest("---\n1\n" * 510_000, "n")
+    assert "more than 20,000 are not" in str(found.unread[-1])
+
+
+def test_each_document_is_parsed_once_in_whichever_revisions_it_stands(monkeypatch):
+    parsed, really = [], documents.load_first
+    monkeypatch.setattr(documents, "load_first", lambda text: parsed.append(text) or really(text))
+    shared, older, newer = (a_map(f"once-{name}") for name in ("shared", "older", "newer"))
+    for _ in range(3):
+        for own in (older, newer):
+            assert len(read_manifest(f"---\n{shared}---\n{own}", "once").objects) == 2
+    assert len(parsed) == 3
 
 
 def test_the_diff_shows_what_changes_per_object():
     bad = parse_manifest(DEPLOYMENT.replace("backend:5", "backend:6") + LIST, "n")
-    target = parse_manifest(DEPLOYMENT + CRON.replace("other", "n"), "n")
+    target = parse_manifest(DEPLOYMENT + CRON.replace("other", "'n'"), "n")
     diff = render_manifest_diff(bad, target)
     assert diff.startswith("--- /dev/null\n+++ CronJob/c (target)\n@@ -0,0 +1,")
     assert (

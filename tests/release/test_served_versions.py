@@ -7,9 +7,10 @@ import pytest
 from pytest_zkrollback.domain.errors import NotFound
 from pytest_zkrollback.domain.migration import RevisionContent
 from pytest_zkrollback.release.drift import LiveObject, fetch_live
-from pytest_zkrollback.release.manifest import identity, parse_manifest
+from pytest_zkrollback.release.manifest import identity
 from pytest_zkrollback.release.served_versions import served_otherwise, served_path
 from pytest_zkrollback.run.build_checklist import find_leftovers
+from support.manifests import parse_manifest
 
 SERVED = {"policy/v1": "PodDisruptionBudget", "networking.k8s.io/v1": "Ingress", "apps/v1": "Deployment"}
 GROUPS = {"policy": ["policy/v1"], "networking.k8s.io": ["networking.k8s.io/v1beta2", "networking.k8s.io/v1"]}

@@ -20,6 +20,11 @@ MANIFEST = "---\n".join(
 )
 
 
+def test_case_p3_the_workloads_that_can_be_read_are_judged_whatever_else_cannot():
+    broken = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\na: b: c\n---\n"
+    assert len(auto_workloads(broken + MANIFEST, "ns")) == len(NAMES)
+
+
 def test_workloads_whose_names_differ_in_dots_alone_are_all_judged():
     assert auto_workloads(MANIFEST, "ns") == {
         "a-b-c": "deployment/a.b.c",

@@ -107,14 +107,14 @@ class Observed:
 class EquivalenceCheck:
     """Compares everything that ``target`` states with what is live, read-only; what differs is then tried.
 
-    ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``); ``leftovers``
-    those that only rolled-away revisions have, which have to be gone; ``rolled_away`` what each of these
-    holds, oldest first; ``intervals`` when each was deployed, the target first; ``earlier`` the same of what
-    came before it; ``hooks_made`` what the hooks
-    up to the target made; ``left_behind`` what helm does not take away of the rolled-away ones. ``release``
-    reads the release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
-    ``managers`` are those that wrote the release for helm, ``injected`` who had filled in the CA bundle of an
-    object before helm ran. Pods come from ``snapshot`` (None: they are
+    ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``), ``unread`` the
+    documents that could not be read of it or of what was rolled away; ``leftovers`` those that only rolled-
+    away revisions have, which have to be gone; ``rolled_away`` what each of these holds, oldest first;
+    ``intervals`` when each was deployed, the target first; ``earlier`` the same of what came before it;
+    ``hooks_made`` what the hooks up to the target made; ``left_behind`` what helm does not take away of the
+    rolled-away ones. ``release`` reads the release's history, whose head has to be ``expected_head`` (None:
+    not known) and alone deployed. ``managers`` are those that wrote the release for helm, ``injected`` who
+    had filled in the CA bundle of an object before helm ran. Pods come from ``snapshot`` (None: they are
     listed), those of another namespace from its one in ``elsewhere``; ``since`` is when the rollback began,
     or (``rolled_back`` is false) when the head was deployed.
 
@@ -126,6 +126,7 @@ class EquivalenceCheck:
     kube: Kube
     revision: int
     target: tuple[JsonObject, ...]
+    unread: tuple[str, ...] = ()
     leftovers: tuple[JsonObject, ...] = ()
     rolled_away: tuple[tuple[JsonObject, ...], ...] = ()
     intervals: tuple[DeployedInterval, ...] = ()
@@ -364,10 +365,10 @@ class EquivalenceCheck:
     def judge(self, history: History, now: datetime) -> Judgement:
         """PASS if all was read and equal; a difference is FAIL at once, an old pod only when it stays."""
         if not self.target:
-            return CheckResult(
-                word=Verdict.UNVERIFIED,
-                observed=f"The manifest of revision {self.revision} holds no object: nothing to compare.",
-            )
+            observed = f"The manifest of revision {self.revision} holds no object: nothing to compare."
+            if self.unread:
+                observed = f"Nothing could be compared: {'; '.join(self.unread)}."
+            return CheckResult(word=Verdict.UNVERIFIED, observed=observed)
         sample = history.judged[-1] if history.judged else None
         if sample is None or history.rollouts_passed is None:
             return Pending(observed="Not compared yet: the rollouts have not settled.", seen=False)
@@ -391,8 +392,8 @@ class EquivalenceCheck:
         by_object, ignored = self._without_ignored(seen, self._differences(seen, bundles))
         differences = [one for each in by_object for one in each]
         errors = [one.error for one in differences if one.error is not None]
-        unread = (*seen.leftovers, *seen.references, *seen.left_behind, *seen.generated)
-        errors += [each.error for each in unread if each.error is not None]
+        others = (*seen.leftovers, *seen.references, *seen.left_behind, *seen.generated)
+        errors += [each.error for each in others if each.error is not None]
         if seen.error is not None:
             errors.append(seen.error)
         left = [
@@ -413,7 +414,7 @@ class EquivalenceCheck:
             for each, answer in zip(outer_references(self.target), seen.references, strict=True)
             if answer == LiveObject()
         ]
-        changed = list(self._hooks_changed(seen))
+        changed = [*self._hooks_changed(seen), *map(_not_compared, self.unread)]
         left += [each for each in changed if each.word is Verdict.FAIL]
         behind = list(judge_left_behind(self.target, self.left_behind, seen.left_behind, self.env.namespace))
         left += [each for each in behind if isinstance(each, PodProblem)]
@@ -669,6 +670,10 @@ def _as_problem(item: JsonObject, difference: Difference, key: Ignore | None, *,
     if item["kind"] == "Secret":  # its values stay off the screen
         return PodProblem(text, shows=(Words.about(item, "describe", resource_name(item)),))
     return PodProblem(text, shows=(Words.about(item, "get", resource_name(item), "-o", "yaml"),))
+
+
+def _not_compared(document: str) -> PodProblem:
+    return PodProblem(f"not compared: {document}", Verdict.UNVERIFIED)
 
 
 def _if_meant(key: Ignore | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ...domain.checks import JsonObject
-from ...domain.kube_objects import is_alive, owners, uid
+from ...domain.kube_objects import is_alive, is_native, owners, uid
 from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
 from ...release.drift import LiveObject
@@ -206,13 +206,8 @@ def _changed_makers(
 ) -> Iterator[JsonObject]:
     """The target's custom resources that a rolled-away revision states otherwise, or not at all."""
     for item in target:
-        if _is_custom(item) and not all(_is_same(item, objects) for objects in rolled_away):
+        if not is_native(item) and not all(_is_same(item, objects) for objects in rolled_away):
             yield item
-
-
-def _is_custom(item: JsonObject) -> bool:
-    group = str(item["apiVersion"]).rpartition("/")[0]
-    return "." in group and not group.endswith(".k8s.io")
 
 
 def _is_same(item: JsonObject, objects: Sequence[JsonObject]) -> bool:

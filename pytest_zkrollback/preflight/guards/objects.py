@@ -103,6 +103,9 @@ def judge_ownership(facts: Facts) -> Guard:
             unknown=True,
             evidence=f"whether another release owns {_listed(unread, ', ')} is unknown: not read",
         )
+    if touched.unread:
+        why = f"whether another release owns something in it is unknown: {_listed(list(touched.unread))}"
+        return Guard(id="ownership", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
     return Guard(id="ownership", state=OK, evidence="no object that helm would touch names another release")
 
 
@@ -138,6 +141,9 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
     unread = [key.label for key, live in touched.deleted.items() if live.error and key.kind in HOLDERS]
     if unread:
         why = f"what becomes of {_listed(unread, ', ')}, which the target does not have, is unknown: not read"
+        return Guard(id="data-loss", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
+    if touched.unread:
+        why = f"whether more would be deleted is unknown: {_listed(list(touched.unread))}"
         return Guard(id="data-loss", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
     return Guard(
         id="data-loss", state=OK, evidence="no PersistentVolumeClaim, kind or namespace would be deleted"
