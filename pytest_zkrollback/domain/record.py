@@ -110,6 +110,7 @@ class GuardReason(StrEnum):
     OTHER_ENVIRONMENT = "other-environment"
     HELM_DRIVER = "helm-driver"
     OTHER_STORE = "other-store"
+    OTHER_NAMESPACE = "other-namespace"
     NO_NAMESPACE = "no-namespace"
     NO_RELEASE = "no-release"
     COPIED_RECORD = "copied-record"  # a Secret that helm finds by its labels, and does not read by its name

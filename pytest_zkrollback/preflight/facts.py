@@ -49,17 +49,17 @@ def ask_all(
     """
     answers = {name: submit(f"preflight-{name}", question) for name, question in questions.items()}
     began_s, more = clock.monotonic_s(), patience_s or {}
+    waited_s = {name: max(budget_s, more.get(name, 0.0)) for name in answers}
     for name, answer in answers.items():
         if name not in beside:
-            end_s = began_s + max(budget_s, more.get(name, 0.0))
-            wait([answer], max(0.0, end_s - clock.monotonic_s()))
+            wait([answer], max(0.0, began_s + waited_s[name] - clock.monotonic_s()))
     wait([answer for name, answer in answers.items() if name in beside], _BESIDE_S)
-    return {name: _probe_result(answer) for name, answer in answers.items()}
+    return {name: _probe_result(answer, waited_s[name]) for name, answer in answers.items()}
 
 
-def _probe_result(answer: Future[object]) -> ProbeResult[Any]:
+def _probe_result(answer: Future[object], waited_s: float) -> ProbeResult[Any]:
     if not answer.done():
-        return ProbeResult()
+        return ProbeResult(budget_s=waited_s)
     error = answer.exception()
     if error is None:
         return ProbeResult(value=answer.result())

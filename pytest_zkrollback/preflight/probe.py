@@ -34,10 +34,14 @@ REFUSED, OVERRIDDEN = GuardState.REFUSED, GuardState.OVERRIDDEN
 
 @dataclass(frozen=True)
 class ProbeResult(Generic[T]):
-    """What one preflight question brought: a value, or why it is unknown."""
+    """What one preflight question brought: a value, or why it is unknown.
+
+    ``budget_s``: how long it was waited for; None: it was not asked.
+    """
 
     value: T | None = None
     error: ZkRollbackError | None = None
+    budget_s: float | None = None
 
     @property
     def problem(self) -> ZkRollbackError | None:
@@ -47,7 +51,9 @@ class ProbeResult(Generic[T]):
     @property
     def why(self) -> str:
         """Why the value is unknown, as a sentence."""
-        return str(self.error) if self.error is not None else "no answer within the preflight's budget"
+        if self.error is not None:
+            return str(self.error)
+        return f"no answer within {self.budget_s:g} s (preflight_budget_s)" if self.budget_s else "not asked"
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Kube
-from ..release.documents import Manifest, read_manifest
+from ..release.documents import Manifest
 from ..release.drift import LiveObject, fetch_live
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import ReleaseHistory, fetch_history
@@ -126,9 +126,11 @@ class ReleaseView:
             for release in manifests
             for document in self._manifest_of(release).unread
         ]
-        for hook in rollback_hooks(target) if target is not None else ():
+        if target is None:
+            return tuple(found)
+        for hook in rollback_hooks(target):
             what = f"hook {hook.get('kind') or '?'}/{hook.get('name') or '(without a name)'}"
-            for document in self._of_hook(hook).unread:
+            for document in target.read_hook(hook, self._env.namespace).unread:
                 fails = document.helm_fails and not document.nameless
                 found.append(UnreadPart(what, document.why, fails))
         return tuple(found)
@@ -138,12 +140,7 @@ class ReleaseView:
         return bool(self._manifest_of(release).unread)
 
     def _manifest_of(self, release: Release | None) -> Manifest:
-        if release is None:
-            return Manifest(())
-        return read_manifest(release.manifest, self._env.namespace)
-
-    def _of_hook(self, hook: JsonObject) -> Manifest:
-        return read_manifest(str(hook.get("manifest") or ""), self._env.namespace)
+        return release.read(self._env.namespace) if release is not None else Manifest(())
 
     def _known_entries(self) -> tuple[JsonObject, ...] | None:
         """The journal, read only where the target's name needs it; None: it could not be read."""
@@ -226,15 +223,22 @@ class ReleaseView:
 
     def _hook_jobs(self) -> tuple[JsonObject, ...]:
         """The live Jobs of the hooks of the head and of the target."""
-        releases = [self.history().head, self.target]
-        hooks = [hook for one in releases if one is not None for hook in one.hooks]
-        found = {identity(item): item for item in self._parsed(hooks) if item["kind"] == "Job"}
+        found = {
+            identity(item): item
+            for release in (self.history().head, self.target)
+            if release is not None
+            for hook in release.hooks
+            for item in release.read_hook(hook, self._env.namespace).objects
+            if item["kind"] == "Job"
+        }
         live = fetch_live(self._kube, tuple(found.values()))
         return tuple(each.item for each in live if each.item is not None)
 
     def _hooks(self) -> tuple[JsonObject, ...]:
-        return self._parsed(rollback_hooks(self.target) if self.target is not None else ())
-
-    def _parsed(self, hooks: Iterable[JsonObject]) -> tuple[JsonObject, ...]:
         """Hook by hook: one that cannot be read (``generateName``) hides none of the others."""
-        return tuple(item for hook in hooks for item in self._of_hook(hook).objects)
+        target = self.target
+        return tuple(
+            item
+            for hook in (rollback_hooks(target) if target is not None else ())
+            for item in (target.read_hook(hook, self._env.namespace).objects if target is not None else ())
+        )

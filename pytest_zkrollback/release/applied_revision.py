@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from ..domain.checks import JsonObject
 from ..domain.ports import Kube
-from .documents import read_manifest
 from .drift import LiveObject, compare, fetch_live
 from .helm_secret import Release
 from .history import ReleaseHistory
@@ -33,7 +32,7 @@ def is_already_live(kube: Kube, history: ReleaseHistory, target: int) -> str:
     same = history.origin(head.revision) == history.origin(target)
     if wanted is None or head.status != "deployed" or not same or len(history.deployed_numbers) > 1:
         return ""
-    found = read_manifest(wanted.manifest, history.namespace)
+    found = wanted.read(history.namespace)
     # What cannot be read cannot be seen to be live.
     if not found.objects or found.unread or compare(found.objects, fetch_live(kube, found.objects)):
         return ""
@@ -47,7 +46,7 @@ def fetch_object_revisions(
 
     Asked after helm failed halfway: "half applied" is seen only here (docs/helm-facts.md, 4).
     """
-    manifests = [(each, read_manifest(each.manifest, namespace)) for each in (before, target)]
+    manifests = [(each, each.read(namespace)) for each in (before, target)]
     old, new = ({identity(item): item for item in found.objects} for _, found in manifests)
     both = {**new, **old}
     live = dict(zip(both, fetch_live(kube, tuple(both.values())), strict=True))

@@ -19,7 +19,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
 from ..domain.record import Revision
 from ..domain.timestamps import parse_time
-from .documents import document_texts, read_manifest
+from .documents import Manifest, document_texts, read_manifest
 from .manifest import manifest_images
 
 # A Secret holds 1 MiB packed, and charts pack to a tenth. What unpacks to more is read nowhere.
@@ -55,7 +55,8 @@ class Release:
     installation, and another after uninstall and install. ``deleted_at`` is when a `helm uninstall` began;
     ``created`` is when the Secret was made, by the API
     server's clock: helm makes it before it changes anything; ``size_bytes`` is about its size as JSON;
-    ``secret`` is the Secret's name, ``uid`` its uid.
+    ``secret`` is the Secret's name, ``uid`` its uid; ``namespace`` the one that the record names: its objects stand there.
+    Flux may keep the record in another one (``storageNamespace``). Empty: it names none.
     """
 
     revision: Revision
@@ -73,6 +74,15 @@ class Release:
     size_bytes: int = 0
     secret: str = ""
     uid: str = ""
+    namespace: str = ""
+
+    def read(self, namespace: str) -> Manifest:
+        """Its manifest; ``namespace`` is where its objects stand if the record does not say it."""
+        return read_manifest(self.manifest, self.namespace or namespace)
+
+    def read_hook(self, hook: JsonObject, namespace: str) -> Manifest:
+        """The same of one of its hooks."""
+        return read_manifest(str(hook.get("manifest") or ""), self.namespace or namespace)
 
     @property
     def began(self) -> datetime:
@@ -234,6 +244,7 @@ def parse_release(secret: JsonObject, namespace: str, number: int | None = None)
         size_bytes=size_bytes,
         secret=str(secret["metadata"].get("name") or ""),
         uid=str(secret["metadata"].get("uid") or ""),
+        namespace=str(content.get("namespace") or ""),
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..domain.checks import JsonObject
-from .documents import read_manifest
 from .drift import LiveObject, compare
 from .helm_secret import Release
 from .manifest import ObjectKey, identity
@@ -88,5 +87,5 @@ def _made_by_hooks(releases: Iterable[Release], namespace: str) -> Iterator[tupl
             if began and run in counted:
                 continue
             counted.add(run)
-            for item in read_manifest(str(hook.get("manifest") or ""), namespace).objects:
+            for item in release.read_hook(hook, namespace).objects:
                 yield release.revision.revision, item

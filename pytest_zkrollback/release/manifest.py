@@ -18,6 +18,8 @@ _TEMPLATE_PATHS: dict[str, tuple[str, ...]] = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     **dict.fromkeys((*WORKLOAD_KINDS, "ReplicaSet", "ReplicationController", "Job"), ("spec", "template")),
 }
+# A definition of a megabyte takes seconds without libyaml.
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 SECRET_MEMBERS = ("data", "stringData")
 
 
@@ -121,6 +123,8 @@ def render_manifest_diff(bad: Sequence[JsonObject], target: Sequence[JsonObject]
     after = {identity(item): item for item in target}
     parts: list[str] = []
     for key in sorted({*before, *after}, key=lambda one: (one.kind, one.name, one)):
+        if before.get(key) == after.get(key):
+            continue  # most of a large manifest: to write it down again would take seconds
         old, new = _without_secrets(before.get(key), after.get(key))
         parts += difflib.unified_diff(
             _dumped(old),
@@ -161,7 +165,8 @@ def _masked(item: JsonObject, other: JsonObject, word: str) -> JsonObject:
 def _dumped(item: JsonObject | None) -> list[str]:
     if item is None:
         return []
-    return str(yaml.safe_dump(item, sort_keys=True, allow_unicode=True, width=200)).splitlines()
+    text = yaml.dump(item, Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=200)
+    return str(text).splitlines()
 
 
 def secret_values(item: JsonObject) -> tuple[str, ...]:

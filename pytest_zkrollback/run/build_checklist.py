@@ -97,11 +97,13 @@ def _outer_objects(release: Release, namespace: str) -> list[JsonObject]:
     Only documents that name one are parsed: a manifest may have megabytes, most of it definitions.
     """
 
+    home = release.namespace or namespace
+
     def may_hold_one(document: str) -> bool:
-        outside = set(_NAMESPACE.findall(document)) - {namespace}
+        outside = home != namespace or set(_NAMESPACE.findall(document)) - {namespace}
         return bool(outside) and not _DEFINITION.search(document)
 
-    return list(read_manifest(release.manifest, namespace, may_hold_one).objects)
+    return list(read_manifest(release.manifest, home, may_hold_one).objects)
 
 
 def build_checks(
@@ -157,6 +159,7 @@ def build_checks(
             kube=kube,
             revision=wanted,
             target=expected,
+            home=target.namespace,
             unread=tuple(
                 f"{document} of revision {content.revision}"
                 for content in (content_of_target, *reached)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, count
 
 from ..checklist.rollout.check import initial_rollouts
+from ..domain.checks import JsonObject
 from ..domain.errors import UsageProblem
 from ..domain.item_ids import SMOKE, is_rollout
-from ..release.documents import read_manifest
+from ..release.documents import Manifest
 from ..release.history import ReleaseHistory
 from ..release.manifest import ObjectKey, identity, manifest_workloads
 from .context import RunContext
@@ -25,9 +27,9 @@ def resolve_workloads(context: RunContext, history: ReleaseHistory, wanted: int)
     if context.env.workloads != "auto":
         return context
     content = history.content_of(wanted)
-    manifest = content.manifest if content is not None else ""
-    found = auto_workloads(manifest, context.env.namespace)
-    for document in read_manifest(manifest, context.env.namespace).unread:
+    manifest = content.read(context.env.namespace) if content is not None else Manifest(())
+    found = auto_workloads(manifest.objects, context.env.namespace)
+    for document in manifest.unread:
         text = f"whether revision {wanted} has more workloads is not known: {document}"
         context.recorder.event(text, "zkrollback")
     added = initial_rollouts(found)
@@ -43,14 +45,13 @@ def resolve_workloads(context: RunContext, history: ReleaseHistory, wanted: int)
     return replace(context, env=env, selected=context.selected | {*ids})
 
 
-def auto_workloads(manifest: str, namespace: str) -> dict[str, str]:
-    """Item name -> ``kind/name`` of every Deployment, StatefulSet and DaemonSet, in the manifest's order.
+def auto_workloads(objects: Sequence[JsonObject], namespace: str) -> dict[str, str]:
+    """Item name -> ``kind/name`` of every Deployment, StatefulSet and DaemonSet, in their order.
 
     Two kinds of one name get the kind into the item's name. One that stands in another namespace has that in
     its item's name in any case (``rollout-monitoring-agent`` of ``monitoring/daemonset/agent``): it must not
     depend on what else the chart holds; those of the release's own namespace choose first.
     """
-    objects = read_manifest(manifest, namespace).objects
     workloads = list(dict.fromkeys(map(identity, manifest_workloads(objects))))
     taken: dict[str, ObjectKey] = {}
     for key in sorted(workloads, key=lambda each: each.namespace != namespace):

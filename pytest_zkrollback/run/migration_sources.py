@@ -29,7 +29,6 @@ from ..migrations.start import (
 )
 from ..migrations.tools import TOOLS
 from ..preflight.release_view import CachedProbe
-from ..release.documents import read_manifest
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from .context import RunContext
@@ -141,7 +140,7 @@ def later_contents(history: ReleaseHistory, target: int, last: int, namespace: s
 
 def revision_content(release: Release, namespace: str, number: int | None = None) -> RevisionContent:
     """What a revision holds, as far as it can be read. ``number``: as which it counts; None: its own."""
-    found = read_manifest(release.manifest, namespace)
+    found = release.read(namespace)
     return RevisionContent(
         revision=number if number is not None else release.revision.revision,
         objects=found.objects,

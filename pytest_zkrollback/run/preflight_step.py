@@ -20,7 +20,6 @@ from ..preflight.release_view import ReleaseView
 from ..preflight.target import describe_history
 from ..release.applied_revision import is_already_live
 from ..release.ca_bundles import ca_bundles
-from ..release.documents import read_manifest
 from ..release.drift import LiveObject
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
@@ -272,7 +271,7 @@ def _plan(context: RunContext, facts: Facts, history: ReleaseHistory) -> Plan:
 
 def _diff(context: RunContext, compared: Release, wanted: Release) -> str:
     namespace = context.env.namespace
-    bad, target = (read_manifest(each.manifest, namespace) for each in (compared, wanted))
+    bad, target = (each.read(namespace) for each in (compared, wanted))
     unread = [
         f"# Not compared: {document} of revision {release.revision.revision}"
         for release, found in ((compared, bad), (wanted, target))

@@ -10,7 +10,6 @@ from ..clients.database import passwords_in
 from ..config.environment import Environment
 from ..domain.secret_names import names_a_secret
 from ..notify.channels import secret_variables
-from ..release.documents import read_manifest
 from ..release.history import ReleaseHistory
 from ..release.manifest import secret_values
 from ..report.redaction import Redactor
@@ -63,9 +62,7 @@ def register_secrets_of_environment(
 
 def register_secrets_of_release(redactor: Redactor, history: ReleaseHistory, namespace: str) -> None:
     """The values of the release's own Secrets, of every revision; the names of its objects stay readable."""
-    found = [
-        item for release in history.releases for item in read_manifest(release.manifest, namespace).objects
-    ]
+    found = [item for release in history.releases for item in release.read(namespace).objects]
     redactor.spare(str(item.get("metadata", {}).get("name", "")) for item in found)
     for item in found:
         if item.get("kind") == "Secret":

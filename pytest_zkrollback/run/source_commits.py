@@ -10,7 +10,6 @@ from ..clients.git import GitCheckout
 from ..config.repository import Git
 from ..domain.errors import ProcessProblem
 from ..domain.migration import RevisionContent
-from ..release.documents import read_manifest
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.source_commit import annotated_commit, commit_of, tag_of
@@ -36,7 +35,7 @@ def commit_name(git: Git | None, release: Release, namespace: str) -> str | None
                 return None
             name = name.replace(f"{{{key}}}", word or "")
         return name
-    objects = read_manifest(release.manifest, namespace).objects
+    objects = release.read(namespace).objects
     return annotated_commit(objects, git.revision_annotation) or commit_of(release.revision)
 
 

@@ -139,12 +139,15 @@ PINNED = {"identity": Identity(kube_system_uid="uid-1")}
             id="fault-8",
         ),
         pytest.param(
-            {"denied": ProbeResult()},
+            {"denied": ProbeResult(budget_s=5.0)},
             {},
             5,
             None,
-            {"permissions": "whether you may write is unknown: no answer within the preflight's budget"},
-            id="rights-unknown",
+            {
+                "permissions": "no right is known to be missing, and whether helm has all is unknown: no answer "
+                "within 5 s (preflight_budget_s)"
+            },
+            id="case-c1-rights-that-nobody-denied-do-not-read-as-denied",
         ),
         pytest.param(
             {
@@ -354,10 +357,11 @@ def scaler(kind="Deployment", desired=7):
             id="gitops-suspended",
         ),
         pytest.param(
-            {"owners": ProbeResult()},
+            {"owners": ProbeResult(budget_s=5.0)},
             "gitops",
             "warned",
-            "whether a GitOps controller manages the release is unknown: no answer within the preflight's budget",
+            "whether a GitOps controller manages the release is unknown: no answer within "
+            "5 s (preflight_budget_s)",
             id="gitops-unknown-only-warns",
         ),
         pytest.param(

@@ -265,8 +265,8 @@ def test_claims_that_go_with_replicas_are_a_loss(now, target, refuses):
 
 
 def test_what_could_not_be_read_is_said_and_refuses_nothing():
-    unknown = judge_data_loss(facts(touched=ProbeResult()), environment())
-    said = "what helm would delete is unknown: no answer within the preflight's budget"
+    unknown = judge_data_loss(facts(touched=ProbeResult(budget_s=5.0)), environment())
+    said = "what helm would delete is unknown: no answer within 5 s (preflight_budget_s)"
     assert (unknown.state, unknown.evidence) == ("warned", said)
     unread = Touched(deleted={identity(CLAIM): LiveObject(error=Unreachable("no"))})
     guard = judge_data_loss(facts(touched=ProbeResult(value=unread)), environment())

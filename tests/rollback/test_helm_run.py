@@ -373,7 +373,7 @@ def test_the_preflight_asks_all_at_once_and_what_does_not_answer_is_unknown():
     assert answers["good"].value == 7
     assert str(answers["bad"].error) == "refused"
     assert (answers["hangs"].value, answers["hangs"].error) == (None, None)
-    assert answers["hangs"].why == "no answer within the preflight's budget"
+    assert answers["hangs"].why.startswith("no answer within 0.")
 
 
 def test_what_a_rollback_needs_is_waited_for_longer_where_that_is_asked_for():

@@ -8,6 +8,7 @@ from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.record import Outcome
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.release.documents import read_manifest
 from pytest_zkrollback.run.find_workloads import auto_workloads
 from pytest_zkrollback.run.lock_step import note_failed, note_verified
 from support.example_records import items, verified
@@ -20,13 +21,17 @@ MANIFEST = "---\n".join(
 )
 
 
+def workloads_of(manifest):
+    return auto_workloads(read_manifest(manifest, "ns").objects, "ns")
+
+
 def test_case_p3_the_workloads_that_can_be_read_are_judged_whatever_else_cannot():
     broken = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\na: b: c\n---\n"
-    assert len(auto_workloads(broken + MANIFEST, "ns")) == len(NAMES)
+    assert len(workloads_of(broken + MANIFEST)) == len(NAMES)
 
 
 def test_workloads_whose_names_differ_in_dots_alone_are_all_judged():
-    assert auto_workloads(MANIFEST, "ns") == {
+    assert workloads_of(MANIFEST) == {
         "a-b-c": "deployment/a.b.c",
         "deployment-a-b-c": "deployment/a-b.c",
         "ns-deployment-a-b-c": "deployment/a.b-c",
@@ -121,7 +126,7 @@ def workload(name, kind="Deployment", namespace=None):
 
 
 def test_case_c5_a_workload_in_another_namespace_has_that_in_its_id_whatever_else_there_is():
-    alone = auto_workloads(workload("agent", "DaemonSet", "monitoring"), "ns")
+    alone = workloads_of(workload("agent", "DaemonSet", "monitoring"))
     assert alone == {"monitoring-agent": "monitoring/daemonset/agent"}
     documents = [
         workload("app", namespace="mn-b"),
@@ -130,7 +135,7 @@ def test_case_c5_a_workload_in_another_namespace_has_that_in_its_id_whatever_els
         workload("app"),
         workload("app", namespace="ns"),
     ]
-    assert auto_workloads("---\n".join(documents), "ns") == {
+    assert workloads_of("---\n".join(documents)) == {
         "mn-b-app": "mn-b/deployment/app",
         "mn-a-app": "mn-a/deployment/app",
         "mn-a-statefulset-app": "mn-a/statefulset/app",
@@ -140,7 +145,7 @@ def test_case_c5_a_workload_in_another_namespace_has_that_in_its_id_whatever_els
 
 def test_case_c5_ids_of_the_releases_own_namespace_stay():
     documents = [workload("app", namespace="mn"), workload("mn-app")]
-    assert auto_workloads("---\n".join(documents), "ns") == {
+    assert workloads_of("---\n".join(documents)) == {
         "mn-deployment-app": "mn/deployment/app",
         "mn-app": "deployment/mn-app",
     }

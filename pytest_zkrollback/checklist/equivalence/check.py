@@ -108,15 +108,16 @@ class EquivalenceCheck:
     """Compares everything that ``target`` states with what is live, read-only; what differs is then tried.
 
     ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``), ``unread`` the
-    documents that could not be read of it or of what was rolled away; ``leftovers`` those that only rolled-
-    away revisions have, which have to be gone; ``rolled_away`` what each of these holds, oldest first;
-    ``intervals`` when each was deployed, the target first; ``earlier`` the same of what came before it;
-    ``hooks_made`` what the hooks up to the target made; ``left_behind`` what helm does not take away of the
-    rolled-away ones. ``release`` reads the release's history, whose head has to be ``expected_head`` (None:
-    not known) and alone deployed. ``managers`` are those that wrote the release for helm, ``injected`` who
-    had filled in the CA bundle of an object before helm ran. Pods come from ``snapshot`` (None: they are
-    listed), those of another namespace from its one in ``elsewhere``; ``since`` is when the rollback began,
-    or (``rolled_back`` is false) when the head was deployed.
+    documents that could not be read of it or of what was rolled away; ``home`` the namespace that the record
+    names (empty: the environment's); ``leftovers`` those that only rolled- away revisions have, which have to
+    be gone; ``rolled_away`` what each of these holds, oldest first; ``intervals`` when each was deployed, the
+    target first; ``earlier`` the same of what came before it; ``hooks_made`` what the hooks up to the target
+    made; ``left_behind`` what helm does not take away of the rolled-away ones. ``release`` reads the
+    release's history, whose head has to be ``expected_head`` (None: not known) and alone deployed.
+    ``managers`` are those that wrote the release for helm, ``injected`` who had filled in the CA bundle of an
+    object before helm ran. Pods come from ``snapshot`` (None: they are listed), those of another namespace
+    from its one in ``elsewhere``; ``since`` is when the rollback began, or (``rolled_back`` is false) when
+    the head was deployed.
 
     A dry run of a fresh object (``release/fresh_object.py``) tells what the server and its webhooks make of
     it from drift. It needs the right to create; without it the comparison alone decides, and says so.
@@ -126,6 +127,7 @@ class EquivalenceCheck:
     kube: Kube
     revision: int
     target: tuple[JsonObject, ...]
+    home: str = ""
     unread: tuple[str, ...] = ()
     leftovers: tuple[JsonObject, ...] = ()
     rolled_away: tuple[tuple[JsonObject, ...], ...] = ()
@@ -593,7 +595,7 @@ class EquivalenceCheck:
 
     def _why_it_stays(self, leftover: JsonObject) -> str:
         """Why it may stay live: helm had to leave it, or another release has it; empty: it is a leftover."""
-        ours = (self.env.release, self.env.namespace)
+        ours = (self.env.release, self.home or self.env.namespace)
         if (owner := release_of(leftover, ours)) != ours:
             return f"belongs to release {'/'.join(reversed(owner))}"
         return "kept by its policy" if is_kept_on_purpose(leftover) else ""

@@ -74,7 +74,7 @@ def judge_guards(
     return (
         judge_identity(facts.identity, env),
         judge_protected(env, confirm),
-        judge_storage(facts.driver, facts.elsewhere),
+        judge_storage(facts.driver, facts.elsewhere, facts.history),
         judge_release(facts.history),
         judge_pending(facts.history, facts.now),
         judge_deployed(facts.history),

@@ -101,11 +101,16 @@ def judge_protected(env: Environment, confirm: str | None) -> Guard:
     return Guard(id="protected", state=OK, evidence=f"environment '{env.name}' is {said}")
 
 
+_SLOW = (
+    " What is slow is waited for longer with a larger preflight_budget_s, or with "
+    "--rollback-break-glass=REASON."
+)
+
+
 def judge_release(answer: ProbeResult[ReleaseHistory]) -> Guard:
     """The release is there and can be read."""
     if answer.value is None:
         reason = _why_unread(answer.error)
-        slow = " With --rollback-break-glass=REASON a slow API server is waited for longer."
         return Guard(
             id="release",
             state=REFUSED,
@@ -113,7 +118,7 @@ def judge_release(answer: ProbeResult[ReleaseHistory]) -> Guard:
             unknown=reason is GuardReason.NO_ANSWER,
             evidence=answer.why,
             consequence="Without the release's history nobody knows what a rollback would do."
-            + (slow if answer.error is None else ""),
+            + (_SLOW if answer.error is None else ""),
         )
     head = answer.value.head.revision
     count = len(answer.value.revisions)
@@ -168,8 +173,8 @@ def judge_permissions(denied: ProbeResult[Sequence[str]], unreadable: ProbeResul
             state=REFUSED,
             reason=GuardReason.NO_ANSWER,
             unknown=True,
-            evidence=f"whether you may write is unknown: {denied.why}",
-            consequence="helm could stop halfway.",
+            evidence=f"no right is known to be missing, and whether helm has all is unknown: {denied.why}",
+            consequence="If one is missing, helm stops halfway." + (_SLOW if denied.error is None else ""),
             override=override_option("permissions"),
         )
     if denied.value:

@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from ...release.helm_secret import Release
     from ..target import TargetChoice
 
+_NOT_ASKED: ProbeResult[ReleaseHistory] = ProbeResult()
 _SECRETS = ("", "secret", "secrets")
 _OURS = ("helm", "kube-controller-manager")
 _FEW = 3
 
 
-def judge_storage(driver: str, elsewhere: ProbeResult[bool]) -> Guard:
-    """helm has to use the store that everything else here reads: Secrets."""
+def judge_storage(
+    driver: str, elsewhere: ProbeResult[bool], answer: ProbeResult[ReleaseHistory] = _NOT_ASKED
+) -> Guard:
+    """helm has to use the store that everything else here reads: Secrets, in the release's own namespace."""
     if driver.lower() not in _SECRETS:
         return Guard(
             id="storage",
@@ -49,6 +52,16 @@ def judge_storage(driver: str, elsewhere: ProbeResult[bool]) -> Guard:
             evidence="ConfigMaps hold a release of this name (HELM_DRIVER=configmap), and Secrets do not: "
             "only releases in Secrets, helm's default, can be rolled back and verified here",
             consequence="helm would not find the release.",
+        )
+    if answer.value is not None and (home := answer.value.head.namespace) not in ("", answer.value.namespace):
+        kept = answer.value.namespace
+        return Guard(
+            id="storage",
+            state=REFUSED,
+            reason=GuardReason.OTHER_NAMESPACE,
+            evidence=f"the release's record says that its objects stand in namespace {home}, and it is kept "
+            f"in {kept}, as Flux does it with storageNamespace: roll back where it is deployed from",
+            consequence=f"helm would make the objects anew in {kept} and leave those in {home} as they are.",
         )
     return Guard(id="storage", state=OK, evidence="helm keeps its releases in Secrets")
 

@@ -1,0 +1,183 @@
+"""A large release: each of its documents is parsed once per run, and a plan takes as long as its size allows."""
+
+import base64
+import copy
+import random
+import time
+
+import pytest
+
+from pytest_zkrollback.release import documents
+from pytest_zkrollback.run.preflight_step import run_preflight
+from pytest_zkrollback.run.results import PreflightResult, RunState
+from pytest_zkrollback.run.rollback_step import RollbackStep
+from support.fake_release import Release, manifest
+from support.sequences import ITEMS, Tally, World
+
+PROPERTY = (
+    "                property{}:\n                  description: number {} of the thing, as generated from Go comments\n"
+    "                  nullable: true\n                  type: string\n"
+)
+DEFINITION = """---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: things{0}.large.example.org}}
+spec:
+  group: large.example.org
+  scope: Namespaced
+  names: {{kind: Thing{0}, plural: things{0}, singular: thing{0}}}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties:
+            spec:
+              type: object
+              properties:
+"""
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def definitions(count, properties):
+    """As argo-cd has them: most of the manifest."""
+    body = "".join(PROPERTY.format(number, number) for number in range(properties))
+    return "".join(DEFINITION.format(number) + body for number in range(count))
+
+
+def blobs(kilobytes, seed):
+    """ConfigMaps of random base64, as truststores are."""
+    chance = random.Random(seed)
+    found = []
+    for number in range(kilobytes // 100):
+        text = base64.b64encode(chance.randbytes(75_000)).decode()
+        found.append(
+            f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: blob-{number}}}\ndata: {{a: {text}}}\n"
+        )
+    return "".join(found)
+
+
+class LargeRelease(Release):
+    """Serves definitions, too."""
+
+    definitions = {}  # noqa: RUF012 - replaced in each test
+
+    def resource_path(self, api_version, kind, namespace, name=""):
+        if kind == "CustomResourceDefinition":
+            return f"{DEFINITIONS}/{name}" if name else DEFINITIONS
+        return super().resource_path(api_version, kind, namespace, name)
+
+    def _get(self, path):
+        if path.startswith(DEFINITIONS):
+            return {"metadata": {"name": path.rpartition("/")[2]}}
+        return super()._get(path)
+
+    def send(self, method, path, body, content_type="application/json", query=None, timeout_s=5.0):
+        if path.startswith(DEFINITIONS):
+            return body
+        return super().send(method, path, body, content_type, query, timeout_s)
+
+
+@pytest.fixture
+def new_world(tmp_path):
+    helm_file = tmp_path / "helm"
+    helm_file.write_text("")
+    helm_file.chmod(0o755)
+
+    def make():
+        found = World(1, helm_file, Tally())
+        found.release.__class__ = LargeRelease
+        return found
+
+    return make
+
+
+@pytest.fixture
+def world(new_world):
+    """Four revisions with two ConfigMaps each."""
+    return new_world()
+
+
+def add(world, *more):
+    """Revisions 5 and so on, each with one of ``more``."""
+    for each in more:
+        world.release.upgrade()
+        number = world.release.head()[0]
+        world.release.store(number, "deployed", manifest(number) + each)
+    return world.release.head()[0]
+
+
+def preflight(world, target):
+    context = world._context(world._recorder("00000001", "ann"), target, {"data-loss": "x", "target": "x"})
+    return context, run_preflight(context)
+
+
+def test_case_c1_each_document_of_a_large_release_is_parsed_once(world, monkeypatch):
+    parsed, really = [], documents.load_first
+    monkeypatch.setattr(documents, "load_first", lambda text: parsed.append(text) or really(text))
+    shared = definitions(3, 40)
+    add(world, shared, shared.replace("property7", "property8"))
+    _, known = preflight(world, 5)
+    assert isinstance(known, PreflightResult), known
+    assert len(parsed) > 6
+    assert sorted(parsed) == sorted(set(parsed))
+
+
+def test_nobody_changes_what_was_parsed(world, monkeypatch):
+    """The objects are shared by all who ask, in every thread."""
+    read, really = [], documents._parse
+
+    def parse(text, namespace):
+        found = really(text, namespace)
+        read.append((found, copy.deepcopy(found)))
+        return found
+
+    monkeypatch.setattr(documents, "_parse", parse)
+    add(world, definitions(1, 7).replace("things", "own"), "")
+    preflight(world, 5)
+    assert read
+    assert all(found == before for found, before in read)
+
+
+@pytest.mark.parametrize(("changed", "limit_s"), [(False, 2.0), (True, 5.0)])
+def test_case_c1_a_plan_of_two_megabytes_is_made_within_the_budget(world, changed, limit_s):
+    """CPU time of this process, because the machine is busy with others; also where every definition differs."""
+    shared = definitions(3, 4_000)
+    assert len(shared) > 2_000_000
+    add(world, shared, shared.replace("number 7 of", "number 8 of") if changed else shared + "# 2\n")
+    began_s = time.process_time()
+    _, known = preflight(world, 5)
+    spent_s = time.process_time() - began_s
+    assert isinstance(known, PreflightResult), known
+    assert spent_s < limit_s
+
+
+def spent_until_helm(world, kilobytes, seed):
+    """CPU time from the command to helm's first step."""
+    target = add(world, blobs(kilobytes, seed), blobs(kilobytes, seed + 1)) - 1
+    for name in range(kilobytes // 100):
+        world.release.apply(f"blob-{name}", "x")
+    began_s = time.process_time()
+    context, known = preflight(world, target)
+    assert isinstance(known, PreflightResult), known
+    at, really = [], world.release.store
+
+    def store(*arguments):
+        at.append(time.process_time())
+        return really(*arguments)
+
+    world.release.store = store
+    RollbackStep(context, RunState(ITEMS), known, known.history, target, known.helm_version).run()
+    return at[0] - began_s
+
+
+def test_random_base64_costs_little_and_twice_as_much_twice_that(new_world):
+    """From the command to helm's exec; the first one also pays for what is loaded once."""
+    spent_until_helm(new_world(), 0, 1)
+    without, some, twice = (
+        min(spent_until_helm(new_world(), size, seed) for seed in (3, 5, 7)) for size in (0, 300, 600)
+    )
+    assert some - without <= 1.0
+    assert twice - without <= 2.2 * max(some - without, 0.2)
