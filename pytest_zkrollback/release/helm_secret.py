@@ -55,8 +55,8 @@ class Release:
     installation, and another after uninstall and install. ``deleted_at`` is when a `helm uninstall` began;
     ``created`` is when the Secret was made, by the API
     server's clock: helm makes it before it changes anything; ``size_bytes`` is about its size as JSON;
-    ``secret`` is the Secret's name, ``uid`` its uid; ``namespace`` the one that the record names: its objects stand there.
-    Flux may keep the record in another one (``storageNamespace``). Empty: it names none.
+    ``secret`` is the Secret's name, ``uid`` its uid; ``namespace`` the one that the record names: its objects
+    stand there. Flux may keep the record in another one (``storageNamespace``). Empty: it names none.
     """
 
     revision: Revision
