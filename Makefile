@@ -78,6 +78,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/verification.py
 	$(BIN)/python benchmarks/generated.py
 	$(BIN)/python benchmarks/sequences.py
+	$(BIN)/python benchmarks/manifests.py
 	$(BIN)/python benchmarks/mutations.py
 	$(BIN)/python tests/differential/replay.py
 	$(BIN)/python benchmarks/forecast.py

@@ -11,6 +11,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotFound
 from pytest_zkrollback.domain.record import Outcome, Plan
 from pytest_zkrollback.domain.request import Request
+from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.run.find_redeploy_risks import RedeployRisks
 from pytest_zkrollback.run.results import ExpectedRelease
@@ -60,7 +61,7 @@ def found(github, *, git=True, token=TOKEN, argo=True):
     )
     seen = SimpleNamespace(objects={"deployments": (web,)})
     watch = SimpleNamespace(namespaces=("shop",), snapshot=lambda namespace: seen)
-    release = SimpleNamespace(revision=bad, manifest="", manager="helm")
+    release = Release(revision=bad, manifest="", manager="helm")
     history = SimpleNamespace(head=release, get=lambda number: release)
     plan, state = recorder.record.plan, state_of(verified(outcome=Outcome.RUNNING))
     expected = ExpectedRelease(history, target=5, plan=plan, head=7, last_read=history)

@@ -137,8 +137,11 @@ ODDITIES = (
 
 
 def random_manifest(seed: int) -> str:
-    """The manifest of a seed; with the same one always the same."""
+    """The manifest of a seed; with the same one always the same. Every third has nothing wrong on purpose."""
     chance = random.Random(seed)
+    if seed % 3 == 0:
+        documents = [_plain_object(chance, number) for number in range(chance.randint(1, 5))]
+        return "".join(f"---\n# Source: web/templates/x.yaml\n{each}" for each in documents)
     parts = []
     for _ in range(chance.randint(1, 5)):
         if parts or chance.random() < 0.8:
@@ -148,6 +151,21 @@ def random_manifest(seed: int) -> str:
     if chance.random() < 0.15:
         text = _damaged(chance, text)
     return text.replace("\n", "\r\n") if chance.random() < 0.03 else text
+
+
+def _plain_object(chance: random.Random, number: int) -> str:
+    """One that helm reads; what its members hold is another matter."""
+    api_version, kind = chance.choice(KINDS)
+    extra = chance.choice(
+        ["", "", "  labels: {a: b}\n", "  annotations: {a: null}\n", "  namespace: other\n"]
+    )
+    keep = "  annotations: {helm.sh/resource-policy: keep}\n" if chance.random() < 0.1 else extra
+    body = chance.choice(BODIES[:2] if chance.random() < 0.5 else BODIES)
+    one = f"apiVersion: {api_version}\nkind: {kind}\nmetadata:\n  name: web-{number}\n{keep}{body}\n"
+    if chance.random() < 0.15:
+        lines = one.rstrip("\n").split("\n")
+        return "apiVersion: v1\nkind: List\nitems:\n- " + "\n  ".join(lines) + "\n"
+    return one
 
 
 def _document(chance: random.Random) -> str:

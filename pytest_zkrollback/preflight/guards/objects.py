@@ -190,7 +190,7 @@ def _scaled_away(applied: Mapping[ObjectKey, LiveObject], target: Sequence[JsonO
         live = applied.get(identity(item)) if item["kind"] == "StatefulSet" else None
         if live is None or live.item is None:
             continue
-        wanted, now = (each.get("spec", {}).get("replicas") for each in (item, live.item))
+        wanted, now = ((each.get("spec") or {}).get("replicas") for each in (item, live.item))
         if (
             isinstance(wanted, int)
             and isinstance(now, int)
