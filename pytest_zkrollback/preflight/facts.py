@@ -54,10 +54,13 @@ def ask_all(
         if name not in beside:
             wait([answer], max(0.0, began_s + waited_s[name] - clock.monotonic_s()))
     wait([answer for name, answer in answers.items() if name in beside], _BESIDE_S)
-    return {name: _probe_result(answer, waited_s[name]) for name, answer in answers.items()}
+    return {
+        name: _probe_result(answer, waited_s[name] if name not in beside else None)
+        for name, answer in answers.items()
+    }
 
 
-def _probe_result(answer: Future[object], waited_s: float) -> ProbeResult[Any]:
+def _probe_result(answer: Future[object], waited_s: float | None) -> ProbeResult[Any]:
     if not answer.done():
         return ProbeResult(budget_s=waited_s)
     error = answer.exception()

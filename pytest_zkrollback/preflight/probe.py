@@ -36,7 +36,7 @@ REFUSED, OVERRIDDEN = GuardState.REFUSED, GuardState.OVERRIDDEN
 class ProbeResult(Generic[T]):
     """What one preflight question brought: a value, or why it is unknown.
 
-    ``budget_s``: how long it was waited for; None: it was not asked.
+    ``budget_s``: how long it was waited for; None: nothing waited for it.
     """
 
     value: T | None = None
@@ -53,7 +53,11 @@ class ProbeResult(Generic[T]):
         """Why the value is unknown, as a sentence."""
         if self.error is not None:
             return str(self.error)
-        return f"no answer within {self.budget_s:g} s (preflight_budget_s)" if self.budget_s else "not asked"
+        return (
+            f"no answer within {self.budget_s:g} s (preflight_budget_s)"
+            if self.budget_s
+            else "no answer in time"
+        )
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
