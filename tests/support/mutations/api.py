@@ -206,16 +206,22 @@ class Api:
                 metadata["annotations"] = {**(metadata.get("annotations") or {}), **counted}
             inside = {*live, *item} - {"metadata", "status"}
             marks = ("labels", "annotations", "managedFields", "finalizers", "ownerReferences")
-            if all(live.get(key) == item.get(key) for key in inside) and all(
-                there.get(key) == metadata.get(key) for key in marks
-            ):
+            differ = [key for key in inside if live.get(key) != item.get(key)]
+            differ += [f"metadata.{key}" for key in marks if _plain(there, key) != _plain(metadata, key)]
+            if not differ:
                 return
             try:
                 self.send("PUT", path, {**wanted, "metadata": metadata}, manager=_UNDO)
             except Refused as refusal:
                 if refusal.status != 409:
                     raise
-        raise AssertionError(f"{path} is not as it was")
+        raise AssertionError(f"{path} is not as it was: {', '.join(differ)}")
+
+
+def _plain(metadata, key):
+    """The API server orders the entries of managedFields by their times."""
+    found = metadata.get(key)
+    return sorted(map(json.dumps, found or ())) if key == "managedFields" else found
 
 
 def _is_by_hand(entry):
