@@ -5,7 +5,7 @@ import pytest
 from pytest_zkrollback.checklist.equivalence.left_jobs import judge_left_jobs
 from pytest_zkrollback.checklist.equivalence.model import Cluster, Expectation
 from pytest_zkrollback.checklist.equivalence.service_endpoints import images_rolled_away
-from pytest_zkrollback.release.manifest import parse_manifest
+from support.manifests import parse_manifest
 
 MANIFEST = """
 apiVersion: batch/v1

@@ -42,12 +42,14 @@ RELOADED_S = 90.0
 class _Read:
     """A container, and the settings that it may have read as the target does not state them.
 
-    ``surely``: those of them that it has read so if its node's clock is right.
+    ``as_told``: those of them that it may have read so if its node's clock is right; ``surely``: those that
+    it has then read so.
     """
 
     pod: JsonObject
     container: str
     sources: frozenset[Source]
+    as_told: frozenset[Source]
     surely: frozenset[Source]
 
 
@@ -70,10 +72,15 @@ def judge_start_values(
             f"rollback changed it back {cure}"
         )
         if not each.surely:
+            why = (
+                f"it started less than {APPLIED.total_seconds() / 60:g} min after helm began, which may not "
+                "yet have written it"
+                if each.as_told
+                else f"its node's clock may differ by {CLOCK_SKEW.total_seconds():g} s from the API server's"
+            )
             text = (
                 f"{subject}, and whether its container {each.container} read {', '.join(what)} as the target "
-                f"has it is not known: its node's clock may differ by {CLOCK_SKEW.total_seconds():g} s "
-                f"from the API server's {cure}"
+                f"has it is not known: {why} {cure}"
             )
         yield PodProblem(
             text,
@@ -167,8 +174,10 @@ def _read(
     since = expected.since.replace(microsecond=0)  # API times are whole seconds
     changed = cache(partial(_changed, item, expected))  # pods that came together started together
 
-    def old(sources: set[Source], span: Span, made: datetime | None) -> frozenset[Source]:
-        found = sources & changed(span, made)
+    def old(
+        sources: set[Source], span: Span, made: datetime | None, *, surely: bool = False
+    ) -> frozenset[Source]:
+        found = sources & changed(span, made, surely)
         return frozenset(each for each in found if span.earliest < _put_back(written.get(each), since))
 
     for pod in pods:
@@ -178,7 +187,9 @@ def _read(
             if span is None or not (found := old(sources, span, made)):
                 continue
             told = span.as_told
-            yield _Read(pod, container, found, old(sources, told, made) if told else frozenset())
+            as_told = old(sources, told, made) if told else frozenset()
+            surely = old(sources, told, made, surely=True) if told else frozenset()
+            yield _Read(pod, container, found, as_told, surely)
 
 
 def _put_back(written: datetime | None, since: datetime) -> datetime:
@@ -204,14 +215,21 @@ def _written(expected: Expectation, seen: Cluster, namespace: str) -> dict[Sourc
     return found
 
 
-def _changed(item: JsonObject, expected: Expectation, span: Span, made: datetime | None) -> set[Source]:
-    """The settings of which a container that started then may have read another value than the target's."""
+def _changed(
+    item: JsonObject, expected: Expectation, span: Span, made: datetime | None, surely: bool
+) -> set[Source]:
+    """The settings of which a container that started then may have read another value than the target's.
+
+    ``surely``: those of the revision alone whose deploy began last before it. Whether helm had applied it by
+    then is not known where the one before it held another value.
+    """
     lived = _lived(item, expected.intervals, span, made)
     if not lived and expected.intervals:  # what was live before the target may have held the same
         lived = _lived(item, (*expected.earlier(), *expected.intervals), span, made)
     namespace = identity(item).namespace
     target = in_namespace(expected.target, namespace)
     sides = [interval.objects for interval in lived] or [expected.before]
+    sides = sides[-1:] if surely else sides
     return {source for side in sides for source in settings_changed(in_namespace(side, namespace), target)}
 
 

@@ -516,9 +516,9 @@ def stranger_serves(scene):
             "spec": template["spec"],
         }
         if owner == "Widget":
-            widget = scene.api.get(scene.path("Widget", "one"))
-            if widget is None:
-                raise Again("there is none")
+            # One of the release is the target's own, and so is what it makes.
+            made = {"apiVersion": "campaign.example.org/v1", "kind": "Widget", "metadata": dict(metadata)}
+            widget = scene.make(made)
             pod["metadata"]["ownerReferences"] = [_owner(widget, "Widget", "campaign.example.org/v1")]
         scene.make(pod)
     elif owner in ("Job", "CronJob"):
