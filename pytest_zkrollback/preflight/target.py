@@ -170,11 +170,12 @@ def find_judged(
 
     A run that failed where helm had not brought the revision to its end has judged half of a content.
     """
-    origin = history.origin(number)
+    origin, found = history.origin(number), history.get(number)
     for judged in reversed(judged_revisions(entries or ())):
         live = history.get(judged.revision)
         half = bool(judged.failed_items) and live is not None and bool(failure_of(live))
-        if history.origin(judged.revision) == origin and not half:
+        alike = found is not None and live is not None and found.holds_the_same(live)
+        if (alike or history.origin(judged.revision) == origin) and not half:
             return judged
     return None
 

@@ -130,3 +130,14 @@ def test_an_incident_ends_restored_where_a_verified_revision_is_there() -> None:
             assert done is not None
             record = done
         assert (model.serves, record.outcome) == (True, Outcome.VERIFIED), line
+
+
+def test_what_failed_speaks_against_every_revision_that_holds_the_same() -> None:
+    """1 and 4 are one content: that 4 fails lets the rollback to 1 that left 2 be undone."""
+    model = Model(good=frozenset("b")).upgrade("a").upgrade("b").by_hand(1).upgrade("a").by_hand(4)
+    record = model.run("pytest --env=shop")
+    assert commands(record)[0] == "pytest --env=shop --rollback-to=2"
+    then, done = model.after(commands(record)[0])
+    assert done is not None
+    assert done.outcome is Outcome.VERIFIED
+    assert then.serves
