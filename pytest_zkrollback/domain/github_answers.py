@@ -39,9 +39,9 @@ class Named(ApiObject):
 
 
 class Account(ApiObject):
-    """A user, or an App."""
+    """A user, or an App; empty where GitHub knows of none."""
 
-    login: str
+    login: str = ""
 
 
 class Rights(ApiObject):
@@ -84,7 +84,7 @@ class CommitAnswer(ApiObject):
     @property
     def author_name(self) -> str:
         """The login, else the name in the commit."""
-        if self.author is not None:
+        if self.author is not None and self.author.login:
             return self.author.login
         return self.commit.author.name if self.commit.author is not None else "not known"
 

@@ -6,6 +6,7 @@ Imported in every pytest run of the installation, so it imports nothing but the 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
@@ -85,10 +86,10 @@ def is_wanted(option: Any) -> bool:
     return option.zkrollback_env is not None or option.drill_stop or bool(_given_without_env(option))
 
 
-def is_wanted_early(arguments: Iterable[str]) -> bool:
+def is_wanted_early(arguments: Iterable[str | os.PathLike[str]]) -> bool:
     """The same before the command line is parsed: whether any word of it is an option of ours."""
     ours = {SHORT_ENV, ENV, *BY_NAME}
-    return any(word.partition("=")[0] in ours for word in arguments)
+    return any(os.fspath(word).partition("=")[0] in ours for word in arguments)
 
 
 def has_temporary_files() -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
+from ..release.manifest import manifest_images
 from ..release.namespaces import pod_namespaces
 
 if TYPE_CHECKING:
@@ -43,8 +44,11 @@ def fetch_images(kube: Kube, namespace: str, view: ReleaseView) -> ImagesSeen:
     target = view.target
     if target is None:
         raise HelmProblem("there is no target")
-    wanted = {full_name(image): image for image in target.revision.images}
-    for place in sorted({namespace, *pod_namespaces(view.objects_of(target))}) if wanted else ():
+    if view.has_unread(target):
+        raise HelmProblem(f"a document of revision {target.revision.revision} cannot be read")
+    objects = view.objects_of(target)
+    wanted = {full_name(image): image for image in manifest_images(objects)}
+    for place in sorted({namespace, *pod_namespaces(objects)}) if wanted else ():
         for pod in _each(kube, f"/api/v1/namespaces/{quote(place, safe='')}/pods"):
             _take(wanted, _running(pod))
     nodes = cut = 0

@@ -6,6 +6,7 @@ pkg/util/yaml/decoder.go and unstructured/helpers.go, which helm builds its obje
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections import OrderedDict
@@ -200,15 +201,35 @@ def _parse(text: str, namespace: str) -> _Read:
         return _Read((), wrong.problem)
 
 
+def _values(text: str) -> Iterator[Any]:
+    """Of text that begins with a brace helm reads one JSON value after another, else the first document."""
+    if not text.lstrip().startswith("{"):
+        yield load_first(text)
+        return
+    rest, decoder = text.lstrip(), json.JSONDecoder()
+    while rest:
+        try:
+            end = decoder.raw_decode(rest)[1]
+        except (ValueError, RecursionError):
+            end = len(rest)  # YAML in braces, or more than is read
+        if end < len(rest) and not rest[end:].strip():
+            end = len(rest)
+        yield load_first(rest[:end])
+        rest = rest[end:].lstrip()
+
+
 def _objects(text: str) -> Iterator[JsonObject]:
     first = text.partition("\n")[0]
     if first.startswith("---") and not _is_plain(first):
         raise _Wrong("begins with a separator that something follows")
     if _BYTE_ORDER_MARK in text:
         raise _Wrong("holds a byte order mark", helm_fails=False)
-    document = load_first(text)
-    if document is None:
-        return
+    for document in _values(text):
+        if document is not None:
+            yield from _objects_in(document)
+
+
+def _objects_in(document: Any) -> Iterator[JsonObject]:
     if not isinstance(document, dict):
         raise _Wrong(f"holds a {_json_type(document)} where an object has to be")
     _require_text(document, "kind")

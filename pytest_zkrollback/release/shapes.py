@@ -29,7 +29,7 @@ _LISTS = frozenset(
 _OPEN = frozenset(
     {
         *("data", "stringData", "binaryData", "labels", "annotations", "matchLabels", "nodeSelector"),
-        *("schema", "rules"),
+        *("schema", "rules", "parameters", "volumeAttributes", "options"),
     }
 )
 # In foreign groups only the pod templates of kinds that have the names of Kubernetes' own are read.

@@ -433,13 +433,13 @@ def _after_helm_failed(record: Record, env: Environment) -> list[_Step]:
 def _after_another_helm(record: Record, env: Environment) -> list[_Step]:
     """What another helm made is said to be right or wrong by who ran it: nothing here knows that."""
     steps = [_Step(helm(env, "history", record.release), "see who else deployed, and ask:", here=True)]
-    if record.helm.came_between and not record.helm.beside:
-        number = record.helm.came_between[-1]
+    number = way_back.newest_that_came_up(record, record.helm.came_between)
+    if number is not None and not record.helm.beside:
         options = [f"--rollback-to={number}", *_confirm(record)]
         against = shlex.quote(f"--rollback-override=target={_DEPLOYED_MEANWHILE}")
         why = f"if revision {number}, which came between, was right, to bring it back:"
         steps.append(_Step(f"{_verify(record)} {shlex.join(options)} {against}", why, here=True))
-    elif record.helm.beside and record.target_revision is not None:
+    if record.helm.beside and record.target_revision is not None:
         again = [f"--rollback-to={record.target_revision}", *_confirm(record)]
         why = f"when no other helm is at work, revision {record.target_revision} alone:"
         steps.append(_Step(f"{_verify(record)} {shlex.join(again)}", why, here=True))

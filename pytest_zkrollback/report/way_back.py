@@ -6,6 +6,7 @@ Only typed facts decide: what speaks against a revision (:attr:`Plan.objections`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -127,6 +128,19 @@ def met_another_helm(record: Record) -> bool:
     now = by_number(record).get(head(record) or 0)
     others = record.helm.came_between or record.helm.beside
     return bool(others) and now is not None and now.status == "deployed"
+
+
+def newest_that_came_up(record: Record, numbers: Sequence[int]) -> int | None:
+    """The newest of these revisions that helm brought to its end, and that nothing else speaks against."""
+    history, kinds = by_number(record), objection_kinds(record)
+    fit = (
+        number
+        for number in sorted(numbers, reverse=True)
+        if number in history
+        and history[number].status in ("superseded", "deployed")
+        and kinds.get(number) not in _NEVER
+    )
+    return next(fit, None)
 
 
 def service_now(record: Record) -> Service:

@@ -101,7 +101,13 @@ def judge_rollback(
     between: tuple[Revision, ...] = ()
     beside: tuple[Revision, ...] = ()
     if ours is not None:
-        between = tuple(one for one in history.revisions if before < one.revision < ours.revision)
+        # Who rolled back to the same left nothing that is right.
+        origin = history.origin(target)
+        between = tuple(
+            one
+            for one in history.revisions
+            if before < one.revision < ours.revision and history.origin(one.revision) != origin
+        )
         beside = tuple(each.revision for each in history.releases if _is_beside(each, ours, is_at_work))
     word, text = _judge_head(run, history, target, before)
     if between:

@@ -104,6 +104,8 @@ class ReleaseLock:
         self.namespace = namespace
         self.release = release
         self.lease_s = lease_s
+        # Whether acquire() got it; an operator may go on without.
+        self.is_acquired = False
         self.local = local
         self.watch = watch or HolderWatch()
         self._path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
@@ -192,6 +194,7 @@ class ReleaseLock:
             now = self.clock.now()
             if state.holder is not None and state.holder.run_id == run_id:
                 self._keep_copy(state.entries)
+                self.is_acquired = True
                 return AcquiredLock(run_id, previous, state.entries)  # a write of ours whose answer was lost
             if state.holder is not None and state.holder.run_id != expected_holder:
                 self.require_free(state)
@@ -207,6 +210,7 @@ class ReleaseLock:
                 lost, previous = True, state.holder
                 continue
             if written:
+                self.is_acquired = True
                 return AcquiredLock(run_id, state.holder, entries)
         raise BadAnswer(f"The Secret {self.name} changed {_TRIES} times while the lock was taken.")
 

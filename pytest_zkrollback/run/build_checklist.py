@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial
 
@@ -27,11 +27,12 @@ from ..domain.errors import HelmProblem
 from ..domain.item_ids import NOTIFY
 from ..domain.kube_objects import WorkloadName
 from ..domain.migration import RevisionContent
-from ..domain.ports import Check
+from ..domain.ports import Check, Kube
 from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, NamespaceWatches
 from ..preflight.target import describe_history, failure_of
 from ..release.documents import read_manifest
+from ..release.drift import fetch_live
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.hook_objects import hook_objects, left_by_hooks
@@ -135,6 +136,8 @@ def build_checks(
         if _is_rolled_away(release, each.revision.revision, through_github=context.request.through_github)
     ]
     reached = [content for content in later if not _never_applied(history, content.revision)]
+    if content_of_target.unread:
+        reached = []  # what only they seem to have may stand in what was not read
     leftovers = find_leftovers(expected, reached)
     away = [content.revision for content in later]
     at_zero = {
@@ -160,10 +163,13 @@ def build_checks(
             revision=wanted,
             target=expected,
             home=target.namespace,
-            unread=tuple(
-                f"{document} of revision {content.revision}"
-                for content in (content_of_target, *reached)
-                for document in content.unread
+            unread=(
+                *(
+                    f"{document} of revision {content.revision}"
+                    for content in (content_of_target, *reached)
+                    for document in content.unread
+                ),
+                *_namesakes(kube, env.namespace, target.namespace, expected),
             ),
             leftovers=leftovers,
             rolled_away=tuple(content.objects for content in reached),
@@ -247,6 +253,27 @@ def build_checks(
             missing=context.request.missing,
         ),
     ]
+
+
+def _namesakes(kube: Kube, kept: str, home: str, expected: Sequence[JsonObject]) -> Iterator[str]:
+    """That the namespace in which the record is kept may have objects of the same names.
+
+    A namespace that was copied brings records that name the one it was copied from.
+    """
+    if home in ("", kept):
+        return
+    there = [
+        {**item, "metadata": {**item["metadata"], "namespace": kept}}
+        for item in manifest_workloads(expected)
+        if identity(item).namespace == home
+    ]
+    for item, answer in zip(there, fetch_live(kube, there), strict=True):
+        if answer.item is not None or answer.error is not None:
+            yield (
+                f"the release's record says that its objects stand in namespace {home}, and {kept}, where it "
+                f"is kept, may have its own {identity(item).label}: which of them are meant is not known"
+            )
+            return
 
 
 def _by_namespace(env: Environment) -> dict[str, list[str]]:

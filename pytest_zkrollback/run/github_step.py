@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -141,8 +142,8 @@ class GithubDeployment:
             return None
         became: dict[str, object] = {"outcome": "not known"}
         try:
-            with LockKeeper(context, lock) as keeper:
-                self._keeper = keeper
+            # Who went on without the lock has none that could be taken over.
+            with LockKeeper(context, lock) if lock.is_acquired else nullcontext() as self._keeper:
                 expected = self._interruptible(preflight, before)
             became = {"outcome": "done"}
             if expected is not None and self._run_state.verdict(ROLLBACK) is Verdict.PASS:

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_zkrollback.domain.errors import Forbidden
+from pytest_zkrollback.domain.errors import Forbidden, HelmProblem
+from pytest_zkrollback.domain.record import GuardState
 from pytest_zkrollback.preflight.facts import ask_all
 from pytest_zkrollback.preflight.guards.objects import judge_images
 from pytest_zkrollback.preflight.node_images import ImagesSeen, fetch_images, full_name
@@ -44,13 +45,15 @@ def pod(image, **status):
     }
 
 
-def seen(cluster, *images):
-    found = revision(5)
-    found.revision.__dict__["images"] = images or (WEB, API)
-    view = SimpleNamespace(target=found, objects_of=lambda _: ())
+def seen(cluster, *images, unread=False):
+    containers = [{"name": str(n), "image": image} for n, image in enumerate(images or (WEB, API))]
+    spec = {"template": {"spec": {"containers": containers}}}
+    web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
+    web["metadata"]["namespace"] = "default"
+    view = SimpleNamespace(target=revision(5), objects_of=lambda _: (web,), has_unread=lambda _: unread)
     try:
         answer = ProbeResult(value=fetch_images(cluster, "default", view))
-    except Forbidden as error:
+    except (Forbidden, HelmProblem) as error:
         answer = ProbeResult(error=error)
     return judge_images(answer)
 
@@ -110,6 +113,12 @@ def test_case_p3_19_2_an_image_that_is_nowhere_warns_before_helm(nodes, pods, st
     assert guard.evidence == evidence
     assert guard.unknown is (reason == "no-answer")
     assert bool(guard.consequence) is (reason == "image-on-no-node")
+
+
+def test_where_a_document_of_the_target_is_unread_its_images_are_not_known():
+    guard = seen(Cluster([node(WEB, API)]), unread=True)
+    assert (guard.state, guard.unknown) == (GuardState.WARNED, True)
+    assert guard.evidence.endswith("a document of revision 5 cannot be read")
 
 
 def test_case_p3_19_2_where_all_of_them_run_no_node_is_asked():

@@ -240,6 +240,28 @@ def test_what_cannot_be_read_is_a_sentence_and_hides_nothing_else(text, said, he
         assert start <= line <= start + text.count("\n") + 1
 
 
+ONE = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "%s"}}'
+
+
+@pytest.mark.parametrize("between", ["", " ", "\n", "\n\n"])
+def test_text_in_braces_is_a_stream_of_json_of_which_helm_reads_all(between):
+    """A post-renderer may write one (yq -o=json); found by a critic: the second object was not seen."""
+    found = read_manifest(between.join(ONE % name for name in "abc") + "\n", "n")
+    assert [item["metadata"]["name"] for item in found.objects] == ["a", "b", "c"]
+    assert found.unread == ()
+
+
+def test_what_follows_an_object_of_a_json_stream_and_is_none_is_said():
+    found = read_manifest(ONE % "a" + "\n{broken", "n")
+    assert found.objects == ()
+    assert len(found.unread) == 1
+
+
+def test_fields_of_a_charts_own_are_no_wrong_shapes():
+    longhorn = "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: a}, parameters: {nodeSelector: x}}"
+    assert read_manifest(longhorn, "n").unread == ()
+
+
 DEEP = "metadata: {name: a, labels: {b: c}}"
 
 

@@ -304,6 +304,13 @@ def test_the_verdict_comes_from_the_release_and_not_from_helms_word(answer, head
             "revision 7 is deployed and rolls back to 5",
             id="the-next-one",
         ),
+        pytest.param(
+            [revision(7, "superseded", 5)],
+            revision(8, "deployed", 5),
+            Verdict.PASS,
+            "revision 8 is deployed and rolls back to 5",
+            id="a-colleague-with-the-same-in-mind",
+        ),
     ],
 )
 def test_case_p3_b4_the_new_revision_is_the_next_one_or_who_came_between_is_named(

@@ -16,6 +16,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.migration import RevisionContent
 from pytest_zkrollback.domain.record import Plan, Revision
 from pytest_zkrollback.plugin import DEFAULT_ITEMS
+from pytest_zkrollback.release.drift import LiveObject
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.run import build_checklist
@@ -159,3 +160,31 @@ def test_case_c5_other_namespaces_are_found_without_parsing_the_rest(document, f
         item["metadata"]["namespace"] for item in objects if item["metadata"]["namespace"] != "own"
     ] == found
     assert len(objects) <= 1
+
+
+WEB = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web", "namespace": "prod"},
+    "spec": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("home", "there", "doubts"),
+    [("prod", True, 1), ("prod", False, 0), ("", True, 0), ("staging", True, 0)],
+)
+def test_a_record_that_came_with_a_copied_namespace_is_not_believed(monkeypatch, home, there, doubts):
+    """velero restore --namespace-mappings prod:staging: the record in staging still says prod."""
+    asked = []
+
+    def fetch(kube, objects):
+        asked.extend(item["metadata"]["namespace"] for item in objects)
+        return tuple(LiveObject(item if there else None) for item in objects)
+
+    monkeypatch.setattr(build_checklist, "fetch_live", fetch)
+    found = list(build_checklist._namesakes(None, "staging", home, [WEB]))
+    assert len(found) == doubts
+    assert asked == ["staging"] * (home == "prod")
+    for each in found:
+        assert each.endswith("may have its own Deployment/web: which of them are meant is not known")
