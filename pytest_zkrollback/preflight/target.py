@@ -174,8 +174,10 @@ def find_judged(
     for judged in reversed(judged_revisions(entries or ())):
         live = history.get(judged.revision)
         half = bool(judged.failed_items) and live is not None and bool(failure_of(live))
+        # What failed fails wherever it stands; verified is a revision, and what rolled back to it.
         alike = found is not None and live is not None and found.holds_the_same(live)
-        if (alike or history.origin(judged.revision) == origin) and not half:
+        same = history.origin(judged.revision) == origin or (alike and bool(judged.failed_items))
+        if same and not half:
             return judged
     return None
 
