@@ -10,7 +10,7 @@ from support.manifest_judge import SOURCE, disagreement, helms_objects
 from support.random_manifests import random_manifest
 
 # `make campaign` reads ten thousand.
-COUNT = int(os.environ.get("ZKROLLBACK_MANIFESTS", "600"))
+COUNT = int(os.environ.get("ZKROLLBACK_MANIFESTS", "300"))
 MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
 

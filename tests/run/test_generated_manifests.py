@@ -8,7 +8,7 @@ from support.manifest_runs import Runs
 from support.random_manifests import random_manifest
 
 # `make campaign` plays ten thousand.
-COUNT = int(os.environ.get("ZKROLLBACK_MANIFESTS", "300"))
+COUNT = int(os.environ.get("ZKROLLBACK_MANIFESTS", "100"))
 MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
 TWICE = f"{MAP}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\na: &x 1\nb: &x 2\n"
 
