@@ -109,7 +109,7 @@ class EquivalenceCheck:
 
     ``target`` are the objects of the manifest of revision ``revision`` (``release.manifest``), ``unread`` the
     documents that could not be read of it or of what was rolled away; ``home`` the namespace that the record
-    names (empty: the environment's); ``leftovers`` those that only rolled- away revisions have, which have to
+    names (empty: the environment's); ``leftovers`` those that only rolled-away revisions have, which have to
     be gone; ``rolled_away`` what each of these holds, oldest first; ``intervals`` when each was deployed, the
     target first; ``earlier`` the same of what came before it; ``hooks_made`` what the hooks up to the target
     made; ``left_behind`` what helm does not take away of the rolled-away ones. ``release`` reads the

@@ -105,18 +105,30 @@ def _is_known(expected: Expectation, seen: Cluster, pod: JsonObject) -> bool:
         return True
     near = in_namespace(expected.target, namespace_of(pod) or expected.namespace)
     if owner.get("kind") == "Job":
-        crons = (re.escape(identity(item).name) for item in near if item["kind"] == "CronJob")
-        return any(re.fullmatch(rf"{cron}-\d+", str(owner.get("name"))) for cron in crons)
-    return any(_runs(pod, pod_template(item) or {}) for item in manifest_workloads(near))
+        return any(is_job_of(item, str(owner.get("name"))) for item in near)
+    return any(runs_template(pod, item) for item in manifest_workloads(near))
 
 
-def _runs(pod: JsonObject, template: JsonObject) -> bool:
-    """Whether the pod runs what the template states: a controller may make copies of a workload (Flagger)."""
+def is_job_of(cron_job: JsonObject, job: str) -> bool:
+    """Whether a Job of this name is one that this CronJob starts by its schedule."""
+    name = re.escape(identity(cron_job).name)
+    return cron_job["kind"] == "CronJob" and re.fullmatch(rf"{name}-\d+", job) is not None
+
+
+def runs_template(pod: JsonObject, item: JsonObject, *, exactly: bool = False) -> bool:
+    """Whether the pod runs what the object's template states: a controller may make copies (Flagger).
+
+    ``exactly``: and nothing besides that decides what a container does.
+    """
     running = {each.get("name"): each for each in (pod.get("spec") or {}).get("containers") or ()}
-    stated = (template.get("spec") or {}).get("containers") or ()
+    stated = ((pod_template(item) or {}).get("spec") or {}).get("containers") or ()
     return bool(stated) and all(
         (there := running.get(each.get("name"))) is not None
-        and all(there.get(key) == each[key] for key in _STATED if key in each)
+        and all(
+            (there.get(key) or None) == (each.get(key) or None) if exactly else there.get(key) == each[key]
+            for key in _STATED
+            if exactly or key in each
+        )
         for each in stated
     )
 
