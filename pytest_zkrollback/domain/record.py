@@ -196,6 +196,18 @@ class Guard(Frozen):
         default=(), description="shell lines that take the reason away and harm nothing, to be typed first"
     )
 
+    @classmethod
+    def not_known(cls, guard_id: str, evidence: str, consequence: str = "") -> Guard:
+        """One that warns because something could not be found out."""
+        return cls(
+            id=guard_id,
+            state=GuardState.WARNED,
+            reason=GuardReason.NO_ANSWER,
+            unknown=True,
+            evidence=evidence,
+            consequence=consequence,
+        )
+
 
 class Override(Frozen):
     """A guard, item or decision that an operator overrode, with the reason given."""

@@ -114,13 +114,7 @@ def _token(state: GithubState, table: GithubActions, token: str) -> Guard:
         if table.deploy == "dispatch" or state.good is None
         else ("contents=write, pull_requests=write and actions=write")
     )
-    return Guard(
-        id="token",
-        state=GuardState.WARNED,
-        reason=GuardReason.NO_ANSWER,
-        unknown=True,
-        evidence=f"GitHub does not tell what the token in {name} may do; it needs {needs}",
-    )
+    return Guard.not_known("token", f"GitHub does not tell what the token in {name} may do; it needs {needs}")
 
 
 def _weak_token(evidence: str) -> Guard:
@@ -216,20 +210,13 @@ def _branch_rules(state: GithubState, table: GithubActions, token: str) -> Guard
             override="" if signed else _override_option("branch-rules"),
         )
     if state.rules is None:
-        return Guard(
-            id="branch-rules",
-            state=GuardState.WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence=f"which rules {name} has is not shown: it may have a merge queue or want signed commits",
+        return Guard.not_known(
+            "branch-rules",
+            f"which rules {name} has is not shown: it may have a merge queue or want signed commits",
         )
     if state.has_classic_rule:
-        return Guard(
-            id="branch-rules",
-            state=GuardState.WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence=f"not known: {name} is protected by a classic rule, which may want signed commits",
+        return Guard.not_known(
+            "branch-rules", f"not known: {name} is protected by a classic rule, which may want signed commits"
         )
     return Guard(id="branch-rules", state=GuardState.OK, evidence="no merge queue, no signatures wanted")
 
@@ -237,22 +224,13 @@ def _branch_rules(state: GithubState, table: GithubActions, token: str) -> Guard
 def _reviews(state: GithubState) -> Guard:
     count = state.approvals
     if count is None and state.has_classic_rule:
-        return Guard(
-            id="reviews",
-            state=GuardState.WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence="not known: the branch is protected by a classic rule, whose reviews are not shown",
+        return Guard.not_known(
+            "reviews",
+            "not known: the branch is protected by a classic rule, whose reviews are not shown",
             consequence="The merge may wait for an approval.",
         )
     if count is None:
-        return Guard(
-            id="reviews",
-            state=GuardState.WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence="which reviews the branch asks for is not shown",
-        )
+        return Guard.not_known("reviews", "which reviews the branch asks for is not shown")
     if count and not state.restored:
         asked = some(count, "approving review")
         return Guard(

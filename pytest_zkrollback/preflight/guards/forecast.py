@@ -54,13 +54,7 @@ def _judged(
         why = "which helm it is, or what the target holds, is unknown"
         if answer.error is not None or helm.value is not None:
             why = answer.why
-        return Guard(
-            id="forecast",
-            state=WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence=f"whether helm could apply the target is unknown: {why}",
-        )
+        return Guard.not_known("forecast", f"whether helm could apply the target is unknown: {why}")
     if forecast.failing:
         return Guard(
             id="forecast",
@@ -73,12 +67,8 @@ def _judged(
     if forecast.will is ApplyOutcome.UNKNOWN:
         said = "; ".join(forecast.unknown[:_FEW])
         more = f"; {len(forecast.unknown) - _FEW} more" if len(forecast.unknown) > _FEW else ""
-        return Guard(
-            id="forecast",
-            state=WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence=f"{len(forecast.objects)} objects tried by dry run; not known is {said}{more}",
+        return Guard.not_known(
+            "forecast", f"{len(forecast.objects)} objects tried by dry run; not known is {said}{more}"
         )
     if forecast.restarts:
         return Guard(

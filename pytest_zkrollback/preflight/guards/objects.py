@@ -37,17 +37,20 @@ def judge_images(answer: ProbeResult[ImagesSeen]) -> Guard:
         why, error = answer.why, answer.error
         if isinstance(error, Forbidden):
             why = f"the right to {error.verb} {error.resource} is missing"
-        return _images_unknown(f"not looked at whether the target's images are on a node: {why}")
+        return Guard.not_known("images", f"not looked at whether the target's images are on a node: {why}")
     if not seen.missing:
         return Guard(id="images", state=OK, evidence="every image of the target is on a node")
     more = [f"{len(seen.missing) - _FEW} more"] if len(seen.missing) > _FEW else []
     images = f"image{'s' if len(seen.missing) > 1 else ''} {listed([*seen.missing[:_FEW], *more])}"
     if not seen.nodes:
-        return _images_unknown(f"whether {images} of the target is on a node is not known: no node says")
+        return Guard.not_known(
+            "images", f"whether {images} of the target is on a node is not known: no node says"
+        )
     if seen.cut:
-        return _images_unknown(
+        return Guard.not_known(
+            "images",
             f"whether {images} of the target is on a node is not known: {seen.cut} of {seen.nodes} nodes "
-            f"name {MOST_LISTED} images or more, and perhaps not all"
+            f"name {MOST_LISTED} images or more, and perhaps not all",
         )
     are = "are" if len(seen.missing) > 1 else "is"
     return Guard(
@@ -59,16 +62,12 @@ def judge_images(answer: ProbeResult[ImagesSeen]) -> Guard:
     )
 
 
-def _images_unknown(evidence: str) -> Guard:
-    return Guard(id="images", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=evidence)
-
-
 def judge_ownership(facts: Facts) -> Guard:
     """No object that helm would delete, change or make belongs to another release."""
     touched, history = facts.touched.value, facts.history.value
     if touched is None or history is None:
         why = f"whether another release owns one of the objects is unknown: {facts.touched.why}"
-        return Guard(id="ownership", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
+        return Guard.not_known("ownership", why)
     ours = (history.name, history.namespace)
     found = [
         f"{key.label} belongs to release {'/'.join(reversed(owner))} and would be {what}"
@@ -96,16 +95,12 @@ def judge_ownership(facts: Facts) -> Guard:
         if live.error is not None
     ]
     if unread:
-        return Guard(
-            id="ownership",
-            state=WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence=f"whether another release owns {_listed(unread, ', ')} is unknown: not read",
+        return Guard.not_known(
+            "ownership", f"whether another release owns {_listed(unread, ', ')} is unknown: not read"
         )
     if touched.unread:
         why = f"whether another release owns something in it is unknown: {_listed(list(touched.unread))}"
-        return Guard(id="ownership", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
+        return Guard.not_known("ownership", why)
     return Guard(id="ownership", state=OK, evidence="no object that helm would touch names another release")
 
 
@@ -117,7 +112,7 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
     touched = facts.touched.value
     if touched is None:
         why = f"what helm would delete is unknown: {facts.touched.why}"
-        return Guard(id="data-loss", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
+        return Guard.not_known("data-loss", why)
     known: Mapping[ObjectKey, str] = facts.contents.value or {}
     losing = {
         key: live.item
@@ -141,10 +136,10 @@ def judge_data_loss(facts: Facts, env: Environment, target: Sequence[JsonObject]
     unread = [key.label for key, live in touched.deleted.items() if live.error and key.kind in HOLDERS]
     if unread:
         why = f"what becomes of {_listed(unread, ', ')}, which the target does not have, is unknown: not read"
-        return Guard(id="data-loss", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
+        return Guard.not_known("data-loss", why)
     if touched.unread:
         why = f"whether more would be deleted is unknown: {_listed(list(touched.unread))}"
-        return Guard(id="data-loss", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why)
+        return Guard.not_known("data-loss", why)
     return Guard(
         id="data-loss", state=OK, evidence="no PersistentVolumeClaim, kind or namespace would be deleted"
     )

@@ -127,13 +127,7 @@ def _uninstalling(said: str, age: timedelta) -> Guard:
 def judge_deployed(answer: ProbeResult[ReleaseHistory]) -> Guard:
     """Exactly one revision ought to be ``deployed``; a rollback mends both other cases."""
     if answer.value is None:
-        return Guard(
-            id="deployed",
-            state=WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence="which revisions are deployed is unknown",
-        )
+        return Guard.not_known("deployed", "which revisions are deployed is unknown")
     numbers = answer.value.deployed_numbers
     if len(numbers) == 1:
         return Guard(id="deployed", state=OK, evidence=f"revision {numbers[0]} alone is deployed")
@@ -317,12 +311,8 @@ def _rolled_away_from(target: int, away: RolledAway, said: str) -> Guard:
 def judge_gitops(facts: Facts) -> Guard:
     """A controller that would put back what is rolled back."""
     if facts.owners.value is None:
-        return Guard(
-            id="gitops",
-            state=WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence=f"whether a GitOps controller manages the release is unknown: {facts.owners.why}",
+        return Guard.not_known(
+            "gitops", f"whether a GitOps controller manages the release is unknown: {facts.owners.why}"
         )
     active = [owner for owner in facts.owners.value if not owner.suspended_reason]
     if active:
@@ -349,13 +339,7 @@ def judge_gitops(facts: Facts) -> Guard:
 def judge_deploying(facts: Facts) -> Guard:
     """Somebody else's hand on the workloads, now. What is live may have a stuck rollout of its own."""
     if facts.live.value is None or facts.history.value is None:
-        return Guard(
-            id="deploying",
-            state=WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence="whether somebody else changes the workloads is unknown",
-        )
+        return Guard.not_known("deploying", "whether somebody else changes the workloads is unknown")
     since = facts.history.value.head.revision.deployed_at
     items = [answer.item for answer in facts.live.value.values() if answer.item is not None]
     seen = [said for item in items if is_workload(item) for said in _doings(item, since, facts.now)]
@@ -373,13 +357,7 @@ def judge_deploying(facts: Facts) -> Guard:
 def judge_hpa(facts: Facts, target: Sequence[JsonObject]) -> Guard:
     """Replica counts in the target that an autoscaler has taken over. ``target``: the target's objects."""
     if facts.scalers.value is None:
-        return Guard(
-            id="hpa",
-            state=WARNED,
-            reason=GuardReason.NO_ANSWER,
-            unknown=True,
-            evidence=f"whether an autoscaler is there is unknown: {facts.scalers.why}",
-        )
+        return Guard.not_known("hpa", f"whether an autoscaler is there is unknown: {facts.scalers.why}")
     stated = {
         (namespace_of(item), item["kind"], item["metadata"]["name"]): spec.get("replicas")
         for item in target
@@ -489,9 +467,7 @@ def judge_hook_jobs(jobs: ProbeResult[Sequence[JsonObject]]) -> Guard:
     """A hook's Job that still runs may be half way through a migration."""
     if jobs.value is None:
         why = f"whether a hook's Job runs is unknown: {jobs.why}"
-        return Guard(
-            id="hook-running", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=why
-        )
+        return Guard.not_known("hook-running", why)
     active = [job["metadata"]["name"] for job in jobs.value if (job.get("status") or {}).get("active")]
     if active:
         return Guard(
@@ -542,4 +518,4 @@ def judge_migration_guard(decision: Decision, start_problem: str = "") -> Guard:
         )
     if signal.answer is NO:
         return Guard(id="migration", state=OK, evidence=said)
-    return Guard(id="migration", state=WARNED, reason=GuardReason.NO_ANSWER, unknown=True, evidence=said)
+    return Guard.not_known("migration", said)
