@@ -8,8 +8,8 @@ def test_fault_25_killed_anywhere_the_files_agree_with_the_audit_log(running_clu
     incident = Incident(running_cluster, tmp_path, binaries["helm"])
     tally = Tally()
     killer = Killer(incident, seed=1, tally=tally)
-    for _ in range(3):
-        killer.kill()
+    for part in (0.2, 0.5, 0.8):
+        killer.kill(part)
     incident.close()
     assert tally.wrong == []
     assert tally.helm_made_a_revision > 0

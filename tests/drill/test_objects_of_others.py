@@ -221,8 +221,15 @@ def test_case_a3_a_release_that_is_being_uninstalled_is_not_rolled_back(incident
     finally:
         uninstall.kill()
         uninstall.wait()
+    # Nobody can see from here that it was ended: the way is open, and it stays red (issue 19, item 1).
     done = incident.run("--rollback-to=5", "--rollback-override=pending=that helm was ended")
-    assert (done.code, done.record["outcome"]) == (0, "verified"), done.output
+    assert (done.code, done.record["outcome"]) == (1, "failed"), done.output
+    assert {name for name, verdict in done.verdicts().items() if verdict != "PASS"} == {"rollback"}
+    assert (done.record["helm"]["beside"], incident.head()) == ([7], 8)
+    assert (
+        "beside revision 8 there is revision 7 (zkprova-0.0.0, uninstalling: "
+        in done.item("rollback")["observed"]
+    )
 
 
 def wait_for(condition, timeout_s=30):

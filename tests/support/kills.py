@@ -51,10 +51,13 @@ class Killer:
             for kind in KINDS
         }
 
-    def kill(self):
-        """One run, SIGKILLed: what its files say agrees with the API server's audit log."""
+    def kill(self, part=None):
+        """One run, SIGKILLed: what its files say agrees with the API server's audit log.
+
+        ``part``: of the time that a run takes from its first word on disk; None: a random moment.
+        """
         process, before, seen, known = self._start()
-        self._wait_for_a_moment(process)
+        self._wait_for_a_moment(process, part)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         own = self._own(known)
@@ -107,16 +110,17 @@ class Killer:
         meant = "--rollback-override=target=there and back again"
         return self.incident.start(f"--rollback-to={target}", meant), before, len(self._audited()), known
 
-    def _wait_for_a_moment(self, process):
+    def _wait_for_a_moment(self, process, part=None):
         """Every tenth within start-up; the others somewhere between the first word on disk and the end."""
-        if self.random.random() < 0.1:
+        if part is None and self.random.random() < 0.1:
             time.sleep(self.random.uniform(0, 1))
             return
         known = self._records()
         deadline = time.monotonic() + 30
         while self._records() == known and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
-        end = time.monotonic() + self.random.uniform(0, self.lasts_s)
+        part = self.random.random() if part is None else part
+        end = time.monotonic() + part * self.lasts_s
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.002)
 
