@@ -15,9 +15,31 @@ HEAD = """# Configuration
 `zkrollback.toml` at the repository's root, else `[tool.zkrollback]` in `pyproject.toml`, else the
 [shipped file](../pytest_zkrollback/zkrollback.toml); or the file given with `--zkrollback-config`. A file of
 your own replaces the shipped one; keys that it leaves out have the defaults below. `[defaults]` holds keys
-for all environments; `[environments.NAME]` is laid over it. `drill` is built in.
+for all environments, `[environments.NAME]` those of one. A key there replaces the same key of `[defaults]`,
+and a table there replaces the whole table of the same name: what it leaves out has the default below.
+`drill` is built in.
 
 Durations are seconds. Secrets are named, never held. This page is made by `tools/configuration_page.py`.
+"""
+EXPECT = """`smoke = false` and `health = false` leave the item out, for a service without HTTP: it is WAIVED
+by configuration, and the summary says so. `url = false` says that there is no url: `health-database` is
+WAIVED, and so is `smoke` where its command holds `{url}`. Without both, a run is green only where
+a rollout or an item of your own passes.
+
+How a member of `expect` is written, always as one key in quotes (the array is MicroProfile's form, the colon
+the IETF's):
+
+| the answer has | write |
+|---|---|
+| `{"database": {"state": "up"}}` | `"database.state" = "up"` |
+| an array: `{"checks": [{"name": "db", "status": "UP"}]}` | `"checks[name=db].status" = "UP"` |
+| a colon: `{"checks": {"pg:time": [{"componentId": "a", "status": "pass"}]}}` | \
+`"checks.pg:time[componentId=a].status" = "pass"` |
+| a dot, bracket or quote: `{"checks": {"db.primary": "ok"}}` | `'checks."db.primary"' = "ok"` |
+
+`[field=value]` takes every element whose field is that text, number, true or false (`[field="3"]`: the text
+alone). There has to be one, and each of them needs the value. In double quotes `\\"` is a quote.
+`migrations.health` is written in the same way.
 """
 
 
@@ -27,6 +49,7 @@ def render_page() -> str:
     parts = [HEAD, *_table("[environments.NAME]", schema, schema)]
     for key, definition in (("identity", "Identity"), ("smoke", "Smoke"), ("health", "Health")):
         parts += _table(f"[environments.NAME.{key}]", schema["$defs"][definition], schema)
+    parts.append(EXPECT)
     parts += _table("[environments.NAME.logs]", schema["$defs"]["Logs"], schema)
     parts += _table("[environments.NAME.events]", schema["$defs"]["Events"], schema)
     parts += _table("[environments.NAME.slack]", schema["$defs"]["Slack"], schema)

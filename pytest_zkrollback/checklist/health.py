@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ..config.environment import Environment
+from ..config.environment import Environment, Health
 from ..domain.checks import History, Sample
 from ..domain.health_answer import BODY_LIMIT_BYTES, HealthAnswer, parse_health
 from ..domain.item_ids import HEALTH
@@ -40,16 +40,30 @@ class HealthCheck:
 
     @property
     def expected(self) -> str:
-        """Passes in a row, path and members."""
-        members = ", ".join(f'"{k}": {json.dumps(v)}' for k, v in self.env.health.expect.items())
-        return f"{self.env.health.passes} answers in a row of {self.env.health.path} are JSON with {members}"
+        """Passes in a row, path and members; that it is left out, where it is."""
+        if self._left_out:
+            return "nothing: it is left out by configuration"
+        members = ", ".join(f'"{k}": {json.dumps(v)}' for k, v in self._table.expect.items())
+        return f"{self._table.passes} answers in a row of {self._table.path} are JSON with {members}"
+
+    @property
+    def _left_out(self) -> str:
+        """Why the configuration leaves it out; empty: it does not."""
+        off = "health" if self.env.health is False else "url" if self.env.url is False else ""
+        where = f"in [environments.{self.env.name}]"
+        return f"/health is left out by configuration ({off} = false {where})." if off else ""
+
+    @property
+    def _table(self) -> Health:
+        """The configuration's; where it is left out nothing is asked, whatever the defaults say."""
+        return self.env.health or Health()
 
     @property
     def command(self) -> str:
         """curl with the same rules: no redirect, a total deadline, this CA and proxy only."""
         if self._url is None:
             return ""
-        argv = ["curl", "-sS", "-i", "--max-time", f"{self.env.health.timeout_s:g}"]
+        argv = ["curl", "-sS", "-i", "--max-time", f"{self._table.timeout_s:g}"]
         if self.env.ca_file:
             argv += ["--cacert", self.env.ca_file]
         argv += ["--proxy", self.env.proxy] if self.env.proxy else ["--noproxy", "*"]
@@ -58,12 +72,12 @@ class HealthCheck:
     @property
     def deadline_s(self) -> float:
         """From the configuration."""
-        return self.env.health.deadline_s
+        return self._table.deadline_s
 
     @property
     def interval_s(self) -> float | None:
         """From the configuration; without a url there is nothing to ask."""
-        return self.env.health.interval_s if self.env.url else None
+        return self._table.interval_s if self._url else None
 
     @property
     def soak_interval_s(self) -> float | None:
@@ -72,17 +86,24 @@ class HealthCheck:
 
     @property
     def _url(self) -> str | None:
-        return f"{self.env.url.rstrip('/')}{self.env.health.path}" if self.env.url else None
+        if self._left_out or not self.env.url:
+            return None
+        return f"{self.env.url.rstrip('/')}{self._table.path}"
 
     def observe(self) -> HealthAnswer | None:
         """One GET; None if no url is configured. Raises HttpProblem if no answer came."""
         if self._url is None:
             return None
-        answer = self.http.get(self._url, timeout_s=self.env.health.timeout_s, limit_bytes=BODY_LIMIT_BYTES)
-        return parse_health(answer, self.env.health.expect)
+        answer = self.http.get(self._url, timeout_s=self._table.timeout_s, limit_bytes=BODY_LIMIT_BYTES)
+        return parse_health(answer, self._table.expect)
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - the schedule owns the deadline
-        """PASS after N passes in a row; at once no pass only where the rollouts failed too."""
+        """PASS after N passes in a row; at once no pass only where the rollouts failed too.
+
+        WAIVED where the configuration leaves it out.
+        """
+        if self._left_out:
+            return CheckResult(word=Verdict.WAIVED, observed=self._left_out)
         if self._url is None:
             return CheckResult(
                 word=Verdict.UNVERIFIED,
@@ -94,7 +115,7 @@ class HealthCheck:
         judged = history.judged
         if not judged:
             return Pending(observed="No answer yet", seen=False)
-        wanted = self.env.health.passes
+        wanted = self._table.passes
         shown = _evidence(history)
         run = _passes_in_a_row(judged)
         if run >= wanted:
@@ -114,7 +135,7 @@ class HealthCheck:
             what = "failed" if answered else "could not be asked"
             return CheckResult(
                 word=Verdict.FAIL if answered else Verdict.UNVERIFIED,
-                observed=f"{self.env.health.path} {what} {wanted} times in a row; a rollout had failed "
+                observed=f"{self._table.path} {what} {wanted} times in a row; a rollout had failed "
                 f"already. Last: {trouble}",
                 evidence=shown,
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ..config.environment import Environment
+from ..config.environment import Environment, Smoke
 from ..domain.checks import History
 from ..domain.item_ids import SMOKE
 from ..domain.ports import Finished, Processes, Stage
@@ -44,49 +44,70 @@ class SmokeCheck:
 
     @property
     def expected(self) -> str:
-        """Exit code and time limit."""
-        return f"the smoke test exits 0 within {self.env.smoke.timeout_s:g} s"
+        """Exit code and time limit; that it is left out, where it is."""
+        if self._left_out:
+            return "nothing: it is left out by configuration"
+        return f"the smoke test exits 0 within {self._table.timeout_s:g} s"
+
+    @property
+    def _left_out(self) -> str:
+        """Why the configuration leaves it out; empty: it does not."""
+        off = "smoke" if self.env.smoke is False else "url" if self._url_missing else ""
+        if not off or (off == "url" and self.env.url is None):
+            return ""
+        where = f"in [environments.{self.env.name}]"
+        return f"The smoke test is left out by configuration ({off} = false {where})."
+
+    @property
+    def _table(self) -> Smoke:
+        """The configuration's; where it is left out nothing is run, whatever the defaults say."""
+        return self.env.smoke or Smoke()
 
     @property
     def argv(self) -> tuple[str, ...]:
         """The command with ``{url}`` put in: each element stays one element, no shell reads it."""
-        return tuple(word.replace("{url}", self.env.url or "{url}") for word in self.env.smoke.command)
+        return tuple(word.replace("{url}", self.env.url or "{url}") for word in self._table.command)
 
     @property
     def command(self) -> str:
         """The same, quoted for a shell, from the configured folder; empty if it lacks its url."""
-        if self._url_missing:
+        if self._left_out or self._url_missing:
             return ""
         line, folder = shlex.join(self.argv), self._folder.resolve()
         return line if folder == Path.cwd() else f"(cd {shlex.quote(str(folder))} && {line})"
 
     @property
     def _folder(self) -> Path:
-        return Path(self.env.base_dir) / self.env.smoke.cwd
+        return Path(self.env.base_dir) / self._table.cwd
 
     @property
     def deadline_s(self) -> float:
         """The command's own time limit, and the time to end its process group."""
-        return self.env.smoke.timeout_s + _KILL_GRACE_S
+        return self._table.timeout_s + _KILL_GRACE_S
 
     @property
     def _url_missing(self) -> bool:
-        return self.env.url is None and any("{url}" in word for word in self.env.smoke.command)
+        return not self.env.url and any("{url}" in word for word in self._table.command)
 
     def observe(self) -> Finished | None:
-        """Run it; None if it needs a url and there is none. Raises ProcessProblem."""
-        if self._url_missing:
+        """Run it; None if it is left out, or needs a url and there is none. Raises ProcessProblem."""
+        if self._left_out or self._url_missing:
             return None
         return self.processes.run(
             self.argv,
-            timeout_s=self.env.smoke.timeout_s,
+            timeout_s=self._table.timeout_s,
             cwd=self._folder,
             on_line=self.on_line,
             limit_bytes=_OUTPUT_BYTES,
         )
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - one run, no clock
-        """PASS on exit 0; FAIL on another exit or the time limit; UNVERIFIED if it could not run."""
+        """PASS on exit 0; FAIL on another exit or the time limit; UNVERIFIED if it could not run.
+
+        WAIVED where the configuration leaves it out.
+        """
+        if self._left_out:
+            return CheckResult(word=Verdict.WAIVED, observed=self._left_out)
         if self._url_missing:
             return CheckResult(
                 word=Verdict.UNVERIFIED,
@@ -100,7 +121,7 @@ class SmokeCheck:
             return CheckResult(
                 word=Verdict.UNVERIFIED, observed=f"The smoke test could not be run: {sample.error}"
             )
-        return _judge_finished(sample.value, self.env.smoke.timeout_s)
+        return _judge_finished(sample.value, self._table.timeout_s)
 
 
 def _judge_finished(done: Finished, timeout_s: float) -> CheckResult:

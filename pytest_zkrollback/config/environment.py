@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from ..domain.health_answer import parse_member
 from .base import Seconds, Table
 from .ignored_fields import Ignore
 from .repository import Git, Migrations
@@ -41,12 +42,24 @@ class Health(Table):
 
     path: str = Field(default="/health", pattern=r"^/", description="appended to the url")
     expect: dict[str, str | bool | int] = Field(
-        default={"database": "ok"}, min_length=1, description="member (dots for nesting) -> exact value"
+        default={"database": "ok"}, min_length=1, description="member (how to write it: below) -> exact value"
     )
     passes: int = Field(default=3, ge=1, le=100, description="passes in a row")
     interval_s: Seconds = Field(default=0.05, description="between two requests")
     timeout_s: Seconds = Field(default=5, description="total for one request")
     deadline_s: Seconds = Field(default=30, description="once the rollouts have settled")
+
+    @field_validator("expect", mode="before")
+    @classmethod
+    def _members(cls, expect: object) -> object:
+        for path, value in expect.items() if isinstance(expect, dict) else ():
+            parse_member(path)
+            if not isinstance(value, str | bool | int):
+                raise ValueError(
+                    f"what {path} has to be is text, true, false or a whole number; a table inside it is "
+                    f'written as a path, in quotes: "{path}.MEMBER" = "ok"'
+                )
+        return expect
 
 
 class Logs(Table):
@@ -223,7 +236,10 @@ class Environment(Table):
     )
     protected: bool = Field(default=False, description="helm runs only with --rollback-confirm=NAME")
     identity: Identity | None = Field(default=None, description="pins the cluster; required where protected")
-    url: str | None = Field(default=None, pattern=r"^https?://", description="where users reach the service")
+    url: str | Literal[False] | None = Field(
+        default=None,
+        description="where users reach the service; false: nowhere, so that what needs it is WAIVED",
+    )
     ca_file: str | None = Field(default=None, description="CA bundle to verify the url with")
     proxy: str | None = Field(
         default=None, pattern=_PROXY, description="proxy for the url; none from the environment is used"
@@ -249,8 +265,12 @@ class Environment(Table):
     helm: str | None = Field(default=None, description="helm binary; by default the one on PATH")
     helm_timeout_s: Seconds = Field(default=120, description="helm's own --timeout")
     preflight_budget_s: Seconds = Field(default=5, description="for all read-only preflight together")
-    smoke: Smoke = Field(default=Smoke(), description="the runbook's smoke test")
-    health: Health = Field(default=Health(), description="the runbook's /health")
+    smoke: Smoke | Literal[False] = Field(
+        default=Smoke(), description="the runbook's smoke test; false: left out, WAIVED"
+    )
+    health: Health | Literal[False] = Field(
+        default=Health(), description="the runbook's /health; false: left out, WAIVED"
+    )
     logs: Logs = Field(default=Logs(), description="the runbook's look at the logs")
     field_managers: tuple[str, ...] = Field(
         default=(),
@@ -302,6 +322,28 @@ class Environment(Table):
         if self.migrations is not None and self.migrations.kind is not None and self.git is None:
             raise ValueError("migrations.paths need a [git] checkout to be read in")
         return self
+
+    @model_validator(mode="after")
+    def _version_needs_health(self) -> Self:
+        if self.migrations is None or self.migrations.health is None:
+            return self
+        if off := "health = false" if self.health is False else "url = false" if self.url is False else "":
+            raise ValueError(f"migrations.health asks /health, and {off} says that there is none")
+        return self
+
+    @field_validator("url", mode="before")
+    @classmethod
+    def _url(cls, url: object) -> object:
+        if url is None or url is False or (isinstance(url, str) and re.match(r"https?://", url)):
+            return url
+        raise ValueError("it has to begin with https:// or http://, or be false: there is none")
+
+    @field_validator("smoke", "health", "slack", mode="before")
+    @classmethod
+    def _table_or_false(cls, table: object) -> object:
+        if table is False or isinstance(table, dict | Table):
+            return table
+        raise ValueError("it has to be a table, or false: left out")
 
     @field_validator("workloads", mode="before")
     @classmethod

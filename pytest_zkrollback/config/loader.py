@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from .environment import Environment
 
 SHIPPED = Path(__file__).parents[1] / "zkrollback.toml"
 DRILL = "drill"
+# Of a table that may be false, pydantic names which of the two it tried.
+_BRANCHES = ("Smoke", "Health", "Slack", "literal[False]")
 
 
 def find_config(rootpath: Path, given: str | None) -> Path:
@@ -35,7 +38,7 @@ def find_config(rootpath: Path, given: str | None) -> Path:
 
 def known_environments(path: Path) -> list[str]:
     """The names that ``--env`` takes with this file, ``drill`` first. Raises UsageProblem."""
-    return [DRILL, *sorted(_environments(path))]
+    return [DRILL, *sorted(_environments(path)[1])]
 
 
 def load_environment(path: Path, name: str) -> Environment:
@@ -43,21 +46,23 @@ def load_environment(path: Path, name: str) -> Environment:
 
     Raises UsageProblem: unknown environment, unknown key, wrong value, broken TOML.
     """
-    tables = _environments(path)
+    defaults, tables = _environments(path)
     if name not in tables:
         known = ", ".join([DRILL, *sorted(tables)])
         raise UsageProblem(
             f"--env={name} is not known in {_shown(path)}: known environments are {known}; helm did not run."
         )
-    table = tables[name]
+    # A table there replaces the whole table of the same name: so a key of it can be taken away.
+    table = {**defaults, **tables[name]}
     try:
         return Environment(**{"context": name, **table, "name": name, "base_dir": str(path.parent)})
     except ValidationError as error:
-        raise UsageProblem(_sentence(error, path, f"environments.{name}")) from None
+        replaced = frozenset(key for key in tables[name] if isinstance(defaults.get(key), dict))
+        raise UsageProblem(_sentence(error, path, f"environments.{name}", replaced)) from None
 
 
-def _environments(path: Path) -> dict[str, dict[str, Any]]:
-    """All environment tables, each laid over ``[defaults]``."""
+def _environments(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """``[defaults]``, and the environments' own tables."""
     document = _load(path)
     if path.name == "pyproject.toml":
         document = document.get("tool", {}).get("zkrollback", {})
@@ -76,7 +81,7 @@ def _environments(path: Path) -> dict[str, dict[str, Any]]:
         raise UsageProblem(
             f"{path.name}: [environments.{DRILL}]: this name is built in; choose another; helm did not run."
         )
-    return {name: _laid_over(defaults, table) for name, table in tables.items()}
+    return defaults, tables
 
 
 def _named(tables: object) -> list[tuple[str, object]]:
@@ -85,19 +90,6 @@ def _named(tables: object) -> list[tuple[str, object]]:
         if isinstance(tables, dict)
         else []
     )
-
-
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """``above`` over ``below``: tables are merged key by key, anything else is replaced.
-
-    ``workloads`` is replaced as a whole: its order is the order of the items.
-    """
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict) and key != "workloads"
-        merged[key] = _laid_over(old, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -109,18 +101,19 @@ def _load(path: Path) -> dict[str, Any]:
         raise UsageProblem(f"{path}: it cannot be read: {error.strerror}; helm did not run.") from None
 
 
-def _sentence(error: ValidationError, path: Path, table: str) -> str:
-    """The first thing that is wrong, as one sentence."""
+def _sentence(error: ValidationError, path: Path, table: str, replaced: Collection[str]) -> str:
+    """The first thing that is wrong, as one sentence. ``replaced``: tables that ``[defaults]`` has, too."""
     # An unknown key explains a missing one: `workload` instead of `workloads`.
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    location = [str(part) for part in first["loc"] if part not in ("Slack", "literal[False]")]
+    location = [str(part) for at, part in enumerate(first["loc"]) if at != 1 or part not in _BRANCHES]
     key = location[-1] if location else ""
     place = ".".join([table, *location[:-1]])
     if first["type"] == "extra_forbidden":
         near = _nearest(key, _keys(location))
         return f"{path.name}: unknown key '{key}' in [{place}]{near}; helm did not run."
     if first["type"] == "missing":
-        return f"{path.name}: [{place}] needs the key '{key}'; helm did not run."
+        whole = f" (it replaces [defaults.{location[0]}] as a whole)" if location[0] in replaced else ""
+        return f"{path.name}: [{place}] needs the key '{key}'{whole}; helm did not run."
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error" and isinstance(first["input"], dict) and key != "workloads":
         place = ".".join([table, *location])  # what is wrong is how the keys of a table go together

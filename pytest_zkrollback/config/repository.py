@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from ..domain.health_answer import parse_member
 from .base import Seconds, Table
 
 
@@ -68,6 +69,13 @@ class Migrations(Table):
     timeout_s: Seconds = Field(
         default=4, description="for connecting to the database, and again for the query"
     )
+
+    @field_validator("health")
+    @classmethod
+    def _member(cls, health: str | None) -> str | None:
+        if health is not None:
+            parse_member(health)
+        return health
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

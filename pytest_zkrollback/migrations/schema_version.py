@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..domain.checks import JsonObject
 from ..domain.errors import MigrationProblem
-from ..domain.health_answer import parse_strict_json
+from ..domain.health_answer import find_members, parse_strict_json
 from ..domain.migration import MigrationFinding
 from ..domain.verdict import evidence
 from .base import Applied, Tool, Tree, describe_ran, differ, names, natural
@@ -92,8 +92,7 @@ def reported_member(status: int, body: bytes, member: str) -> str:
         value = parse_strict_json(body)
     except (ValueError, RecursionError):
         raise MigrationProblem("/health answers no JSON.") from None
-    for part in member.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    found, _ = find_members(value, member)
+    if len(found) != 1 or isinstance(found[0], bool) or not isinstance(found[0], str | int):
         raise MigrationProblem(f"/health has no version at {member!r}.")
-    return str(value)
+    return str(found[0])

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ..config.environment import Environment
-from ..domain.item_ids import FIRST, MIGRATION, NOTIFY
+from ..domain.item_ids import EVENTS, FIRST, LOGS, MIGRATION, NOTIFY
 from ..domain.record import Item, Outcome, Record
 from ..domain.verdict import Verdict
 from . import next_commands
 from .recorder import Recorder
 from .summary import render_summary
 
-# A PASS of these alone says nothing about users being served.
-_NO_PROOF_OF_SERVICE = (*FIRST, MIGRATION, NOTIFY)
+# A PASS of these alone says nothing about users being served: silence may come of nothing that runs.
+_NO_PROOF_OF_SERVICE = (*FIRST, LOGS, EVENTS, MIGRATION, NOTIFY)
 
 
 def choose_outcome(items: Sequence[Item]) -> Outcome:

@@ -278,7 +278,10 @@ def _not_green(record: Record) -> str:
         f"failed: {', '.join(failed)}" if failed else "",
         f"not checked: {', '.join(unknown)}" if unknown else "",
     )
-    return "; ".join(filter(None, parts)) or "not known: whether the team was told"
+    nothing = (
+        "not known: whether the team was told" if found else "no check that passed shows service to users"
+    )
+    return "; ".join(filter(None, parts)) or nothing
 
 
 def _untold(record: Record) -> str:

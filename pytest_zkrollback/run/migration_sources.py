@@ -278,7 +278,7 @@ def _reported(context: RunContext, member: str | None, rolled_out: Callable[[], 
     if not rolled_out():
         raise MigrationProblem("/health was not asked: the restored application has not rolled out.")
     env = context.env
-    if env.url is None:
+    if not env.url or env.health is False:
         raise MigrationProblem("/health was not asked: no url is configured.")
     answer = context.http().get(env.url.rstrip("/") + env.health.path, timeout_s=env.health.timeout_s)
     return reported_member(answer.status, answer.body, str(member))

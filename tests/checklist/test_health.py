@@ -13,7 +13,7 @@ from pytest_zkrollback.clients.http import HttpClient
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import HttpProblem
-from pytest_zkrollback.domain.health_answer import HealthAnswer, parse_health
+from pytest_zkrollback.domain.health_answer import HealthAnswer, parse_health, parse_member
 from pytest_zkrollback.domain.ports import HttpAnswer
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
 from support.http_server import LoopbackHttpServer, QuietHandler
@@ -138,6 +138,105 @@ def test_members_are_found_by_dots_and_compared_with_their_type(
 ) -> None:
     body = b'{"db": {"primary": {"state": "ok", "lag": 1}, "writable": true}}'
     assert parse_health(HttpAnswer(200, {}, body, truncated=False, duration_s=0), expect).ok is passes
+
+
+MICROPROFILE = b"""{"status": "UP", "checks": [
+  {"name": "db", "status": "UP", "data": {"lag": 0}}, {"name": "queue \\"a.b\\"", "status": "DOWN"}, 7,
+  {"id": 3, "status": "UP"}, {"id": "3", "status": "DOWN"}, {"kind": "cache", "status": "UP"},
+  {"kind": "cache", "status": "DOWN"}, {"kind": "disk", "status": "UP"}, {"kind": "disk", "status": "UP"}]}"""
+IETF = b"""{"status": "pass", "checks": {
+  "postgres:responseTime": [{"componentId": "a", "status": "pass"}, {"componentId": "b", "status": "warn"}],
+  "db.primary": {"a]b": "ok"}, "say \\"hi\\"": "ok"}}"""
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "value", "trouble"),
+    [
+        (MICROPROFILE, "checks[name=db].status", "UP", ""),
+        (MICROPROFILE, "checks[name=db].data.lag", 0, ""),
+        (MICROPROFILE, 'checks[name="db"].status', "UP", ""),
+        (MICROPROFILE, 'checks[name="queue \\"a.b\\""].status', "DOWN", ""),
+        (MICROPROFILE, "checks[kind=disk].status", "UP", ""),
+        (MICROPROFILE, "checks[kind=disk][status=UP].status", "UP", None),
+        (MICROPROFILE, 'checks[id="3"].status', "DOWN", ""),
+        # Each of them has to be UP.
+        (MICROPROFILE, "checks[kind=cache].status", "UP", '"checks[kind=cache].status" is "DOWN", not "UP"'),
+        (MICROPROFILE, "checks[id=3].status", "UP", '"checks[id=3].status" is "DOWN", not "UP"'),
+        (
+            MICROPROFILE,
+            "checks[name=DB].status",
+            "UP",
+            'no element of an array has name = DB: "checks[name=DB].status"',
+        ),
+        (MICROPROFILE, "status[name=db]", "UP", 'no element of an array has name = db: "status[name=db]"'),
+        (MICROPROFILE, "checks.status", "UP", 'there is no member "checks.status"'),
+        (MICROPROFILE, "checks[name=db].state", "UP", 'there is no member "checks[name=db].state"'),
+        (IETF, "checks.postgres:responseTime[componentId=a].status", "pass", ""),
+        (
+            IETF,
+            "checks.postgres:responseTime[componentId=b].status",
+            "pass",
+            '"checks.postgres:responseTime[componentId=b].status" is "warn", not "pass"',
+        ),
+        (IETF, 'checks."db.primary"."a]b"', "ok", ""),
+        (IETF, 'checks."say \\"hi\\""', "ok", ""),
+        (IETF, "checks.db.primary", "ok", 'there is no member "checks.db.primary"'),
+    ],
+)
+def test_members_of_the_usual_formats(body: bytes, path: str, value: str | int, trouble: str | None) -> None:
+    found = parse_health(HttpAnswer(200, {}, body, truncated=False, duration_s=0), {path: value}).trouble
+    if trouble is None:  # what a selector took is no array
+        trouble = f'no element of an array has status = UP: "{path}"'
+    assert found == trouble
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "[name=db]",
+        "a[name]",
+        "a[=x]",
+        "a[b=]",
+        "a[b=c",
+        "a]b",
+        'a"b',
+        '"a',
+        '"a"b',
+        "a.[b=c]",
+        "a[b.c=d]",
+        'a."b\\n"',
+    ],
+)
+def test_what_is_no_path_is_said(path: str) -> None:
+    with pytest.raises(ValueError, match=r"names no member: write a\.b, checks"):
+        parse_member(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "off"),
+    [
+        ({"health": False, "url": "http://zk.example"}, "health"),
+        ({"health": False}, "health"),
+        ({"url": False}, "url"),
+        ({"url": False, "health": {"passes": 2}}, "url"),
+    ],
+)
+def test_what_the_configuration_leaves_out_is_waived_and_nothing_is_asked(
+    more: dict[str, object], off: str
+) -> None:
+    one = check(environment(**more))
+    assert one.observe() is None
+    assert (one.interval_s, one.soak_interval_s, one.command) == (None, None, "")
+    assert one.expected == "nothing: it is left out by configuration"
+    assert one.judge(History((), since=T0), T0) == CheckResult(
+        word=Verdict.WAIVED,
+        observed=f"/health is left out by configuration ({off} = false in [environments.staging]).",
+    )
 
 
 def test_three_passes_in_a_row_pass() -> None:

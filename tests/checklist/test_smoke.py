@@ -39,6 +39,35 @@ def environment(url: str | None = "https://zk.example", **smoke: object) -> Envi
     )
 
 
+@pytest.mark.parametrize(
+    ("more", "off"),
+    [
+        ({"smoke": False, "url": "https://zk.example"}, "smoke"),
+        ({"smoke": False}, "smoke"),
+        ({"url": False}, "url"),
+        ({"url": False, "smoke": False}, "smoke"),
+    ],
+)
+def test_what_the_configuration_leaves_out_is_waived_and_nothing_runs(
+    more: dict[str, object], off: str
+) -> None:
+    usual = {"name": "staging", "context": "ctx", "workloads": {"web": "deployment/web"}}
+    one = check(Environment.model_validate({**usual, **more}))
+    assert one.observe() is None
+    assert (one.command, one.expected) == ("", "nothing: it is left out by configuration")
+    assert one.judge(History((), since=T0), T0) == CheckResult(
+        word=Verdict.WAIVED,
+        observed=f"The smoke test is left out by configuration ({off} = false in [environments.staging]).",
+    )
+
+
+def test_a_smoke_test_that_needs_no_url_runs_without_one() -> None:
+    usual = {"name": "staging", "context": "ctx", "workloads": {"web": "deployment/web"}, "url": False}
+    one = check(Environment.model_validate({**usual, "smoke": {"command": ["true"]}}))
+    assert one.command == "true"
+    assert isinstance(one.judge(History((), since=T0), T0), Pending)
+
+
 class NoProcesses:
     """Fails on any call."""
 

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from pytest_zkrollback.config.environment import Slack
+from pytest_zkrollback.config.environment import Health, Slack
 from pytest_zkrollback.config.loader import SHIPPED, find_config, known_environments, load_environment
 from pytest_zkrollback.domain.errors import UsageProblem
 
@@ -38,8 +38,28 @@ def test_an_environment_is_laid_over_the_defaults(toml):
     env = load_environment(toml(GOOD), "test")
     assert (env.name, env.context, env.namespace, env.release) == ("test", "ctx", "shop", "zkprova")
     assert list(env.workloads.items()) == [("api", "deployment/api"), ("db", "statefulset/db")]
-    assert (env.health.path, env.health.passes, env.health.expect) == ("/healthz", 5, {"database": "ok"})
     assert env.slack == Slack(webhook_env="HOOK")
+
+
+def test_a_table_replaces_the_defaults_table_of_the_same_name_whole(toml):
+    """So a key can be taken away: here the path, and a member that has to be ok."""
+    health = '[defaults.health]\npath = "/healthz"\nexpect = { database = "ok", cache = "ok" }\n'
+    text = GOOD.replace('[defaults.health]\npath = "/healthz"\n', health)
+    assert load_environment(toml(text), "test").health == Health(passes=5)
+    text += '[environments.two]\nhealth.expect = { database = "ok" }\n[environments.three]\n'
+    assert load_environment(toml(text), "two").health == Health()
+    three = load_environment(toml(text), "three").health
+    assert (three.path, three.expect) == ("/healthz", {"database": "ok", "cache": "ok"})
+
+
+def test_a_key_that_only_the_replaced_table_had_is_asked_for(toml):
+    tables = "[defaults.github]\nrepository = 'o/r'\n[environments.two.github]\ndeploy = 'dispatch'\n"
+    with pytest.raises(UsageProblem) as caught:
+        load_environment(toml(GOOD + tables), "two")
+    assert str(caught.value) == (
+        "zkrollback.toml: [environments.two.github] needs the key 'repository' (it replaces [defaults.github] "
+        "as a whole); helm did not run."
+    )
 
 
 def test_workloads_replace_the_defaults_whole_because_their_order_is_the_items_order(toml):
@@ -248,6 +268,66 @@ def test_a_context_may_be_left_out_in_a_cluster(toml):
 
 def test_slack_can_be_switched_off(toml):
     assert load_environment(toml(GOOD + "[environments.q]\nslack = false\n"), "q").slack is False
+
+
+def test_what_a_service_without_http_leaves_out(toml):
+    default = GOOD.replace("[defaults]\n", "[defaults]\nurl = 'https://shop.example'\n")
+    default += "[defaults.smoke]\ncwd = 'ci'\n"
+    env = load_environment(
+        toml(default + "[environments.q]\nsmoke = false\nhealth = false\nurl = false\n"), "q"
+    )
+    assert (env.smoke, env.health, env.url) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("smoke = true", "'smoke' in [environments.q] is True: it has to be a table, or false: left out"),
+        ("health = 'no'", "'health' in [environments.q] is 'no': it has to be a table, or false: left out"),
+        ("slack = 0", "'slack' in [environments.q] is 0: it has to be a table, or false: left out"),
+        (
+            "url = true",
+            "'url' in [environments.q] is True: it has to begin with https:// or http://, or be false: there is "
+            "none",
+        ),
+        (
+            "url = 'shop.example'",
+            "'url' in [environments.q] is 'shop.example': it has to begin with https:// or http://, or be false: "
+            "there is none",
+        ),
+        (
+            "smoke.timeout_s = 0",
+            "'timeout_s' in [environments.q.smoke] is 0: Input should be greater than 0",
+        ),
+        (
+            "health.pass = 3",
+            "unknown key 'pass' in [environments.q.health] (did you mean 'passes'?)",
+        ),
+        (
+            "health.expect = { 'checks[name].status' = 'UP' }",
+            "[environments.q.health.expect]: 'checks[name].status' names no "
+            'member: write a.b, checks[name=db].status, or a."b.c" for a name that holds a dot, bracket or quote',
+        ),
+        (
+            "health.expect.checks.status = 'UP'",
+            "[environments.q.health.expect]: what checks has to be is text, "
+            "true, false or a whole number; a table inside it is written as a path, in quotes: "
+            '"checks.MEMBER" = "ok"',
+        ),
+        (
+            "health = false\nmigrations = { health = 'schema', expected = 'ConfigMap/a/b' }",
+            "[environments.q]: migrations.health asks /health, and health = false says that there is none",
+        ),
+        (
+            "url = false\nmigrations = { health = 'schema', expected = 'ConfigMap/a/b' }",
+            "[environments.q]: migrations.health asks /health, and url = false says that there is none",
+        ),
+    ],
+)
+def test_what_is_left_out_wrongly_is_a_sentence(toml, lines, said):
+    with pytest.raises(UsageProblem) as caught:
+        load_environment(toml(f"{GOOD}[environments.q]\n{lines}\n"), "q")
+    assert str(caught.value) == f"zkrollback.toml: {said}; helm did not run."
 
 
 @pytest.mark.parametrize(

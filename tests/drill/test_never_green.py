@@ -135,6 +135,21 @@ def test_after_a_smoke_test_that_failed_health_is_not_waited_for(incident):
     assert found["logs"]["finished_at"] > found["smoke"]["finished_at"]
 
 
+def test_a_service_without_http_is_verified_by_its_rollouts_and_the_rest_is_said(incident):
+    incident.configure(url=False, smoke=False, health=False)
+    result = incident.run("--rollback-to=5")
+    assert (result.code, result.record["outcome"]) == (0, "verified-with-waivers"), result.output
+    assert {name for name, word in result.verdicts().items() if word == "WAIVED"} == {
+        "smoke",
+        "health-database",
+    }
+    assert (
+        "Not checked: smoke test (switched off in the configuration), database via /health (switched off in the "
+        "configuration)." in " ".join(result.output.split())
+    )
+    assert not [point for point in result.record["samples"] if point["series"] == "health"]
+
+
 @BOTH
 def test_fault_24_two_signals_do_not_cut_helm_in_half_even_if_it_has_something_to_say(incident):
     """Helm prints the API server's warnings in mid-rollback: its outputs must not be our pipes."""

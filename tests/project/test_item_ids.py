@@ -14,7 +14,8 @@ OTHER_THINGS = {
     "checklist/events/check.py": {"events"},  # kubectl get events
     "checklist/logs/check.py": {"logs"},  # kubectl logs
     "clients/helm.py": {"rollback"},  # helm rollback
-    "config/environment.py": {"logs"},  # a table of the configuration
+    "checklist/smoke.py": {"smoke"},  # a key of the configuration
+    "config/environment.py": {"logs", "smoke"},  # tables of the configuration
     "domain/decision.py": {"rollback"},  # a recommendation
     "domain/record.py": {"rollback"},  # a mode
     "drill/named_context.py": {"events"},  # a resource

@@ -14,17 +14,19 @@ IDS = [
     *("preflight", "rollback", "release-equivalence", "rollout-backend", "rollout-frontend"),
     *("smoke", "logs", "health-database", "events", "migration", "notify"),
 ]
-SERVICE = ("rollout-backend", "rollout-frontend", "smoke", "logs", "health-database", "events")
+SERVICE = ("rollout-backend", "rollout-frontend", "smoke", "health-database")
 
 
 def items(words):
     return [Item(id=item, title=item, verdict=word) for item, word in words.items()]
 
 
+def usual_words():
+    return dict.fromkeys(IDS, Verdict.PASS)
+
+
 def usual(**changes):
-    return items(
-        {**dict.fromkeys(IDS, Verdict.PASS), **{key.replace("_", "-"): word for key, word in changes.items()}}
-    )
+    return items({**usual_words(), **{key.replace("_", "-"): word for key, word in changes.items()}})
 
 
 def test_all_pass_is_verified():
@@ -45,6 +47,38 @@ def test_one_red_item_is_enough():
 def test_waiving_all_that_matters_is_not_green():
     waived = {item.replace("-", "_"): Verdict.WAIVED for item in SERVICE}
     assert choose_outcome(usual(**waived)) is Outcome.UNVERIFIED
+
+
+LEFT_OUT = {"smoke": Verdict.WAIVED, "health_database": Verdict.WAIVED}
+
+
+def test_without_smoke_and_health_the_rollouts_have_to_show_service():
+    """Logs and events are silent, too, where nothing runs."""
+    assert choose_outcome(usual(**LEFT_OUT)) is Outcome.VERIFIED_WITH_WAIVERS
+    rest = {key: word for key, word in usual_words().items() if not key.startswith("rollout-")}
+    found = items({**rest, "smoke": Verdict.WAIVED, "health-database": Verdict.WAIVED})
+    assert choose_outcome(found) is Outcome.UNVERIFIED
+    assert choose_outcome([*found, *items({"orders": Verdict.PASS})]) is Outcome.VERIFIED_WITH_WAIVERS
+
+
+def test_the_summary_says_what_was_left_out_and_what_shows_no_service():
+    left = {"smoke": Verdict.WAIVED, "health-database": Verdict.WAIVED}
+    found = tuple(
+        each.model_copy(update={"verdict": left[each.id]} if each.id in left else {})
+        for each in verified().items
+    )
+    record = verified().model_copy(update={"items": found, "outcome": Outcome.VERIFIED_WITH_WAIVERS})
+    assert render_summary(record) == (
+        "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7: 9 of 11 "
+        "checks passed. Not checked: smoke test (switched off in the configuration), database via /health "
+        "(switched off in the configuration)."
+    )
+    without = tuple(each for each in found if not each.id.startswith("rollout-"))
+    record = record.model_copy(update={"items": without, "outcome": choose_outcome(without)})
+    assert render_summary(record) == (
+        "Release zkprova, environment drill, is NOT verified: revision 7 (back to 5, zkprova-1.5.0) is live; no "
+        "check that passed shows service to users."
+    )
 
 
 @given(st.lists(st.sampled_from([*Verdict, None]), min_size=len(IDS), max_size=len(IDS)))
