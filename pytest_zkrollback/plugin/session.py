@@ -213,8 +213,9 @@ class RollbackSession:
             )
         if not ids:
             raise pytest.UsageError(
-                "The checklist was not collected: run pytest on checks/, or give a file with "
-                "`from pytest_zkrollback.items import *`; helm did not run."
+                "The checklist was not collected; helm did not run. Run pytest on checks/, or on a file with "
+                "`from pytest_zkrollback.items import *`; without such a file: "
+                "pytest --pyargs pytest_zkrollback.items"
             )
         if missing and self.request.changes:
             raise pytest.UsageError(

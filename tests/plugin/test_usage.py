@@ -197,8 +197,8 @@ def test_fault_67_another_path_is_exit_4_and_its_tests_do_not_run(repository, ru
     assert (code, errors(output)) == (
         4,
         [
-            "The checklist was not collected: run pytest on checks/, or give a file with "
-            "`from pytest_zkrollback.items import *`; helm did not run."
+            "The checklist was not collected; helm did not run. Run pytest on checks/, or on a file with "
+            "`from pytest_zkrollback.items import *`; without such a file: pytest --pyargs pytest_zkrollback.items"
         ],
     )
     assert "was run" not in output
