@@ -70,7 +70,9 @@ class MigrationCheck:
         return tuple(source() for source in self.sources)
 
     def judge(self, history: History, now: datetime) -> Judgement:  # noqa: ARG002 - asked once, no clock
-        """PASS on evidence that none ran or on an assessment; FAIL if one ran; else UNVERIFIED."""
+        """PASS on evidence that none ran, that this is no rollback, or on an assessment; FAIL if one ran;
+        else UNVERIFIED.
+        """
         sample = history.last
         if sample is None:
             return Pending(observed="The revisions are being compared", seen=False)
@@ -90,6 +92,9 @@ class MigrationCheck:
                 evidence=shown,
                 limits=limits,
             )
+        if any(finding.settles for finding in findings) and not any(finding.ran for finding in findings):
+            said = " ".join(finding.observed for finding in findings if finding.ran is False)
+            return CheckResult(word=Verdict.PASS, observed=said, evidence=shown, limits=limits)
         if findings and all(finding.ran is False for finding in findings):
             return CheckResult(word=Verdict.PASS, observed=said, evidence=shown, limits=limits)
         if self.recorded is not None:

@@ -46,8 +46,14 @@ class GitCheckout:
         if not _BRANCH.fullmatch(branch):
             raise ProcessProblem(f"{branch!r} is no branch.")
         full = self.resolve(commit)
-        self._run("rev-parse", "--verify", "--quiet", f"{branch}^{{commit}}", missing=branch)
-        done = self._git("merge-base", "--is-ancestor", full, branch)
+        return self._is_ancestor(full, self.resolve_ref(branch))
+
+    def contains(self, newer: str, older: str) -> bool:
+        """Whether a commit holds another one, or is it, as far as this checkout knows."""
+        return self._is_ancestor(self.resolve(older), self.resolve(newer))
+
+    def _is_ancestor(self, older: str, newer: str) -> bool:
+        done = self._git("merge-base", "--is-ancestor", older, newer)
         if done.exit_code not in (0, 1):
             raise self._problem(done)
         return done.exit_code == 0

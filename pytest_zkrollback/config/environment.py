@@ -297,6 +297,10 @@ class Environment(Table):
         description="where people find the files of `reports/`; messages link to it",
     )
     github: GithubActions | None = Field(default=None, description="rolling back through GitHub Actions")
+    gate: bool = Field(
+        default=False,
+        description="for a pipeline: what is verified is an ordinary deploy, as with `--zkrollback-gate`",
+    )
     git: Git | None = Field(default=None, description="checkout of the service, for commits and migrations")
     migrations: Migrations | None = Field(default=None, description="how this service migrates its database")
     base_dir: str = Field(default=".", exclude=True, description="folder of the configuration file")

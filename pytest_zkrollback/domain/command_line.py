@@ -15,6 +15,7 @@ class Option(NamedTuple):
 
     ``needs_environment``: it makes no sense without one. ``rolls_back``: it changes something, or rehearses
     that; without any of these a run verifies only. ``needs_rollback``: it goes with one of those.
+    ``only_verifies``: it goes with none of those.
     ``needs_drill``: it goes with the drill. ``stays``: it says where, or how it is reported, and so stands in
     every command that is proposed for the same environment.
     """
@@ -26,6 +27,7 @@ class Option(NamedTuple):
     needs_environment: bool = True
     rolls_back: bool = False
     needs_rollback: bool = False
+    only_verifies: bool = False
     needs_drill: bool = False
     stays: bool = False
 
@@ -95,6 +97,11 @@ OPTIONS = (
         needs_rollback=True,
     ),
     Option("--rollback-migration-assessed", "the migration assessment, recorded", metavar="TEXT"),
+    Option(
+        "--zkrollback-gate",
+        "verify an ordinary deploy: this is no rollback, so no migration has to be undone; recorded",
+        only_verifies=True,
+    ),
     Option(
         "--rollback-override",
         "pass one guard, audited; repeatable",

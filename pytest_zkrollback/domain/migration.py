@@ -19,7 +19,8 @@ class MigrationFinding:
     ``whole``: its no is about all of the database, so that another source's yes contradicts it. ``limits``
     are sentences of ``observed`` that say what was not looked into. ``starts``: whether what the target runs
     at its start knows the schema that the database has, None where that is not known; ``start_problem`` is a
-    sentence on why it will not, or may not.
+    sentence on why it will not, or may not. ``settles``: this is no rollback, so that what other sources do
+    not know does not matter.
     """
 
     source: str
@@ -31,6 +32,7 @@ class MigrationFinding:
     limits: tuple[str, ...] = ()
     starts: bool | None = None
     start_problem: str = ""
+    settles: bool = False
 
 
 @dataclass(frozen=True)

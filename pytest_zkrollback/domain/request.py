@@ -21,7 +21,8 @@ class Request:
 
     ``target`` is the Helm revision to roll back to, or ``previous`` or ``last-verified``; None verifies only.
     ``interactive``: standard input was a terminal when the plugin was loaded, so that refusals can be
-    accepted in the same run. ``soak_s`` is None where the configuration's holds.
+    accepted in the same run. ``gate``: what is verified is an ordinary deploy and no rollback, by the
+    operator's word. ``soak_s`` is None where the configuration's holds.
     """
 
     environment: str
@@ -32,6 +33,7 @@ class Request:
     impact_since: datetime | None = None
     confirm: str | None = None
     migration_assessed: str | None = None
+    gate: bool = False
     waivers: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
     signals: dict[str, str] = field(default_factory=dict)

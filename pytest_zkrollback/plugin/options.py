@@ -129,6 +129,7 @@ def parse_request(option: Any) -> Request:
         else parse_impact_since(option.rollback_impact_since),
         confirm=option.rollback_confirm,
         migration_assessed=_text(option.rollback_migration_assessed, "") or None,
+        gate=option.zkrollback_gate,
         waivers=parse_pairs("--rollback-waive", option.rollback_waive or []),
         overrides=parse_pairs("--rollback-override", option.rollback_override or []),
         signals=parse_signals(option.rollback_signal or []),
@@ -153,7 +154,13 @@ def parse_request(option: Any) -> Request:
 
 
 def _refuse_without_rollback(option: Any) -> None:
-    if _rollbacks(option):
+    if ways := _rollbacks(option):
+        for each in OPTIONS:
+            if each.only_verifies and getattr(option, each.dest):
+                raise pytest.UsageError(
+                    f"{each.name} says that this is no rollback, and {ways[0]} asks for one: leave one "
+                    "of them out; helm did not run."
+                )
         return
     for each in OPTIONS:
         if each.needs_rollback and getattr(option, each.dest):

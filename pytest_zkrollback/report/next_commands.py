@@ -309,7 +309,7 @@ def _after_interruption(record: Record, env: Environment | None) -> Iterator[_St
     if record.revision_before is None:
         yield _Step(record.command_line, "again:")
         return
-    verify = _Step(_verify(record), "check what is live:", here=True)
+    verify = _Step(_verify_again(record), "check what is live:", here=True)
     if env is not None and record.helm.running:
         history = helm(env, "history", record.release)
         yield _Step(history, "helm may still be at work; wait for its end:", here=True)
@@ -342,7 +342,7 @@ def _after_waivers(record: Record) -> Iterator[_Step]:
     if MIGRATION in waived:  # else the next run remembers that it was waived
         why += f", {_ASSESSED}"
     if waived:
-        yield _Step(_verify(record), f"{why}:", here=True)
+        yield _Step(_verify_again(record), f"{why}:", here=True)
 
 
 # After a failure, or where something was not verified.
@@ -386,7 +386,7 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
         why = f'with url = "https://..." added to [environments.{env.name}]:'
     elif assess:
         why = f"check again, {_ASSESSED}:"
-    yield _Step(_verify(record), why, here=True)
+    yield _Step(_verify_again(record), why, here=True)
     if (number := way_back.stays_deployed(record)) is not None:
         yield _Step(
             why=f"revision {number} failed, and Helm's history goes on to call it deployed: "
@@ -527,6 +527,12 @@ def _verify(record: Record) -> str:
     if not any(name in (SHORT_ENV, ENV) for name, _ in kept):
         kept.insert(0, (SHORT_ENV, [f"{SHORT_ENV}={record.environment}"]))
     return shlex.join(["pytest", *(word for _, words in kept for word in words)])
+
+
+def _verify_again(record: Record) -> str:
+    """The same, with what was typed that only goes with verifying: it stands before no rollback."""
+    again = [words for name, words in _options(record) if name and BY_NAME[name].only_verifies]
+    return shlex.join([*shlex.split(_verify(record)), *(word for words in again for word in words)])
 
 
 def _options(record: Record) -> list[tuple[str, list[str]]]:

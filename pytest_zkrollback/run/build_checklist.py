@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial
 
@@ -26,7 +26,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
 from ..domain.item_ids import NOTIFY
 from ..domain.kube_objects import WorkloadName
-from ..domain.migration import RevisionContent
+from ..domain.migration import MigrationFinding, RevisionContent
 from ..domain.ports import Check, Kube
 from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, NamespaceWatches
@@ -42,7 +42,7 @@ from ..report.failures import listed
 from ..rollback.journal import find_migration_word
 from .context import RunContext
 from .find_workloads import workload_name
-from .migration_sources import migration_sources, revision_content
+from .migration_sources import deploy_source, migration_sources, revision_content
 from .results import ExpectedRelease, RunState
 
 # Every release has these, after its rollouts; a repository's own items come before the last one.
@@ -239,6 +239,7 @@ def build_checks(
                 later,
                 rolled_out=state.is_rolled_out,
                 compared_with=left,
+                deploy=_deploy(context, release),
             ),
             assessed=context.request.migration_assessed,
             recorded=find_migration_word(release.journal or (), release.head),
@@ -253,6 +254,22 @@ def build_checks(
             missing=context.request.missing,
         ),
     ]
+
+
+def _deploy(context: RunContext, release: ExpectedRelease) -> Callable[[], MigrationFinding] | None:
+    """What says whether the current revision is an ordinary deploy; None where it is known not to be one."""
+    if context.request.changes:
+        return None
+    head = release.history.head.revision
+    if head.rollback_of is not None:
+        if context.request.gate or context.env.gate:
+            text = (
+                f"by Helm's history revision {head.revision} is a rollback to {head.rollback_of}, and so no "
+                "ordinary deploy, as --zkrollback-gate or gate = true says"
+            )
+            context.recorder.event(text, "helm history")
+        return None
+    return deploy_source(context, release.history, head.revision, release.compared_with)
 
 
 def _namesakes(kube: Kube, kept: str, home: str, expected: Sequence[JsonObject]) -> Iterator[str]:

@@ -32,7 +32,7 @@ from ..preflight.release_view import CachedProbe
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from .context import RunContext
-from .source_commits import git_checkout, with_commits
+from .source_commits import find_forward, git_checkout, with_commits
 
 DATABASE = "schema in the database"
 HEALTH = "schema that /health reports"
@@ -48,18 +48,25 @@ def migration_sources(
     *,
     rolled_out: Callable[[], bool] | None,
     compared_with: int | None = None,
+    deploy: Source | None = None,
 ) -> tuple[Source, ...]:
     """Every source, ready to be asked whether a migration ran since ``target``, up to ``compared_with``.
 
     ``later`` is everything after the target that could be read; where ``compared_with`` is not in it,
     nobody's "no" is about that deploy, and that is a finding, too. A source that cannot answer says why.
     ``rolled_out`` says whether the restored application has rolled out; None before helm: then nothing is
-    asked of it. Making the sources contacts nothing.
+    asked of it. Making the sources contacts nothing. ``deploy``: see :func:`deploy_source`; then only those
+    are asked besides that need no deploy to look into.
     """
     env, table = context.env, context.env.migrations
     span = CachedProbe(lambda: _span(context, history, target, later))
     accounted_for = table.accounted_for if table is not None else ()
     asked: dict[str, Source] = {HOOKS: lambda: judge_hooks(_with_live(context, span()), accounted_for)}
+    if deploy is not None:
+        asked = {"deploy": deploy}
+        if table is not None and table.kind is None:
+            asked |= _reading(context, table, span, rolled_out)
+        return tuple(partial(_ask, name, question) for name, question in asked.items())
     if table is not None:
         asked |= _reading(context, table, span, rolled_out)
     for name, ask in context.own_sources.items():
@@ -73,6 +80,38 @@ def migration_sources(
     if table is None and not context.own_sources:
         asked["configuration"] = partial(_nothing_configured, env)
     return tuple(partial(_ask, name, question) for name, question in asked.items())
+
+
+def deploy_source(context: RunContext, history: ReleaseHistory, head: int, replaced: int | None) -> Source:
+    """Whether revision ``head``, which is no rollback by Helm's history, is one by its content.
+
+    Helm's history does not tell an ordinary deploy from a redeploy of an older commit. So the operator says
+    it, or the service's commits show it: the one contains the other. ``replaced``: the revision before it
+    that differs; None: none is known.
+    """
+    return partial(_judge_deploy, context, history, head, replaced)
+
+
+def _judge_deploy(
+    context: RunContext, history: ReleaseHistory, head: int, replaced: int | None
+) -> MigrationFinding:
+    env = context.env
+    if context.request.gate or env.gate:
+        how = "--zkrollback-gate" if context.request.gate else f"gate = true in [environments.{env.name}]"
+        said = f"This is no rollback, by the operator's word ({how}), so no migration has to be undone."
+        return MigrationFinding("deploy", False, said, settles=True)
+    forward, said = False, "no older revision that differs is known"
+    if replaced is not None:
+        forward, said = find_forward(context, history, replaced, head)
+    if forward:
+        text = f"This is no rollback: {said}, so no migration has to be undone."
+        return MigrationFinding("deploy", False, text, settles=True)
+    text = (
+        f"Whether revision {head} is an ordinary deploy or a redeploy of an older commit is not known: "
+        f"{said}. If it is an ordinary deploy: --zkrollback-gate, or gate = true in "
+        f"[environments.{env.name}]."
+    )
+    return MigrationFinding("deploy", None, text)
 
 
 def _reading(

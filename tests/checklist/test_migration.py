@@ -334,6 +334,7 @@ NO = MigrationFinding("hooks", False, "No hook ran.")
 YES = MigrationFinding("files", True, "0007_drop.py ran.")
 PARTIAL = MigrationFinding("hooks", False, "No hook ran.", whole=False)
 UNKNOWN = MigrationFinding("schema", None, "The schema is not known.")
+DEPLOY = MigrationFinding("deploy", False, "This is no rollback.", settles=True)
 
 
 @pytest.mark.parametrize(
@@ -364,6 +365,16 @@ UNKNOWN = MigrationFinding("schema", None, "The schema is not known.")
             "Assessed by the operator: additive, stays. Seen: 0007_drop.py ran.",
         ),
         ((YES,), "  ", Verdict.FAIL, f"0007_drop.py ran. {HOW}"),
+        # An ordinary deploy: what is not known does not matter, and what speaks against it does.
+        ((DEPLOY,), None, Verdict.PASS, "This is no rollback."),
+        ((DEPLOY, UNKNOWN), None, Verdict.PASS, "This is no rollback."),
+        ((DEPLOY, NO), None, Verdict.PASS, "This is no rollback. No hook ran."),
+        (
+            (DEPLOY, YES),
+            None,
+            Verdict.FAIL,
+            f"0007_drop.py ran. Not all sources agree: This is no rollback. {HOW}",
+        ),
     ],
 )
 def test_pass_only_on_evidence_or_an_assessment(

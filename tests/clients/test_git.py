@@ -34,6 +34,7 @@ def test_it_counts_and_reads_what_lies_between_two_commits(checkout):
     assert repository.read_files(commits[1], "db/migrations") == {"0.sql": "-- 0", "1.sql": "-- 1"}
     assert repository.read_files(commits[1], "elsewhere") == {}
     assert repository.on_branch(commits[0], "main")
+    assert [repository.contains(commits[1], each) for each in commits] == [True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ def commands(draw):
     others = [
         each
         for each in OPTIONS
-        if each.name not in EXCLUDED | OF_THE_WAYS and (way or not each.needs_rollback)
+        if each.name not in EXCLUDED | OF_THE_WAYS
+        and not (each.only_verifies if way else each.needs_rollback)
     ]
     words = [draw(st.sampled_from(ENVIRONMENTS))]
     for option in [*(BY_NAME[name] for name in way), *draw(st.lists(st.sampled_from(others), unique=True))]:
@@ -102,6 +103,8 @@ def test_a_command_repeated_asks_for_the_same(command):
     same = ("environment", "config_file", "report_dir", "bundle", "drill_keep", "drill_scenario")
     assert [getattr(check, name) for name in same] == [getattr(wanted, name) for name in same]
     assert not check.changes
+    check = parsed(next_commands._verify_again(record))
+    assert (check.changes, check.gate) == (False, wanted.gate)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """A real migration on the demo service's real database came with the bad revision: reversible, and not."""
 
+import json
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 
 import pytest
@@ -143,6 +145,52 @@ def test_without_a_source_a_release_without_hooks_is_unverified_and_the_option_i
         assert "zkprova-migrate" not in bad.kubectl("get", "jobs")
     finally:
         bad.close()
+
+
+def test_as_a_gate_after_an_ordinary_deploy_only_a_redeploy_of_an_older_commit_is_not_green(incident):
+    """What `helm upgrade` brought is a deploy or a rollback by its commit alone: Helm's history says neither."""
+    service = incident.folder / "service"
+    service.mkdir()
+
+    def git(*args):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
+        done = subprocess.run(
+            ["git", "-C", str(service), *who, *args], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def deploy(commit):
+        """Images built from this commit, by a pipeline's own helm."""
+        chart = incident.folder / "chart"
+        shutil.copytree(SCENARIO_CHART, chart, dirs_exist_ok=True)
+        text = {
+            "apiVersion": "v2",
+            "name": "zkprova",
+            "version": "1.8.1",
+            "appVersion": f"1.8.1-{commit[:12]}",
+        }
+        (chart / "Chart.yaml").write_text(json.dumps(text))
+        incident.helm("upgrade", "zkprova", str(chart), "--reuse-values")
+
+    git("init", "-q")
+    git("commit", "-qm", "older", "--allow-empty")
+    older = git("rev-parse", "HEAD")
+    git("commit", "-qm", "newer", "--allow-empty")
+    newer = git("rev-parse", "HEAD")
+    incident.configure(f'[environments.test.git]\ncheckout = "{service}"\n', migrations=False)
+    incident.helm("rollback", "zkprova", "5")
+    deploy(older)
+    deploy(newer)
+    forward = incident.run()
+    assert (forward.code, reds(forward)) == (0, {}), forward.output
+    assert forward.item("migration")["observed"].startswith(f"This is no rollback: commit {newer[:10]} of ")
+    deploy(older)
+    back = incident.run()
+    assert (back.code, reds(back)) == (1, {"migration": "UNVERIFIED"}), back.output
+    assert "If it is an ordinary deploy: --zkrollback-gate" in back.item("migration")["observed"]
+    said = incident.run("--zkrollback-gate")
+    assert (said.code, reds(said)) == (0, {}), said.output
+    assert "by the operator's word (--zkrollback-gate)" in said.item("migration")["observed"]
 
 
 def test_who_only_verifies_later_is_told_what_was_said_of_the_migration(incident):

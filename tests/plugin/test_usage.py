@@ -60,6 +60,21 @@ def left_files(repository):
             "--rollback-plan goes with a rollback: add --rollback-to=N; helm did not run.",
         ),
         (
+            ["--env=staging", "--zkrollback-gate", "--rollback-to=5", "--rollback-plan"],
+            "--zkrollback-gate says that this is no rollback, and --rollback-to asks for one: leave one of them "
+            "out; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--zkrollback-gate", "--rollback-redeploy-main"],
+            "--zkrollback-gate says that this is no rollback, and --rollback-redeploy-main asks for one: leave one "
+            "of them out; helm did not run.",
+        ),
+        (
+            ["--zkrollback-gate"],
+            "--zkrollback-gate needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs "
+            "to another plugin); helm did not run.",
+        ),
+        (
             ["--env=staging", "--rollback-override=pending=it was cancelled"],
             "--rollback-override goes with a rollback: add --rollback-to=N; helm did not run.",
         ),
