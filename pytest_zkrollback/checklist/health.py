@@ -41,13 +41,13 @@ class HealthCheck:
     @property
     def expected(self) -> str:
         """Passes in a row, path and members; that it is left out, where it is."""
-        if self._left_out:
+        if self.left_out:
             return "nothing: it is left out by configuration"
         members = ", ".join(f'"{k}": {json.dumps(v)}' for k, v in self._table.expect.items())
         return f"{self._table.passes} answers in a row of {self._table.path} are JSON with {members}"
 
     @property
-    def _left_out(self) -> str:
+    def left_out(self) -> str:
         """Why the configuration leaves it out; empty: it does not."""
         off = "health" if self.env.health is False else "url" if self.env.url is False else ""
         where = f"in [environments.{self.env.name}]"
@@ -86,7 +86,7 @@ class HealthCheck:
 
     @property
     def _url(self) -> str | None:
-        if self._left_out or not self.env.url:
+        if self.left_out or not self.env.url:
             return None
         return f"{self.env.url.rstrip('/')}{self._table.path}"
 
@@ -102,8 +102,8 @@ class HealthCheck:
 
         WAIVED where the configuration leaves it out.
         """
-        if self._left_out:
-            return CheckResult(word=Verdict.WAIVED, observed=self._left_out)
+        if self.left_out:
+            return CheckResult(word=Verdict.WAIVED, observed=self.left_out)
         if self._url is None:
             return CheckResult(
                 word=Verdict.UNVERIFIED,

@@ -45,12 +45,12 @@ class SmokeCheck:
     @property
     def expected(self) -> str:
         """Exit code and time limit; that it is left out, where it is."""
-        if self._left_out:
+        if self.left_out:
             return "nothing: it is left out by configuration"
         return f"the smoke test exits 0 within {self._table.timeout_s:g} s"
 
     @property
-    def _left_out(self) -> str:
+    def left_out(self) -> str:
         """Why the configuration leaves it out; empty: it does not."""
         off = "smoke" if self.env.smoke is False else "url" if self._url_missing else ""
         if not off or (off == "url" and self.env.url is None):
@@ -71,7 +71,7 @@ class SmokeCheck:
     @property
     def command(self) -> str:
         """The same, quoted for a shell, from the configured folder; empty if it lacks its url."""
-        if self._left_out or self._url_missing:
+        if self.left_out or self._url_missing:
             return ""
         line, folder = shlex.join(self.argv), self._folder.resolve()
         return line if folder == Path.cwd() else f"(cd {shlex.quote(str(folder))} && {line})"
@@ -91,7 +91,7 @@ class SmokeCheck:
 
     def observe(self) -> Finished | None:
         """Run it; None if it is left out, or needs a url and there is none. Raises ProcessProblem."""
-        if self._left_out or self._url_missing:
+        if self.left_out or self._url_missing:
             return None
         return self.processes.run(
             self.argv,
@@ -106,8 +106,8 @@ class SmokeCheck:
 
         WAIVED where the configuration leaves it out.
         """
-        if self._left_out:
-            return CheckResult(word=Verdict.WAIVED, observed=self._left_out)
+        if self.left_out:
+            return CheckResult(word=Verdict.WAIVED, observed=self.left_out)
         if self._url_missing:
             return CheckResult(
                 word=Verdict.UNVERIFIED,

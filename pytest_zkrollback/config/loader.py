@@ -50,7 +50,8 @@ def load_environment(path: Path, name: str) -> Environment:
     if name not in tables:
         known = ", ".join([DRILL, *sorted(tables)])
         raise UsageProblem(
-            f"--env={name} is not known in {_shown(path)}: known environments are {known}; helm did not run."
+            f"--env={name} is not known in {describe(path)}: known environments are {known}; "
+            "helm did not run."
         )
     # A table there replaces the whole table of the same name: so a key of it can be taken away.
     table = {**defaults, **tables[name]}
@@ -137,7 +138,8 @@ def _keys(location: list[str]) -> list[str]:
     return [key for key in node.get("properties", {}) if key not in ("name", "base_dir")]
 
 
-def _shown(path: Path) -> str:
+def describe(path: Path) -> str:
+    """The file in words."""
     return "the shipped configuration (there is no zkrollback.toml here)" if path == SHIPPED else path.name
 
 

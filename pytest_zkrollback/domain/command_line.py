@@ -17,7 +17,8 @@ class Option(NamedTuple):
     that; without any of these a run verifies only. ``needs_rollback``: it goes with one of those.
     ``only_verifies``: it goes with none of those.
     ``needs_drill``: it goes with the drill. ``stays``: it says where, or how it is reported, and so stands in
-    every command that is proposed for the same environment.
+    every command that is proposed for the same environment. ``alone``: it is all that the command does; what
+    asks for something else is refused beside it. ``choice``: the one value that a flag may be given with.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Option(NamedTuple):
     only_verifies: bool = False
     needs_drill: bool = False
     stays: bool = False
+    alone: bool = False
+    choice: str = ""
 
     @property
     def dest(self) -> str:
@@ -38,6 +41,8 @@ class Option(NamedTuple):
 
 
 ENV = "--zkrollback-env"
+# The value of a flag that may have one, where it was given without.
+PLAIN = "on"
 # A repository's conftest.py adds it (plugin/options.add_env_option).
 SHORT_ENV = "--env"
 # What comes after it are no options.
@@ -141,9 +146,15 @@ OPTIONS = (
         needs_environment=False,
         stays=True,
     ),
+    Option(
+        "--zkrollback-check",
+        "look whether all is there that rolling back and verifying need; =rbac prints the smallest Roles",
+        alone=True,
+        choice="rbac",
+    ),
     Option("--zkrollback-bundle", "one zip for the ticket, below 10 MB", stays=True),
     Option("--drill-keep", "keep the drill's cluster for the next run", needs_drill=True, stays=True),
-    Option("--drill-stop", "end a kept drill, and nothing else", needs_environment=False),
+    Option("--drill-stop", "end a kept drill, and nothing else", needs_environment=False, alone=True),
     Option(
         "--drill-kubelet",
         "the drill with a real kubelet on this machine (Linux, root): its containers run",

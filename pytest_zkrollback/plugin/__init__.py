@@ -10,7 +10,7 @@ from ..domain.item_ids import EVENTS, HEALTH, LOGS, MIGRATION, NOTIFY, SMOKE, ro
 from . import checklist_tests as checklist_items
 from . import hookspecs
 from .fixtures import SESSION_KEY, rollback
-from .options import add_options, has_temporary_files, is_wanted, is_wanted_early
+from .options import add_options, choose_alone, has_temporary_files, is_wanted, is_wanted_early
 
 __all__ = ["rollback"]
 
@@ -46,11 +46,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """``--drill-stop`` is all that such a command does."""
-    if config.option.drill_stop:
-        from .session import stop_kept_drill
+    """An option that goes alone is all that such a command does."""
+    alone = choose_alone(config.option)
+    if alone is not None:
+        from .alone import run_alone
 
-        return stop_kept_drill(config)
+        return run_alone(alone, config)
     return None
 
 
@@ -60,7 +61,8 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
 
     A wrapper, because xdist reads its options in a ``tryfirst`` implementation of the same hook.
     """
-    if is_wanted(config.option) and not config.option.drill_stop and not hasattr(config, "workerinput"):
+    alone = choose_alone(config.option) is not None
+    if is_wanted(config.option) and not alone and not hasattr(config, "workerinput"):
         from ..run.secrets import redactor_of_this_process
         from .html_report import FullDiskGuard
         from .session import RollbackSession

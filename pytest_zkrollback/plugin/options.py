@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ..domain.command_line import BY_NAME, ENV, OPTIONS, SEPARATOR, SHORT_ENV
+from ..domain.command_line import BY_NAME, ENV, OPTIONS, PLAIN, SEPARATOR, SHORT_ENV, Option
 from ..domain.request import NOT_GIVEN, Request
 
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
@@ -30,7 +30,9 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("zkrollback", _GROUP)
     for option in OPTIONS:
         how: dict[str, Any] = {"help": option.help, "dest": option.dest}
-        if option.metavar:
+        if option.choice:
+            how |= {"nargs": "?", "const": PLAIN, "metavar": option.choice}
+        elif option.metavar:
             how |= {"metavar": option.metavar, "action": "append" if option.repeatable else "store"}
         else:
             how |= {"action": "store_true"}
@@ -83,7 +85,33 @@ class _NotLoaded:
 
 def is_wanted(option: Any) -> bool:
     """Whether any of our options was given, so that the plugin has something to do or to refuse."""
-    return option.zkrollback_env is not None or option.drill_stop or bool(_given_without_env(option))
+    alone = any(each.alone and getattr(option, each.dest) for each in OPTIONS)
+    return option.zkrollback_env is not None or alone or bool(_given_without_env(option))
+
+
+def choose_alone(option: Any) -> Option | None:
+    """The option that is all that the command does, if one was given.
+
+    Raises pytest.UsageError beside an option that asks for something else.
+    """
+    given = [each for each in OPTIONS if getattr(option, each.dest)]
+    alone = next((each for each in given if each.alone), None)
+    if alone is None:
+        return None
+    beside = [each.name for each in given if each is not alone and not each.stays]
+    if beside:
+        raise pytest.UsageError(
+            f"{alone.name} goes alone: leave {' and '.join(beside)} out; helm did not run."
+        )
+    value = getattr(option, alone.dest)
+    if alone.choice and value not in (PLAIN, alone.choice):
+        raise pytest.UsageError(
+            f"{alone.name}={value} is not known: give {alone.name}, or {alone.name}={alone.choice}; "
+            "helm did not run."
+        )
+    if alone.needs_environment:
+        require_environment(option)
+    return alone
 
 
 def is_wanted_early(arguments: Iterable[str | os.PathLike[str]]) -> bool:
@@ -104,12 +132,7 @@ def has_temporary_files() -> bool:
 def parse_request(option: Any) -> Request:
     """The request behind ``config.option``; raises pytest.UsageError with one sentence (exit 4)."""
     _refuse_bare_separators(option)
-    if option.zkrollback_env is None:
-        given = ", ".join(_given_without_env(option))
-        raise pytest.UsageError(
-            f"{given} needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs to "
-            "another plugin); helm did not run."
-        )
+    require_environment(option)
     if option.zkrollback_env != "drill":
         for each in OPTIONS:
             if each.needs_drill and getattr(option, each.dest):
@@ -151,6 +174,16 @@ def parse_request(option: Any) -> Request:
         no_merge=option.rollback_no_merge,
         soak_s=None if option.rollback_soak is None else parse_soak(option.rollback_soak),
     )
+
+
+def require_environment(option: Any) -> None:
+    """Raises pytest.UsageError where an option was given that makes no sense without an environment."""
+    if option.zkrollback_env is None:
+        given = ", ".join(_given_without_env(option))
+        raise pytest.UsageError(
+            f"{given} needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs to "
+            "another plugin); helm did not run."
+        )
 
 
 def _refuse_without_rollback(option: Any) -> None:

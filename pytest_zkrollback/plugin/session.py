@@ -6,7 +6,6 @@ import html
 import os
 import shlex
 import shutil
-import sys
 import warnings
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
@@ -53,16 +52,6 @@ _WORDS = {
 _DEFAULT_REPORTCHARS = "fE"
 _EXIT = {**dict.fromkeys(GREEN, 0), Outcome.INTERRUPTED: 2}
 _ASKED_TOO_EARLY = f"The fixture {FIXTURE} was asked for before the checklist was collected and checked."
-
-
-def stop_kept_drill(config: pytest.Config) -> int:
-    """``--drill-stop``: end a kept drill and nothing else."""
-    from ..drill.drill import stop_drill
-
-    if config.option.zkrollback_env or config.option.rollback_to:
-        raise pytest.UsageError("--drill-stop ends the kept drill and does nothing else: give it alone.")
-    sys.stdout.write(stop_drill() + "\n")
-    return 0
 
 
 def sentence_without_environment(config: pytest.Config) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -121,7 +121,7 @@ def _reading(
     asked: dict[str, Source] = {}
     readers: dict[str, Callable[[], Rows]] = {}
     if table.database_env is not None:
-        readers[DATABASE] = lambda: _rows(context, table)
+        readers[DATABASE] = lambda: fetch_versions(table, context.variables, Path(context.env.base_dir))
     if table.health is not None and rolled_out is not None:
         readers[HEALTH] = lambda: ((_reported(context, table.health, rolled_out),),)
     tool = TOOLS.get(table.kind or "")
@@ -298,12 +298,16 @@ def _compared(
     return judge_version(source, _only(read()), expected, f"{reference} of revision {target.revision}")
 
 
-def _rows(context: RunContext, table: Migrations) -> Rows:
-    url = context.variables.get(table.database_env or "", "").strip()
+def fetch_versions(table: Migrations, variables: Mapping[str, str], base_dir: Path) -> Rows:
+    """The rows of the configured query, read-only; ``variables`` hold the database's URL.
+
+    Raises MigrationProblem.
+    """
+    url = variables.get(table.database_env or "", "").strip()
     if not url:
         raise MigrationProblem(f"The variable {table.database_env}, which names the database, is not set.")
     query = table.query or TOOLS[str(table.kind)].query
-    return fetch_rows(url, query, timeout_s=table.timeout_s, base_dir=Path(context.env.base_dir))
+    return fetch_rows(url, query, timeout_s=table.timeout_s, base_dir=base_dir)
 
 
 def _only(rows: Rows) -> str:

@@ -23,9 +23,8 @@ VALUES = {
     "--rollback-waive": ["smoke=no test account"],
     "--rollback-soak": ["0", "12.5"],
 }
-EXCLUDED = {
-    "--drill-stop",  # is no run: it ends a cluster, and no command follows from it
-}
+# Is no run, and no command follows from it.
+EXCLUDED = {each.name for each in OPTIONS if each.alone}
 ENVIRONMENTS = [
     ["--env=drill"],
     ["--env", "drill"],

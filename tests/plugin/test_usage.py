@@ -195,6 +195,45 @@ def left_files(repository):
             ["--drill-stop", "--env=drill"],
             "--drill-stop ends the kept drill and does nothing else: give it alone.",
         ),
+        (
+            ["--drill-stop", "--rollback-to=5"],
+            "--drill-stop goes alone: leave --rollback-to out; helm did not run.",
+        ),
+        *(
+            (
+                ["--env=staging", "--zkrollback-check", beside],
+                f"--zkrollback-check goes alone: leave {beside.partition('=')[0]} out; helm did not run.",
+            )
+            for beside in (
+                "--rollback-to=5",
+                "--rollback-recover",
+                "--rollback-to-commit=0dd5af3",
+                "--drill-stop",
+            )
+        ),
+        (
+            ["--env=staging", "--zkrollback-check=rbac", "--rollback-to=5", "--rollback-reason=why"],
+            "--zkrollback-check goes alone: leave --rollback-to and --rollback-reason out; helm did not run.",
+        ),
+        (
+            ["--zkrollback-check"],
+            "--zkrollback-check needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs "
+            "to another plugin); helm did not run.",
+        ),
+        (
+            ["--env=staging", "--zkrollback-check=roles"],
+            "--zkrollback-check=roles is not known: give --zkrollback-check, or --zkrollback-check=rbac; helm did "
+            "not run.",
+        ),
+        (
+            ["--env=staging", "--zkrollback-check", "checks"],
+            "--zkrollback-check=checks is not known: give --zkrollback-check, or --zkrollback-check=rbac; helm did "
+            "not run.",
+        ),
+        (
+            ["--env=drill", "--zkrollback-check"],
+            "--env=drill makes its own cluster and configuration: there is nothing to check.",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -203,6 +242,27 @@ def test_a_mistake_is_exit_4_and_one_sentence(repository, run, args, sentence):
     assert (code, errors(output)) == (4, [sentence])
     assert "Traceback" not in output
     assert [name for name in left_files(repository) if not name.endswith(".tmp")] == []
+
+
+def test_the_check_says_a_line_for_each_thing_collects_nothing_and_leaves_no_file(repository, run):
+    code, output = run("--env=staging", "--zkrollback-check", "-n", "2")
+    lines = output.strip().splitlines()
+    assert code == 1
+    assert lines[0] == (
+        "ok         configuration        environment staging of the shipped configuration (there is no "
+        "zkrollback.toml here) is valid."
+    )
+    assert lines[1].startswith("missing    kubeconfig           There is no kubeconfig: ")
+    assert lines[-1].endswith("Nothing was changed, nobody was told.")
+    assert "test session starts" not in output
+    assert left_files(repository) == []
+
+
+def test_the_roles_alone_are_on_standard_output(repository, capfd):
+    result = repository.runpytest("--env=staging", "--zkrollback-check=rbac")
+    out, err = capfd.readouterr()
+    assert (result.ret, out) == (1, "")
+    assert err.startswith("There is no kubeconfig: ")
 
 
 def test_fault_67_another_path_is_exit_4_and_its_tests_do_not_run(repository, run):

@@ -68,9 +68,33 @@ MAY = {
         "report",
         "rollback",
     },
+    "setup": {
+        "checklist",
+        "clients",
+        "clients/kube",
+        "config",
+        "domain",
+        "notify",
+        "preflight",
+        "preflight/guards",
+        "release",
+        "report",
+        "run",
+    },
     # An entry point: nothing imports it.
     "report/__main__": {"config", "domain", "report", "run"},
-    "plugin": {"", "clients", "config", "domain", "drill", "github", "preflight/guards", "report", "run"},
+    "plugin": {
+        "",
+        "clients",
+        "config",
+        "domain",
+        "drill",
+        "github",
+        "preflight/guards",
+        "report",
+        "run",
+        "setup",
+    },
 }
 # The modules of the top floor.
 TOP = {

@@ -1,0 +1,72 @@
+"""Options that are all that a command does: no test is collected, and helm does not run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from ..clients.clock import SystemClock
+from ..clients.process import LocalProcesses
+from ..domain.command_line import PLAIN, Option
+from ..domain.errors import UsageProblem, ZkRollbackError
+from ..report.redaction import Redactor
+from ..run.secrets import redactor_of_this_process
+from .streams import guard_streams
+
+
+def run_alone(option: Option, config: pytest.Config) -> int:
+    """Do what the option says; the exit code. Raises pytest.UsageError, with no secret in it."""
+    redactor = redactor_of_this_process()
+    guard_streams(redactor.text)
+    try:
+        return _ACTIONS[option.name](config, redactor)
+    except UsageProblem as problem:
+        raise pytest.UsageError(redactor.text(str(problem))) from None
+    except ZkRollbackError as problem:
+        sys.stderr.write(f"{problem}\n")
+        return int(pytest.ExitCode.TESTS_FAILED)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{option.name} was interrupted; nothing was changed.\n")
+        return int(pytest.ExitCode.INTERRUPTED)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _stop_drill(config: pytest.Config, _redactor: Redactor) -> int:
+    from ..drill.drill import stop_drill
+
+    if config.option.zkrollback_env:
+        raise UsageProblem("--drill-stop ends the kept drill and does nothing else: give it alone.")
+    _say(stop_drill())
+    return 0
+
+
+def _check(config: pytest.Config, redactor: Redactor) -> int:
+    """Whether all is there, line by line; or the Roles, as a file that kubectl takes."""
+    from ..setup.doctor import Doctor, Finding, conclude, fetch_roles, find_environment, run_doctor
+
+    given = config.option
+    env = find_environment(config.rootpath, given.zkrollback_config, given.zkrollback_env)
+    as_roles = given.zkrollback_check != PLAIN
+    if isinstance(env, Finding):
+        if as_roles:  # standard output is for the Roles alone
+            raise ZkRollbackError(env.said)
+        _say(str(env))
+        return conclude([env], _say)
+    doctor = Doctor(env, redactor, os.environ, SystemClock(), LocalProcesses())
+    if as_roles:
+        _say(fetch_roles(doctor))
+        return 0
+    return run_doctor(doctor, config.rootpath, given.zkrollback_config, _say)
+
+
+_ACTIONS: dict[str, Callable[[pytest.Config, Redactor], int]] = {
+    "--drill-stop": _stop_drill,
+    "--zkrollback-check": _check,
+}
