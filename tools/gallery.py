@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_zkrollback.domain.record import Record
+from pytest_zkrollback.drill.drill_namespace import checkout_id
 from pytest_zkrollback.drill.scenarios import BAD_REVISION, CHART, SCENARIOS
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
@@ -61,7 +62,7 @@ class KeptDrill:
         state = folder / "state"
         self.environ = {**os.environ, "XDG_STATE_HOME": str(state), "TMPDIR": str(folder)}
         self.environ.pop("SLACK_WEBHOOK_URL", None)
-        self._state = state / "pytest-zkrollback" / "drill" / "state.json"
+        self._state = state / "pytest-zkrollback" / "drill" / checkout_id(folder) / "state.json"
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         argv = [str(Path(sys.executable).with_name("pytest")), *arguments]

@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from ..domain.errors import DrillProblem, HttpProblem, ProcessProblem, UsageProb
 from ..domain.ports import Clock, Processes
 from . import persistence as kept_drill
 from .demo_repository import FOLDER, MIGRATIONS
+from .drill_namespace import checkout_id
 from .kwok_venue import DATA, Kwok
 from .locks import exclusive
 from .persistence import SavedDrill
@@ -99,36 +101,39 @@ def start_drill(
     keep: bool,
     scenario: str | None,
     progress: Callable[[str], None],
+    checkout: Path,
     venue: VenueChoice | None = None,
     processes: Processes | None = None,
     clock: Clock | None = None,
 ) -> Drill:
-    """The kept drill if one lives, else a new one with the scenario played.
+    """The drill that this checkout keeps, if one lives, else a new one with the scenario played.
 
     Raises DrillProblem, and UsageProblem for a scenario that is not known.
 
     ``scenario``: None is the default scenario, or whatever the kept drill plays. ``venue``: None is kwok, or
-    wherever the kept drill is. ``processes`` should end its programs on an interrupt. Whatever interrupts the
+    wherever the kept drill is. ``checkout``: the folder that the drill belongs to; another one's is left
+    alone. ``processes`` should end its programs on an interrupt. Whatever interrupts the
     start, nothing of it stays.
     """
     processes = processes if processes is not None else LocalProcesses(end_on_error=True)
     clock = clock if clock is not None else SystemClock()
     choose_scenario(scenario or DEFAULT_SCENARIO)
-    with _state(progress, needed=keep) as folder:
+    with _state(checkout, progress, needed=keep) as folder:
         found = _find_kept(folder, processes, clock, progress) if folder is not None else None
         if found is not None:
             _same(found, scenario, venue)
             progress("Using the kept drill")
             return Drill(found, None, stays=True)
-        if keep:
-            return _start(folder, venue or Kwok(), scenario or DEFAULT_SCENARIO, progress, processes, clock)
+        if keep and folder is not None:
+            whose = _Keeper(folder, checkout)
+            return _start(whose, venue or Kwok(), scenario or DEFAULT_SCENARIO, progress, processes, clock)
     # Without --drill-keep there is nothing to remember, so others need not wait for this start.
     return _start(None, venue or Kwok(), scenario or DEFAULT_SCENARIO, progress, processes, clock)
 
 
-def refuse_another_drill(scenario: str | None, venue: VenueChoice | None = None) -> None:
-    """Raises UsageProblem if a kept drill is another one than the one asked for."""
-    with _state(lambda _: None, needed=False) as folder:
+def refuse_another_drill(checkout: Path, scenario: str | None, venue: VenueChoice | None = None) -> None:
+    """Raises UsageProblem if the drill that this checkout keeps is another one than the one asked for."""
+    with _state(checkout, lambda _: None, needed=False) as folder:
         found = kept_drill.load(folder) if folder is not None else None
         if found is not None and kept_drill.is_alive(found):
             _same(found, scenario, venue)
@@ -148,12 +153,18 @@ def _same(found: SavedDrill, scenario: str | None, venue: VenueChoice | None) ->
         )
 
 
-def stop_drill() -> str:
-    """End the kept drill; returns the sentence that says what was done. Raises DrillProblem."""
-    with _state(lambda _: None, needed=True) as folder:
+def stop_drill(checkout: Path) -> str:
+    """End the drill that this checkout keeps; returns the sentence that says what was done.
+
+    Raises DrillProblem.
+    """
+    with _state(checkout, lambda _: None, needed=True) as folder:
         found = kept_drill.load(folder) if folder is not None else None
         if folder is None or found is None:
-            return "No drill is kept: there is nothing to stop."
+            said = "No drill is kept: there is nothing to stop."
+            return " ".join(
+                [said, *map(_left_alone, kept_drill.others(folder) if folder is not None else ())]
+            )
         lived = kept_drill.is_alive(found)
         kept_drill.end(found, SystemClock())
         kept_drill.delete(folder)
@@ -165,11 +176,30 @@ def stop_drill() -> str:
     return "The kept drill had ended already; what it left was removed."
 
 
-@contextmanager
-def _state(progress: Callable[[str], None], *, needed: bool) -> Iterator[Path | None]:
-    """The state folder, locked; None if it cannot be used and is not ``needed``."""
+def _left_alone(other: SavedDrill) -> str:
+    if Path(other.checkout).is_dir():
+        return f"The one of {other.checkout} was left alone: `pytest --drill-stop` ends it there."
+    gone = f"The one of {other.checkout}, which is no folder any more, was left alone"
     try:
-        folder = state_folder("drill")
+        return f"{gone}: `kill {kept_drill.supervisor_of(other)}` ends it."
+    except (OSError, ValueError):  # it ended meanwhile
+        return f"{gone}."
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Who keeps a drill: the checkout, and the folder in which that is remembered."""
+
+    folder: Path
+    checkout: Path
+
+
+@contextmanager
+def _state(checkout: Path, progress: Callable[[str], None], *, needed: bool) -> Iterator[Path | None]:
+    """The checkout's state folder, locked; None if it cannot be used and is not ``needed``."""
+    try:
+        folder = state_folder("drill") / checkout_id(checkout)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         if needed:
             raise DrillProblem(
@@ -199,7 +229,7 @@ def _find_kept(
 
 
 def _start(
-    folder: Path | None,
+    keeper: _Keeper | None,
     choice: VenueChoice,
     scenario: str,
     progress: Callable[[str], None],
@@ -209,13 +239,13 @@ def _start(
     venue = choice.open(progress, processes, clock)
     try:
         kept = _play(venue, choice.name, scenario, progress, processes, clock)
-        if folder is not None:
-            kept_drill.save(folder, kept)
+        if keeper is not None:
+            kept_drill.save(keeper.folder, replace(kept, checkout=str(keeper.checkout.resolve())))
             venue.supervised.keep()
     except BaseException as error:
         close_after(error, venue, progress)
         raise
-    return Drill(kept, venue, stays=folder is not None)
+    return Drill(kept, venue, stays=keeper is not None)
 
 
 def _play(

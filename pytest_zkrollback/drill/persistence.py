@@ -28,7 +28,7 @@ class SavedDrill:
 
     ``identity`` is the UID of the kube-system namespace, by which the drill's environment is pinned.
     ``venue`` is the name of its :class:`.venue.Venue`, ``database`` the database's URL (may be empty);
-    ``makes_namespace``: in a cluster that is not its own.
+    ``makes_namespace``: in a cluster that is not its own. ``checkout``: the folder whose drill it is.
     """
 
     cluster: ClusterAccess
@@ -40,32 +40,45 @@ class SavedDrill:
     namespace: str = "default"
     database: str = ""
     makes_namespace: bool = False
+    checkout: str = ""
 
 
 _FORMAT = TypeAdapter(SavedDrill)
+_STATE = "state.json"
+
+
+def others(folder: Path) -> list[SavedDrill]:
+    """The drills that other checkouts keep and that live, by their own folders beside ``folder``."""
+    beside = sorted(each.parent for each in folder.parent.glob(f"*/{_STATE}") if each.parent != folder)
+    return [kept for kept in map(load, beside) if kept is not None and is_alive(kept)]
 
 
 def save(folder: Path, kept: SavedDrill) -> None:
     """Write the state file, readable by its owner only. Raises OSError."""
-    write_private(folder / "state.json", _FORMAT.dump_json(kept, indent=2).decode())
+    write_private(folder / _STATE, _FORMAT.dump_json(kept, indent=2).decode())
 
 
 def load(folder: Path) -> SavedDrill | None:
     """What the state file says; None if there is none, or none that can be read."""
     try:
-        return _FORMAT.validate_json((folder / "state.json").read_bytes())
+        return _FORMAT.validate_json((folder / _STATE).read_bytes())
     except (OSError, ValidationError):
         return None
 
 
 def delete(folder: Path) -> None:
     """Remove the state file."""
-    (folder / "state.json").unlink(missing_ok=True)
+    (folder / _STATE).unlink(missing_ok=True)
 
 
 def is_alive(kept: SavedDrill) -> bool:
     """Whether its supervisor lives: it holds a lock, which no other process that got its number could."""
     return is_locked(kept.cluster.data_dir / ALIVE)
+
+
+def supervisor_of(kept: SavedDrill) -> int:
+    """The process id of its supervisor. Call it only while it lives. Raises OSError and ValueError."""
+    return int((kept.cluster.data_dir / ALIVE).read_text())
 
 
 def answers(kept: SavedDrill, processes: Processes) -> bool:

@@ -43,7 +43,7 @@ def _stop_drill(config: pytest.Config, _redactor: Redactor) -> int:
 
     if config.option.zkrollback_env:
         raise UsageProblem("--drill-stop ends the kept drill and does nothing else: give it alone.")
-    _say(stop_drill())
+    _say(stop_drill(config.rootpath))
     return 0
 
 

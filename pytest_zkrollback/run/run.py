@@ -80,9 +80,11 @@ class Run:
         hooks: Hooks,
         redactor: Redactor,
         place: VenueChoice | None = None,
+        checkout: Path = Path(),
     ) -> None:
         """``env`` is None for the drill, which makes its own, at ``place`` if one was asked for.
 
+        ``checkout`` is the folder that a kept drill belongs to.
         ``workloads`` and what the hooks add make the checklist; raises UsageProblem where a hook is wrong.
         """
         self.request = request
@@ -93,6 +95,7 @@ class Run:
         self.hints: tuple[str, ...] = ()
         self._env = env
         self._place = place
+        self._checkout = checkout
         self._drill: Drill | None = None
         self._executed = False
         self.was_refused = False
@@ -131,11 +134,13 @@ class Run:
 
             choose_scenario(request.drill_scenario or DEFAULT_SCENARIO)
             place = choose_place(request, rootpath, path)
-            refuse_another_drill(request.drill_scenario, place)
+            refuse_another_drill(rootpath, request.drill_scenario, place)
             refuse_without_github(request, None)
             if request.drill_context is not None:
                 request = replace(request, confirm=None)  # it was the context's name
-            return cls(request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks, redactor, place)
+            return cls(
+                request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks, redactor, place, rootpath
+            )
         env = load_environment(path, request.environment)
         refuse_without_github(request, env)
         return cls(request, env, env.release, env.named_workloads, command_line, hooks, redactor)
@@ -341,6 +346,7 @@ class Run:
                 keep=self.request.drill_keep,
                 scenario=self.request.drill_scenario,
                 progress=self._display.status,
+                checkout=self._checkout,
                 venue=place,
             )
             self.hints = self._drill_hints(self._drill)

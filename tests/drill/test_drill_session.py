@@ -18,13 +18,16 @@ from pytest_zkrollback.clients.state_dir import state_folder
 from pytest_zkrollback.domain.errors import DrillProblem, UsageProblem
 from pytest_zkrollback.drill import persistence as kept_drill
 from pytest_zkrollback.drill.drill import refuse_another_drill, start_drill, stop_drill
+from pytest_zkrollback.drill.drill_namespace import checkout_id
 from pytest_zkrollback.drill.local_cluster import start_cluster
 from pytest_zkrollback.drill.persistence import SavedDrill
 
+HERE = Path()  # the checkout: where pytest runs, and what is started from here
 NOTHING_TO_STOP = "No drill is kept: there is nothing to stop."
 START_AND_KEEP = """
+from pathlib import Path
 from pytest_zkrollback.drill.drill import start_drill
-drill = start_drill(keep=True, scenario="bad-image", progress=lambda text: None)
+drill = start_drill(keep=True, scenario="bad-image", progress=lambda text: None, checkout=Path())
 drill.close()
 print(drill.kept, *drill.hints, sep="\\n")
 """
@@ -37,7 +40,7 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("state")
     os.environ["XDG_STATE_HOME"] = str(home)
     yield home
-    stop_drill()
+    stop_drill(HERE)
     os.environ.pop("XDG_STATE_HOME")
     if before is not None:
         os.environ["XDG_STATE_HOME"] = before
@@ -51,20 +54,27 @@ def say_nothing() -> Callable[[str], None]:
 @pytest.fixture
 def kept_cluster(state_home: Path, binaries: dict[str, Path]) -> Iterator[SavedDrill]:
     """A kept cluster without a release: enough to live, die and be stopped."""
-    stop_drill()
+    stop_drill(HERE)
     running = start_cluster(binaries)
     kept = SavedDrill(
         running.cluster, "crash-loop", "http://127.0.0.1:1", "http://127.0.0.1:1/services/T0/B0/x", "uid"
     )
-    kept_drill.save(state_folder("drill"), kept)
+    kept_drill.save(own_folder(), kept)
     running.keep()
     yield kept
     with contextlib.suppress(DrillProblem):
-        stop_drill()
+        stop_drill(HERE)
+
+
+def own_folder() -> Path:
+    """Where this checkout's kept drill is remembered."""
+    folder = state_folder("drill") / checkout_id(HERE)
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def refuse_crash_loop() -> None:
-    refuse_another_drill("crash-loop")
+    refuse_another_drill(HERE, "crash-loop")
 
 
 def supervisor_of(kept: SavedDrill) -> int:
@@ -86,8 +96,8 @@ def wait_for(done: Callable[[], bool], timeout_s: float = 10) -> bool:
 
 
 def test_a_drill_of_its_own_ends_with_its_run(state_home: Path, say_nothing) -> None:
-    stop_drill()
-    drill = start_drill(keep=False, scenario="bad-image", progress=say_nothing)
+    stop_drill(HERE)
+    drill = start_drill(keep=False, scenario="bad-image", progress=say_nothing, checkout=HERE)
     try:
         environment = drill.environment
         data_dir = Path(environment.kubeconfig).parent
@@ -106,7 +116,7 @@ def test_a_drill_of_its_own_ends_with_its_run(state_home: Path, say_nothing) -> 
         )
         assert len(history.stdout.splitlines()) == 1 + 6
         assert drill.fetch_slack_messages() == []
-        assert not (state_home / "pytest-zkrollback/drill/state.json").exists()
+        assert not list(state_home.rglob("state.json"))
     finally:
         drill.close()
     assert not processes_of(data_dir)
@@ -114,7 +124,7 @@ def test_a_drill_of_its_own_ends_with_its_run(state_home: Path, say_nothing) -> 
 
 
 def test_two_runs_that_keep_at_once_share_one_drill_and_hold_no_pipe(state_home: Path, say_nothing) -> None:
-    stop_drill()
+    stop_drill(HERE)
     command = f"\"{sys.executable}\" -c '{START_AND_KEEP}' | cat"
     runs = [
         subprocess.Popen(
@@ -130,17 +140,17 @@ def test_two_runs_that_keep_at_once_share_one_drill_and_hold_no_pipe(state_home:
     assert path.endswith(":$PATH")
     data_dir = Path(kubeconfig.partition("=")[2]).parent
     assert len(processes_of(data_dir)) == 9  # six servers, their supervisor, demo application, Slack
-    state = state_home / "pytest-zkrollback/drill/state.json"
+    (state,) = state_home.rglob("state.json")
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
 
-    drill = start_drill(keep=False, scenario=None, progress=say_nothing)
+    drill = start_drill(keep=False, scenario=None, progress=say_nothing, checkout=HERE)
     assert (drill.kept, drill.environment.kubeconfig) == (True, str(data_dir / "kubeconfig"))
     assert drill.fetch_slack_messages() == []
     drill.close()
     assert len(processes_of(data_dir)) == 9
 
     for ask in (
-        lambda: start_drill(keep=True, scenario="crash-loop", progress=say_nothing),
+        lambda: start_drill(keep=True, scenario="crash-loop", progress=say_nothing, checkout=HERE),
         refuse_crash_loop,
     ):
         with pytest.raises(UsageProblem) as caught:
@@ -150,16 +160,16 @@ def test_two_runs_that_keep_at_once_share_one_drill_and_hold_no_pipe(state_home:
             " `pytest --drill-stop`, or leave --drill-scenario away; helm did not run."
         )
 
-    said = stop_drill()
+    said = stop_drill(HERE)
     assert said == f"The kept drill has ended: its processes are gone, and so is {data_dir}."
     assert not processes_of(data_dir)
     assert not data_dir.exists()
-    assert stop_drill() == NOTHING_TO_STOP
+    assert stop_drill(HERE) == NOTHING_TO_STOP
 
 
 def test_stop_says_plainly_that_none_is_kept(state_home: Path) -> None:
-    stop_drill()
-    assert stop_drill() == NOTHING_TO_STOP
+    stop_drill(HERE)
+    assert stop_drill(HERE) == NOTHING_TO_STOP
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "kube-apiserver"])
@@ -171,7 +181,7 @@ def test_a_dead_one_is_not_used_and_its_rest_is_removed(kept_cluster: SavedDrill
     os.kill(pids.get(victim, supervisor_of(kept_cluster)), signal.SIGKILL)
     assert wait_for(lambda: not kept_drill.is_alive(kept_cluster))
     assert wait_for(lambda: not processes_of(data_dir)), processes_of(data_dir)
-    assert stop_drill() == "The kept drill had ended already; what it left was removed."
+    assert stop_drill(HERE) == "The kept drill had ended already; what it left was removed."
     assert not data_dir.exists()
 
 
@@ -183,18 +193,23 @@ def test_a_half_dead_one_is_ended_and_replaced(kept_cluster: SavedDrill, say_not
     replaced = object()
     monkeypatch.setattr("pytest_zkrollback.drill.drill._start", lambda *_: replaced)
     said: list[str] = []
-    assert start_drill(keep=False, scenario=None, progress=said.append) is replaced
+    assert start_drill(keep=False, scenario=None, progress=said.append, checkout=HERE) is replaced
     assert said == ["The kept drill does not live any more; removing what it left"]
     assert not processes_of(data_dir)
     assert not data_dir.exists()
-    assert stop_drill() == NOTHING_TO_STOP
+    assert stop_drill(HERE) == NOTHING_TO_STOP
+
+
+def test_another_checkout_leaves_it_alone(kept_cluster: SavedDrill, tmp_path: Path) -> None:
+    assert stop_drill(tmp_path).startswith(NOTHING_TO_STOP)
+    assert kept_drill.is_alive(kept_cluster)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "not json", '{"cluster": 3}'])
 def test_a_damaged_state_file_is_as_good_as_none(state_home: Path, text: str) -> None:
-    stop_drill()
-    (state_folder("drill") / "state.json").write_text(text)
-    assert stop_drill() == NOTHING_TO_STOP
+    stop_drill(HERE)
+    (own_folder() / "state.json").write_text(text)
+    assert stop_drill(HERE) == NOTHING_TO_STOP
 
 
 def test_what_a_state_file_names_is_not_removed_if_it_is_not_a_drills_folder(
@@ -211,7 +226,7 @@ def test_what_a_state_file_names_is_not_removed_if_it_is_not_a_drills_folder(
 
 def test_a_scenario_that_is_not_known_starts_nothing(state_home: Path, say_nothing) -> None:
     with pytest.raises(UsageProblem):
-        start_drill(keep=False, scenario="nonsense", progress=say_nothing)
+        start_drill(keep=False, scenario="nonsense", progress=say_nothing, checkout=HERE)
 
 
 def test_a_state_folder_that_cannot_be_made_is_named_if_it_is_needed(
@@ -220,13 +235,13 @@ def test_a_state_folder_that_cannot_be_made_is_named_if_it_is_needed(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with pytest.raises(DrillProblem, match="Set XDG_STATE_HOME to a folder that you can write"):
-        start_drill(keep=True, scenario=None, progress=say_nothing)
+        start_drill(keep=True, scenario=None, progress=say_nothing, checkout=HERE)
 
 
 def test_an_interrupt_while_the_scenario_is_told_leaves_nothing(
     state_home: Path, say_nothing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop_drill()
+    stop_drill(HERE)
     seen: list[Path] = []
 
     def interrupted(cluster, **_: object) -> None:
@@ -235,7 +250,7 @@ def test_an_interrupt_while_the_scenario_is_told_leaves_nothing(
 
     monkeypatch.setattr("pytest_zkrollback.drill.drill.build_scenario", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        start_drill(keep=True, scenario=None, progress=say_nothing)
+        start_drill(keep=True, scenario=None, progress=say_nothing, checkout=HERE)
     assert not processes_of(seen[0])
     assert not seen[0].exists()
-    assert stop_drill() == NOTHING_TO_STOP
+    assert stop_drill(HERE) == NOTHING_TO_STOP
