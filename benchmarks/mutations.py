@@ -37,7 +37,7 @@ from support.mutations.campaign import EACH, SIDES, Seed, play_batch  # noqa: E4
 
 AT_ONCE = 4  # releases; they mostly wait
 # The results are committed, and this machine's folders are of no use there.
-_PLACES = re.compile(r"/(tmp|work|root)/[^\s\"',)]*")
+_PLACES = re.compile(r"/(tmp|work|root)/[^\s\"',)\\]*")
 OUT = Path(__file__).parent / "results" / "mutations.json"
 
 

@@ -1002,12 +1002,16 @@ spec:
 ON_DELETE = STATEFUL.replace("type: RollingUpdate, rollingUpdate: {partition: 1}", "type: OnDelete")
 
 
-def controller_revision(name: str, manifest: str) -> dict:
-    """What a controller keeps of this manifest's template, with a default of the server's in it."""
+def controller_revision(name: str, manifest: str, made: int = 0) -> dict:
+    """What a controller keeps of this manifest's template, with a default of the server's in it.
+
+    ``made``: minutes from now.
+    """
     template = parse_manifest(manifest, "n")[0]["spec"]["template"]
     template = copy.deepcopy(template) | {"$patch": "replace"}
     template["spec"]["restartPolicy"] = "Always"
-    return {"metadata": {"name": name}, "data": {"spec": {"template": template}}}
+    born = (NOW + timedelta(minutes=made)).isoformat()
+    return {"metadata": {"name": name, "creationTimestamp": born}, "data": {"spec": {"template": template}}}
 
 
 def stateful(
@@ -1016,6 +1020,7 @@ def stateful(
     manifest: str = STATEFUL,
     before: tuple[str, ...] = (STATEFUL.replace("good", "bad"),),
     second: str = "sts-new",
+    **known: Any,
 ) -> Judgement:
     """Judge two pods of that StatefulSet, of revisions ``first`` and ``second``; the newest is sts-new."""
     target = parse_manifest(manifest, "n")
@@ -1030,7 +1035,7 @@ def stateful(
         pods.append(made)
     away = tuple(parse_manifest(each, "n") for each in before)
     value = Observed((LiveObject(live),), pods=tuple(pods), revisions=revisions)
-    return judge(value, check=replace(CHECK, target=target, rolled_away=away))
+    return judge(value, check=replace(CHECK, target=target, rolled_away=away, **known))
 
 
 KEPT = "partition 1 keeps it there"
@@ -1054,26 +1059,53 @@ def test_case_a1_of_several_rolled_away_revisions_each_counts():
     assert red.word is Verdict.FAIL
 
 
+OLD, BAD = STATEFUL.replace("good", "before it"), STATEFUL.replace("good", "bad")
+ROLLED = {"before": (BAD,), "intervals": intervals((-100, STATEFUL), (-60, BAD))}
+CURRENT = {"before": (), "intervals": intervals((-100, STATEFUL))}
+
+
 @pytest.mark.parametrize(
-    ("revisions", "before"),
+    ("kept", "known"),
     [
-        (
-            (controller_revision("sts-old", STATEFUL.replace("good", "before it")),),
-            (STATEFUL.replace("good", "bad"),),
-        ),
-        ((controller_revision("sts-old", STATEFUL),), (STATEFUL.replace("good", "bad"),)),
-        ((), ()),
+        (controller_revision("sts-old", OLD, -61), ROLLED),
+        (controller_revision("sts-old", OLD, -101), CURRENT),
+        # Pruned from the cluster and made anew, as a restored backup does: then the history tells.
+        (controller_revision("sts-old", OLD, -5), {**ROLLED, "earlier": lambda: intervals((-200, OLD))}),
+        (controller_revision("sts-old", OLD, -5), {**CURRENT, "earlier": lambda: intervals((-200, OLD))}),
+        (controller_revision("sts-old", STATEFUL, -5), ROLLED),
+        (controller_revision("sts-old", STATEFUL, -5), {"before": ()}),
     ],
-    ids=["older than the target", "the target's own template", "nothing was rolled away from"],
+    ids=["before the bad one", "before this one", "known", "known to verify", "the target's", "its own"],
 )
-def test_case_a1_a_pod_of_an_older_revision_is_a_remark(revisions, before):
-    passed = stateful("sts-old", *revisions, before=before)
+def test_case_a1_a_pod_of_an_older_revision_is_a_remark(kept, known):
+    passed = stateful("sts-old", kept, **known)
     assert passed.word is Verdict.PASS, passed
     assert passed.observed.endswith(f"; Pod sts-0 of StatefulSet/sts is of an older revision: {KEPT}")
 
 
-def test_case_a1_where_it_cannot_be_told_it_is_unverified():
-    unknown = stateful("sts-x", controller_revision("sts-y", STATEFUL))
+@pytest.mark.parametrize(
+    ("kept", "known"),
+    [
+        (controller_revision("sts-x", OLD, -59), ROLLED),
+        (controller_revision("sts-x", OLD, -99), CURRENT),
+        (controller_revision("sts-x", OLD, -200), {"before": (BAD,)}),
+        (controller_revision("sts-x", OLD, -200), {"before": ()}),
+    ],
+    ids=["since the bad one", "since this one", "the history is not known", "nor to verify"],
+)
+def test_case_a1_a_template_that_no_revision_states_is_unverified(kept, known):
+    """Somebody changed it by hand and back: the partition keeps the pod that was made between."""
+    unknown = stateful("sts-x", kept, **known)
+    assert unknown.word is Verdict.UNVERIFIED
+    assert sentence(unknown) == (
+        "Pod sts-0 of StatefulSet/sts runs a template that no known revision states "
+        f"(ControllerRevision sts-x): {KEPT}"
+    )
+
+
+@pytest.mark.parametrize("before", [(BAD,), ()], ids=["rolled back", "only verified"])
+def test_case_a1_where_it_cannot_be_told_it_is_unverified(before):
+    unknown = stateful("sts-x", controller_revision("sts-y", STATEFUL), before=before)
     assert unknown.word is Verdict.UNVERIFIED
     assert sentence(unknown) == (
         "Pod sts-0 of StatefulSet/sts is of a revision that is not known (ControllerRevision sts-x): " + KEPT

@@ -335,7 +335,7 @@ class EquivalenceCheck:
         return replace(seen, status_written=times, revisions=self._controller_revisions(places))
 
     def _revisions(self, live: Sequence[LiveObject]) -> tuple[JsonObject, ...]:
-        """The ControllerRevisions beside partitioned StatefulSets, where something was rolled away from.
+        """The ControllerRevisions beside partitioned StatefulSets.
 
         Only said if read: else of which revision a kept pod is stays unknown.
         """
@@ -344,7 +344,7 @@ class EquivalenceCheck:
             for item, answer in zip(self.target, live, strict=True)
             if is_partitioned(answer.item)
         }
-        return self._controller_revisions(partitioned) if self.rolled_away else ()
+        return self._controller_revisions(partitioned)
 
     def _controller_revisions(self, places: Collection[str]) -> tuple[JsonObject, ...]:
         found: list[JsonObject] = []

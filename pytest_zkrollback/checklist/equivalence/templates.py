@@ -20,7 +20,7 @@ from ...domain.timestamps import parse_time
 from ...domain.verdict import Verdict
 from ...release.drift import Difference, LiveObject, compare
 from ...release.manifest import identity, pod_template
-from .model import Cluster, Expectation, PodProblem, Words, pod_name, show_pod
+from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words, pod_name, show_pod
 
 _HASH = "controller-revision-hash"
 _RUN_WITH = ("command", "args", "workingDir", "env", "envFrom", "volumeMounts")
@@ -163,25 +163,40 @@ def _kept(
     """A pod below the partition: when it is deleted, it comes back of the same revision."""
     keeps = f"partition {partition} keeps it there"
     older = Remark(f"{subject} is of an older revision: {keeps}")
-    if not expected.rolled_away:
-        return older
     name = pod["metadata"]["labels"][_HASH]
     made = next((each for each in revisions if each["metadata"].get("name") == name), None)
     template = (((made or {}).get("data") or {}).get("spec") or {}).get("template")
-    if template is None:
+    if made is None or template is None:
         text = f"{subject} is of a revision that is not known (ControllerRevision {name}): {keeps}"
         return PodProblem(text, Verdict.UNVERIFIED, waits=False, shows=(show_pod(pod),))
     if _states(item, template):
         return older
-    there = (one for objects in expected.rolled_away for one in objects if identity(one) == identity(item))
-    if any(_states(one, template) for one in there):
+    if _one_states(expected.rolled_away, item, template):
         return PodProblem(
             f"{subject} still runs the template of a revision that was rolled away from: {keeps}; it is "
             "replaced once the partition is 0",
             waits=False,
             shows=(show_pod(pod),),
         )
-    return older
+    born = parse_time(made["metadata"].get("creationTimestamp"))
+    if _was_there_before(born, expected.intervals):
+        return older
+    if _one_states([each.objects for each in expected.earlier()], item, template):
+        return older
+    text = f"{subject} runs a template that no known revision states (ControllerRevision {name}): {keeps}"
+    return PodProblem(text, Verdict.UNVERIFIED, waits=False, shows=(show_pod(pod),))
+
+
+def _one_states(contents: Iterable[Sequence[JsonObject]], item: JsonObject, template: JsonObject) -> bool:
+    namesakes = (one for objects in contents for one in objects if identity(one) == identity(item))
+    return any(_states(one, template) for one in namesakes)
+
+
+def _was_there_before(born: datetime | None, intervals: Sequence[DeployedInterval]) -> bool:
+    """Whether it is older than the target's deploy, or was made while the target was current."""
+    if born is None or not intervals:
+        return False
+    return born < (intervals[1].earliest if len(intervals) > 1 else intervals[0].latest)
 
 
 def _states(item: JsonObject, template: JsonObject) -> bool:

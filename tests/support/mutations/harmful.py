@@ -613,6 +613,8 @@ def _bring(scene, item, name):
 @kind("missing object", 5)
 def missing(scene):
     item = manifest_object(scene, without=("PersistentVolumeClaim", "CustomResourceDefinition"))
+    if item["kind"] == "Job":
+        raise Again("its selector holds its UID: it cannot be put back as it was")
     path = path_of(item)
     scene.undo_object(path)
     scene.api.delete(path, grace_s=0)
