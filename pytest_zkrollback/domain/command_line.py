@@ -19,6 +19,7 @@ class Option(NamedTuple):
     ``needs_drill``: it goes with the drill. ``stays``: it says where, or how it is reported, and so stands in
     every command that is proposed for the same environment. ``alone``: it is all that the command does; what
     asks for something else is refused beside it. ``choice``: the one value that a flag may be given with.
+    ``goes_with``: the option without which it means nothing.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Option(NamedTuple):
     stays: bool = False
     alone: bool = False
     choice: str = ""
+    goes_with: str = ""
 
     @property
     def dest(self) -> str:
@@ -41,6 +43,7 @@ class Option(NamedTuple):
 
 
 ENV = "--zkrollback-env"
+INIT = "--zkrollback-init"
 # The value of a flag that may have one, where it was given without.
 PLAIN = "on"
 # A repository's conftest.py adds it (plugin/options.add_env_option).
@@ -151,6 +154,33 @@ OPTIONS = (
         "look whether all is there that rolling back and verifying need; =rbac prints the smallest Roles",
         alone=True,
         choice="rbac",
+    ),
+    Option(
+        INIT,
+        "ask the cluster, and write zkrollback.toml and checks/test_runbook.py; it overwrites nothing",
+        needs_environment=False,
+        alone=True,
+    ),
+    Option(
+        "--zkrollback-context",
+        f"with {INIT}: this context of the kubeconfig",
+        metavar="NAME",
+        needs_environment=False,
+        goes_with=INIT,
+    ),
+    Option(
+        "--zkrollback-namespace",
+        f"with {INIT}: the release is in this namespace",
+        metavar="NAME",
+        needs_environment=False,
+        goes_with=INIT,
+    ),
+    Option(
+        "--zkrollback-release",
+        f"with {INIT}: this release",
+        metavar="NAME",
+        needs_environment=False,
+        goes_with=INIT,
     ),
     Option("--zkrollback-bundle", "one zip for the ticket, below 10 MB", stays=True),
     Option("--drill-keep", "keep the drill's cluster for the next run", needs_drill=True, stays=True),

@@ -10,11 +10,15 @@ import pytest
 
 from ..clients.clock import SystemClock
 from ..clients.process import LocalProcesses
-from ..domain.command_line import PLAIN, Option
+from ..domain.command_line import INIT, PLAIN, Option
 from ..domain.errors import UsageProblem, ZkRollbackError
 from ..report.redaction import Redactor
 from ..run.secrets import redactor_of_this_process
+from .options import stdin_is_terminal
 from .streams import guard_streams
+
+# So long a question at the terminal waits.
+_ASK_S = 60.0
 
 
 def run_alone(option: Option, config: pytest.Config) -> int:
@@ -66,7 +70,29 @@ def _check(config: pytest.Config, redactor: Redactor) -> int:
     return run_doctor(doctor, config.rootpath, given.zkrollback_config, _say)
 
 
+def _init(config: pytest.Config, redactor: Redactor) -> int:
+    """The first configuration, from what the cluster says."""
+    from ..run.prompt import ask
+    from ..setup.init import Init, Wanted
+
+    given, clock = config.option, SystemClock()
+    if given.zkrollback_config:
+        raise UsageProblem(f"{INIT} writes zkrollback.toml here: leave --zkrollback-config out.")
+
+    def choose(question: str) -> str:
+        if not stdin_is_terminal():
+            return ""
+        return ask(redactor.text(question), clock, clock.monotonic_s() + _ASK_S).text
+
+    wanted = Wanted(
+        given.zkrollback_env, given.zkrollback_context, given.zkrollback_namespace, given.zkrollback_release
+    )
+    Init(config.rootpath, wanted, choose, redactor, os.environ, clock, LocalProcesses()).run(_say)
+    return 0
+
+
 _ACTIONS: dict[str, Callable[[pytest.Config, Redactor], int]] = {
     "--drill-stop": _stop_drill,
     "--zkrollback-check": _check,
+    INIT: _init,
 }

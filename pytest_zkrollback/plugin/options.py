@@ -25,6 +25,11 @@ _GROUP = "zkrollback: roll a Helm release back once and prove that service is re
 _STDIN_IS_TERMINAL = sys.stdin is not None and sys.stdin.isatty()
 
 
+def stdin_is_terminal() -> bool:
+    """Whether standard input was a terminal when the plugin was loaded, so that there is somebody to ask."""
+    return _STDIN_IS_TERMINAL
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Register everything but ``--env``, the commonest private option of test suites."""
     group = parser.getgroup("zkrollback", _GROUP)
@@ -85,7 +90,7 @@ class _NotLoaded:
 
 def is_wanted(option: Any) -> bool:
     """Whether any of our options was given, so that the plugin has something to do or to refuse."""
-    alone = any(each.alone and getattr(option, each.dest) for each in OPTIONS)
+    alone = any((each.alone or each.goes_with) and getattr(option, each.dest) for each in OPTIONS)
     return option.zkrollback_env is not None or alone or bool(_given_without_env(option))
 
 
@@ -96,9 +101,13 @@ def choose_alone(option: Any) -> Option | None:
     """
     given = [each for each in OPTIONS if getattr(option, each.dest)]
     alone = next((each for each in given if each.alone), None)
+    wanting = next((each for each in given if each.goes_with and each.goes_with not in _names(given)), None)
+    if wanting is not None:
+        raise pytest.UsageError(f"{wanting.name} goes with {wanting.goes_with} alone; helm did not run.")
     if alone is None:
         return None
-    beside = [each.name for each in given if each is not alone and not each.stays]
+    mine = [each for each in given if each is alone or each.stays or each.goes_with == alone.name]
+    beside = [each.name for each in given if each not in mine]
     if beside:
         raise pytest.UsageError(
             f"{alone.name} goes alone: leave {' and '.join(beside)} out; helm did not run."
@@ -174,6 +183,10 @@ def parse_request(option: Any) -> Request:
         no_merge=option.rollback_no_merge,
         soak_s=None if option.rollback_soak is None else parse_soak(option.rollback_soak),
     )
+
+
+def _names(options: Iterable[Option]) -> set[str]:
+    return {each.name for each in options}
 
 
 def require_environment(option: Any) -> None:

@@ -24,7 +24,7 @@ VALUES = {
     "--rollback-soak": ["0", "12.5"],
 }
 # Is no run, and no command follows from it.
-EXCLUDED = {each.name for each in OPTIONS if each.alone}
+EXCLUDED = {each.name for each in OPTIONS if each.alone or each.goes_with}
 ENVIRONMENTS = [
     ["--env=drill"],
     ["--env", "drill"],

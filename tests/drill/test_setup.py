@@ -1,6 +1,7 @@
-"""Before the first rollback, on a real cluster: the printed Roles suffice, and one right less is reported."""
+"""Before the first rollback, on a real cluster: init, check, verify; and the printed Roles suffice."""
 
 import json
+import os
 import subprocess
 import time
 import uuid
@@ -57,12 +58,12 @@ def until(done, within_s=60):
         time.sleep(0.1)
 
 
-def typed(release, *args):
+def typed(release, *args, **env):
     """(exit code, standard output, standard error) of the operator's command."""
     done = subprocess.run(
         release.argv(*args),
         cwd=release.folder,
-        env=release.environ(),
+        env=release.environ(**env),
         capture_output=True,
         text=True,
         timeout=120,
@@ -156,6 +157,36 @@ def forbidden(release, account):
         for event in events
         if event["user"]["username"] == who and (event.get("responseStatus") or {}).get("code") == 403
     }
+
+
+def test_from_an_empty_folder_to_a_verified_release(incident):
+    incident.helm("rollback", "zkprova", "5")
+    for name in ("zkrollback.toml", "checks/test_runbook.py", "pytest.ini"):
+        (incident.folder / name).unlink()
+    programs = os.pathsep.join([str(incident.helm_path.parent), os.environ["PATH"]])
+
+    def operator(*args):
+        kubeconfig = str(incident.cluster.kubeconfig)
+        code, said, problem = typed(incident, *args, KUBECONFIG=kubeconfig, PATH=programs)
+        return code, said + problem
+
+    code, said = operator("--zkrollback-init", f"--zkrollback-namespace={incident.namespace}")
+    assert code == 0, said
+    assert said.splitlines()[-3:] == [
+        "Next:",
+        "  pytest --zkrollback-env=test --zkrollback-check",
+        "  pytest --zkrollback-env=test checks",
+    ]
+    code, said = operator("--zkrollback-check")
+    assert code == 0, said
+    code, said = operator("--rollback-migration-assessed=none", "checks")
+    verdicts = {item["id"]: item["verdict"] for item in incident.latest()["items"]}
+    assert code == 0, said
+    assert {item for item, verdict in verdicts.items() if verdict != "PASS"} == {"smoke", "health-database"}
+    assert incident.latest()["outcome"] == "verified-with-waivers"
+    code, said = operator("--zkrollback-init")
+    assert code == 4
+    assert "zkrollback.toml and checks/test_runbook.py are there already" in said
 
 
 @BOTH

@@ -215,6 +215,44 @@ def left_files(repository):
             ["--env=staging", "--zkrollback-check=rbac", "--rollback-to=5", "--rollback-reason=why"],
             "--zkrollback-check goes alone: leave --rollback-to and --rollback-reason out; helm did not run.",
         ),
+        *(
+            (
+                ["--zkrollback-init", beside],
+                f"--zkrollback-init goes alone: leave {beside.partition('=')[0]} out; helm did not run.",
+            )
+            for beside in (
+                "--rollback-to=5",
+                "--rollback-recover",
+                "--rollback-to-commit=0dd5af3",
+                "--drill-stop",
+            )
+        ),
+        (
+            ["--env=staging", "--zkrollback-check", "--zkrollback-init"],
+            "--zkrollback-check goes alone: leave --zkrollback-init out; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--zkrollback-context=staging"],
+            "--zkrollback-context goes with --zkrollback-init alone; helm did not run.",
+        ),
+        (
+            ["--zkrollback-release=shop"],
+            "--zkrollback-release goes with --zkrollback-init alone; helm did not run.",
+        ),
+        (
+            ["--zkrollback-init", "--zkrollback-config=mine.toml"],
+            "--zkrollback-init writes zkrollback.toml here: leave --zkrollback-config out.",
+        ),
+        (
+            ["--zkrollback-init", "--env=drill"],
+            "--env=drill cannot be the name of a new environment: give letters, digits, dashes and underscores, and "
+            "not drill, which is built in; nothing was written.",
+        ),
+        (
+            ["--zkrollback-init"],
+            "checks/test_runbook.py is there already, and --zkrollback-init overwrites nothing: move away what you "
+            "do not need; nothing was written.",
+        ),
         (
             ["--zkrollback-check"],
             "--zkrollback-check needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs "
@@ -256,6 +294,19 @@ def test_the_check_says_a_line_for_each_thing_collects_nothing_and_leaves_no_fil
     assert lines[-1].endswith("Nothing was changed, nobody was told.")
     assert "test session starts" not in output
     assert left_files(repository) == []
+
+
+def test_where_the_cluster_cannot_be_asked_init_says_so_and_writes_nothing(repository, capfd):
+    (repository.path / "checks" / "test_runbook.py").unlink()
+    before = sorted(repository.path.rglob("*.toml"))
+    result = repository.runpytest("--zkrollback-init")
+    out, err = capfd.readouterr()
+    assert (result.ret, out) == (1, "")
+    assert err.startswith("There is no kubeconfig: ")
+    assert (sorted(repository.path.rglob("*.toml")), list((repository.path / "checks").glob("*.py"))) == (
+        before,
+        [],
+    )
 
 
 def test_the_roles_alone_are_on_standard_output(repository, capfd):

@@ -11,7 +11,7 @@ import base64
 import binascii
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -64,6 +64,25 @@ def read_server(context: str, kubeconfig: str | None, environ: Mapping[str, str]
     Raises Unreachable.
     """
     return _Kubeconfig.read(kubeconfig, os.environ if environ is None else environ).server(context)
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """``namespaces``: by the context's name; empty: it names none. ``current``: empty: none is."""
+
+    namespaces: Mapping[str, str]
+    current: str
+
+
+def read_contexts(kubeconfig: str | None, environ: Mapping[str, str] | None = None) -> Contexts:
+    """The contexts of the kubeconfig, without credentials. See :func:`read_access`.
+
+    Raises KubeconfigProblem.
+    """
+    found = _Kubeconfig.read(kubeconfig, os.environ if environ is None else environ)
+    if not found.contexts:
+        raise KubeconfigProblem(f"The kubeconfig {found.where} has no context. Log in to a cluster first.")
+    return Contexts({name: each.namespace for name, each in found.contexts.items()}, found.current)
 
 
 def _in_cluster(environ: Mapping[str, str], folder: Path) -> Access:
@@ -154,6 +173,7 @@ class _File(_Stated):
     clusters: list[_NamedCluster] = Field(default_factory=list)
     users: list[_NamedUser] = Field(default_factory=list)
     contexts: list[_NamedContext] = Field(default_factory=list)
+    current_context: str = ""
 
     @model_validator(mode="after")
     def _each_name_once(self) -> Self:
@@ -173,6 +193,7 @@ class _Kubeconfig:
         self.clusters: dict[str, tuple[_Cluster, Path]] = {}
         self.users: dict[str, tuple[_User, Path]] = {}
         self.contexts: dict[str, _Context] = {}
+        self.current = ""
 
     @classmethod
     def read(cls, kubeconfig: str | None, environ: Mapping[str, str]) -> _Kubeconfig:
@@ -209,6 +230,7 @@ class _Kubeconfig:
             self.users.setdefault(user.name, (user.user, folder))
         for context in file.contexts:
             self.contexts.setdefault(context.name, context.context)
+        self.current = self.current or file.current_context
 
     def server(self, context: str) -> Access:
         label = f"context '{context}'"

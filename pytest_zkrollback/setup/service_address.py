@@ -1,0 +1,150 @@
+"""Where users reach a service and where it says how it is, by its routes and probes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..release.manifest import identity, is_workload, pod_template
+
+if TYPE_CHECKING:
+    from ..domain.checks import JsonObject
+
+# The one that says that a pod may serve comes first.
+_PROBES = ("readinessProbe", "startupProbe", "livenessProbe")
+# What services say of themselves when they are well: values as they stand in the JSON of /health.
+_WELL = ("ok", "up", "healthy", "pass", "passing", "connected", "available", "alive", "ready")
+_FIRST = ("database", "db", "status")
+
+
+@dataclass(frozen=True)
+class Route:
+    """``url`` leads to the ``services`` (names), as ``source`` says (``Ingress/web``).
+
+    ``gateways``: (namespace, name) of the gateways that decide whether it is https; none: it is known.
+    """
+
+    url: str
+    services: frozenset[str]
+    source: str
+    gateways: tuple[tuple[str, str], ...] = ()
+
+    def over(self, scheme: str) -> Route:
+        """The same by another scheme."""
+        return Route(f"{scheme}://{self.url.partition('://')[2]}", self.services, self.source)
+
+
+def find_routes(objects: Sequence[JsonObject]) -> tuple[Route, ...]:
+    """The addresses that Ingresses and HTTPRoutes state, those of whole hosts first; each url once."""
+    found: dict[str, Route] = {}
+    for item in objects:
+        group = str(item.get("apiVersion")).rpartition("/")[0]
+        if item["kind"] == "Ingress" and group in ("networking.k8s.io", "extensions"):
+            routes = _of_ingress(item)
+        elif item["kind"] == "HTTPRoute" and group == "gateway.networking.k8s.io":
+            routes = _of_http_route(item)
+        else:
+            continue
+        for route in routes:
+            found.setdefault(route.url, route)
+    return tuple(sorted(found.values(), key=lambda route: route.url.count("/")))
+
+
+def find_health_paths(
+    objects: Sequence[JsonObject], services: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """The paths of HTTP probes, each once, those of what the ``services`` lead to first."""
+    chosen = [
+        item.get("spec", {}).get("selector") or {}
+        for item in objects
+        if item["kind"] == "Service" and identity(item).name in services
+    ]
+    templates = [template for item in objects if is_workload(item) if (template := pod_template(item))]
+    templates.sort(key=lambda template: not any(_selects(selector, template) for selector in chosen))
+    paths = [path for template in templates for probe in _PROBES for path in _paths(template, probe)]
+    return tuple(dict.fromkeys(paths))
+
+
+def find_expected(answer: Any) -> dict[str, str | bool]:
+    """A member of the JSON that says that the service is well, by its path; empty: none does."""
+    if not isinstance(answer, dict):
+        return {}
+    found = dict(_well_members(answer, ""))
+    for name in _FIRST:
+        chosen = {key: value for key, value in found.items() if key.split(".")[0] == name}
+        if chosen:
+            return dict([next(iter(chosen.items()))])
+    return dict([next(iter(found.items()))]) if found else {}
+
+
+def find_common_label(objects: Sequence[JsonObject]) -> str:
+    """``key=value`` of a label that the pods of all workloads have; empty: there is none."""
+    labels = [
+        (template.get("metadata") or {}).get("labels") or {}
+        for item in objects
+        if is_workload(item) and (template := pod_template(item)) is not None
+    ]
+    common = (
+        [pair for pair in labels[0].items() if all(pair in each.items() for each in labels)] if labels else []
+    )
+    return "=".join(map(str, common[0])) if common else ""
+
+
+def _of_ingress(item: JsonObject) -> Iterator[Route]:
+    spec = item.get("spec") or {}
+    for rule in spec.get("rules") or ():
+        host = str(rule.get("host") or "")
+        if not host or "*" in host:
+            continue
+        covered = [each.get("hosts") or [host] for each in spec.get("tls") or ()]
+        scheme = "https" if any(host in hosts for hosts in covered) else "http"
+        for path in (rule.get("http") or {}).get("paths") or ():
+            service = str(((path.get("backend") or {}).get("service") or {}).get("name") or "")
+            where = _plain(str(path.get("path") or "/"))
+            if where is not None:
+                yield Route(f"{scheme}://{host}{where}", frozenset({service}), identity(item).label)
+
+
+def _of_http_route(item: JsonObject) -> Iterator[Route]:
+    spec, own = item.get("spec") or {}, identity(item).namespace
+    gateways = tuple(
+        (str(parent.get("namespace") or own), str(parent.get("name")))
+        for parent in spec.get("parentRefs") or ()
+        if parent.get("kind", "Gateway") == "Gateway"
+    )
+    for rule in spec.get("rules") or ():
+        services = frozenset(str(each.get("name")) for each in rule.get("backendRefs") or ())
+        matches: Sequence[JsonObject] = rule.get("matches") or ({},)
+        paths = [(match.get("path") or {}).get("value") or "/" for match in matches]
+        for host in spec.get("hostnames") or ():
+            for where in map(_plain, map(str, paths)):
+                if where is not None and "*" not in str(host):
+                    yield Route(f"https://{host}{where}", services, identity(item).label, gateways)
+
+
+def _plain(path: str) -> str | None:
+    """The beginning of a path without its last slash; None: it is a pattern."""
+    return path.rstrip("/") if path.startswith("/") and not set(path) & set("*()[]{}|\\^$?+ \"'") else None
+
+
+def _selects(selector: Mapping[str, object], template: JsonObject) -> bool:
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    return bool(selector) and selector.items() <= labels.items()
+
+
+def _paths(template: JsonObject, probe: str) -> Iterator[str]:
+    for container in (template.get("spec") or {}).get("containers") or ():
+        path = str(((container.get(probe) or {}).get("httpGet") or {}).get("path") or "")
+        if path.startswith("/"):
+            yield path
+
+
+def _well_members(answer: Mapping[str, Any], above: str) -> Iterator[tuple[str, str | bool]]:
+    for key, value in answer.items():
+        if not key.replace("_", "").replace("-", "").isalnum():
+            continue
+        if value is True or (isinstance(value, str) and value.lower() in _WELL):
+            yield above + key, value
+        elif isinstance(value, dict) and not above:
+            yield from _well_members(value, f"{key}.")
