@@ -1002,16 +1002,12 @@ spec:
 ON_DELETE = STATEFUL.replace("type: RollingUpdate, rollingUpdate: {partition: 1}", "type: OnDelete")
 
 
-def controller_revision(name: str, manifest: str, made: int = 0) -> dict:
-    """What a controller keeps of this manifest's template, with a default of the server's in it.
-
-    ``made``: minutes from now.
-    """
+def controller_revision(name: str, manifest: str) -> dict:
+    """What a controller keeps of this manifest's template, with a default of the server's in it."""
     template = parse_manifest(manifest, "n")[0]["spec"]["template"]
     template = copy.deepcopy(template) | {"$patch": "replace"}
     template["spec"]["restartPolicy"] = "Always"
-    born = (NOW + timedelta(minutes=made)).isoformat()
-    return {"metadata": {"name": name, "creationTimestamp": born}, "data": {"spec": {"template": template}}}
+    return {"metadata": {"name": name}, "data": {"spec": {"template": template}}}
 
 
 def stateful(
@@ -1020,19 +1016,24 @@ def stateful(
     manifest: str = STATEFUL,
     before: tuple[str, ...] = (STATEFUL.replace("good", "bad"),),
     second: str = "sts-new",
+    made: int = 0,
     **known: Any,
 ) -> Judgement:
-    """Judge two pods of that StatefulSet, of revisions ``first`` and ``second``; the newest is sts-new."""
+    """Judge two pods of that StatefulSet, of revisions ``first`` and ``second``; the newest is sts-new.
+
+    ``made``: when both pods were, in minutes from now.
+    """
     target = parse_manifest(manifest, "n")
     live = {**target[0], "metadata": {**target[0]["metadata"], "uid": "sts", "generation": 2}}
     live["status"] = {"observedGeneration": 2, "updateRevision": "sts-new"}
     pods = []
     for number, revision in enumerate((first, second)):
-        made = owned(
+        pod = owned(
             f"sts-{number}", f"u{number}", "sts", spec=target[0]["spec"]["template"]["spec"], status={}
         )
-        made["metadata"]["labels"] = {"controller-revision-hash": revision}
-        pods.append(made)
+        pod["metadata"]["labels"] = {"controller-revision-hash": revision}
+        pod["metadata"]["creationTimestamp"] = (NOW + timedelta(minutes=made)).isoformat()
+        pods.append(pod)
     away = tuple(parse_manifest(each, "n") for each in before)
     value = Observed((LiveObject(live),), pods=tuple(pods), revisions=revisions)
     return judge(value, check=replace(CHECK, target=target, rolled_away=away, **known))
@@ -1065,37 +1066,32 @@ CURRENT = {"before": (), "intervals": intervals((-100, STATEFUL))}
 
 
 @pytest.mark.parametrize(
-    ("kept", "known"),
+    ("template", "made", "known"),
     [
-        (controller_revision("sts-old", OLD, -61), ROLLED),
-        (controller_revision("sts-old", OLD, -101), CURRENT),
-        # Pruned from the cluster and made anew, as a restored backup does: then the history tells.
-        (controller_revision("sts-old", OLD, -5), {**ROLLED, "earlier": lambda: intervals((-200, OLD))}),
-        (controller_revision("sts-old", OLD, -5), {**CURRENT, "earlier": lambda: intervals((-200, OLD))}),
-        (controller_revision("sts-old", STATEFUL, -5), ROLLED),
-        (controller_revision("sts-old", STATEFUL, -5), {"before": ()}),
+        (OLD, -61, ROLLED),
+        (OLD, -101, CURRENT),
+        # Deleted since: it comes back of the same revision, and the history tells which one that is.
+        (OLD, -5, {**ROLLED, "earlier": lambda: intervals((-200, OLD))}),
+        (OLD, -5, {**CURRENT, "earlier": lambda: intervals((-200, OLD))}),
+        (STATEFUL, -5, ROLLED),
+        (STATEFUL, -5, {"before": ()}),
     ],
     ids=["before the bad one", "before this one", "known", "known to verify", "the target's", "its own"],
 )
-def test_case_a1_a_pod_of_an_older_revision_is_a_remark(kept, known):
-    passed = stateful("sts-old", kept, **known)
+def test_case_a1_a_pod_of_an_older_revision_is_a_remark(template, made, known):
+    passed = stateful("sts-old", controller_revision("sts-old", template), made=made, **known)
     assert passed.word is Verdict.PASS, passed
     assert passed.observed.endswith(f"; Pod sts-0 of StatefulSet/sts is of an older revision: {KEPT}")
 
 
 @pytest.mark.parametrize(
-    ("kept", "known"),
-    [
-        (controller_revision("sts-x", OLD, -59), ROLLED),
-        (controller_revision("sts-x", OLD, -99), CURRENT),
-        (controller_revision("sts-x", OLD, -200), {"before": (BAD,)}),
-        (controller_revision("sts-x", OLD, -200), {"before": ()}),
-    ],
+    ("made", "known"),
+    [(-59, ROLLED), (-99, CURRENT), (-200, {"before": (BAD,)}), (-200, {"before": ()})],
     ids=["since the bad one", "since this one", "the history is not known", "nor to verify"],
 )
-def test_case_a1_a_template_that_no_revision_states_is_unverified(kept, known):
+def test_case_a1_a_template_that_no_revision_states_is_unverified(made, known):
     """Somebody changed it by hand and back: the partition keeps the pod that was made between."""
-    unknown = stateful("sts-x", kept, **known)
+    unknown = stateful("sts-x", controller_revision("sts-x", OLD), made=made, **known)
     assert unknown.word is Verdict.UNVERIFIED
     assert sentence(unknown) == (
         "Pod sts-0 of StatefulSet/sts runs a template that no known revision states "

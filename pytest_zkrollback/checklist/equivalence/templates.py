@@ -166,7 +166,7 @@ def _kept(
     name = pod["metadata"]["labels"][_HASH]
     made = next((each for each in revisions if each["metadata"].get("name") == name), None)
     template = (((made or {}).get("data") or {}).get("spec") or {}).get("template")
-    if made is None or template is None:
+    if template is None:
         text = f"{subject} is of a revision that is not known (ControllerRevision {name}): {keeps}"
         return PodProblem(text, Verdict.UNVERIFIED, waits=False, shows=(show_pod(pod),))
     if _states(item, template):
@@ -178,8 +178,7 @@ def _kept(
             waits=False,
             shows=(show_pod(pod),),
         )
-    born = parse_time(made["metadata"].get("creationTimestamp"))
-    if _was_there_before(born, expected.intervals):
+    if _was_there_before(pod, expected.intervals):
         return older
     if _one_states([each.objects for each in expected.earlier()], item, template):
         return older
@@ -192,8 +191,12 @@ def _one_states(contents: Iterable[Sequence[JsonObject]], item: JsonObject, temp
     return any(_states(one, template) for one in namesakes)
 
 
-def _was_there_before(born: datetime | None, intervals: Sequence[DeployedInterval]) -> bool:
-    """Whether it is older than the target's deploy, or was made while the target was current."""
+def _was_there_before(pod: JsonObject, intervals: Sequence[DeployedInterval]) -> bool:
+    """Whether it is older than the target's deploy, or was made while the target was current.
+
+    Its ControllerRevision tells less: it is used again where the same template comes back.
+    """
+    born = parse_time(pod["metadata"].get("creationTimestamp"))
     if born is None or not intervals:
         return False
     return born < (intervals[1].earliest if len(intervals) > 1 else intervals[0].latest)
