@@ -65,6 +65,17 @@ class FullDiskGuard:
         return write_report
 
 
+def say_path_once(config: pytest.Config) -> None:
+    """pytest-html says where its page is; our last lines say it, with what the page holds."""
+    for hook in config.pluginmanager.hook.pytest_terminal_summary.get_hookimpls():
+        if type(hook.plugin).__module__.startswith("pytest_html."):
+            setattr(hook, "function", _say_nothing)  # noqa: B010 - there is no public way
+
+
+def _say_nothing(terminalreporter: object) -> None:
+    """In the place of pytest-html's own, with its argument."""
+
+
 def complete_page(path: Path, record: Record, redactor: Redactor | None = None) -> str:
     """Rewrite ``path`` (pytest-html's self-contained file) in one step: record first, then its table.
 

@@ -30,7 +30,7 @@ from ..run.run import Run
 from .checklist_tests import WorkloadItem, is_ours
 from .fixtures import FIXTURE, RunResult, is_our_fixture
 from .hook_caller import Relay
-from .html_report import complete_page
+from .html_report import complete_page, say_path_once
 from .options import parse_request
 from .own_tests import OwnTests, asks_for_our_fixture, keep_first_line, why_none_runs
 from .streams import guard_streams, real_terminal, write_last
@@ -246,6 +246,16 @@ class RollbackSession:
             return None
         return _WORDS[word]
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_header(self) -> Generator[None, list[Any], list[Any]]:
+        """What this run is about, in one line; pytest's list of plugins is left out."""
+        headers = yield
+        kept = [
+            each if isinstance(each, str) else [line for line in each if not line.startswith("plugins: ")]
+            for each in headers
+        ]
+        return [*kept, self.run.describe_start()]  # pytest shows the last one first
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Redact what anybody logs; escape the environment table, which pytest-html inserts as raw HTML."""
@@ -254,6 +264,7 @@ class RollbackSession:
             handler = getattr(logging_plugin, name, None)
             if handler is not None:
                 handler.addFilter(RedactingFilter(self.run.redactor))
+        say_path_once(session.config)
         try:
             from pytest_metadata.plugin import metadata_key
         except ImportError:
@@ -299,8 +310,9 @@ class RollbackSession:
         hints = [*published, *self.run.hints, *([f"Bundle: {bundle}"] if bundle is not None else [])]
         if self._asked_too_early:
             hints.append(f"{_ASKED_TOO_EARLY} Whoever asked got an error.")
-        shown = str(path) if path.exists() else NONE_WRITTEN
-        lines = [*hints, *self.run.store.problems, render_last_lines(record, shown)]
+        shown = str(path.resolve()) if path.exists() else NONE_WRITTEN
+        last = render_last_lines(record, shown, self.run.shell)
+        lines = [*hints, *self.run.store.problems, last]
         _write_last(session, "\n".join(lines))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = self._exit_status(session)

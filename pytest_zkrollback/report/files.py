@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -64,15 +63,10 @@ class Store:
         report_dir: Path,
         stem: str,
         redactor: Redactor | None = None,
-        say: Callable[[str], object] | None = None,
     ) -> None:
-        """Files ``stem.*`` in ``report_dir``, or in a folder for temporary files if that cannot be written.
-
-        ``say`` gets the summary if no file could be written at all; None: standard output.
-        """
+        """Files ``stem.*`` in ``report_dir``; if that cannot be written, in a folder for temporary files."""
         self.stem = stem
         self._redactor = redactor or Redactor()
-        self._say = say or _print
         self._lock = threading.RLock()
         self._problems: list[str] = []
         self._before: dict[str, bytes | None] | None = None
@@ -146,11 +140,7 @@ class Store:
                     self._put(suffix, page, own=False)
                 else:
                     self._put(suffix, self._rendered(render, clean))
-            written = [path for path in (self.html_path, self.json_path) if path.exists()]
-            if not written:
-                self._say("\n".join([render_last_lines(clean, NONE_WRITTEN), *self._problems]))
-                return self.html_path
-            return written[0]
+            return next((path for path in (self.html_path, self.json_path) if path.exists()), self.html_path)
 
     def write_bundle(self, record: Record) -> Path | None:
         """One zip for the ticket, of what :meth:`finish` wrote; None if it could not be written."""
@@ -338,7 +328,3 @@ def _sweep(folder: Path, now_s: float) -> None:
 
 def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")

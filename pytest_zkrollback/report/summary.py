@@ -318,8 +318,13 @@ def _refused(record: Record) -> str:
             said = f"Not rolled back: {why}."
     users = find_affected(record)
     if users.before and users.before_seen:
-        said += f" Users are affected: {inert_line(users.before_seen, _SEEN_LIMIT)}."
+        said += f" Users are affected: {_seen(users.before_seen)}."
     return f"{said} Nothing was changed."
+
+
+def _seen(text: str) -> str:
+    """What was seen, to stand before a full stop: a sentence of ours brings one of its own."""
+    return inert_line(text, _SEEN_LIMIT).rstrip(".")
 
 
 def _refusal(record: Record) -> str:
@@ -721,7 +726,7 @@ def _by_this_rollback(found: Affected) -> Iterator[str]:
         )
     else:
         yield f"Affected since {moment(since.at)}, {by}; whether still is not known."
-    yield f"Before helm: {inert_line(found.before_seen, _SEEN_LIMIT)}."
+    yield f"Before helm: {_seen(found.before_seen)}."
 
 
 def _since_operator(record: Record, found: Affected) -> Iterator[str]:
@@ -789,7 +794,7 @@ def _badly(record: Record, found: Affected) -> str:
     said = []
     if found.before_seen and not found.by_this_rollback:
         when = "Before helm" if record.helm.ran else "Seen"
-        said.append(f"{when}: {inert_line(found.before_seen, _SEEN_LIMIT)}.")
+        said.append(f"{when}: {_seen(found.before_seen)}.")
     if found.probes and record.helm.ran:
         since = f"/health failed {found.probes_failed} of {found.probes} times"
         pods = [each for each in find_live(record).pods if found.now and each.wanted and not each.ready]

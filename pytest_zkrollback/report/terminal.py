@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from textwrap import wrap
 
@@ -53,14 +53,17 @@ _MARKS = {
 }
 
 
-def render_last_lines(record: Record, report_path: str) -> str:
-    """The last lines on the terminal: what failed, what to type, and last of all the verdict in one look."""
+def render_last_lines(record: Record, report_path: str, shell: Sequence[str] = ()) -> str:
+    """The last lines on the terminal: what failed, what to type, and last of all the verdict in one look.
+
+    ``shell``: lines for the shell of whoever started the run, beside what to type next.
+    """
     return "\n\n".join(
         "\n".join(_indented(line) for line in lines)
         for lines in (
             _change_summary(record),
             _not_well(record),
-            _next(record),
+            _next(record, shell),
             _verdict(record, report_path),
         )
         if lines
@@ -106,8 +109,8 @@ def _not_well(record: Record) -> list[str]:
     return lines + [inert_line(f"{name}: {text}", _TWO_ROWS) for name, text in aside]
 
 
-def _next(record: Record) -> list[str]:
-    commands = [f"  {line}" for line in record.next_commands]
+def _next(record: Record, shell: Sequence[str]) -> list[str]:
+    commands = [f"  {line}" for line in (*record.next_commands, *shell)]
     if record.outcome not in GREEN_OUTCOMES:
         return ["Next:", *commands] if commands else []
     if record.redeploy_risks:

@@ -13,6 +13,7 @@ from ..checklist.custom import HOOK, CustomItem, parse_own_items
 from ..checklist.events.feed import EventFeeds
 from ..clients.clock import SystemClock
 from ..clients.kube.client import connect
+from ..clients.kube.kubeconfig import read_access, read_server
 from ..clients.malloc import limit_malloc_arenas
 from ..clients.process import LocalProcesses
 from ..config.environment import Environment
@@ -42,6 +43,7 @@ from ..report.files import Store, file_stem
 from ..report.outcome import conclude
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
+from ..report.sanitize import inert_line
 from .build_checklist import event_places, initial_checklist, watched
 from .consent import ASK_S
 from .context import RunContext, variables
@@ -93,6 +95,7 @@ class Run:
         self._own_sources = fetch_own_sources(hooks, request.environment)
         self.checklist_ids = tuple(item.id for item in checklist)
         self.hints: tuple[str, ...] = ()
+        self.shell: tuple[str, ...] = ()  # lines for the operator's shell
         self._env = env
         self._place = place
         self._checkout = checkout
@@ -349,7 +352,7 @@ class Run:
                 checkout=self._checkout,
                 venue=place,
             )
-            self.hints = self._drill_hints(self._drill)
+            self.hints, self.shell = self._drill_hints(self._drill)
             self._recorder.update(drill="kept" if self._drill.kept else "ended")
             self._env = self._drill.environment
         env = self._env
@@ -403,13 +406,42 @@ class Run:
             drill=self._drill,
         )
 
-    def _drill_hints(self, drill: Drill) -> tuple[str, ...]:
-        """What to know of a drill that stays."""
+    def _drill_hints(self, drill: Drill) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What to know of a drill that stays, and what to type in the shell to work on it by hand."""
         if not drill.kept:
-            return ()
+            return (), ()
         if not self.request.drill_keep:
-            return ("The kept drill was used; pytest --drill-stop ends it.",)
-        return ("The drill is kept; pytest --drill-stop ends it. To use it in this shell:", *drill.hints)
+            return ("The kept drill was used; pytest --drill-stop ends it.",), ()
+        said = "# the drill is kept (pytest --drill-stop ends it); to use it in this shell:"
+        return (), (said, *drill.hints)
+
+    def describe_start(self) -> str:
+        """Environment, server, release and mode in one line, before anything is contacted."""
+        record, env = self._initial, self._env
+        asked = "" if self.request.target is None else f" to {self.request.target}"
+        mode = {
+            Mode.VERIFY: "verify only",
+            Mode.PLAN: f"rehearse a rollback{asked}: nothing is changed",
+            Mode.ROLLBACK: f"roll back{asked}",
+            Mode.RECOVER: "recover the release",
+            Mode.GITHUB: "roll back through GitHub Actions",
+        }[record.mode]
+        where = "the drill's own cluster"
+        if self._place is not None:
+            where = self._place.name
+        if env is not None:
+            where = self._server(env)
+        release = record.release if env is None else f"{record.release} in namespace {env.namespace}"
+        said = f"zkrollback: environment {record.environment}, {where}, release {release}, {mode}"
+        return self.redactor.text(inert_line(said))
+
+    def _server(self, env: Environment) -> str:
+        try:
+            if env.in_cluster:
+                return read_access(None, None, keep_secret=self.redactor.add).server
+            return read_server(env.context, env.kubeconfig).server
+        except ZkRollbackError:  # the preflight says why
+            return f"context {env.context} (its server is not known)"
 
     @property
     def _not_run(self) -> str:

@@ -107,7 +107,7 @@ def test_the_main_job_and_fault_16_the_same_command_again(running_cluster, binar
     last = result.output.strip().splitlines()
     assert any(line.startswith("HELM RAN: once, exit code 0") for line in last)
     assert any(line.startswith("Live now: Revision 7") for line in last)
-    assert last[-1] == f"Report: reports/{stem}.html"
+    assert last[-1] == f"Report: {incident.folder.resolve()}/reports/{stem}.html"
 
     # the same command again verifies and adds no revision
     again = incident.run("--rollback-to=5")

@@ -20,7 +20,9 @@ def test_in_actions_the_summary_and_the_annotations_come_by_themselves(repositor
     assert (repository.path / "reports" / "latest.md").read_text().splitlines()[0] in text
     annotations = [line for line in result.outlines if line.startswith("::")]
     assert annotations[0].startswith("::error title=REFUSED::Not rolled back: there is no kubeconfig")
-    assert result.outlines[-1].startswith("Report: reports/"), "the last lines stay the last ones"
+    assert result.outlines[-1].startswith(f"Report: {repository.path}/reports/"), (
+        "the last lines stay the last ones"
+    )
     assert result.ret == 1
 
 

@@ -68,7 +68,7 @@ def test_fault_64_nothing_can_be_written_anywhere_so_the_summary_is_said(reposit
         preexec_fn=no_files,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "\nREFUSED: rollback of zkprova to revision 5 in staging\n" in done.stdout
+    assert done.stdout.count("\nREFUSED: rollback of zkprova to revision 5 in staging\n") == 1
     assert "HELM DID NOT RUN: refused (cluster)." in done.stdout
     assert "could not be written: File too large." in done.stdout
     assert "Report: none could be written" in done.stdout

@@ -20,7 +20,7 @@ REFUSED = [
     "HELM DID NOT RUN: refused (cluster).",
     "Live now: Not known: the release's history was not read.",
     "Checked: 0 of 10 checklist items checked",
-    "Report: reports/STEM.html",
+    "Report: FOLDER/reports/STEM.html",
 ]
 
 
@@ -36,10 +36,32 @@ def test_the_last_lines_of_a_refusal(repository):
     result = run(repository)
     assert result.ret == 1
     text = result.stdout.str().replace(str(repository.path / "no-kubeconfig"), "KUBECONFIG")
+    text = text.replace(f"Report: {repository.path}", "Report: FOLDER")
     text = re.sub(r"--basetemp=\S+", "--basetemp=TEMP", text)
     text = re.sub(r"\d{8}T\d{6}Z-staging-[0-9a-f]{8}", "STEM", text)
     lines = text.rstrip().splitlines()
     assert lines[-len(REFUSED) :] == REFUSED
+
+
+def test_the_header_says_what_this_is_about_and_the_reports_path_is_said_once(repository):
+    result = run(repository)
+    kubeconfig = (
+        "zkrollback: environment staging, context staging (its server is not known), release zkprova in namespace "
+        "default, roll back to 5"
+    )
+    assert kubeconfig in result.outlines
+    assert result.outlines.index(kubeconfig) < result.outlines.index("collected 11 items")
+    assert not [line for line in result.outlines if line.startswith("plugins: ")]
+    assert result.stdout.str().count("/reports/") == 1
+    (repository.path / "no-kubeconfig").write_text(
+        "apiVersion: v1\nkind: Config\ncontexts:\n- {name: staging, context: {cluster: c, user: u}}\n"
+        "clusters:\n- {name: c, cluster: {server: 'http://127.0.0.1:1'}}\nusers:\n- {name: u, user: {}}\n"
+    )
+    result = repository.runpytest_subprocess("--env=staging")
+    assert (
+        "zkrollback: environment staging, http://127.0.0.1:1, release zkprova in namespace default, verify only"
+        in result.outlines
+    )
 
 
 def test_every_rendering_is_there_and_parses(repository):

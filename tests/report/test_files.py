@@ -28,8 +28,8 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def make(folder: Path, said: list[str] | None = None) -> Store:
-    return Store(folder, file_stem(running()), Redactor(), None if said is None else said.append)
+def make(folder: Path) -> Store:
+    return Store(folder, file_stem(running()), Redactor())
 
 
 def test_names() -> None:
@@ -149,8 +149,8 @@ def test_fault_64_disk_full_in_mid_run(tmp_path: Path, monkeypatch: pytest.Monke
     )
 
 
-def test_fault_64_nothing_can_be_written_then_the_summary_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_fault_64_nothing_can_be_written_then_it_is_known_why_and_nothing_is_said_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
@@ -158,14 +158,11 @@ def test_fault_64_nothing_can_be_written_then_the_summary_is_said(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(store_module, "replace_file", full)
-    said: list[str] = []
-    store = make(tmp_path / "reports", said)
+    store = make(tmp_path / "reports")
     store.write(running())
-    store.finish(verified())
-    assert len(said) == 1
-    assert "\nVERIFIED: zkprova rolled back from 6 to 5 in drill\n" in said[0]
-    assert "HELM RAN: once" in said[0]
-    assert "No space left on device" in said[0]
+    assert not store.finish(verified()).exists()
+    assert capsys.readouterr().out == ""  # the session's last lines say it
+    assert "No space left on device" in store.problems[0]
 
 
 def test_a_defect_in_a_rendering_costs_only_that_file(

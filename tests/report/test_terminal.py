@@ -141,6 +141,31 @@ def test_last_lines_interrupted_and_waived() -> None:
     )
 
 
+def test_what_to_type_for_a_kept_drill_stands_under_next() -> None:
+    shell = ("# the drill is kept:", "export KUBECONFIG=/d/kubeconfig", "export PATH=/d:$PATH")
+    assert render_last_lines(verified(), "r.html", shell).splitlines()[:4] == [
+        "Next: nothing to do.",
+        "  # the drill is kept:",
+        "  export KUBECONFIG=/d/kubeconfig",
+        "  export PATH=/d:$PATH",
+    ]
+    lines = render_last_lines(failed(), "r.html", shell).splitlines()
+    end = lines.index("  export PATH=/d:$PATH")
+    assert lines[end - 2 : end + 2] == ["  # the drill is kept:", *map("  {}".format, shell[1:]), ""]
+
+
+def test_what_was_seen_ends_with_one_full_stop() -> None:
+    decision = verified().decision
+    assert decision is not None
+    seen = "/health: http://zk.example refuses connections."
+    signals = tuple(
+        each.model_copy(update={"evidence": seen}) if each.name == "users-impacted" else each
+        for each in decision.signals
+    )
+    record = verified(decision=decision.model_copy(update={"signals": signals}))
+    assert f"Before helm: {seen} Since helm began" in users_affected(record)
+
+
 def test_several_refusals_are_listed_and_an_override_is_named() -> None:
     more = Guard(id="target", state="refused", evidence="revision 99 does not exist; there are 1 to 7")
     aside = Guard(id="protected", state="overridden", evidence="confirmed by nobody")
