@@ -263,9 +263,7 @@ class Doctor:
         try:
             HttpClient(proxy=proxy, clock=self.clock).get(f"{origin}/", timeout_s=_REACH_S, limit_bytes=1024)
         except HttpProblem as problem:
-            # An answer of another kind than expected is one, too.
-            if problem.kind is not HttpProblemKind.BROKEN:
-                return _unreached(what, problem, "check the network, and the proxy of the configuration")
+            return _unreached(what, problem, "check the network, and the proxy of the configuration")
         return Finding(what, State.OK, f"{origin} answers; {besides}")
 
     def _repository(self) -> dict[str, Callable[[], Finding]]:

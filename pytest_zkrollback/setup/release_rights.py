@@ -69,6 +69,12 @@ def fetch_release_rights(kube: Kube, env: Environment, history: ReleaseHistory) 
         for release in releases
         for document in release.read(namespace).unread
     ]
+    unread += [
+        f"hook {hook.get('kind') or '?'}/{hook.get('name') or '?'} of revision {release.revision.revision}"
+        for release in releases
+        for hook in rollback_hooks(release)
+        if release.read_hook(hook, namespace).unread
+    ]
     return ReleaseRights(
         verify=verify,
         rollback=(*besides, *fetch_grant_needs(kube, revisions)),

@@ -356,6 +356,20 @@ def test_what_is_missing_is_named_with_how_to_mend_it(patient, change, what, lin
     assert found.replace(patient.url, "URL").replace(str(patient.folder), "FOLDER") == line
 
 
+class CutsOff(QuietHandler):
+    def do_GET(self):
+        self.close_connection = True
+
+
+def test_a_host_that_hangs_up_without_an_answer_is_not_known_to_be_there(patient):
+    with LoopbackHttpServer(CutsOff) as server:
+        patient.variables["SLACK_WEBHOOK_URL"] = f"{server.url}/T0/hush"
+        assert patient.line("slack") == (
+            f"not known  slack                {server.url} broke off before its answer was complete. To mend it: "
+            "check the network, and the proxy of the configuration."
+        )
+
+
 def test_a_configured_silence_is_no_missing_channel(patient):
     patient.keys["slack"] = False
     code, lines = patient.examine()

@@ -276,7 +276,11 @@ def test_a_role_that_a_kept_revision_lacks_has_to_be_made_anew_by_a_request_with
 
 def test_what_cannot_be_read_is_said(api):
     api.add_release(1, APP + "---\nkind: [\n")
-    assert "# NOT KNOWN: document 3 of revision 1 cannot be read, and may need more.\n" in printed(api)
+    hook = {"name": "check", "kind": "Job", "events": ["post-rollback"], "manifest": "kind: [\n"}
+    api.add_release(2, APP, hooks=[hook])
+    text = printed(api)
+    assert "# NOT KNOWN: document 3 of revision 1 cannot be read, and may need more.\n" in text
+    assert "# NOT KNOWN: hook Job/check of revision 2 cannot be read, and may need more.\n" in text
 
 
 def test_hooks_of_a_rollback_are_made_anew_and_watched(api):
