@@ -86,7 +86,8 @@ def operators(running: RunningCluster, helm: Path, pairs: int, folder: Path) -> 
     incident.configure(helm=str(slow))
     wrong, seconds, head = [], [], incident.head()
     for number in range(pairs):
-        first, second, took_s = real_sequences.two_at_once(incident, 5 - number % 2)
+        meant = "--rollback-override=target=there and back again"
+        first, second, took_s = real_sequences.two_at_once(incident, 5 - number % 2, meant)
         head += 1
         good = (
             incident.head() == head
