@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from textwrap import wrap
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from ..domain.item_ids import MIGRATION, NOTIFY, PREFLIGHT, is_rollout
+from ..domain.item_ids import EVENTS, MIGRATION, NOTIFY, PREFLIGHT, is_rollout
 from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from .change_section import render_change_summary_lines
@@ -27,6 +27,7 @@ from .summary import (
     mode_label,
     nothing_to_do,
     own_tests_line,
+    plural,
     provisional,
     recovery,
     redeploy_risks_title,
@@ -41,6 +42,10 @@ _THREE_ROWS = 228
 _MOST_LINES = 8
 _MOST_COMING_BACK = 3
 _DRILL = "drill"
+# Columns of the live table; the lines that stand around it, and the cursor's.
+_WORD_WIDTH = 12
+_TIME_WIDTH = 10
+_OTHER_ROWS = 4
 
 # Glyph and its ASCII stand-in, and rich's style. The word always stands beside it.
 _MARKS = {
@@ -187,8 +192,51 @@ def render_progress_line(record: Record, now: datetime) -> str:
         return f"{_since_start(record, at, now):>12}  {phase(record)} ({count})"
     return (
         f"{_since_start(record, _finished(newest), now):>12}  {newest.verdict} {newest.id}: "
-        f"{inert_line(newest.observed, _OBSERVED_LIMIT)} ({count})"
+        f"{observed_in_short(newest, record, _OBSERVED_LIMIT)} ({count})"
     )
+
+
+def _left(record: Record, now: datetime) -> str:
+    """``7 s left to watch``: a countdown of the soak."""
+    assert record.provisional_at is not None  # noqa: S101 - it is the soak
+    seconds = (record.soak_s or 0) - (now - record.provisional_at).total_seconds()
+    return f"{math.ceil(max(0.0, seconds))} s left to watch"
+
+
+def observed_in_short(item: Item, record: Record, limit: int) -> str:
+    """What was seen; of the preflight how many warnings there are, as each has a line of its own."""
+    warned = sum(guard.state == GuardState.WARNED for guard in record.guards)
+    if item.id != PREFLIGHT or item.verdict is not Verdict.PASS or not warned:
+        return inert_line(item.observed, limit)
+    said = inert_line(item.observed.partition("; ")[0].rstrip("."), limit)
+    return f"{said}; {plural(warned, 'warning')}"
+
+
+def render_warning_lines(record: Record) -> list[str]:
+    """``WARNING url: ...``: one line for each guard that warned."""
+    return [
+        inert_line(f"WARNING {guard.id}: {guard.evidence}", _OBSERVED_LIMIT)
+        for guard in record.guards
+        if guard.state == GuardState.WARNED
+    ]
+
+
+def render_waiting_line(record: Record, now: datetime, status: str = "") -> str:
+    """For a log: what is waited for and the newest reason; ``status`` is what was said last.
+
+    A rollout says how many pods are Ready, and the events why: the probe's own message.
+    """
+    at = f"{_since_start(record, now, now):>12}"
+    if provisional(record):
+        return f"{at}  {phase(record)}, {_left(record, now)}"
+    open_ = [item for item in record.items if item.verdict is None]
+    seen = [item for item in open_ if item.observed and item.started_at is not None]
+    if phase(record) != "verifying" or not seen:
+        return f"{at}  {phase(record)}" + (f": {inert_line(status, _OBSERVED_LIMIT)}" if status else "")
+    shown = [seen[0], *(item for item in seen[1:] if item.id == EVENTS)]
+    said = "; ".join(f"{item.id}: {inert_line(item.observed, _OBSERVED_LIMIT)}" for item in shown)
+    judged = len(record.items) - len(open_)
+    return f"{at}  waits for {said} ({judged} of {len(record.items)} judged)"
 
 
 def _soak(record: Record) -> str:
@@ -223,18 +271,39 @@ class _Live:
         yield Text(self._state(), no_wrap=True, overflow="ellipsis")
         if phase(record) in _NOTHING_YET or refused(record) or not self._judged():
             return
-        table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), expand=True)
-        table.add_column(width=12, no_wrap=True)
-        table.add_column(min_width=8, max_width=20, no_wrap=True, overflow="ellipsis")
-        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        table.add_column(width=10, no_wrap=True, justify="right")
-        for item in record.items:
-            word = word_of(item, record)
+        yield from self._rows(console, options)
+
+    def _rows(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """A line for each item, and a second one for what does not fit, where the screen has room for it."""
+        items = self._record.items
+        id_width = min(20, max(8, *(len(item.id) for item in items)))
+        width = max(8, options.max_width - _WORD_WIDTH - id_width - _TIME_WIDTH - 3)
+        rest_width = max(8, options.max_width - _WORD_WIDTH - 1)
+        parts = []
+        for item in items:
+            text = Text(observed_in_short(item, self._record, _OBSERVED_LIMIT) or self._waits_for(item))
+            lines = text.wrap(console, width) if text.plain else [text]
+            rest = text.plain[len(lines[0].plain) :].strip() if len(lines) > 1 else ""
+            parts.append((item, text, lines[0], rest))
+        # On a small screen only what is not green has a second line.
+        fits = not console.is_terminal or len(parts) + sum(bool(rest) for *_, rest in parts) <= (
+            console.size.height - _OTHER_ROWS
+        )
+        for item, text, first, rest in parts:
+            whole = bool(rest) and (fits or item.verdict not in (Verdict.PASS, Verdict.WAIVED))
+            word = word_of(item, self._record)
             glyph, plain, style = _MARKS[word]
-            shown = f"{plain if options.ascii_only else glyph} {word}"
-            observed = inert_line(item.observed, _OBSERVED_LIMIT) or self._waits_for(item)
-            table.add_row(Text(shown, style), Text(item.id), Text(observed), Text(self._time(item), "dim"))
-        yield table
+            shown = Text(f"{plain if options.ascii_only else glyph} {word}", style)
+            name, observed = Text(item.id), first if whole else text
+            time = Text(self._time(item), "dim")
+            for cell, cell_width in ((shown, _WORD_WIDTH), (name, id_width), (observed, width)):
+                cell.truncate(cell_width, overflow="ellipsis", pad=True)
+            time.align("right", _TIME_WIDTH)
+            yield Text(" ").join((shown, name, observed, time))
+            if whole:
+                more = Text(rest)
+                more.truncate(rest_width, overflow="ellipsis")
+                yield Text(" " * (_WORD_WIDTH + 1)) + more
 
     def _judged(self) -> int:
         return sum(1 for item in self._record.items if item.verdict is not None)
@@ -243,6 +312,8 @@ class _Live:
         record = self._record
         link = "," if record.outcome is Outcome.RUNNING else " in"
         said = f"{phase(record)}{link} {elapsed(record.started_at, record.finished_at or self._now)}"
+        if provisional(record):
+            said += f", {_left(record, self._now)}"
         if phase(record) in _NOTHING_YET or refused(record) or not self._judged():
             return said
         counts = [

@@ -11,13 +11,20 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from ..clients.threads import start_thread
 from ..domain.ports import Clock
 from ..domain.record import Mode, Outcome, Record
 from ..report.outcome import choose_outcome
 from ..report.sanitize import inert_line
-from ..report.terminal import render_live, render_progress_line
+from ..report.terminal import (
+    render_live,
+    render_progress_line,
+    render_waiting_line,
+    render_warning_lines,
+)
 
 _REFRESH_PER_S = 8
+_SAID_EVERY_S = 10.0
 
 
 class Display:
@@ -42,7 +49,10 @@ class Display:
         self._last_change = ""
         self._lock = threading.Lock()
         self._live: Live | None = None
+        self._warned: set[str] = set()
         self._ended = False
+        self._over = threading.Event()
+        self._asking = False
         self._error: type[BaseException] | None = None
         if stream.isatty():
             console = Console(file=stream, highlight=False)
@@ -54,11 +64,14 @@ class Display:
         self._write("\n")
         if self._live is not None:
             self._live.start()
+        else:
+            start_thread("zkrollback-waiting", self._say_what_is_waited_for)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Draw the last state, which stays on the screen; an exception of ``kind`` ended the run."""
         self._ended = True
+        self._over.set()
         self._error = kind
         if self._live is not None:
             self._live.stop()
@@ -66,11 +79,13 @@ class Display:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """The terminal is somebody else's, to ask a question on it."""
+        self._asking = True
         if self._live is not None:
             self._live.stop()
         try:
             yield
         finally:
+            self._asking = False
             if self._live is not None:
                 # A new one: the old one would draw over what stands on the screen since it was stopped.
                 self._live = self._drawn_on(self._live.console)
@@ -84,9 +99,17 @@ class Display:
             self._line(text)
 
     def changed(self) -> None:
-        """The record changed: a terminal redraws by itself, elsewhere a line says what is new."""
+        """The record changed: a terminal redraws by itself, elsewhere a line says what is new.
+
+        What warned has a line of its own, on a terminal above what is redrawn.
+        """
+        record = self._fetch()
+        for warning in render_warning_lines(record):
+            if warning not in self._warned:
+                self._warned.add(warning)
+                self._line(warning)
         if self._live is None:
-            text = render_progress_line(self._fetch(), self._clock.now())
+            text = render_progress_line(record, self._clock.now())
             news = text.rpartition(" (")[0]  # an item that is looked at anew changes no more than the count
             if news != self._last_change:
                 self._last_change = news
@@ -102,8 +125,17 @@ class Display:
         )
 
     def _line(self, text: str) -> None:
-        with self._lock:
-            self._write(text + "\n")
+        with self._lock, suppress(OSError, ValueError):
+            if self._live is None:
+                self._write(text + "\n")
+            else:
+                self._live.console.print(Text(text))
+
+    def _say_what_is_waited_for(self) -> None:
+        """On a pipe, so that nobody takes a run that waits for one that hangs."""
+        while not self._over.wait(_SAID_EVERY_S):
+            if not self._asking:
+                self._line(render_waiting_line(self._fetch(), self._clock.now(), self._status))
 
     def _render(self) -> RenderableType:
         record, now = self._fetch(), self._clock.now()

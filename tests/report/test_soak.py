@@ -66,7 +66,11 @@ def test_a_provisional_green_is_called_that_and_no_result() -> None:
     assert render_progress_line(soaking, at(9)) == (
         "       7.5 s  all checks passed; watched for 10 s from here (11 of 11 judged)"
     )
-    assert _live(soaking).splitlines()[1].startswith("provisionally green, 9.0 s; 11 of 11 judged")
+    assert (
+        _live(soaking)
+        .splitlines()[1]
+        .startswith("provisionally green, 9.0 s, 9 s left to watch; 11 of 11 judged")
+    )
     green = soaking.model_copy(
         update={"outcome": Outcome.VERIFIED, "recovered_at": at(7.5), "watched_until": at(17.6)}
     )

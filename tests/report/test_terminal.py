@@ -30,6 +30,8 @@ from pytest_zkrollback.report.terminal import (
     render_live,
     render_progress_line,
     render_text,
+    render_waiting_line,
+    render_warning_lines,
 )
 from support.example_records import (
     ALL,
@@ -45,6 +47,8 @@ from support.example_records import (
     verified,
     waived,
 )
+
+BESIDE = " " * 13  # where the second line of an item begins
 
 
 def test_last_lines_verified() -> None:
@@ -233,24 +237,118 @@ def test_live_fits_the_terminal_and_says_all_in_words(name: str, width: int) -> 
     if name == "refused":  # ten rows of "not run" would hide the one reason
         assert len(lines) == 2
         return
-    assert len(lines) == len(record.items) + 2
-    for item, line in zip(record.items, lines[2:], strict=True):
+    rows = [line for line in lines[2:] if not line.startswith(BESIDE)]
+    assert len(rows) == len(record.items)
+    for item, line in zip(record.items, rows, strict=True):
         assert item.id in line
         assert str(item.verdict or ("WAITING" if name == "running" else "NO VERDICT")) in line
+
+
+def test_a_fact_is_not_cut_in_its_middle_but_goes_on_in_a_second_line() -> None:
+    said = "container backend of 3 of 3 pods crashed 2 times: exit code 1, Error: no such table: orders"
+    record = failed().model_copy(update={"items": items(rollout_backend=(Verdict.FAIL, said))})
+    lines = live(record, at(9))
+    place = next(n for n, line in enumerate(lines) if "rollout-backend" in line)
+    first, second = lines[place : place + 2]
+    assert first.startswith("✗ FAIL       rollout-backend     container backend of 3 of 3 pods ")
+    assert second == f"{BESIDE}crashed 2 times: exit code 1, Error: no such table: orders"
+
+
+@pytest.mark.parametrize(("height", "green_too"), [(24, False), (40, True)])
+def test_on_a_small_screen_only_what_is_not_green_has_a_second_line(height: int, green_too: bool) -> None:
+    said = "what was seen of it takes more than one line, and its end may matter"
+    record = failed().model_copy(
+        update={
+            "items": items(
+                **{each.id.replace("-", "_"): (Verdict.PASS, said) for each in items() if each.id != "smoke"},
+                smoke=(Verdict.FAIL, said),
+            )
+        }
+    )
+    console = Console(width=80, height=height, force_terminal=True, color_system=None)
+    with console.capture() as capture:
+        console.print(render_live(record, at(9)))
+    lines = capture.get().splitlines()
+    assert len(lines) < height
+    assert sum(line.startswith(BESIDE) for line in lines) == (11 if green_too else 1)
+    assert "…" in capture.get() or green_too
+
+
+def test_the_soak_counts_down() -> None:
+    record = running().model_copy(update={"items": verified().items, "provisional_at": at(9), "soak_s": 10.0})
+    assert live(record, at(9))[1].startswith("provisionally green, 9.0 s, 10 s left to watch; ")
+    assert live(record, at(16.5))[1].startswith("provisionally green, 16.5 s, 3 s left to watch; ")
+    assert live(record, at(30))[1].startswith("provisionally green, 30.0 s, 0 s left to watch; ")
+    assert render_waiting_line(record, at(16.5)) == "      16.5 s  provisionally green, 3 s left to watch"
+
+
+def test_what_a_run_waits_for_is_said_with_the_probes_own_message() -> None:
+    probe = "Unhealthy on Pod/web-1: Readiness probe failed: HTTP probe failed with statuscode: 404"
+    record = running().model_copy(
+        update={
+            "items": tuple(
+                item.model_copy(update={"started_at": at(1)})
+                for item in items(
+                    rollout_backend=(None, "1 of 3 updated replicas are available"),
+                    rollout_frontend=(None, "0 of 2"),
+                    events=(None, probe),
+                )
+            )
+        }
+    )
+    assert render_waiting_line(record, at(30)) == (
+        "      30.0 s  waits for rollout-backend: 1 of 3 updated replicas are available; "
+        f"events: {probe} (8 of 11 judged)"
+    )
+
+
+def test_before_anything_is_judged_the_phase_and_what_was_said_last_are_waited_for() -> None:
+    blank = tuple(item.model_copy(update={"verdict": None, "observed": ""}) for item in verified().items)
+    begun = running().model_copy(update={"items": blank, "helm": Helm(), "cluster": ""})
+    assert render_waiting_line(begun, at(20), "building etcd") == (
+        "      20.0 s  preparing the drill: building etcd"
+    )
+    helm = running().helm.model_copy(update={"running": True, "finished_at": None})
+    at_work = begun.model_copy(update={"helm": helm})
+    assert render_waiting_line(at_work, at(20)) == "      20.0 s  helm is running"
+
+
+def test_what_warned_has_lines_of_its_own_and_the_preflight_counts_them() -> None:
+    guards = (
+        Guard(id="url", state="warned", evidence="the url does not answer"),
+        Guard(id="deployed", state="warned", evidence="two revisions are deployed"),
+        Guard(id="lock", state="ok", evidence="free"),
+    )
+    observed = "16 guards asked, none refuses; url: the url does not answer; deployed: two"
+    record = running().model_copy(
+        update={"guards": guards, "items": items(preflight=(Verdict.PASS, observed))[:1], "helm": Helm()}
+    )
+    assert render_warning_lines(record) == [
+        "WARNING url: the url does not answer",
+        "WARNING deployed: two revisions are deployed",
+    ]
+    assert render_progress_line(record, at(9)).endswith(
+        "PASS preflight: 16 guards asked, none refuses; 2 warnings (1 of 1 judged)"
+    )
 
 
 def test_live_as_a_whole() -> None:
     console = Console(width=80, force_terminal=False)
     with console.capture() as capture:
         console.print(render_live(running(), at(9)))
-    assert [line.rstrip() for line in capture.get().splitlines()[:9]] == [
+    assert [line.rstrip() for line in capture.get().splitlines()[:14]] == [
         "zkprova rolled back from 6 to 5 in drill",
         "verifying, 9.0 s; 5 of 11 judged; HELM RAN: once, exit code 0, took 0.4 s",
-        "✓ PASS       preflight           Cluster, release and rights are kn…      0.9 s",
-        "✓ PASS       rollback            helm exited 0; revision 7 is deplo…      0.4 s",
-        "✓ PASS       release-equivalence 7 of 7 objects match; 4 of 4 pods …      4.7 s",
-        "✓ PASS       rollout-backend     2 of 2 replicas updated and availa…      4.2 s",
-        "✓ PASS       rollout-frontend    2 of 2 replicas updated and availa…      2.5 s",
+        "✓ PASS       preflight           Cluster, release and rights are           0.9 s",
+        "             known; 2 warnings",
+        "✓ PASS       rollback            helm exited 0; revision 7 is              0.4 s",
+        "             deployed: Rollback to 5.",
+        "✓ PASS       release-equivalence 7 of 7 objects match; 4 of 4 pods         4.7 s",
+        "             run revision 5's images.",
+        "✓ PASS       rollout-backend     2 of 2 replicas updated and               4.2 s",
+        "             available on generation 7.",
+        "✓ PASS       rollout-frontend    2 of 2 replicas updated and               2.5 s",
+        "             available on generation 7.",
         "· WAITING    smoke               waits for the others",
         "· WAITING    logs                waits for the others",
     ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
 from pytest_zkrollback.domain.errors import Unreachable
-from pytest_zkrollback.domain.record import Helm, Record
+from pytest_zkrollback.domain.record import Guard, Helm, Record
+from pytest_zkrollback.run import display as module
 from pytest_zkrollback.run.display import Display
 from support.example_records import at, items, running, verified
 
@@ -71,6 +74,52 @@ def test_an_item_that_is_looked_at_anew_says_nobody_elses_verdict_again() -> Non
         display.changed()
         display.changed()
     assert (records, stream.getvalue().count("PASS release-equivalence")) == ([], 1)
+
+
+def wait_for(done: Callable[[], bool]) -> bool:
+    until_s = time.monotonic() + 20
+    while not done() and time.monotonic() < until_s:
+        time.sleep(0.005)
+    return done()
+
+
+def test_on_a_pipe_a_line_says_again_and_again_what_is_waited_for_until_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_SAID_EVERY_S", 0.01)
+    stream = io.StringIO()
+    display = Display(running, SimpleNamespace(now=lambda: at(9)), stream)  # type: ignore[arg-type]
+    with display:
+        assert wait_for(lambda: stream.getvalue().count("       9.0 s  verifying\n") > 1)
+        with display.paused():  # the question is the operator's to read
+            time.sleep(0.05)
+            before = stream.getvalue()
+            time.sleep(0.05)
+            assert stream.getvalue() == before
+    time.sleep(0.05)
+    after = stream.getvalue()
+    time.sleep(0.05)
+    assert stream.getvalue() == after
+
+
+def test_on_a_terminal_nothing_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SAID_EVERY_S", 0.01)
+    monkeypatch.setenv("TERM", "xterm")
+    started = []
+    monkeypatch.setattr(module, "start_thread", lambda name, work: started.append(name))
+    with Display(running, SimpleNamespace(now=lambda: at(9)), Terminal()):  # type: ignore[arg-type]
+        assert started == []
+
+
+def test_each_warning_is_a_line_of_its_own_and_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    warned = running().model_copy(update={"guards": (Guard(id="url", state="warned", evidence="no answer"),)})
+    monkeypatch.setenv("TERM", "xterm")
+    for stream in (io.StringIO(), Terminal()):
+        display = Display(lambda: warned, SimpleNamespace(now=lambda: at(9)), stream)  # type: ignore[arg-type]
+        with display:
+            display.changed()
+            display.changed()
+        assert stream.getvalue().count("WARNING url: no answer") == 1
 
 
 def test_a_closed_terminal_ends_nothing() -> None:
