@@ -132,9 +132,9 @@ class Incident:
 
     def environ(self, **more):
         database = database_url(self.folder / "app")
-        env = {**os.environ, "SLACK_WEBHOOK_URL": self.webhook, "DEMO_DATABASE_URL": database, **more}
-        for name in ("KUBECONFIG", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
-            env.pop(name, None)
+        unset = dict.fromkeys(("KUBECONFIG", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"))
+        own = {"SLACK_WEBHOOK_URL": self.webhook, "DEMO_DATABASE_URL": database}
+        env = {**os.environ, **unset, **own, **more}
         return {key: value for key, value in env.items() if value is not None}
 
     def argv(self, *args):
