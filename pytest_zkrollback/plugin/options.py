@@ -90,8 +90,13 @@ class _NotLoaded:
 
 def is_wanted(option: Any) -> bool:
     """Whether any of our options was given, so that the plugin has something to do or to refuse."""
-    alone = any((each.alone or each.goes_with) and getattr(option, each.dest) for each in OPTIONS)
+    alone = any((each.alone or each.goes_with) and _is_given(option, each) for each in OPTIONS)
     return option.zkrollback_env is not None or alone or bool(_given_without_env(option))
+
+
+def _is_given(option: Any, one: Option) -> bool:
+    """Whether it stands on the command line, also with an empty value (a variable that is not set)."""
+    return getattr(option, one.dest) not in (None, False, [])
 
 
 def choose_alone(option: Any) -> Option | None:
@@ -99,7 +104,7 @@ def choose_alone(option: Any) -> Option | None:
 
     Raises pytest.UsageError beside an option that asks for something else.
     """
-    given = [each for each in OPTIONS if getattr(option, each.dest)]
+    given = [each for each in OPTIONS if _is_given(option, each)]
     alone = next((each for each in given if each.alone), None)
     wanting = next((each for each in given if each.goes_with and each.goes_with not in _names(given)), None)
     if wanting is not None:

@@ -39,7 +39,7 @@ from ..release.hook_objects import hook_objects, left_by_hooks
 from ..release.manifest import ObjectKey, identity, in_namespace, manifest_workloads
 from ..release.namespaces import event_namespaces, pod_namespaces
 from ..report.failures import listed
-from ..rollback.journal import find_migration_word
+from ..rollback.journal import THROUGH_GITHUB, find_migration_word
 from .context import RunContext
 from .find_workloads import workload_name
 from .migration_sources import deploy_source, migration_sources, revision_content
@@ -261,13 +261,17 @@ def _deploy(context: RunContext, release: ExpectedRelease) -> Callable[[], Migra
     if context.request.changes:
         return None
     head = release.history.head.revision
+    known, source = "", "helm history"
     if head.rollback_of is not None:
+        known = f"by Helm's history revision {head.revision} is a rollback to {head.rollback_of}"
+    elif any(
+        each.get(THROUGH_GITHUB) and each.get("head_after") == head.revision for each in release.journal or ()
+    ):
+        known, source = f"this tool deployed revision {head.revision} to take another one back", "journal"
+    if known:
         if context.request.gate or context.env.gate:
-            text = (
-                f"by Helm's history revision {head.revision} is a rollback to {head.rollback_of}, and so no "
-                "ordinary deploy, as --zkrollback-gate or gate = true says"
-            )
-            context.recorder.event(text, "helm history")
+            text = f"{known}, and so it is no ordinary deploy, as --zkrollback-gate or gate = true says"
+            context.recorder.event(text, source)
         return None
     return deploy_source(context, release.history, head.revision, release.compared_with)
 

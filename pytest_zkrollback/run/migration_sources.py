@@ -85,9 +85,9 @@ def migration_sources(
 def deploy_source(context: RunContext, history: ReleaseHistory, head: int, replaced: int | None) -> Source:
     """Whether revision ``head``, which is no rollback by Helm's history, is one by its content.
 
-    Helm's history does not tell an ordinary deploy from a redeploy of an older commit. So the operator says
-    it, or the service's commits show it: the one contains the other. ``replaced``: the revision before it
-    that differs; None: none is known.
+    Helm's history does not tell an ordinary deploy from a redeploy of an older commit, and a commit that
+    contains the one before it may take it back. So the operator says it; what the service's commits show is
+    said beside the question. ``replaced``: the revision before it that differs; None: none is known.
     """
     return partial(_judge_deploy, context, history, head, replaced)
 
@@ -100,12 +100,11 @@ def _judge_deploy(
         how = "--zkrollback-gate" if context.request.gate else f"gate = true in [environments.{env.name}]"
         said = f"This is no rollback, by the operator's word ({how}), so no migration has to be undone."
         return MigrationFinding("deploy", False, said, settles=True)
-    forward, said = False, "no older revision that differs is known"
+    said = "no older revision that differs is known"
     if replaced is not None:
         forward, said = find_forward(context, history, replaced, head)
-    if forward:
-        text = f"This is no rollback: {said}, so no migration has to be undone."
-        return MigrationFinding("deploy", False, text, settles=True)
+        if forward:  # also the commit that puts an older tree back: `--rollback-to-commit`, `git revert`
+            said += ", as a commit that takes it back does, too"
     text = (
         f"Whether revision {head} is an ordinary deploy or a redeploy of an older commit is not known: "
         f"{said}. If it is an ordinary deploy: --zkrollback-gate, or gate = true in "

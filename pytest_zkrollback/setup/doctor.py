@@ -5,6 +5,7 @@ Nothing is changed, and nobody is told.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ from ..preflight.guards.cluster import judge_helm, judge_identity, judge_release
 from ..preflight.permissions import Need, fetch_missing
 from ..preflight.probe import ProbeResult
 from ..release.history import ReleaseHistory, fetch_history
+from ..report.sanitize import inert_line
 from ..run.migration_sources import fetch_versions
 from ..run.secrets import register_secrets_of_environment, register_secrets_of_release
 from .rbac import render_rbac
@@ -91,7 +93,8 @@ class Finding:
     def __str__(self) -> str:
         """One line."""
         mend = f" To mend it: {self.mend}." if self.mend else ""
-        return f"{self.state:<9}  {self.what:<19}  {self.said.rstrip('.')}.{mend}"
+        said = inert_line(f"{self.said.rstrip('.')}.{mend}")
+        return f"{self.state:<9}  {inert_line(self.what):<19}  {said}"
 
 
 @dataclass(frozen=True)
@@ -372,7 +375,8 @@ def judge_rights(
     lacking = [need for need in missing if not need.helpful]
     if lacking:
         said = "; ".join(f"{_spoken(need, env.namespace)} ({need.why})" for need in lacking)
-        mend = f"pytest --zkrollback-env={env.name} --zkrollback-check=rbac prints the Roles"
+        command = shlex.join(["pytest", f"--zkrollback-env={env.name}", "--zkrollback-check=rbac"])
+        mend = f"{command} prints the Roles"
         return Finding(what, State.MISSING, f"you may not: {said}", mend)
     if unread:
         said = f"what {', '.join(unread)} needs is not known: it cannot be read"

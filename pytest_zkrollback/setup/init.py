@@ -15,7 +15,7 @@ from urllib.parse import quote
 from ..clients.http import HttpClient
 from ..clients.kube.client import connect
 from ..clients.kube.kubeconfig import read_contexts
-from ..config.loader import DRILL, load_environment
+from ..config.loader import DRILL, SHIPPED, find_config, load_environment
 from ..domain.errors import ClusterError, Forbidden, HttpProblem, Unreachable, UsageProblem, ZkRollbackError
 from ..domain.health_answer import BODY_LIMIT_BYTES
 from ..preflight.facts import ask_all, fetch_identity
@@ -139,6 +139,8 @@ class Init:
 
     def _refuse_existing(self) -> None:
         there = [name for name in (FILE, CHECKS_FILE) if (self.rootpath / name).exists()]
+        if not there and (found := find_config(self.rootpath, None)) != SHIPPED:
+            there = [f"[tool.zkrollback] in {found.name}"]  # zkrollback.toml would take its place
         if there:
             raise UsageProblem(
                 f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already, and "
@@ -173,7 +175,7 @@ class Init:
         answer = self.ask("\n".join([f"Which {what}?", *lines, "Its number or its name:"]))
         if answer in found:
             return answer
-        if answer.isascii() and answer.isdecimal() and 1 <= int(answer[:6]) <= len(found):
+        if answer.isascii() and answer.isdecimal() and len(answer) < 7 and 1 <= int(answer) <= len(found):
             return found[int(answer) - 1]
         raise UsageProblem(
             f"There are {len(found)} {what}s: {shown}. Name one with {option}; nothing was written."

@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..preflight.permissions import Need, merged
+from ..report.sanitize import inert_line
 
 if TYPE_CHECKING:
     from ..config.environment import Environment
@@ -132,9 +133,12 @@ def _rules(needs: Iterable[Need]) -> list[_Rule]:
 
 def _comment(sentences: Iterable[str]) -> Iterator[str]:
     for sentence in sentences:
-        indent = "  " if sentence.startswith(" ") else ""
-        for line in [sentence.strip()] if indent else wrap(sentence, _WIDTH, break_on_hyphens=False):
-            yield f"# {indent}{line}"
+        if sentence.startswith(" "):
+            yield f"# {sentence}"
+            continue
+        # A name in it may hold what ends a comment.
+        for line in wrap(inert_line(sentence), _WIDTH, break_on_hyphens=False):
+            yield f"# {line}"
 
 
 def _quoted(text: str) -> str:

@@ -67,7 +67,10 @@ def find_health_paths(
 
 
 def find_expected(answer: Any) -> dict[str, str | bool]:
-    """A member of the JSON that says that the service is well, by its path; empty: none does."""
+    """A member of the JSON that says that the service is well, by its path; empty: none does.
+
+    Where one that says most is there and is not well, no other one stands for it.
+    """
     if not isinstance(answer, dict):
         return {}
     found = dict(_well_members(answer, ""))
@@ -75,6 +78,8 @@ def find_expected(answer: Any) -> dict[str, str | bool]:
         chosen = {key: value for key, value in found.items() if key.split(".")[0] == name}
         if chosen:
             return dict([next(iter(chosen.items()))])
+        if name in answer:
+            return {}
     return dict([next(iter(found.items()))]) if found else {}
 
 

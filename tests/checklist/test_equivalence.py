@@ -1068,7 +1068,7 @@ CURRENT = {"before": (), "intervals": intervals((-100, STATEFUL))}
 @pytest.mark.parametrize(
     ("template", "made", "known"),
     [
-        (OLD, -61, ROLLED),
+        (OLD, -101, ROLLED),
         (OLD, -101, CURRENT),
         # Deleted since: it comes back of the same revision, and the history tells which one that is.
         (OLD, -5, {**ROLLED, "earlier": lambda: intervals((-200, OLD))}),
@@ -1076,7 +1076,7 @@ CURRENT = {"before": (), "intervals": intervals((-100, STATEFUL))}
         (STATEFUL, -5, ROLLED),
         (STATEFUL, -5, {"before": ()}),
     ],
-    ids=["before the bad one", "before this one", "known", "known to verify", "the target's", "its own"],
+    ids=["before all", "before all, to verify", "known", "known to verify", "the target's", "its own"],
 )
 def test_case_a1_a_pod_of_an_older_revision_is_a_remark(template, made, known):
     passed = stateful("sts-old", controller_revision("sts-old", template), made=made, **known)
@@ -1086,8 +1086,22 @@ def test_case_a1_a_pod_of_an_older_revision_is_a_remark(template, made, known):
 
 @pytest.mark.parametrize(
     ("made", "known"),
-    [(-59, ROLLED), (-99, CURRENT), (-200, {"before": (BAD,)}), (-200, {"before": ()})],
-    ids=["since the bad one", "since this one", "the history is not known", "nor to verify"],
+    [
+        (-59, ROLLED),
+        (-61, ROLLED),
+        (-99, CURRENT),
+        (-150, {**CURRENT, "earlier": lambda: intervals((-200, STATEFUL.replace("good", "better")))}),
+        (-200, {"before": (BAD,)}),
+        (-200, {"before": ()}),
+    ],
+    ids=[
+        "since the bad one",
+        "while the target was current",
+        "since this one",
+        "while a known one was current",
+        "the history is not known",
+        "nor to verify",
+    ],
 )
 def test_case_a1_a_template_that_no_revision_states_is_unverified(made, known):
     """Somebody changed it by hand and back: the partition keeps the pod that was made between."""

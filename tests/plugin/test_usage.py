@@ -258,6 +258,15 @@ def left_files(repository):
             "--zkrollback-check needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs "
             "to another plugin); helm did not run.",
         ),
+        # A pipeline's variable that is not set is no reason to roll back.
+        (
+            ["--env=staging", "--zkrollback-check=", "--rollback-to=5"],
+            "--zkrollback-check goes alone: leave --rollback-to out; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--zkrollback-check="],
+            "--zkrollback-check= is not known: give --zkrollback-check, or --zkrollback-check=rbac; helm did not run.",
+        ),
         (
             ["--env=staging", "--zkrollback-check=roles"],
             "--zkrollback-check=roles is not known: give --zkrollback-check, or --zkrollback-check=rbac; helm did "

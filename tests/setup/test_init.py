@@ -272,6 +272,15 @@ def test_nothing_is_overwritten(operator, name):
     assert (operator.files(), path.read_text()) == ([name], "mine")
 
 
+def test_a_configuration_in_pyproject_is_not_put_out_of_use(operator):
+    operator.api.add_release(1, WEB)
+    (operator.repository / "pyproject.toml").write_text("[tool.zkrollback.environments.production]\n")
+    with pytest.raises(UsageProblem) as refused:
+        operator.init()
+    assert str(refused.value).startswith("[tool.zkrollback] in pyproject.toml is there already, and ")
+    assert operator.files() == ["pyproject.toml"]
+
+
 def with_three(api):
     api.add_release(1, WEB)
     api.add_release(1, WEB, namespace="other")

@@ -1,5 +1,7 @@
 """The printed Roles: whole, for a small release; and what decides about names, escalate and bind."""
 
+import json
+
 import pytest
 import yaml
 
@@ -293,3 +295,12 @@ def test_hooks_of_a_rollback_are_made_anew_and_watched(api):
         assert allows(own, verb, "jobs", group="batch")
     assert allows(own, "delete", "jobs", "check", "batch")
     assert not allows(own, "delete", "jobs", "another", "batch")
+
+
+def test_a_name_in_a_comment_adds_no_rule(api):
+    rule = '  - {apiGroups: ["*"], resources: ["*"], verbs: ["*"]}'
+    name = f"x\u2028{rule}\u2028#"
+    api.add_release(1, APP + ROLE.replace("name: reader", f"name: {json.dumps(name)}"))
+    own = roles(printed(api), "roll-back")["Role", "shop"]
+    assert not allows(own, "delete", "pods", "any")
+    assert not allows(own, "*", "*", "any", "*")

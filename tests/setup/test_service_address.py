@@ -119,6 +119,8 @@ def test_without_probes_and_common_labels_nothing_is_known():
         ({"ready": True}, {"ready": True}),
         ({"status": "DOWN", "count": 1}, {}),
         ({"a.b": "ok"}, {}),
+        ({"status": "degraded", "cache": "up", "database": "down"}, {}),
+        ({"ready": True, "db": False}, {}),
         ([{"status": "ok"}], {}),
         ("ok", {}),
         (None, {}),

@@ -178,9 +178,10 @@ def _kept(
             waits=False,
             shows=(show_pod(pod),),
         )
-    if _was_there_before(pod, expected.intervals):
+    earlier = expected.earlier()
+    if _is_older_than(pod, (*earlier, *expected.intervals)):
         return older
-    if _one_states([each.objects for each in expected.earlier()], item, template):
+    if _one_states([each.objects for each in earlier], item, template):
         return older
     text = f"{subject} runs a template that no known revision states (ControllerRevision {name}): {keeps}"
     return PodProblem(text, Verdict.UNVERIFIED, waits=False, shows=(show_pod(pod),))
@@ -191,15 +192,13 @@ def _one_states(contents: Iterable[Sequence[JsonObject]], item: JsonObject, temp
     return any(_states(one, template) for one in namesakes)
 
 
-def _was_there_before(pod: JsonObject, intervals: Sequence[DeployedInterval]) -> bool:
-    """Whether it is older than the target's deploy, or was made while the target was current.
+def _is_older_than(pod: JsonObject, known: Sequence[DeployedInterval]) -> bool:
+    """Whether it was made before everything that the history still has.
 
     Its ControllerRevision tells less: it is used again where the same template comes back.
     """
     born = parse_time(pod["metadata"].get("creationTimestamp"))
-    if born is None or not intervals:
-        return False
-    return born < (intervals[1].earliest if len(intervals) > 1 else intervals[0].latest)
+    return born is not None and bool(known) and born < known[0].earliest
 
 
 def _states(item: JsonObject, template: JsonObject) -> bool:
