@@ -167,7 +167,7 @@ def test_as_a_gate_after_an_ordinary_deploy_only_the_operators_word_is_green(inc
             "apiVersion": "v2",
             "name": "zkprova",
             "version": "1.8.1",
-            "appVersion": f"1.8.1-{commit[:12]}",
+            "appVersion": f"1.8.1-{commit[:7]}",
         }
         (chart / "Chart.yaml").write_text(json.dumps(text))
         incident.helm("upgrade", "zkprova", str(chart), "--reuse-values")
