@@ -114,7 +114,7 @@ def test_the_api_server_takes_every_manifest(incident, name):
     argv += ["--filename", "-", "--context", incident.cluster.context]
     argv += ["--kubeconfig", str(incident.cluster.kubeconfig)]
     argv += [] if stated else ["--namespace", incident.namespace]
-    text = re.sub(r"(?<=namespace: )shop\b", incident.namespace, text)
+    text = re.sub(r'(namespace: "?)shop\b', rf"\g<1>{incident.namespace}", text)
     done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     documents = [each for each in yaml.safe_load_all(text) if each]

@@ -201,7 +201,7 @@ class Operator:
         outcome = record["outcome"] if record else ""
         step = Step(command, done.returncode, outcome, before, after, len(releases), said)
         self.story.steps.append(step)
-        if before and not after:
+        if before and not after and writes:  # what changed nothing took nothing: a rollout was under way
             self.story.wrong.append(f"it served before, and not after: {command}")
         if len(releases) > 1:
             self.story.wrong.append(f"helm {len(releases)} times: {command}")
