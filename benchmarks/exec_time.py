@@ -129,8 +129,10 @@ class AuditLog:
         """When requests of this user agent came in."""
         time.sleep(0.3)  # the log is written a little later
         with self._file.open("rb") as log:
-            log.seek(self._seen)
-            events = [json.loads(line) for line in log.read().decode().splitlines()]
+            log.seek(max(self._seen - 1, 0))
+            # The line that was being written then began before.
+            _, _, text = log.read().decode().partition("\n") if self._seen else ("", "", log.read().decode())
+            events = [json.loads(line) for line in text.splitlines()]
         return [
             _seconds(event["requestReceivedTimestamp"])
             for event in events
