@@ -157,6 +157,7 @@ def main() -> int:
     wrong = [
         one
         for part in result.values()
+        if isinstance(part, dict)  # the rest says when and where
         for key in ("double_rollbacks", "wrong_claims", "not_exactly_one")
         for one in part.get(key, ())
     ]

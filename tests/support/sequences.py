@@ -234,7 +234,11 @@ class World:
         )
         if verdict is Verdict.PASS and not good:
             self._wrong(self.tally.wrong_claims, "PASS", head, record.target_revision)
-        if verdict is Verdict.FAIL and mine and good and before != self.release.revisions():
+        # What is under way beside ours, or deployed, is red by itself (issue 19, item 1).
+        states = {number: status for number, status, _ in self.release.revisions()}
+        beside = [states.get(number, "") for number in record.helm.beside]
+        red = any(status == "deployed" or status.startswith("pending") for status in beside)
+        if verdict is Verdict.FAIL and mine and good and not red and before != self.release.revisions():
             self._wrong(self.tally.wrong_claims, "FAIL", head, record.target_revision)
 
     def _is_slip(self, rows, target):
