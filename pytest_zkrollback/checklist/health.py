@@ -49,7 +49,7 @@ class HealthCheck:
     @property
     def left_out(self) -> str:
         """Why the configuration leaves it out; empty: it does not."""
-        off = "health" if self.env.health is False else "url" if self.env.url is False else ""
+        off = self.env.health_off
         where = f"in [environments.{self.env.name}]"
         return f"/health is left out by configuration ({off} = false {where})." if off else ""
 

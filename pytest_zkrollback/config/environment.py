@@ -331,8 +331,10 @@ class Environment(Table):
     def _version_needs_health(self) -> Self:
         if self.migrations is None or self.migrations.health is None:
             return self
-        if off := "health = false" if self.health is False else "url = false" if self.url is False else "":
-            raise ValueError(f"migrations.health asks /health, and {off} says that there is none")
+        if self.health_off:
+            raise ValueError(
+                f"migrations.health asks /health, and {self.health_off} = false says that there is none"
+            )
         return self
 
     @field_validator("url", mode="before")
@@ -364,6 +366,16 @@ class Environment(Table):
                     f"{target!r} is no workload: use deployment/NAME, statefulset/NAME or daemonset/NAME"
                 )
         return workloads
+
+    @property
+    def kube_context(self) -> str | None:
+        """The kubeconfig's context; None: the pod's own service account is used."""
+        return None if self.in_cluster else self.context
+
+    @property
+    def health_off(self) -> str:
+        """The key that leaves ``/health`` out, ``health`` or ``url``, which is false; empty: none does."""
+        return "health" if self.health is False else "url" if self.url is False else ""
 
     @property
     def named_workloads(self) -> dict[str, str]:

@@ -62,9 +62,9 @@ def judge_replicas(name: str, found: JsonObject) -> tuple[bool | None, str]:
 
 
 def _fetch_health(env: Environment, http: Http) -> tuple[bool | None, str]:
-    if env.health is False or env.url is False:
+    if env.health_off:
         return None, "/health was not asked: it is left out by configuration"
-    if env.url is None:
+    if not env.health or not env.url:
         return None, "/health was not asked: no url is configured"
     path = env.health.path
     try:

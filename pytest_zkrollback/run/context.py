@@ -95,7 +95,7 @@ class RunContext:
         return HelmCli(
             find_helm(env.helm, os.environ.get("PATH")),
             self.processes,
-            context=None if env.in_cluster else env.context,
+            context=env.kube_context,
             kubeconfig=env.kubeconfig,
             namespace=env.namespace,
             environ=os.environ,

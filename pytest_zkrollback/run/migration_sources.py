@@ -32,7 +32,7 @@ from ..preflight.release_view import CachedProbe
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from .context import RunContext
-from .source_commits import find_forward, git_checkout, with_commits
+from .source_commits import describe_ancestry, git_checkout, with_commits
 
 DATABASE = "schema in the database"
 HEALTH = "schema that /health reports"
@@ -60,13 +60,13 @@ def migration_sources(
     """
     env, table = context.env, context.env.migrations
     span = CachedProbe(lambda: _span(context, history, target, later))
-    accounted_for = table.accounted_for if table is not None else ()
-    asked: dict[str, Source] = {HOOKS: lambda: judge_hooks(_with_live(context, span()), accounted_for)}
     if deploy is not None:
-        asked = {"deploy": deploy}
+        asked: dict[str, Source] = {"deploy": deploy}
         if table is not None and table.kind is None:
             asked |= _reading(context, table, span, rolled_out)
         return tuple(partial(_ask, name, question) for name, question in asked.items())
+    accounted_for = table.accounted_for if table is not None else ()
+    asked = {HOOKS: lambda: judge_hooks(_with_live(context, span()), accounted_for)}
     if table is not None:
         asked |= _reading(context, table, span, rolled_out)
     for name, ask in context.own_sources.items():
@@ -102,9 +102,7 @@ def _judge_deploy(
         return MigrationFinding("deploy", False, said, settles=True)
     said = "no older revision that differs is known"
     if replaced is not None:
-        forward, said = find_forward(context, history, replaced, head)
-        if forward:  # also the commit that puts an older tree back: `--rollback-to-commit`, `git revert`
-            said += ", as a commit that takes it back does, too"
+        said = describe_ancestry(context, history, replaced, head)
     text = (
         f"Whether revision {head} is an ordinary deploy or a redeploy of an older commit is not known: "
         f"{said}. If it is an ordinary deploy: --zkrollback-gate, or gate = true in "

@@ -365,7 +365,7 @@ class Run:
             report=report_address(env, self.store.html_path.name, os.environ),
         )
         kube = connect(
-            None if env.in_cluster else env.context,
+            env.kube_context,
             env.kubeconfig,
             self._clock,
             processes=self._processes,

@@ -173,7 +173,7 @@ class Doctor:
         """The environment's API server. Raises Unreachable."""
         env = self.env
         return connect(
-            None if env.in_cluster else env.context,
+            env.kube_context,
             env.kubeconfig,
             self.clock,
             processes=self.processes,
@@ -195,7 +195,7 @@ class Doctor:
         return HelmCli(
             find_helm(env.helm, self.variables.get("PATH")),
             self.processes,
-            context=None if env.in_cluster else env.context,
+            context=env.kube_context,
             kubeconfig=env.kubeconfig,
             namespace=env.namespace,
             environ=self.variables,
@@ -204,9 +204,9 @@ class Doctor:
 
     def _health(self) -> Finding:
         env, what = self.env, "url and health"
-        if env.health is False or env.url is False:
+        if env.health_off:
             return Finding(what, State.OK, HealthCheck(env=env, http=HttpClient()).left_out)
-        if env.url is None:
+        if not env.health or not env.url:
             mend = f'set url = "https://..." in [environments.{env.name}]'
             said = "no url is configured: the items health-database and smoke need it"
             return Finding(what, State.MISSING, said, mend)
