@@ -6,6 +6,8 @@ import os
 import re
 import tarfile
 import tempfile
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..domain.errors import ProcessProblem
@@ -13,8 +15,20 @@ from ..domain.ports import Finished, Processes
 
 _TIMEOUT_S = 4.0
 _FILE_LIMIT_BYTES = 1 << 20
+_RAW_LIMIT_BYTES = 16 << 20
+# More names do not fit into one command line everywhere.
+_MOST_PATHS = 1_000
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _BRANCH = re.compile(r"(?!-)[A-Za-z0-9._/-]+")
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file that differs: ``blob`` is its new content's id; ``status`` is git's letter (A, D, M or T)."""
+
+    path: str
+    status: str
+    blob: str
 
 
 class GitCheckout:
@@ -52,6 +66,43 @@ class GitCheckout:
         """Whether a commit holds another one, or is it, as far as this checkout knows."""
         return self._is_ancestor(self.resolve(older), self.resolve(newer))
 
+    @property
+    def is_shallow(self) -> bool:
+        """Whether its history was cut when it was cloned."""
+        return self._run("rev-parse", "--is-shallow-repository").strip() == "true"
+
+    def changes(self, older: str, newer: str) -> tuple[FileChange, ...]:
+        """Every file that differs between two commits; one that moved is gone and new."""
+        both = (self.resolve(older), self.resolve(newer))
+        raw = self._raw("diff-tree", "-r", "--raw", "-z", "--no-abbrev", "--no-renames", *both)
+        return tuple(FileChange(path, status, after) for path, status, _, after in raw)
+
+    def had(self, commit: str, files: Collection[FileChange]) -> tuple[str, ...]:
+        """The paths among ``files`` whose ``blob`` was there before, in ``commit`` or in its history."""
+        if len(files) > _MOST_PATHS:
+            raise ProcessProblem(f"{len(files)} files differ: too many to look up what they were before.")
+        if not files:
+            return ()
+        full, paths = self.resolve(commit), sorted(each.path for each in files)
+        walk = ("log", "-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=", full)
+        before = {
+            (path, blob)
+            for path, _, *blobs in self._raw("--literal-pathspecs", *walk, "--", *paths)
+            for blob in blobs
+        }
+        return tuple(each.path for each in files if (each.path, each.blob) in before)
+
+    def _raw(self, *args: str) -> Iterator[tuple[str, str, str, str]]:
+        """git's raw format: path, status and both contents' ids of each difference."""
+        text = self._run(*args, limit_bytes=_RAW_LIMIT_BYTES)
+        if len(text.encode(errors="replace")) > _RAW_LIMIT_BYTES:
+            raise ProcessProblem("git lists more changed files than can be looked through here.")
+        words = iter(text.split("\0"))
+        for word in words:
+            if word.lstrip("\n").startswith(":"):
+                _, _, before, after, status = word.split()
+                yield next(words, ""), status[:1], before, after
+
     def _is_ancestor(self, older: str, newer: str) -> bool:
         done = self._git("merge-base", "--is-ancestor", older, newer)
         if done.exit_code not in (0, 1):
@@ -76,15 +127,15 @@ class GitCheckout:
                     if member.isfile() and (stream := files.extractfile(member)) is not None
                 }
 
-    def _run(self, *args: str, missing: str = "") -> str:
-        done = self._git(*args)
+    def _run(self, *args: str, missing: str = "", limit_bytes: int = 256 * 1024) -> str:
+        done = self._git(*args, limit_bytes=limit_bytes)
         if done.exit_code != 0:
             if missing and not done.stderr.strip():
                 raise ProcessProblem(f"The git checkout does not know {missing}: fetch it.")
             raise self._problem(done)
         return done.stdout
 
-    def _git(self, *args: str) -> Finished:
+    def _git(self, *args: str, limit_bytes: int = 256 * 1024) -> Finished:
         if not self._folder.is_dir():
             raise ProcessProblem(f"There is no git checkout at {self._folder}.")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
@@ -98,6 +149,7 @@ class GitCheckout:
             ["git", "-C", str(self._folder), "-c", "core.fsmonitor=false", "--no-replace-objects", *args],
             timeout_s=_TIMEOUT_S,
             env={**kept, **quiet},
+            limit_bytes=limit_bytes,
         )
 
     def _problem(self, done: Finished) -> ProcessProblem:

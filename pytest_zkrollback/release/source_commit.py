@@ -22,13 +22,16 @@ def is_sha(name: str | None) -> bool:
 
 def commit_of(revision: Revision) -> str | None:
     """The commit that a revision's appVersion or image tags name; None if they name none, or several."""
-    texts = [revision.app_version, *(image.rpartition("@")[0] or image for image in revision.images)]
     return _one_of(
-        commit
-        for text in texts
-        for commit in _COMMIT.findall(text.rpartition(":")[2] if ":" in text else text)
-        if not commit.isdecimal()
+        commit for text in (revision.app_version, *revision.images) for commit in named_commits(text)
     )
+
+
+def named_commits(text: str) -> list[str]:
+    """What looks like a commit in a version or in an image's tag; a digest names none."""
+    name = text.rpartition("@")[0] or text
+    found = _COMMIT.findall(name.rpartition(":")[2] if ":" in name else name)
+    return [commit for commit in found if not commit.isdecimal()]
 
 
 def annotated_commit(objects: Iterable[JsonObject], key: str) -> str | None:
@@ -45,9 +48,13 @@ def annotated_commit(objects: Iterable[JsonObject], key: str) -> str | None:
 
 def tag_of(revision: Revision) -> str | None:
     """The tag that all tagged images of a revision have; None if there is none, or several."""
-    names = [image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in revision.images]
-    tags = {name for name in names if name}
+    tags = {tag for image in revision.images if (tag := tag_in(image))}
     return tags.pop() if len(tags) == 1 else None
+
+
+def tag_in(image: str) -> str:
+    """The tag of an image's reference; empty: it has none."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
 def _one_of(commits: Iterable[str]) -> str | None:

@@ -32,7 +32,8 @@ from ..preflight.release_view import CachedProbe
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from .context import RunContext
-from .source_commits import describe_ancestry, git_checkout, with_commits
+from .forward_deploy import find_direction
+from .source_commits import git_checkout, with_commits
 
 DATABASE = "schema in the database"
 HEALTH = "schema that /health reports"
@@ -85,9 +86,9 @@ def migration_sources(
 def deploy_source(context: RunContext, history: ReleaseHistory, head: int, replaced: int | None) -> Source:
     """Whether revision ``head``, which is no rollback by Helm's history, is one by its content.
 
-    Helm's history does not tell an ordinary deploy from a redeploy of an older commit, and a commit that
-    contains the one before it may take it back. So the operator says it; what the service's commits show is
-    said beside the question. ``replaced``: the revision before it that differs; None: none is known.
+    Helm's history does not tell an ordinary deploy from a redeploy of an older commit. So the operator says
+    it, or the service's commits show it; what they show else is said beside the question. ``replaced``: the
+    revision before it that differs; None: none is known.
     """
     return partial(_judge_deploy, context, history, head, replaced)
 
@@ -102,7 +103,13 @@ def _judge_deploy(
         return MigrationFinding("deploy", False, said, settles=True)
     said = "no older revision that differs is known"
     if replaced is not None:
-        said = describe_ancestry(context, history, replaced, head)
+        direction = find_direction(context, history, replaced, head)
+        if direction.is_forward:
+            said = (
+                f"Revision {head} is an ordinary deploy: {direction.said}. So no migration has to be undone."
+            )
+            return MigrationFinding("deploy", False, said, settles=True)
+        said = direction.said
     text = (
         f"Whether revision {head} is an ordinary deploy or a redeploy of an older commit is not known: "
         f"{said}. If it is an ordinary deploy: --zkrollback-gate, or gate = true in "

@@ -44,35 +44,6 @@ def resolve_commit(git: Git, checkout: GitCheckout, name: str) -> str:
     return checkout.resolve_ref(name) if git.ref is not None else checkout.resolve(name)
 
 
-def describe_ancestry(context: RunContext, history: ReleaseHistory, older: int, newer: int) -> str:
-    """Whether the commit of revision ``newer`` contains that of ``older``, or why that is not known.
-
-    A branch that a ``ref`` names may have moved since the deploy, so that it names none.
-    """
-    git, checkout = context.env.git, git_checkout(context)
-    if git is None or checkout is None:
-        return f"no [environments.{context.env.name}.git] checkout is configured"
-    found: list[str] = []
-    for number in (older, newer):
-        release = history.content_of(number)
-        name = commit_name(git, release, context.env.namespace) if release is not None else None
-        if name is None:
-            return f"revision {number} names no commit in image tags, appVersion or annotations"
-        try:
-            tag = checkout.resolve_ref(f"refs/tags/{name}") if git.ref is not None else ""
-            found.append(tag or checkout.resolve(name))
-        except ProcessProblem as problem:
-            return f"the commit of revision {number} is not known ({str(problem).rstrip('.')})"
-    try:
-        forward = checkout.contains(found[1], found[0])
-    except ProcessProblem as problem:
-        return str(problem).rstrip(".")
-    verb = "contains" if forward else "does not contain"
-    # So does the commit that puts an older tree back: `--rollback-to-commit`, `git revert`.
-    besides = ", as a commit that takes it back does, too" if forward else ""
-    return f"commit {found[1][:10]} of revision {newer} {verb} {found[0][:10]} of revision {older}{besides}"
-
-
 def with_commits(
     context: RunContext, history: ReleaseHistory, contents: Iterable[RevisionContent]
 ) -> tuple[RevisionContent, ...]:

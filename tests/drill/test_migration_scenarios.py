@@ -147,20 +147,24 @@ def test_without_a_source_a_release_without_hooks_is_unverified_and_the_option_i
         bad.close()
 
 
-def test_as_a_gate_after_an_ordinary_deploy_only_the_operators_word_is_green(incident):
-    """What `helm upgrade` brought is a deploy or takes one back: Helm's history and the commits say neither."""
+def test_as_a_gate_a_deploy_is_green_by_its_commits_or_by_the_operators_word(incident):
+    """Helm's history does not say whether `helm upgrade` brought a deploy or took one back; the commits may."""
     service = incident.folder / "service"
     service.mkdir()
 
     def git(*args):
         who = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
-        done = subprocess.run(
-            ["git", "-C", str(service), *who, *args], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
+        argv = ["git", "-C", str(service), *who, *args]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+    def commit(file):
+        (service / file).write_text(file)
+        git("add", "-A")
+        git("commit", "-qm", file)
+        return git("rev-parse", "HEAD")
 
     def deploy(commit):
-        """Images built from this commit, by a pipeline's own helm."""
+        """Images built from this commit, by a pipeline's own helm, which keeps few revisions."""
         chart = incident.folder / "chart"
         shutil.copytree(SCENARIO_CHART, chart, dirs_exist_ok=True)
         text = {
@@ -170,20 +174,23 @@ def test_as_a_gate_after_an_ordinary_deploy_only_the_operators_word_is_green(inc
             "appVersion": f"1.8.1-{commit[:7]}",
         }
         (chart / "Chart.yaml").write_text(json.dumps(text))
-        incident.helm("upgrade", "zkprova", str(chart), "--reuse-values")
+        incident.helm("upgrade", "zkprova", str(chart), "--reuse-values", "--history-max", "2")
 
     git("init", "-q")
-    git("commit", "-qm", "older", "--allow-empty")
-    older = git("rev-parse", "HEAD")
-    git("commit", "-qm", "newer", "--allow-empty")
-    newer = git("rev-parse", "HEAD")
+    older, newer = commit("older.sql"), commit("newer.sql")
+    git("revert", "--no-edit", "HEAD")
+    reverted = git("rev-parse", "HEAD")
     incident.configure(f'[environments.test.git]\ncheckout = "{service}"\n', migrations=False)
     incident.helm("rollback", "zkprova", "5")
     deploy(older)
     deploy(newer)
     forward = incident.run()
-    assert (forward.code, reds(forward)) == (1, {"migration": "UNVERIFIED"}), forward.output
-    assert "as a commit that takes it back does, too" in forward.item("migration")["observed"]
+    assert (forward.code, reds(forward)) == (0, {}), forward.output
+    assert "and takes nothing of them back" in forward.item("migration")["observed"]
+    deploy(reverted)
+    taken = incident.run()
+    assert (taken.code, reds(taken)) == (1, {"migration": "UNVERIFIED"}), taken.output
+    assert "no longer holds newer.sql as revision" in taken.item("migration")["observed"]
     deploy(older)
     back = incident.run()
     assert (back.code, reds(back)) == (1, {"migration": "UNVERIFIED"}), back.output

@@ -31,19 +31,45 @@ def git(folder, *args):
 
 @pytest.fixture
 def commits(tmp_path):
-    """Three commits in a row, oldest first, each with a tag v0, v1, v2."""
+    """Three commits in a row, oldest first, each with a tag v0, v1, v2; each adds a migration and changes the code."""
     git(tmp_path, "init", "-q")
     for number in range(3):
-        git(tmp_path, "commit", "-qm", f"{number}", "--allow-empty")
+        commit(tmp_path, f"v{number}", **{f"db/{number}.sql": f"-- {number}", "app.py": f"print({number})"})
         git(tmp_path, "tag", f"v{number}")
     return git(tmp_path, "rev-list", "--reverse", "HEAD").split()
 
 
-class Gate:
-    """A release of two revisions, 5 and 6, and a run that only verifies it."""
+def commit(folder, message, **files):
+    """These files' contents (None: it goes); the new commit."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", message)
+    return git(folder, "rev-parse", "HEAD")
 
-    def __init__(self, folder, *versions, ref=None, checkout=True, gate=False, request=None, **head):
+
+class Gate:
+    """A release whose newest two revisions are 5 and 6, and a run that only verifies it."""
+
+    def __init__(
+        self,
+        folder,
+        *versions,
+        ref=None,
+        checkout=True,
+        gate=False,
+        request=None,
+        migrations=None,
+        images=(),
+        **head,
+    ):
         self.events = []
+        first = 7 - len(versions)
         self.env = Environment(
             name="test",
             context="x",
@@ -51,6 +77,7 @@ class Gate:
             base_dir=str(folder),
             git={"checkout": ".", "ref": ref} if checkout else None,
             gate=gate,
+            migrations=migrations,
         )
         releases = [
             Release(
@@ -60,11 +87,12 @@ class Gate:
                     chart="c-1",
                     app_version=version,
                     deployed_at=AT,
+                    images=images[number - first] if images else (),
                     **(head if number == 6 else {}),
                 ),
                 manifest=f"# {number}",
             )
-            for number, version in zip((5, 6), versions, strict=True)
+            for number, version in enumerate(versions, first)
         ]
         self.context = SimpleNamespace(
             env=self.env,
@@ -76,14 +104,14 @@ class Gate:
         )
         self.history = ReleaseHistory("default", "zkprova", tuple(releases))
         self.release = ExpectedRelease(
-            self.history, 6, Plan(compared_with=releases[0].revision), 6, self.history
+            self.history, 6, Plan(compared_with=releases[-2].revision), 6, self.history
         )
 
     def judge(self):
         sources = migration_sources(
             self.context,
             self.history,
-            revision_content(self.history.releases[1], "default"),
+            revision_content(self.history.head, "default"),
             [],
             rolled_out=None,
             compared_with=5,
@@ -100,15 +128,135 @@ def not_known(why):
     )
 
 
-@pytest.mark.parametrize("newer", [1, 2])
-def test_a_commit_that_contains_the_one_before_it_may_take_it_back(tmp_path, commits, newer):
-    """`git revert`, and this tool's own way through GitHub, make such a commit."""
-    verdict = Gate(tmp_path, f"1-{commits[1][:12]}", f"1-{commits[newer][:12]}").judge()
-    why = (
-        f"commit {commits[newer][:10]} of revision 6 contains {commits[1][:10]} of revision 5, as a commit that takes "
-        "it back does, too"
+FILES = {"kind": "sql", "paths": ["db"]}
+
+
+@pytest.mark.parametrize("migrations", [None, FILES])
+def test_a_commit_that_only_goes_forward_passes_by_itself(tmp_path, commits, migrations):
+    verdict = Gate(tmp_path, *(f"1-{each[:12]}" for each in commits), migrations=migrations).judge()
+    assert (verdict.word, verdict.observed) == (
+        Verdict.PASS,
+        f"Revision 6 is an ordinary deploy: commit {commits[2][:10]} of revision 6 contains {commits[1][:10]} of revision "
+        "5 and those of all earlier revisions, and takes nothing of them back. So no migration has to be undone.",
     )
+
+
+@pytest.mark.parametrize(
+    ("files", "migrations", "why"),
+    [
+        ({"db/1.sql": None, "app.py": "print(0)"}, None, "no longer holds db/1.sql as revision 5 had it"),
+        ({"db/1.sql": None}, FILES, "no longer holds db/1.sql as revision 5 had it"),
+        ({"db/1.sql": "-- another"}, FILES, "does not hold db/1.sql as revision 5 had it"),
+        (
+            {"app.py": "print(0)"},
+            None,
+            "puts app.py back to what it was before, and does not leave it as revision 5 had it",
+        ),
+        (
+            {"app.py": "print(0)"},
+            FILES,
+            "puts app.py back to what it was before, and does not leave it as revision 5 had it",
+        ),
+    ],
+)
+def test_a_commit_that_contains_the_one_before_it_and_takes_it_back_is_never_green(
+    tmp_path, commits, files, migrations, why
+):
+    """`git revert`, a merge that keeps its own side, and this tool's own way through GitHub make such a commit."""
+    git(tmp_path, "checkout", "-q", commits[1])
+    taken = commit(tmp_path, "back", **files)
+    verdict = Gate(tmp_path, commits[1][:12], taken[:12], migrations=migrations).judge()
+    said = f"commit {taken[:10]} of revision 6 contains {commits[1][:10]} of revision 5, and {why}"
+    assert (verdict.word, verdict.observed) == (Verdict.UNVERIFIED, not_known(said))
+
+
+def test_what_an_earlier_revision_held_counts_too(tmp_path, commits):
+    """The revert was deployed before: the next commit on top of it takes no less back."""
+    back = commit(tmp_path, "back", **{"db/2.sql": None})
+    head = commit(tmp_path, "more", **{"more.py": "1"})
+    verdict = Gate(tmp_path, commits[2], back, head).judge()
+    said = (
+        f"commit {head[:10]} of revision 6 contains {back[:10]} of revision 5, and no longer holds db/2.sql as revision "
+        "4 had it"
+    )
+    assert (verdict.word, verdict.observed) == (Verdict.UNVERIFIED, not_known(said))
+
+
+def test_an_earlier_revision_of_a_newer_commit_counts_too(tmp_path, commits):
+    verdict = Gate(tmp_path, commits[2], commits[0], commits[1]).judge()
+    said = (
+        f"commit {commits[1][:10]} of revision 6 contains {commits[0][:10]} of revision 5, and not {commits[2][:10]} of "
+        "revision 4"
+    )
+    assert (verdict.word, verdict.observed) == (Verdict.UNVERIFIED, not_known(said))
+
+
+def test_what_is_removed_outside_the_migrations_folders_is_no_migration(tmp_path, commits):
+    head = commit(tmp_path, "tidied", **{"app.py": None})
+    assert Gate(tmp_path, commits[2], head, migrations=FILES).judge().word is Verdict.PASS
+    assert Gate(tmp_path, commits[2], head).judge().word is Verdict.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("image", "word"),
+    [
+        ("shop/api:2-{}", Verdict.PASS),
+        ("shop/api:2", Verdict.UNVERIFIED),
+        ("shop/api@sha256:00", Verdict.UNVERIFIED),
+    ],
+)
+def test_an_image_that_changed_has_to_name_the_commit(tmp_path, commits, image, word):
+    images = (("redis:7", "shop/api:1"), ("redis:7", image.format(commits[2][:9])))
+    one = Gate(tmp_path, commits[1], commits[2], images=images)
+    verdict = one.judge()
+    assert verdict.word is word
+    if word is Verdict.UNVERIFIED:
+        said = f"image {image} is new in revision 6, and does not name commit {commits[2][:10]}"
+        assert verdict.observed == not_known(said)
+
+
+@pytest.mark.parametrize(
+    ("ref", "image", "word"),
+    [
+        ("{app_version}", "shop/api:2", Verdict.PASS),
+        ("{app_version}", "shop/api:1", Verdict.UNVERIFIED),
+        ("v{tag}", "shop/api:2", Verdict.PASS),
+    ],
+)
+def test_an_image_that_changed_may_name_the_version_by_which_the_commit_was_found(
+    tmp_path, commits, ref, image, word
+):
+    """With a ref the tag has to be that version, and not only one that all images have."""
+    git(tmp_path, "tag", "1", commits[1])
+    git(tmp_path, "tag", "2", commits[2])
+    images = (("shop/api:1", "shop/web:1"), (image, image.replace("api", "web")))
+    if image.endswith(":1"):
+        images = (("shop/api:0", "shop/web:0"), images[1])
+    assert Gate(tmp_path, "1", "2", ref=ref, images=images).judge().word is word
+
+
+def test_the_same_commit_again_shows_nothing(tmp_path, commits):
+    verdict = Gate(tmp_path, commits[1], commits[1]).judge()
+    why = f"commit {commits[1][:10]} of revision 6 is that of revision 5, too"
     assert (verdict.word, verdict.observed) == (Verdict.UNVERIFIED, not_known(why))
+
+
+def test_a_shallow_checkout_shows_nothing(tmp_path, commits):
+    git(tmp_path, "clone", "-q", "--depth=2", f"file://{tmp_path}", str(tmp_path / "cut"))
+    verdict = Gate(tmp_path / "cut", commits[1], commits[2]).judge()
+    why = "the git checkout is shallow, so it does not show what was before: git fetch --unshallow"
+    assert (verdict.word, verdict.observed) == (Verdict.UNVERIFIED, not_known(why))
+
+
+def test_a_revision_that_was_not_read_shows_nothing(tmp_path, commits):
+    one = Gate(tmp_path, commits[1], commits[2])
+    one.history = replace(one.history, older=(1, 2))
+    one.release = replace(one.release, history=one.history)
+    why = (
+        f"commit {commits[2][:10]} of revision 6 contains {commits[1][:10]} of revision 5; which commit revision 2 was "
+        "made of was not read"
+    )
+    assert one.judge().observed == not_known(why)
 
 
 def test_a_redeploy_of_an_older_commit_is_not_green_and_the_option_is_named(tmp_path, commits):
@@ -142,11 +290,11 @@ def test_what_is_not_known_is_not_green(tmp_path, commits, versions, more, why):
 
 
 @pytest.mark.parametrize(
-    ("versions", "verb"), [(("v0", "v2"), "contains"), (("v2", "v0"), "does not contain")]
+    ("versions", "word"), [(("v0", "v2"), Verdict.PASS), (("v2", "v0"), Verdict.UNVERIFIED)]
 )
-def test_tags_name_commits_too(tmp_path, commits, versions, verb):
+def test_tags_name_commits_too(tmp_path, commits, versions, word):
     assert len(commits) == 3
-    assert f" of revision 6 {verb} " in Gate(tmp_path, *versions, ref="{app_version}").judge().observed
+    assert Gate(tmp_path, *versions, ref="{app_version}").judge().word is word
 
 
 @pytest.mark.parametrize(
