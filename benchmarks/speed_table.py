@@ -1,4 +1,4 @@
-"""README's table of what benchmarks/verification.py measured. Pure."""
+"""The table of docs/how-fast.md: what benchmarks/verification.py measured. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = {
 
 
 def render_table(result: dict) -> str:
-    """The README's part: what was measured, the limit, and what the runbook's commands took."""
+    """What was measured, the limit, and what the runbook's commands took."""
     lines = ["| situation | ours | limit | the runbook's commands |", "|---|---|---|---|"]
     scenarios = {name: result["scenarios"][name] for name in ROWS if name in result["scenarios"]}
     if not scenarios:
@@ -46,8 +46,8 @@ def render_table(result: dict) -> str:
     return "\n".join([*lines, "", f"Medians, on {'; '.join(machines)}.", ""])
 
 
-def in_readme(text: str, table: str) -> str:
-    """The README with the table between its two marks."""
+def in_page(text: str, table: str) -> str:
+    """The page with the table between its two marks."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     return f"{before}{begin}\n{table}{end}{after}"
