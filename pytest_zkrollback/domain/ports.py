@@ -138,10 +138,12 @@ class Kube(Protocol):
         timeout_s: float = 5.0,
         *,
         without_managed_fields: bool = False,
+        page_bytes: int = 0,
     ) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
         """The same page by page, so that a long list is never held whole, each with the resourceVersion.
 
-        ``without_managed_fields``: without managedFields.
+        ``without_managed_fields``: without managedFields. ``page_bytes``, if above 0: no page of several
+        items is larger.
         A continue token that expired meanwhile is a BadAnswer with status 410: begin again.
         """
 

@@ -15,8 +15,8 @@ from typing import Any
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
 from ..domain.record import Objection, ObjectionKind, Revision
-from ..release.helm_secret import Release, failure_in
-from ..release.history import ReleaseHistory, explain_stranding
+from ..release.helm_secret import failure_in
+from ..release.history import R, RevisionHistory, Stored, explain_stranding
 from ..report.failures import listed
 from ..rollback.journal import JudgedRevision, judged_revisions
 
@@ -36,7 +36,7 @@ class TargetChoice:
 
 
 def choose_target(
-    asked: int | str, history: ReleaseHistory, entries: Sequence[JsonObject] | None
+    asked: int | str, history: RevisionHistory[R], entries: Sequence[JsonObject] | None
 ) -> TargetChoice:
     """The revision behind the target as typed. ``entries`` is the journal.
 
@@ -77,7 +77,7 @@ def choose_target(
     return TargetChoice(None, nothing, tuple(skipped))
 
 
-def describe_history(history: ReleaseHistory, entries: Sequence[JsonObject] | None) -> dict[str, Any]:
+def describe_history(history: RevisionHistory[R], entries: Sequence[JsonObject] | None) -> dict[str, Any]:
     """The fields of a Plan that say what is known of each revision.
 
     They are kept in the record, so that whoever offers another target chooses as :func:`choose_target` does.
@@ -111,7 +111,7 @@ class RolledAway:
 
 
 def find_rolled_away(
-    history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None
+    history: RevisionHistory[R], number: int, entries: Sequence[JsonObject] | None
 ) -> RolledAway | None:
     """The rollback that left what ``number`` holds; None: none did, or somebody went back to it since."""
     left = _leaving(history, number)
@@ -133,7 +133,7 @@ def find_rolled_away(
 
 
 def find_objection(
-    history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None
+    history: RevisionHistory[R], number: int, entries: Sequence[JsonObject] | None
 ) -> Objection | None:
     """What speaks against choosing ``number`` as a target; None: nothing that is known."""
     text = _unreadable(history, number)
@@ -147,7 +147,7 @@ def find_objection(
 
 
 def find_evidence(
-    history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None
+    history: RevisionHistory[R], number: int, entries: Sequence[JsonObject] | None
 ) -> Objection | None:
     """The part of :func:`find_objection` that says that ``number`` is bad, or was found so.
 
@@ -164,7 +164,7 @@ def find_evidence(
 
 
 def find_judged(
-    history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None
+    history: RevisionHistory[R], number: int, entries: Sequence[JsonObject] | None
 ) -> JudgedRevision | None:
     """What the newest run of this tool that judged the content of ``number`` ended with; None: none did.
 
@@ -182,7 +182,7 @@ def find_judged(
     return None
 
 
-def _judged_failed(history: ReleaseHistory, number: int, entries: Sequence[JsonObject] | None) -> str:
+def _judged_failed(history: RevisionHistory[R], number: int, entries: Sequence[JsonObject] | None) -> str:
     judged = find_judged(history, number, entries)
     if judged is None or not judged.failed_items:
         return ""
@@ -192,7 +192,7 @@ def _judged_failed(history: ReleaseHistory, number: int, entries: Sequence[JsonO
     return same + failed
 
 
-def failed_by_helm(history: ReleaseHistory, number: int) -> str:
+def failed_by_helm(history: RevisionHistory[R], number: int) -> str:
     """That helm did not bring it, or what it went back to, to its end, as a predicate; empty: it did."""
     found = history.get(number)
     if found is None:
@@ -220,18 +220,18 @@ def _made_here(entries: Sequence[JsonObject], head: Revision) -> JsonObject | No
     return None
 
 
-def _older(history: ReleaseHistory) -> list[int]:
+def _older(history: RevisionHistory[R]) -> list[int]:
     """All numbers below the head that were looked at, newest first."""
     head = history.head.revision.revision
     known = {one.revision.revision for one in history.releases} | set(history.unreadable)
     return sorted((number for number in known if number < head), reverse=True)
 
 
-def _unreadable(history: ReleaseHistory, number: int) -> str:
+def _unreadable(history: RevisionHistory[R], number: int) -> str:
     return "cannot be read" if number in history.unreadable else ""
 
 
-def failure_of(release: Release) -> str:
+def failure_of(release: Stored) -> str:
     """That helm did not bring this revision to its end, as a predicate; empty: it did."""
     revision = release.revision
     if revision.status not in _WENT:
@@ -242,14 +242,14 @@ def failure_of(release: Release) -> str:
     return ""
 
 
-def _left_behind(history: ReleaseHistory, number: int) -> str:
+def _left_behind(history: RevisionHistory[R], number: int) -> str:
     """Whether somebody rolled away from what this revision holds, and nobody went back to it since."""
     left = _leaving(history, number)
     by = left[-1] if left else None
     return f"holds what revision {by.revision} rolled back away from" if by is not None else ""
 
 
-def _leaving(history: ReleaseHistory, number: int) -> list[Revision | None]:
+def _leaving(history: RevisionHistory[R], number: int) -> list[Revision | None]:
     """The rollbacks that left what this revision holds, oldest first; None: one that went back to it.
 
     An upgrade that failed on top of it does not hide what was deployed before.
@@ -270,12 +270,12 @@ def _leaving(history: ReleaseHistory, number: int) -> list[Revision | None]:
     return found
 
 
-def _last_leaving(history: ReleaseHistory, number: int) -> Revision | None:
+def _last_leaving(history: RevisionHistory[R], number: int) -> Revision | None:
     """The newest rollback that ever left what this revision holds."""
     return next((each for each in reversed(_leaving(history, number)) if each is not None), None)
 
 
-def same_as_current(history: ReleaseHistory, number: int) -> str:
+def same_as_current(history: RevisionHistory[R], number: int) -> str:
     """Whether it holds what the current revision holds: no way back.
 
     A head that failed or hangs is not live as such.
@@ -283,12 +283,12 @@ def same_as_current(history: ReleaseHistory, number: int) -> str:
     head, found = history.head, history.get(number)
     if found is None or head.revision.status not in (*_WENT, "uninstalled"):
         return ""
-    if history.origin(number) == history.origin(head.revision.revision) or found.manifest == head.manifest:
+    if history.origin(number) == history.origin(head.revision.revision) or found.states_the_same(head):
         return f"holds the same as revision {head.revision.revision}, the current one"
     return ""
 
 
-def _because(asked: str, history: ReleaseHistory, number: int) -> str:
+def _because(asked: str, history: RevisionHistory[R], number: int) -> str:
     if asked == LAST_VERIFIED:
         return "the newest older revision that this tool verified"
     origin = history.origin(number)

@@ -69,12 +69,18 @@ class Manifest:
     unread: tuple[UnreadDocument, ...] = ()
 
 
-def read_manifest(text: str, namespace: str, only: Callable[[str], object] | None = None) -> Manifest:
+def read_manifest(
+    text: str,
+    namespace: str,
+    only: Callable[[str], object] | None = None,
+    parsed: ParsedDocuments | None = None,
+) -> Manifest:
     """The documents of a manifest, each for itself: one that cannot be read hides none of the others.
 
     ``namespace`` becomes the ``metadata.namespace`` of those that name none, as helm does it. ``only``: of
-    which documents, by their text.
+    which documents, by their text. ``parsed``: those that were parsed before; None: by anybody here.
     """
+    parsed = _PARSED if parsed is None else parsed
     objects: list[JsonObject] = []
     unread: list[UnreadDocument] = []
     for number, document in enumerate(_documents(text), 1):
@@ -84,7 +90,7 @@ def read_manifest(text: str, namespace: str, only: Callable[[str], object] | Non
             break
         if only is not None and not only(document.text):
             continue
-        read = _PARSED.read(document.text, namespace)
+        read = parsed.read(document.text, namespace)
         objects += read.objects
         if read.problem is not None:
             unread.append(_unread(number, document, read.problem))
@@ -162,10 +168,11 @@ class _Wrong(Exception):
         super().__init__(why)
 
 
-class _Parsed:
+class ParsedDocuments:
     """The documents that were parsed so far, those last that were asked for last."""
 
     def __init__(self, kept_chars: int) -> None:
+        """``kept_chars``: as many characters of text are kept, with what they were parsed to."""
         self._kept_chars = kept_chars
         self._chars = 0
         self._found: OrderedDict[tuple[str, str], _Read] = OrderedDict()
@@ -173,6 +180,7 @@ class _Parsed:
         self._lock = threading.Lock()
 
     def read(self, text: str, namespace: str) -> _Read:
+        """What the document holds, parsed once."""
         with self._lock:
             key = (text, namespace)
             found = self._found.get(key)
@@ -187,7 +195,7 @@ class _Parsed:
             return found
 
 
-_PARSED = _Parsed(_KEPT_CHARS)
+_PARSED = ParsedDocuments(_KEPT_CHARS)
 
 
 def _parse(text: str, namespace: str) -> _Read:

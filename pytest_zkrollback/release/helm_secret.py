@@ -19,7 +19,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
 from ..domain.record import Revision
 from ..domain.timestamps import parse_time
-from .documents import Manifest, document_texts, read_manifest
+from .documents import Manifest, ParsedDocuments, document_texts, read_manifest
 from .manifest import manifest_images
 
 # A Secret holds 1 MiB packed, and charts pack to a tenth. What unpacks to more is read nowhere.
@@ -57,6 +57,7 @@ class Release:
     server's clock: helm makes it before it changes anything; ``size_bytes`` is about its size as JSON;
     ``secret`` is the Secret's name, ``uid`` its uid; ``namespace`` the one that the record names: its objects
     stand there. Flux may keep the record in another one (``storageNamespace``). Empty: it names none.
+    ``chart_version``: without the chart's name, which ``revision.chart`` begins with.
     """
 
     revision: Revision
@@ -75,6 +76,7 @@ class Release:
     secret: str = ""
     uid: str = ""
     namespace: str = ""
+    chart_version: str = ""
 
     def read(self, namespace: str) -> Manifest:
         """Its manifest; ``namespace`` is where its objects stand if the record does not say it."""
@@ -114,6 +116,10 @@ class Release:
         """Whether both state the same objects and the same hooks."""
         return self.manifest == other.manifest and _hook_texts(self) == _hook_texts(other)
 
+    def states_the_same(self, other: Release) -> bool:
+        """Whether both state the same objects, hooks aside."""
+        return self.manifest == other.manifest
+
     def other_than(self, earlier: Release) -> str:
         """Why this is another one than the revision of the same number that was read before; empty: the same.
 
@@ -137,6 +143,36 @@ class Release:
         """Whether the helm of that operation may still live."""
         since = self.under_way_since
         return since is not None and now - since < FRESH
+
+
+@dataclass(frozen=True)
+class Outline:
+    """One revision without what it would bring back: of hundreds of them each has some hundred bytes.
+
+    ``content`` is a digest of its objects and hooks, ``objects`` one of its objects alone.
+    """
+
+    revision: Revision
+    chart_version: str
+    content: str
+    objects: str
+    installed: str = ""
+
+    @classmethod
+    def of(cls, release: Release) -> Outline:
+        """The outline of a revision that was read."""
+        objects = hashlib.sha256(release.manifest.encode(errors="surrogatepass")).hexdigest()
+        hooks = json.dumps(_hook_texts(release))
+        content = hashlib.sha256(f"{objects}{hooks}".encode(errors="surrogatepass")).hexdigest()
+        return cls(release.revision, release.chart_version, content, objects, release.installed)
+
+    def holds_the_same(self, other: Outline) -> bool:
+        """Whether both state the same objects and the same hooks."""
+        return self.content == other.content
+
+    def states_the_same(self, other: Outline) -> bool:
+        """Whether both state the same objects, hooks aside."""
+        return self.objects == other.objects
 
 
 def failure_in(revision: Revision) -> bool:
@@ -192,10 +228,16 @@ def _unpacked(data: str) -> str:
     return unpacked.decode()
 
 
-def parse_release(secret: JsonObject, namespace: str, number: int | None = None) -> Release:
+def parse_release(
+    secret: JsonObject,
+    namespace: str,
+    number: int | None = None,
+    parsed: ParsedDocuments | None = None,
+) -> Release:
     """The revision in a release Secret, which is taken out of it; raises HelmProblem.
 
-    ``number``: as which helm reads it; None: that of its labels.
+    ``number``: as which helm reads it; None: that of its labels. ``parsed``: documents that were parsed
+    before (:func:`documents.read_manifest`).
     """
     size_bytes = record_bytes(secret)
     content = decode_release(secret)
@@ -222,7 +264,7 @@ def parse_release(secret: JsonObject, namespace: str, number: int | None = None)
             deployed_at=deployed_at,
             description=description,
             rollback_of=rollback_of,
-            images=_images(manifest, namespace),
+            images=_images(manifest, namespace, parsed),
         ),
         manifest=manifest,
         hooks=tuple(content.get("hooks") or ()),
@@ -245,6 +287,7 @@ def parse_release(secret: JsonObject, namespace: str, number: int | None = None)
         secret=str(secret["metadata"].get("name") or ""),
         uid=str(secret["metadata"].get("uid") or ""),
         namespace=str(content.get("namespace") or ""),
+        chart_version=str(metadata.get("version") or ""),
     )
 
 
@@ -259,11 +302,11 @@ def _crds(chart: JsonObject) -> dict[str, str]:
     }
 
 
-def _images(manifest: str, namespace: str) -> tuple[str, ...]:
+def _images(manifest: str, namespace: str, parsed: ParsedDocuments | None) -> tuple[str, ...]:
     # Most of a large manifest is CRDs and ConfigMaps: only documents that can hold an image are parsed.
     if sum(map(len, filter(_may_hold_an_image, document_texts(manifest)))) > _IMAGES_LIMIT_CHARACTERS:
         return ()
-    return manifest_images(read_manifest(manifest, namespace, _may_hold_an_image).objects)
+    return manifest_images(read_manifest(manifest, namespace, _may_hold_an_image, parsed).objects)
 
 
 def _may_hold_an_image(document: str) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import http.client
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
+from typing import Generic, Protocol, Self, TypeVar
 from urllib.parse import quote
 
 from ..clients.threads import fetch_each
@@ -24,8 +26,10 @@ from ..domain.errors import (
 )
 from ..domain.ports import Kube
 from ..domain.record import Revision, origin_of
+from .documents import ParsedDocuments
 from .helm_secret import (
     ROLLBACK_TEXT,
+    Outline,
     Release,
     failure_in,
     named_revision,
@@ -40,35 +44,58 @@ from .helm_secret import (
 NEWEST = 30
 # So many records are read at once, unless they are large: one of a megabyte is several on its way.
 _AT_ONCE = 2
+# What a page of outlines asks for, and what it may bring: then it is asked for with fewer.
+_IN_A_PAGE = 32
+_MOST_IN_A_PAGE_BYTES = 3 << 20
+# Documents that were parsed for their images: two revisions in a row have most of them in common.
+_OUTLINED_CHARS = 500_000
 # So many copies of records are looked into: more are no slip of the hand.
 _COPIES = 5
 # What helm writes over "Rollback to N" where it did not bring that to its end (pkg/action/rollback.go).
 _FAILED_ROLLBACK = re.compile(r'(Rollback|Release) "[^"]*" failed: ')
 
 
-@dataclass(frozen=True)
-class ReleaseHistory:
-    """The newest revisions, oldest first. ``unreadable``: revision -> why it could not be decoded.
+class Stored(Protocol):
+    """A revision as it was read: whole (:class:`Release`), or in outline (:class:`Outline`)."""
 
-    ``older`` are the numbers of those that exist beyond the newest 30 and were not read. ``copies``: a
-    sentence for each Secret that helm finds by its labels, and that does not say what the record says which
-    helm reads by its name.
+    @property
+    def revision(self) -> Revision:
+        """What is said of it."""
+
+    @property
+    def installed(self) -> str:
+        """When the release was first deployed."""
+
+    def holds_the_same(self, other: Self) -> bool:
+        """Whether both state the same objects and the same hooks."""
+
+    def states_the_same(self, other: Self) -> bool:
+        """Whether both state the same objects, hooks aside."""
+
+
+R = TypeVar("R", bound=Stored)
+
+
+@dataclass(frozen=True)
+class RevisionHistory(Generic[R]):
+    """Revisions, oldest first. ``unreadable``: revision -> why it could not be decoded.
+
+    ``older`` are the numbers of those that exist beyond the newest 30 and were not read.
     """
 
     namespace: str
     name: str
-    releases: tuple[Release, ...]
+    releases: tuple[R, ...]
     unreadable: dict[int, str] = field(default_factory=dict)
     older: tuple[int, ...] = ()
-    copies: tuple[str, ...] = ()
 
     @property
-    def head(self) -> Release:
+    def head(self) -> R:
         """The newest revision, whatever its status."""
         return self.releases[-1]
 
     @property
-    def deployed(self) -> Release | None:
+    def deployed(self) -> R | None:
         """The newest revision that helm calls deployed, or None. There may be two (docs/helm-facts.md, 6)."""
         return next((one for one in reversed(self.releases) if one.revision.status == "deployed"), None)
 
@@ -82,11 +109,15 @@ class ReleaseHistory:
         """All revisions that were read, oldest first."""
         return tuple(one.revision for one in self.releases)
 
-    def get(self, revision: int) -> Release | None:
-        """That revision, or None if it does not exist (never made, pruned) or could not be read."""
-        return next((one for one in self.releases if one.revision.revision == revision), None)
+    @cached_property
+    def _by_number(self) -> dict[int, R]:
+        return {one.revision.revision: one for one in reversed(self.releases)}
 
-    def content_of(self, revision: int) -> Release | None:
+    def get(self, revision: int) -> R | None:
+        """That revision, or None if it does not exist (never made, pruned) or could not be read."""
+        return self._by_number.get(revision)
+
+    def content_of(self, revision: int) -> R | None:
         """That revision or, where it was pruned, the newest one that rolled back to it (same content)."""
         alike = (one for one in reversed(self.releases) if self.origin(one.revision.revision) == revision)
         return self.get(revision) or next(alike, None)
@@ -109,7 +140,7 @@ class ReleaseHistory:
             return revision
         return revision.model_copy(update={"rollback_of": self._same_before(found)})
 
-    def _same_before(self, release: Release) -> int | None:
+    def _same_before(self, release: R) -> int | None:
         """The newest older revision with the same content, one that is no rollback itself before others."""
         same = [
             one.revision
@@ -119,6 +150,17 @@ class ReleaseHistory:
         first = next((one for one in same if one.rollback_of is None and not failure_in(one)), None)
         found = first or next(iter(same), None)
         return found.revision if found is not None else None
+
+
+@dataclass(frozen=True)
+class ReleaseHistory(RevisionHistory[Release]):
+    """The newest revisions in whole.
+
+    ``copies``: a sentence for each Secret that helm finds by its labels, and that does not say what the
+    record says which helm reads by its name.
+    """
+
+    copies: tuple[str, ...] = ()
 
     def find_replaced(self, revision: int) -> Release | None:
         """What ``revision`` replaced: the last one before it with another manifest; None if there is none."""
@@ -188,8 +230,14 @@ def fetch_history(
             raise result
     if not releases or numbers[-1] in unreadable:
         why = unreadable.get(numbers[-1], "its Secrets vanished while they were read.")
-        raise HelmProblem(f"The head of release {release} in namespace {namespace} cannot be read: {why}")
-    believed = tuple(_believed(each, releases) for each in releases)
+        raise _headless(release, namespace, why)
+    by_number = {each.revision.revision: each for each in releases}
+    believed = tuple(
+        each
+        if (revision := _believed(each, by_number)) is each.revision
+        else replace(each, revision=revision)
+        for each in releases
+    )
     older = tuple(one for one in numbers if one not in wanted)
     copies = tuple(
         said
@@ -197,6 +245,60 @@ def fetch_history(
         if (said := _differing(item, names, releases, partial(_read_copy, kube, namespace, path, item)))
     )
     return ReleaseHistory(namespace, release, believed, unreadable, older, copies)
+
+
+def fetch_outlines(
+    kube: Kube,
+    namespace: str,
+    release: str,
+    timeout_s: float = 30.0,
+    look: Callable[[Release], object] = lambda _: None,
+) -> RevisionHistory[Outline]:
+    """All revisions of ``release`` in outline, however many; no more than a few are in memory at once.
+
+    ``look`` is called with each as it was read, in no order. Raises as :func:`fetch_history`.
+    """
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
+    query = {"labelSelector": f"owner=helm,name={release}", "limit": str(_IN_A_PAGE)}
+    found: dict[int, Outline | HelmProblem] = {}
+    parsed = ParsedDocuments(_OUTLINED_CHARS)
+
+    def read(secret: JsonObject) -> None:
+        number = revision_number(secret)
+        # As in _by_number: of two with one number helm reads the one that has its name.
+        if number is None or (number in found and named_revision(secret, release) != number):
+            return
+        decoded = _decoded(secret, namespace, number, parsed)
+        if isinstance(decoded, Release):
+            look(decoded)
+        found[number] = decoded if isinstance(decoded, HelmProblem) else Outline.of(decoded)
+
+    while True:
+        try:
+            for page, _ in kube.pages(path, query, timeout_s, page_bytes=_MOST_IN_A_PAGE_BYTES):
+                for secret in page:
+                    read(secret)
+        except BadAnswer as error:
+            if error.status != http.client.GONE or not found:
+                raise
+            found.clear()  # the list is another one by now
+            continue
+        break
+    if not found:
+        raise _missing(kube, path, namespace, release, timeout_s)
+    unreadable = {
+        number: str(each) for number, each in sorted(found.items()) if isinstance(each, HelmProblem)
+    }
+    outlines = [each for _, each in sorted(found.items()) if isinstance(each, Outline)]
+    if max(found) in unreadable:
+        raise _headless(release, namespace, unreadable[max(found)])
+    by_number = {each.revision.revision: each for each in outlines}
+    believed = tuple(replace(each, revision=_believed(each, by_number)) for each in outlines)
+    return RevisionHistory(namespace, release, believed, unreadable)
+
+
+def _headless(release: str, namespace: str, why: str) -> HelmProblem:
+    return HelmProblem(f"The head of release {release} in namespace {namespace} cannot be read: {why}")
 
 
 def _by_number(
@@ -269,22 +371,25 @@ def _in_pages(
     }
 
 
-def _decoded(secret: JsonObject, namespace: str, number: int) -> Release | HelmProblem:
+def _decoded(
+    secret: JsonObject, namespace: str, number: int, parsed: ParsedDocuments | None = None
+) -> Release | HelmProblem:
     try:
-        return parse_release(secret, namespace, number)
+        return parse_release(secret, namespace, number, parsed)
     except HelmProblem as problem:
         return problem
 
 
-def _believed(release: Release, others: Collection[Release]) -> Release:
+def _believed(release: R, others: Mapping[int, R]) -> Revision:
     """Without "Rollback to N" where somebody only wrote that: `helm upgrade` has --description too."""
-    back = release.revision.rollback_of
-    if back is None or not ROLLBACK_TEXT.fullmatch(release.revision.description):
-        return release
-    origin = next((one for one in others if one.revision.revision == back), None)
-    if origin is None or origin.manifest == release.manifest:
-        return release
-    return replace(release, revision=release.revision.model_copy(update={"rollback_of": None}))
+    revision = release.revision
+    back = revision.rollback_of
+    if back is None or not ROLLBACK_TEXT.fullmatch(revision.description):
+        return revision
+    origin = others.get(back)
+    if origin is None or origin.states_the_same(release):
+        return revision
+    return revision.model_copy(update={"rollback_of": None})
 
 
 def _missing(kube: Kube, path: str, namespace: str, release: str, timeout_s: float) -> ZkRollbackError:
@@ -309,7 +414,7 @@ def _missing(kube: Kube, path: str, namespace: str, release: str, timeout_s: flo
     )
 
 
-def explain_stranding(history: ReleaseHistory) -> str:
+def explain_stranding(history: RevisionHistory[R]) -> str:
     """Why the release needs a rollback to be led out, as a sentence without its end; empty: it needs none."""
     head = history.head.revision
     deployed = history.deployed_numbers

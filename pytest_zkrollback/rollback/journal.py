@@ -18,7 +18,7 @@ from ..domain.timestamps import parse_time
 
 if TYPE_CHECKING:
     from ..domain.record import Revision
-    from ..release.history import ReleaseHistory
+    from ..release.history import R, ReleaseHistory, RevisionHistory
 
 STARTED = "started"
 DONE = "done"
@@ -60,7 +60,7 @@ class LocalJournal:
             write_private(self.path, json.dumps(entries, indent=1))
 
 
-def of_this_install(entries: Iterable[JsonObject], history: ReleaseHistory) -> tuple[JsonObject, ...]:
+def of_this_install(entries: Iterable[JsonObject], history: RevisionHistory[R]) -> tuple[JsonObject, ...]:
     """The entries about this installation of the release: numbers begin anew when it was uninstalled."""
     now = history.head.installed
     return tuple(entry for entry in entries if not now or entry.get("installed", now) == now)

@@ -638,3 +638,24 @@ def test_a_401_of_the_proxy_renews_the_credentials_once():
         fresh = Access("context 'staging'", server.url, authorization="Bearer new")
         assert proxied(client(server.url, renew=lambda: fresh)).status == 200
     assert "Bearer new" in server.requests[1]
+
+
+def test_a_page_that_is_too_large_is_asked_for_again_with_fewer_items():
+    large = page(*("x" * 3000 for _ in range(8)), token="never")
+    with LocalServer(closing(large), page("a", "b", token="t1"), page("c", token="t2"), page("d")) as server:
+        kube = client(server.url)
+        pages = kube.pages("/api/v1/secrets", {"limit": "8"}, page_bytes=10_000)
+        assert [names(items) for items, _ in pages] == [["a", "b"], ["c"], ["d"]]
+        lines = [request.split(" ")[1] for request in server.requests]
+    assert lines == [
+        "/api/v1/secrets?limit=8",
+        "/api/v1/secrets?limit=2",
+        "/api/v1/secrets?limit=4&continue=t1",
+        "/api/v1/secrets?limit=8&continue=t2",
+    ]
+
+
+def test_one_item_is_read_however_large_it_is():
+    with LocalServer(page("x" * 30_000)) as server:
+        ((items, _),) = client(server.url).pages("/api/v1/secrets", {"limit": "1"}, page_bytes=10_000)
+    assert names(items) == ["x" * 30_000]

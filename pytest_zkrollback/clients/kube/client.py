@@ -93,14 +93,18 @@ class KubeClient:
         timeout_s: float = 5.0,
         *,
         without_managed_fields: bool = False,
+        page_bytes: int = 0,
     ) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
         """The same page by page, each with the list's resourceVersion; ``without_managed_fields``: without
         managedFields.
 
-        An expired continue token (410) is for the caller to begin again.
+        ``page_bytes``, if above 0: a page of more is not read to its end, but asked for again with fewer
+        items. An expired continue token (410) is for the caller to begin again.
         """
         return self._each_page(
-            self._call("GET", path, query, timeout_s), without_managed_fields=without_managed_fields
+            self._call("GET", path, query, timeout_s),
+            without_managed_fields=without_managed_fields,
+            page_bytes=page_bytes,
         )
 
     def list_metadata(
@@ -234,35 +238,45 @@ class KubeClient:
             return tuple(items), version
 
     def _each_page(
-        self, call: Call, *, without_managed_fields: bool
+        self, call: Call, *, without_managed_fields: bool, page_bytes: int = 0
     ) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
         """Items and resourceVersion, page by page."""
-        query = {"limit": str(PAGE_SIZE), **call.query}
+        most = limit = int(call.query.get("limit", PAGE_SIZE))
         token = ""
         while True:
-            page = self._json(
-                replace(call, query=query | ({"continue": token} if token else {})),
-                without_managed_fields=without_managed_fields,
-            )
+            asked = {**call.query, "limit": str(limit)} | ({"continue": token} if token else {})
+            asking = replace(call, query=asked)
+            body = self._wire.read(asking, page_bytes if limit > 1 else 0)
+            if limit > 1 and 0 < page_bytes <= len(body):
+                limit = max(1, limit // 4)
+                continue
+            page = _parsed(body, asking, without_managed_fields=without_managed_fields)
+            del body  # an answer may have megabytes
+            limit = min(most, 2 * limit)
             found, metadata = page.get("items"), page.get("metadata")
             if not isinstance(metadata, dict) or not isinstance(found, list | None):
                 raise BadAnswer(f"The API server answered GET {call.path} with something that is no list.")
-            yield tuple(found or ()), str(metadata.get("resourceVersion") or "")
-            token = str(metadata.get("continue") or "")
+            token, version = (str(metadata.get(each) or "") for each in ("continue", "resourceVersion"))
+            del page
+            yield tuple(found or ()), version
             if not token:
                 return
 
-    def _json(self, call: Call, *, without_managed_fields: bool = False) -> JsonObject:
-        try:  # the bytes go before the text is parsed: an answer may have megabytes
-            answer = json.loads(
-                self._wire.read(call).decode(errors="replace"),
-                object_hook=_without_managers if without_managed_fields else None,
-            )
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise BadAnswer(f"The API server answered {call.method} {call.path} with no JSON object.")
-        return answer
+    def _json(self, call: Call) -> JsonObject:
+        return _parsed(self._wire.read(call), call)
+
+
+def _parsed(body: bytearray, call: Call, *, without_managed_fields: bool = False) -> JsonObject:
+    """The answer's JSON; ``body`` is emptied before it is parsed: an answer may have megabytes."""
+    text = body.decode(errors="replace")
+    body.clear()
+    try:
+        answer = json.loads(text, object_hook=_without_managers if without_managed_fields else None)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise BadAnswer(f"The API server answered {call.method} {call.path} with no JSON object.")
+    return answer
 
 
 def _without_managers(item: JsonObject) -> JsonObject:

@@ -1,0 +1,193 @@
+"""All revisions of a release in outline."""
+
+import base64
+import copy
+import gzip
+import json
+import random
+import tracemalloc
+
+import pytest
+
+from pytest_zkrollback.domain.errors import BadAnswer, HelmProblem, NoRelease
+from pytest_zkrollback.preflight.target import find_objection
+from pytest_zkrollback.release.helm_secret import Outline
+from pytest_zkrollback.release.history import fetch_history, fetch_outlines
+
+SECRETS = "/api/v1/namespaces/n/secrets"
+
+
+def manifest(image, more=""):
+    return (
+        f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{k: '{more}'}}\n"
+        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n"
+        f"spec: {{template: {{spec: {{containers: [{{name: a, image: '{image}'}}]}}}}}}\n"
+    )
+
+
+def stored(number, *, image="", hook="h", name="", text=None, status="superseded", chart="zk-prova", **info):
+    said = {
+        "last_deployed": "2026-11-23T07:00:00Z",
+        "first_deployed": "2026-11-01T00:00:00Z",
+        "status": status,
+    }
+    content = {
+        "name": "web",
+        "version": number,
+        "info": said | info,
+        "chart": {"metadata": {"name": chart, "version": f"1.{number}.0-rc.1", "appVersion": f"8.{number}"}},
+        "manifest": manifest(image or f"app:{number}") if text is None else text,
+        "hooks": [{"name": "h", "events": ["pre-upgrade"], "manifest": hook}],
+    }
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(content).encode()))).decode()
+    labels = {"owner": "helm", "name": "web", "version": str(number), "status": status}
+    own = name or f"sh.helm.release.v1.web.v{number}"
+    return {"metadata": {"name": own, "labels": labels}, "data": {"release": packed}}
+
+
+class Kube:
+    """Brings the release's Secrets in pages, by their names, and knows the namespace; nothing else."""
+
+    def __init__(self, *secrets, expires_once=False):
+        self.secrets = sorted(secrets, key=lambda each: each["metadata"]["name"])
+        self.asked = []
+        self.expires = expires_once
+
+    def pages(self, path, query, timeout_s, *, page_bytes):
+        assert (path, page_bytes) == (SECRETS, 3 << 20)
+        self.asked.append(query)
+        size = int(query["limit"])
+        for start in range(0, len(self.secrets) or 1, size):
+            if start and self.expires:
+                self.expires = False
+                raise BadAnswer("the token is too old", status=410)
+            yield tuple(copy.deepcopy(self.secrets[start : start + size])), "7"
+
+    def get(self, path, query=None, timeout_s=5.0):
+        assert path == "/api/v1/namespaces/n"
+        return {}
+
+    def list_metadata(self, path, query=None, timeout_s=5.0):
+        assert (path, query) == (SECRETS, {"labelSelector": "owner=helm"})
+        return ({"metadata": {"labels": {"name": "wev"}}},)
+
+
+def fetch(*secrets, **kwargs):
+    return fetch_outlines(Kube(*secrets, **kwargs), "n", "web")
+
+
+def test_all_revisions_come_in_their_order_with_one_list():
+    kube = Kube(*(stored(number) for number in range(1, 101)))
+    history = fetch_outlines(kube, "n", "web")
+    assert [each.revision for each in history.revisions] == list(range(1, 101))
+    assert kube.asked == [{"labelSelector": "owner=helm,name=web", "limit": "32"}]
+    last = history.get(100)
+    assert isinstance(last, Outline)
+    assert (last.revision.chart, last.chart_version, last.revision.app_version, last.revision.images) == (
+        "zk-prova-1.100.0-rc.1",
+        "1.100.0-rc.1",
+        "8.100",
+        ("app:100",),
+    )
+    assert last.installed == "2026-11-01T00:00:00Z"
+
+
+def test_what_holds_the_same_has_the_same_digest():
+    history = fetch(
+        stored(1, image="a"),
+        stored(2, image="b"),
+        stored(3, image="a", description="Rollback to 1"),
+        stored(4, image="a", hook="another"),
+    )
+    one, two, three, four = history.releases
+    assert one.holds_the_same(three) and not one.holds_the_same(two) and not one.holds_the_same(four)
+    assert one.states_the_same(four)
+    assert history.origin(3) == 1
+
+
+def test_what_is_only_called_a_rollback_is_none():
+    history = fetch(stored(1), stored(2, description="Rollback to 1"))
+    assert history.head.revision.rollback_of is None
+
+
+def test_judged_as_with_the_manifests():
+    secrets = (
+        stored(1, image="a"),
+        stored(2, image="b", description='Upgrade "web" failed: no', status="failed"),
+        stored(3, image="c"),
+        stored(4, image="a", description="Rollback to 1"),
+        stored(5, image="a", status="deployed"),
+    )
+
+    class Whole(Kube):
+        def list_metadata(self, path, query=None, timeout_s=5.0):
+            return tuple({"metadata": each["metadata"]} for each in self.secrets)
+
+        def get(self, path, query=None, timeout_s=5.0):
+            return copy.deepcopy(
+                next(each for each in self.secrets if each["metadata"]["name"] == path.rpartition("/")[2])
+            )
+
+    whole, outlines = fetch_history(Whole(*secrets), "n", "web"), fetch(*secrets)
+    assert whole.revisions == outlines.revisions
+    judged = [find_objection(outlines, number, ()) for number in range(1, 6)]
+    assert judged == [find_objection(whole, number, ()) for number in range(1, 6)]
+    assert [each and each.kind.value for each in judged] == [
+        "same-as-current",
+        "failed",
+        "rolled-away-from",
+        "same-as-current",
+        "same-as-current",
+    ]
+
+
+def test_of_two_with_one_number_helm_reads_the_one_with_its_name():
+    for copied in ("a-copy", "z-copy"):
+        history = fetch(stored(1), stored(1, image="other", name=copied))
+        assert history.head.revision.images == ("app:1",)
+
+
+def test_a_token_that_expired_begins_again():
+    assert len(fetch(*(stored(number) for number in range(1, 41)), expires_once=True).releases) == 40
+
+
+def test_what_cannot_be_decoded_is_said_and_hides_nothing():
+    broken = stored(2)
+    broken["data"]["release"] = "no"
+    history = fetch(stored(1), broken, stored(3))
+    assert [each.revision for each in history.revisions] == [1, 3]
+    said = "The Secret sh.helm.release.v1.web.v2 holds no release that can be decoded."
+    assert history.unreadable == {2: said}
+    with pytest.raises(HelmProblem) as caught:
+        fetch(stored(1), broken)
+    assert str(caught.value) == f"The head of release web in namespace n cannot be read: {said}"
+
+
+def test_a_release_that_is_not_there():
+    with pytest.raises(NoRelease) as caught:
+        fetch()
+    assert str(caught.value).startswith("There is no release web in namespace n; releases there: wev.")
+
+
+def test_who_looks_sees_each_whole_and_only_outlines_are_kept():
+    noise = random.Random(1)
+    secrets = [stored(n, text=manifest(f"app:{n}", noise.randbytes(200_000).hex())) for n in range(1, 33)]
+    kube = Kube(*secrets)
+    kube.pages = lambda *_, **__: (((copy.deepcopy(each),), "7") for each in kube.secrets)
+    seen = []
+    tracemalloc.start()
+    try:
+        history = fetch_outlines(
+            kube,
+            "n",
+            "web",
+            look=lambda release: seen.append((release.revision.revision, len(release.manifest))),
+        )
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sorted(number for number, _ in seen) == list(range(1, 33))
+    assert min(size for _, size in seen) > 400_000
+    assert len(history.releases) == 32
+    assert kept < 1_000_000
+    assert peak < 10_000_000
