@@ -42,10 +42,10 @@ _THREE_ROWS = 228
 _MOST_LINES = 8
 _MOST_COMING_BACK = 3
 _DRILL = "drill"
-# Columns of the live table; the lines that stand around it, and the cursor's.
+# Columns of the live table; what stands below it: what is going on, in at most two lines, and the cursor's.
 _WORD_WIDTH = 12
 _TIME_WIDTH = 10
-_OTHER_ROWS = 4
+_ROWS_BELOW = 3
 
 # Glyph and its ASCII stand-in, and rich's style. The word always stands beside it.
 _MARKS = {
@@ -260,6 +260,25 @@ def render_live(record: Record, now: datetime) -> RenderableType:
     return _Live(record, now)
 
 
+def render_status(text: str) -> RenderableType:
+    """What is going on now, in at most two lines."""
+    return _Status(text)
+
+
+class _Status:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        width = max(8, options.max_width - 2)
+        first, *more = Text(self._text, style="dim").wrap(console, width) or [Text()]
+        yield Text("  ") + first
+        if more:
+            rest = Text(self._text[len(first.plain) :].strip(), style="dim")
+            rest.truncate(width, overflow="ellipsis")
+            yield Text("  ") + rest
+
+
 class _Live:
     def __init__(self, record: Record, now: datetime) -> None:
         self._record = record
@@ -267,14 +286,15 @@ class _Live:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         record = self._record
-        yield Text(inert_line(mode_label(record)), "bold", no_wrap=True, overflow="ellipsis")
-        yield Text(self._state(), no_wrap=True, overflow="ellipsis")
+        head = Text(inert_line(mode_label(record)), "bold").wrap(console, options.max_width)
+        head.extend(Text(self._state()).wrap(console, options.max_width))
+        yield from head
         if phase(record) in _NOTHING_YET or refused(record) or not self._judged():
             return
-        yield from self._rows(console, options)
+        yield from self._rows(console, options, console.size.height - len(head) - _ROWS_BELOW)
 
-    def _rows(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        """A line for each item, and a second one for what does not fit, where the screen has room for it."""
+    def _rows(self, console: Console, options: ConsoleOptions, room: int) -> Iterator[RenderableType]:
+        """A line for each item, and a second one for what does not fit, where ``room`` rows are enough."""
         items = self._record.items
         id_width = min(20, max(8, *(len(item.id) for item in items)))
         width = max(8, options.max_width - _WORD_WIDTH - id_width - _TIME_WIDTH - 3)
@@ -286,9 +306,7 @@ class _Live:
             rest = text.plain[len(lines[0].plain) :].strip() if len(lines) > 1 else ""
             parts.append((item, text, lines[0], rest))
         # On a small screen only what is not green has a second line.
-        fits = not console.is_terminal or len(parts) + sum(bool(rest) for *_, rest in parts) <= (
-            console.size.height - _OTHER_ROWS
-        )
+        fits = not console.is_terminal or len(parts) + sum(bool(rest) for *_, rest in parts) <= room
         for item, text, first, rest in parts:
             whole = bool(rest) and (fits or item.verdict not in (Verdict.PASS, Verdict.WAIVED))
             word = word_of(item, self._record)

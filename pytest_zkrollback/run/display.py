@@ -19,6 +19,7 @@ from ..report.sanitize import inert_line
 from ..report.terminal import (
     render_live,
     render_progress_line,
+    render_status,
     render_waiting_line,
     render_warning_lines,
 )
@@ -140,8 +141,7 @@ class Display:
     def _render(self) -> RenderableType:
         record, now = self._fetch(), self._clock.now()
         if not self._ended:
-            status = Text("  " + self._status, style="dim", no_wrap=True, overflow="ellipsis")
-            return Group(render_live(record, now), status)
+            return Group(render_live(record, now), render_status(self._status))
         if record.outcome is Outcome.RUNNING:  # the run puts its outcome into the record only after this
             record = record.model_copy(update={"outcome": self._outcome(record)})
         return render_live(record, now)

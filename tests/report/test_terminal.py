@@ -29,6 +29,7 @@ from pytest_zkrollback.report.terminal import (
     render_last_lines,
     render_live,
     render_progress_line,
+    render_status,
     render_text,
     render_waiting_line,
     render_warning_lines,
@@ -237,7 +238,9 @@ def test_live_fits_the_terminal_and_says_all_in_words(name: str, width: int) -> 
     if name == "refused":  # ten rows of "not run" would hide the one reason
         assert len(lines) == 2
         return
-    rows = [line for line in lines[2:] if not line.startswith(BESIDE)]
+    first = next((item.id for item in record.items), "no items")
+    head = next((n for n, line in enumerate(lines) if first in line), len(lines))
+    rows = [line for line in lines[head:] if not line.startswith(BESIDE)]
     assert len(rows) == len(record.items)
     for item, line in zip(record.items, rows, strict=True):
         assert item.id in line
@@ -359,6 +362,26 @@ def live(record: Record, now: datetime) -> list[str]:
     with console.capture() as capture:
         console.print(render_live(record, now))
     return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_what_is_going_on_is_not_cut_at_the_edge_but_goes_on_in_a_second_line() -> None:
+    """Neither the state above the table nor what was said last below it."""
+    record = failed()
+    console = Console(width=60, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render_live(record, at(9)))
+    assert " ".join(line.strip() for line in capture.get().splitlines()[:3]).endswith(helm_line(record))
+    console = Console(width=40, force_terminal=False)
+    with console.capture() as capture:
+        console.print(
+            render_status(
+                "Building kube-apiserver v1.37.2 (5 of 8): 12 packages compiled; usually 7 to 20 minutes"
+            )
+        )
+    assert [line.rstrip() for line in capture.get().splitlines()] == [
+        "  Building kube-apiserver v1.37.2 (5 of",
+        "  8): 12 packages compiled; usually 7 t…",
+    ]
 
 
 def test_live_before_anything_was_asked_is_its_head_only() -> None:
