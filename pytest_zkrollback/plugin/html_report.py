@@ -29,6 +29,8 @@ _TITLE = re.compile(r'\s*<h1 id="title">.*?</h1>', re.DOTALL)
 _MADE = re.compile(r"Report generated on \S+ at \S+ by ")  # local time without a zone
 _FILTER = re.compile(r'(<input [^>]*data-test-result="(\w+)")')
 _HANDLER = "location.reload()"
+# By what pytest-html's filter, sorting and colours go, for each of our words, which stand in the rows.
+_ITS_WORDS = {"PASS": "Passed", "FAIL": "Failed", "UNVERIFIED": "Failed", "WAIVED": "Skipped"}
 _HEAD = re.compile(r"<head[^>]*>")
 _NO_NETWORK = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
@@ -170,7 +172,9 @@ def _clean_blob(blob: re.Match[str], redactor: Redactor) -> str:
     try:
         data = json.loads(html.unescape(blob[2]))
         environment = data["environment"]
-    except (ValueError, LookupError, TypeError):
+        for each in (run for runs in data["tests"].values() for run in runs):
+            each["result"] = _ITS_WORDS.get(each["result"], each["result"])
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise UnexpectedPage("its data is not what pytest-html writes") from None
     for name, value in environment.items():
         if isinstance(value, dict):  # its script would nest two lists, which no screen reader can read
