@@ -12,7 +12,7 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube.access import Access
 from pytest_zkrollback.clients.kube.client import KubeClient
 from pytest_zkrollback.clients.kube.errors import rbac_words
-from pytest_zkrollback.clients.kube.transport import _api_client
+from pytest_zkrollback.clients.kube.transport import _pools_of
 from pytest_zkrollback.domain.errors import (
     BadAnswer,
     Forbidden,
@@ -603,7 +603,7 @@ def test_case_p22_a_socks5_proxy_looks_the_name_up_and_carries_the_request(no_pr
 
 def test_the_servers_name_in_its_certificate_may_be_another_one(no_proxies):
     access = Access("context 'staging'", "https://10.0.0.1:6443", tls_server_name="cluster.example")
-    pool = _api_client(access).rest_client.pool_manager
+    pool = _pools_of(access)
     assert pool.connection_from_url(access.server).conn_kw["server_hostname"] == "cluster.example"
 
 

@@ -1,4 +1,4 @@
-"""The API server over the Kubernetes client's ApiClient: raw JSON, explicit deadlines, our own errors.
+"""The API server, over urllib3: raw JSON, explicit deadlines, our own errors.
 
 No typed models: one null in one event would fail a whole list (measured; field notes).
 """

@@ -1,6 +1,6 @@
 """Reads a kubeconfig, or the in-cluster service account: where the API server is and who we are to it.
 
-Done here and not by the client library because that one runs credential plugins without a deadline, lets
+Kubernetes' client library for Python does not do it: it runs credential plugins without a deadline, lets
 them read the terminal, and leaves keys in temporary files. What is accepted follows client-go
 (tools/clientcmd: loader.go, validation.go, client_config.go).
 """

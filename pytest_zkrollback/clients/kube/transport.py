@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -26,9 +26,6 @@ from .connections import POOLS
 from .errors import broken_connection, refusal
 from .proxies import proxy_of_environment
 
-if TYPE_CHECKING:
-    from kubernetes.client import ApiClient
-
 CONNECT_TIMEOUT_S = 2.0
 _CHUNK_BYTES = 1 << 16
 _POOL_SIZE = 32
@@ -36,8 +33,6 @@ _RENEW_PAUSE_S = 10.0
 _RESTART_PAUSE_S = 0.2
 # A read that got no word for this long is asked again over a new connection: the old one may be half-open.
 _SILENT_S = 5.0
-# kubernetes loads its parts when they are asked for, and fails where two threads ask at once.
-_importing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class Call:
 
 
 class KubeWire:
-    """Sends calls over one ApiClient, whose pool of connections every thread shares."""
+    """Sends calls over one pool of connections, which every thread shares."""
 
     def __init__(self, access: Access, clock: SystemClock, renew: Callable[[], Access] | None = None) -> None:
         """``renew`` reads the credentials again after a 401; None: they are what they are."""
@@ -67,7 +62,7 @@ class KubeWire:
         self._renew = renew
         self._lock = threading.Lock()
         self._access = access
-        self._client: ApiClient | None = None
+        self._pools: urllib3.PoolManager | None = None
         self._renewed_s: float | None = None
         self._renewing: Future[None] | None = None
         self._answered = False
@@ -112,9 +107,9 @@ class KubeWire:
         """
         asked_again = False
         while True:
-            access, client = self._current()
+            access, pools = self._current()
             try:
-                response = self._request(access, client, call, retryable=False)
+                response = self._request(access, pools, call, retryable=False)
             except (HTTPError, OSError, ValueError) as error:
                 if isinstance(error, ProtocolError) and call.reads and not asked_again:
                     asked_again = True
@@ -135,9 +130,9 @@ class KubeWire:
         """The same, asked again at once where only the connection or the token was too old."""
         asked_again = renewed = False
         while True:
-            access, client = self._current()
+            access, pools = self._current()
             try:
-                response = self._request(access, client, call, retryable=call.reads and not asked_again)
+                response = self._request(access, pools, call, retryable=call.reads and not asked_again)
             except (HTTPError, OSError, ValueError) as error:
                 if isinstance(error, ReadTimeoutError):
                     self.drop_idle_connections()
@@ -166,11 +161,10 @@ class KubeWire:
                 raise problem
 
     def _request(
-        self, access: Access, client: ApiClient, call: Call, *, retryable: bool
+        self, access: Access, pools: urllib3.PoolManager, call: Call, *, retryable: bool
     ) -> urllib3.BaseHTTPResponse:
         """The response's head; in a ``retryable`` it leaves time to ask again, where there is enough of
         it."""
-        # The client's own serializer, and its key of the token, have another name in other major versions.
         url = (
             access.server
             + call.path
@@ -183,7 +177,7 @@ class KubeWire:
         begun_s = self._clock.monotonic_s()
         left_s = max(0.001, call.end_s - begun_s)
         head_s = _SILENT_S if retryable and left_s > 2 * _SILENT_S else left_s
-        response: urllib3.BaseHTTPResponse = client.rest_client.pool_manager.request(
+        response = pools.request(
             call.method,
             url,
             body=call.data,
@@ -227,14 +221,14 @@ class KubeWire:
     def drop_idle_connections(self) -> None:
         """Leave the idle connections: where one fell silent (half-open), the others may have, too."""
         with self._lock:
-            if self._client is not None:
-                self._client.rest_client.pool_manager.clear()
+            if self._pools is not None:
+                self._pools.clear()
 
-    def _current(self) -> tuple[Access, ApiClient]:
+    def _current(self) -> tuple[Access, urllib3.PoolManager]:
         with self._lock:
-            if self._client is None:
-                self._client = _api_client(self._access)
-            return self._access, self._client
+            if self._pools is None:
+                self._pools = _pools_of(self._access)
+            return self._access, self._pools
 
     def _renewed(self, refused: Access, end_s: float) -> bool:
         """Whether there are other credentials than the ``refused`` ones, until ``end_s``.
@@ -267,7 +261,7 @@ class KubeWire:
                 self._renewing = None
                 # A context that leads elsewhere by now is no new credential: what was looked at is here.
                 if renewed is not refused and renewed.server == refused.server:
-                    self._access, self._client = renewed, None
+                    self._access, self._pools = renewed, None
 
     def _learn(self, date: str | None, elapsed_s: float) -> None:
         try:
@@ -300,25 +294,13 @@ def _asked_pause_s(error: Exception, _tries: int) -> float:
     return max(SHORTEST_PAUSE_S, getattr(error, "retry_after_s", None) or 0.0)
 
 
-def _api_client(access: Access) -> ApiClient:
-    # Importing it costs half a second: paid by the thread that asks first, not by every import of ours.
-    with _importing:
-        from kubernetes.client import ApiClient, Configuration
-
-    configuration = Configuration(host=access.server)
-    configuration.verify_ssl = not access.insecure
-    configuration.retries = False
-    configuration.connection_pool_maxsize = _POOL_SIZE
-    client = ApiClient(configuration)
-    pool = client.rest_client.pool_manager.connection_pool_kw
+def _pools_of(access: Access) -> urllib3.PoolManager:
+    settings: dict[str, Any] = {"maxsize": _POOL_SIZE}
     if access.server.startswith("https"):
-        pool["ssl_context"] = access.tls()
+        settings["ssl_context"] = access.tls()
         if access.tls_server_name:
-            pool["server_hostname"] = access.tls_server_name
-    # What the client's versions make of a proxy differs; none of them takes a socks5 one.
-    proxy = access.proxy or proxy_of_environment(access.server)
-    client.rest_client.pool_manager = _pools(proxy, pool)
-    return client
+            settings["server_hostname"] = access.tls_server_name
+    return _pools(access.proxy or proxy_of_environment(access.server), settings)
 
 
 def _pools(proxy: str | None, settings: Mapping[str, Any]) -> urllib3.PoolManager:
