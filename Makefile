@@ -88,6 +88,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/kubelet_leftovers.py
 	$(BIN)/python benchmarks/kubelet_cases.py
 	$(BIN)/python benchmarks/drill_venues.py
+	ZKROLLBACK_EACH_RIGHT=1 $(BIN)/pytest tests/drill/test_setup.py -k one_right_less
 
 .PHONY: gallery
 gallery: $(READY) browser ## docs/gallery and the README's pictures again, from real drill runs (some minutes; needs tmux)

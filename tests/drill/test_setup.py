@@ -218,12 +218,13 @@ def test_the_printed_roles_suffice_for_zkprova(incident):
 
 
 def test_one_right_less_is_reported_whichever_it_is(incident):
+    """Some of the rights here; each of them in `make campaign`."""
     incident.configure(pin(incident))
     accounts = Accounts(incident)
     accounts.become("roll-back")
     for kind, namespace, name, rules in accounts.roles("roll-back"):
         place = ["-n", namespace] if namespace else []
-        for number, rule in enumerate(rules):
+        for number, rule in list(enumerate(rules))[:: 1 if os.environ.get("ZKROLLBACK_EACH_RIGHT") else 5]:
             less = [each for index, each in enumerate(rules) if index != number]
             accounts.kubectl(
                 "patch", kind, name, *place, "--type=merge", "-p", json.dumps({"rules": less or None})
