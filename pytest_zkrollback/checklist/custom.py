@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..clients.threads import submit
 from ..config.environment import Environment
@@ -16,6 +16,9 @@ from ..domain.errors import ItemProblem, UsageProblem, ZkRollbackError
 from ..domain.item_ids import FIRST, ROLLOUT_PREFIX, is_rollout
 from ..domain.ports import Http, Kube, Stage
 from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,13 @@ class ItemContext:
     http: Http
     since: datetime
     revision: int
+
+    def api_client(self) -> ApiClient:
+        """Kubernetes' own client for the same API server, with its typed models; the first one takes 0.5 s.
+
+        It only reads. A call without ``_request_timeout`` (seconds) ends after 5 s.
+        """
+        return self.kube.api_client()
 
 
 def judge_newest(history: History, now: datetime) -> Judgement:  # noqa: ARG001 - a judge's signature

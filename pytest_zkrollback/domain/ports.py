@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from .checks import History, JsonObject
 
 if TYPE_CHECKING:  # pydantic costs 0.3 s, which the drill's small processes need not pay
+    from kubernetes.client import ApiClient
+
     from .verdict import Judgement
 
 T = TypeVar("T")
@@ -181,6 +183,9 @@ class Kube(Protocol):
         timeout_s: float = 5.0,
     ) -> JsonObject:
         """POST, PUT or PATCH; access reviews and server-side dry runs are done with this."""
+
+    def api_client(self) -> ApiClient:
+        """Kubernetes' own client for the same server, for items of a repository's own."""
 
     def resource_path(self, api_version: str, kind: str, namespace: str, name: str = "") -> str:
         """The path of a kind's objects (by discovery): ``/apis/apps/v1/namespaces/n/deployments/name``."""

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from kubernetes.client import CoreV1Api
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube.access import Access
@@ -65,6 +66,22 @@ def test_get_sends_credentials_and_reads_json():
     assert "impersonate-user: jane" in head
     assert "impersonate-group: a\r\n" in head and "impersonate-group: b\r\n" in head
     assert "accept: application/json\r\n" in head
+
+
+def test_kubernetes_own_client_reads_from_the_same_server_with_the_same_credentials():
+    """For an own item that would rather have typed models (ItemContext.api_client)."""
+    with LocalServer(page("web")) as server:
+        kube = client(server.url, impersonate_user="jane", impersonate_groups=("a", "b"))
+        api = CoreV1Api(kube.api_client())
+        assert [pod.metadata.name for pod in api.list_namespaced_pod("shop").items] == ["web"]
+        with pytest.raises(
+            ValueError, match=r"an item of your own only reads: DELETE .*/pods/web was not sent"
+        ):
+            api.delete_namespaced_pod("web", "shop")
+        [head] = [request.lower() for request in server.requests]
+    assert head.startswith("get /api/v1/namespaces/shop/pods http/1.1")
+    assert "authorization: bearer t0ken" in head
+    assert "impersonate-group: a\r\n" in head and "impersonate-group: b\r\n" in head
 
 
 def test_pages_are_followed_and_an_expired_token_starts_again_fault_4():

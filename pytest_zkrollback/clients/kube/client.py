@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from urllib3.exceptions import HTTPError, ReadTimeoutError
@@ -23,6 +24,9 @@ from .access import Access
 from .errors import watch_error
 from .kubeconfig import read_access
 from .transport import Call, KubeWire
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
 
 PAGE_SIZE = 500
 # A server ends a watch when it was asked to; this much later it will not any more.
@@ -75,6 +79,10 @@ class KubeClient:
     def tls_server_name(self) -> str:
         """By which name the server's certificate is checked; empty: its own."""
         return self._wire.access.tls_server_name or ""
+
+    def api_client(self) -> ApiClient:
+        """Kubernetes' own client for the same server; 0.5 s where nobody asked for it before."""
+        return self._wire.api_client()
 
     def get(self, path: str, query: Mapping[str, str] | None = None, timeout_s: float = 5.0) -> JsonObject:
         """GET ``path`` (``/api/v1/...``)."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -26,6 +26,9 @@ from .connections import POOLS
 from .errors import broken_connection, refusal
 from .proxies import proxy_of_environment
 
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
 CONNECT_TIMEOUT_S = 2.0
 _CHUNK_BYTES = 1 << 16
 _POOL_SIZE = 32
@@ -33,6 +36,8 @@ _RENEW_PAUSE_S = 10.0
 _RESTART_PAUSE_S = 0.2
 # A read that got no word for this long is asked again over a new connection: the old one may be half-open.
 _SILENT_S = 5.0
+# kubernetes loads its parts when they are asked for, and fails where two threads ask at once.
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,16 @@ class KubeWire:
             sock.settimeout(left_s)
         return response.read1(_CHUNK_BYTES)
 
+    def api_client(self) -> ApiClient:
+        """Kubernetes' own client, over the same connections and with the same credentials; it only reads."""
+        # Nothing of ours needs it, and importing it costs half a second and 25 MB.
+        with _importing:
+            from kubernetes.client import ApiClient, Configuration
+
+        client = ApiClient(Configuration(host=self._access.server))
+        setattr(client.rest_client, "pool_manager", _ReadingPools(self._current))  # noqa: B010 - all that it uses
+        return client
+
     def drop_idle_connections(self) -> None:
         """Leave the idle connections: where one fell silent (half-open), the others may have, too."""
         with self._lock:
@@ -292,6 +307,27 @@ def _is_busy(error: Exception) -> bool:
 
 def _asked_pause_s(error: Exception, _tries: int) -> float:
     return max(SHORTEST_PAUSE_S, getattr(error, "retry_after_s", None) or 0.0)
+
+
+class _ReadingPools:
+    """In the place of a client's own pools: what only reads goes over ours, with our credentials."""
+
+    def __init__(self, current: Callable[[], tuple[Access, urllib3.PoolManager]]) -> None:
+        self._current = current
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, **how: Any
+    ) -> urllib3.BaseHTTPResponse:
+        """As urllib3's; raises ValueError for what would change something."""
+        if method not in ("GET", "HEAD"):
+            raise ValueError(f"an item of your own only reads: {method} {url} was not sent")
+        access, pools = self._current()
+        sent = urllib3.HTTPHeaderDict(headers)
+        for name, value in access.headers():
+            sent.add(name, value)
+        if how.get("timeout") is None:
+            how["timeout"] = urllib3.Timeout(total=_SILENT_S)
+        return pools.request(method, url, headers=sent, **{**how, "retries": False, "redirect": False})
 
 
 def _pools_of(access: Access) -> urllib3.PoolManager:
