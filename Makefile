@@ -55,6 +55,10 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+.PHONY: docs
+docs: $(READY) ## the documentation as a site in dist/site, offline; a warning is an error
+	$(BIN)/python tools/docs_site.py
+
 .PHONY: browser
 browser: ## a Chromium for the tests of the report, from Debian's packages where it is missing
 	@tools/need-browser.sh

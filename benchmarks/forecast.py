@@ -1,6 +1,6 @@
 """Forecast against reality: every situation with both majors of helm, on the drill cluster.
 
-Writes benchmarks/results/forecast.json and the table docs/forecast.md. A contradiction is a "will apply" that
+Writes benchmarks/results/forecast.json and forecast.md beside it. A contradiction is a "will apply" that
 fails, a "will fail" that applies, or one that fails on other objects. Names of situations may be given.
 """
 
@@ -93,7 +93,7 @@ def main() -> int:
         out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         head = _HEAD.format(wrong=len(wrong), total=len(found), unknown=len(unknown))
         table = "\n".join(row(each) for each in found)
-        (ROOT / "docs" / "forecast.md").write_text(f"{head}{table}\n", encoding="utf-8")
+        out.with_suffix(".md").write_text(f"{head}{table}\n", encoding="utf-8")
     return int(bool(wrong))
 
 

@@ -1,4 +1,4 @@
-"""Writes docs/notify-messages.md: what is sent for each kind of outcome, from the code that renders it."""
+"""Writes tests/notify/messages.md: what is sent for each kind of outcome, from the code that renders it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "notify-messages.md"
+PAGE = ROOT / "tests" / "notify" / "messages.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
 from pytest_zkrollback.domain.notification import Notification  # noqa: E402
@@ -31,8 +31,8 @@ from support.example_records import (  # noqa: E402
 HEAD = """# What is sent
 
 The messages of one example incident, as Slack's webhook gets them, for each event and kind of outcome; then
-one verdict as the JSON webhook and as Teams get it. What is told when: [notify.md](notify.md). This page is
-made by `tools/notify_page.py`.
+one verdict as the JSON webhook and as Teams get it. What is told when: [notify.md](../../docs/notify.md).
+This page is made by `tools/notify_page.py`.
 """
 BACK = (
     "The commit of revision 6 is probably still on main: then the next merge ships it again. "

@@ -65,16 +65,16 @@ class CustomItem:
     WAIVED is the operator's word alone.
     """
 
-    id: str  # lower-case letters, digits and dashes; unique
+    id: str  #: lower-case letters, digits and dashes; unique
     title: str
     expected: str
     observe: Callable[[ItemContext], object]
     judge: Callable[[History, datetime], Judgement] = judge_newest
-    command: str = ""  # what repeats it by hand
+    command: str = ""  #: what repeats it by hand
     deadline_s: float = 30
     interval_s: float = 1
-    after_rollouts: bool = True  # judged once the rollouts settled, as smoke, logs and health are
-    recheck_on_failure: bool = False  # its PASS is looked at once more where another item failed
+    after_rollouts: bool = True  #: judged once the rollouts settled, as smoke, logs and health are
+    recheck_on_failure: bool = False  #: its PASS is looked at once more where another item failed
 
 
 HOOK: Final = "pytest_zkrollback_items"

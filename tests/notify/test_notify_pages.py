@@ -12,6 +12,7 @@ from support.fake_slack import breach
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "notify.md").read_text(encoding="utf-8")
+MESSAGES = Path(__file__).with_name("messages.md")
 EXAMPLE = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
 
 
@@ -24,14 +25,14 @@ def load_tool():
 
 def test_the_messages_are_in_step():
     """Not so? Run tools/notify_page.py."""
-    assert (ROOT / "docs" / "notify-messages.md").read_text(encoding="utf-8") == load_tool().render_page()
+    assert MESSAGES.read_text(encoding="utf-8") == load_tool().render_page()
 
 
 def test_there_is_one_for_every_outcome_that_is_told_and_slack_takes_it():
     kinds = load_tool().KINDS.values()
     told = {news.record.outcome for news in kinds}
     assert set(Outcome) - told == {Outcome.PLANNED, Outcome.REFUSED}, "these tell nobody"
-    page = (ROOT / "docs" / "notify-messages.md").read_text(encoding="utf-8")
+    page = MESSAGES.read_text(encoding="utf-8")
     messages = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     assert [breach(message) for message in messages if "blocks" in message] == [None] * len(kinds)
 
