@@ -12,6 +12,7 @@ from ..domain.record import Guard, GuardReason, GuardState, Outcome
 from ..domain.request import Request
 from ..domain.verdict import Verdict
 from ..preflight.guards.cluster import judge_lock
+from ..preflight.guards.release import judge_left_revision
 from ..preflight.overrides import apply_overrides, override_option, overrides_used
 from ..release.history import ReleaseHistory, fetch_history
 from ..rollback.journal import (
@@ -74,11 +75,17 @@ def acquire_lock(
         why = "it had expired" if expired else "the operator said so"
         context.recorder.event(f"lock taken over from {who}: {why}", "zkrollback")
     found = _find_head(context, planned, before, target)
+    if isinstance(found, _Head) and found.history is not None:
+        entries = of_this_install(taken.entries, found.history)
+        if preflight.journal is None and target is not None:  # then the guard did not see it
+            left = judge_left_revision(found.history, target, entries)
+            if left is not None and not _is_overridden(context, left):
+                found = left
     if isinstance(found, Guard | MadeByAnother):
         unlock(context, lock, {"outcome": "refused" if isinstance(found, Guard) else "not needed"})
         return found
     if found.history is not None:
-        _explain_unfinished(context, lock, of_this_install(taken.entries, found.history), found.history)
+        _explain_unfinished(context, lock, entries, found.history)
     return found.revision
 
 

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_zkrollback.domain.record import Guard, Plan
+from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.rollback.lock import AcquiredLock
 from pytest_zkrollback.run import lock_step
 from pytest_zkrollback.run.results import ExpectedRelease
 from support.preflight_facts import revision
@@ -46,6 +48,58 @@ def test_case_a3_what_began_between_plan_and_helm_refuses(monkeypatch, planned, 
     if refuses:
         assert (found.id, found.state) == ("head", "refused")
         assert found.evidence == f"revision 6 is {now} since the plan, when it was {planned}"
+
+
+VERIFIED = {"verified_revision": 7, "verified_at": "2026-11-23T02:00:00Z", "run_id": "aaaa"}
+
+
+@pytest.mark.parametrize(
+    ("journal", "overrides", "refuses"),
+    [(None, {}, True), (None, {"target": "it is meant"}, False), ((), {}, False)],
+    ids=["not read", "not read, overridden", "read: the guard has judged it"],
+)
+def test_a_journal_that_the_preflight_could_not_read_is_judged_under_the_lock(
+    monkeypatch, journal, overrides, refuses
+):
+    """Back and forth: revision 7 went back to 2, and was verified; 3 is what it left."""
+    history = ReleaseHistory(
+        "default",
+        "zkprova",
+        (
+            revision(2),
+            revision(3),
+            revision(5, rollback_of=2, manifest="# 2"),
+            revision(6, rollback_of=3, manifest="# 3"),
+            revision(7, "deployed", rollback_of=2, manifest="# 2"),
+        ),
+    )
+    monkeypatch.setattr(lock_step, "fetch_history", lambda *args, **kwargs: history)
+    unlocked, noted = [], []
+    context = SimpleNamespace(
+        run_id="bbbb",
+        operator="ann",
+        kube=None,
+        cluster="c",
+        clock=None,
+        env=SimpleNamespace(namespace="default", release="zkprova"),
+        request=Request("test", target=3, overrides=overrides),
+        recorder=SimpleNamespace(
+            add=lambda **kept: noted.append(kept), event=lambda *_: None, update=lambda **_: None
+        ),
+        redactor=SimpleNamespace(text=lambda text: text),
+    )
+    lock = SimpleNamespace(acquire=lambda *args, **kwargs: AcquiredLock("bbbb", None, (VERIFIED,)))
+    monkeypatch.setattr(lock_step, "unlock", lambda *args: unlocked.append(args[-1]))
+    preflight = SimpleNamespace(overridden=frozenset(), lock_holder="", journal=journal)
+    found = lock_step.acquire_lock(context, lock, history, 3, preflight)
+    if not refuses:
+        assert (found, unlocked) == (7, [])
+        assert bool(noted) is bool(overrides)
+        return
+    assert (found.id, found.state, unlocked) == ("target", "refused", [{"outcome": "refused"}])
+    assert found.evidence.endswith(
+        "and this tool verified what revision 7 holds; the journal was read under the lock"
+    )
 
 
 PLANNED = {"installed": "2026-11-23T02:00:00Z", "uid": "uid-6"}

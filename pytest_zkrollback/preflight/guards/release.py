@@ -248,6 +248,17 @@ def _known_target(
     )
 
 
+def judge_left_revision(history: ReleaseHistory, target: int, entries: Sequence[JsonObject]) -> Guard | None:
+    """The refusal of a target that somebody rolled away from, on a journal that was read later than the rest;
+    None: nothing in it refuses.
+    """
+    away = None if same_as_current(history, target) else find_rolled_away(history, target, entries)
+    guard = (
+        _rolled_away_from(target, away, "the journal was read under the lock") if away is not None else None
+    )
+    return guard if guard is not None and guard.state == REFUSED else None
+
+
 def _unseen_failure(forecast: Forecast | None) -> str:
     """What helm makes of a target that never worked, as far as that was tried."""
     if forecast is not None and forecast.will is ApplyOutcome.APPLY:
