@@ -70,8 +70,9 @@ def judge_hooks(span: Span, accounted_for: Collection[str] = ()) -> MigrationFin
         one.revision for one in later
     }
     for number in sorted(missing):
-        things.append(_Thing(None, f"revision {number} is not in Helm's history any more"))
-        looked.append(f"revision {number}: not in Helm's history any more")
+        # Pruned, or older than what is read of a long history.
+        things.append(_Thing(None, f"revision {number} could not be looked into: its record was not read"))
+        looked.append(f"revision {number}: its record was not read")
     known = dict(_hook_shapes(target))
     for one in sorted(later, key=lambda content: content.revision):
         found = [*_hooks(one, known), *_jobs(one, target, span.jobs), *_init_containers(one, span.pods)]

@@ -150,13 +150,19 @@ class ReleaseView:
             return None
 
     def _history(self) -> ReleaseHistory:
-        wanted = [self.asked] if isinstance(self.asked, int) else []
-        wanted += [
+        asked = self.asked if isinstance(self.asked, int) else None
+        wanted = [
             each for entry in self._known_entries() or () if isinstance(each := entry.get("target"), int)
         ]
-        # A rollback's preflight reads by name: that takes as long in a namespace with a thousand records.
-        env, together = self._env, self.asked is None
-        return fetch_history(self._kube, env.namespace, env.release, also=wanted, together=together)
+        return fetch_history(
+            self._kube,
+            self._env.namespace,
+            self._env.release,
+            also=[*wanted, *([asked] if asked is not None else [])],
+            since=asked,  # what came after the target may have migrated
+            # A rollback's preflight reads by name: that takes as long in a namespace with a thousand records.
+            together=self.asked is None,
+        )
 
     def _choice(self) -> TargetChoice:
         history = self.history()

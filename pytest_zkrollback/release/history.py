@@ -42,6 +42,7 @@ from .helm_secret import (
 )
 
 NEWEST = 30
+_NEWEST_SINCE = 100
 # So many records are read at once, unless they are large: one of a megabyte is several on its way.
 _AT_ONCE = 2
 # What a page of outlines asks for, and what it may bring: then it is asked for with fewer.
@@ -177,11 +178,14 @@ def fetch_history(
     timeout_s: float = 5.0,
     known: ReleaseHistory | None = None,
     *,
+    since: int | None = None,
     together: bool = False,
 ) -> ReleaseHistory:
-    """The newest 30 revisions of ``release``, and those of ``also`` whatever their age.
+    """The newest 30 revisions of ``release``, those of ``also`` whatever their age, and the newest 100 from
+    ``since`` on.
 
-    What is in ``known`` and was not written since is not fetched again: one request where nothing changed.
+    What is in ``known`` is there again, and not fetched again unless it was written since: one request where
+    nothing changed.
     ``together``: in pages instead of one by one, which is fewer requests, but a search of the namespace more.
     Raises NotFound if the namespace does not exist, HelmProblem if the release does not (near names are
     listed) or if its head cannot be decoded, and the ClusterErrors of what could not be read.
@@ -192,7 +196,11 @@ def fetch_history(
     if not names:
         raise _missing(kube, path, namespace, release, timeout_s)
     numbers = sorted(names)
-    wanted = [number for number in numbers if number in numbers[-NEWEST:] or number in also]
+    had = {one.revision for one in known.revisions} if known is not None else set()
+    kept = {*numbers[-NEWEST:], *also, *had}
+    if since is not None:
+        kept |= {number for number in numbers[-_NEWEST_SINCE:] if number >= since}
+    wanted = [number for number in numbers if number in kept]
 
     def get(number: int) -> JsonObject:
         name = quote(names[number]["metadata"]["name"], safe="")

@@ -174,7 +174,7 @@ TABLE: dict[str, tuple[RevisionContent, list[RevisionContent], bool | None, str]
         content(4),
         [content(6)],
         None,
-        "It is not known whether a migration ran: revision 5 is not in Helm's history any more.",
+        "It is not known whether a migration ran: revision 5 could not be looked into: its record was not read.",
     ),
     "no later revision": (
         content(5),
