@@ -48,12 +48,13 @@ STYLE = """/* Wide enough for tables with sentences; the rest is furo's. */
 dl.py dt.sig { overflow-wrap: anywhere; }
 /* An option is not broken at its dashes: not where there is room, and never in a table's first column. */
 article code.literal { overflow-wrap: anywhere; }
-.table-wrapper td:first-child code.literal { white-space: nowrap; }
 @media (min-width: 63em) {
   .sidebar-drawer { width: 17em; }
   article p code.literal, article li code.literal { white-space: nowrap; }
 }
-@media (max-width: 30em) { article h1 { font-size: 2rem; } article h2 { font-size: 1.6rem; } }
+.table-wrapper td:first-child code.literal { white-space: nowrap; }
+.table-wrapper td:not(:first-child) code.literal { white-space: normal; }
+@media (max-width: 30em) { article h1 { font-size: 1.8rem; } article h2 { font-size: 1.5rem; } }
 """
 SETTINGS: dict[str, Any] = {
     "project": "pytest-zkrollback",
