@@ -47,7 +47,14 @@ def in_process(count: int, folder: Path) -> dict:
     """The fakes."""
     began = time.perf_counter()
     tally = sequences.play(range(count), folder)
-    return {**as_json(tally), "seconds": round(time.perf_counter() - began)}
+    versions = sequences.play(range(count // 5), folder, versions=True)
+    return {
+        **as_json(tally),
+        "double_rollbacks": tally.double_rollbacks + versions.double_rollbacks,
+        "wrong_claims": tally.wrong_claims + versions.wrong_claims,
+        "by_version": as_json(versions),
+        "seconds": round(time.perf_counter() - began),
+    }
 
 
 def on_the_drill(running: RunningCluster, helms: list[Path], count: int, folder: Path) -> Iterator[dict]:

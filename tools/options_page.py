@@ -79,6 +79,8 @@ SUBJECTS = {
 MORE = {
     "--zkrollback-init": "[Set up](setup.md).",
     "--zkrollback-check": "[Set up](setup.md).",
+    "--rollback-to": "[How each is chosen](first-rollback.md#6-roll-back).",
+    "--rollback-impact-since": "[More](first-rollback.md#6-roll-back).",
     "--rollback-plan": "Exit code 0 if no guard refuses.",
     "--rollback-recover": "For a release that is pending with a dead helm, or of which no revision or two "
     "are deployed. The same checklist verifies it.",

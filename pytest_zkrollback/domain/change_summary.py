@@ -38,7 +38,7 @@ class TargetHook(Frozen):
 class ChangeSummary(Frozen):
     """What is known about the target and what going back to it means. Gathered read-only."""
 
-    asked: str = Field(description="the target as typed: a number, previous or last-verified")
+    asked: str = Field(description="the target as typed: a number or a name for one")
     chosen_because: str = Field(description="why this revision")
     chain: tuple[int, ...] = Field(
         default=(), description="the target and what it rolled back to, down to the revision of its origin"

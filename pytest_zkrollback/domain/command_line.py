@@ -43,6 +43,7 @@ class Option(NamedTuple):
 
 
 ENV = "--zkrollback-env"
+IMPACT_SINCE = "--rollback-impact-since"
 INIT = "--zkrollback-init"
 # The value of a flag that may have one, where it was given without.
 PLAIN = "on"
@@ -61,8 +62,9 @@ OPTIONS = (
     ),
     Option(
         "--rollback-to",
-        "roll back to this Helm revision: N, previous (the newest older one with nothing against it) "
-        "or last-verified (the newest older one that this tool verified)",
+        "roll back to this Helm revision: N, previous (the newest older one with nothing against it), "
+        "last-verified (the newest older one that this tool verified), or app:VERSION or chart:VERSION "
+        "(the one with that version and nothing against it)",
         metavar="TARGET",
         rolls_back=True,
     ),
@@ -78,7 +80,10 @@ OPTIONS = (
         rolls_back=True,
     ),
     Option("--rollback-no-merge", "stop at the pull request, unmerged"),
-    Option("--rollback-plan", "rehearse: change and tell nothing, anywhere", needs_rollback=True),
+    Option(
+        "--rollback-plan",
+        "rehearse: change and tell nothing, anywhere; alone: --rollback-to=previous",
+    ),
     Option(
         "--rollback-recover",
         "lead a stranded release out, by one rollback (chosen, or --rollback-to)",
@@ -88,8 +93,9 @@ OPTIONS = (
     Option("--rollback-next-steps", "what happens next, for the record and Slack", metavar="TEXT"),
     Option("--rollback-incident", "the incident's ticket", metavar="ID-or-URL"),
     Option(
-        "--rollback-impact-since",
-        "since when users are affected, e.g. 2026-11-23T02:11:00Z",
+        IMPACT_SINCE,
+        "since when users are affected: 20m or 1h30m (so long ago), 02:11 (local time), or "
+        "2026-11-23T02:11:00Z",
         metavar="TIME",
     ),
     Option(

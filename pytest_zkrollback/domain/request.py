@@ -19,10 +19,12 @@ def not_given(reason: str, next_steps: str) -> tuple[str, ...]:
 class Request:
     """What the operator asked for, validated as far as it can be without the configuration.
 
-    ``target`` is the Helm revision to roll back to, or ``previous`` or ``last-verified``; None verifies only.
+    ``target`` is the Helm revision to roll back to, or a name for one (``target_names.py``); None verifies
+    only.
     ``interactive``: standard input was a terminal when the plugin was loaded, so that refusals can be
     accepted in the same run. ``gate``: what is verified is an ordinary deploy and no rollback, by the
-    operator's word. ``soak_s`` is None where the configuration's holds.
+    operator's word. ``impact_since_typed`` is ``impact_since`` as it was typed. ``soak_s`` is None where the
+    configuration's holds.
     """
 
     environment: str
@@ -31,6 +33,7 @@ class Request:
     next_steps: str = NONE_GIVEN
     incident: str = ""
     impact_since: datetime | None = None
+    impact_since_typed: str = ""
     confirm: str | None = None
     migration_assessed: str | None = None
     gate: bool = False

@@ -18,6 +18,7 @@ import pytest
 
 from ..domain.command_line import BY_NAME, ENV, OPTIONS, PLAIN, SEPARATOR, SHORT_ENV, Option
 from ..domain.request import NOT_GIVEN, Request
+from ..domain.target_names import NAMES, PREVIOUS, VERSIONS_OF, parse_target_version, suggest_targets
 
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
 
@@ -164,6 +165,7 @@ def parse_request(option: Any) -> Request:
         impact_since=None
         if option.rollback_impact_since is None
         else parse_impact_since(option.rollback_impact_since),
+        impact_since_typed=_text(option.rollback_impact_since, ""),
         confirm=option.rollback_confirm,
         migration_assessed=_text(option.rollback_migration_assessed, "") or None,
         gate=option.zkrollback_gate,
@@ -221,15 +223,18 @@ def _refuse_without_rollback(option: Any) -> None:
 
 
 def _rollbacks(option: Any) -> list[str]:
-    """What was given of the options that ask for a rollback."""
-    return [each.name for each in OPTIONS if each.rolls_back and getattr(option, each.dest)]
+    """What was given of the options that ask for a rollback; a rehearsal alone is one of `previous`."""
+    given = [each.name for each in OPTIONS if each.rolls_back and getattr(option, each.dest)]
+    return given or (["--rollback-plan"] if option.rollback_plan else [])
 
 
 def _target(option: Any) -> int | str | None:
     """As typed; a recovery chooses its own where none was (preflight/recovery.py)."""
-    if option.rollback_to is None:
-        return "recover" if option.rollback_recover else None
-    return parse_target(option.rollback_to)
+    if option.rollback_to is not None:
+        return parse_target(option.rollback_to)
+    if option.rollback_recover:
+        return "recover"
+    return PREVIOUS if _rollbacks(option) == ["--rollback-plan"] else None
 
 
 def parse_target(text: str) -> int | str:
@@ -237,27 +242,43 @@ def parse_target(text: str) -> int | str:
 
     Helm itself takes 0 as "one before", even if that one failed, and "01" as 1; we take neither.
     """
-    if text in ("previous", "last-verified"):
+    if text in NAMES or parse_target_version(text) is not None:
         return text
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", text, flags=re.ASCII):
+    if re.fullmatch(r"[1-9][0-9]{0,8}", text, flags=re.ASCII):
+        return int(text)
+    if suggested := suggest_targets(text):
         raise pytest.UsageError(
-            f"--rollback-to={text} is no Helm revision: give a whole number from 1, as in "
-            "`helm history RELEASE`, or previous, or last-verified; helm did not run."
+            f"--rollback-to={text} is no target (did you mean {' or '.join(suggested)}?); helm did not run."
         )
-    return int(text)
+    of, colon, _ = text.partition(":")
+    if colon and of in VERSIONS_OF:
+        raise pytest.UsageError(
+            f"--rollback-to={text} names no {VERSIONS_OF[of]}: write it like {of}:1.8.0; helm did not run."
+        )
+    raise pytest.UsageError(
+        f"--rollback-to={text} is no Helm revision: give a whole number from 1, as in "
+        "`helm history RELEASE`, or previous, last-verified, app:VERSION or chart:VERSION; helm did not run."
+    )
 
 
 def parse_impact_since(text: str) -> datetime:
-    """An RFC 3339 time with its zone."""
-    from ..domain.timestamps import parse_time
+    """So long ago, a time of the day here, or an RFC 3339 time with its zone; raises pytest.UsageError."""
+    from ..clients.clock import SystemClock
+    from ..domain.timestamps import local_time, parse_past_moment
 
-    time = parse_time(text)
-    if time is None:
+    now = SystemClock().now()
+    at = parse_past_moment(text, now)
+    if at is None:
         raise pytest.UsageError(
-            f"--rollback-impact-since={text} is no time with a zone: write it like 2026-11-23T02:11:00Z; "
-            "helm did not run."
+            f"--rollback-impact-since={text} is no time: write it like 20m or 1h30m (so long ago), 02:11 "
+            "(local time) or 2026-11-23T02:11:00Z (with its zone); helm did not run."
         )
-    return time
+    if at > now:
+        raise pytest.UsageError(
+            f"--rollback-impact-since={text} has not come yet: by this machine's clock it is "
+            f"{local_time(now)}; helm did not run."
+        )
+    return at
 
 
 _EXAMPLES = {

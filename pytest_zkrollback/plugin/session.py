@@ -254,7 +254,9 @@ class RollbackSession:
             each if isinstance(each, str) else [line for line in each if not line.startswith("plugins: ")]
             for each in headers
         ]
-        return [*kept, self.run.describe_start()]  # pytest shows the last one first
+        impact = self.run.describe_impact()
+        said = [f"zkrollback: {impact}"] if impact else []
+        return [*kept, *said, self.run.describe_start()]  # pytest shows the last one first
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:

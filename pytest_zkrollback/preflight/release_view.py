@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..domain.checks import JsonObject
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Kube
+from ..domain.target_names import parse_target_version
 from ..release.documents import Manifest
 from ..release.drift import LiveObject, fetch_live
 from ..release.helm_secret import Release, rollback_hooks
-from ..release.history import ReleaseHistory, fetch_history
+from ..release.history import R, ReleaseHistory, RevisionHistory, fetch_history, fetch_outlines
 from ..release.manifest import ObjectKey, identity, is_kept
 from ..rollback.journal import of_this_install
 from .recovery import RECOVER, choose_recovery
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ..rollback.lock import LockState
 
 T = TypeVar("T")
+# Of revisions beyond the newest that are not taken although they have the version so many are read.
+_FEW = 3
 
 
 class CachedProbe(Generic[T]):
@@ -93,6 +96,7 @@ class ReleaseView:
         """Nothing is contacted yet."""
         self.asked = asked
         self._env, self._kube = env, kube
+        self._among_all: TargetChoice | None = None  # set by asking for the history
         self.lock = CachedProbe(fetch_lock)
         self.history = CachedProbe(self._history)
         self.choice = CachedProbe(self._choice)
@@ -154,7 +158,7 @@ class ReleaseView:
         wanted = [
             each for entry in self._known_entries() or () if isinstance(each := entry.get("target"), int)
         ]
-        return fetch_history(
+        found = fetch_history(
             self._kube,
             self._env.namespace,
             self._env.release,
@@ -163,6 +167,29 @@ class ReleaseView:
             # A rollback's preflight reads by name: that takes as long in a namespace with a thousand records.
             together=self.asked is None,
         )
+        return self._with_older(found)
+
+    def _with_older(self, found: ReleaseHistory) -> ReleaseHistory:
+        """The same, with the older ones that have the version that is asked for, if no newer one has it."""
+        asked, env = self.asked, self._env
+        if not found.older or not isinstance(asked, str) or parse_target_version(asked) is None:
+            return found
+        number = self._choose(asked, found).revision
+        if number is not None and number > max(found.older):
+            return found
+        try:
+            choice = self._choose(asked, fetch_outlines(self._kube, env.namespace, env.release))
+            also = [each.revision for each in choice.skipped if each.revision in found.older][:_FEW]
+            also += [choice.revision] if choice.revision is not None else []
+            history = fetch_history(
+                self._kube, env.namespace, env.release, also=also, since=choice.revision, known=found
+            )
+        except ZkRollbackError:
+            return found  # which says that only the newest were looked at
+        # What is said of a revision is redacted by what was read of it in whole.
+        read = tuple(each for each in choice.skipped if each.revision not in history.older)
+        self._among_all = replace(choice, skipped=read)
+        return history
 
     def _choice(self) -> TargetChoice:
         history = self.history()
@@ -170,11 +197,16 @@ class ReleaseView:
             return TargetChoice(
                 history.origin(history.head.revision.revision), "what the current revision holds"
             )
-        entries = self._known_entries()
-        known = None if entries is None else of_this_install(entries, history)
         if self.asked == RECOVER:
-            return choose_recovery(history, known)
-        return choose_target(self.asked, history, known)
+            return choose_recovery(history, self._entries_of_this_install(history))
+        return self._among_all or self._choose(self.asked, history)
+
+    def _choose(self, asked: int | str, history: RevisionHistory[R]) -> TargetChoice:
+        return choose_target(asked, history, self._entries_of_this_install(history))
+
+    def _entries_of_this_install(self, history: RevisionHistory[R]) -> tuple[JsonObject, ...] | None:
+        entries = self._known_entries()
+        return None if entries is None else of_this_install(entries, history)
 
     def _live(self) -> dict[ObjectKey, LiveObject]:
         """The live objects of the head's and the target's manifests."""

@@ -1,8 +1,9 @@
-"""Which revision to go back to: a number, ``previous`` or ``last-verified``. Pure; helm gets a number.
+"""Which revision to go back to, for a number, a name or a version. Pure; helm gets a number.
 
 The journal's entries (``lock.LockState.entries``, oldest first) are read by these keys: ``head_after`` (int:
-the head that a run of this tool made), ``target`` (int: what it rolled back to), ``run_id``, and those of
-``journal.judged_revisions``. Where a function takes ``entries``, None means: they could not be read.
+the head that a run of this tool made), ``target`` (int: what it rolled back to), ``asked`` (the target as
+typed), ``run_id``, and those of ``journal.judged_revisions``. Where a function takes ``entries``, None means:
+they could not be read.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from typing import Any
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
 from ..domain.record import Objection, ObjectionKind, Revision
+from ..domain.target_names import LAST_VERIFIED, PREVIOUS, TargetVersion, parse_target_version
 from ..release.helm_secret import failure_in
 from ..release.history import R, RevisionHistory, Stored, explain_stranding
 from ..report.failures import listed
 from ..rollback.journal import JudgedRevision, judged_revisions
 
-PREVIOUS = "previous"
-LAST_VERIFIED = "last-verified"
 _FAILED_ROLLBACK = re.compile(r'Rollback "[^"]*" failed: ')
 _WENT = ("deployed", "superseded")
+# So many versions are named where the one that was asked for is not there, or is there in another form.
+_MOST = 5
+_FEW = 3
 
 
 @dataclass(frozen=True)
@@ -41,20 +44,18 @@ def choose_target(
     """The revision behind the target as typed. ``entries`` is the journal.
 
     While the head is the revision that this tool made, the number of that run stands for ``previous`` and
-    ``last-verified``: no rerun goes back a second time.
+    ``last-verified``, and for a version that it holds: no rerun goes back a second time.
     """
     if isinstance(asked, int):
         return TargetChoice(asked, "asked for by its number")
+    if version := parse_target_version(asked):
+        return _choose_version(version, history, entries or ())
     head = history.head.revision
     if entries is None and (asked == LAST_VERIFIED or head.rollback_of is not None):
         return TargetChoice(None, "the journal of earlier runs could not be read; give the revision's number")
     ours = _made_here(entries or (), head)
     if ours is not None:
-        return TargetChoice(
-            int(ours["target"]),
-            f"run {ours.get('run_id')} already went back to {ours['target']} and made revision "
-            f"{head.revision}, the current one: its number stands",
-        )
+        return _stands(ours, head)
     if asked == PREVIOUS and head.rollback_of is not None and head.status == "deployed":
         return TargetChoice(
             None,
@@ -72,9 +73,107 @@ def choose_target(
             return TargetChoice(number, _because(asked, history, number), tuple(skipped))
         skipped.append(Skipped(revision=number, reason=why))
     nothing = "no older revision was verified by this tool" if asked == LAST_VERIFIED else "none is left"
-    if history.older:
-        nothing += f" among the newest {len(history.releases)}"
-    return TargetChoice(None, nothing, tuple(skipped))
+    return TargetChoice(None, nothing + _among(history), tuple(skipped))
+
+
+def version_of(release: Stored, of: str) -> str:
+    """The version that ``app:`` or ``chart:`` asks for; empty: the chart states none."""
+    return release.chart_version if of == "chart" else release.revision.app_version
+
+
+def _choose_version(
+    wanted: TargetVersion, history: RevisionHistory[R], entries: Sequence[JsonObject]
+) -> TargetChoice:
+    """The newest older revision with that version and nothing against it, if all such hold the same.
+
+    What this tool went back to for that version stands, and a current revision that has it is the target.
+    What the version says does not depend on the head: without the journal no rerun goes further back.
+    """
+    head = history.head
+    ours = _made_here(entries, head.revision)
+    if ours is not None and _was_for(ours, wanted, history):
+        return _stands(ours, head.revision)
+    current = head.revision.revision
+    if head.revision.status == "deployed" and version_of(head, wanted.of) == wanted.version:
+        return TargetChoice(current, f"revision {current}, the current one, has {wanted.described} already")
+    found: list[R] = []
+    skipped: list[Skipped] = []
+    for number in _older(history):
+        release = history.get(number)
+        if release is not None and version_of(release, wanted.of) != wanted.version:
+            continue
+        against = find_objection(history, number, entries)
+        if against is not None:
+            skipped.append(Skipped(revision=number, reason=against.text))
+        elif release is not None:
+            found.append(release)
+    if not found:
+        return TargetChoice(None, _no_such_version(wanted, history), tuple(skipped))
+    newest = found[0].revision.revision
+    other = next((each for each in found if not _is_alike(history, each, found[0])), None)
+    if other is not None:
+        return TargetChoice(
+            None,
+            f"revisions {newest} and {other.revision.revision} both have {wanted.described} and differ; "
+            "give the revision's number",
+        )
+    return TargetChoice(
+        newest,
+        f"the newest older revision with {wanted.described} and nothing against it; that it was healthy is "
+        "not known",
+        tuple(each for each in skipped if each.revision > newest),
+    )
+
+
+def _was_for(entry: JsonObject, wanted: TargetVersion, history: RevisionHistory[R]) -> bool:
+    """Whether a run went back to that version: what it went back to has it or, where it was pruned since, was
+    asked for by it."""
+    content = history.content_of(int(entry["target"]))
+    if content is None:
+        return entry.get("asked") == str(wanted)
+    return version_of(content, wanted.of) == wanted.version
+
+
+def _is_alike(history: RevisionHistory[R], one: R, other: R) -> bool:
+    origins = {history.origin(each.revision.revision) for each in (one, other)}
+    return len(origins) == 1 or one.holds_the_same(other)
+
+
+def _no_such_version(wanted: TargetVersion, history: RevisionHistory[R]) -> str:
+    """That no revision with it is left, or that there is none, and which versions there are."""
+    head = history.head.revision.revision
+    numbers: dict[str, int] = {}
+    for release in reversed(history.releases):
+        if release.revision.revision < head:
+            numbers.setdefault(version_of(release, wanted.of), release.revision.revision)
+    if wanted.version in numbers:
+        return f"no older revision with {wanted.described} is left{_among(history)}"
+    nothing = f"no older revision has {wanted.described}{_among(history)}"
+    versions = [each for each in numbers if each]
+    near = [each for each in versions if _release_part(each) == _release_part(wanted.version)]
+    if near:
+        meant = [f"{wanted.of}:{each} (revision {numbers[each]})" for each in near[:_FEW]]
+        return f"{nothing}; did you mean {' or '.join(meant)}"
+    more = ["others"] if versions[_MOST:] else []
+    return f"{nothing}; there are {listed([*versions[:_MOST], *more])}" if versions else nothing
+
+
+def _release_part(version: str) -> str:
+    """``1.8.0`` of ``v1.8.0``, ``1.8.0-3f9c2e1`` and ``1.8.0+build``."""
+    return re.split(r"[-+]", version.lower().removeprefix("v"), maxsplit=1)[0]
+
+
+def _stands(ours: JsonObject, head: Revision) -> TargetChoice:
+    return TargetChoice(
+        int(ours["target"]),
+        f"run {ours.get('run_id')} already went back to {ours['target']} and made revision "
+        f"{head.revision}, the current one: its number stands",
+    )
+
+
+def _among(history: RevisionHistory[R]) -> str:
+    """Where there are revisions that were not looked at."""
+    return f" among the newest {len(history.releases)}" if history.older else ""
 
 
 def describe_history(history: RevisionHistory[R], entries: Sequence[JsonObject] | None) -> dict[str, Any]:

@@ -64,6 +64,10 @@ class Stored(Protocol):
         """What is said of it."""
 
     @property
+    def chart_version(self) -> str:
+        """The chart's, without its name."""
+
+    @property
     def installed(self) -> str:
         """When the release was first deployed."""
 

@@ -9,9 +9,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 from ..config.environment import Environment
-from ..domain.command_line import BY_NAME, ENV, SEPARATOR, SHORT_ENV, split_command
+from ..domain.command_line import (
+    BY_NAME,
+    ENV,
+    IMPACT_SINCE,
+    OPTIONS,
+    SEPARATOR,
+    SHORT_ENV,
+    Option,
+    split_command,
+)
 from ..domain.item_ids import HEALTH, MIGRATION, NOTIFY, ROLLBACK, SMOKE
 from ..domain.record import (
     GREEN_OUTCOMES,
@@ -24,6 +34,7 @@ from ..domain.record import (
     Record,
 )
 from ..domain.request import not_given
+from ..domain.timestamps import parse_time
 from ..domain.verdict import Verdict
 from . import way_back
 from .by_hand import helm
@@ -307,7 +318,7 @@ def _first_sentence(guard: Guard) -> str:
 
 def _after_interruption(record: Record, env: Environment | None) -> Iterator[_Step]:
     if record.revision_before is None:
-        yield _Step(record.command_line, "again:")
+        yield _Step(_typed(record), "again:")
         return
     verify = _Step(_verify_again(record), "check what is live:", here=True)
     if env is not None and record.helm.running:
@@ -317,14 +328,14 @@ def _after_interruption(record: Record, env: Environment | None) -> Iterator[_St
         return
     yield verify
     if record.mode is Mode.GITHUB:
-        yield _Step(record.command_line, "to go on at GitHub where it stopped:")
+        yield _Step(_typed(record), "to go on at GitHub where it stopped:")
     elif (
         record.mode in (Mode.ROLLBACK, Mode.RECOVER)
         and not record.helm.ran
         and not record.helm.skipped_reason
     ):
         if way_back.service_before(record) is not Service.SERVES:
-            yield _Step(record.command_line, "to roll back after all:")
+            yield _Step(_typed(record), "to roll back after all:")
     elif env is not None and record.helm.ran:
         yield _Step(helm(env, "history", record.release), "or look at the history:", here=True)
 
@@ -495,7 +506,7 @@ def _at_github(record: Record) -> _Step | None:
         why = "to go on at GitHub where it stopped:"
     else:
         return None
-    return _Step(record.command_line, why)
+    return _Step(_typed(record), why)
 
 
 # Command lines.
@@ -516,8 +527,12 @@ def _typed(record: Record, without: Sequence[str] = (), also: Sequence[str] = ()
 
 
 def _chosen(record: Record) -> tuple[str, ...]:
-    """The number behind a name, so that what was looked at is what is done."""
-    named = any(option == "--rollback-to" for option, _ in _options(record))
+    """The number behind a name, so that what was looked at is what is done.
+
+    Without any option that asks for a rollback it was `previous` that was rehearsed.
+    """
+    given = {name for name, _ in _options(record)}
+    named = "--rollback-to" in given or not given & {each.name for each in OPTIONS if each.rolls_back}
     return (f"--rollback-to={record.target_revision}",) if named and record.target_revision else ()
 
 
@@ -536,9 +551,21 @@ def _verify_again(record: Record) -> str:
 
 
 def _options(record: Record) -> list[tuple[str, list[str]]]:
-    """Each of our options that was typed, with its words; what is not ours has an empty name."""
+    """Each of our options that was typed, with its words; what is not ours has an empty name.
+
+    "20 minutes ago" is another time when it is typed again, so it is repeated as the time that it was.
+    """
     try:
         typed = list(split_command(record.command_line))
     except ValueError:
         typed = [(BY_NAME[SHORT_ENV], [f"{SHORT_ENV}={record.environment}"])]
-    return [(option.name if option else "", words) for option, words in typed]
+    return [(option.name if option else "", _lasting(record, option, words)) for option, words in typed]
+
+
+def _lasting(record: Record, option: Option | None, words: list[str]) -> list[str]:
+    since = record.impact_since
+    if option is None or option.name != IMPACT_SINCE or since is None:
+        return words
+    if parse_time(words[-1].removeprefix(f"{IMPACT_SINCE}=")) is not None:
+        return words
+    return [f"{IMPACT_SINCE}={since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"]

@@ -18,6 +18,7 @@ from ..clients.malloc import limit_malloc_arenas
 from ..clients.process import LocalProcesses
 from ..config.environment import Environment
 from ..config.loader import DRILL, find_config, load_environment
+from ..domain.command_line import IMPACT_SINCE
 from ..domain.errors import KubeconfigProblem, UsageProblem, ZkRollbackError
 from ..domain.item_ids import PREFLIGHT, is_rollout
 from ..domain.ports import Hooks
@@ -33,6 +34,7 @@ from ..domain.record import (
     Record,
 )
 from ..domain.request import Request
+from ..domain.timestamps import local_time, parse_time
 from ..domain.verdict import Verdict
 from ..engine.cluster_watch import NamespaceWatches
 from ..migrations.custom import fetch_own_sources
@@ -188,6 +190,8 @@ class Run:
         limit_malloc_arenas()
         self._signals.install()
         self._recorder.event("run started", "zkrollback")
+        if said := self.describe_impact():
+            self._recorder.event(said, "operator")
         note = ""
         try:
             with self._display:
@@ -414,6 +418,13 @@ class Run:
             return ("The kept drill was used; pytest --drill-stop ends it.",), ()
         said = "# the drill is kept (pytest --drill-stop ends it); to use it in this shell:"
         return (), (said, *drill.hints)
+
+    def describe_impact(self) -> str:
+        """How a time was understood that was not typed with its zone; empty: there is nothing to say."""
+        at, typed = self.request.impact_since, self.request.impact_since_typed
+        if at is None or parse_time(typed) is not None:
+            return ""
+        return f"users are affected since {local_time(at)}: {IMPACT_SINCE}={typed} is understood so"
 
     def describe_start(self) -> str:
         """Environment, server, release and mode in one line, before anything is contacted."""

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ from support.example_records import verified
 
 # A value that the option takes, for those that do not take any text.
 VALUES = {
-    "--rollback-to": ["5", "previous", "last-verified"],
+    "--rollback-to": ["5", "previous", "last-verified", "app:1.8.0", "chart:1.8.0 rc"],
     "--rollback-to-commit": ["0dd5af3"],
     "--rollback-impact-since": ["2026-11-23T02:11:00Z"],
     "--rollback-signal": ["fix-obvious=yes", "many-commits=no"],
@@ -40,8 +41,9 @@ WAYS = [
     ["--rollback-to-commit"],
     ["--rollback-to-commit", "--rollback-no-merge"],
     ["--rollback-redeploy-main"],
+    ["--rollback-plan"],
 ]
-OF_THE_WAYS = {name for way in WAYS for name in way} | {ENV}
+OF_THE_WAYS = {name for way in WAYS for name in way} - {"--rollback-plan"} | {ENV}
 
 
 def parsed(command):
@@ -72,7 +74,8 @@ def commands(draw):
         each
         for each in OPTIONS
         if each.name not in EXCLUDED | OF_THE_WAYS
-        and not (each.only_verifies if way else each.needs_rollback)
+        and each.name not in way
+        and not (each.only_verifies if way else each.needs_rollback or each.name == "--rollback-plan")
     ]
     words = [draw(st.sampled_from(ENVIRONMENTS))]
     for option in [*(BY_NAME[name] for name in way), *draw(st.lists(st.sampled_from(others), unique=True))]:
@@ -135,6 +138,25 @@ def test_no_option_is_lost_when_a_command_is_repeated(command, again, check):
     record = verified(command_line=command, environment="staging")
     assert next_commands._typed(record, also=("--rollback-confirm=staging",)) == again
     assert next_commands._verify(record) == check
+
+
+@pytest.mark.parametrize(
+    ("typed", "again"),
+    [
+        ("--rollback-impact-since=20m", "--rollback-impact-since=2026-11-23T02:07:30Z"),
+        ("--rollback-impact-since 02:11", "--rollback-impact-since=2026-11-23T02:07:30Z"),
+        (
+            "--rollback-impact-since=2026-11-23T03:00:00+01:00",
+            "--rollback-impact-since=2026-11-23T03:00:00+01:00",
+        ),
+        ("--rollback-impact-since 2026-11-23T02:00:00Z", "--rollback-impact-since 2026-11-23T02:00:00Z"),
+    ],
+)
+def test_so_long_ago_is_repeated_as_the_time_that_it_was(typed, again):
+    """Typed again an hour later, "20 minutes ago" would be another time."""
+    since = datetime(2026, 11, 23, 2, 7, 30, 250_000, tzinfo=UTC)
+    record = verified(command_line=f"pytest --env=staging {typed} --rollback-to=5", impact_since=since)
+    assert next_commands._typed(record) == f"pytest --env=staging {again} --rollback-to=5"
 
 
 def test_a_flag_takes_no_word_and_an_option_takes_one():

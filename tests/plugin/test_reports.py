@@ -4,6 +4,7 @@ import json
 import os
 import re
 import xml.etree.ElementTree as ET
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,27 @@ def test_the_header_says_what_this_is_about_and_the_reports_path_is_said_once(re
         "zkrollback: environment staging, http://127.0.0.1:1, release zkprova in namespace default, verify only"
         in result.outlines
     )
+
+
+def test_the_header_and_the_record_say_how_a_time_was_understood(repository, monkeypatch):
+    monkeypatch.setenv("TZ", "CET-1")
+    result = run(repository, "--rollback-impact-since=00:00")
+    [said] = [line for line in result.outlines if "users are affected since" in line]
+    found = record(repository)
+    since = datetime.fromisoformat(found["impact_since"])
+    assert (since.hour, since.minute) == (23, 0)
+    day = (since + timedelta(hours=1)).strftime("%Y-%m-%d")
+    understood = (
+        f"users are affected since {day} 00:00:00 CET ({since:%Y-%m-%d} 23:00:00 UTC): "
+        "--rollback-impact-since=00:00 is understood so"
+    )
+    assert said == f"zkrollback: {understood}"
+    assert understood in [entry["event"] for entry in found["timeline"]]
+    [again] = [line for line in found["next_commands"] if line.startswith("pytest ")]
+    assert f"--rollback-impact-since={since:%Y-%m-%dT%H:%M:%SZ}" in again
+
+    result = run(repository, "--rollback-impact-since=2026-11-23T02:11:00Z")
+    assert "users are affected since" not in result.stdout.str()
 
 
 def test_every_rendering_is_there_and_parses(repository):

@@ -43,21 +43,35 @@ def left_files(repository):
         (
             ["--env=staging", "--rollback-to=abc"],
             "--rollback-to=abc is no Helm revision: give a whole number from 1, as in `helm history RELEASE`, "
-            "or previous, or last-verified; helm did not run.",
+            "or previous, last-verified, app:VERSION or chart:VERSION; helm did not run.",
         ),
         (
             ["--env=staging", "--rollback-to=0"],
             "--rollback-to=0 is no Helm revision: give a whole number from 1, as in `helm history RELEASE`, "
-            "or previous, or last-verified; helm did not run.",
+            "or previous, last-verified, app:VERSION or chart:VERSION; helm did not run.",
         ),
         (
             ["--env=staging", "--rollback-to=-3"],
             "--rollback-to=-3 is no Helm revision: give a whole number from 1, as in `helm history RELEASE`, "
-            "or previous, or last-verified; helm did not run.",
+            "or previous, last-verified, app:VERSION or chart:VERSION; helm did not run.",
         ),
         (
-            ["--env=staging", "--rollback-plan"],
-            "--rollback-plan goes with a rollback: add --rollback-to=N; helm did not run.",
+            ["--env=staging", "--rollback-to=prev"],
+            "--rollback-to=prev is no target (did you mean previous?); helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-to=app:"],
+            "--rollback-to=app: names no app version: write it like app:1.8.0; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-impact-since=yesterday"],
+            "--rollback-impact-since=yesterday is no time: write it like 20m or 1h30m (so long ago), 02:11 (local "
+            "time) or 2026-11-23T02:11:00Z (with its zone); helm did not run.",
+        ),
+        (
+            ["--env=staging", "--zkrollback-gate", "--rollback-plan"],
+            "--zkrollback-gate says that this is no rollback, and --rollback-plan asks for one: leave one of them "
+            "out; helm did not run.",
         ),
         (
             ["--env=staging", "--zkrollback-gate", "--rollback-to=5", "--rollback-plan"],

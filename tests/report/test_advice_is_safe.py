@@ -18,16 +18,18 @@ HELM = st.sampled_from((OK, OK, OK, *HELM_ENDS))
 def runs(draw: st.DrawFn, model: Model) -> Record:
     """One run of ours, as an operator may type it, and what may become of it."""
     newest = model.rows[-1].number
-    targets = (*range(1, newest + 2), 99, "previous", "last-verified")
+    versions = (f"app:{content}" for content in CONTENTS)
+    targets = (*range(1, newest + 2), 99, "previous", "last-verified", *versions)
     words = draw(
         st.one_of(
             st.just(""),
             st.sampled_from(targets).map(lambda target: f" --rollback-to={target}"),
             st.sampled_from(targets).map(lambda target: f" --rollback-to={target}"),
             st.just(" --rollback-recover"),
+            st.just(" --rollback-plan"),
         )
     )
-    if words:
+    if words and "--rollback-plan" not in words:
         words += draw(st.sampled_from(("", "", "", " --rollback-plan", " --rollback-override=target=so")))
     words += draw(st.sampled_from(("", "", "", " --rollback-waive=smoke=later")))
     return model.run(

@@ -117,6 +117,16 @@ def test_after_a_plan_the_number_that_was_looked_at_is_what_is_done() -> None:
         "# to do it:",
         "pytest --env=drill --rollback-to=5",
     )
+    for typed in (
+        "pytest --env=drill --rollback-to=app:1.8.0 --rollback-plan",
+        "pytest --env=drill --rollback-plan",
+    ):
+        assert next_commands(given(command_line=typed, **planned), ENV) == (
+            "# to do it:",
+            "pytest --env=drill --rollback-to=5",
+        )
+    github = given(command_line="pytest --env=drill --rollback-redeploy-main --rollback-plan", **planned)
+    assert next_commands(github, ENV)[1] == "pytest --env=drill --rollback-redeploy-main"
     recovery = next_commands(
         given(command_line="pytest --env=drill --rollback-recover --rollback-plan", **planned), ENV
     )

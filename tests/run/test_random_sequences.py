@@ -24,6 +24,16 @@ def test_whatever_happens_there_is_no_double_rollback_and_no_wrong_claim(tmp_pat
     assert tally.refused > 40
 
 
+def test_a_version_that_runs_is_not_gone_back_to_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    tally = play(range(120), tmp_path, versions=True)
+    assert tally.double_rollbacks == []
+    assert tally.wrong_claims == []
+    assert tally.slips == []
+    assert tally.by_version > 60
+    assert tally.kills > 20
+
+
 @pytest.mark.parametrize("threads", [True, False])
 def test_helms_end_is_on_disk_before_the_lock_is_given_back(tmp_path, monkeypatch, threads):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

@@ -140,6 +140,7 @@ class Model:
                     revision=row.number,
                     status=row.status,
                     chart=f"web-1.{row.number}.0",
+                    app_version=row.content,
                     deployed_at=row.at,
                     description=row.description,
                     rollback_of=row.rollback_of,
@@ -250,7 +251,9 @@ class Model:
         if self._is_live(number):
             record = Record(**facts, helm=Helm(skipped_reason="it is live already"))
             return self._judged(record, blind, untold, drift, waivers)
-        self.journal.append({"run_id": facts["run_id"], "head_before": head, "target": target})
+        self.journal.append(
+            {"run_id": facts["run_id"], "head_before": head, "target": target, "asked": asked}
+        )
         self._apply(content.manifest, helm, number)
         after = self.history()
         now = after.head.revision
@@ -280,8 +283,10 @@ class Model:
     @staticmethod
     def _asked(given: dict[str, list[str]]) -> int | str | None:
         target = given.get("--rollback-to", [None])[-1]
+        if target is None and "--rollback-recover" in given:
+            return "recover"
         if target is None:
-            return "recover" if "--rollback-recover" in given else None
+            return "previous" if "--rollback-plan" in given else None
         return int(target) if target.isdecimal() else target
 
     @staticmethod

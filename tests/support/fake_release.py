@@ -90,6 +90,9 @@ class Release:
     def content_of(self, number):
         return self._content(f"sh.helm.release.v1.{RELEASE}.v{number}")["manifest"].split("'")[1]
 
+    def app_version_of(self, number):
+        return self._content(f"sh.helm.release.v1.{RELEASE}.v{number}")["chart"]["metadata"]["appVersion"]
+
     def has(self, number):
         return f"sh.helm.release.v1.{RELEASE}.v{number}" in self.secrets
 
@@ -273,8 +276,9 @@ class Helm:
         if not release.has(target):
             return Finished(argv, 1, f"Error: release has no {target} version", "", "", 0.1)
         text, content = manifest(release.content_of(target)[1:]), release.content_of(target)
+        version = release.app_version_of(target)
         steps = [
-            lambda: release.store(head + 1, "pending-rollback", text, target),
+            lambda: release.store(head + 1, "pending-rollback", text, target, version),
             *(lambda name=name: release.apply(name, content) for name in OBJECTS),
             lambda: self._finish(head + 1),
         ]

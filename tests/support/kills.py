@@ -3,11 +3,12 @@
 import json
 import random
 import signal
-import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+
+from support.audited_release import AuditedRelease
 
 KINDS = ("json", "html", "md", "xml")
 OLD = "01dgreen"  # the run id of an older run's green
@@ -36,6 +37,7 @@ class Killer:
 
     def __init__(self, incident, seed, tally):
         self.incident, self.random, self.tally = incident, random.Random(seed), tally
+        self.audited = AuditedRelease(incident)
         self.reports = incident.folder / "reports"
         path = incident.folder / "slow-helm"
         path.write_text(
@@ -62,7 +64,7 @@ class Killer:
         process.communicate()
         own = self._own(known)
         self._let_helm_end(own)
-        made = self.revisions_made(seen)
+        made = self.audited.revisions_made(seen)
         moment = moment_of(own)
         self.tally.kills += 1
         self.tally.moments[moment] = self.tally.moments.get(moment, 0) + 1
@@ -87,19 +89,6 @@ class Killer:
         elif moment not in ("before its record", "finished"):
             self.tally.wrong.append(f"SIGTERM while {moment}: no report that says so within {took_s:.1f} s")
 
-    def revisions_made(self, seen):
-        """The release's revisions that helm wrote since line ``seen`` of the audit log."""
-        names = [
-            event["objectRef"]["name"]
-            for event in self._audited()[seen:]
-            if event["verb"] == "create"
-            and event["userAgent"].startswith("Helm/")
-            and event["objectRef"].get("namespace") == self.incident.namespace
-            and event["objectRef"]["resource"] == "secrets"
-            and event.get("responseStatus", {}).get("code") == 201
-        ]
-        return [int(name.rpartition(".v")[2]) for name in names]
-
     def _start(self):
         self.incident.kubectl("delete", "secret", "zkrollback.v1.zkprova", "--ignore-not-found")
         for kind, text in self.green.items():
@@ -108,7 +97,7 @@ class Killer:
         target = 4 if before % 2 else 5
         known = self._records()
         meant = "--rollback-override=target=there and back again"
-        return self.incident.start(f"--rollback-to={target}", meant), before, len(self._audited()), known
+        return self.incident.start(f"--rollback-to={target}", meant), before, self.audited.mark(), known
 
     def _wait_for_a_moment(self, process, part=None):
         """Every tenth within start-up; the others somewhere between the first word on disk and the end."""
@@ -143,23 +132,6 @@ class Killer:
         while any("pending" in status for _, status, _ in self.incident.revisions()):
             assert time.monotonic() < deadline, self.incident.revisions()
             time.sleep(0.1)
-
-    def _audited(self):
-        """The API server's audit log, complete up to a mark that is set now."""
-        mark = f"mark-{time.monotonic_ns()}"
-        subprocess.run(
-            [
-                *(str(self.incident.cluster.binaries["kubectl"]), "get", "configmap", mark),
-                *("-n", self.incident.namespace, "--kubeconfig", str(self.incident.cluster.kubeconfig)),
-            ],
-            capture_output=True,
-            check=False,
-        )
-        deadline = time.monotonic() + 20
-        while mark not in (text := self.incident.cluster.audit_log.read_text()):
-            assert time.monotonic() < deadline, "the audit log stands still"
-            time.sleep(0.05)
-        return [json.loads(line) for line in text.splitlines()]
 
     def _says_interrupted(self):
         record, page = self.incident.latest(), self.reports / "latest.html"

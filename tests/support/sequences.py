@@ -5,6 +5,7 @@ pruning, time. The tool's preflight and rollback are the real ones; the release 
 """
 
 import contextlib
+import os
 import random
 import threading
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from support.fake_release import NAMESPACE, OBJECTS, RELEASE, Clock, Helm, Kille
 ITEMS = ("preflight", "rollback", "release-equivalence")
 LONG_S = 400  # more than any lease
 STEPS = len(OBJECTS) + 2
+APP_VERSIONS = ("1.6.0", "1.7.0", "1.8.0", "1.9.0")
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Tally:
     helm: int = 0
     kills: int = 0
     refused: int = 0
+    by_version: int = 0
     double_rollbacks: list = field(default_factory=list)
     wrong_claims: list = field(default_factory=list)
     slips: list = field(default_factory=list)
@@ -47,8 +50,11 @@ class Tally:
 class World:
     """The release, its operators, and what happens in between."""
 
-    def __init__(self, seed, helm_file: Path, tally: Tally):
+    def __init__(self, seed, helm_file: Path, tally: Tally, *, versions=False):
+        """``versions``: the app's version changes, and operators mostly ask for one."""
         self.random, self.seed, self.tally = random.Random(seed), seed, tally
+        # What is drawn for the versions alone: a seed plays what it always played.
+        self.versions = random.Random(f"versions {seed}") if versions else None
         self.helm_file = helm_file
         self.clock = Clock()
         self.release = Release(self.clock, self._moment)
@@ -60,7 +66,7 @@ class World:
         self.trail = []
         self.insisted, self.verified = set(), set()  # run ids; heads
         for _ in range(4):
-            self.release.upgrade()
+            self._deploy()
 
     def play(self):
         """One sequence."""
@@ -70,7 +76,7 @@ class World:
                 self.operate()
             elif choice < 0.78:
                 self.trail.append("upgrade")
-                self.release.upgrade()
+                self._deploy()
             elif choice < 0.86:
                 self.trail.append("prune")
                 self.release.prune()
@@ -78,6 +84,13 @@ class World:
                 self.wait()
         self.end_helm()
         self.tally.sequences += 1
+
+    def _deploy(self):
+        """A pipeline's `helm upgrade`."""
+        if self.versions is None:
+            self.release.upgrade()
+        else:
+            self.release.upgrade(self.versions.choice(APP_VERSIONS))
 
     def wait(self):
         """So long that every lease is over, and every helm too: its own --timeout is shorter."""
@@ -96,6 +109,8 @@ class World:
     def operate(self):
         """One run of the tool, with something that happens in the middle of it."""
         target = self.random.choice([1, 2, 3, 3, 3, "previous", "last-verified"])
+        if self.versions is not None and self.versions.random() < 0.8:
+            target = f"app:{self.versions.choice(APP_VERSIONS)}"
         self.actions, self.calls = {}, 0
         self.clock.tick = lambda: None
         kind = self.random.random()
@@ -150,6 +165,7 @@ class World:
         else:
             recorder.flush()
         self._judge(self.on_disk, begun, before, killed=killed, foreign=self.foreign != foreign)
+        self._judge_version(target, begun, run_id)
         recorder.flush()  # its thread ends
 
     # What happens in the middle.
@@ -167,7 +183,7 @@ class World:
 
     def _upgrade(self):
         self.foreign += 1
-        self.release.upgrade()
+        self._deploy()
 
     def _prune(self):
         self.foreign += 1
@@ -241,6 +257,24 @@ class World:
         if verdict is Verdict.FAIL and mine and good and not red and before != self.release.revisions():
             self._wrong(self.tally.wrong_claims, "FAIL", head, record.target_revision)
 
+    def _judge_version(self, asked, begun, run_id):
+        """A version that runs already is not gone back to again, whichever revision stands for it."""
+        if not isinstance(asked, str) or not asked.startswith("app:"):
+            return
+        wanted = asked.partition(":")[2]
+        for started_by, _, target, _, live, rows in self.helm.starts[begun:]:
+            if started_by != run_id or not self.release.has(target):
+                continue
+            if self.release.app_version_of(target) != wanted:
+                self._wrong(self.tally.wrong_claims, "another version", asked, target)
+            number, status, _ = rows[-1]
+            head = self.release.content_of(number) if self.release.has(number) else None
+            runs = status == "deployed" and set(live.values()) == {head}
+            alone = sum(1 for row in rows if row[1] == "deployed") == 1
+            if runs and alone and self.release.app_version_of(number) == wanted:
+                self._wrong(self.tally.double_rollbacks, run_id, asked, number, target)
+            self.tally.by_version += 1
+
     def _is_slip(self, rows, target):
         """Back to what a rollback left that this tool verified, and that is the newest revision."""
         if len(rows) < 2:
@@ -306,12 +340,14 @@ class World:
         )
 
 
-def play(seeds, folder: Path) -> Tally:
+def play(seeds, folder: Path, *, versions=False) -> Tally:
     """Play one sequence for each seed."""
     helm_file = folder / "helm"
     helm_file.write_text("")
     helm_file.chmod(0o755)
     tally = Tally()
     for seed in seeds:
-        World(seed, helm_file, tally).play()
+        if versions:  # whose machine remembers no other release: revisions have the same numbers there
+            os.environ["XDG_STATE_HOME"] = str(folder / f"state-{seed}")
+        World(seed, helm_file, tally, versions=versions).play()
     return tally

@@ -333,6 +333,16 @@ SITUATIONS: dict[str, Situation] = {
         "A rehearsal of `previous`: the number that was looked at is what is done.",
         lambda: bad().run("pytest --env=shop --rollback-to=previous --rollback-plan"),
     ),
+    "planned-alone": Situation(
+        OPEN,
+        "A rehearsal of nothing in particular is one of `previous`.",
+        lambda: bad().run("pytest --env=shop --rollback-plan"),
+    ),
+    "planned-by-version": Situation(
+        OPEN,
+        "A rehearsal of a version: the number that was looked at is what is done.",
+        lambda: bad().run("pytest --env=shop --rollback-to=app:b --rollback-plan"),
+    ),
     "planned-healthy": Situation(
         OPEN,
         "A rehearsal, and nothing is known to be wrong.",
@@ -377,6 +387,11 @@ SITUATIONS: dict[str, Situation] = {
         TARGET,
         "`previous`, and there is none.",
         lambda: Model(good=frozenset()).upgrade("x").run("pytest --env=shop --rollback-to=previous"),
+    ),
+    "refused-target-version": Situation(
+        TARGET,
+        "No revision has the version that was asked for.",
+        lambda: bad().run("pytest --env=shop --rollback-to=app:y"),
     ),
     "refused-stranded": Situation(
         TARGET,
