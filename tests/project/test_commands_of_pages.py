@@ -88,5 +88,6 @@ def test_pytest_takes_it(parse, page, words):
     alone = choose_alone(option)
     if alone is None:
         request = parse_request(option)
-        assert (request.target is None) is not any("--rollback-to=" in word for word in words)
+        asks = any("--rollback-to=" in word or word == "--rollback-plan" for word in words)
+        assert (request.target is None) is not asks
         assert request.plan is ("--rollback-plan" in words)
