@@ -12,22 +12,32 @@ from pytest_zkrollback.config.environment import Environment
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 HEAD = """# Configuration
 
-`zkrollback.toml` at the repository's root, else `[tool.zkrollback]` in `pyproject.toml`, else the
-[shipped file](../pytest_zkrollback/zkrollback.toml); or the file given with `--zkrollback-config`. A file of
-your own replaces the shipped one; keys that it leaves out have the defaults below. `[defaults]` holds keys
-for all environments, `[environments.NAME]` those of one. A key there replaces the same key of `[defaults]`,
-and a table there replaces the whole table of the same name: what it leaves out has the default below.
-`drill` is built in.
+It is read from the first of these that is there:
 
-Durations are seconds. Secrets are named, never held. This page is made by `tools/configuration_page.py`.
+1. the file that `--zkrollback-config` names;
+2. `zkrollback.toml` at the repository's root;
+3. `[tool.zkrollback]` in `pyproject.toml`;
+4. the [shipped file](../pytest_zkrollback/zkrollback.toml).
+
+A file of your own replaces the shipped one. Keys that it leaves out have the defaults below.
+
+- `[defaults]` holds keys for all environments, `[environments.NAME]` those of one.
+- A key there replaces the same key of `[defaults]`. A table there replaces the whole table of the same name:
+  what it leaves out has the default below.
+- The environment `drill` is built in.
+- Durations are seconds. Secrets are named, never held.
+
+This page is made by `tools/configuration_page.py`.
 """
-EXPECT = """`smoke = false` and `health = false` leave the item out, for a service without HTTP: it is WAIVED
-by configuration, and the summary says so. `url = false` says that there is no url: `health-database` is
-WAIVED, and so is `smoke` where its command holds `{url}`. Without both, a run is green only where
-a rollout or an item of your own passes.
+EXPECT = """For a service without HTTP:
 
-How a member of `expect` is written, always as one key in quotes (the array is MicroProfile's form, the colon
-the IETF's):
+- `smoke = false` and `health = false` leave the item out. It is WAIVED by configuration, and the summary says
+  so.
+- `url = false` says that there is no url. `health-database` is WAIVED, and so is `smoke` where its command
+  holds `{url}`.
+- Without both, a run is green only where a rollout or an item of your own passes.
+
+A member of `expect` is always one key in quotes. The array is MicroProfile's form, the colon the IETF's:
 
 | the answer has | write |
 |---|---|
@@ -38,7 +48,7 @@ the IETF's):
 | a dot, bracket or quote: `{"checks": {"db.primary": "ok"}}` | `'checks."db.primary"' = "ok"` |
 
 `[field=value]` takes every element whose field is that text, number, true or false (`[field="3"]`: the text
-alone). There has to be one, and each of them needs the value. In double quotes `\\"` is a quote.
+alone). There has to be at least one, and each of them needs the value. In double quotes `\\"` is a quote.
 `migrations.health` is written in the same way.
 """
 
