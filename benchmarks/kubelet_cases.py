@@ -179,25 +179,29 @@ def counts(cases: list[dict[str, Any]]) -> dict[str, int]:
 
 HEAD = """# What running containers decide
 
-kwok plays containers; here they run. Each case is a small chart of our own on a kubelet and containerd of
-our own (the node of `--drill-kubelet`), deployed and rolled back by the real helm, 4 and 3 in turn. The
-operator's command judged it. Five or six cases ran at once on a busy machine, so /health is asked every 0.5 s
-only and the preflight has 120 s; the rest are the configuration's defaults. The right verdict was written
-down before (`tests/support/kubelet_cases.py`). What a run found wrong was mended, and that run played again.
+On kwok the drill's containers are played; here they run. How it was measured:
 
-Beside it ran `kubectl rollout status --timeout=120s` of the same workload, from the same moment: helm's end,
-or the command's start where nothing was rolled back. "red" is the first FAIL after that moment, "failing" the
-first line that says so before it is certain. Times are medians, in seconds.
+- Each case is a small chart of our own. Its node is a kubelet and containerd of our own, as with
+  `--drill-kubelet`. The real helm deployed it and rolled it back, versions 4 and 3 in turn.
+- The operator's command judged it. The right verdict was written down before
+  (`tests/support/kubelet_cases.py`).
+- Five or six cases ran at once on a busy machine. So /health is asked every 0.5 s only, and the preflight has
+  120 s. The rest are the configuration's defaults.
+- Beside it ran `kubectl rollout status --timeout=120s` of the same workload, from the same moment: helm's
+  end, or the command's start where nothing was rolled back.
+- "failed" is the first FAIL after that moment. "failing" is the first line that says so before it is certain.
+  Times are medians, in seconds.
+- What a run found wrong was mended, and that run played again.
 
-This page is made by `benchmarks/kubelet_cases.py`; `tests/project/test_kubelet_cases_page.py` holds it to the
+This page is made by `benchmarks/kubelet_cases.py`. `tests/project/test_kubelet_cases_page.py` holds it to the
 result.
 """
 LIMITS = """
 ## What one node and one hour cannot show
 
 - K2b: the run that crashed lasted 65 s here, not 72 h. Its age decides by the same rule (longer than 60 s).
-- K6: one node imports its images. That a pulled image's digest is another one than an imported one's is
-  tried on stated objects (`tests/checklist/test_equivalence.py`); two builds under one tag are tried here.
+- K6: one node imports its images. A pulled image has another digest than an imported one; that is tried on
+  stated objects (`tests/checklist/test_equivalence.py`). Two builds under one tag are tried here.
 """
 
 
@@ -209,7 +213,7 @@ def render_page(result: dict[str, Any]) -> str:
         f"Measured {result['at'][:10]} on {result['machine']}: {found['runs']} runs,"
         f" {found['false_greens']} false greens, {found['false_failures']} false failures,"
         f" {found['needless_unverified']} needless UNVERIFIED.\n",
-        "| case | situation | run | right | said | failing, s | red, s | kubectl rollout status |",
+        "| case | situation | run | right | said | failing, s | failed, s | kubectl rollout status |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for each in result["cases"]:
