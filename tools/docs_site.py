@@ -42,7 +42,7 @@ LINK = re.compile(r"(?<!\\)\]\((?!https?://|#|mailto:)([^)#\s]+)(#[^)\s]+)?\)")
 STYLE = """/* Wide enough for tables with sentences; the rest is furo's. */
 .content { width: 58em; }
 .sidebar-brand-text { font-size: 1.2rem; }
-.table-wrapper table { min-width: 36rem; }
+.table-wrapper table { min-width: 36rem; width: 100%; }
 .table-wrapper table td, .table-wrapper table th { vertical-align: top; }
 .table-wrapper table th { text-align: left; }
 dl.py dt.sig { overflow-wrap: anywhere; }
@@ -136,6 +136,14 @@ def with_contents(text: str) -> str:
     return "".join(found)
 
 
+def _name_defaults(*event: Any) -> tuple[str, str | None] | None:
+    """A default that is no Python as it is shown: a function's address, a factory."""
+    *_, arguments, returned = event
+    if not arguments:
+        return None
+    return re.sub(r"<function (\w+)[^>]*>", r"\1", arguments).replace("<factory>", "..."), returned
+
+
 def _document_fields(*event: Any) -> None:
     """A pydantic model says what a field means in its description (autodoc-process-docstring)."""
     _, _, _, documented, _, lines = event
@@ -185,6 +193,7 @@ def build(out: Path) -> None:
             warningiserror=True,
             freshenv=True,
         )
+        app.connect("autodoc-process-signature", _name_defaults)
         app.connect("autodoc-process-docstring", _document_fields)
         app.connect("missing-reference", _resolve)
         app.build(force_all=True)

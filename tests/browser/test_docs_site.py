@@ -94,6 +94,7 @@ def test_the_api_page_describes_all_that_may_be_imported(site):
     said = " ".join(re.sub(r"<[^>]+>", "", page).split())
     assert "What this is, in a few words" in said, "a field's description"
     assert "judged once the rollouts settled" in said, "an attribute's comment"
+    assert re.findall(r"~|&lt;function|<function", said) == []
 
 
 @pytest.mark.parametrize("width", [1280, 360])
