@@ -25,7 +25,8 @@ class MigrationCheck:
 
     ``sources`` are asked one after another; ``assessed`` is the operator's assessment, ``recorded`` what was
     said of the same revision in an earlier run. ``compared_with`` is the revision that was gone back from
-    (for the command to repeat it by hand).
+    (for the command to repeat it by hand). ``gate_not_counted``: why the operator's word that this is no
+    rollback did not count; empty: it did, or there was none.
     """
 
     env: Environment
@@ -33,6 +34,7 @@ class MigrationCheck:
     assessed: str | None = None
     recorded: MigrationWord | None = None
     compared_with: int | None = None
+    gate_not_counted: str = ""
     id: str = field(default=MIGRATION, init=False)
     title: str = field(
         default="If a migration was part of the bad deploy, assess whether a reverse migration is needed",
@@ -103,8 +105,12 @@ class MigrationCheck:
             said = " ".join(finding.observed for finding in findings if finding.ran)
             if others := [finding.observed for finding in findings if finding.ran is False and finding.whole]:
                 said = f"{said} Not all sources agree: {' '.join(others)}"
-            return CheckResult(word=Verdict.FAIL, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
-        return CheckResult(word=Verdict.UNVERIFIED, observed=f"{said} {HOW_TO_RECORD}", evidence=shown)
+            return self._to_be_assessed(Verdict.FAIL, said, shown)
+        return self._to_be_assessed(Verdict.UNVERIFIED, said, shown)
+
+    def _to_be_assessed(self, word: Verdict, said: str, shown: tuple[Evidence, ...]) -> CheckResult:
+        text = " ".join(filter(None, [said, self.gate_not_counted, HOW_TO_RECORD]))
+        return CheckResult(word=word, observed=text, evidence=shown)
 
 
 def _remembered(

@@ -42,7 +42,7 @@ from ..report.failures import listed
 from ..rollback.journal import THROUGH_GITHUB, find_migration_word
 from .context import RunContext
 from .find_workloads import workload_name
-from .migration_sources import deploy_source, migration_sources, revision_content
+from .migration_sources import deploy_source, gate_word, migration_sources, revision_content
 from .results import ExpectedRelease, RunState
 
 # Every release has these, after its rollouts; a repository's own items come before the last one.
@@ -244,6 +244,7 @@ def build_checks(
             assessed=context.request.migration_assessed,
             recorded=find_migration_word(release.journal or (), release.head),
             compared_with=left,
+            gate_not_counted=_gate_not_counted(context, release),
         ),
         *(OwnCheck(item, item_context) for item in context.own_items),
         NotifyCheck(
@@ -258,22 +259,32 @@ def build_checks(
 
 def _deploy(context: RunContext, release: ExpectedRelease) -> Callable[[], MigrationFinding] | None:
     """What says whether the current revision is an ordinary deploy; None where it is known not to be one."""
-    if context.request.changes:
+    if context.request.changes or _known_rollback(release):
         return None
+    head = release.history.head.revision.revision
+    return deploy_source(context, release.history, head, release.compared_with)
+
+
+def _gate_not_counted(context: RunContext, release: ExpectedRelease) -> str:
+    """Why the operator's word that this is no rollback did not count; empty: it did, or there was none."""
+    word, known = gate_word(context), _known_rollback(release)
+    if not word or not known or context.request.changes:
+        return ""
+    text = f"{word} did not count: {known}."
+    context.recorder.event(text, "zkrollback")
+    return text
+
+
+def _known_rollback(release: ExpectedRelease) -> str:
+    """Why the current revision is known to take another one back; empty: it is not."""
     head = release.history.head.revision
-    known, source = "", "helm history"
     if head.rollback_of is not None:
-        known = f"by Helm's history revision {head.revision} is a rollback to {head.rollback_of}"
-    elif any(
+        return f"by Helm's history revision {head.revision} is a rollback to {head.rollback_of}"
+    if any(
         each.get(THROUGH_GITHUB) and each.get("head_after") == head.revision for each in release.journal or ()
     ):
-        known, source = f"this tool deployed revision {head.revision} to take another one back", "journal"
-    if known:
-        if context.request.gate or context.env.gate:
-            text = f"{known}, and so it is no ordinary deploy, as --zkrollback-gate or gate = true says"
-            context.recorder.event(text, source)
-        return None
-    return deploy_source(context, release.history, head.revision, release.compared_with)
+        return f"by the journal this tool deployed revision {head.revision} to take another one back"
+    return ""
 
 
 def _namesakes(kube: Kube, kept: str, home: str, expected: Sequence[JsonObject]) -> Iterator[str]:

@@ -31,6 +31,7 @@ from ..migrations.tools import TOOLS
 from ..preflight.release_view import CachedProbe
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
+from ..report.failures import listed
 from .context import RunContext
 from .forward_deploy import find_direction
 from .source_commits import git_checkout, with_commits
@@ -57,14 +58,15 @@ def migration_sources(
     nobody's "no" is about that deploy, and that is a finding, too. A source that cannot answer says why.
     ``rolled_out`` says whether the restored application has rolled out; None before helm: then nothing is
     asked of it. Making the sources contacts nothing. ``deploy``: see :func:`deploy_source`; then only those
-    are asked besides that need no deploy to look into.
+    are asked besides that need no deploy to look into, and where it settles the question it names the others.
     """
     env, table = context.env, context.env.migrations
     span = CachedProbe(lambda: _span(context, history, target, later))
     if deploy is not None:
-        asked: dict[str, Source] = {"deploy": deploy}
-        if table is not None and table.kind is None:
-            asked |= _reading(context, table, span, rolled_out)
+        reading = _reading(context, table, span, rolled_out) if table is not None else {}
+        compared = reading if table is not None and table.kind is None else {}
+        left_out = (*(name for name in reading if name not in compared), *context.own_sources)
+        asked: dict[str, Source] = {"deploy": lambda: _naming(deploy(), left_out), **compared}
         return tuple(partial(_ask, name, question) for name, question in asked.items())
     accounted_for = table.accounted_for if table is not None else ()
     asked = {HOOKS: lambda: judge_hooks(_with_live(context, span()), accounted_for)}
@@ -93,12 +95,25 @@ def deploy_source(context: RunContext, history: ReleaseHistory, head: int, repla
     return partial(_judge_deploy, context, history, head, replaced)
 
 
+def _naming(deploy: MigrationFinding, left_out: Sequence[str]) -> MigrationFinding:
+    if not deploy.settles or not left_out:
+        return deploy
+    said = f"Not checked: {listed(left_out)}, because no migration has to be undone."
+    return replace(deploy, limits=(*deploy.limits, said))
+
+
+def gate_word(context: RunContext) -> str:
+    """How the operator said that this verifies an ordinary deploy; empty: nobody said it."""
+    if context.request.gate:
+        return "--zkrollback-gate"
+    return f"gate = true in [environments.{context.env.name}]" if context.env.gate else ""
+
+
 def _judge_deploy(
     context: RunContext, history: ReleaseHistory, head: int, replaced: int | None
 ) -> MigrationFinding:
     env = context.env
-    if context.request.gate or env.gate:
-        how = "--zkrollback-gate" if context.request.gate else f"gate = true in [environments.{env.name}]"
+    if how := gate_word(context):
         said = f"This is no rollback, by the operator's word ({how}), so no migration has to be undone."
         return MigrationFinding("deploy", False, said, settles=True)
     said = "no older revision that differs is known"

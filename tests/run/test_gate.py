@@ -11,12 +11,13 @@ from pytest_zkrollback.checklist.migration import HOW_TO_RECORD, MigrationCheck
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, Sample
+from pytest_zkrollback.domain.migration import MigrationFinding
 from pytest_zkrollback.domain.record import Plan, Revision
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.run.build_checklist import _deploy
+from pytest_zkrollback.run.build_checklist import _deploy, _gate_not_counted
 from pytest_zkrollback.run.migration_sources import migration_sources, revision_content
 from pytest_zkrollback.run.results import ExpectedRelease
 
@@ -66,6 +67,7 @@ class Gate:
         request=None,
         migrations=None,
         images=(),
+        own=(),
         **head,
     ):
         self.events = []
@@ -100,7 +102,7 @@ class Gate:
             processes=LocalProcesses(),
             recorder=SimpleNamespace(event=lambda text, source: self.events.append(text)),
             variables={},
-            own_sources={},
+            own_sources=dict(own),
         )
         self.history = ReleaseHistory("default", "zkprova", tuple(releases))
         self.release = ExpectedRelease(
@@ -117,7 +119,8 @@ class Gate:
             compared_with=5,
             deploy=_deploy(self.context, self.release),
         )
-        check = MigrationCheck(env=self.env, sources=sources, compared_with=5)
+        said = _gate_not_counted(self.context, self.release)
+        check = MigrationCheck(env=self.env, sources=sources, compared_with=5, gate_not_counted=said)
         return check.judge(History((Sample(AT, check.observe()),), since=AT, judged_from=AT), AT)
 
 
@@ -315,20 +318,56 @@ def test_the_operators_word_passes_and_stands_in_the_record(tmp_path, commits, m
 def test_a_rollback_by_helms_history_is_none_whatever_was_said(tmp_path):
     one = Gate(tmp_path, "1", "1", gate=True, rollback_of=5)
     assert _deploy(one.context, one.release) is None
-    assert one.events == [
-        "by Helm's history revision 6 is a rollback to 5, and so it is no ordinary deploy, as --zkrollback-gate or "
-        "gate = true says"
-    ]
+    said = (
+        "gate = true in [environments.test] did not count: by Helm's history revision 6 is a rollback to 5."
+    )
+    assert _gate_not_counted(one.context, one.release) == said
+    assert one.events == [said]
+
+
+@pytest.mark.parametrize(
+    ("ran", "word"), [(True, Verdict.FAIL), (None, Verdict.UNVERIFIED), (False, Verdict.PASS)]
+)
+def test_the_red_line_says_that_the_option_did_not_count(tmp_path, ran, word):
+    one = Gate(tmp_path, "1", "1", request=Request("test", gate=True), rollback_of=5)
+    said = _gate_not_counted(one.context, one.release)
+    source = lambda: MigrationFinding("files", ran, "0042 is new.")  # noqa: E731
+    check = MigrationCheck(env=one.env, sources=(source,), gate_not_counted=said)
+    verdict = check.judge(History((Sample(AT, check.observe()),), since=AT, judged_from=AT), AT)
+    red = (
+        "0042 is new. --zkrollback-gate did not count: by Helm's history revision 6 is a rollback to 5. "
+        f"{HOW_TO_RECORD}"
+    )
+    assert (verdict.word, verdict.observed) == (word, "0042 is new." if ran is False else red)
+
+
+def left_out(one):
+    return [limit for limit in one.judge().limits if limit.startswith("Not checked: ")]
+
+
+def test_what_is_not_asked_because_this_is_no_rollback_stands_in_the_record(tmp_path, commits):
+    own = {"ledger": lambda span: pytest.fail("it was asked")}
+    database = {**FILES, "database_env": "DATABASE_URL", "query": "SELECT max(v) FROM s"}
+    why = "because no migration has to be undone."
+    both = Gate(tmp_path, "1", "1", gate=True, migrations=database, own=own)
+    assert left_out(both) == [f"Not checked: SQL files, schema in the database and ledger, {why}"]
+    by_commits = Gate(tmp_path, *(f"1-{each[:12]}" for each in commits), own=own)
+    assert left_out(by_commits) == [f"Not checked: ledger, {why}"]
+    assert left_out(Gate(tmp_path, "1", "1", gate=True)) == []
+    # Where the question is open, it is not said that it is settled.
+    assert left_out(Gate(tmp_path, "1", "1", own=own)) == []
 
 
 def test_what_this_tool_deployed_through_github_is_none_whatever_was_said(tmp_path):
     one = Gate(tmp_path, "1", "1", gate=True)
     release = replace(one.release, journal=({"through_github": True, "head_after": 6},))
     assert _deploy(one.context, release) is None
-    assert one.events == [
-        "this tool deployed revision 6 to take another one back, and so it is no ordinary deploy, as --zkrollback-gate "
-        "or gate = true says"
-    ]
+    said = (
+        "gate = true in [environments.test] did not count: by the journal this tool deployed revision 6 to take another "
+        "one back."
+    )
+    assert _gate_not_counted(one.context, release) == said
+    assert one.events == [said]
     other = replace(one.release, journal=({"through_github": True, "head_after": 5},))
     assert _deploy(one.context, other) is not None
 
@@ -337,4 +376,5 @@ def test_what_this_tool_deployed_through_github_is_none_whatever_was_said(tmp_pa
 def test_a_run_that_rolls_back_is_no_gate_whatever_the_configuration_says(tmp_path, request_):
     one = Gate(tmp_path, "1", "1", gate=True, request=request_)
     assert _deploy(one.context, one.release) is None
+    assert _gate_not_counted(one.context, one.release) == ""
     assert one.events == []
