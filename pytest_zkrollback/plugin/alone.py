@@ -63,11 +63,13 @@ def _check(config: pytest.Config, redactor: Redactor) -> int:
             raise ZkRollbackError(env.said)
         _say(str(env))
         return conclude([env], _say)
-    doctor = Doctor(env, redactor, os.environ, SystemClock(), LocalProcesses())
+    doctor = Doctor(
+        env, redactor, os.environ, SystemClock(), LocalProcesses(), config_file=given.zkrollback_config
+    )
     if as_roles:
         _say(fetch_roles(doctor))
         return 0
-    return run_doctor(doctor, config.rootpath, given.zkrollback_config, _say)
+    return run_doctor(doctor, config.rootpath, _say)
 
 
 def _init(config: pytest.Config, redactor: Redactor) -> int:
@@ -87,7 +89,8 @@ def _init(config: pytest.Config, redactor: Redactor) -> int:
     wanted = Wanted(
         given.zkrollback_env, given.zkrollback_context, given.zkrollback_namespace, given.zkrollback_release
     )
-    Init(config.rootpath, wanted, choose, redactor, os.environ, clock, LocalProcesses()).run(_say)
+    here = config.invocation_params.dir
+    Init(config.rootpath, here, wanted, choose, redactor, os.environ, clock, LocalProcesses()).run(_say)
     return 0
 
 

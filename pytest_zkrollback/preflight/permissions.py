@@ -259,7 +259,7 @@ def _bound(
 
 def _held(roles: Sequence[JsonObject], place: str) -> Held | None:
     """Every right of the ``roles``; None where that is not known, or one is no right on objects."""
-    rules = [rule for role in roles for rule in role.get("rules") or ()]
+    rules = [rule for role in roles for rule in role.get("rules") or () if rule]
     aggregated = any(role.get("aggregationRule") for role in roles)
     if not roles or aggregated or any(rule.get("nonResourceURLs") for rule in rules):
         return None

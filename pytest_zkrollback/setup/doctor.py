@@ -68,8 +68,10 @@ _RIGHTS_S = 30.0
 _REACH_S = 5.0
 _NOT_ASKED = "the API server could not be asked"
 _ANONYMOUS = "system:anonymous"
-# Programs that run a file: that has to be there, too.
-_INTERPRETERS = ("bash", "sh", "zsh", "python", "python3", "node", "ruby", "perl")
+# Programs that run a file: that has to be there, too. Of these it is known which options come before it.
+_SHELLS = ("bash", "sh", "dash", "zsh", "ksh")
+_PYTHONS = ("python", "python3")
+_INTERPRETERS = (*_SHELLS, *_PYTHONS, "node", "ruby", "perl")
 _SAYS_NOTHING = (HttpProblemKind.LATE, HttpProblemKind.BROKEN, HttpProblemKind.OTHER)
 
 
@@ -99,13 +101,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Doctor:
-    """What the checks work with. ``variables``: the operator's environment variables."""
+    """What the checks work with.
+
+    ``variables``: the operator's environment variables; ``config_file``: the configuration that was named.
+    """
 
     env: Environment
     redactor: Redactor
     variables: Mapping[str, str]
     clock: SystemClock
     processes: LocalProcesses
+    config_file: str | None = None
 
     def examine(self) -> Iterator[Finding]:
         """Every check, in order; each ends within its seconds."""
@@ -167,7 +173,12 @@ class Doctor:
             return
         rights, *missing = answer.value
         for name, needs, lacking in zip(names, (rights.verify, rights.rollback), missing, strict=True):
-            yield judge_rights(name, needs, lacking, rights.unread, self.env)
+            yield judge_rights(name, needs, lacking, rights.unread, self.env, self._prints_roles())
+
+    def _prints_roles(self) -> str:
+        """The command that prints the Roles."""
+        named = [f"--zkrollback-config={self.config_file}"] if self.config_file is not None else []
+        return shlex.join(["pytest", f"--zkrollback-env={self.env.name}", *named, "--zkrollback-check=rbac"])
 
     def connect(self) -> KubeClient:
         """The environment's API server. Raises Unreachable."""
@@ -238,8 +249,8 @@ class Doctor:
             problem = "the command needs {url}, and no url is configured"
         elif not _is_program(program, folder, self.variables.get("PATH")):
             problem = f"there is no program {program}, or it is not executable"
-        elif Path(program).name in _INTERPRETERS and words and not words[0].startswith(("-", "{url}")):
-            problem = "" if (folder / words[0]).is_file() else f"there is no file {folder / words[0]}"
+        elif (script := find_script(program, words)) and not (folder / script).is_file():
+            problem = f"there is no file {folder / script}"
         if problem:
             return Finding(SMOKE, State.MISSING, problem, f"check the {place}")
         return Finding(SMOKE, State.OK, f"{' '.join(env.smoke.command)} can be run (it was not)")
@@ -345,10 +356,10 @@ def fetch_roles(doctor: Doctor) -> str:
     return render_rbac(fetch_release_rights(kube, env, history), env)
 
 
-def run_doctor(doctor: Doctor, rootpath: Path, config_file: str | None, say: Callable[[str], object]) -> int:
+def run_doctor(doctor: Doctor, rootpath: Path, say: Callable[[str], object]) -> int:
     """Say a line for each check, as soon as it is known; 0 if all are ok, else 1."""
     register_secrets_of_environment(doctor.redactor, doctor.env, doctor.variables)
-    where = describe(find_config(rootpath, config_file))
+    where = describe(find_config(rootpath, doctor.config_file))
     findings = [Finding("configuration", State.OK, f"environment {doctor.env.name} of {where} is valid")]
     say(str(findings[0]))
     for finding in doctor.examine():
@@ -369,14 +380,18 @@ def conclude(findings: Sequence[Finding], say: Callable[[str], object]) -> int:
 
 
 def judge_rights(
-    what: str, needs: Sequence[Need], missing: Sequence[Need], unread: Sequence[str], env: Environment
+    what: str,
+    needs: Sequence[Need],
+    missing: Sequence[Need],
+    unread: Sequence[str],
+    env: Environment,
+    prints_roles: str,
 ) -> Finding:
     """Missing where a needed right is; what is only helpful is named. ``unread`` may need more."""
     lacking = [need for need in missing if not need.helpful]
     if lacking:
         said = "; ".join(f"{_spoken(need, env.namespace)} ({need.why})" for need in lacking)
-        command = shlex.join(["pytest", f"--zkrollback-env={env.name}", "--zkrollback-check=rbac"])
-        mend = f"{command} prints the Roles"
+        mend = f"{prints_roles} prints the Roles"
         return Finding(what, State.MISSING, f"you may not: {said}", mend)
     if unread:
         said = f"what {', '.join(unread)} needs is not known: it cannot be read"
@@ -454,6 +469,25 @@ def _unreached(what: str, problem: HttpProblem, mend: str) -> Finding:
 def _is_program(program: str, folder: Path, path: str | None) -> bool:
     found = str(folder / program) if "/" in program else program
     return shutil.which(found, path=path) is not None
+
+
+def find_script(program: str, words: Sequence[str]) -> str:
+    """The file that an interpreter is to run; empty: there is none, or that is not known."""
+    name = Path(program).name
+    # What takes a word of its own, and what stands for a file.
+    takes, code = {True: ("oO", "cs"), False: ("WX", "cm")}[name in _SHELLS]
+    rest = list(words)
+    while rest and name in _INTERPRETERS:
+        word = rest.pop(0)
+        if word == "--" and rest:
+            word = f"./{rest.pop(0)}"
+        if not word.startswith(("-", "+")):
+            return "" if "{url}" in word else word
+        if name not in (*_SHELLS, *_PYTHONS) or word.startswith("--") or set(word[1:]) & set(code):
+            return ""
+        if word[-1] in takes and rest:
+            rest.pop(0)
+    return ""
 
 
 def _address_of(name: str, env: Environment, variables: Mapping[str, str]) -> tuple[str, str | None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -62,11 +64,12 @@ class Wanted:
 class Init:
     """What writing the configuration works with.
 
-    ``ask``: puts a question to a terminal; its answer is empty where there is none. ``variables``: the
-    operator's environment variables.
+    ``here``: the folder in which the command was typed. ``ask``: puts a question to a terminal; its answer is
+    empty where there is none. ``variables``: the operator's environment variables.
     """
 
     rootpath: Path
+    here: Path
     wanted: Wanted
     ask: Callable[[str], str]
     redactor: Redactor
@@ -88,11 +91,12 @@ class Init:
         self._refuse_existing()
         draft = self.find()
         self._write(draft)
-        say(f"Written: {FILE} and {CHECKS_FILE}, for environment {draft.environment}.")
-        say(f"Not known, see {FILE}: {', '.join(name_unknown(draft))}.")
+        file, checks = (self._from_here(name) for name in (FILE, CHECKS_FILE))
+        say(f"Written: {file} and {checks}, for environment {draft.environment}.")
+        say(f"Not known, see {file}: {', '.join(name_unknown(draft))}.")
         say("Next:")
         say(f"  pytest --zkrollback-env={draft.environment} --zkrollback-check")
-        say(f"  pytest --zkrollback-env={draft.environment} checks")
+        say(f"  pytest --zkrollback-env={draft.environment} {shlex.quote(str(Path(checks).parent))}")
 
     def find(self) -> Draft:
         """What the cluster says; nothing is written."""
@@ -214,8 +218,14 @@ class Init:
             why = f"no container has an HTTP probe, and {why}"
         return replace(found, health_path="", health_problem=why, other_paths=(found.health_path,))
 
+    def _from_here(self, name: str) -> str:
+        """A file of the repository, as it can be typed in the folder of the command."""
+        return os.path.relpath(self.rootpath / name, self.here)
+
     def _write(self, draft: Draft) -> None:
-        """Both files or none; one that appeared meanwhile is not overwritten."""
+        """Both files or none, also where it is interrupted; what appeared meanwhile is not overwritten."""
+        folder = (self.rootpath / CHECKS_FILE).parent
+        had_folder = folder.exists()
         written: list[Path] = []
         try:
             for name, text in ((FILE, render_draft(draft)), (CHECKS_FILE, CHECKS)):
@@ -225,10 +235,13 @@ class Init:
                     written.append(path)
                     file.write(text)
             load_environment(self.rootpath / FILE, draft.environment)
-        except (OSError, UsageProblem) as problem:
+        except BaseException as problem:
             for path in written:
                 path.unlink(missing_ok=True)
-            if isinstance(problem, UsageProblem):
+            if not had_folder:
+                with suppress(OSError):
+                    folder.rmdir()
+            if not isinstance(problem, OSError):
                 raise
             said = problem.strerror or problem
             raise ZkRollbackError(f"{FILE} and {CHECKS_FILE} could not be written: {said}.") from None

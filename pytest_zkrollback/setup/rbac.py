@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
+
+import yaml
 
 from ..preflight.permissions import Need, merged
 from ..report.sanitize import inert_line
@@ -87,8 +89,9 @@ def _part(purpose: str, needs: Iterable[Need], env: Environment) -> Iterator[str
         if not _is_left_out(need):
             by_place.setdefault(need.right.namespace, []).append(need)
     for place in sorted(by_place, key=lambda each: (each != env.namespace, each)):
-        # Of several releases, and of one in several namespaces, each has roles of its own.
-        name = f"zkrollback-{env.namespace}-{env.release}-{purpose}"
+        # Of several releases, and of one in several namespaces, each has roles of its own. No namespace and
+        # no release has a colon in its name.
+        name = f"zkrollback:{env.namespace}:{env.release}:{purpose}"
         yield from _role(name, purpose, place, by_place[place])
 
 
@@ -143,4 +146,4 @@ def _comment(sentences: Iterable[str]) -> Iterator[str]:
 
 def _quoted(text: str) -> str:
     """A YAML string: without quotes a name may be a number or a truth value."""
-    return json.dumps(text)
+    return str(yaml.safe_dump(text, default_style='"', width=math.inf)).rstrip("\n")

@@ -56,7 +56,7 @@ def find_health_paths(
 ) -> tuple[str, ...]:
     """The paths of HTTP probes, each once, those of what the ``services`` lead to first."""
     chosen = [
-        item.get("spec", {}).get("selector") or {}
+        _map(_map(item.get("spec")).get("selector"))
         for item in objects
         if item["kind"] == "Service" and identity(item).name in services
     ]
@@ -86,7 +86,7 @@ def find_expected(answer: Any) -> dict[str, str | bool]:
 def find_common_label(objects: Sequence[JsonObject]) -> str:
     """``key=value`` of a label that the pods of all workloads have; empty: there is none."""
     labels = [
-        (template.get("metadata") or {}).get("labels") or {}
+        _map(_map(template.get("metadata")).get("labels"))
         for item in objects
         if is_workload(item) and (template := pod_template(item)) is not None
     ]
@@ -97,35 +97,59 @@ def find_common_label(objects: Sequence[JsonObject]) -> str:
 
 
 def _of_ingress(item: JsonObject) -> Iterator[Route]:
-    spec = item.get("spec") or {}
-    for rule in spec.get("rules") or ():
+    spec = _map(item.get("spec"))
+    for rule in _maps(spec.get("rules")):
         host = str(rule.get("host") or "")
         if not host or "*" in host:
             continue
-        covered = [each.get("hosts") or [host] for each in spec.get("tls") or ()]
-        scheme = "https" if any(host in hosts for hosts in covered) else "http"
-        for path in (rule.get("http") or {}).get("paths") or ():
-            service = str(((path.get("backend") or {}).get("service") or {}).get("name") or "")
+        covered = [name for table in _maps(spec.get("tls")) for name in _texts(table.get("hosts")) or [host]]
+        scheme = "https" if any(_covers(name, host) for name in covered) else "http"
+        for path in _maps(_map(rule.get("http")).get("paths")):
+            service = str(_map(_map(path.get("backend")).get("service")).get("name") or "")
             where = _plain(str(path.get("path") or "/"))
             if where is not None:
                 yield Route(f"{scheme}://{host}{where}", frozenset({service}), identity(item).label)
 
 
+def _covers(name: str, host: str) -> bool:
+    """Whether a certificate's name is that of the host; a wildcard stands for one label."""
+    return name == host or (name.startswith("*.") and name[2:] == host.partition(".")[2])
+
+
 def _of_http_route(item: JsonObject) -> Iterator[Route]:
-    spec, own = item.get("spec") or {}, identity(item).namespace
+    spec, own = _map(item.get("spec")), identity(item).namespace
     gateways = tuple(
         (str(parent.get("namespace") or own), str(parent.get("name")))
-        for parent in spec.get("parentRefs") or ()
+        for parent in _maps(spec.get("parentRefs"))
         if parent.get("kind", "Gateway") == "Gateway"
     )
-    for rule in spec.get("rules") or ():
-        services = frozenset(str(each.get("name")) for each in rule.get("backendRefs") or ())
-        matches: Sequence[JsonObject] = rule.get("matches") or ({},)
-        paths = [(match.get("path") or {}).get("value") or "/" for match in matches]
-        for host in spec.get("hostnames") or ():
+    for rule in _maps(spec.get("rules")):
+        services = frozenset(str(each.get("name")) for each in _maps(rule.get("backendRefs")))
+        matches = _maps(rule.get("matches")) or [{}]
+        paths = [_map(match.get("path")).get("value") or "/" for match in matches if _is_for_all(match)]
+        for host in _texts(spec.get("hostnames")):
             for where in map(_plain, map(str, paths)):
-                if where is not None and "*" not in str(host):
+                if where is not None and "*" not in host:
                     yield Route(f"https://{host}{where}", services, identity(item).label, gateways)
+
+
+def _is_for_all(match: JsonObject) -> bool:
+    """Whether a plain GET is enough: what asks for a header (a canary) is no address for everybody."""
+    return not (match.get("headers") or match.get("queryParams") or match.get("method") not in (None, "GET"))
+
+
+def _map(value: object) -> JsonObject:
+    """It, if it is a map: a chart may have null, or anything, where Kubernetes has one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _maps(value: object) -> list[JsonObject]:
+    """The maps in a list; none if it is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _plain(path: str) -> str | None:
@@ -134,13 +158,13 @@ def _plain(path: str) -> str | None:
 
 
 def _selects(selector: Mapping[str, object], template: JsonObject) -> bool:
-    labels = (template.get("metadata") or {}).get("labels") or {}
+    labels = _map(_map(template.get("metadata")).get("labels"))
     return bool(selector) and selector.items() <= labels.items()
 
 
 def _paths(template: JsonObject, probe: str) -> Iterator[str]:
-    for container in (template.get("spec") or {}).get("containers") or ():
-        path = str(((container.get(probe) or {}).get("httpGet") or {}).get("path") or "")
+    for container in _maps(_map(template.get("spec")).get("containers")):
+        path = str(_map(_map(container.get(probe)).get("httpGet")).get("path") or "")
         if path.startswith("/"):
             yield path
 

@@ -1,6 +1,7 @@
 """--zkrollback-check: every line as it is printed, the exit code, and that nothing is changed or told."""
 
 import os
+import shlex
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import UsageProblem
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.setup.doctor import Doctor, Finding, find_environment, run_doctor
+from pytest_zkrollback.setup.doctor import Doctor, Finding, find_environment, find_script, run_doctor
 from support.http_server import LoopbackHttpServer, QuietHandler
 
 MANIFEST = """
@@ -64,6 +65,7 @@ class Patient:
             "PATH": f"{self.programs}:{os.environ['PATH']}",
             "SLACK_WEBHOOK_URL": f"{url}/T0/secret",
         }
+        self.config_file = None
         self.keys = {"kubeconfig": str(api.kubeconfig()), "url": url}
         self.tables = '[environments.staging.identity]\nkube_system_uid = "uid-1"\n'
         self.tables += '[environments.staging.smoke]\ncommand = ["run-smoke", "{url}"]\n'
@@ -83,11 +85,12 @@ class Patient:
             if value is not None
         )
         (self.folder / "zkrollback.toml").write_text(text + self.tables)
-        env = find_environment(self.folder, None, "staging")
+        env = find_environment(self.folder, self.config_file, "staging")
         assert not isinstance(env, Finding), env
         lines = []
-        doctor = Doctor(env, Redactor(), self.variables, SystemClock(), LocalProcesses())
-        return run_doctor(doctor, self.folder, None, lines.append), lines
+        processes = LocalProcesses()
+        doctor = Doctor(env, Redactor(), self.variables, SystemClock(), processes, self.config_file)
+        return run_doctor(doctor, self.folder, lines.append), lines
 
     def line(self, what):
         code, lines = self.examine()
@@ -164,6 +167,48 @@ def test_one_right_less_is_named_with_what_it_is_for(patient, denied, what, said
     patient.api.denied.update(denied)
     mend = " To mend it: pytest --zkrollback-env=staging --zkrollback-check=rbac prints the Roles."
     assert patient.line(what) == f"missing    {what:<19}  {said}{mend}"
+
+
+def test_the_command_that_mends_it_reads_the_same_configuration(patient):
+    patient.config_file = str(patient.folder / "zkrollback.toml")
+    patient.api.denied.add(("create", "secrets", "shop"))
+    command = (
+        f"pytest --zkrollback-env=staging --zkrollback-config={patient.config_file} --zkrollback-check=rbac prints the "
+        "Roles."
+    )
+    assert patient.line("rights to roll back").endswith(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "script"),
+    [
+        ("bash scripts/smoke.sh {url}", "scripts/smoke.sh"),
+        ("/bin/bash -eu nope.sh", "nope.sh"),
+        ("bash -e -u nope.sh -c", "nope.sh"),
+        ("sh -euo pipefail nope.sh", "nope.sh"),
+        ("bash -o pipefail +x nope.sh", "nope.sh"),
+        ("bash -- nope.sh", "./nope.sh"),
+        ("bash -c 'curl {url}'", ""),
+        ("bash -ec 'curl {url}'", ""),
+        ("bash -s {url}", ""),
+        ("bash --norc nope.sh", ""),
+        ("bash", ""),
+        ("bash -", ""),
+        ("bash {url}", ""),
+        ("python -u nope.py", "nope.py"),
+        ("python3 -W ignore -X dev nope.py", "nope.py"),
+        ("python3 -m smoke", ""),
+        ("python3 -Im smoke", ""),
+        ("python3 -c 'import smoke'", ""),
+        ("node nope.js", "nope.js"),
+        ("node --require x nope.js", ""),
+        ("ruby -W nope.rb", ""),
+        ("run-smoke nope.sh", ""),
+    ],
+)
+def test_the_file_that_an_interpreter_runs_is_found_behind_its_options(command, script):
+    program, *words = shlex.split(command)
+    assert find_script(program, words) == script
 
 
 def test_a_right_that_a_role_gives_by_name_is_there(patient):
@@ -304,6 +349,14 @@ def test_without_a_cluster_the_configuration_and_what_is_here_is_looked_at_all_t
             "smoke",
             "missing    smoke                there is no file FOLDER/scripts/smoke-test.sh. To mend it: check the "
             "command of [environments.staging.smoke].",
+        ),
+        (
+            lambda p: setattr(
+                p, "tables", p.tables.replace('"run-smoke"', '"bash", "-euo", "pipefail", "nope.sh"')
+            ),
+            "smoke",
+            "missing    smoke                there is no file FOLDER/nope.sh. To mend it: check the command of "
+            "[environments.staging.smoke].",
         ),
         (
             lambda p: p.variables.pop("SLACK_WEBHOOK_URL"),

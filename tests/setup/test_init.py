@@ -1,7 +1,9 @@
 """--zkrollback-init: both files as they are written, what is chosen, what is refused; the doctor passes on it."""
 
+import io
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.config.loader import load_environment
 from pytest_zkrollback.domain.errors import KubeconfigProblem, Unreachable, UsageProblem
 from pytest_zkrollback.report.redaction import Redactor
+from pytest_zkrollback.setup import init
 from pytest_zkrollback.setup.doctor import Doctor, run_doctor
 from pytest_zkrollback.setup.init import Init, Wanted
 from support.http_server import LoopbackHttpServer, QuietHandler
@@ -101,11 +104,13 @@ class Operator:
         }
         self.asked = []
         self.answer = ""
+        self.here = None
 
     def init(self, **wanted):
         said = []
         Init(
             self.repository,
+            self.here or self.repository,
             Wanted(**wanted),
             self.ask,
             Redactor(),
@@ -133,7 +138,7 @@ class Operator:
     def check(self, name="staging"):
         said = []
         doctor = Doctor(self.environment(name), Redactor(), self.variables, SystemClock(), LocalProcesses())
-        return run_doctor(doctor, self.repository, None, said.append), said
+        return run_doctor(doctor, self.repository, said.append), said
 
 
 @pytest.fixture
@@ -175,6 +180,66 @@ def test_what_is_left_out_as_a_comment_is_valid_where_somebody_takes_the_marks_a
     env = operator.environment()
     assert (env.url, env.protected, env.logs.selector) == ("https://staging.example.com", True, "app=web")
     assert (env.health.path, env.migrations.kind, env.git.checkout) == ("/ready", "alembic", "../SERVICE")
+
+
+def test_typed_in_a_subfolder_what_comes_next_can_be_typed_there(operator):
+    operator.api.add_release(1, WEB)
+    operator.here = operator.repository / "deploy" / "chart"
+    operator.here.mkdir(parents=True)
+    said = operator.init()
+    assert said[0] == (
+        "Written: ../../zkrollback.toml and ../../checks/test_runbook.py, for environment staging."
+    )
+    assert said[1].startswith("Not known, see ../../zkrollback.toml: ")
+    assert said[2:] == [
+        "Next:",
+        "  pytest --zkrollback-env=staging --zkrollback-check",
+        "  pytest --zkrollback-env=staging ../../checks",
+    ]
+    assert operator.files() == ["checks/test_runbook.py", "zkrollback.toml"]
+
+
+@pytest.mark.parametrize("stops_at", ["zkrollback.toml", "test_runbook.py", "the end"])
+@pytest.mark.parametrize("had_folder", [True, False])
+def test_ctrl_c_while_it_writes_leaves_nothing(operator, monkeypatch, stops_at, had_folder):
+    """The last line says that nothing was changed."""
+    operator.api.add_release(1, WEB)
+    folder = operator.repository / "checks"
+    if had_folder:
+        folder.mkdir()
+    seen = []
+
+    class Stopping(io.TextIOWrapper):
+        def write(self, text):
+            seen.append(operator.files())
+            super().write(text[:10])
+            self.flush()
+            raise KeyboardInterrupt
+
+    really = Path.open
+
+    def opened(path, mode="r", *args, **kwargs):
+        if mode == "x" and path.name == stops_at:
+            return Stopping(really(path, "xb"), encoding="utf-8")
+        return really(path, mode, *args, **kwargs)
+
+    def load(*_):
+        seen.append(operator.files())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "open", opened)
+    if stops_at == "the end":
+        monkeypatch.setattr(init, "load_environment", load)
+    with pytest.raises(KeyboardInterrupt):
+        operator.init()
+    assert seen == [
+        {
+            "zkrollback.toml": ["zkrollback.toml"],
+            "test_runbook.py": ["checks/test_runbook.py", "zkrollback.toml"],
+            "the end": ["checks/test_runbook.py", "zkrollback.toml"],
+        }[stops_at]
+    ]
+    assert (operator.files(), folder.exists()) == ([], had_folder)
 
 
 class Service(QuietHandler):

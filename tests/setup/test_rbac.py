@@ -1,6 +1,7 @@
 """The printed Roles: whole, for a small release; and what decides about names, escalate and bind."""
 
 import json
+import math
 
 import pytest
 import yaml
@@ -139,7 +140,7 @@ def test_the_roles_of_a_small_release_as_they_are_printed(api):
 EXPECTED_VERIFY = """\
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
-metadata: {name: "zkrollback-shop-app-verify", namespace: "shop", labels: {zkrollback/purpose: verify}}
+metadata: {name: "zkrollback:shop:app:verify", namespace: "shop", labels: {zkrollback/purpose: verify}}
 rules:
   # helm keeps its records in Secrets, whose numbers go on
   - apiGroups: [""]
@@ -199,16 +200,52 @@ def test_every_role_has_a_binding_to_a_subject_that_exists_nowhere(api, purpose)
         first
         == second
         == [
-            ("shop", f"zkrollback-shop-app-{purpose}"),
-            ("", f"zkrollback-shop-app-{purpose}"),
-            ("kube-system", f"zkrollback-shop-app-{purpose}"),
-            ("monitoring", f"zkrollback-shop-app-{purpose}"),
+            ("shop", f"zkrollback:shop:app:{purpose}"),
+            ("", f"zkrollback:shop:app:{purpose}"),
+            ("kube-system", f"zkrollback:shop:app:{purpose}"),
+            ("monitoring", f"zkrollback:shop:app:{purpose}"),
         ]
     )
     for item in items:
         if item["kind"].endswith("Binding"):
             assert item["roleRef"]["kind"] == item["kind"].removesuffix("Binding")
             assert [subject["name"] for subject in item["subjects"]] == ["REPLACE-ME"]
+
+
+def test_of_two_releases_no_role_takes_the_other_one_s_place(api):
+    """A ClusterRole has no namespace that keeps them apart."""
+    api.add_release(1, APP + CLUSTER_ROLE)
+    rights = rights_of(api)
+    names = {
+        yaml.safe_load(line)["metadata"]["name"]
+        for namespace, release in (("a", "b-c"), ("a-b", "c"), ("a-b-c", "d"), ("a", "b.c"))
+        for line in render_rbac(
+            rights, environment().model_copy(update={"namespace": namespace, "release": release})
+        ).splitlines()
+        if line.startswith("metadata: ")
+    }
+    assert len(names) == 8
+
+
+@pytest.mark.parametrize(
+    "name", ["\U0001f600", "caf\u00e9", "x\u2028y", 'a"b\\c', "\x7f", "\ufeff", "no", "1", "a" * 300]
+)
+def test_a_name_is_the_same_for_who_reads_the_file(api, name):
+    quoted = yaml.safe_dump(name, default_style='"', width=math.inf)
+    api.add_release(1, APP + ROLE.replace("name: reader", f"name: {quoted}"))
+    own = roles(printed(api), "roll-back")["Role", "shop"]
+    assert allows(own, "escalate", "roles", name, "rbac.authorization.k8s.io")
+
+
+def test_a_live_role_with_a_hole_in_it_is_read(api):
+    """The chart binds it and does not hold it."""
+    binding = ROLE.partition("---")[2].partition("---")[2]
+    path = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/roles/reader"
+    rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+    api.items[path] = {"metadata": {"name": "reader", "namespace": "shop"}, "rules": [None, rule]}
+    api.add_release(1, APP + "---" + binding)
+    own = roles(printed(api), "roll-back")["Role", "shop"]
+    assert allows(own, "bind", "roles", "reader", "rbac.authorization.k8s.io")
 
 
 def test_without_objects_of_the_whole_cluster_there_is_no_cluster_role(api):

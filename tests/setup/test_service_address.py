@@ -1,6 +1,7 @@
 """Where users reach a service, and where it says how it is: by routes and probes of a manifest."""
 
 import pytest
+import yaml
 
 from pytest_zkrollback.setup.service_address import (
     find_common_label,
@@ -45,6 +46,10 @@ def routes(text):
         ("[{hosts: [shop.example.com]}]", "shop.example.com", "/", "https://shop.example.com"),
         ("[{secretName: one}]", "shop.example.com", "/", "https://shop.example.com"),
         ("[{hosts: [other.example.com]}]", "shop.example.com", "/shop/", "http://shop.example.com/shop"),
+        ('[{hosts: ["*.example.com"]}]', "shop.example.com", "/", "https://shop.example.com"),
+        ('[{hosts: ["*.example.com"]}]', "a.shop.example.com", "/", "http://a.shop.example.com"),
+        ('[{hosts: ["*.example.com"]}]', "example.com", "/", "http://example.com"),
+        ('[{hosts: [a.b]}, {hosts: ["*.example.com"]}]', "shop.example.com", "/", "https://shop.example.com"),
     ],
 )
 def test_an_ingress_says_where_it_is(tls, host, path, url):
@@ -66,6 +71,76 @@ def test_a_route_of_a_gateway_is_https_unless_the_gateway_says_otherwise():
         (("edge", "public"),),
     )
     assert route.over("http").url == "http://shop.example.com"
+
+
+@pytest.mark.parametrize(
+    ("matches", "urls"),
+    [
+        ("[{headers: [{name: x-canary, value: '1'}]}]", []),
+        ("[{path: {value: /a}, headers: [{name: x-canary, value: '1'}]}, {path: {value: /b}}]", ["/b"]),
+        ("[{queryParams: [{name: v, value: '2'}]}]", []),
+        ("[{method: POST}]", []),
+        ("[{method: GET, path: {value: /a}}]", ["/a"]),
+        ("[]", [""]),
+    ],
+)
+def test_what_only_some_requests_reach_is_no_address(matches, urls):
+    rule = f"rules: [{{matches: {matches}, backendRefs: [{{name: web, port: 80}}]}}]"
+    found = routes(ROUTE.replace("rules: [{backendRefs: [{name: web, port: 80}]}]", rule))
+    assert [url for url, *_ in found] == [f"https://shop.example.com{path}" for path in urls]
+
+
+HOLES = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: HOLE
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec: {tls: HOLE, rules: [{host: HOLE}, {host: a.example.com, http: HOLE}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: paths}
+spec: {tls: [HOLE], rules: [{host: a.example.com, http: {paths: [HOLE, {backend: HOLE, path: HOLE}]}}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec: {parentRefs: HOLE, hostnames: HOLE, rules: HOLE}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: more}
+spec:
+  parentRefs: [HOLE]
+  hostnames: [b.example.com, HOLE]
+  rules: [HOLE, {matches: [HOLE, {path: HOLE}], backendRefs: [HOLE]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: none}
+spec: HOLE
+"""
+
+
+@pytest.mark.parametrize("hole", [None, [None], [], {}, "x", 7])
+def test_what_is_not_where_kubernetes_has_it_is_passed_over(hole):
+    """Objects as a chart states them, or as any controller made them."""
+
+    def filled(node):
+        if isinstance(node, dict):
+            return {key: filled(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [filled(each) for each in node]
+        return hole if node == "HOLE" else node
+
+    objects = [filled(item) for item in yaml.safe_load_all(HOLES)]
+    hosts = {route.url.partition("://")[2] for route in find_routes(objects)}
+    assert hosts <= {"a.example.com", "b.example.com", "x"}
+    assert find_health_paths(objects, frozenset({"web"})) == ()
 
 
 def test_a_whole_host_comes_before_a_part_of_one_and_each_stands_once():
