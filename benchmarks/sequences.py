@@ -76,6 +76,8 @@ def on_the_drill(running: RunningCluster, helms: list[Path], count: int, folder:
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for done in as_completed([pool.submit(play, first) for first in range(0, count, EACH)]):
+            if done.exception() is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
             for one in dataclasses.fields(whole):
                 mine, theirs = getattr(whole, one.name), getattr(done.result(), one.name)
                 setattr(whole, one.name, mine | theirs if isinstance(mine, set) else mine + theirs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import threading
 from contextlib import suppress
 from typing import IO
 
@@ -25,15 +26,20 @@ class Daemon:
         self._answers = answers
         self._clock = clock
         self._rest = b""
+        self._asking = threading.Lock()
 
     def ask(self, line: str, timeout_s: float) -> str:
-        """Send a line, return the answer's line; raises ProcessProblem if there is none in time."""
-        try:
-            self._to.write(line.encode() + b"\n")
-            self._to.flush()
-        except OSError:
-            raise ProcessProblem("the drill's supervisor is gone: it does not read any more.") from None
-        return self.answer(timeout_s)
+        """Send a line, return the answer's line; raises ProcessProblem if there is none in time.
+
+        One thread after the other: an answer does not say to whom it is.
+        """
+        with self._asking:
+            try:
+                self._to.write(line.encode() + b"\n")
+                self._to.flush()
+            except OSError:
+                raise ProcessProblem("the drill's supervisor is gone: it does not read any more.") from None
+            return self.answer(timeout_s)
 
     def answer(self, timeout_s: float) -> str:
         """The next line that the daemon wrote; raises ProcessProblem if there is none in time."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -308,6 +309,14 @@ detach()
 for line in sys.stdin:
     print(line.strip().upper(), flush=True)
 """
+
+
+def test_each_thread_that_asks_a_daemon_gets_its_own_answer(tmp_path: Path) -> None:
+    daemon = start_daemon([sys.executable, "-c", DAEMON], log_path=tmp_path / "log")
+    with ThreadPoolExecutor(8) as pool:
+        asked = [str(number) for number in range(40)]
+        assert list(pool.map(lambda text: daemon.ask(text, 10), asked)) == asked
+    assert daemon.close(10)
 
 
 def test_a_daemon_answers_and_ends_with_its_input(tmp_path: Path) -> None:
