@@ -47,7 +47,7 @@ STYLE = """/* Wide enough for tables with sentences; the rest is furo's. */
 .table-wrapper table th { text-align: left; }
 dl.py dt.sig { overflow-wrap: anywhere; }
 /* An option is not broken at its dashes: not where there is room, and never in a table's first column. */
-article code.literal { overflow-wrap: anywhere; }
+article code.literal { overflow-wrap: break-word; }
 @media (min-width: 63em) {
   .sidebar-drawer { width: 17em; }
   article p code.literal, article li code.literal { white-space: nowrap; }
