@@ -1,6 +1,6 @@
 """Helm at most once per intent, and no wrong claim: random sequences, in process and on the drill.
 
-Plays 10,000 sequences in process (tests/support/sequences.py), 300 on the drill cluster with real processes
+Plays 10,000 sequences in process (tests/support/sequences.py) and 2,000 by app versions, 300 on the drill cluster with real processes
 (tests/support/real_sequences.py; helm 4 and 3 in turn), and 50 pairs of operators at the same instant; writes
 benchmarks/results/sequences.json, after every part and every ten sequences on the drill. `--in-process`,
 `--drill` and `--pairs` take other numbers; 0 leaves a part as the file has it.
@@ -43,10 +43,10 @@ def as_json(tally: object) -> dict:
     return found
 
 
-def in_process(count: int, folder: Path) -> dict:
-    """The fakes."""
+def in_process(count: int, folder: Path, *, versions: bool = False) -> dict:
+    """The fakes; with ``versions`` operators ask for an app version, too."""
     began = time.perf_counter()
-    tally = sequences.play(range(count), folder)
+    tally = sequences.play(range(count), folder, versions=versions)
     versions = sequences.play(range(count // 5), folder, versions=True)
     return {
         **as_json(tally),
@@ -163,11 +163,13 @@ def main() -> int:
                 running.close()
         if asked.in_process:
             result = write("in_process", in_process(asked.in_process, folder))
+            by_version = in_process(asked.in_process // 5, folder, versions=True)
+            result = write("in_process_by_version", by_version)
     wrong = [
         one
         for part in result.values()
         if isinstance(part, dict)  # the rest says when and where
-        for key in ("double_rollbacks", "wrong_claims", "not_exactly_one")
+        for key in ("double_rollbacks", "wrong_claims", "slips", "not_exactly_one")
         for one in part.get(key, ())
     ]
     return int(bool(wrong))

@@ -10,7 +10,9 @@ import random
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
+from unittest.mock import patch
 
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.record import Item, Mode, Record
@@ -197,9 +199,9 @@ class World:
 
     def _other(self):
         self.foreign += 1
-        mine = self.helm.run_id
+        mine, written = self.helm.run_id, self.on_disk
         self.run("bob", self.random.choice([2, 3]))
-        self.helm.run_id = mine
+        self.helm.run_id, self.on_disk = mine, written
 
     def _while_helm_works(self, name):
         """Called at every look of the waiting run; helm stands between two of its steps."""
@@ -341,13 +343,12 @@ class World:
 
 
 def play(seeds, folder: Path, *, versions=False) -> Tally:
-    """Play one sequence for each seed."""
+    """Play one sequence for each seed, each on a machine of its own, which remembers no other release."""
     helm_file = folder / "helm"
     helm_file.write_text("")
     helm_file.chmod(0o755)
     tally = Tally()
     for seed in seeds:
-        if versions:  # whose machine remembers no other release: revisions have the same numbers there
-            os.environ["XDG_STATE_HOME"] = str(folder / f"state-{seed}")
-        World(seed, helm_file, tally, versions=versions).play()
+        with TemporaryDirectory(dir=folder) as state, patch.dict(os.environ, XDG_STATE_HOME=state):
+            World(seed, helm_file, tally, versions=versions).play()
     return tally
