@@ -1,9 +1,9 @@
 """Helm at most once per intent, and no wrong claim: random sequences, in process and on the drill.
 
-Plays 10,000 sequences in process (tests/support/sequences.py) and 2,000 by app versions, 300 on the drill cluster with real processes
-(tests/support/real_sequences.py; helm 4 and 3 in turn), and 50 pairs of operators at the same instant; writes
-benchmarks/results/sequences.json, after every part and every ten sequences on the drill. `--in-process`,
-`--drill` and `--pairs` take other numbers; 0 leaves a part as the file has it.
+Plays 10,000 sequences in process (tests/support/sequences.py), 2,000 by app versions, 300 on the drill
+cluster with real processes (tests/support/real_sequences.py; helm 4 and 3 in turn), and 50 pairs of operators
+at the same instant; writes benchmarks/results/sequences.json, after every part and every ten sequences on the
+drill. `--in-process`, `--drill` and `--pairs` take other numbers; 0 leaves a part as the file has it.
 """
 
 from __future__ import annotations
