@@ -95,7 +95,7 @@ def _choose_version(
         return _stands(ours, head.revision)
     current = head.revision.revision
     if head.revision.status == "deployed" and version_of(head, wanted.of) == wanted.version:
-        return TargetChoice(current, f"revision {current}, the current one, has {wanted.described} already")
+        return TargetChoice(current, f"the current one, which has {wanted.described} already")
     found: list[R] = []
     skipped: list[Skipped] = []
     for number in _older(history):

@@ -65,6 +65,17 @@ def test_the_header_says_what_this_is_about_and_the_reports_path_is_said_once(re
     )
 
 
+def test_a_rehearsal_alone_is_one_of_previous(repository):
+    result = repository.runpytest_subprocess("--env=staging", "--rollback-plan")
+    assert result.ret == 1
+    [said] = [line for line in result.outlines if line.startswith("zkrollback: environment staging")]
+    assert said.endswith(", rehearse a rollback to previous: nothing is changed")
+    found = record(repository)
+    assert (found["mode"], found["outcome"], found["helm"]["ran"]) == ("plan", "refused", False)
+    [again] = [line for line in found["next_commands"] if line.startswith("pytest ")]
+    assert again.endswith(" --env=staging --rollback-plan")
+
+
 def test_the_header_and_the_record_say_how_a_time_was_understood(repository, monkeypatch):
     monkeypatch.setenv("TZ", "CET-1")
     result = run(repository, "--rollback-impact-since=00:00")

@@ -155,7 +155,7 @@ NEWEST = (
             "app:1.9.0",
             (*PAST, BAD),
             6,
-            "revision 6, the current one, has app version 1.9.0 already",
+            "the current one, which has app version 1.9.0 already",
             {},
             id="current",
         ),
@@ -163,7 +163,7 @@ NEWEST = (
             "app:1.8.0",
             (made(5, "1.8.0"), made(6, "1.8.0", "deployed")),
             6,
-            "revision 6, the current one, has app version 1.8.0 already",
+            "the current one, which has app version 1.8.0 already",
             {},
             id="current-and-an-older-one",
         ),
@@ -256,7 +256,7 @@ def test_typed_again_without_the_journal_nothing_is_gone_back_from():
     choice = choose_target("app:1.8.0", history(*PAST, AFTER, BACK), None)
     assert (choice.revision, choice.because) == (
         7,
-        "revision 7, the current one, has app version 1.8.0 already",
+        "the current one, which has app version 1.8.0 already",
     )
     assert choose_target("app:1.7.0", history(*PAST, AFTER, BACK), None).revision == 4
 
@@ -291,7 +291,7 @@ def test_the_guard_refuses_with_what_there_is():
     guard = guard_for("app:1.9.0", history(*PAST, BAD))
     assert (guard.state, guard.evidence) == (
         "ok",
-        "revision 6 is deployed: web-1.9.0; revision 6, the current one, has app version 1.9.0 already",
+        "revision 6 is deployed: web-1.9.0; the current one, which has app version 1.9.0 already",
     )
 
 
