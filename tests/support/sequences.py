@@ -349,6 +349,9 @@ def play(seeds, folder: Path, *, versions=False) -> Tally:
     helm_file.chmod(0o755)
     tally = Tally()
     for seed in seeds:
-        with TemporaryDirectory(dir=folder) as state, patch.dict(os.environ, XDG_STATE_HOME=state):
+        with (
+            TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as state,
+            patch.dict(os.environ, XDG_STATE_HOME=state),
+        ):
             World(seed, helm_file, tally, versions=versions).play()
     return tally
