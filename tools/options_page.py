@@ -43,6 +43,7 @@ SUBJECTS = {
         "--zkrollback-check",
     ),
     "roll back": (
+        "--rollback-list",
         "--rollback-to",
         "--rollback-plan",
         "--rollback-recover",
@@ -79,6 +80,7 @@ SUBJECTS = {
 MORE = {
     "--zkrollback-init": "[Set up](setup.md).",
     "--zkrollback-check": "[Set up](setup.md).",
+    "--rollback-list": "[Which revision](revisions.md).",
     "--rollback-to": "[How each is chosen](first-rollback.md#6-roll-back).",
     "--rollback-impact-since": "[More](first-rollback.md#6-roll-back).",
     "--rollback-plan": "Exit code 0 if no guard refuses.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -53,6 +52,8 @@ def passwords_in(url: str) -> tuple[str, ...]:
 
 
 def _sqlite(url: str, query: str, timeout_s: float, base_dir: Path) -> Rows:
+    import sqlite3
+
     path = base_dir / unquote(urlsplit(url).path.removeprefix("/"))
     if not path.is_file():
         raise MigrationProblem(f"There is no SQLite file {path}.")

@@ -381,3 +381,12 @@ class Environment(Table):
     def named_workloads(self) -> dict[str, str]:
         """Item name -> kind/name; with ``auto`` empty until the manifest is known."""
         return self.workloads if isinstance(self.workloads, dict) else {}
+
+
+def secret_variables(env: Environment) -> frozenset[str]:
+    """The variables whose values may stand nowhere: those that the keys ``..._env`` of the tables name."""
+    given = [table for table in (env.notify, env.slack, env.github) if isinstance(table, Table)]
+    names = [
+        getattr(table, key) for table in given for key in type(table).model_fields if key.endswith("_env")
+    ]
+    return frozenset(name for name in names if name is not None)

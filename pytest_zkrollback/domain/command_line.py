@@ -61,6 +61,13 @@ OPTIONS = (
         stays=True,
     ),
     Option(
+        "--rollback-list",
+        "list the release's revisions, what speaks against each and what to type next; =json for scripts; "
+        "only reads",
+        alone=True,
+        choice="json",
+    ),
+    Option(
         "--rollback-to",
         "roll back to this Helm revision: N, previous (the newest older one with nothing against it), "
         "last-verified (the newest older one that this tool verified), or app:VERSION or chart:VERSION "

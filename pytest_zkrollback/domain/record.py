@@ -311,6 +311,7 @@ class ObjectionKind(StrEnum):
     FAILED = "failed"
     JUDGED_FAILED = "judged-failed"
     ROLLED_AWAY_FROM = "rolled-away-from"
+    IRREVERSIBLE_MIGRATION = "irreversible-migration"
     SAME_AS_CURRENT = "same-as-current"
 
 
@@ -323,10 +324,44 @@ class Objection(Frozen):
         "went back to, to its end (failed, failed before it was superseded, pending, uninstalled); "
         "judged-failed: an item of the checklist failed on what it holds, and no later run of this tool "
         "verified that; "
-        "rolled-away-from: somebody rolled back away from what it holds; same-as-current: the current "
-        "revision holds the same"
+        "rolled-away-from: somebody rolled back away from what it holds; irreversible-migration: an earlier "
+        "run found a migration after it that cannot be undone; same-as-current: the current revision holds "
+        "the same"
     )
     text: str = Field(description="the same as a predicate: '(revision 5) is failed: ...'")
+
+
+class Verification(Frozen):
+    """That this tool verified what a revision holds."""
+
+    run_id: str = Field(description="the run that did")
+    at: Time | None = Field(default=None, description="when; None: not known")
+
+
+class RevisionFacts(Frozen):
+    """What is known of one revision beside Helm's own words and what speaks against it."""
+
+    revision: int = Field(description="its number")
+    deployed_for_s: float | None = Field(
+        default=None,
+        description="from its deploy until the next one that succeeded; None: none did yet, or it never did "
+        "itself",
+    )
+    new_images: tuple[str, ...] = Field(
+        default=(), description="images that the revision before it did not have, sorted"
+    )
+    removed_images: tuple[str, ...] = Field(
+        default=(), description="images that only the revision before it has, sorted"
+    )
+    deployed_by: str = Field(
+        default="", description="who deployed it, where this tool did; empty: Helm does not say it"
+    )
+    verified: Verification | None = Field(
+        default=None, description="the newest run that verified what it holds, where none failed on it since"
+    )
+    taken_by: tuple[str, ...] = Field(
+        default=(), description="what of 'previous' and 'last-verified' would take it as the target"
+    )
 
 
 class OwnTestOutcome(StrEnum):
@@ -379,6 +414,9 @@ class Plan(Frozen):
         default=(),
         description="revisions whose content this tool verified, by the journal, newest first; not those "
         "whose content failed later; empty also where the journal could not be read",
+    )
+    revision_facts: tuple[RevisionFacts, ...] = Field(
+        default=(), description="what else is known of each revision, newest first"
     )
     forecast: Forecast | None = Field(default=None, description="what helm would meet, object by object")
     diff: str = Field(default="", description="manifest diff, from compared_with to the target")

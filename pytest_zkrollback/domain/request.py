@@ -7,6 +7,8 @@ from datetime import datetime
 
 NOT_GIVEN = "not given"
 NONE_GIVEN = "none given"
+# Where reports go, unless --zkrollback-report-dir says it.
+REPORT_DIR = "reports"
 
 
 def not_given(reason: str, next_steps: str) -> tuple[str, ...]:
@@ -45,7 +47,7 @@ class Request:
     recover: bool = False
     interactive: bool = False
     config_file: str | None = None
-    report_dir: str = "reports"
+    report_dir: str = REPORT_DIR
     bundle: bool = False
     drill_keep: bool = False
     drill_scenario: str | None = None

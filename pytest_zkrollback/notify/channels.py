@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from ..clients.http import HttpClient
-from ..config.base import Table
 from ..config.environment import Environment
 from ..domain.errors import HookProblem, UsageProblem, ZkRollbackError
 from ..domain.notification import Notification
@@ -78,15 +77,6 @@ def _is_channel(given: object) -> TypeGuard[Channel]:
 def _no_channel(given: object) -> Unusable:
     text = f"{HOOK} gave {given!r:.80}: return a list of objects with a name and tell(news)"
     return Unusable(HOOK, UsageProblem(text))
-
-
-def secret_variables(env: Environment) -> frozenset[str]:
-    """The variables whose values may stand nowhere: those that the keys ``..._env`` of the tables name."""
-    given = [table for table in (env.notify, env.slack, env.github) if isinstance(table, Table)]
-    names = [
-        getattr(table, key) for table in given for key in type(table).model_fields if key.endswith("_env")
-    ]
-    return frozenset(name for name in names if name is not None)
 
 
 def _usable(name: str, choose: Callable[[], Channel]) -> Channel:

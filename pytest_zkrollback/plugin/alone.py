@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,10 +15,14 @@ from ..clients.clock import SystemClock
 from ..clients.process import LocalProcesses
 from ..domain.command_line import INIT, PLAIN, Option
 from ..domain.errors import UsageProblem, ZkRollbackError
+from ..domain.request import REPORT_DIR
 from ..report.redaction import Redactor
 from ..run.secrets import redactor_of_this_process
-from .options import stdin_is_terminal
-from .streams import guard_streams
+from .options import command_line, stdin_is_terminal
+from .streams import guard_streams, write_styled
+
+if TYPE_CHECKING:
+    from ..config.environment import Environment
 
 # So long a question at the terminal waits.
 _ASK_S = 60.0
@@ -94,8 +101,41 @@ def _init(config: pytest.Config, redactor: Redactor) -> int:
     return 0
 
 
+def _list(config: pytest.Config, redactor: Redactor) -> int:
+    """The release's revisions: a table, or JSON."""
+    from ..report.revision_table import render_revision_list
+    from ..setup.list_revisions import fetch_revision_list
+
+    given = config.option
+    found = fetch_revision_list(
+        _environment(config),
+        redactor,
+        os.environ,
+        SystemClock(),
+        LocalProcesses(),
+        command_line(config),
+        Path(given.zkrollback_report_dir or REPORT_DIR),
+    )
+    if given.rollback_list != PLAIN:
+        _say(found.model_dump_json(indent=2, by_alias=True))
+    else:
+        write_styled(partial(render_revision_list, found))
+    return 0
+
+
+def _environment(config: pytest.Config) -> Environment:
+    """Raises UsageProblem, also for the drill, which has none before it is started."""
+    from ..config.loader import DRILL, find_config, load_environment
+
+    given = config.option
+    if given.zkrollback_env == DRILL:
+        raise UsageProblem("--env=drill makes its own cluster and release: there is nothing to list.")
+    return load_environment(find_config(config.rootpath, given.zkrollback_config), given.zkrollback_env)
+
+
 _ACTIONS: dict[str, Callable[[pytest.Config, Redactor], int]] = {
     "--drill-stop": _stop_drill,
+    "--rollback-list": _list,
     "--zkrollback-check": _check,
     INIT: _init,
 }

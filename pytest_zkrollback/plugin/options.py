@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from ..domain.command_line import BY_NAME, ENV, OPTIONS, PLAIN, SEPARATOR, SHORT_ENV, Option
-from ..domain.request import NOT_GIVEN, Request
+from ..domain.request import NOT_GIVEN, REPORT_DIR, Request
 from ..domain.target_names import NAMES, PREVIOUS, VERSIONS_OF, parse_target_version, suggest_targets
 
 _GROUP = "zkrollback: roll a Helm release back once and prove that service is restored"
@@ -87,6 +88,12 @@ class _NotLoaded:
                 "(PYTEST_DISABLE_PLUGIN_AUTOLOAD or -p no:zkrollback): add -p pytest_zkrollback.plugin; "
                 "nothing was contacted and helm did not run."
             )
+
+
+def command_line(config: pytest.Config) -> str:
+    """What was typed, as a shell line."""
+    words = [str(arg) for arg in config.invocation_params.args]
+    return shlex.join(["pytest", *words])
 
 
 def is_wanted(option: Any) -> bool:
@@ -177,7 +184,7 @@ def parse_request(option: Any) -> Request:
         recover=option.rollback_recover,
         interactive=_STDIN_IS_TERMINAL,
         config_file=option.zkrollback_config,
-        report_dir=option.zkrollback_report_dir or "reports",
+        report_dir=option.zkrollback_report_dir or REPORT_DIR,
         bundle=option.zkrollback_bundle,
         drill_keep=option.drill_keep,
         drill_scenario=option.drill_scenario,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import html
 import os
-import shlex
 import shutil
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +23,7 @@ from ..preflight.guards import GUARD_IDS
 from ..report.failures import failed_own_tests
 from ..report.files import NONE_WRITTEN, replace_file
 from ..report.redaction import RedactingFilter, Redactor
+from ..report.revision_table import Line, render_rows_of_run
 from ..report.summary import GREEN
 from ..report.terminal import render_last_lines
 from ..run.ci_summary import publish
@@ -31,7 +32,7 @@ from .checklist_tests import WorkloadItem, is_ours
 from .fixtures import FIXTURE, RunResult, is_our_fixture
 from .hook_caller import Relay
 from .html_report import complete_page, say_path_once
-from .options import parse_request
+from .options import command_line, parse_request
 from .own_tests import OwnTests, asks_for_our_fixture, keep_first_line, why_none_runs
 from .streams import guard_streams, real_terminal, write_last
 
@@ -77,7 +78,7 @@ class RollbackSession:
         _refuse_partial_sessions(option)
         try:
             self.run = Run.create(
-                self.request, config.rootpath, _command_line(config), Relay(config.hook), redactor
+                self.request, config.rootpath, command_line(config), Relay(config.hook), redactor
             )
         except UsageProblem as problem:
             raise pytest.UsageError(str(problem)) from None
@@ -315,7 +316,7 @@ class RollbackSession:
         shown = str(path.resolve()) if path.exists() else NONE_WRITTEN
         last = render_last_lines(record, shown, self.run.shell)
         lines = [*hints, *self.run.store.problems, last]
-        _write_last(session, "\n".join(lines))
+        _write_last(session, "\n".join(lines), partial(render_rows_of_run, record))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = self._exit_status(session)
         return result
@@ -355,8 +356,10 @@ class RollbackSession:
             self.run.store.note(f"--html={self._user_html} could not be written: {error}")
 
 
-def _write_last(session: pytest.Session, text: str) -> None:
-    write_last(session.config.pluginmanager.get_plugin("terminalreporter"), text)
+def _write_last(
+    session: pytest.Session, text: str, render: Callable[[int], list[Line]] = lambda _: []
+) -> None:
+    write_last(session.config.pluginmanager.get_plugin("terminalreporter"), render, text)
 
 
 def _ask_for_fixture(session: pytest.Session) -> None:
@@ -452,7 +455,3 @@ def _escaped(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_escaped(entry) for entry in value]
     return html.escape(str(value))
-
-
-def _command_line(config: pytest.Config) -> str:
-    return shlex.join(["pytest", *(str(arg) for arg in config.invocation_params.args)])

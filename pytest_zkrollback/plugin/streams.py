@@ -12,7 +12,8 @@ from typing import Any, TextIO, cast
 
 import pytest
 
-from ..report.terminal import fitted
+from ..report.formatting import fitted
+from ..report.revision_table import Line, plain
 
 
 class _Guarded:
@@ -79,12 +80,31 @@ def guarded(stream: TextIO | None, descriptor: int, clean: Callable[[str], str])
     return stream
 
 
-def write_last(reporter: Any, text: str) -> None:
-    """The last lines, by pytest's reporter if there is one; on a terminal sentences break between words."""
+def write_styled(render: Callable[[int], list[Line]]) -> None:
+    """Lines on standard output: on a terminal in colours and fitted to its width, else plain."""
+    if not sys.stdout.isatty():
+        sys.stdout.write(f"{plain(render(0))}\n")
+    else:
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(file=sys.stdout, highlight=False)
+        for line in render(shutil.get_terminal_size().columns):
+            console.print(Text.assemble(*line), soft_wrap=True)
+    sys.stdout.flush()
+
+
+def write_last(reporter: Any, render: Callable[[int], list[Line]], text: str) -> None:
+    """A table, where there is one, and the last lines, by pytest's reporter if there is one; on a terminal
+    sentences break between words."""
     if reporter is None:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write("".join(f"{part}\n" for part in (plain(render(0)), text) if part))
         return
     reporter.ensure_newline()
     isatty = reporter.isatty  # a method; before pytest 8.4 a boolean
-    width = shutil.get_terminal_size().columns
-    reporter.write_line(fitted(text, width) if (isatty() if callable(isatty) else isatty) else text)
+    width = shutil.get_terminal_size().columns if (isatty() if callable(isatty) else isatty) else 0
+    for line in render(width):
+        for span in line:
+            reporter.write(span.text, **({span.style: True} if span.style else {}))
+        reporter.write("\n")
+    reporter.write_line(fitted(text, width) if width else text)

@@ -25,7 +25,7 @@ from ..release.drift import LiveObject, compare
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import ReleaseHistory
 from ..release.manifest import ObjectKey, pod_template
-from .target import failed_by_helm
+from .target import deployed_spans
 
 if TYPE_CHECKING:
     from .release_view import ReleaseView
@@ -67,7 +67,7 @@ def gather_change_summary(kube: Kube, namespace: str, view: ReleaseView) -> Chan
         asked=str(view.asked),
         chosen_because=choice.because,
         chain=chain_of(history, target.revision.revision),
-        deployed_for_s=deployed_for_s(history, target),
+        deployed_for_s=deployed_spans(history).get(target.revision.revision),
         skipped=choice.skipped,
         objects=few("objects that change", object_changes(old, new)),
         images=few("images", image_changes(old, new)),
@@ -91,20 +91,6 @@ def chain_of(history: ReleaseHistory, number: int) -> tuple[int, ...]:
             break
         chain.append(earlier)
     return tuple(chain)
-
-
-def deployed_for_s(history: ReleaseHistory, release: Release) -> float | None:
-    """From its deploy until the next one that succeeded; None: it never did, or it is the newest."""
-    number = release.revision.revision
-    if failed_by_helm(history, number):
-        return None
-    later = (
-        one.revision.deployed_at
-        for one in history.releases
-        if one.revision.revision > number and not failed_by_helm(history, one.revision.revision)
-    )
-    end = next(later, None)
-    return (end - release.revision.deployed_at).total_seconds() if end is not None else None
 
 
 def _hooks(target: Release) -> list[TargetHook]:

@@ -9,13 +9,14 @@ they could not be read.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from ..domain.change_summary import Skipped
 from ..domain.checks import JsonObject
-from ..domain.record import Objection, ObjectionKind, Revision
+from ..domain.record import Objection, ObjectionKind, Revision, RevisionFacts, Verification
 from ..domain.target_names import LAST_VERIFIED, PREVIOUS, TargetVersion, parse_target_version
 from ..release.helm_secret import failure_in
 from ..release.history import R, RevisionHistory, Stored, explain_stranding
@@ -186,12 +187,93 @@ def describe_history(history: RevisionHistory[R], entries: Sequence[JsonObject] 
     judged = {number: find_judged(history, number, entries) for number in numbers}
     return {
         "history": history.revisions,
+        "revision_facts": describe_revisions(history, entries),
         "stranded": explain_stranding(history),
         "objections": tuple(each for each in found if each is not None),
         "verified_revisions": tuple(
             number for number, last in judged.items() if last and not last.failed_items
         ),
     }
+
+
+def describe_revisions(
+    history: RevisionHistory[R],
+    entries: Sequence[JsonObject] | None,
+    choices: Mapping[str, TargetChoice] | None = None,
+) -> tuple[RevisionFacts, ...]:
+    """What else is known of each revision, newest first.
+
+    ``choices``: what each name would take (:func:`choose_names`), where that was asked already.
+    """
+    choices = choose_names(history, entries) if choices is None else choices
+    spans, before = deployed_spans(history), _images_before(history)
+    return tuple(
+        RevisionFacts(
+            revision=one.revision,
+            deployed_for_s=spans.get(one.revision),
+            new_images=_only_in(one.images, before.get(one.revision)),
+            removed_images=_only_in(before.get(one.revision), one.images),
+            deployed_by=_deployed_by(entries or (), one),
+            verified=_verification(find_judged(history, one.revision, entries)),
+            taken_by=tuple(name for name, chosen in choices.items() if chosen.revision == one.revision),
+        )
+        for one in reversed(history.revisions)
+    )
+
+
+def choose_names(
+    history: RevisionHistory[R], entries: Sequence[JsonObject] | None
+) -> dict[str, TargetChoice]:
+    """What ``previous`` and ``last-verified`` would take."""
+    return {name: choose_target(name, history, entries) for name in (PREVIOUS, LAST_VERIFIED)}
+
+
+def deployed_spans(history: RevisionHistory[R]) -> dict[int, float]:
+    """How long each revision was deployed: until the next one that succeeded. Without those that never were,
+    and the newest."""
+    spans: dict[int, float] = {}
+    end: datetime | None = None
+    for one in reversed(history.revisions):
+        if failed_by_helm(history, one.revision):
+            continue
+        if end is not None:
+            spans[one.revision] = (end - one.deployed_at).total_seconds()
+        end = one.deployed_at
+    return spans
+
+
+def _images_before(history: RevisionHistory[R]) -> dict[int, tuple[str, ...]]:
+    """The images of the revision before each; without those whose revision before was not read."""
+    found: dict[int, tuple[str, ...]] = {}
+    unread = {*history.older, *history.unreadable}
+    before: Revision | None = None
+    for one in history.revisions:
+        start = before.revision if before is not None else 0
+        if not any(start < number < one.revision for number in unread):
+            found[one.revision] = before.images if before is not None else ()
+        before = one
+    return found
+
+
+def _only_in(images: tuple[str, ...] | None, others: tuple[str, ...] | None) -> tuple[str, ...]:
+    """None: not known."""
+    return () if images is None or others is None else tuple(each for each in images if each not in others)
+
+
+def _deployed_by(entries: Sequence[JsonObject], revision: Revision) -> str:
+    """The operator of the run that made it; Helm does not keep who that was."""
+    number, origin = revision.revision, revision.rollback_of
+    for entry in reversed(entries):
+        made = entry.get("head_after") == number and entry.get("head_before") != number
+        if made and origin in (None, entry.get("target")):
+            return str(entry.get("operator") or "")
+    return ""
+
+
+def _verification(judged: JudgedRevision | None) -> Verification | None:
+    if judged is None or judged.failed_items:
+        return None
+    return Verification(run_id=judged.run_id, at=judged.at)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ _MOST_DOCUMENTS = 20_000
 _KEPT_CHARS = 6_000_000
 _SOURCE = re.compile(r"^# Source: (\S+)", re.MULTILINE)
 _BYTE_ORDER_MARK = "\ufeff"
-_SEPARATOR = re.compile(r"^---[^\n]*\n", re.MULTILINE)
+_SEPARATOR = "\n---"
 
 
 class _Document(NamedTuple):
@@ -73,14 +73,12 @@ def read_manifest(
     text: str,
     namespace: str,
     only: Callable[[str], object] | None = None,
-    parsed: ParsedDocuments | None = None,
 ) -> Manifest:
     """The documents of a manifest, each for itself: one that cannot be read hides none of the others.
 
     ``namespace`` becomes the ``metadata.namespace`` of those that name none, as helm does it. ``only``: of
-    which documents, by their text. ``parsed``: those that were parsed before; None: by anybody here.
+    which documents, by their text.
     """
-    parsed = _PARSED if parsed is None else parsed
     objects: list[JsonObject] = []
     unread: list[UnreadDocument] = []
     for number, document in enumerate(_documents(text), 1):
@@ -90,11 +88,21 @@ def read_manifest(
             break
         if only is not None and not only(document.text):
             continue
-        read = parsed.read(document.text, namespace)
+        read = _PARSED.read(document.text, namespace)
         objects += read.objects
         if read.problem is not None:
             unread.append(_unread(number, document, read.problem))
     return Manifest(tuple(objects), tuple(unread))
+
+
+def read_documents(texts: Iterable[str], namespace: str) -> tuple[JsonObject, ...]:
+    """The objects of these documents, without those that cannot be read. See :func:`read_manifest`."""
+    return tuple(item for text in texts for item in _PARSED.read(text, namespace).objects)
+
+
+def read_once(text: str, namespace: str) -> tuple[JsonObject, ...]:
+    """The same of one document that is not kept."""
+    return _parse(text, namespace).objects
 
 
 def document_texts(text: str) -> Iterator[str]:
@@ -110,14 +118,25 @@ def _documents(text: str) -> Iterator[_Document]:
     text = text.replace("\r\n", "\n")
     text += "" if text.endswith("\n") else "\n"
     line, start = 1, 0
-    for found in [*_SEPARATOR.finditer(text), None]:
-        document = text[start : found.start() if found is not None else len(text)]
+    for found in [*_separators(text), None]:
+        document = text[start : found[0] if found is not None else len(text)]
         if any((said := each.strip(" ")) and said[0] != "#" for each in _content(document)):
             yield _Document(document, line)
         if found is not None and document:
             # One that is wrong stays with what follows it, and is said there.
-            start = found.end() if _is_plain(found[0]) else found.start()
-            line += text.count("\n", start - len(document) - (start - found.start()), start)
+            begin, start = start, found[1] if _is_plain(text[found[0] : found[1]]) else found[0]
+            line += text.count("\n", begin, start)
+
+
+def _separators(text: str) -> Iterator[tuple[int, int]]:
+    """Where each line that begins with ``---`` begins and ends; the text ends with a line's end."""
+    is_first = text.startswith("---")
+    begin = 0 if is_first else text.find(_SEPARATOR) + 1
+    while is_first or begin:
+        is_first = False
+        end = text.index("\n", begin) + 1
+        yield begin, end
+        begin = text.find(_SEPARATOR, end - 1) + 1
 
 
 def _is_plain(separator: str) -> bool:
@@ -168,11 +187,10 @@ class _Wrong(Exception):
         super().__init__(why)
 
 
-class ParsedDocuments:
+class _Parsed:
     """The documents that were parsed so far, those last that were asked for last."""
 
     def __init__(self, kept_chars: int) -> None:
-        """``kept_chars``: as many characters of text are kept, with what they were parsed to."""
         self._kept_chars = kept_chars
         self._chars = 0
         self._found: OrderedDict[tuple[str, str], _Read] = OrderedDict()
@@ -180,7 +198,6 @@ class ParsedDocuments:
         self._lock = threading.Lock()
 
     def read(self, text: str, namespace: str) -> _Read:
-        """What the document holds, parsed once."""
         with self._lock:
             key = (text, namespace)
             found = self._found.get(key)
@@ -195,7 +212,7 @@ class ParsedDocuments:
             return found
 
 
-_PARSED = ParsedDocuments(_KEPT_CHARS)
+_PARSED = _Parsed(_KEPT_CHARS)
 
 
 def _parse(text: str, namespace: str) -> _Read:

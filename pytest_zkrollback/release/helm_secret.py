@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -19,7 +20,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
 from ..domain.record import Revision
 from ..domain.timestamps import parse_time
-from .documents import Manifest, ParsedDocuments, document_texts, read_manifest
+from .documents import Manifest, document_texts, read_documents, read_manifest, read_once
 from .manifest import manifest_images
 
 # A Secret holds 1 MiB packed, and charts pack to a tenth. What unpacks to more is read nowhere.
@@ -27,6 +28,7 @@ _UNPACKED_LIMIT_BYTES = 16 << 20
 # For the images' names, which all revisions are asked for, no more YAML than this is parsed.
 _IMAGES_LIMIT_CHARACTERS = 1 << 20
 _PAGE_BYTES = 1_000_000
+_PIECE_BYTES = 1 << 18
 _GZIP = zlib.MAX_WBITS | 16
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _HELMS_LABELS = ("owner", "name", "version", "status", "createdAt", "modifiedAt")
@@ -40,6 +42,7 @@ _WENT = ("deployed", "superseded")
 _NEAR = timedelta(minutes=1)
 _RECORD_NAME = "sh.helm.release.v1.{}.v{}"
 _CRD = re.compile(r"^kind:\s*[\"']?CustomResourceDefinition\b", re.MULTILINE)
+_SECRET = re.compile(r"^kind:\s*[\"']?Secret\b", re.MULTILINE)
 ROLLBACK_TEXT = re.compile(r"Rollback to ([0-9]+)")
 
 
@@ -141,15 +144,20 @@ class Release:
 
     def may_be_at_work(self, now: datetime) -> bool:
         """Whether the helm of that operation may still live."""
-        since = self.under_way_since
-        return since is not None and now - since < FRESH
+        return is_fresh(self.under_way_since, now)
+
+
+def is_fresh(under_way_since: datetime | None, now: datetime) -> bool:
+    """Whether the helm of an operation that began then may still live; None: there is none."""
+    return under_way_since is not None and now - under_way_since < FRESH
 
 
 @dataclass(frozen=True)
 class Outline:
     """One revision without what it would bring back: of hundreds of them each has some hundred bytes.
 
-    ``content`` is a digest of its objects and hooks, ``objects`` one of its objects alone.
+    ``content`` is a digest of its objects and hooks, ``objects`` one of its objects alone; the rest is as in
+    :class:`Release`.
     """
 
     revision: Revision
@@ -157,6 +165,7 @@ class Outline:
     content: str
     objects: str
     installed: str = ""
+    under_way_since: datetime | None = None
 
     @classmethod
     def of(cls, release: Release) -> Outline:
@@ -164,7 +173,14 @@ class Outline:
         objects = hashlib.sha256(release.manifest.encode(errors="surrogatepass")).hexdigest()
         hooks = json.dumps(_hook_texts(release))
         content = hashlib.sha256(f"{objects}{hooks}".encode(errors="surrogatepass")).hexdigest()
-        return cls(release.revision, release.chart_version, content, objects, release.installed)
+        return cls(
+            release.revision,
+            release.chart_version,
+            content,
+            objects,
+            release.installed,
+            release.under_way_since,
+        )
 
     def holds_the_same(self, other: Outline) -> bool:
         """Whether both state the same objects and the same hooks."""
@@ -198,7 +214,7 @@ def decode_release(secret: JsonObject) -> JsonObject:
     """
     name = (secret.get("metadata") or {}).get("name")
     try:
-        content = json.loads(_unpacked(secret["data"].pop("release")))
+        content = json.loads(_unpacked(secret))
     except _TooLargeError:
         raise HelmProblem(
             f"The Secret {name} was not read: it unpacks to more than {_UNPACKED_LIMIT_BYTES >> 20} MB."
@@ -214,15 +230,19 @@ class _TooLargeError(Exception):
     """It unpacks to more than the limit."""
 
 
-def _unpacked(data: str) -> str:
-    """Raises ValueError, zlib.error and _TooLargeError."""
-    packed = base64.b64decode(base64.b64decode(data))
+def _unpacked(secret: JsonObject) -> str:
+    """The JSON, taken out of the Secret. Raises KeyError, TypeError, ValueError, zlib.error and
+    _TooLargeError."""
+    packed = base64.b64decode(base64.b64decode(secret["data"].pop("release")))
     if not packed.startswith(_GZIP_MAGIC):
         return packed.decode()
-    unpacker = zlib.decompressobj(_GZIP)
-    unpacked = unpacker.decompress(packed, _UNPACKED_LIMIT_BYTES)
-    if unpacker.unconsumed_tail:
-        raise _TooLargeError
+    # Piece by piece: in one go it would be there twice, in blocks and joined.
+    unpacker, unpacked = zlib.decompressobj(_GZIP), bytearray()
+    while packed:
+        unpacked += unpacker.decompress(packed, _PIECE_BYTES)
+        packed = unpacker.unconsumed_tail
+        if len(unpacked) > _UNPACKED_LIMIT_BYTES:
+            raise _TooLargeError
     if not unpacker.eof:
         raise ValueError
     return unpacked.decode()
@@ -232,12 +252,12 @@ def parse_release(
     secret: JsonObject,
     namespace: str,
     number: int | None = None,
-    parsed: ParsedDocuments | None = None,
+    once: ReadOnce | None = None,
 ) -> Release:
     """The revision in a release Secret, which is taken out of it; raises HelmProblem.
 
-    ``number``: as which helm reads it; None: that of its labels. ``parsed``: documents that were parsed
-    before (:func:`documents.read_manifest`).
+    ``number``: as which helm reads it; None: that of its labels. ``once``: reads the images, and
+    keeps no document.
     """
     size_bytes = record_bytes(secret)
     content = decode_release(secret)
@@ -264,7 +284,7 @@ def parse_release(
             deployed_at=deployed_at,
             description=description,
             rollback_of=rollback_of,
-            images=_images(manifest, namespace, parsed),
+            images=_images(manifest, namespace) if once is None else once.images(manifest, namespace),
         ),
         manifest=manifest,
         hooks=tuple(content.get("hooks") or ()),
@@ -302,15 +322,43 @@ def _crds(chart: JsonObject) -> dict[str, str]:
     }
 
 
-def _images(manifest: str, namespace: str, parsed: ParsedDocuments | None) -> tuple[str, ...]:
-    # Most of a large manifest is CRDs and ConfigMaps: only documents that can hold an image are parsed.
-    if sum(map(len, filter(_may_hold_an_image, document_texts(manifest)))) > _IMAGES_LIMIT_CHARACTERS:
-        return ()
-    return manifest_images(read_manifest(manifest, namespace, _may_hold_an_image, parsed).objects)
+def _images(manifest: str, namespace: str) -> tuple[str, ...]:
+    return manifest_images(read_documents(_with_images(document_texts(manifest)), namespace))
 
 
-def _may_hold_an_image(document: str) -> bool:
-    return "image" in document and not _CRD.search(document)
+def _with_images(texts: Iterable[str]) -> list[str]:
+    """Most of a large manifest is CRDs and ConfigMaps: only documents that can hold an image are parsed."""
+    found = [text for text in texts if "image" in text and not _CRD.search(text)]
+    return found if sum(map(len, found)) <= _IMAGES_LIMIT_CHARACTERS else []
+
+
+class ReadOnce:
+    """Reads what an outline needs of manifests: each text once, however many revisions hold it.
+
+    ``look`` is called with the objects of each Secret and of each document with images.
+    """
+
+    def __init__(self, look: Callable[[Sequence[JsonObject]], object]) -> None:
+        """Nothing is read yet."""
+        self._look = look
+        self._found: dict[bytes, tuple[str, ...]] = {}
+
+    def images(self, manifest: str, namespace: str) -> tuple[str, ...]:
+        """The images of all pod templates, sorted, each once."""
+        texts = [text for text in document_texts(manifest) if "image" in text or "Secret" in text]
+        for text in texts:
+            if "Secret" in text and _SECRET.search(text):
+                self._read(text, namespace)
+        return tuple(sorted({image for text in _with_images(texts) for image in self._read(text, namespace)}))
+
+    def _read(self, text: str, namespace: str) -> tuple[str, ...]:
+        key = hashlib.sha256(text.encode(errors="surrogatepass")).digest()
+        found = self._found.get(key)
+        if found is None:
+            objects = read_once(text, namespace)
+            self._look(objects)
+            found = self._found[key] = manifest_images(objects)
+        return found
 
 
 def record_bytes(secret: JsonObject) -> int:

@@ -26,10 +26,10 @@ from ..domain.errors import (
 )
 from ..domain.ports import Kube
 from ..domain.record import Revision, origin_of
-from .documents import ParsedDocuments
 from .helm_secret import (
     ROLLBACK_TEXT,
     Outline,
+    ReadOnce,
     Release,
     failure_in,
     named_revision,
@@ -47,9 +47,7 @@ _NEWEST_SINCE = 100
 _AT_ONCE = 2
 # What a page of outlines asks for, and what it may bring: then it is asked for with fewer.
 _IN_A_PAGE = 32
-_MOST_IN_A_PAGE_BYTES = 3 << 20
-# Documents that were parsed for their images: two revisions in a row have most of them in common.
-_OUTLINED_CHARS = 500_000
+_MOST_IN_A_PAGE_BYTES = 2 << 20
 # So many copies of records are looked into: more are no slip of the hand.
 _COPIES = 5
 # What helm writes over "Rollback to N" where it did not bring that to its end (pkg/action/rollback.go).
@@ -98,6 +96,17 @@ class RevisionHistory(Generic[R]):
     def head(self) -> R:
         """The newest revision, whatever its status."""
         return self.releases[-1]
+
+    def newest(self, also: Collection[int] = ()) -> Self:
+        """The same as :func:`fetch_history` would have read it: the newest 30, and those of ``also``."""
+        numbers = sorted({*(one.revision for one in self.revisions), *self.unreadable})
+        wanted = {*numbers[-NEWEST:], *also}
+        return replace(
+            self,
+            releases=tuple(one for one in self.releases if one.revision.revision in wanted),
+            unreadable={number: why for number, why in self.unreadable.items() if number in wanted},
+            older=tuple(number for number in numbers if number not in wanted),
+        )
 
     @property
     def deployed(self) -> R | None:
@@ -264,25 +273,24 @@ def fetch_outlines(
     namespace: str,
     release: str,
     timeout_s: float = 30.0,
-    look: Callable[[Release], object] = lambda _: None,
+    look: Callable[[Sequence[JsonObject]], object] = lambda _: None,
 ) -> RevisionHistory[Outline]:
     """All revisions of ``release`` in outline, however many; no more than a few are in memory at once.
 
-    ``look`` is called with each as it was read, in no order. Raises as :func:`fetch_history`.
+    ``look`` is called with the objects of each Secret and of each document with images that they hold. Raises
+    as :func:`fetch_history`.
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
     query = {"labelSelector": f"owner=helm,name={release}", "limit": str(_IN_A_PAGE)}
     found: dict[int, Outline | HelmProblem] = {}
-    parsed = ParsedDocuments(_OUTLINED_CHARS)
+    once = ReadOnce(look)
 
     def read(secret: JsonObject) -> None:
         number = revision_number(secret)
         # As in _by_number: of two with one number helm reads the one that has its name.
         if number is None or (number in found and named_revision(secret, release) != number):
             return
-        decoded = _decoded(secret, namespace, number, parsed)
-        if isinstance(decoded, Release):
-            look(decoded)
+        decoded = _decoded(secret, namespace, number, once)
         found[number] = decoded if isinstance(decoded, HelmProblem) else Outline.of(decoded)
 
     while True:
@@ -384,10 +392,10 @@ def _in_pages(
 
 
 def _decoded(
-    secret: JsonObject, namespace: str, number: int, parsed: ParsedDocuments | None = None
+    secret: JsonObject, namespace: str, number: int, once: ReadOnce | None = None
 ) -> Release | HelmProblem:
     try:
-        return parse_release(secret, namespace, number, parsed)
+        return parse_release(secret, namespace, number, once)
     except HelmProblem as problem:
         return problem
 

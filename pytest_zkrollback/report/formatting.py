@@ -1,8 +1,10 @@
-"""Times and durations as every rendering writes them: UTC, and no more digits than one reads."""
+"""Times and durations as every rendering writes them, and lines that fit: UTC, and no more digits than one
+reads."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from textwrap import wrap
 
 
 def moment(at: datetime | None) -> str:
@@ -33,3 +35,12 @@ def duration(span: timedelta | float | None) -> str:
 def elapsed(start: datetime | None, end: datetime | None) -> str:
     """The :func:`duration` between two times; empty if one is not known."""
     return "" if start is None or end is None else duration(end - start)
+
+
+def fitted(text: str, width: int) -> str:
+    """``text`` broken between words at ``width``; commands (indented lines) stay whole, to be pasted."""
+    lines = []
+    for line in text.splitlines():
+        whole = line.startswith("  ") or len(line) <= width
+        lines += [line] if whole else wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ..domain.record import Record
-from . import change_section, failures, formatting, github_section, incident_facts, summary
+from . import change_section, failures, formatting, github_section, incident_facts, revision_table, summary
 from .gantt import render_gantt
 from .recovery_chart import recovery_words, render_recovery
 from .sanitize import escape_control_characters
@@ -60,6 +60,7 @@ def render_record(record: Record) -> str:
         gantt=render_gantt(record),
         charts_begin=charts_begin(record),
         course=incident_facts.find_course(record),
+        known_of=revision_table.notes_of_run(record),
         changed_lines=list(change_section.changed_lines(record.plan.diff)),
         shown=dict(_shown_evidence(record)),
         diff=list(_diff_lines(_cut(record.plan.diff, _DIFF_LIMIT))),

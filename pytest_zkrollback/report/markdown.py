@@ -11,6 +11,7 @@ from .change_section import change_heading, change_summary_parts
 from .failures import failed_items, word_of
 from .formatting import clock_time, moment
 from .incident_facts import find_course, find_history
+from .revision_table import notes_of_run
 from .sanitize import escape_control_characters, inert_line
 from .summary import (
     ROLES,
@@ -37,6 +38,7 @@ _LINES_OF_A_KIND = 12
 _OWN_TESTS = 20
 _IGNORED = 20
 _REVISIONS = 12
+_NOTES_LIMIT = 300
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
 _LINK = re.compile(r"https?://[\w./?=%:+~-]+")
@@ -282,14 +284,16 @@ def _timeline(record: Record) -> list[str]:
 
 
 def _history(record: Record) -> list[str]:
+    notes = notes_of_run(record)
     lines = [
         f"| {row.revision}{f' ({ROLES[row.role]})' if row.role else ''} | {escaped(row.status, 40)} "
-        f"| {escaped(row.chart, 60)} | {moment(row.deployed_at)} | {escaped(row.description, 160)} |"
+        f"| {escaped(row.chart, 60)} | {moment(row.deployed_at)} | {escaped(row.description, 160)} "
+        f"| {escaped('; '.join(notes.get(row.revision, ())), _NOTES_LIMIT)} |"
         for row in find_history(record)[:_REVISIONS]
     ]
     if not lines:
         return []
-    head = "| Revision | Status | Chart | Deployed | Description |\n|---|---|---|---|---|\n"
+    head = "| Revision | Status | Chart | Deployed | Description | Known of it |\n|---|---|---|---|---|---|\n"
     return ["\n### History of the release, newest first\n\n" + head + "\n".join(lines) + "\n"]
 
 

@@ -34,6 +34,7 @@ from ..domain.record import (
     Record,
 )
 from ..domain.request import not_given
+from ..domain.revision_list import RevisionRow
 from ..domain.timestamps import parse_time
 from ..domain.verdict import Verdict
 from . import way_back
@@ -149,6 +150,55 @@ def undo_command(record: Record) -> str:
     # Guard `target` refuses to go back to what a good rollback left.
     against = shlex.quote(f"--rollback-override=target={_WRONG}")
     return f"{_verify(record)} --rollback-to={before.revision} {against}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to go back to, or why nothing is proposed, in one sentence; and what to type next."""
+
+    said: str
+    commands: tuple[str, ...] = ()
+
+
+def propose_target(
+    rows: Sequence[RevisionRow],
+    command_line: str,
+    env: Environment,
+    *,
+    stranded: str = "",
+    at_work: str = "",
+    journal_read: bool = True,
+) -> Proposal:
+    """For whoever looks at the list: all revisions, newest first.
+
+    ``stranded``: why the release has to be led out first. ``at_work``: who may be changing it just now.
+    Without the journal nobody knows whether the current revision was verified: then it is not left.
+    """
+    verify, now = verify_command(command_line, env.name), rows[0]
+    confirm = [f"--rollback-confirm={env.name}"] if env.protected else []
+    check = ("# to check what is live:", verify)
+    if at_work:
+        return Proposal(f"Nothing is proposed now: {at_work.rstrip('.')}.")
+    if stranded:
+        plan = shlex.join([*shlex.split(verify), "--rollback-recover", "--rollback-plan", *confirm])
+        why = "# what leading it out means; it changes nothing:"
+        return Proposal(f"The release is stranded: {stranded}.", (why, plan))
+    if now.verified is not None:
+        return Proposal(f"Nothing to roll back: revision {now.revision} is verified.")
+    if now.rollback_of is not None:
+        said = f"Nothing to roll back: revision {now.revision} already is the rollback to {now.rollback_of}."
+        return Proposal(said, check)
+    if not journal_read:
+        return Proposal(
+            f"Nothing is proposed: whether revision {now.revision} was verified is not known.", check
+        )
+    fit = next((row for row in rows[1:] if row.status and not row.objections), None)
+    if fit is None:
+        return Proposal("Nothing is proposed: something speaks against every older revision.", check)
+    known = "this tool verified it" if fit.verified is not None else "that it was healthy is not known"
+    said = f"Revision {fit.revision} ({fit.chart}) is the newest with nothing against it; {known}."
+    back = shlex.join([*shlex.split(verify), f"--rollback-to={fit.revision}", *confirm])
+    return Proposal(said, (f"# to roll back, if revision {now.revision} is bad:", back))
 
 
 def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
@@ -537,10 +587,15 @@ def _chosen(record: Record) -> tuple[str, ...]:
 
 
 def _verify(record: Record) -> str:
+    return verify_command(record.command_line, record.environment)
+
+
+def verify_command(command_line: str, environment: str) -> str:
     """``pytest --env=NAME``, with what was typed to find the environment and to report on it."""
-    kept = [(name, words) for name, words in _options(record) if name and BY_NAME[name].stays]
+    typed = _typed_options(command_line, environment)
+    kept = [(option.name, words) for option, words in typed if option is not None and option.stays]
     if not any(name in (SHORT_ENV, ENV) for name, _ in kept):
-        kept.insert(0, (SHORT_ENV, [f"{SHORT_ENV}={record.environment}"]))
+        kept.insert(0, (SHORT_ENV, [f"{SHORT_ENV}={environment}"]))
     return shlex.join(["pytest", *(word for _, words in kept for word in words)])
 
 
@@ -551,15 +606,18 @@ def _verify_again(record: Record) -> str:
 
 
 def _options(record: Record) -> list[tuple[str, list[str]]]:
-    """Each of our options that was typed, with its words; what is not ours has an empty name.
-
-    "20 minutes ago" is another time when it is typed again, so it is repeated as the time that it was.
-    """
-    try:
-        typed = list(split_command(record.command_line))
-    except ValueError:
-        typed = [(BY_NAME[SHORT_ENV], [f"{SHORT_ENV}={record.environment}"])]
+    """The same of a record. "20 minutes ago" is another time when it is typed again, so it is repeated as the
+    time that it was."""
+    typed = _typed_options(record.command_line, record.environment)
     return [(option.name if option else "", _lasting(record, option, words)) for option, words in typed]
+
+
+def _typed_options(command_line: str, environment: str) -> list[tuple[Option | None, list[str]]]:
+    """Each of our options that was typed, with its words; what is not ours comes with None."""
+    try:
+        return list(split_command(command_line))
+    except ValueError:
+        return [(BY_NAME[SHORT_ENV], [f"{SHORT_ENV}={environment}"])]
 
 
 def _lasting(record: Record, option: Option | None, words: list[str]) -> list[str]:

@@ -12,12 +12,18 @@ from ..domain.regular_files import read_regular
 _MOST = 200
 
 
-def fetch_earlier(folder: Path, environment: str) -> list[Record]:
-    """The newest records of an environment, newest first; what is no record of ours is passed over."""
+def fetch_earlier(folder: Path, environment: str, word: bytes = b"") -> list[Record]:
+    """The newest records of an environment, newest first; what is no record of ours is passed over.
+
+    ``word``: only those whose JSON holds it; the others are not parsed, which takes longer than reading.
+    """
     found = []
     for path in sorted(folder.glob(f"*-{environment}-*.json"), reverse=True)[:_MOST]:
         try:
-            record = Record.model_validate_json(read_regular(path))
+            content = read_regular(path)
+            if word not in content:
+                continue
+            record = Record.model_validate_json(content)
         except (OSError, ValidationError):
             continue
         if record.environment == environment:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from textwrap import wrap
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
@@ -73,15 +72,6 @@ def render_last_lines(record: Record, report_path: str, shell: Sequence[str] = (
         )
         if lines
     )
-
-
-def fitted(text: str, width: int) -> str:
-    """``text`` broken between words at ``width``; commands (indented lines) stay whole, to be pasted."""
-    lines = []
-    for line in text.splitlines():
-        whole = line.startswith("  ") or len(line) <= width
-        lines += [line] if whole else wrap(line, width, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines)
 
 
 def _change_summary(record: Record) -> list[str]:

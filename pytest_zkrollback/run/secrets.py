@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..clients.database import passwords_in
-from ..config.environment import Environment
+from ..config.environment import Environment, secret_variables
+from ..domain.checks import JsonObject
 from ..domain.secret_names import names_a_secret
-from ..notify.channels import secret_variables
 from ..release.history import ReleaseHistory
 from ..release.manifest import secret_values
 from ..report.redaction import Redactor
@@ -62,9 +62,15 @@ def register_secrets_of_environment(
 
 def register_secrets_of_release(redactor: Redactor, history: ReleaseHistory, namespace: str) -> None:
     """The values of the release's own Secrets, of every revision; the names of its objects stay readable."""
-    found = [item for release in history.releases for item in release.read(namespace).objects]
-    redactor.spare(str(item.get("metadata", {}).get("name", "")) for item in found)
-    for item in found:
+    register_secrets_of_objects(
+        redactor, [item for release in history.releases for item in release.read(namespace).objects]
+    )
+
+
+def register_secrets_of_objects(redactor: Redactor, objects: Sequence[JsonObject]) -> None:
+    """The same of objects of a manifest."""
+    redactor.spare(str(item.get("metadata", {}).get("name", "")) for item in objects)
+    for item in objects:
         if item.get("kind") == "Secret":
             for value in secret_values(item):
                 redactor.add(value)

@@ -667,7 +667,7 @@ def test_a_page_that_is_too_large_is_asked_for_again_with_fewer_items():
     assert lines == [
         "/api/v1/secrets?limit=8",
         "/api/v1/secrets?limit=2",
-        "/api/v1/secrets?limit=4&continue=t1",
+        "/api/v1/secrets?limit=8&continue=t1",
         "/api/v1/secrets?limit=8&continue=t2",
     ]
 

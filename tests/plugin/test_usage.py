@@ -272,6 +272,36 @@ def left_files(repository):
             "--zkrollback-check needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs "
             "to another plugin); helm did not run.",
         ),
+        *(
+            (
+                ["--env=staging", "--rollback-list", beside],
+                f"--rollback-list goes alone: leave {beside.partition('=')[0]} out; helm did not run.",
+            )
+            for beside in (
+                "--rollback-to=5",
+                "--rollback-recover",
+                "--rollback-to-commit=0dd5af3",
+                "--rollback-plan",
+                "--drill-stop",
+            )
+        ),
+        (
+            ["--env=staging", "--rollback-list", "--zkrollback-check"],
+            "--rollback-list goes alone: leave --zkrollback-check out; helm did not run.",
+        ),
+        (
+            ["--env=staging", "--rollback-list=yaml"],
+            "--rollback-list=yaml is not known: give --rollback-list, or --rollback-list=json; helm did not run.",
+        ),
+        (
+            ["--rollback-list"],
+            "--rollback-list needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs "
+            "to another plugin); helm did not run.",
+        ),
+        (
+            ["--env=drill", "--rollback-list"],
+            "--env=drill makes its own cluster and release: there is nothing to list.",
+        ),
         # A pipeline's variable that is not set is no reason to roll back.
         (
             ["--env=staging", "--zkrollback-check=", "--rollback-to=5"],
@@ -316,6 +346,15 @@ def test_the_check_says_a_line_for_each_thing_collects_nothing_and_leaves_no_fil
     assert lines[1].startswith("missing    kubeconfig           There is no kubeconfig: ")
     assert lines[-1].endswith("Nothing was changed, nobody was told.")
     assert "test session starts" not in output
+    assert left_files(repository) == []
+
+
+def test_the_list_of_a_cluster_that_cannot_be_asked_is_one_sentence_and_leaves_no_file(repository, capfd):
+    result = repository.runpytest("--env=staging", "--rollback-list=json")
+    out, err = capfd.readouterr()
+    assert (result.ret, out) == (1, "")
+    assert err.startswith("There is no kubeconfig: ")
+    assert len(err.splitlines()) == 1
     assert left_files(repository) == []
 
 

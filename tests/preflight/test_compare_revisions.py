@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pytest_zkrollback.domain.change_summary import Change, ChangeSummary, Skipped, TargetHook
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable
 from pytest_zkrollback.domain.record import Mode, Outcome, Plan, Revision
-from pytest_zkrollback.preflight.compare_revisions import chain_of, deployed_for_s, gather_change_summary
-from pytest_zkrollback.preflight.target import TargetChoice
+from pytest_zkrollback.preflight.compare_revisions import chain_of, gather_change_summary
+from pytest_zkrollback.preflight.target import TargetChoice, deployed_spans
 from pytest_zkrollback.release.diff import (
     by_identity,
     deleted_objects,
@@ -188,7 +188,7 @@ def test_the_chain_is_followed_to_its_origin():
 def test_how_long_it_served_ends_with_the_next_one_that_succeeded():
     failed = revision(3, "failed", minutes=20, description='Upgrade "web" failed: x')
     found = history(revision(2), failed, revision(4, minutes=90), revision(5, "deployed", minutes=95))
-    assert [deployed_for_s(found, one) for one in found.releases] == [5400.0, None, 300.0, None]
+    assert deployed_spans(found) == {2: 5400.0, 4: 300.0}
 
 
 class FakeKube:

@@ -79,6 +79,7 @@ MAY = {
         "preflight/guards",
         "release",
         "report",
+        "rollback",
         "run",
     },
     # An entry point: nothing imports it.

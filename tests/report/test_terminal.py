@@ -10,7 +10,7 @@ from rich.console import Console
 from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.failures import failures
-from pytest_zkrollback.report.formatting import duration
+from pytest_zkrollback.report.formatting import duration, fitted
 from pytest_zkrollback.report.next_commands import next_commands
 from pytest_zkrollback.report.summary import (
     helm_line,
@@ -24,7 +24,6 @@ from pytest_zkrollback.report.summary import (
     watch_line,
 )
 from pytest_zkrollback.report.terminal import (
-    fitted,
     phase,
     render_last_lines,
     render_live,

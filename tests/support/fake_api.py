@@ -29,7 +29,8 @@ LIST = re.compile(r"/(?P<plural>[a-z]+)$")
 
 class FakeApi:
     """``items``: path -> object. ``denied``: (verb, resource, namespace) that nobody has, with or without a
-    name; ``user``: as whom the API server knows everybody. ``sent`` are the writes that it was asked for."""
+    name; ``user``: as whom the API server knows everybody. ``sent`` are the writes that it was asked for, ``got``
+    the paths that were read."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -42,6 +43,7 @@ class FakeApi:
         self.named = set()
         self.user = "oncall"
         self.sent = []
+        self.got = []
         self._lock = threading.Lock()
         api = self
 
@@ -85,8 +87,20 @@ class FakeApi:
         path.write_text(json.dumps(content))
         return path
 
-    def add_release(self, number, manifest, *, namespace="shop", name="app", status="deployed", hooks=()):
-        """One revision as helm stores it."""
+    def add_release(
+        self,
+        number,
+        manifest,
+        *,
+        namespace="shop",
+        name="app",
+        status="deployed",
+        hooks=(),
+        version="1.0.0",
+        app_version="1",
+        **info,
+    ):
+        """One revision as helm stores it; ``info``: more of its own words."""
         content = {
             "name": name,
             "namespace": namespace,
@@ -96,10 +110,11 @@ class FakeApi:
                 "description": "Install complete",
                 "first_deployed": "2026-11-23T02:00:00Z",
                 "last_deployed": "2026-11-23T02:00:00Z",
+                **info,
             },
             "manifest": manifest,
             "hooks": list(hooks),
-            "chart": {"metadata": {"name": name, "version": "1.0.0", "appVersion": "1"}},
+            "chart": {"metadata": {"name": name, "version": version, "appVersion": app_version}},
         }
         packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(content).encode()))).decode()
         secret = f"sh.helm.release.v1.{name}.v{number}"
@@ -110,6 +125,8 @@ class FakeApi:
         self.items[f"/api/v1/namespaces/{namespace}/secrets/{secret}"] = item
 
     def get(self, path, query):
+        with self._lock:
+            self.got.append(path)
         if path in self.forbidden:
             return 403, {"message": f"{path} is forbidden"}
         if path in KINDS:

@@ -257,10 +257,12 @@ class KubeClient:
             body = self._wire.read(asking, page_bytes if limit > 1 else 0)
             if limit > 1 and 0 < page_bytes <= len(body):
                 limit = max(1, limit // 4)
+                del body  # before the next one is read
                 continue
+            if 4 * len(body) < page_bytes:
+                limit = min(most, 4 * limit)
             page = _parsed(body, asking, without_managed_fields=without_managed_fields)
             del body  # an answer may have megabytes
-            limit = min(most, 2 * limit)
             found, metadata = page.get("items"), page.get("metadata")
             if not isinstance(metadata, dict) or not isinstance(found, list | None):
                 raise BadAnswer(f"The API server answered GET {call.path} with something that is no list.")

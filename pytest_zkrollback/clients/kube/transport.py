@@ -211,7 +211,8 @@ class KubeWire:
             response.close()
             raise self.broken(error, call) from None
         response.close()
-        return body[:limit_bytes]
+        del body[limit_bytes:]
+        return body
 
     def chunk(self, response: urllib3.BaseHTTPResponse, call: Call) -> bytes:
         """What is there to read, or b"" at the end; waits no longer than the call has left."""
