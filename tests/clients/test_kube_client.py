@@ -673,6 +673,12 @@ def test_a_page_that_is_too_large_is_asked_for_again_with_fewer_items():
 
 
 def test_one_item_is_read_however_large_it_is():
-    with LocalServer(page("x" * 30_000)) as server:
-        ((items, _),) = client(server.url).pages("/api/v1/secrets", {"limit": "1"}, page_bytes=10_000)
-    assert names(items) == ["x" * 30_000]
+    large = page("x" * 30_000, token="t1")
+    with LocalServer(closing(large), large, page("b")) as server:
+        pages = client(server.url).pages("/api/v1/secrets", {"limit": "2"}, page_bytes=10_000)
+        assert [names(items) for items, _ in pages] == [["x" * 30_000], ["b"]]
+        assert [request.split(" ")[1].partition("?")[2] for request in server.requests] == [
+            "limit=2",
+            "limit=1",
+            "limit=1&continue=t1",
+        ]

@@ -259,8 +259,8 @@ class KubeClient:
                 limit = max(1, limit // 4)
                 del body  # before the next one is read
                 continue
-            if 4 * len(body) < page_bytes:
-                limit = min(most, 4 * limit)
+            if page_bytes:  # as many as fit where the next ones are like these
+                limit = min(most, max(1, limit * page_bytes // (len(body) + 1)))
             page = _parsed(body, asking, without_managed_fields=without_managed_fields)
             del body  # an answer may have megabytes
             found, metadata = page.get("items"), page.get("metadata")
