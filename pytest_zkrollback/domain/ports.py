@@ -29,7 +29,8 @@ class Stage(Enum):
     IMMEDIATE = "from helm's exit"
     OBSERVED_EARLY = "once every rollout has a verdict; what was seen before feeds the recovery clock"
     AFTER_ROLLOUTS = "once every rollout has a verdict"
-    FINAL = "once every other item has a verdict"
+    SOAK = "once all of those are in order, beside the soak; the first verdict comes without it"
+    FINAL = "once every other item has a verdict; in a soak once the first verdict is there"
 
 
 class Check(Protocol):

@@ -3,10 +3,10 @@
 Every check is observed in a daemon thread of its own (an executor's threads would hold the exit back);
 judging happens in the caller's thread, so that ``on_judgement`` needs no locks.
 
-The run of a schedule: *judging*, until every check but the FINAL ones has a verdict; the *soak*, if all are
-green; the *closing*, when what is still open is looked at once more, on a fresh sample. Where something
-failed, that is every PASS that can be looked at without doing anything: none is older than the failure
-beside it.
+The run of a schedule: *judging*, until every check but the SOAK and FINAL ones has a verdict; the *soak*, if
+all are green, in which the SOAK ones are judged; the *closing*, when what is still open is looked at once
+more, on a fresh sample. Where something failed, that is every PASS that can be looked at without doing
+anything: none is older than the failure beside it.
 """
 
 from __future__ import annotations
@@ -46,11 +46,16 @@ class Schedule:
     stays open may still change, until every other item is judged. ``on_sample(check id, sample)`` is called
     in the observing thread for every sample (for the recovery clock); it may not raise.
 
-    The first verdict: when every check that is not FINAL has one. If all are green, and ``is_green()`` says
-    that the run as a whole is, it is provisional where ``soak_s`` is above 0: ``on_provisional(moment)`` is
-    called once, in the thread of :meth:`run`, and the FINAL checks begin then, beside the soak. While it
-    lasts, every check with a ``soak_interval_s`` is looked at in that rhythm; the first failure ends it.
-    Otherwise the FINAL checks begin when every other verdict is final and has been told.
+    The first verdict: when every check that is not SOAK or FINAL has one. If all are green, and
+    ``is_green()`` says that the run as a whole is, it is provisional where ``soak_s`` is above 0 or there are
+    SOAK checks: ``on_provisional(moment)`` is called once, in the thread of :meth:`run`, and the FINAL checks
+    begin then, beside the soak. While it lasts, every check with a ``soak_interval_s`` is looked at in that
+    rhythm; the first failure ends it. Otherwise the FINAL checks begin when every other verdict is final and
+    has been told.
+
+    SOAK checks are judged from the soak's beginning, and it goes on until ``soak_until`` at least, and until
+    each of them has a verdict: they keep their deadlines themselves. Where the soak ends or does not begin
+    because of another check, they are not waited for: UNVERIFIED.
 
     ``failed_before``: ids of items that failed before this began. Where these or a check of ours failed,
     every PASS with ``rechecked_on_failure`` is looked at once more before the verdicts are final.
@@ -73,6 +78,7 @@ class Schedule:
         on_sample: Callable[[str, Sample], None] | None = None,
         soak_s: float = 0.0,
         soak_max_s: float = 0.0,
+        soak_until: datetime | None = None,
         is_green: Callable[[], bool] = lambda: True,
         on_provisional: Callable[[datetime], None] | None = None,
         on_prolonged: Callable[[datetime, Sequence[str]], None] | None = None,
@@ -82,6 +88,8 @@ class Schedule:
         """Nothing is observed before :meth:`start` or :meth:`run`."""
         self._runs = [CheckRun(check) for check in checks]
         self._before_last = [run for run in self._runs if run.check.stage is not Stage.FINAL]
+        self._first = [run for run in self._before_last if run.check.stage is not Stage.SOAK]
+        self._in_soak = [run for run in self._before_last if run.check.stage is Stage.SOAK]
         self._clock = clock
         self._since = since
         self._on_judgement = on_judgement
@@ -92,6 +100,7 @@ class Schedule:
         self._rollouts_passed: bool | None = None
         self._soak_s = soak_s
         self._soak_max_s = soak_max_s
+        self._soak_until = soak_until
         self._is_green = is_green
         self._on_provisional = on_provisional
         self._on_prolonged = on_prolonged
@@ -124,10 +133,10 @@ class Schedule:
 
     @property
     def green_since(self) -> datetime | None:
-        """Since when every check but the FINAL ones is green and was not seen otherwise; None: it is not."""
-        since = [run.green_since for run in self._before_last if run.is_green]
+        """Since when every check of the first verdict is green, and not seen otherwise; None: it is not."""
+        since = [run.green_since for run in self._first if run.is_green]
         known = [moment for moment in since if moment is not None]
-        return max(known) if known and len(known) == len(self._before_last) else None
+        return max(known) if known and len(known) == len(self._first) else None
 
     @property
     def watched_until(self) -> datetime | None:
@@ -176,6 +185,7 @@ class Schedule:
             Stage.IMMEDIATE: True,
             Stage.OBSERVED_EARLY: self._rollouts_passed is not None,
             Stage.AFTER_ROLLOUTS: self._rollouts_passed is not None,
+            Stage.SOAK: self._provisional_at is not None and self._closing_from is None,
             Stage.FINAL: self._provisional_at is not None or all(run.final for run in self._before_last),
         }
         for run in self._runs:
@@ -205,9 +215,10 @@ class Schedule:
             over = self._clock.monotonic_s() >= self._soak_ends_s
             if self._failed() or (over and not self._soaks_on()):
                 self._begin_closing()
-        elif all(run.verdict for run in self._before_last):
-            green = all(run.is_green for run in self._before_last)
-            if self._soak_s > 0 and self._before_last and green and self._is_green():
+        elif all(run.verdict for run in self._first):
+            green = all(run.is_green for run in self._first)
+            soaks = self._soak_s > 0 or bool(self._in_soak)
+            if soaks and self._first and green and self._is_green():
                 self._begin_soak()
             else:
                 self._begin_closing()
@@ -218,8 +229,9 @@ class Schedule:
             for run in self._open_runs():
                 run.at_soak = next((one for one in reversed(run.counted) if one.error is None), None)
         began_s = self._clock.monotonic_s()
-        self._soak_ends_s = began_s + self._soak_s
-        self._soak_limit_s = began_s + max(self._soak_s, self._soak_max_s)
+        wanted_s = (self._soak_until - moment).total_seconds() if self._soak_until is not None else 0.0
+        self._soak_ends_s = began_s + max(self._soak_s, wanted_s)
+        self._soak_limit_s = max(self._soak_ends_s, began_s + self._soak_max_s)
         for run in self._open_runs():
             run.ends_s = self._soak_ends_s + _CLOSING_S
         if self._on_provisional is not None:
@@ -227,17 +239,39 @@ class Schedule:
 
     def _soaks_on(self) -> bool:
         """Whether something needs longer than the soak was meant to be, and may have it."""
-        runs = [run for run in self._open_runs() if self._needs_longer(run.judgement)]
+        now = self._clock.now()
         left_s = self._soak_limit_s - self._clock.monotonic_s()
-        if not runs or left_s <= 0:
-            return False
-        if self._on_prolonged is not None:
-            now = self._clock.now()
-            wanted = [run.judgement.watch_until for run in runs if run.judgement is not None]
-            until = max((each for each in wanted if each is not None), default=now)
-            self._on_prolonged(min(until, now + timedelta(seconds=left_s)), [run.check.id for run in runs])
+        judged = [run for run in self._in_soak if run.verdict is None]  # they end by deadlines of their own
+        others = [run for run in self._open_runs() if run not in self._in_soak] if left_s > 0 else []
+        runs = [*(run for run in others if self._needs_longer(run.judgement)), *judged]
+        if runs and self._on_prolonged is not None:
+            longest = now + timedelta(seconds=max(left_s, 0.0))
+            until = max(
+                _watch_until(run, now) if run in judged else min(_watch_until(run, now), longest)
+                for run in runs
+            )
+            self._on_prolonged(until, [run.check.id for run in runs])
             self._on_prolonged = None
-        return True
+        return bool(runs)
+
+    def _give_up_watching(self) -> None:
+        """What is judged in the soak alone, and has no verdict when it ends, or where there is none."""
+        failed = [*self._failed_before, *self._failed()]
+        why = f"{listed(failed)} had failed" if failed else "the other items are not all in order"
+        for run in self._in_soak:
+            run.ends_s = self._clock.monotonic_s()  # what passed is looked at once more, as the others are
+            if run.verdict is not None:
+                continue
+            seen = run.judgement
+            text = f"not watched to its end: {why}" + (f"; last seen: {seen.observed}" if seen else "")
+            if run.judged_from is None:
+                with self._lock:
+                    run.judged_from = self._tick()
+            proof = seen.evidence if seen else ()
+            run.final = True
+            run.stop()
+            result = CheckResult(word=Verdict.UNVERIFIED, observed=text, evidence=proof)
+            self._tell(run, result, self._clock.now())
 
     def _needs_longer(self, judgement: Judgement | None) -> bool:
         until = judgement.watch_until if judgement is not None else None
@@ -255,6 +289,7 @@ class Schedule:
 
     def _begin_closing(self) -> None:
         """From here on a sample decides for good; it has to be taken from here on, too."""
+        self._give_up_watching()
         if self._failed_before or self._failed():
             self._begin_recheck()
             return
@@ -389,7 +424,8 @@ class Schedule:
         return run.check.rechecked_at_end or (soaks and self._soak_interval_s(run) is not None)
 
     def _soak_interval_s(self, run: CheckRun) -> float | None:
-        return run.check.soak_interval_s if self._soak_s > 0 else None
+        soaks = self._soak_s > 0 or run.check.stage is Stage.SOAK
+        return run.check.soak_interval_s if soaks else None
 
     def _judge(self, run: CheckRun) -> Judgement | None:
         """The judgement on what was seen since judging began; None if nothing was."""
@@ -499,6 +535,12 @@ class Schedule:
         """
         self._latest = max(self._clock.now(), self._latest + timedelta(microseconds=1))
         return self._latest
+
+
+def _watch_until(run: CheckRun, now: datetime) -> datetime:
+    """Until when it has to be watched, as it says itself."""
+    until = run.judgement.watch_until if run.judgement is not None else None
+    return until or now
 
 
 def _no_observation(run: CheckRun) -> Pending:

@@ -1061,3 +1061,164 @@ def test_case_k1_what_fails_in_the_prolonged_soak_ends_it() -> None:
 def test_case_k2_a_deadline_waits_for_what_is_decided_soon(max_s: float, word: Verdict) -> None:
     rollout = _rollout("rollout-a", judging=_needs(0.5, Verdict.UNVERIFIED), deadline_s=0.1)
     assert _run(rollout, soak_max_s=max_s)["rollout-a"].word is word
+
+
+def _metric(item: str, judging: Callable[[History], Judgement], **more: Any) -> FakeCheck:
+    return FakeCheck(item, stage=Stage.SOAK, soak_interval_s=0.01, judging=judging, **more)
+
+
+def _after(seconds: float, word: CheckResult, pending: Judgement = PENDING) -> Callable[[History], Judgement]:
+    """Pending until so long after judging began, then that word."""
+
+    def judging(history: History) -> Judgement:
+        assert history.judged_from is not None
+        over = datetime.now(UTC) >= history.judged_from + timedelta(seconds=seconds)
+        return word if over else pending
+
+    return judging
+
+
+@pytest.mark.parametrize("soak_s", [0.0, SOAK_S])
+def test_what_is_judged_in_the_soak_holds_up_neither_the_first_verdict_nor_who_is_told(soak_s: float) -> None:
+    """Also with the soak switched off, which is that of the others."""
+    heard, told = Heard(), []
+    begun = time.monotonic()
+    notify = FakeCheck("notify", stage=Stage.FINAL, interval_s=None)
+    notify.observing = lambda: told.append(time.monotonic() - begun)
+    metric = _metric("metric-a", _after(0.6, PASS))
+    verdicts = _run(
+        _rollout("rollout-a", soak_interval_s=0.01),
+        metric,
+        notify,
+        heard=heard,
+        soak_s=soak_s,
+        soak_until=datetime.now(UTC) + timedelta(seconds=0.5),
+    )
+    assert time.monotonic() - begun >= 0.6
+    assert verdicts == {"rollout-a": PASS, "metric-a": PASS, "notify": PASS}
+    assert told[0] < 0.5
+    assert next(call for call in heard.calls if call[0] == "metric-a")[1] == PENDING
+    assert metric.histories[0].provisional_at is not None
+
+
+def test_the_soak_lasts_until_it_is_judged_beyond_any_bound_of_the_others() -> None:
+    heard: list[tuple[datetime, Sequence[str]]] = []
+    until = datetime.now(UTC) + timedelta(seconds=30)
+    pending = Pending(observed="not yet", seen=True, watch_until=until)
+    verdicts = _run(
+        _rollout("rollout-a", soak_interval_s=0.01),
+        _metric("metric-a", _after(0.5, PASS, pending)),
+        soak_s=0.05,
+        soak_max_s=0.1,
+        on_prolonged=lambda *said: heard.append(said),
+    )
+    assert verdicts["metric-a"] == PASS
+    assert heard == [(until, ["metric-a"])]
+
+
+def test_until_the_time_that_was_said_the_soak_goes_on_and_is_not_called_prolonged() -> None:
+    heard: list[object] = []
+    begun = time.monotonic()
+    _run(
+        _rollout("rollout-a", soak_interval_s=0.01),
+        _metric("metric-a", lambda _: PASS),
+        soak_s=0.05,
+        soak_until=datetime.now(UTC) + timedelta(seconds=0.6),
+        on_prolonged=lambda *said: heard.append(said),
+    )
+    assert time.monotonic() - begun >= 0.6
+    assert heard == []
+
+
+def test_without_a_first_green_it_is_not_waited_for_and_not_verified() -> None:
+    heard = Heard()
+    notify = FakeCheck("notify", stage=Stage.FINAL, interval_s=None)
+    metric = _metric("metric-a", lambda _: PASS)
+    begun = time.monotonic()
+    verdicts = _run(
+        _rollout("rollout-a"),
+        FakeCheck("smoke", stage=Stage.AFTER_ROLLOUTS, judging=lambda _: FAIL),
+        metric,
+        notify,
+        heard=heard,
+        soak_until=datetime.now(UTC) + timedelta(seconds=60),
+    )
+    assert time.monotonic() - begun < 5
+    said = "not watched to its end: smoke had failed"
+    assert verdicts["metric-a"] == CheckResult(word=Verdict.UNVERIFIED, observed=said)
+    assert metric.histories == []
+    assert heard.finals.index("metric-a") < heard.finals.index("notify")
+
+
+def test_where_the_others_are_only_not_verified_it_says_that() -> None:
+    unread = FakeCheck("health", judging=lambda _: _word(Verdict.UNVERIFIED))
+    verdicts = _run(unread, _metric("metric-a", lambda _: PASS))
+    said = "not watched to its end: the other items are not all in order"
+    assert verdicts["metric-a"] == CheckResult(word=Verdict.UNVERIFIED, observed=said)
+
+
+def test_what_fails_in_the_soak_ends_the_watch_of_what_has_no_verdict_and_keeps_what_has_one() -> None:
+    begun = time.monotonic()
+    verdicts = _run(
+        _rollout("rollout-a", soak_interval_s=0.01),
+        _soaked("logs", judging=lambda h: FAIL if h.provisional_at and len(h.judged) > 30 else PASS),
+        _metric("metric-a", lambda _: PENDING),
+        _metric("metric-b", lambda _: PASS),
+        soak_s=SOAK_S,
+        soak_until=datetime.now(UTC) + timedelta(seconds=60),
+    )
+    assert time.monotonic() - begun < 20
+    assert verdicts["logs"] == FAIL
+    assert verdicts["metric-b"] == PASS
+    said = "not watched to its end: logs had failed; last seen: not yet"
+    assert verdicts["metric-a"] == CheckResult(word=Verdict.UNVERIFIED, observed=said)
+
+
+def test_a_fail_of_it_ends_the_soak_and_has_the_others_looked_at_once_more() -> None:
+    begun = time.monotonic()
+    rollout = _rollout("rollout-a", soak_interval_s=0.01)
+    verdicts = _run(
+        rollout,
+        _metric("metric-a", _after(0.2, FAIL)),
+        _metric("metric-b", lambda _: PENDING),
+        FakeCheck("notify", stage=Stage.FINAL, interval_s=None),
+        soak_until=datetime.now(UTC) + timedelta(seconds=60),
+    )
+    assert time.monotonic() - begun < 20
+    assert (verdicts["rollout-a"], verdicts["metric-a"]) == (PASS, FAIL)
+    assert verdicts["metric-b"].word is Verdict.UNVERIFIED
+
+
+def test_what_is_not_known_at_its_deadline_ends_the_soak_as_not_verified() -> None:
+    unknown = _word(Verdict.UNVERIFIED, "no series")
+    verdicts = _run(_rollout("rollout-a", soak_interval_s=0.01), _metric("metric-a", _after(0.2, unknown)))
+    assert verdicts == {"rollout-a": PASS, "metric-a": unknown}
+
+
+def test_interrupted_in_the_soak_it_alone_never_had_a_verdict() -> None:
+    heard, began = Heard(), []
+    schedule = Schedule(
+        [_rollout("rollout-a", soak_interval_s=0.01), _metric("metric-a", lambda _: PENDING)],
+        RealClock(),
+        SINCE,
+        heard,
+        on_provisional=began.append,
+    )
+    assert schedule.run(lambda: bool(began) and any(call[0] == "metric-a" for call in heard.calls)) == {}
+    assert [item for item, judgement, _, _ in heard.calls if isinstance(judgement, CheckResult)] == [
+        "rollout-a"
+    ]
+
+
+def test_green_since_is_that_of_the_first_verdict_and_the_watch_ends_with_all() -> None:
+    schedule = Schedule(
+        [_rollout("rollout-a", soak_interval_s=0.01), _metric("metric-a", _after(0.4, PASS))],
+        RealClock(),
+        SINCE,
+        Heard(),
+    )
+    schedule.run(lambda: False)
+    assert schedule.green_since is not None and schedule.provisional_at is not None
+    assert schedule.green_since <= schedule.provisional_at
+    assert schedule.watched_until is not None
+    assert (schedule.watched_until - schedule.provisional_at).total_seconds() >= 0.4
