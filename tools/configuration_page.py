@@ -68,6 +68,9 @@ def render_page() -> str:
         "configuration. What is told when, and what it looks like: [notify.md](notify.md).\n"
     )
     parts += _table("[environments.NAME.notify]", schema["$defs"]["Notify"], schema)
+    parts += _table("[environments.NAME.metrics]", schema["$defs"]["Metrics"], schema)
+    parts += _table("[[environments.NAME.metrics.checks]]", schema["$defs"]["Metric"], schema)
+    parts.append("Examples, and what an empty answer means: [metrics.md](metrics.md).\n")
     for key, definition in (("github", "GithubActions"), ("git", "Git"), ("migrations", "Migrations")):
         parts += _table(f"[environments.NAME.{key}]", schema["$defs"][definition], schema)
     return "\n".join(parts)
@@ -101,7 +104,7 @@ def _kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
 
 def _default(field: dict[str, Any], kind: str) -> str:
     if "table" in kind and "expect" not in field.get("title", "").lower():
-        return "see below" if field.get("default") is not None else "none"
+        return "see below" if field.get("default") else "none"
     value = field.get("default")
     return "none" if value is None else f"`{json.dumps(value)}`".replace("|", "\\|")
 

@@ -13,7 +13,7 @@ from ..clients.threads import submit
 from ..config.environment import Environment
 from ..domain.checks import History
 from ..domain.errors import ItemProblem, UsageProblem, ZkRollbackError
-from ..domain.item_ids import FIRST, ROLLOUT_PREFIX, is_rollout
+from ..domain.item_ids import FIRST, METRIC_PREFIX, ROLLOUT_PREFIX, is_metric, is_rollout
 from ..domain.ports import Http, Kube, Stage
 from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 
@@ -113,6 +113,8 @@ def _refuse_nonsense(item: CustomItem, taken: Collection[str]) -> None:
         raise UsageProblem(_sentence(where, f"this id is taken; taken are {', '.join(sorted(taken))}"))
     if is_rollout(item.id):
         raise UsageProblem(_sentence(where, f"ids that begin with {ROLLOUT_PREFIX} are for rollouts"))
+    if is_metric(item.id):
+        raise UsageProblem(_sentence(where, f"ids that begin with {METRIC_PREFIX} are for metrics"))
     for name in ("title", "expected", "command"):
         text = getattr(item, name)
         if not isinstance(text, str) or (not text.strip() and name != "command"):

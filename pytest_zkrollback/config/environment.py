@@ -173,6 +173,108 @@ class Notify(Table):
     timeout_s: Seconds = Field(default=10, description="for one try")
 
 
+class Metric(Table):
+    """One metric that shows whether users are served: item `metric-ID`."""
+
+    id: str = Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=50, description="item `metric-ID`; unique"
+    )
+    title: str = Field(min_length=1, description="the item's line in a person's words")
+    query: str = Field(
+        min_length=1,
+        max_length=4000,
+        description="PromQL with one series as its answer; {namespace} and {release} are filled in, other "
+        "braces stay",
+    )
+    max: float | None = Field(default=None, allow_inf_nan=False, description="in order: at most this")
+    min: float | None = Field(
+        default=None, allow_inf_nan=False, description="in order: at least this; one of the two is needed"
+    )
+    unit: str = Field(default="", max_length=20, description="what the values are: `%`, `ms`, `requests/s`")
+    settle_s: float = Field(
+        default=120,
+        ge=0,
+        le=3600,
+        description="not judged before, counted from helm's end: at least the longest range in the query",
+    )
+    for_s: float = Field(default=60, ge=1, le=3600, description="has to be in order for so long after that")
+    deadline_s: Annotated[float, Field(gt=0, le=14400)] | None = Field(
+        default=None,
+        description="from helm's end: out of bounds then is FAIL, not known UNVERIFIED; default: settle_s + "
+        "for_s and once more for_s, at least 60",
+    )
+    when_empty: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="what no series, or NaN, counts as; by default that is not known",
+    )
+
+    @property
+    def gives_up_s(self) -> float:
+        """The deadline, from helm's end."""
+        return self.deadline_s or self.settle_s + self.for_s + max(self.for_s, 60.0)
+
+    @model_validator(mode="after")
+    def _limits(self) -> Self:
+        if self.max is None and self.min is None:
+            raise ValueError("it needs max or min: what is in order")
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing would be in order")
+        if self.gives_up_s < self.settle_s + self.for_s:
+            raise ValueError(
+                f"deadline_s {self.gives_up_s:g} is below settle_s + for_s, {self.settle_s + self.for_s:g}: "
+                "it could never pass"
+            )
+        return self
+
+
+class Metrics(Table):
+    """Prometheus, or what speaks its API (Thanos, Mimir, VictoriaMetrics), and the metrics to judge."""
+
+    url: str = Field(
+        pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$",
+        description="what stands before `/api/v1/query`, without a password",
+    )
+    token_env: str | None = Field(
+        default=None, min_length=1, description="name of the variable that holds a bearer token"
+    )
+    headers_env: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        default={},
+        description='header -> name of the variable that holds its value: `{ "X-Scope-OrgID" = "TENANT" }`',
+    )
+    ca_file: str | None = Field(default=None, description="CA bundle to verify the url with")
+    proxy: str | None = Field(
+        default=None, pattern=_PROXY, description="proxy for the url; none from the environment is used"
+    )
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(default=5, description="total for one question")
+    users_impacted: str | None = Field(
+        default=None,
+        description="id of the check that also answers the decision's signal `users-impacted`, before helm",
+    )
+    checks: tuple[Metric, ...] = Field(
+        min_length=1, max_length=20, description="`[[environments.NAME.metrics.checks]]`, in this order"
+    )
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        ids = [check.id for check in self.checks]
+        twice = sorted({each for each in ids if ids.count(each) > 1})
+        if twice:
+            raise ValueError(f"two checks have the id {twice[0]}: each needs one of its own")
+        if self.users_impacted is not None and self.users_impacted not in ids:
+            raise ValueError(f"users_impacted names {self.users_impacted}: the checks are {', '.join(ids)}")
+        wrong = [name for name in self.headers_env if not re.fullmatch(r"[A-Za-z0-9-]+", name)]
+        if wrong:
+            raise ValueError(f"headers_env: {wrong[0]!r} is no name of a header: letters, digits and dashes")
+        if self.token_env is not None and "authorization" in map(str.lower, self.headers_env):
+            raise ValueError(
+                "the header Authorization stands in headers_env or is made of token_env, not both"
+            )
+        if (self.token_env or self.headers_env) and not re.match(_ENCRYPTED, self.url):
+            raise ValueError("url has to be https:// where a token or headers are sent along")
+        return self
+
+
 class GithubActions(Table):
     """The runbook's second way: the repository and the workflow that deploy this environment."""
 
@@ -254,7 +356,8 @@ class Environment(Table):
         default=10,
         ge=0,
         le=3600,
-        description="watched this long after the provisional green, a late crash fails the run; 0: off",
+        description="watched this long after the provisional green, a late crash fails the run; 0: off; "
+        "metrics prolong it",
     )
     soak_max_s: float = Field(
         default=60,
@@ -291,6 +394,9 @@ class Environment(Table):
         default=Slack(), description="false: Slack is not told; if nobody else is, notify is WAIVED"
     )
     notify: Notify = Field(default=Notify(), description="who else is told, and of what")
+    metrics: Metrics | Literal[False] | None = Field(
+        default=None, description="metrics of Prometheus as items of the checklist; false: none here"
+    )
     report_url: str | None = Field(
         default=None,
         pattern=r"^https?://[\w.~:/?#@!$&()*+,;=%-]+$",
@@ -344,7 +450,7 @@ class Environment(Table):
             return url
         raise ValueError("it has to begin with https:// or http://, or be false: there is none")
 
-    @field_validator("smoke", "health", "slack", mode="before")
+    @field_validator("smoke", "health", "slack", "metrics", mode="before")
     @classmethod
     def _table_or_false(cls, table: object) -> object:
         if table is False or isinstance(table, dict | Table):
@@ -378,6 +484,11 @@ class Environment(Table):
         return "health" if self.health is False else "url" if self.url is False else ""
 
     @property
+    def metric_checks(self) -> tuple[Metric, ...]:
+        """The metrics to judge, in the configuration's order."""
+        return self.metrics.checks if self.metrics else ()
+
+    @property
     def named_workloads(self) -> dict[str, str]:
         """Item name -> kind/name; with ``auto`` empty until the manifest is known."""
         return self.workloads if isinstance(self.workloads, dict) else {}
@@ -385,8 +496,12 @@ class Environment(Table):
 
 def secret_variables(env: Environment) -> frozenset[str]:
     """The variables whose values may stand nowhere: those that the keys ``..._env`` of the tables name."""
-    given = [table for table in (env.notify, env.slack, env.github) if isinstance(table, Table)]
-    names = [
+    tables = (env.notify, env.slack, env.github, env.metrics)
+    given = [table for table in tables if isinstance(table, Table)]
+    named = [
         getattr(table, key) for table in given for key in type(table).model_fields if key.endswith("_env")
     ]
-    return frozenset(name for name in names if name is not None)
+    found: set[str] = set()
+    for names in named:
+        found |= set(names.values()) if isinstance(names, dict) else {names} if names is not None else set()
+    return frozenset(found)

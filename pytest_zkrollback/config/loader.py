@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
@@ -16,7 +17,7 @@ from .environment import Environment
 SHIPPED = Path(__file__).parents[1] / "zkrollback.toml"
 DRILL = "drill"
 # Of a table that may be false, pydantic names which of the two it tried.
-_BRANCHES = ("Smoke", "Health", "Slack", "literal[False]")
+_BRANCH = re.compile(r"(function-after\[\w+\(\), )?(Smoke|Health|Slack|Metrics)\]?|literal\[False\]")
 
 
 def find_config(rootpath: Path, given: str | None) -> Path:
@@ -106,7 +107,9 @@ def _sentence(error: ValidationError, path: Path, table: str, replaced: Collecti
     """The first thing that is wrong, as one sentence. ``replaced``: tables that ``[defaults]`` has, too."""
     # An unknown key explains a missing one: `workload` instead of `workloads`.
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    location = [str(part) for at, part in enumerate(first["loc"]) if at != 1 or part not in _BRANCHES]
+    location = [
+        str(part) for at, part in enumerate(first["loc"]) if at != 1 or not _BRANCH.fullmatch(str(part))
+    ]
     key = location[-1] if location else ""
     place = ".".join([table, *location[:-1]])
     if first["type"] == "extra_forbidden":
@@ -130,7 +133,7 @@ def _keys(location: list[str]) -> list[str]:
     schema = Environment.model_json_schema()
     node: dict[str, Any] = schema
     for part in location[:-1]:
-        node = node.get("properties", {}).get(part, {})
+        node = node.get("items", {}) if part.isdigit() else node.get("properties", {}).get(part, {})
         for option in [node, *node.get("anyOf", []), *node.get("allOf", [])]:
             if "$ref" in option:
                 node = schema["$defs"][option["$ref"].rsplit("/", 1)[-1]]

@@ -144,8 +144,8 @@ OPTIONS = (
     ),
     Option(
         "--rollback-soak",
-        "keep watching after the provisional green, a late crash fails the run; 0 switches it off; "
-        "default: soak_s of the configuration",
+        "keep watching after the provisional green, a late crash fails the run; 0 switches it off, but for "
+        "metrics; default: soak_s of the configuration",
         metavar="SECONDS",
     ),
     Option(

@@ -21,6 +21,7 @@ NOTIFY: Final = "notify"
 FIRST: Final = (PREFLIGHT, ROLLBACK, EQUIVALENCE)
 
 ROLLOUT_PREFIX: Final = "rollout-"
+METRIC_PREFIX: Final = "metric-"
 
 
 def rollout_id(name: str) -> str:
@@ -31,6 +32,16 @@ def rollout_id(name: str) -> str:
 def is_rollout(item_id: str) -> bool:
     """Whether this is the item of one workload's rollout."""
     return item_id.startswith(ROLLOUT_PREFIX)
+
+
+def metric_id(name: str) -> str:
+    """The id of one metric's item; ``name`` is its id in the configuration."""
+    return f"{METRIC_PREFIX}{name}"
+
+
+def is_metric(item_id: str) -> bool:
+    """Whether this is the item of one metric: judged beside the soak, after the first verdict."""
+    return item_id.startswith(METRIC_PREFIX)
 
 
 def judges_revision(item_id: str) -> bool:

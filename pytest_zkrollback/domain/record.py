@@ -16,6 +16,7 @@ from .decision import Decision
 from .forecast import Forecast
 from .frozen import Frozen, Time
 from .github import Github
+from .metric import MetricSeries
 from .verdict import Evidence, IgnoredDifference, Verdict
 
 SCHEMA = "zkrollback.record/1"
@@ -456,7 +457,8 @@ class Record(Frozen):
     impact_since: Time | None = Field(default=None, description="since when users were affected, as was said")
     recovered_at: Time | None = Field(
         default=None,
-        description="the first moment when every item but notify was green and stayed so; None: not verified",
+        description="the first moment when every item but notify and the metrics was green and stayed so; "
+        "None: not verified",
     )
     served_again_at: Time | None = Field(
         default=None,
@@ -464,14 +466,16 @@ class Record(Frozen):
         "it was asked, it does not pass, or it was not asked",
     )
     provisional_at: Time | None = Field(
-        default=None, description="when every item but notify was green for the first time: the soak's start"
+        default=None,
+        description="when every item but notify and metrics was green for the first time: the soak's start",
     )
     watched_until: Time | None = Field(
         default=None,
         description="when the last look at any item but notify was judged; None: not all of them were",
     )
     soak_s: float | None = Field(
-        default=None, description="how long the soak was meant to be; 0: none; None: nothing was verified"
+        default=None,
+        description="how long the soak was meant to be, with metrics; 0: none; None: nothing was verified",
     )
     plan: Plan = Field(default=Plan(), description="what was known before acting")
     decision: Decision | None = Field(default=None, description="signals and recommendation")
@@ -486,6 +490,10 @@ class Record(Frozen):
     )
     timeline: tuple[TimelineEntry, ...] = Field(default=(), description="what happened, oldest first")
     samples: tuple[SamplePoint, ...] = Field(default=(), description="what the pictures are drawn from")
+    metrics: tuple[MetricSeries, ...] = Field(
+        default=(),
+        description="what was seen of each metric check; empty: none is configured, or none was asked",
+    )
     deliveries: tuple[Delivery, ...] = Field(default=(), description="who was told, and what they answered")
     github: Github | None = Field(default=None, description="commit, pull request and runs")
     protected: bool = Field(default=False, description="the environment is one that users depend on")

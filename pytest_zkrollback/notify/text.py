@@ -79,9 +79,11 @@ def _stands(news: Notification) -> str:
     if news.event is NotificationEvent.ADDENDUM:
         return f"ADDENDUM to {HEADLINES[news.record.outcome]}"
     word = HEADLINES[news.record.outcome]
+    if news.record.outcome is Outcome.RUNNING and news.provisional:
+        word = "ALL BUT METRICS PASSED"
     if news.provisional and news.record.provisional_at is not None:
         word += f" AT {clock_time(news.record.provisional_at)} UTC"
-    if news.before is not None:
+    if news.before not in (None, Outcome.RUNNING):
         return f"{word}, no longer {HEADLINES[news.before]}"
     return word
 
@@ -93,9 +95,13 @@ def summary(news: Notification) -> str:
         what = "GitHub's workflow is at work" if record.mode is Mode.GITHUB else "helm rollback runs now"
         return f"{what}; what comes of it follows here. Nobody else needs to start one."
     said = [record.summary.strip()]
-    if news.provisional:
+    if news.provisional and record.outcome is Outcome.RUNNING:
+        said.append("The result is told here then, or as soon as something fails.")
+    elif news.provisional:
         said.append(f"It is watched for {record.soak_s or 0:g} s from then; only a change is told here.")
-    if news.before is not None:
+    if news.before is Outcome.RUNNING:
+        said.append("This completes the earlier message, when metrics were still watched.")
+    elif news.before is not None:
         said.append(f"This corrects the earlier message, which said {HEADLINES[news.before]}.")
     return " ".join(filter(None, said))
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ..clients.prometheus import PrometheusClient, fill_in
+from ..clients.threads import submit
 from ..domain.decision import SignalReading
 from ..domain.errors import HttpProblem, HttpProblemKind, ZkRollbackError
 from ..domain.health_answer import BODY_LIMIT_BYTES, parse_health
+from ..domain.item_ids import metric_id
+from ..engine.metric_feed import limits, read_sample, shown
 from ..release.source_commit import commit_of
 from .decision import NO, UNKNOWN, YES
 
 if TYPE_CHECKING:
-    from ..config.environment import Environment
+    from ..config.environment import Environment, Metric
     from ..domain.checks import JsonObject
     from ..domain.ports import Http, HttpAnswer, Kube
     from ..release.helm_secret import Release
@@ -23,25 +29,48 @@ HEALTH_S = 2.0
 _KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 
 
-def fetch_users_impacted(env: Environment, kube: Kube, http: Http) -> SignalReading:
-    """Unavailable replicas of the environment's workloads, and ``/health`` once.
+def fetch_users_impacted(
+    env: Environment, kube: Kube, http: Http, prometheus: PrometheusClient | None = None
+) -> SignalReading:
+    """Unavailable replicas of the environment's workloads, ``/health`` once, and the metric that is named.
+
+    ``prometheus``: of the environment's table; None: it has none.
 
     Raises no ClusterError or HttpProblem: what could not be asked is unknown.
     """
+    named = env.metrics.users_impacted if env.metrics else None
+    metric = next((each for each in env.metric_checks if each.id == named), None)
+    answer = None
+    if metric is not None and prometheus is not None:  # beside the others: the budget is short
+        answer = submit("users-impacted", partial(_ask_metric, env, metric, prometheus))
     asked = [_fetch_replicas(env, kube, workload) for workload in env.named_workloads.values()]
     if not asked:
         asked.append((None, "replicas: not known, the configuration names no workload"))
-    return judge_users_impacted([*asked, _fetch_health(env, http)])
+    asked.append(_fetch_health(env, http))
+    if answer is None:
+        return judge_users_impacted(asked)
+    return judge_users_impacted([*asked, answer.result()], source="cluster, /health and metrics")
 
 
-def judge_users_impacted(asked: Sequence[tuple[bool | None, str]]) -> SignalReading:
+def judge_users_impacted(
+    asked: Sequence[tuple[bool | None, str]], source: str = "cluster and /health"
+) -> SignalReading:
     """``asked``: well (None: not known) and what was seen. Yes if one is not well, no if all are well."""
     said = "; ".join(text for _, text in asked)
     if any(well is False for well, _ in asked):
         bad = "; ".join(text for well, text in asked if well is False)
-        return SignalReading(YES, "cluster and /health", bad)
+        return SignalReading(YES, source, bad)
     answer = NO if asked and all(well for well, _ in asked) else UNKNOWN
-    return SignalReading(answer, "cluster and /health", said)
+    return SignalReading(answer, source, said)
+
+
+def _ask_metric(env: Environment, metric: Metric, prometheus: PrometheusClient) -> tuple[bool | None, str]:
+    reading = prometheus.query(fill_in(metric.query, env.namespace, env.release), timeout_s=HEALTH_S)
+    sample = read_sample(metric, datetime.min, reading)
+    name = metric_id(metric.id)
+    if sample.value is None:
+        return None, f"{name}: not known ({sample.reading.text})"
+    return sample.within, f"{name}: {shown(metric, sample.value)} (limit: {limits(metric)})"
 
 
 def _fetch_replicas(env: Environment, kube: Kube, workload: str) -> tuple[bool | None, str]:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ..domain.decision import Answer, Signal, SignalName
 from ..domain.frozen import Frozen, Time
-from ..domain.item_ids import EQUIVALENCE, HEALTH, PREFLIGHT, ROLLBACK
+from ..domain.item_ids import EQUIVALENCE, HEALTH, PREFLIGHT, ROLLBACK, is_metric
 from ..domain.record import (
     GREEN_OUTCOMES,
     GuardState,
@@ -44,13 +44,17 @@ class Source(StrEnum):
     HEALTH = "/health"
     PODS = "pods"
     CHECKLIST = "checklist"
+    WITHOUT_METRICS = "checklist without metrics"
 
 
 class SourcedTime(Frozen):
     """A time, and who says so."""
 
     at: Time = Field(description="when")
-    source: Source = Field(description="operator, helm history, this run's helm, /health, pods or checklist")
+    source: Source = Field(
+        description="operator, helm history, this run's helm, /health, pods, checklist, or checklist without "
+        "metrics"
+    )
 
 
 class ReadyPods(Frozen):
@@ -228,6 +232,11 @@ def revision_of(record: Record, number: int | None) -> Revision | None:
     """The revision with this number, as far as the plan knows it."""
     known = (*record.plan.history, record.plan.target, record.plan.compared_with)
     return next((each for each in known if each is not None and each.revision == number), None)
+
+
+def has_metrics(record: Record) -> bool:
+    """Whether metrics are judged, whose verdicts come after the first one."""
+    return any(is_metric(item.id) and item.verdict is not Verdict.WAIVED for item in record.items)
 
 
 def changed(record: Record) -> bool:
@@ -431,14 +440,15 @@ def _until(
         return None
     if record.served_again_at is not None:
         return SourcedTime(at=record.served_again_at, source=Source.HEALTH)
-    passed_at = record.recovered_at or (
-        record.provisional_at if record.outcome in GREEN_OUTCOMES else None  # of a message during the soak
-    )
+    # Of a message during the soak; while metrics are watched it has no outcome yet.
+    soaks = record.outcome in GREEN_OUTCOMES or (record.outcome is Outcome.RUNNING and has_metrics(record))
+    passed_at = record.recovered_at or (record.provisional_at if soaks else None)
     if passed_at is None or (before is False and broke is None and record.impact_since is None):
         return None
     if record.mode is Mode.VERIFY or not record.helm.ran:
         return None  # it was found well, which says nothing of when it became so
-    return SourcedTime(at=passed_at, source=Source.CHECKLIST)
+    source = Source.WITHOUT_METRICS if has_metrics(record) else Source.CHECKLIST
+    return SourcedTime(at=passed_at, source=source)
 
 
 def _left(record: Record) -> tuple[Revision | None, datetime | None]:

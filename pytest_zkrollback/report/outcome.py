@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ..config.environment import Environment
-from ..domain.item_ids import EVENTS, FIRST, LOGS, MIGRATION, NOTIFY
+from ..domain.item_ids import EVENTS, FIRST, LOGS, MIGRATION, NOTIFY, is_metric
 from ..domain.record import Item, Outcome, Record
 from ..domain.verdict import Verdict
 from . import next_commands
 from .recorder import Recorder
 from .summary import render_summary
 
-# A PASS of these alone says nothing about users being served: silence may come of nothing that runs.
+# A PASS of these alone says nothing about users being served: silence may come of nothing that runs, as may
+# a metric that is in order.
 _NO_PROOF_OF_SERVICE = (*FIRST, LOGS, EVENTS, MIGRATION, NOTIFY)
 
 
@@ -25,7 +26,11 @@ def choose_outcome(items: Sequence[Item]) -> Outcome:
 def add_up(verdicts: Mapping[str, Verdict | None]) -> Outcome:
     """The outcome of verdicts by item id. Green needs every item, and not all that matter waived."""
     words = verdicts.values()
-    service = [word for item_id, word in verdicts.items() if item_id not in _NO_PROOF_OF_SERVICE]
+    service = [
+        word
+        for item_id, word in verdicts.items()
+        if item_id not in _NO_PROOF_OF_SERVICE and not is_metric(item_id)
+    ]
     if Verdict.FAIL in words:
         return Outcome.FAILED
     if any(word not in (Verdict.PASS, Verdict.WAIVED) for word in words) or Verdict.PASS not in service:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ..domain.decision import Decision, Recommendation
@@ -18,6 +18,7 @@ from ..domain.item_ids import (
     ROLLBACK,
     ROLLOUT_PREFIX,
     SMOKE,
+    is_metric,
     is_rollout,
 )
 from ..domain.record import (
@@ -49,6 +50,7 @@ from .incident_facts import (
     find_facts,
     find_live,
     find_not_checked,
+    has_metrics,
     head,
     looked_at,
 )
@@ -58,6 +60,9 @@ NONE_GIVEN = Record.model_fields["next_steps"].default
 _SEEN_LIMIT = 160
 _WARNED_LIMIT = 320
 _MOST_OWN_TESTS = 3
+
+_ALL = "all checks"
+_ALL_BUT_METRICS = "all checks but the metrics"
 
 GREEN = (*GREEN_OUTCOMES, Outcome.PLANNED)
 
@@ -98,6 +103,31 @@ def headline(record: Record) -> str:
 def provisional(record: Record) -> bool:
     """Whether every item is green, and the soak has not ended."""
     return record.outcome is Outcome.RUNNING and record.provisional_at is not None
+
+
+def all_checks(record: Record) -> str:
+    """What passes first: metrics are judged later."""
+    return _ALL_BUT_METRICS if has_metrics(record) else _ALL
+
+
+def watched_until(record: Record) -> datetime | None:
+    """Until when metrics are watched, whose verdicts are still to come; None: there are none."""
+    open_ = any(is_metric(item.id) and item.verdict is None for item in record.items)
+    if not open_ or record.outcome is not Outcome.RUNNING or record.provisional_at is None:
+        return None
+    return record.provisional_at + timedelta(seconds=record.soak_s or 0)
+
+
+def soak_line(soak_s: float, metrics_until: datetime | None) -> str:
+    """What the soak begins with; ``metrics_until``: when metrics can have their verdicts; None: none will."""
+    if metrics_until is None:
+        return f"{_ALL} passed; watched for {soak_s:g} s from here"
+    return f"{_ALL_BUT_METRICS} passed; {metrics_watched(metrics_until)}"
+
+
+def metrics_watched(until: datetime) -> str:
+    """``metrics are watched until 02:41:05 UTC``."""
+    return f"metrics are watched until {clock_time(until)} UTC"
 
 
 def decided(record: Record) -> str:
@@ -216,10 +246,15 @@ def render_summary(record: Record) -> str:
             )
         case Outcome.INTERRUPTED:
             return _interrupted(record, where)
+        case Outcome.RUNNING if (until := watched_until(record)) is not None:
+            return (
+                f"{where} {_runs(record)}: {_ALL_BUT_METRICS} passed at {clock_time(record.provisional_at)} "
+                f"UTC; {metrics_watched(until)}. This is no result yet."
+            )
         case Outcome.RUNNING if record.provisional_at is not None:
             return (
-                f"All checks have passed since {clock_time(record.provisional_at)} UTC, but the watch of "
-                f"{record.soak_s or 0:g} s had not ended: this is no result."
+                f"{_capital(all_checks(record))} have passed since {clock_time(record.provisional_at)} UTC, "
+                f"but the watch of {record.soak_s or 0:g} s had not ended: this is no result."
             )
     return "This run is still going on, or it was killed: this is no result."
 
@@ -304,7 +339,11 @@ def _harm(record: Record) -> str:
 def _late(record: Record) -> str:
     """When everything was green, where it is no longer."""
     at = record.provisional_at
-    return f" (all checks had passed at {clock_time(at)} UTC, no longer at the end)" if at is not None else ""
+    return (
+        f" ({all_checks(record)} had passed at {clock_time(at)} UTC, no longer at the end)"
+        if at is not None
+        else ""
+    )
 
 
 def _refused(record: Record) -> str:
@@ -363,7 +402,8 @@ def _interrupted(record: Record, where: str) -> str:
         return f"Interrupted before helm ran: nothing was changed; {_current(record)}."
     if record.provisional_at is not None:
         return (
-            f"{where} {_runs(record)}. All checks had passed at {clock_time(record.provisional_at)} UTC; "
+            f"{where} {_runs(record)}. {_capital(all_checks(record))} had passed at "
+            f"{clock_time(record.provisional_at)} UTC; "
             "then the run was stopped while it went on watching: this is no result."
         )
     rolled = record.find_item(ROLLBACK)
@@ -776,12 +816,16 @@ def _since_not_said(record: Record, found: Affected) -> Iterator[str]:
 
 def _seen_good(until: SourcedTime, near: datetime | None = None) -> str:
     at = _short(until.at, near) if near else moment(until.at)
-    return f"/health passes since {at}" if until.source is Source.HEALTH else f"all checks passed {at}"
+    return f"/health passes since {at}" if until.source is Source.HEALTH else f"{_passed(until)} {at}"
 
 
 def _until(until: SourcedTime, near: datetime) -> str:
-    what = "/health passes" if until.source is Source.HEALTH else "all checks passed"
+    what = "/health passes" if until.source is Source.HEALTH else _passed(until)
     return f"{_short(until.at, near)} ({what})"
+
+
+def _passed(until: SourcedTime) -> str:
+    return f"{_ALL_BUT_METRICS if until.source is Source.WITHOUT_METRICS else _ALL} passed"
 
 
 def _short(at: datetime, near: datetime) -> str:
@@ -811,7 +855,8 @@ def recovery(record: Record) -> str:
     helm_at, at, again = record.helm.started_at, record.recovered_at, record.served_again_at
     if not record.helm.ran or helm_at is None or (at is None and again is None):
         return ""
-    said = f"all checks passed {elapsed(helm_at, at)} after helm's start" if at else "not all checks passed"
+    said = f"{all_checks(record)} passed {elapsed(helm_at, at)} after helm's start"
+    said = said if at else "not all checks passed"
     asked = {point.value for point in record.samples if point.series == "health"}
     if again is not None:
         health = f"/health passes since {clock_time(again)} UTC, {_from(helm_at, again)} it"
@@ -835,10 +880,13 @@ def watch_line(record: Record) -> str:
     if at is None or record.outcome not in GREEN_OUTCOMES:
         return ""
     waived = by_verdict(record, Verdict.WAIVED)
-    what = "All other checks" if waived else "All checks"
+    what = "All other checks" if waived else _capital(all_checks(record))
     after = f", {elapsed(helm_at, at)} after helm" if helm_at else ""
     said = f"{what} passed at {clock_time(at)} UTC{after}"
     if record.soak_s and record.watched_until:
+        if has_metrics(record):
+            end = clock_time(record.watched_until)
+            return f"{said}; the metrics by {end} UTC, and all still then, when watching ended"
         return f"{said}, and still at {clock_time(record.watched_until)} UTC, when watching ended"
     return f"{said}; not watched since"
 

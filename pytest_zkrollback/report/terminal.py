@@ -9,7 +9,7 @@ from datetime import datetime
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ..domain.item_ids import EVENTS, MIGRATION, NOTIFY, PREFLIGHT, is_rollout
+from ..domain.item_ids import EVENTS, MIGRATION, NOTIFY, PREFLIGHT, is_metric, is_rollout
 from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Mode, Outcome, Record
 from ..domain.verdict import Verdict
 from .change_section import render_change_summary_lines
@@ -30,8 +30,10 @@ from .summary import (
     provisional,
     recovery,
     redeploy_risks_title,
+    soak_line,
     title,
     watch_line,
+    watched_until,
 )
 
 _OBSERVED_LIMIT = 300
@@ -176,7 +178,8 @@ def render_progress_line(record: Record, now: datetime) -> str:
     newest = max((item for item in judged if item.finished_at), key=_finished, default=None)
     helm, green_at = record.helm, record.provisional_at
     if provisional(record) and green_at and (newest is None or _finished(newest) <= green_at):
-        return f"{_since_start(record, green_at, now):>12}  {_soak(record)} ({count})"
+        said = soak_line(record.soak_s or 0, watched_until(record))
+        return f"{_since_start(record, green_at, now):>12}  {said} ({count})"
     if newest is None or (helm.running and helm.started_at and helm.started_at > _finished(newest)):
         at = helm.started_at or record.started_at
         return f"{_since_start(record, at, now):>12}  {phase(record)} ({count})"
@@ -227,10 +230,6 @@ def render_waiting_line(record: Record, now: datetime, status: str = "") -> str:
     said = "; ".join(f"{item.id}: {inert_line(item.observed, _OBSERVED_LIMIT)}" for item in shown)
     judged = len(record.items) - len(open_)
     return f"{at}  waits for {said} ({judged} of {len(record.items)} judged)"
-
-
-def _soak(record: Record) -> str:
-    return f"all checks passed; watched for {record.soak_s or 0:g} s from here"
 
 
 def _finished(item: Item) -> datetime:
@@ -342,7 +341,7 @@ class _Live:
         rollouts = [each for each in record.items if is_rollout(each.id)]
         if item in rollouts or not any(each.started_at for each in rollouts):
             return ""
-        if item.id == NOTIFY or all(each.verdict for each in rollouts):
+        if item.id == NOTIFY or is_metric(item.id) or all(each.verdict for each in rollouts):
             return "waits for the others"
         return "waits for the rollouts"
 

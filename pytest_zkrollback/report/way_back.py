@@ -20,6 +20,7 @@ from ..domain.item_ids import (
     PREFLIGHT,
     ROLLBACK,
     SMOKE,
+    is_metric,
     is_rollout,
     judges_revision,
 )
@@ -36,7 +37,7 @@ from ..domain.record import (
 from ..domain.verdict import Verdict
 from .incident_facts import head, users_signal
 
-# FAILs of these say nothing of the revision that is live.
+# FAILs of these say nothing of the revision that is live. Nor do metrics: load moves them, too.
 _BESIDE = (PREFLIGHT, ROLLBACK, MIGRATION, NOTIFY)
 _NEVER = (
     ObjectionKind.UNREADABLE,
@@ -87,7 +88,8 @@ def has_new_revision(record: Record) -> bool:
 
 def failed_on(record: Record) -> tuple[Item, ...]:
     """The items that failed on the revision that is live."""
-    return tuple(item for item in record.items if item.verdict is Verdict.FAIL and item.id not in _BESIDE)
+    failed = (item for item in record.items if item.verdict is Verdict.FAIL)
+    return tuple(item for item in failed if item.id not in _BESIDE and not is_metric(item.id))
 
 
 def has_come_up(record: Record) -> bool:

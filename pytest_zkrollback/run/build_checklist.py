@@ -15,21 +15,23 @@ from ..checklist.events.check import EventsCheck, EventSource
 from ..checklist.events.feed import EventFeeds
 from ..checklist.health import HealthCheck
 from ..checklist.logs.check import LogsCheck
+from ..checklist.metrics import MetricCheck
 from ..checklist.migration import MigrationCheck
 from ..checklist.notify import PATIENCE_S, NotifyCheck
 from ..checklist.rollout.check import RolloutCheck, initial_rollouts
 from ..checklist.rollout.pod_logs_and_events import PodDiagnosticsReader
 from ..checklist.rollout.workload import pods_of
 from ..checklist.smoke import SmokeCheck
-from ..config.environment import Environment
+from ..config.environment import Environment, Metric
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
-from ..domain.item_ids import NOTIFY
+from ..domain.item_ids import metric_id
 from ..domain.kube_objects import WorkloadName
 from ..domain.migration import MigrationFinding, RevisionContent
 from ..domain.ports import Check, Kube
 from ..domain.record import Item, Outcome
 from ..engine.cluster_watch import RESOURCES, NamespaceWatches
+from ..engine.metric_feed import MetricFeeds
 from ..preflight.target import describe_history, failure_of
 from ..release.documents import read_manifest
 from ..release.drift import fetch_live
@@ -45,17 +47,20 @@ from .find_workloads import workload_name
 from .migration_sources import deploy_source, gate_word, migration_sources, revision_content
 from .results import ExpectedRelease, RunState
 
-# Every release has these, after its rollouts; a repository's own items come before the last one.
+# Every release has these, after its rollouts; metrics and a repository's own items come before the last one.
 CHECKS = (SmokeCheck, LogsCheck, HealthCheck, EventsCheck, MigrationCheck, NotifyCheck)
 _NAMESPACE = re.compile(r"""\bnamespace["']?\s*:\s*["']?([^\s"',}]+)""")
 _DEFINITION = re.compile(r"^kind:\s*CustomResourceDefinition\b", re.MULTILINE)
 
 
-def initial_checklist(workloads: Mapping[str, str], own: Sequence[CustomItem]) -> tuple[Item, ...]:
-    """The runbook's items (as many rollouts as there are workloads), and the own ones before ``notify``."""
+def initial_checklist(
+    workloads: Mapping[str, str], own: Sequence[CustomItem], metrics: Sequence[Metric] = ()
+) -> tuple[Item, ...]:
+    """The runbook's items (as many rollouts as there are workloads); before ``notify`` the added ones."""
     rollouts = initial_rollouts(workloads)
     fixed = [Item(id=check.id, title=check.title) for check in CHECKS]
     added = [Item(id=item.id, title=item.title) for item in own]
+    added += [Item(id=metric_id(metric.id), title=metric.title) for metric in metrics]
     return (*rollouts, *fixed[:-1], *added, fixed[-1])
 
 
@@ -115,9 +120,11 @@ def build_checks(
     watch: NamespaceWatches,
     events: EventFeeds,
     since: datetime,
+    metrics: MetricFeeds,
 ) -> list[Check]:
     """The items after preflight and rollback, in the runbook's order.
 
+    ``metrics``: what knows since when their samples settle.
     Raises HelmProblem if the target is no longer in the history.
     """
     env, kube = context.env, context.kube
@@ -247,14 +254,28 @@ def build_checks(
             gate_not_counted=_gate_not_counted(context, release),
         ),
         *(OwnCheck(item, item_context) for item in context.own_items),
+        *_metric_checks(env, metrics, after_helm=release.beside is not None),
         NotifyCheck(
-            deliver=lambda: context.notifier.notify_verdict(
-                lambda: state.outcome(without=(NOTIFY,)), PATIENCE_S
-            ),
+            deliver=lambda: context.notifier.notify_verdict(state.outcome_to_tell, PATIENCE_S),
             off=context.notifier.off,
             missing=context.request.missing,
         ),
     ]
+
+
+def _metric_checks(env: Environment, feeds: MetricFeeds, *, after_helm: bool) -> Iterator[MetricCheck]:
+    if not env.metrics:
+        return
+    for metric in env.metric_checks:
+        feed = feeds[metric.id]
+        yield MetricCheck(
+            metric=metric,
+            table=env.metrics,
+            query=feed.query,
+            samples=feed.samples,
+            settle_from=feeds.settles_from,
+            after_helm=after_helm,
+        )
 
 
 def _deploy(context: RunContext, release: ExpectedRelease) -> Callable[[], MigrationFinding] | None:

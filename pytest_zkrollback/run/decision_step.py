@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from ..clients.git import GitCheckout
 from ..clients.github import GithubClient, choose_token
+from ..clients.prometheus import PrometheusClient
 from ..domain.decision import Answer, Decision, SignalName, SignalReading
 from ..domain.errors import ProcessProblem
 from ..domain.github_answers import Comparison
@@ -30,8 +31,10 @@ _SHARE = 0.7
 def outside_questions(context: RunContext, view: ReleaseView) -> dict[str, Callable[[], SignalReading]]:
     """What can be asked outside, by signal; nothing of it is asked of the operator."""
     http = context.http()
+    table = context.env.metrics
+    prometheus = PrometheusClient(table, context.variables, context.clock) if table else None
     return {
-        SignalName.USERS_IMPACTED: lambda: fetch_users_impacted(context.env, context.kube, http),
+        SignalName.USERS_IMPACTED: lambda: fetch_users_impacted(context.env, context.kube, http, prometheus),
         SignalName.MIGRATION_IRREVERSIBLE: lambda: fetch_irreversible(context, view),
         SignalName.MANY_COMMITS: lambda: _many_commits(context, view),
     }

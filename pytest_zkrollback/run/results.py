@@ -129,6 +129,8 @@ class RunState:
         # Since when every item but ``notify`` is green; None: it is not, or nothing was judged.
         self.green_since: datetime | None = None
         self.ended = False
+        # Items whose verdict comes after the first one: they are watched in the soak.
+        self.judged_later: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
     def expect(self, item_ids: Iterable[str]) -> None:
@@ -181,6 +183,16 @@ class RunState:
     def add_up(self, without: Collection[str] = ()) -> Outcome:
         """What the verdicts add up to, some items left aside."""
         return add_up({key: word for key, word in dict(self._verdicts).items() if key not in without})
+
+    def is_green_so_far(self) -> bool:
+        """Whether every item of the first verdict is green: all but ``notify`` and what is judged later."""
+        return self.add_up(without=(NOTIFY, *self.judged_later)) in GREEN_OUTCOMES
+
+    def outcome_to_tell(self) -> Outcome:
+        """How the run stands, without ``notify``; ``running`` where only what is judged later is open."""
+        open_ = [key for key in self.judged_later if self.verdict(key) is None]
+        green = open_ and self.found is None and self.add_up(without=(NOTIFY, *open_)) in GREEN_OUTCOMES
+        return Outcome.RUNNING if green and not self.ended else self.outcome(without=(NOTIFY,))
 
     def all_pass(self, without: Collection[str]) -> bool:
         """Whether every item is PASS, some left aside."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from ..clients.kube.client import connect
 from ..clients.kube.kubeconfig import read_access, read_server
 from ..clients.malloc import limit_malloc_arenas
 from ..clients.process import LocalProcesses
-from ..config.environment import Environment
+from ..config.environment import Environment, Metric
 from ..config.loader import DRILL, find_config, load_environment
 from ..domain.command_line import IMPACT_SINCE
 from ..domain.errors import KubeconfigProblem, UsageProblem, ZkRollbackError
@@ -37,6 +37,7 @@ from ..domain.request import Request
 from ..domain.timestamps import local_time, parse_time
 from ..domain.verdict import Verdict
 from ..engine.cluster_watch import NamespaceWatches
+from ..engine.metric_feed import MetricFeeds
 from ..migrations.custom import fetch_own_sources
 from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
@@ -93,7 +94,8 @@ class Run:
         """
         self.request = request
         self._hooks = hooks
-        self._own_items, checklist = _checklist(request, workloads, hooks)
+        metrics = env.metric_checks if env is not None else ()
+        self._own_items, checklist = _checklist(request, workloads, hooks, metrics)
         self._own_sources = fetch_own_sources(hooks, request.environment)
         self.checklist_ids = tuple(item.id for item in checklist)
         self.hints: tuple[str, ...] = ()
@@ -116,6 +118,7 @@ class Run:
         self._watch: NamespaceWatches | None = None
         self._events: EventFeeds | None = None
         self._timeline: RecoveryTimeline | None = None
+        self._metrics: MetricFeeds | None = None
         self._notifier: NotificationDispatcher | None = None
         self._redeploy_risks: RedeployRisks | None = None
         # Whichever changes the release: asked what it did also after an exception.
@@ -225,6 +228,8 @@ class Run:
                 self._watch.stop()
             if self._events is not None:
                 self._events.stop()
+            if self._metrics is not None:
+                self._metrics.stop()
             self._close_drill()
             self._signals.restore()
 
@@ -272,6 +277,8 @@ class Run:
         if request.plan:
             state.found = Outcome.PLANNED
             return
+        self._metrics = MetricFeeds(context.env, variables(self._drill), self._clock)
+        self._metrics.begin(request.impact_since or history.head.revision.deployed_at)
         if github is not None:
             self._changing = github
             release = github.run(preflight, history)
@@ -324,6 +331,10 @@ class Run:
                 release = replace(release, beside=helm.beside)
         if self._signals.count:
             raise KeyboardInterrupt
+        assert self._metrics is not None  # noqa: S101 - they are asked since the preflight
+        acted = github is not None or (helm is not None and helm.status is HelmOutcomeStatus.RAN)
+        # Where another run acted just now, not before its revision was there.
+        self._metrics.settle_from(self._clock.now() if acted or preflight.made_by else preflight.started_at)
         if helm is None or helm.status is not HelmOutcomeStatus.RAN:
             self._watch.refresh()
             found = helm.after if helm is not None and helm.after is not None else history
@@ -332,7 +343,7 @@ class Run:
         pull = github.pull_request if github is not None else None
         risks = self._redeploy_risks = RedeployRisks(context, release, state, self._watch, pull)
         risks.begin()
-        run_verify(context, release, state, self._watch, events, timeline, since, risks)
+        run_verify(context, release, state, self._watch, events, timeline, since, risks, self._metrics)
         if self._signals.count < 2:  # an operator who has seen enough ends the run before its end
             note_failed(context, state, judged_head(release), history.head.installed)
         if self._signals.count:  # also in the soak, when every item is green already
@@ -485,6 +496,8 @@ class Run:
         """Every item gets a verdict, the run an outcome, the record its end."""
         recorder, state = self._recorder, self._state
         recorder.flush()
+        if self._metrics is not None:
+            recorder.update(metrics=self._metrics.series())
         refused = self.was_refused = state.found is Outcome.REFUSED
 
         def why(item_id: str) -> str:
@@ -505,9 +518,9 @@ class Run:
 
 
 def _checklist(
-    request: Request, workloads: Mapping[str, str], hooks: Hooks
+    request: Request, workloads: Mapping[str, str], hooks: Hooks, metrics: Sequence[Metric]
 ) -> tuple[tuple[CustomItem, ...], tuple[Item, ...]]:
     """The repository's own items and all blank ones; a plan has none: it verifies nothing."""
-    built_in = [item.id for item in initial_checklist(workloads, ())]
+    built_in = [item.id for item in initial_checklist(workloads, (), metrics)]
     own = parse_own_items(hooks.answers(HOOK, environment=request.environment), built_in)
-    return own, () if request.plan else initial_checklist(workloads, own)
+    return own, () if request.plan else initial_checklist(workloads, own, metrics)

@@ -49,6 +49,7 @@ def register_secrets_of_environment(
         env.slack.proxy if env.slack is not False else None,
         env.notify.webhook_proxy,
         env.notify.teams_proxy,
+        env.metrics.proxy if env.metrics else None,
     ]
     addresses += [address for address in proxies if address]
     register_secrets_of_variables(redactor, variables, secret_variables(env))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..checklist.events.feed import EventFeeds
+from ..checklist.metrics import MetricCheck
 from ..checklist.rollout.check import RolloutCheck
 from ..domain.errors import ZkRollbackError
 from ..domain.item_ids import EQUIVALENCE, NOTIFY
-from ..domain.ports import Check, Stage
+from ..domain.ports import Check
 from ..domain.record import GREEN_OUTCOMES, TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ..engine.cluster_watch import NamespaceWatches
+from ..engine.metric_feed import MetricFeeds
 from ..engine.scheduler import Schedule
 from ..report.failures import listed
 from ..report.formatting import clock_time
+from ..report.summary import soak_line
 from .build_checklist import ReleaseReader, build_checks
 from .context import RunContext
 from .find_redeploy_risks import RedeployRisks
@@ -36,15 +39,17 @@ def run_verify(
     timeline: RecoveryTimeline,
     since: datetime,
     redeploy_risks: RedeployRisks,
+    metrics: MetricFeeds,
 ) -> None:
     """Judge every item until its verdict is final; each is in the record before the next one.
 
-    The verdicts go into ``state``. ``since``: when the rollback began, by the server's clock.
+    The verdicts go into ``state``. ``since``: when the rollback began, by the server's clock. ``metrics``:
+    they are asked for since before that.
     """
     recorder = context.recorder
     recorder.write_async()
     reader = ReleaseReader(context, release, state)
-    checks = build_checks(context, release, reader, state, watch, events, since)
+    checks = build_checks(context, release, reader, state, watch, events, since, metrics)
     state.expect(check.id for check in checks)
     _describe(context, state, checks)
     commands = {check.id: check.command for check in checks}
@@ -58,14 +63,16 @@ def run_verify(
     judged = JudgementNotes(context, state, timeline, redeploy_risks, commands)
     soak_s = context.env.soak_s if context.request.soak_s is None else context.request.soak_s
     recorder.update(soak_s=soak_s)
-    last = {check.id for check in checks if check.stage is Stage.FINAL}
-
-    def is_green() -> bool:
-        return state.add_up(without=last) in GREEN_OUTCOMES
+    watched = [check for check in wanted if isinstance(check, MetricCheck)]
+    state.judged_later = frozenset(check.id for check in watched)
+    watch_until = max((check.watched_until for check in watched), default=None)
 
     def begin_soak(moment: datetime) -> None:
-        recorder.update(provisional_at=moment)
-        text = f"all checks passed; watched for {soak_s:g} s from here"
+        length_s = soak_s
+        if watch_until is not None:
+            length_s = round(max(soak_s, (watch_until - moment).total_seconds()), 1)
+        recorder.update(provisional_at=moment, soak_s=length_s, metrics=metrics.series())
+        text = soak_line(length_s, moment + timedelta(seconds=length_s) if watched else None)
         recorder.event(text, "zkrollback", moment)
         context.display.status(text)
 
@@ -95,7 +102,8 @@ def run_verify(
         on_sample=timeline.add,
         soak_s=soak_s,
         soak_max_s=context.env.soak_max_s,
-        is_green=is_green,
+        soak_until=watch_until,
+        is_green=state.is_green_so_far,
         on_provisional=begin_soak,
         on_prolonged=prolong_soak,
         on_last_look=look_anew,
@@ -113,7 +121,7 @@ def run_verify(
     if EQUIVALENCE not in {check.id for check in wanted} and not context.signals.count:
         _look_at_head(context, reader)
     if schedule.provisional_at is not None:
-        _end_soak(context, is_green())
+        _end_soak(context, state.add_up(without=(NOTIFY,)) in GREEN_OUTCOMES)
 
 
 class JudgementNotes:

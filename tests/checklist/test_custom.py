@@ -53,6 +53,7 @@ def test_items_of_several_hooks_keep_their_order():
         ([item(id="smoke")], "gave the item 'smoke': this id is taken; taken are notify, preflight, "),
         ([item(), item()], "gave the item 'own': this id is taken; taken are notify, own, preflight, "),
         ([item(id="release-equivalence")], "gave the item 'release-equivalence': this id is taken; "),
+        ([item(id="metric-x")], "gave the item 'metric-x': ids that begin with metric- are for metrics"),
         ([item(id="rollout-x")], "gave the item 'rollout-x': ids that begin with rollout- are for rollouts"),
         *(
             (

@@ -168,6 +168,123 @@ def test_each_mistake_has_a_sentence(toml, text, name, sentence):
     assert str(caught.value) == sentence
 
 
+CHECK = """[[environments.test.metrics.checks]]
+id = "error-rate"
+title = "Error rate"
+query = 'sum(rate(x{namespace="{namespace}"}[2m]))'
+max = 1
+"""
+METRICS = GOOD + "[environments.test.metrics]\nurl = 'https://prometheus.example/p'\n"
+
+
+def test_metrics_have_defaults_that_fit_a_rate_of_two_minutes(toml):
+    env = load_environment(toml(METRICS + CHECK), "test")
+    (metric,) = env.metric_checks
+    assert (metric.settle_s, metric.for_s, metric.gives_up_s, metric.when_empty) == (120, 60, 240, None)
+    longer = load_environment(toml(METRICS + CHECK + "for_s = 300\nsettle_s = 10\n"), "test").metric_checks[0]
+    assert longer.gives_up_s == 610
+
+
+def test_an_environment_may_leave_the_defaults_metrics_out(toml):
+    defaults = METRICS.replace("environments.test.metrics", "defaults.metrics")
+    checks = CHECK.replace("environments.test", "defaults")
+    text = defaults + checks + "[environments.two]\nmetrics = false\n[environments.three]\n"
+    assert load_environment(toml(text), "two").metric_checks == ()
+    assert [each.id for each in load_environment(toml(text), "three").metric_checks] == ["error-rate"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (METRICS, "[environments.test.metrics] needs the key 'checks'"),
+        (
+            METRICS + "checks = []\n",
+            "'checks' in [environments.test.metrics] is []: Tuple should have at least 1 item",
+        ),
+        (
+            METRICS + CHECK.replace("max = 1", ""),
+            "[environments.test.metrics.checks.0]: it needs max or min: what is in order",
+        ),
+        (
+            METRICS + CHECK + "min = 2\n",
+            "[environments.test.metrics.checks.0]: min 2 is above max 1: nothing would be in order",
+        ),
+        (
+            METRICS + CHECK + "deadline_s = 100\n",
+            "[environments.test.metrics.checks.0]: deadline_s 100 is below settle_s + for_s, 180: it could never pass",
+        ),
+        (
+            METRICS + CHECK.replace("max", "maximum"),
+            "unknown key 'maximum' in [environments.test.metrics.checks.0] (did you mean 'max'?)",
+        ),
+        (
+            METRICS + CHECK.replace("query", "#"),
+            "[environments.test.metrics.checks.0] needs the key 'query'",
+        ),
+        (
+            METRICS + CHECK.replace("max = 1", "max = nan"),
+            "'max' in [environments.test.metrics.checks.0] is nan: ",
+        ),
+        (METRICS + CHECK + "for_s = 0\n", "'for_s' in [environments.test.metrics.checks.0] is 0: "),
+        (METRICS + CHECK + "settle_s = -1\n", "'settle_s' in [environments.test.metrics.checks.0] is -1: "),
+        (
+            METRICS + CHECK.replace('"error-rate"', '"Error Rate"'),
+            "'id' in [environments.test.metrics.checks.0] is 'Error Rate': ",
+        ),
+        (
+            METRICS + CHECK + CHECK,
+            "[environments.test.metrics]: two checks have the id error-rate: each needs one of its own",
+        ),
+        (
+            METRICS + "users_impacted = 'latency'\n" + CHECK,
+            "[environments.test.metrics]: users_impacted names latency: the checks are error-rate",
+        ),
+        (
+            METRICS.replace("https", "http") + "token_env = 'PROM'\n" + CHECK,
+            "[environments.test.metrics]: url has to be https:// where a token or headers are sent along",
+        ),
+        (
+            METRICS + "token_env = 'PROM'\nheaders_env = { authorization = 'A' }\n" + CHECK,
+            "[environments.test.metrics]: the header Authorization stands in headers_env or is made of token_env, "
+            "not both",
+        ),
+        (
+            METRICS + "headers_env = { 'X Y' = 'A' }\n" + CHECK,
+            "[environments.test.metrics]: headers_env: 'X Y' is no name of a header: letters, digits and dashes",
+        ),
+        (
+            METRICS.replace("/p'", "/?a=b'") + CHECK,
+            "'url' in [environments.test.metrics] is 'https://prometheus.example/?a=b': ",
+        ),
+        (
+            GOOD.replace('context = "ctx"', "metrics = true"),
+            "'metrics' in [environments.test] is True: it has to be a table, or false: left out",
+        ),
+    ],
+)
+def test_each_mistake_in_a_metrics_table_has_a_sentence_with_its_place(toml, text, said):
+    with pytest.raises(UsageProblem) as caught:
+        load_environment(toml(text), "test")
+    sentence = str(caught.value)
+    assert sentence.startswith(f"zkrollback.toml: {said}")
+    assert sentence.endswith("; helm did not run.")
+
+
+def test_a_mistake_in_the_slack_table_has_its_place(toml):
+    with pytest.raises(UsageProblem) as caught:
+        load_environment(toml(GOOD + "token_env = 'BOT'\n"), "test")
+    assert str(caught.value) == (
+        "zkrollback.toml: [environments.test.slack]: token_env and channel go together: the bot's token and the id "
+        "of its channel; helm did not run."
+    )
+
+
+def test_a_password_has_no_place_in_the_url(toml):
+    text = METRICS.replace("https://", "https://ann:secret-7f3k9@") + CHECK
+    with pytest.raises(UsageProblem, match="'url' in"):
+        load_environment(toml(text), "test")
+
+
 MIGRATES = GOOD + "[environments.test.git]\ncheckout = '.'\n[environments.test.migrations]\n"
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.decision import Answer, Recommendation, SignalName, SignalReading
 from pytest_zkrollback.domain.errors import ProcessProblem
+from pytest_zkrollback.domain.metric import NoValueKind, Reading
 from pytest_zkrollback.domain.ports import HttpAnswer
 from pytest_zkrollback.domain.record import Mode, Revision
 from pytest_zkrollback.plugin.options import SIGNALS
 from pytest_zkrollback.preflight.decision import decide, recommend
 from pytest_zkrollback.preflight.guards.release import judge_migration_guard
 from pytest_zkrollback.preflight.impact import (
+    fetch_users_impacted,
     judge_health_once,
     judge_many_commits,
     judge_replicas,
@@ -186,6 +190,64 @@ def test_unknown_never_refuses(seen, said, state):
 def test_users_are_impacted_if_one_thing_is_not_well(asked, expected):
     seen = judge_users_impacted(asked)
     assert (seen.answer, seen.evidence) == expected
+
+
+SERVES = Environment(
+    name="test",
+    context="x",
+    namespace="shop",
+    workloads={"api": "deployment/api"},
+    metrics={
+        "url": "http://127.0.0.1:1",
+        "users_impacted": "errors",
+        "checks": [
+            {"id": "other", "title": "Other", "query": "other", "max": 0},
+            {"id": "errors", "title": "Errors", "query": 'x{a="{namespace}"}', "max": 1, "unit": "%"},
+        ],
+    },
+)
+READY = {"spec": {"replicas": 3}, "status": {"availableReplicas": 3}}
+
+
+@pytest.mark.parametrize(
+    ("reading", "answer", "evidence"),
+    [
+        (
+            Reading(value=4.0),
+            Answer.YES,
+            "metric-errors: 4 % (limit: at most 1 %)",
+        ),
+        (
+            Reading(value=0.5),
+            Answer.UNKNOWN,
+            "3 of 3 replicas of api available; /health was not asked: no url is configured; metric-errors: 0.5 % "
+            "(limit: at most 1 %)",
+        ),
+        (
+            Reading(kind=NoValueKind.EMPTY, text="the query has no series"),
+            Answer.UNKNOWN,
+            "3 of 3 replicas of api available; /health was not asked: no url is configured; metric-errors: not "
+            "known (the query has no series)",
+        ),
+    ],
+)
+def test_a_metric_may_say_whether_users_are_impacted(reading, answer, evidence):
+    asked = []
+
+    def query(text, timeout_s):
+        asked.append((text, timeout_s))
+        return reading
+
+    kube = SimpleNamespace(get=lambda *_, **__: READY, resource_path=lambda *_: "/x")
+    found = fetch_users_impacted(SERVES, kube, None, SimpleNamespace(query=query))
+    assert found == SignalReading(answer, "cluster, /health and metrics", evidence)
+    assert asked == [('x{a="shop"}', 2.0)]
+
+
+def test_a_metric_that_is_not_named_is_not_asked():
+    env = SERVES.model_copy(update={"metrics": SERVES.metrics.model_copy(update={"users_impacted": None})})
+    kube = SimpleNamespace(get=lambda *_, **__: READY, resource_path=lambda *_: "/x")
+    assert fetch_users_impacted(env, kube, None, SimpleNamespace()).source == "cluster and /health"
 
 
 @pytest.mark.parametrize(

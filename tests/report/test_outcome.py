@@ -61,6 +61,16 @@ def test_without_smoke_and_health_the_rollouts_have_to_show_service():
     assert choose_outcome([*found, *items({"orders": Verdict.PASS})]) is Outcome.VERIFIED_WITH_WAIVERS
 
 
+def test_a_metric_that_is_in_order_shows_no_service_and_one_that_is_not_known_is_never_green():
+    words = {**usual_words(), "metric-errors": Verdict.PASS}
+    assert choose_outcome(items(words)) is Outcome.VERIFIED
+    assert choose_outcome(items({**words, "metric-errors": Verdict.UNVERIFIED})) is Outcome.UNVERIFIED
+    assert choose_outcome(items({**words, "metric-errors": None})) is Outcome.UNVERIFIED
+    assert choose_outcome(items({**words, "metric-errors": Verdict.FAIL})) is Outcome.FAILED
+    waived = {**words, **dict.fromkeys(SERVICE, Verdict.WAIVED)}
+    assert choose_outcome(items(waived)) is Outcome.UNVERIFIED
+
+
 def test_the_summary_says_what_was_left_out_and_what_shows_no_service():
     left = {"smoke": Verdict.WAIVED, "health-database": Verdict.WAIVED}
     found = tuple(

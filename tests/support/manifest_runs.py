@@ -14,6 +14,7 @@ from pytest_zkrollback.domain.item_ids import SMOKE
 from pytest_zkrollback.domain.record import GuardState, Item, Plan
 from pytest_zkrollback.domain.verdict import Pending, Verdict
 from pytest_zkrollback.engine.cluster_watch import NamespaceWatches
+from pytest_zkrollback.engine.metric_feed import MetricFeeds
 from pytest_zkrollback.release.history import fetch_history
 from pytest_zkrollback.run.build_checklist import ReleaseReader, build_checks, event_places, watched
 from pytest_zkrollback.run.find_workloads import resolve_workloads
@@ -117,7 +118,8 @@ class Runs:
         now = context.clock.now()
         reader = ReleaseReader(context, release, state)
         try:
-            checks = build_checks(context, release, reader, state, watch, events, now)
+            metrics = MetricFeeds(context.env, {}, context.clock)
+            checks = build_checks(context, release, reader, state, watch, events, now, metrics)
         except HelmProblem as problem:
             return f"no item has a verdict: {problem}"
         for check in checks:

@@ -1,0 +1,101 @@
+"""What a metric answered: a value, or why there is none that can be judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from .frozen import Frozen, Time
+
+
+class NoValueKind(StrEnum):
+    """Why an answer holds no value that can be judged."""
+
+    EMPTY = "no-series"
+    NOT_A_NUMBER = "not-a-number"
+    INFINITE = "infinite"
+    SEVERAL = "several-series"
+    STALE = "stale"
+    WRONG_TYPE = "wrong-type"
+    WARNED = "warned"
+    # Of the server, not of the data:
+    BAD_QUERY = "bad-query"
+    UNAUTHORIZED = "unauthorized"
+    UNAVAILABLE = "unavailable"
+    REDIRECTED = "redirected"
+    TOO_LARGE = "too-large"
+    NOT_THE_API = "not-the-api"
+    NO_ANSWER = "no-answer"
+    NOT_ASKED = "not-asked"
+
+
+# The server answered, and what it knows of the metric is no value.
+OF_THE_DATA = frozenset(
+    {
+        NoValueKind.EMPTY,
+        NoValueKind.NOT_A_NUMBER,
+        NoValueKind.INFINITE,
+        NoValueKind.SEVERAL,
+        NoValueKind.STALE,
+        NoValueKind.WRONG_TYPE,
+        NoValueKind.WARNED,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One answer: a value (it may be infinite), or the kind and the sentence that say why there is none.
+
+    ``infos``: what the server remarks on the query.
+    """
+
+    value: float | None = None
+    kind: NoValueKind | None = None
+    text: str = ""
+    infos: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RangeReading:
+    """The values of one series over a time, oldest first; or why there are none."""
+
+    values: tuple[tuple[datetime, float], ...] = ()
+    kind: NoValueKind | None = None
+    text: str = ""
+
+
+class MetricPoint(Frozen):
+    """One look at a metric."""
+
+    at: Time = Field(description="when it was asked; of what was read afterwards, the time of the value")
+    value: float | None = Field(
+        default=None, description="what was judged (`when_empty` included); null: no number, or no finite one"
+    )
+    within: bool | None = Field(
+        default=None, description="whether it is within the limits; null: that could not be judged"
+    )
+    kind: NoValueKind | None = Field(
+        default=None, description="what the answer was instead of a finite value; null: it was one"
+    )
+
+
+class MetricSeries(Frozen):
+    """A metric check and what was seen of it, from before the change to the end of the watch."""
+
+    id: str = Field(description="the item's id, e.g. metric-error-rate")
+    title: str = Field(description="the item's title")
+    query: str = Field(description="the PromQL as it was asked")
+    unit: str = Field(default="", description="what the values are, e.g. %")
+    max: float | None = Field(default=None, description="at most; null: no such limit")
+    min: float | None = Field(default=None, description="at least; null: no such limit")
+    counts_from: Time | None = Field(
+        default=None, description="from when samples decide (`settle_s`); null: the run did not get there"
+    )
+    points: tuple[MetricPoint, ...] = Field(
+        default=(),
+        description="oldest first; thinned out where there are many, never by what is out of bounds",
+    )

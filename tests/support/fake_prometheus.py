@@ -1,0 +1,53 @@
+"""A Prometheus on loopback whose one answer a test sets; every request is kept."""
+
+import json
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qs, urlsplit
+
+from support.http_server import LoopbackHttpServer, QuietHandler
+
+
+class FakePrometheus:
+    """``value``: of the one series; None: there is none. ``hangs``: no request is answered."""
+
+    def __init__(self, value: float | None = None) -> None:
+        self.value = value
+        self.hangs = False
+        self.asked: list[tuple[float, str, str]] = []  # when, which endpoint, the query
+        self._over = threading.Event()
+        fake = self
+
+        class Handler(QuietHandler):
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                endpoint = parts.path.removeprefix("/api/v1/")
+                assert endpoint in ("query", "query_range"), self.path
+                fake.asked.append((time.monotonic(), endpoint, parse_qs(parts.query)["query"][0]))
+                if fake.hangs:
+                    fake._over.wait(30)
+                fake._answer(self, endpoint)
+
+        self._server = LoopbackHttpServer(Handler)
+        self.url = self._server.url
+
+    def _answer(self, handler: BaseHTTPRequestHandler, endpoint: str) -> None:
+        value, series = [time.time(), str(self.value)], []
+        if self.value is not None:
+            series = [{"metric": {}, "value": value}]
+        kind = "vector"
+        if endpoint == "query_range":
+            kind, series = "matrix", [{"metric": {}, "values": [[time.time() - 600, "40"]]}]
+        body = json.dumps({"status": "success", "data": {"resultType": kind, "result": series}}).encode()
+        with suppress(ConnectionError):  # who asked has gone meanwhile
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+
+    def kill(self) -> None:
+        """From here on nothing listens."""
+        self._over.set()
+        self._server.close()
