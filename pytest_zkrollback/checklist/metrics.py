@@ -24,7 +24,8 @@ _SHOWN = 40
 class MetricCheck:
     """One metric of the configuration.
 
-    ``samples`` gives what its feed has seen so far; ``settle_from``: helm's end, or the run's beginning.
+    ``samples`` gives what its feed has seen so far; ``settle_from``: helm's end, or the run's beginning, as
+    ``settles_after`` says.
     """
 
     metric: Metric
@@ -32,7 +33,7 @@ class MetricCheck:
     query: str
     samples: Callable[[], tuple[MetricSample, ...]]
     settle_from: datetime
-    after_helm: bool
+    settles_after: str
     stage: Stage = field(default=Stage.SOAK, init=False)
     interval_s: float | None = field(default=_LOOK_S, init=False)  # at the feed: it asks in its own rhythm
     soak_interval_s: float | None = field(default=_LOOK_S, init=False)
@@ -55,8 +56,9 @@ class MetricCheck:
     @property
     def expected(self) -> str:
         """The limits, for how long, and from when on."""
-        metric, start = self.metric, "helm's end" if self.after_helm else "the run's beginning"
-        return f"{limits(metric)} for {metric.for_s:g} s, from {metric.settle_s:g} s after {start} on"
+        metric = self.metric
+        start = f"{metric.settle_s:g} s after {self.settles_after}"
+        return f"{limits(metric)} for {metric.for_s:g} s, from {start} on"
 
     @property
     def command(self) -> str:

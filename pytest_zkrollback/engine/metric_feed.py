@@ -165,13 +165,16 @@ class MetricFeeds:
     def __init__(self, env: Environment, environ: Mapping[str, str], clock: Clock) -> None:
         """``environ`` holds the secrets that the table names. Nothing is asked before :meth:`begin`."""
         self._feeds: dict[str, MetricFeed] = {}
+        self.unusable = ""  # why nothing can be asked
         if env.metrics:
             client = PrometheusClient(env.metrics, environ, clock)
+            self.unusable = client.unusable
             for metric in env.metric_checks:
                 query = fill_in(metric.query, env.namespace, env.release)
                 self._feeds[metric.id] = MetricFeed(metric, query, client, clock)
         self._began = False
         self._settles_from: datetime | None = None
+        self.settles_after = "the run's beginning"
         self._clock = clock
 
     def __getitem__(self, metric: str) -> MetricFeed:
@@ -186,9 +189,9 @@ class MetricFeeds:
         for feed in self._feeds.values():
             feed.begin(incident_from - _BEFORE)
 
-    def settle_from(self, at: datetime) -> None:
-        """From here on ``settle_s`` is counted: helm has ended, or a run began that only verifies."""
-        self._settles_from = at
+    def settle_from(self, at: datetime, after: str) -> None:
+        """From here on ``settle_s`` is counted; ``after``: what that is, as in "helm's end"."""
+        self._settles_from, self.settles_after = at, after
 
     @property
     def settles_from(self) -> datetime:

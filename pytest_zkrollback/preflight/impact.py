@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from .decision import NO, UNKNOWN, YES
 if TYPE_CHECKING:
     from ..config.environment import Environment, Metric
     from ..domain.checks import JsonObject
+    from ..domain.metric import NoValueKind
     from ..domain.ports import Http, HttpAnswer, Kube
     from ..release.helm_secret import Release
     from ..release.history import ReleaseHistory
@@ -42,7 +44,7 @@ def fetch_users_impacted(
     metric = next((each for each in env.metric_checks if each.id == named), None)
     answer = None
     if metric is not None and prometheus is not None:  # beside the others: the budget is short
-        answer = submit("users-impacted", partial(_ask_metric, env, metric, prometheus))
+        answer = submit("users-impacted", partial(_fetch_metric, env, metric, prometheus))
     asked = [_fetch_replicas(env, kube, workload) for workload in env.named_workloads.values()]
     if not asked:
         asked.append((None, "replicas: not known, the configuration names no workload"))
@@ -64,13 +66,28 @@ def judge_users_impacted(
     return SignalReading(answer, source, said)
 
 
-def _ask_metric(env: Environment, metric: Metric, prometheus: PrometheusClient) -> tuple[bool | None, str]:
+@dataclass(frozen=True)
+class MetricLook:
+    """One look at a metric. ``within``: whether it is within its limits; None: not known, see ``kind``."""
+
+    within: bool | None
+    kind: NoValueKind | None
+    text: str
+
+
+def ask_metric(env: Environment, metric: Metric, prometheus: PrometheusClient) -> MetricLook:
+    """Ask once, for at most two seconds."""
     reading = prometheus.query(fill_in(metric.query, env.namespace, env.release), timeout_s=HEALTH_S)
     sample = read_sample(metric, datetime.min, reading)
-    name = metric_id(metric.id)
     if sample.value is None:
-        return None, f"{name}: not known ({sample.reading.text})"
-    return sample.within, f"{name}: {shown(metric, sample.value)} (limit: {limits(metric)})"
+        return MetricLook(None, sample.reading.kind, sample.reading.text)
+    text = f"{shown(metric, sample.value)} (limit: {limits(metric)})"
+    return MetricLook(sample.within, None, f"{text}, by when_empty" if sample.assumed else text)
+
+
+def _fetch_metric(env: Environment, metric: Metric, prometheus: PrometheusClient) -> tuple[bool | None, str]:
+    look, name = ask_metric(env, metric, prometheus), metric_id(metric.id)
+    return look.within, f"{name}: {look.text}" if look.kind is None else f"{name}: not known ({look.text})"
 
 
 def _fetch_replicas(env: Environment, kube: Kube, workload: str) -> tuple[bool | None, str]:

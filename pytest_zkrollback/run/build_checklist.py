@@ -254,7 +254,7 @@ def build_checks(
             gate_not_counted=_gate_not_counted(context, release),
         ),
         *(OwnCheck(item, item_context) for item in context.own_items),
-        *_metric_checks(env, metrics, after_helm=release.beside is not None),
+        *_metric_checks(env, metrics),
         NotifyCheck(
             deliver=lambda: context.notifier.notify_verdict(state.outcome_to_tell, PATIENCE_S),
             off=context.notifier.off,
@@ -263,7 +263,7 @@ def build_checks(
     ]
 
 
-def _metric_checks(env: Environment, feeds: MetricFeeds, *, after_helm: bool) -> Iterator[MetricCheck]:
+def _metric_checks(env: Environment, feeds: MetricFeeds) -> Iterator[MetricCheck]:
     if not env.metrics:
         return
     for metric in env.metric_checks:
@@ -274,7 +274,7 @@ def _metric_checks(env: Environment, feeds: MetricFeeds, *, after_helm: bool) ->
             query=feed.query,
             samples=feed.samples,
             settle_from=feeds.settles_from,
-            after_helm=after_helm,
+            settles_after=feeds.settles_after,
         )
 
 

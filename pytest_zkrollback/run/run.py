@@ -279,6 +279,9 @@ class Run:
             return
         self._metrics = MetricFeeds(context.env, variables(self._drill), self._clock)
         self._metrics.begin(request.impact_since or history.head.revision.deployed_at)
+        if self._metrics.unusable:  # it stops nothing: the items say so in the end
+            self._recorder.event(self._metrics.unusable, "zkrollback")
+            self._display.status(f"WARNING metrics: {self._metrics.unusable}")
         if github is not None:
             self._changing = github
             release = github.run(preflight, history)
@@ -332,9 +335,11 @@ class Run:
         if self._signals.count:
             raise KeyboardInterrupt
         assert self._metrics is not None  # noqa: S101 - they are asked since the preflight
-        acted = github is not None or (helm is not None and helm.status is HelmOutcomeStatus.RAN)
-        # Where another run acted just now, not before its revision was there.
-        self._metrics.settle_from(self._clock.now() if acted or preflight.made_by else preflight.started_at)
+        acted = "helm's end" if helm is not None and helm.status is HelmOutcomeStatus.RAN else ""
+        acted = "the deploy through GitHub" if github is not None else acted
+        acted = "the other run's rollback" if preflight.made_by else acted
+        at = self._clock.now() if acted else preflight.started_at
+        self._metrics.settle_from(at, acted or "the run's beginning")
         if helm is None or helm.status is not HelmOutcomeStatus.RAN:
             self._watch.refresh()
             found = helm.after if helm is not None and helm.after is not None else history

@@ -39,7 +39,8 @@ def register_secrets_of_environment(
     redactor: Redactor, env: Environment, variables: Mapping[str, str]
 ) -> None:
     """What the configuration names, and passwords in its addresses; its own names stay readable."""
-    addresses = [address for address in (env.url, env.proxy) if address]
+    urls = (env.url, env.proxy, env.metrics.url if env.metrics else None)
+    addresses = [address for address in urls if address]
     redactor.spare(
         [env.name, env.context, env.namespace, env.release, *env.named_workloads.values()]
         + [address for address in addresses if not _WITH_PASSWORD.match(address)]

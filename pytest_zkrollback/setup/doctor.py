@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from ..clients.helm import HelmCli, find_helm
 from ..clients.http import HttpClient
 from ..clients.kube.client import KubeClient, connect
 from ..clients.kube.kubeconfig import read_server
+from ..clients.prometheus import PrometheusClient
+from ..config.environment import Metric
 from ..config.loader import DRILL, describe, find_config, load_environment
 from ..domain.errors import (
     HttpProblem,
@@ -34,7 +37,8 @@ from ..domain.errors import (
     ZkRollbackError,
 )
 from ..domain.health_answer import BODY_LIMIT_BYTES, parse_health
-from ..domain.item_ids import NOTIFY, SMOKE
+from ..domain.item_ids import NOTIFY, SMOKE, metric_id
+from ..domain.metric import NoValueKind
 from ..domain.record import GuardReason, GuardState
 from ..notify.channels import Unusable, choose_channels
 from ..notify.github_comment import GITHUB
@@ -43,6 +47,7 @@ from ..notify.slack_channels import SLACK
 from ..notify.teams import TEAMS
 from ..preflight.facts import ask_all, fetch_identity
 from ..preflight.guards.cluster import judge_helm, judge_identity, judge_release
+from ..preflight.impact import ask_metric
 from ..preflight.permissions import Need, fetch_missing
 from ..preflight.probe import ProbeResult
 from ..release.history import ReleaseHistory, fetch_history
@@ -72,6 +77,7 @@ _ANONYMOUS = "system:anonymous"
 _SHELLS = ("bash", "sh", "dash", "zsh", "ksh")
 _PYTHONS = ("python", "python3")
 _INTERPRETERS = (*_SHELLS, *_PYTHONS, "node", "ruby", "perl")
+_NO_METRIC_NOW = (NoValueKind.NO_ANSWER, NoValueKind.UNAVAILABLE, NoValueKind.WARNED, NoValueKind.STALE)
 _SAYS_NOTHING = (HttpProblemKind.LATE, HttpProblemKind.BROKEN, HttpProblemKind.OTHER)
 
 
@@ -120,6 +126,7 @@ class Doctor:
             "health": self._health,
             SMOKE: self._smoke,
             **self._channels(),
+            **self._metrics(),
             **self._repository(),
         }
         for name, answer in ask_all(beside, _ASK_S, self.clock).items():
@@ -279,6 +286,24 @@ class Doctor:
         except HttpProblem as problem:
             return _unreached(what, problem, "check the network, and the proxy of the configuration")
         return Finding(what, State.OK, f"{origin} answers; {besides}")
+
+    def _metrics(self) -> dict[str, Callable[[], Finding]]:
+        table = self.env.metrics
+        if not table:
+            return {}
+        prometheus = PrometheusClient(table, self.variables, self.clock)
+        return {
+            metric_id(metric.id): partial(self._metric, metric, prometheus)
+            for metric in self.env.metric_checks
+        }
+
+    def _metric(self, metric: Metric, prometheus: PrometheusClient) -> Finding:
+        what, look = metric_id(metric.id), ask_metric(self.env, metric, prometheus)
+        if look.kind is None:
+            return Finding(what, State.OK, look.text if look.within else f"{look.text}: it would fail now")
+        state = State.UNKNOWN if look.kind in _NO_METRIC_NOW else State.MISSING
+        mend = f"check [environments.{self.env.name}.metrics] and the check {metric.id}"
+        return Finding(what, state, look.text, mend)
 
     def _repository(self) -> dict[str, Callable[[], Finding]]:
         env = self.env

@@ -91,6 +91,7 @@ def render_draft(draft: Draft) -> str:
         *_slack(draft, name),
         *_events(draft, name),
         *_repository(draft, name),
+        *_metrics(name),
     ]
     return "\n".join(lines) + "\n"
 
@@ -202,6 +203,19 @@ def _repository(draft: Draft, name: str) -> Iterator[str]:
     yield f"# kind = {_text(draft.migrations_kind or 'alembic')}  # or django, flyway, golang-migrate, sql"
     yield '# paths = ["migrations/versions"]'
     yield '# database_env = "DATABASE_URL"  # the name of the variable; read-only'
+
+
+def _metrics(name: str) -> Iterator[str]:
+    yield ""
+    yield from _comment("Error rate, latency: items that are judged in the soak (docs/metrics.md):")
+    yield f"# [{name}.metrics]"
+    yield '# url = "https://prometheus.example.com"'
+    yield f"# [[{name}.metrics.checks]]"
+    yield '# id = "error-rate"'
+    yield '# title = "Errors below 1 a second"'
+    yield """# query = 'sum(rate(http_requests_total{namespace="{namespace}", code=~"5.."}[2m]))'"""
+    yield "# max = 1"
+    yield "# when_empty = 0  # no errors yet have no series"
 
 
 def _comment(text: str) -> Iterator[str]:

@@ -274,7 +274,7 @@ def check(**keys):
         query="up{a='b'}",
         samples=lambda: samples((100, 183, 0.25)),
         settle_from=HELM_END,
-        after_helm=True,
+        settles_after="helm's end",
     )
 
 

@@ -12,6 +12,7 @@ from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import UsageProblem
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.setup.doctor import Doctor, Finding, find_environment, find_script, run_doctor
+from support.fake_prometheus import FakePrometheus
 from support.http_server import LoopbackHttpServer, QuietHandler
 
 MANIFEST = """
@@ -444,6 +445,62 @@ def test_what_the_configuration_leaves_out_is_not_missing(patient, key):
     smoke = f"ok         smoke                The smoke test is {said}"
     assert [line for line in lines if "left out" in line] == (
         {"health": [health], "smoke": [smoke], "url": [health, smoke]}[key]
+    )
+
+
+METRICS = """[environments.staging.metrics]
+url = "URL"
+[[environments.staging.metrics.checks]]
+id = "errors"
+title = "Errors"
+query = 'x{a="{namespace}"}'
+max = 1
+unit = "%"
+"""
+
+
+@pytest.fixture
+def prometheus():
+    fake = FakePrometheus()
+    yield fake
+    fake.kill()
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "code", "line"),
+    [
+        (0.5, "", 0, "ok         metric-errors        0.5 % (limit: at most 1 %)."),
+        (40, "", 0, "ok         metric-errors        40 % (limit: at most 1 %): it would fail now."),
+        (
+            None,
+            "when_empty = 0\n",
+            0,
+            "ok         metric-errors        0 % (limit: at most 1 %), by when_empty.",
+        ),
+        (
+            None,
+            "",
+            1,
+            "missing    metric-errors        the query has no series (no errors yet, or no traffic, looks like this "
+            "too: `... or vector(0)` in the query, or `when_empty = 0`). To mend it: check "
+            "[environments.staging.metrics] and the check errors.",
+        ),
+    ],
+)
+def test_each_metric_is_asked_once(patient, prometheus, value, more, code, line):
+    prometheus.value = value
+    patient.tables += METRICS.replace("URL", prometheus.url) + more
+    found, lines = patient.examine()
+    assert (found, line in lines) == (code, True), lines
+    assert [query for _, _, query in prometheus.asked] == ['x{a="shop"}']
+
+
+def test_a_prometheus_that_does_not_answer_is_not_known(patient, prometheus):
+    prometheus.kill()
+    patient.tables += METRICS.replace("URL", prometheus.url)
+    assert patient.line("metric-errors") == (
+        f"not known  metric-errors        {prometheus.url} refuses connections. To mend it: check "
+        "[environments.staging.metrics] and the check errors."
     )
 
 

@@ -3,12 +3,14 @@
 import io
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
+from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.config.loader import load_environment
 from pytest_zkrollback.domain.errors import KubeconfigProblem, Unreachable, UsageProblem
 from pytest_zkrollback.report.redaction import Redactor
@@ -85,7 +87,25 @@ selector = "auto"
 # kind = "alembic"  # or django, flyway, golang-migrate, sql
 # paths = ["migrations/versions"]
 # database_env = "DATABASE_URL"  # the name of the variable; read-only
+
+# Error rate, latency: items that are judged in the soak (docs/metrics.md):
+# [environments.staging.metrics]
+# url = "https://prometheus.example.com"
+# [[environments.staging.metrics.checks]]
+# id = "error-rate"
+# title = "Errors below 1 a second"
+# query = 'sum(rate(http_requests_total{namespace="{namespace}", code=~"5.."}[2m]))'
+# max = 1
+# when_empty = 0  # no errors yet have no series
 """
+
+
+def test_the_lines_for_metrics_are_valid_as_they_stand():
+    lines = KNOWS_LITTLE.partition("docs/metrics.md):\n")[2].splitlines()
+    text = "\n".join(line.removeprefix("# ") for line in lines)
+    table = tomllib.loads(text)["environments"]["staging"]
+    env = Environment(name="staging", context="staging", workloads="auto", **table)
+    assert [each.id for each in env.metric_checks] == ["error-rate"]
 
 
 class Operator:
