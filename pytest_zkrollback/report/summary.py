@@ -339,11 +339,11 @@ def _harm(record: Record) -> str:
 def _late(record: Record) -> str:
     """When everything was green, where it is no longer."""
     at = record.provisional_at
-    return (
-        f" ({all_checks(record)} had passed at {clock_time(at)} UTC, no longer at the end)"
-        if at is not None
-        else ""
-    )
+    if at is None:
+        return ""
+    if all(is_metric(item.id) or item.id == NOTIFY for item in failed_items(record)):
+        return f" (all other checks had passed at {clock_time(at)} UTC, and did to the end)"
+    return f" ({all_checks(record)} had passed at {clock_time(at)} UTC, no longer at the end)"
 
 
 def _refused(record: Record) -> str:

@@ -221,7 +221,9 @@ def render_waiting_line(record: Record, now: datetime, status: str = "") -> str:
     """
     at = f"{_since_start(record, now, now):>12}"
     if provisional(record):
-        return f"{at}  {phase(record)}, {_left(record, now)}"
+        watched = [item for item in record.items if is_metric(item.id) and item.verdict is None]
+        said = "".join(f"; {item.id}: {inert_line(item.observed, _OBSERVED_LIMIT)}" for item in watched)
+        return f"{at}  {phase(record)}, {_left(record, now)}{said}"
     open_ = [item for item in record.items if item.verdict is None]
     seen = [item for item in open_ if item.observed and item.started_at is not None]
     if phase(record) != "verifying" or not seen:

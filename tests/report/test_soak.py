@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pytest_zkrollback.domain.record import Helm, Outcome, Record, SamplePoint
+from pytest_zkrollback.domain.record import Helm, Item, Outcome, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.summary import headline, lead, recovery, render_summary, watch_line
-from pytest_zkrollback.report.terminal import render_live, render_progress_line
+from pytest_zkrollback.report.terminal import render_live, render_progress_line, render_waiting_line
 from support.example_records import at, items, verified
 
 
@@ -88,4 +88,68 @@ def test_a_provisional_green_is_called_that_and_no_result() -> None:
         "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7. "
         "All checks had passed at 11:50:46 UTC; then the run was stopped while it went on watching: this is "
         "no result."
+    )
+
+
+def _with_metric(verdict: Verdict | None, **changes: Any) -> Record:
+    observed = "0.4 % (limit: at most 1 %); in order for 12 of 60 s"
+    metric = Item(
+        id="metric-errors",
+        title="Errors",
+        verdict=verdict,
+        observed=observed,
+        started_at=at(7.6),
+        finished_at=at(187),
+    )
+    known: dict[str, Any] = {"provisional_at": at(7.5), "soak_s": 180, "recovered_at": at(7.5), "summary": ""}
+    return verified(items=(*items()[:-1], metric, items()[-1]), **{**known, **changes})
+
+
+def test_while_metrics_are_watched_it_is_said_until_when_and_that_the_rest_has_passed() -> None:
+    record = _with_metric(None, outcome=Outcome.RUNNING, recovered_at=None, finished_at=None)
+    assert lead(record) == (
+        "Release zkprova, environment drill, is back on revision 5 (zkprova-1.5.0), live as revision 7: all checks "
+        "but the metrics passed at 11:50:46 UTC; metrics are watched until 11:53:46 UTC. This is no result yet."
+    )
+    assert headline(record) == "PROVISIONAL"
+    assert render_waiting_line(record, at(60)) == (
+        "  1 min 00 s  provisionally green, 128 s left to watch; metric-errors: 0.4 % (limit: at most 1 %); in order "
+        "for 12 of 60 s"
+    )
+
+
+def test_the_clock_is_that_of_the_first_verdict_and_says_what_came_later() -> None:
+    record = _with_metric(Verdict.PASS, watched_until=at(188))
+    assert watch_line(record) == (
+        "All checks but the metrics passed at 11:50:46 UTC, 5.9 s after helm; the metrics by 11:53:47 UTC, and all "
+        "still then, when watching ended"
+    )
+    assert recovery(record).startswith("all checks but the metrics passed 6.3 s after helm's start; ")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "said"),
+    [
+        (
+            Verdict.FAIL,
+            Outcome.FAILED,
+            "failed: metric-errors (all other checks had passed at 11:50:46 UTC, and did to the end).",
+        ),
+        (
+            Verdict.UNVERIFIED,
+            Outcome.UNVERIFIED,
+            "not checked: metric-errors (all other checks had passed at 11:50:46 UTC, and did to the end).",
+        ),
+    ],
+)
+def test_a_metric_alone_takes_nothing_back_of_what_the_others_said(
+    verdict: Verdict, outcome: Outcome, said: str
+) -> None:
+    assert render_summary(_with_metric(verdict, outcome=outcome)).endswith(said)
+
+
+def test_interrupted_while_only_metrics_were_watched() -> None:
+    assert render_summary(_with_metric(Verdict.UNVERIFIED, outcome=Outcome.INTERRUPTED)).endswith(
+        "All checks but the metrics had passed at 11:50:46 UTC; then the run was stopped while it went on watching: "
+        "this is no result."
     )
