@@ -18,6 +18,9 @@ _FILE_LIMIT_BYTES = 1 << 20
 _RAW_LIMIT_BYTES = 16 << 20
 # More names do not fit into one command line everywhere.
 _MOST_PATHS = 1_000
+_RAW = ("--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
+_DIFFERENCE = re.compile(r"\n*:(\d{6}) (\d{6}) ([0-9a-f]+) ([0-9a-f]+) ([A-Z])\d*")
+_SUBMODULE = "160000"
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _BRANCH = re.compile(r"(?!-)[A-Za-z0-9._/-]+")
 
@@ -72,10 +75,22 @@ class GitCheckout:
         return self._run("rev-parse", "--is-shallow-repository").strip() == "true"
 
     def changes(self, older: str, newer: str) -> tuple[FileChange, ...]:
-        """Every file that differs between two commits; one that moved is gone and new."""
+        """Every file whose content differs between two commits; one that moved is gone and new.
+
+        A submodule that changed is a ProcessProblem: what it brought is not in this checkout.
+        """
         both = (self.resolve(older), self.resolve(newer))
-        raw = self._raw("diff-tree", "-r", "--raw", "-z", "--no-abbrev", "--no-renames", *both)
-        return tuple(FileChange(path, status, after) for path, status, _, after in raw)
+        raw = self._raw("diff-tree", "-r", *_RAW, *both)
+        return tuple(
+            FileChange(path, status, after)
+            for path, status, before, after in raw
+            if (status, after) != ("M", before)  # else its mode alone
+        )
+
+    def holds(self, commit: str, path: str) -> bool:
+        """Whether there is a file at or below ``path``."""
+        full = self.resolve(commit)
+        return bool(self._run("--literal-pathspecs", "ls-tree", "--full-tree", full, "--", path or "."))
 
     def had(self, commit: str, files: Collection[FileChange]) -> tuple[str, ...]:
         """The paths among ``files`` whose ``blob`` was there before, in ``commit`` or in its history."""
@@ -84,10 +99,10 @@ class GitCheckout:
         if not files:
             return ()
         full, paths = self.resolve(commit), sorted(each.path for each in files)
-        walk = ("log", "-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=", full)
+        walk = ("log", "--diff-merges=separate", "--full-history", "--no-show-signature", "--format=", *_RAW)
         before = {
             (path, blob)
-            for path, _, *blobs in self._raw("--literal-pathspecs", *walk, "--", *paths)
+            for path, _, *blobs in self._raw("--literal-pathspecs", *walk, full, "--", *paths)
             for blob in blobs
         }
         return tuple(each.path for each in files if (each.path, each.blob) in before)
@@ -99,9 +114,15 @@ class GitCheckout:
             raise ProcessProblem("git lists more changed files than can be looked through here.")
         words = iter(text.split("\0"))
         for word in words:
-            if word.lstrip("\n").startswith(":"):
-                _, _, before, after, status = word.split()
-                yield next(words, ""), status[:1], before, after
+            if not word.strip("\n"):
+                continue
+            found = _DIFFERENCE.fullmatch(word)
+            path = next(words, "")
+            if found is None or not path:
+                raise ProcessProblem("git lists the changed files in a form that is not known here.")
+            if _SUBMODULE in found.group(1, 2):
+                raise ProcessProblem(f"Submodule {path} changed: what it brought is not in this checkout.")
+            yield path, found[5], found[3], found[4]
 
     def _is_ancestor(self, older: str, newer: str) -> bool:
         done = self._git("merge-base", "--is-ancestor", older, newer)

@@ -1,5 +1,6 @@
 """As a gate after an ordinary deploy: who says that it is none of a rollback, and what is never green without."""
 
+import json
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -54,6 +55,20 @@ def commit(folder, message, **files):
     return git(folder, "rev-parse", "HEAD")
 
 
+def manifest(number, images):
+    """One Deployment for each image, named by its repository."""
+    workloads = [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": image.rpartition("/")[2].partition("@")[0].partition(":")[0]},
+            "spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}},
+        }
+        for image in images
+    ]
+    return f"# {number}\n" + "---\n".join(f"{json.dumps(each)}\n" for each in workloads)
+
+
 class Gate:
     """A release whose newest two revisions are 5 and 6, and a run that only verifies it."""
 
@@ -67,11 +82,16 @@ class Gate:
         request=None,
         migrations=None,
         images=(),
+        chart="c-1.0.0",
         own=(),
         **head,
     ):
         self.events = []
         first = 7 - len(versions)
+
+        def shown(version, number):
+            return images[number - first] if images else (f"shop/api:{version}",)
+
         self.env = Environment(
             name="test",
             context="x",
@@ -86,13 +106,13 @@ class Gate:
                 Revision(
                     revision=number,
                     status="deployed",
-                    chart="c-1",
+                    chart=chart if number == 6 else "c-1.0.0",
                     app_version=version,
                     deployed_at=AT,
-                    images=images[number - first] if images else (),
+                    images=shown(version, number),
                     **(head if number == 6 else {}),
                 ),
-                manifest=f"# {number}",
+                manifest=manifest(number, shown(version, number)),
             )
             for number, version in enumerate(versions, first)
         ]
@@ -140,7 +160,7 @@ def test_a_commit_that_only_goes_forward_passes_by_itself(tmp_path, commits, mig
     assert (verdict.word, verdict.observed) == (
         Verdict.PASS,
         f"Revision 6 is an ordinary deploy: commit {commits[2][:10]} of revision 6 contains {commits[1][:10]} of revision "
-        "5 and those of all earlier revisions, and takes nothing of them back. So no migration has to be undone.",
+        "5 and those of all earlier revisions, and puts no file of theirs back. So no migration has to be undone.",
     )
 
 
@@ -214,7 +234,7 @@ def test_an_image_that_changed_has_to_name_the_commit(tmp_path, commits, image, 
     verdict = one.judge()
     assert verdict.word is word
     if word is Verdict.UNVERIFIED:
-        said = f"image {image} is new in revision 6, and does not name commit {commits[2][:10]}"
+        said = f"image {image} is new in revision 6, and does not name commit {commits[2][:10]} alone"
         assert verdict.observed == not_known(said)
 
 
@@ -236,6 +256,97 @@ def test_an_image_that_changed_may_name_the_version_by_which_the_commit_was_foun
     if image.endswith(":1"):
         images = (("shop/api:0", "shop/web:0"), images[1])
     assert Gate(tmp_path, "1", "2", ref=ref, images=images).judge().word is word
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "why"),
+    [
+        # The web goes back to what the worker has: no image is new, one of a container is.
+        (
+            ("shop/api:OLD", "shop/web:1"),
+            ("shop/api:NEW", "shop/web:2"),
+            "image shop/web:2 is new in revision 6",
+        ),
+        (("shop/api:latest",), ("shop/api:latest",), "no image of revision 6 names commit NEW"),
+        (("shop/api:OLD",), ("shop/api:OLD-NEW",), "revision 6 names no commit in image tags"),
+    ],
+)
+def test_images_are_compared_container_by_container_and_one_has_to_name_the_commit(
+    tmp_path, commits, before, now, why
+):
+    def spelt(text):
+        return text.replace("OLD", commits[1][:10]).replace("NEW", commits[2][:10])
+
+    images = (tuple(map(spelt, before)), tuple(map(spelt, now)))
+    verdict = Gate(tmp_path, f"1-{commits[1][:10]}", f"2-{commits[2][:10]}", images=images).judge()
+    assert verdict.word is Verdict.UNVERIFIED
+    assert spelt(why) in verdict.observed
+
+
+def test_an_older_chart_shows_nothing(tmp_path, commits):
+    one = Gate(tmp_path, commits[1], commits[2], chart="c-0.9.12")
+    assert "chart c-0.9.12 of revision 6 is older than c-1.0.0" in one.judge().observed
+
+
+@pytest.mark.parametrize("path", ["db", "/db/", "./db", "db/.", ".//db", "db/../db"])
+def test_the_folder_of_the_migrations_is_what_git_takes_for_it(tmp_path, commits, path):
+    head = commit(tmp_path, "gone", **{"db/1.sql": None})
+    verdict = Gate(tmp_path, commits[2], head, migrations={"kind": "sql", "paths": [path]}).judge()
+    assert "no longer holds db/1.sql as revision 5 had it" in verdict.observed
+
+
+@pytest.mark.parametrize("path", ["DB", "../db"])
+def test_a_folder_that_is_not_there_shows_nothing(tmp_path, commits, path):
+    verdict = Gate(tmp_path, commits[1], commits[2], migrations={"kind": "sql", "paths": [path]}).judge()
+    assert f"there is nothing at {path} in commit {commits[2][:10]}" in verdict.observed
+
+
+def test_a_file_that_may_be_a_migration_may_not_change_where_no_paths_are_configured(tmp_path, commits):
+    """A revert is not always byte for byte."""
+    head = commit(tmp_path, "almost back", **{"db/2.sql": "-- 2, and a comment"})
+    assert "does not hold db/2.sql as revision 5 had it" in Gate(tmp_path, commits[2], head).judge().observed
+
+
+def test_another_mode_alone_is_no_change(tmp_path, commits):
+    (tmp_path / "app.py").chmod(0o755)
+    head = commit(tmp_path, "executable", **{"new.py": "1"})
+    assert Gate(tmp_path, commits[2], head).judge().word is Verdict.PASS
+
+
+@pytest.mark.parametrize("setting", ["separate", "off", "combined", "first-parent"])
+def test_a_side_that_a_merge_left_is_seen_whatever_git_is_configured_to_show(tmp_path, commits, setting):
+    git(tmp_path, "config", "log.diffMerges", setting)
+    git(tmp_path, "checkout", "-qb", "hotfix", commits[1])
+    hot = commit(tmp_path, "hotfix", **{"app.py": "print('hot')"})
+    git(tmp_path, "checkout", "-q", commits[2])
+    git(tmp_path, "merge", "-q", "-s", "ours", "-m", "merged", "hotfix")
+    merged = git(tmp_path, "rev-parse", "HEAD")
+    head = commit(tmp_path, "hot again", **{"app.py": "print('hot')"})
+    verdict = Gate(tmp_path, hot, merged, head).judge()
+    assert "puts app.py back to what it was before" in verdict.observed
+
+
+@pytest.mark.parametrize("ignore", ["none", "all"])
+def test_a_submodule_that_changed_shows_nothing(tmp_path, commits, ignore):
+    git(tmp_path, "config", "diff.ignoreSubmodules", ignore)
+    for number in (1, 2):
+        git(tmp_path, "update-index", "--add", "--cacheinfo", f"160000,{commits[number]},vendor")
+        git(tmp_path, "-c", "diff.ignoreSubmodules=none", "commit", "-qm", f"vendor {number}")
+    before, head = git(tmp_path, "rev-list", "-2", "--reverse", "HEAD").split()
+    said = "Submodule vendor changed: what it brought is not in this checkout"
+    assert said in Gate(tmp_path, before, head).judge().observed
+
+
+def test_words_that_git_adds_are_never_skipped(tmp_path, commits, monkeypatch):
+    """As with log.showSignature, were it not switched off."""
+    one, real = Gate(tmp_path, commits[1], commits[2]), LocalProcesses()
+
+    def run(argv, **how):
+        done = real.run(argv, **how)
+        return replace(done, stdout=f"gpg: Good signature\n{done.stdout}") if "log" in argv else done
+
+    one.context.processes = SimpleNamespace(run=run)
+    assert "git lists the changed files in a form that is not known here" in one.judge().observed
 
 
 def test_the_same_commit_again_shows_nothing(tmp_path, commits):
