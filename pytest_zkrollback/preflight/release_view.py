@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Of revisions beyond the newest that are not taken although they have the version so many are read.
 _FEW = 3
+# Within the preflight's budget: the newest revisions are known without.
+_OUTLINES_S = 2.0
 
 
 class CachedProbe(Generic[T]):
@@ -163,7 +165,6 @@ class ReleaseView:
             self._env.namespace,
             self._env.release,
             also=[*wanted, *([asked] if asked is not None else [])],
-            since=asked,  # what came after the target may have migrated
             # A rollback's preflight reads by name: that takes as long in a namespace with a thousand records.
             together=self.asked is None,
         )
@@ -178,12 +179,10 @@ class ReleaseView:
         if number is not None and number > max(found.older):
             return found
         try:
-            choice = self._choose(asked, fetch_outlines(self._kube, env.namespace, env.release))
+            choice = self._choose(asked, fetch_outlines(self._kube, env.namespace, env.release, _OUTLINES_S))
             also = [each.revision for each in choice.skipped if each.revision in found.older][:_FEW]
             also += [choice.revision] if choice.revision is not None else []
-            history = fetch_history(
-                self._kube, env.namespace, env.release, also=also, since=choice.revision, known=found
-            )
+            history = fetch_history(self._kube, env.namespace, env.release, also=also, known=found)
         except ZkRollbackError:
             return found  # which says that only the newest were looked at
         # What is said of a revision is redacted by what was read of it in whole.

@@ -42,7 +42,6 @@ from .helm_secret import (
 )
 
 NEWEST = 30
-_NEWEST_SINCE = 100
 # So many records are read at once, unless they are large: one of a megabyte is several on its way.
 _AT_ONCE = 2
 # What a page of outlines asks for, and what it may bring: then it is asked for with fewer.
@@ -191,11 +190,9 @@ def fetch_history(
     timeout_s: float = 5.0,
     known: ReleaseHistory | None = None,
     *,
-    since: int | None = None,
     together: bool = False,
 ) -> ReleaseHistory:
-    """The newest 30 revisions of ``release``, those of ``also`` whatever their age, and the newest 100 from
-    ``since`` on.
+    """The newest 30 revisions of ``release``, and those of ``also`` whatever their age.
 
     What is in ``known`` is there again, and not fetched again unless it was written since: one request where
     nothing changed.
@@ -211,8 +208,6 @@ def fetch_history(
     numbers = sorted(names)
     had = {one.revision for one in known.revisions} if known is not None else set()
     kept = {*numbers[-NEWEST:], *also, *had}
-    if since is not None:
-        kept |= {number for number in numbers[-_NEWEST_SINCE:] if number >= since}
     wanted = [number for number in numbers if number in kept]
 
     def get(number: int) -> JsonObject:

@@ -77,7 +77,8 @@ def acquire_lock(
     found = _find_head(context, planned, before, target)
     if isinstance(found, _Head) and found.history is not None:
         entries = of_this_install(taken.entries, found.history)
-        if preflight.journal is None and target is not None:  # then the guard did not see it
+        # The guard did not see it, unless somebody has consented to what it saw of the history.
+        if preflight.journal is None and target is not None and "target" not in preflight.overridden:
             left = judge_left_revision(found.history, target, entries)
             if left is not None and not _is_overridden(context, left):
                 found = left

@@ -30,7 +30,7 @@ from ..migrations.start import (
 from ..migrations.tools import TOOLS
 from ..preflight.release_view import CachedProbe
 from ..release.helm_secret import Release
-from ..release.history import ReleaseHistory
+from ..release.history import ReleaseHistory, fetch_history
 from ..report.failures import listed
 from .context import RunContext
 from .forward_deploy import find_direction
@@ -38,6 +38,8 @@ from .source_commits import git_checkout, with_commits
 
 DATABASE = "schema in the database"
 HEALTH = "schema that /health reports"
+
+_MOST_BETWEEN = 100
 
 Source = Callable[[], MigrationFinding]
 
@@ -61,7 +63,12 @@ def migration_sources(
     are asked besides that need no deploy to look into, and where it settles the question it names the others.
     """
     env, table = context.env, context.env.migrations
-    span = CachedProbe(lambda: _span(context, history, target, later))
+
+    def read_span() -> Span:
+        between = _read_between(context, history, target, later) if rolled_out is not None else ()
+        return _span(context, history, target, (*between, *later))
+
+    span = CachedProbe(read_span)
     if deploy is not None:
         reading = _reading(context, table, span, rolled_out) if table is not None else {}
         compared = reading if table is not None and table.kind is None else {}
@@ -218,6 +225,27 @@ def judge_irreversible(findings: Sequence[MigrationFinding]) -> SignalReading:
     harmless = [finding.ran is False or finding.reversible is True for finding in findings]
     answer = Answer.NO if findings and all(harmless) else Answer.UNKNOWN
     return SignalReading(answer, "migrations", said, problem)
+
+
+def _read_between(
+    context: RunContext, history: ReleaseHistory, target: RevisionContent, later: Sequence[RevisionContent]
+) -> list[RevisionContent]:
+    """What a long history holds between the target and the revisions that were read: the newest hundred.
+
+    Before helm nobody waits for that. What cannot be read in whole is missing, and said so.
+    """
+    last = max((one.revision for one in later), default=0)
+    missing = [number for number in history.older if target.revision < number < last][-_MOST_BETWEEN:]
+    if not missing:
+        return []
+    env = context.env
+    found = fetch_history(context.kube, env.namespace, env.release, also=missing, known=history)
+    contents = [
+        revision_content(release, env.namespace)
+        for number in missing
+        if (release := found.get(number)) is not None
+    ]
+    return [content for content in contents if not content.unread]
 
 
 def _span(

@@ -78,6 +78,22 @@ def test_kubernetes_own_client_reads_from_the_same_server_with_the_same_credenti
             ValueError, match=r"an item of your own only reads: DELETE .*/pods/web was not sent"
         ):
             api.delete_namespaced_pod("web", "shop")
+        pools = kube.api_client().rest_client.pool_manager
+        for url, headers, said in (
+            (
+                f"{server.url}/api/v1/namespaces/shop/pods/web/exec?command=sh",
+                {},
+                "only reads: GET .*/web/exec was not sent",
+            ),
+            (f"{server.url}/api", {"Upgrade": "websocket"}, "only reads: GET .*/api was not sent"),
+            (
+                "http://elsewhere.example/x",
+                {},
+                "asks this API server alone: GET http://elsewhere.example/x was not",
+            ),
+        ):
+            with pytest.raises(ValueError, match=said):
+                pools.request("GET", url, headers=headers)
         [head] = [request.lower() for request in server.requests]
     assert head.startswith("get /api/v1/namespaces/shop/pods http/1.1")
     assert "authorization: bearer t0ken" in head

@@ -186,7 +186,7 @@ def test_as_a_gate_a_deploy_is_green_by_its_commits_or_by_the_operators_word(inc
     deploy(newer)
     forward = incident.run()
     assert (forward.code, reds(forward)) == (0, {}), forward.output
-    assert "and takes nothing of them back" in forward.item("migration")["observed"]
+    assert "and puts no file of theirs back" in forward.item("migration")["observed"]
     deploy(reverted)
     taken = incident.run()
     assert (taken.code, reds(taken)) == (1, {"migration": "UNVERIFIED"}), taken.output

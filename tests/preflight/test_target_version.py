@@ -346,16 +346,15 @@ def viewed(monkeypatch, asked, releases, entries=(), newest=2, fails=False):
     """What a ReleaseView chooses where only so many of the releases are read at first, and which it read then."""
     read = []
 
-    def fetch_history(_kube, _namespace, _release, also=(), since=None, known=None, **_):
+    def fetch_history(_kube, _namespace, _release, also=(), known=None, **_):
         numbers = [one.revision.revision for one in releases]
         had = [one.revision for one in known.revisions] if known is not None else []
-        assert since is None or since in also
         wanted = [number for number in numbers if number in {*numbers[-newest:], *also, *had}]
         read.append(wanted)
         older = tuple(number for number in numbers if number not in wanted)
         return history(*(one for one in releases if one.revision.revision in wanted), older=older)
 
-    def fetch_outlines(_kube, namespace, release):
+    def fetch_outlines(_kube, namespace, release, _timeout_s):
         if fails:
             raise Forbidden("no", verb="list", resource="secrets")
         read.append("outlines")

@@ -54,12 +54,17 @@ VERIFIED = {"verified_revision": 7, "verified_at": "2026-11-23T02:00:00Z", "run_
 
 
 @pytest.mark.parametrize(
-    ("journal", "overrides", "refuses"),
-    [(None, {}, True), (None, {"target": "it is meant"}, False), ((), {}, False)],
-    ids=["not read", "not read, overridden", "read: the guard has judged it"],
+    ("journal", "overrides", "consented", "refuses"),
+    [
+        (None, {}, (), True),
+        (None, {"target": "it is meant"}, (), False),
+        (None, {}, ("target",), False),
+        ((), {}, (), False),
+    ],
+    ids=["not read", "not read, overridden", "not read, consented", "read: the guard has judged it"],
 )
 def test_a_journal_that_the_preflight_could_not_read_is_judged_under_the_lock(
-    monkeypatch, journal, overrides, refuses
+    monkeypatch, journal, overrides, consented, refuses
 ):
     """Back and forth: revision 7 went back to 2, and was verified; 3 is what it left."""
     history = ReleaseHistory(
@@ -90,7 +95,7 @@ def test_a_journal_that_the_preflight_could_not_read_is_judged_under_the_lock(
     )
     lock = SimpleNamespace(acquire=lambda *args, **kwargs: AcquiredLock("bbbb", None, (VERIFIED,)))
     monkeypatch.setattr(lock_step, "unlock", lambda *args: unlocked.append(args[-1]))
-    preflight = SimpleNamespace(overridden=frozenset(), lock_holder="", journal=journal)
+    preflight = SimpleNamespace(overridden=frozenset(consented), lock_holder="", journal=journal)
     found = lock_step.acquire_lock(context, lock, history, 3, preflight)
     if not refuses:
         assert (found, unlocked) == (7, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
@@ -36,6 +37,8 @@ _RENEW_PAUSE_S = 10.0
 _RESTART_PAUSE_S = 0.2
 # A read that got no word for this long is asked again over a new connection: the old one may be half-open.
 _SILENT_S = 5.0
+# Subresources that do something, or lead elsewhere, although they begin with a GET.
+_DOES_MORE = re.compile(r"/(exec|attach|portforward|proxy)(/|$)")
 # kubernetes loads its parts when they are asked for, and fails where two threads ask at once.
 _importing = threading.Lock()
 
@@ -319,10 +322,14 @@ class _ReadingPools:
     def request(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, **how: Any
     ) -> urllib3.BaseHTTPResponse:
-        """As urllib3's; raises ValueError for what would change something."""
-        if method not in ("GET", "HEAD"):
-            raise ValueError(f"an item of your own only reads: {method} {url} was not sent")
+        """As urllib3's; raises ValueError for what would change something, or go to another server."""
         access, pools = self._current()
+        path = url.partition("?")[0]
+        upgrades = any(name.lower() == "upgrade" for name in headers or ())
+        if method not in ("GET", "HEAD") or upgrades or _DOES_MORE.search(path):
+            raise ValueError(f"an item of your own only reads: {method} {path} was not sent")
+        if not url.startswith(f"{access.server}/"):
+            raise ValueError(f"an item of your own asks this API server alone: {method} {path} was not sent")
         sent = urllib3.HTTPHeaderDict(headers)
         for name, value in access.headers():
             sent.add(name, value)
