@@ -122,12 +122,14 @@ def judge_samples(
     failing = bool(out) and known is not None and known.within is not None
     if now >= ends_at:
         return _at_deadline(metric, counted, stretch, out if failing else [], now)
-    begins = stretch[0].at if stretch and known is stretch[-1] else max(now, counts_from)
+    in_order = bool(stretch) and known is stretch[-1]
+    passes_at = (stretch[0].at if in_order else counts_from) + timedelta(seconds=metric.for_s)
     return Pending(
         observed=_so_far(metric, samples, stretch if known is not None else [], counts_from, now),
         seen=failing,
         failing=known is not None and known.within is False,
-        watch_until=min(begins + timedelta(seconds=metric.for_s), ends_at),
+        # What is not in order may become so at any time, until the deadline.
+        watch_until=min(passes_at, ends_at) if in_order or now < counts_from else ends_at,
     )
 
 

@@ -99,7 +99,7 @@ def test_the_line_says_what_was_seen_and_what_the_limit_is(keys, value, observed
             180,
             id="what was in order before it settled does not count",
         ),
-        pytest.param(150, [(0, 150, 3)], "3 % (limit: at most 1 %)", True, 210, id="out of bounds"),
+        pytest.param(150, [(0, 150, 3)], "3 % (limit: at most 1 %)", True, 300, id="out of bounds"),
         pytest.param(
             200,
             [(100, 150, 3), (150, 200, 0.5)],
@@ -108,7 +108,7 @@ def test_the_line_says_what_was_seen_and_what_the_limit_is(keys, value, observed
             210,
             id="in order since a while",
         ),
-        pytest.param(170, [(120, 170, EMPTY)], EMPTY.text, False, 230, id="no series"),
+        pytest.param(170, [(120, 170, EMPTY)], EMPTY.text, False, 300, id="no series"),
     ],
 )
 def test_until_then_it_is_pending(now_s, parts, said, failing, until_s):

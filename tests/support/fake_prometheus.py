@@ -34,9 +34,9 @@ class FakePrometheus:
         self.url = self._server.url
 
     def _answer(self, handler: BaseHTTPRequestHandler, endpoint: str) -> None:
-        value, series = [time.time(), str(self.value)], []
-        if self.value is not None:
-            series = [{"metric": {}, "value": value}]
+        value, series = self.value, []  # read once: a test's may take its time
+        if value is not None:
+            series = [{"metric": {}, "value": [time.time(), str(value)]}]
         kind = "vector"
         if endpoint == "query_range":
             kind, series = "matrix", [{"metric": {}, "values": [[time.time() - 600, "40"]]}]
