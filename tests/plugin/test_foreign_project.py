@@ -62,7 +62,7 @@ def test_loading_imports_nothing_heavy(pytester):
     assert "HEAVY []" in done.stdout
     assert (
         "OURS ['pytest_zkrollback', 'pytest_zkrollback.domain', 'pytest_zkrollback.domain.command_line', "
-        "'pytest_zkrollback.domain.item_ids', 'pytest_zkrollback.domain.request', "
+        "'pytest_zkrollback.domain.item_ids', 'pytest_zkrollback.domain.request', 'pytest_zkrollback.domain.target_names', "
         "'pytest_zkrollback.plugin', 'pytest_zkrollback.plugin.checklist_tests', "
         "'pytest_zkrollback.plugin.fixtures', 'pytest_zkrollback.plugin.hookspecs', "
         "'pytest_zkrollback.plugin.options']" in done.stdout
