@@ -15,6 +15,7 @@ from ..domain.ports import Finished, Processes
 
 _TIMEOUT_S = 4.0
 _FILE_LIMIT_BYTES = 1 << 20
+_OUTPUT_LIMIT_BYTES = 256 * 1024
 _RAW_LIMIT_BYTES = 16 << 20
 # More names do not fit into one command line everywhere.
 _MOST_PATHS = 1_000
@@ -41,6 +42,7 @@ class GitCheckout:
         """Nothing is read yet."""
         self._folder = folder
         self._processes = processes
+        self._resolved: set[str] = set()  # full SHAs: what they name does not change
 
     def count_commits(self, good: str, bad: str) -> int:
         """How many commits ``bad`` has that ``good`` has not."""
@@ -48,15 +50,23 @@ class GitCheckout:
 
     def resolve(self, commit: str) -> str:
         """The full SHA of a commit."""
+        if commit in self._resolved:
+            return commit
         if not _COMMIT.fullmatch(commit):
             raise ProcessProblem(f"{commit!r} is no commit.")
-        return self._run("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", missing=commit).strip()
+        return self._full_sha(commit)
 
     def resolve_ref(self, name: str) -> str:
         """The full SHA of the commit that a tag or branch names."""
         if not _BRANCH.fullmatch(name):
             raise ProcessProblem(f"{name!r} is no tag or branch.")
-        return self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", missing=name).strip()
+        return self._full_sha(name)
+
+    def _full_sha(self, name: str) -> str:
+        parsed = self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", missing=name)
+        full = parsed.strip()
+        self._resolved.add(full)
+        return full
 
     def on_branch(self, commit: str, branch: str) -> bool:
         """Whether ``branch`` holds ``commit``, as far as this checkout knows."""
@@ -88,9 +98,9 @@ class GitCheckout:
         )
 
     def holds(self, commit: str, path: str) -> bool:
-        """Whether there is a file at or below ``path``."""
+        """Whether there is a file at or below ``path``; ``.`` is the whole tree."""
         full = self.resolve(commit)
-        return bool(self._run("--literal-pathspecs", "ls-tree", "--full-tree", full, "--", path or "."))
+        return bool(self._run("--literal-pathspecs", "ls-tree", "--full-tree", full, "--", path))
 
     def had(self, commit: str, files: Collection[FileChange]) -> tuple[str, ...]:
         """The paths among ``files`` whose ``blob`` was there before, in ``commit`` or in its history."""
@@ -148,7 +158,7 @@ class GitCheckout:
                     if member.isfile() and (stream := files.extractfile(member)) is not None
                 }
 
-    def _run(self, *args: str, missing: str = "", limit_bytes: int = 256 * 1024) -> str:
+    def _run(self, *args: str, missing: str = "", limit_bytes: int = _OUTPUT_LIMIT_BYTES) -> str:
         done = self._git(*args, limit_bytes=limit_bytes)
         if done.exit_code != 0:
             if missing and not done.stderr.strip():
@@ -156,7 +166,7 @@ class GitCheckout:
             raise self._problem(done)
         return done.stdout
 
-    def _git(self, *args: str, limit_bytes: int = 256 * 1024) -> Finished:
+    def _git(self, *args: str, limit_bytes: int = _OUTPUT_LIMIT_BYTES) -> Finished:
         if not self._folder.is_dir():
             raise ProcessProblem(f"There is no git checkout at {self._folder}.")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
