@@ -151,17 +151,9 @@ def with_account(document):
 
 def test_the_rights_are_those_that_the_command_prints(incident):
     """For the drill's release; ZKROLLBACK_WRITE=1 writes the file anew."""
-    done = subprocess.run(
-        incident.argv("--zkrollback-check=rbac"),
-        cwd=incident.folder,
-        env=incident.environ(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = "---\n".join(map(with_account, done.stdout.split("---\n")))
+    code, out, err = incident.typed("--zkrollback-check=rbac")
+    assert code == 0, err
+    told = "---\n".join(map(with_account, out.split("---\n")))
     told = told.replace(incident.namespace, "shop").replace("environment test", "environment staging")
     path = DEPLOY / "rights.yaml"
     if os.environ.get("ZKROLLBACK_WRITE"):

@@ -2,28 +2,13 @@
 
 import json
 import shlex
-import subprocess
 
 from support.audited_release import AuditedRelease
 from support.incident import BOTH
 
 
-def typed(incident, *args):
-    """(exit code, standard output, standard error) of the operator's command."""
-    done = subprocess.run(
-        incident.argv(*args),
-        cwd=incident.folder,
-        env=incident.environ(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 def listed(incident):
-    code, out, err = typed(incident, "--rollback-list=json")
+    code, out, err = incident.typed("--rollback-list=json")
     assert (code, err) == (0, ""), err
     return json.loads(out)
 

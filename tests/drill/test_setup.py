@@ -58,27 +58,13 @@ def until(done, within_s=60):
         time.sleep(0.1)
 
 
-def typed(release, *args, **env):
-    """(exit code, standard output, standard error) of the operator's command."""
-    done = subprocess.run(
-        release.argv(*args),
-        cwd=release.folder,
-        env=release.environ(**env),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 class Accounts:
     """ServiceAccounts that have one part of the printed Roles each, and nothing else."""
 
     def __init__(self, release):
         self.release = release
         self.admin = release.cluster.kubeconfig
-        code, self.text, problem = typed(release, "--zkrollback-check=rbac")
+        code, self.text, problem = release.typed("--zkrollback-check=rbac")
         assert (code, problem) == (0, ""), problem
         self.kubeconfigs = {each: self._made(each) for each in ("verify", "roll-back")}
 
@@ -167,7 +153,7 @@ def test_from_an_empty_folder_to_a_verified_release(incident):
 
     def operator(*args):
         kubeconfig = str(incident.cluster.kubeconfig)
-        code, said, problem = typed(incident, *args, KUBECONFIG=kubeconfig, PATH=programs)
+        code, said, problem = incident.typed(*args, KUBECONFIG=kubeconfig, PATH=programs)
         return code, said + problem
 
     code, said = operator("--zkrollback-init", f"--zkrollback-namespace={incident.namespace}")
@@ -203,14 +189,14 @@ def test_the_printed_roles_suffice_for_zkprova(incident):
     result = incident.run("--rollback-to=5")
     assert set(result.verdicts().values()) == {"PASS"}, result.output
     assert result.code == 0
-    code, said, _ = typed(incident, "--zkrollback-check")
+    code, said, _ = incident.typed("--zkrollback-check")
     assert code == 0, said
     assert forbidden(incident, "roll-back") <= {("list", "nodes")}
 
     accounts.become("verify")
     result = incident.run()
     assert set(result.verdicts().values()) == {"PASS"}, result.output
-    code, said, _ = typed(incident, "--zkrollback-check")
+    code, said, _ = incident.typed("--zkrollback-check")
     assert code == 1
     assert line(said, "rights to verify").startswith("ok "), said
     assert said.splitlines()[-1].startswith("1 of "), said
@@ -232,7 +218,7 @@ def test_one_right_less_is_reported_whichever_it_is(incident):
             resource = rule["resources"][0]
             deadline = time.monotonic() + 20
             while True:
-                _, said, _ = typed(incident, "--zkrollback-check")
+                _, said, _ = incident.typed("--zkrollback-check")
                 found = [text for text in said.splitlines() if text[11:].startswith("rights to")]
                 if any(f"{verb} {resource}" in text for text in found for verb in rule["verbs"]):
                     break
@@ -259,7 +245,7 @@ def test_the_printed_roles_suffice_where_the_chart_holds_roles_and_a_second_name
     accounts.become("verify")
     assert own.run("--rollback-to=1").guard("permissions")["state"] == "refused"
     accounts.become("roll-back")
-    code, said, _ = typed(own, "--zkrollback-check")
+    code, said, _ = own.typed("--zkrollback-check")
     assert code == 0, said
     result = own.run("--rollback-to=1", "--rollback-migration-assessed=none")
     left_out = {"smoke", "health-database", "notify"}

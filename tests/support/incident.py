@@ -151,6 +151,11 @@ class Incident:
         )
 
     def run(self, *args, timeout=240, **env):
+        code, out, err = self.typed(*args, timeout=timeout, **env)
+        return Result(code, out + err, self.latest())
+
+    def typed(self, *args, timeout=120, **env):
+        """(exit code, standard output, standard error) of the operator's command."""
         done = subprocess.run(
             self.argv(*args),
             cwd=self.folder,
@@ -160,7 +165,7 @@ class Incident:
             timeout=timeout,
             check=False,
         )
-        return Result(done.returncode, done.stdout + done.stderr, self.latest())
+        return done.returncode, done.stdout, done.stderr
 
     def newest(self):
         """The record of the newest run, which is not the latest.* one where the lock refused it."""
