@@ -53,13 +53,16 @@ class Killer:
             for kind in KINDS
         }
 
-    def kill(self, part=None):
+    def kill(self, moment=None):
         """One run, SIGKILLed: what its files say agrees with the API server's audit log.
 
-        ``part``: of the time that a run takes from its first word on disk; None: a random moment.
+        ``moment``: as soon as its record says that it is there; None: a random moment.
         """
         process, before, seen, known = self._start()
-        self._wait_for_a_moment(process, part)
+        if moment is None:
+            self._wait_for_a_moment(process)
+        else:
+            self._wait_until(moment, process, known)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         own = self._own(known)
@@ -99,17 +102,22 @@ class Killer:
         meant = "--rollback-override=target=there and back again"
         return self.incident.start(f"--rollback-to={target}", meant), before, self.audited.mark(), known
 
-    def _wait_for_a_moment(self, process, part=None):
+    def _wait_until(self, moment, process, known):
+        deadline = time.monotonic() + 60
+        while moment_of(self._own(known)) != moment:
+            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+            time.sleep(0.002)
+
+    def _wait_for_a_moment(self, process):
         """Every tenth within start-up; the others somewhere between the first word on disk and the end."""
-        if part is None and self.random.random() < 0.1:
+        if self.random.random() < 0.1:
             time.sleep(self.random.uniform(0, 1))
             return
         known = self._records()
         deadline = time.monotonic() + 30
         while self._records() == known and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
-        part = self.random.random() if part is None else part
-        end = time.monotonic() + part * self.lasts_s
+        end = time.monotonic() + self.random.random() * self.lasts_s
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.002)
 
