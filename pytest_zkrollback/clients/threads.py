@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from ..domain.errors import ZkRollbackError
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+_END: Any = object()
 
 
 def start_thread(name: str, work: Callable[[], object]) -> threading.Thread:
@@ -68,6 +70,20 @@ def fetch_each(
         error if isinstance(error := future.exception(), ZkRollbackError) else future.result()
         for future in futures
     ]
+
+
+def one_ahead(values: Iterator[Value], is_large: Callable[[Value], bool]) -> Iterator[Value]:
+    """The same values; the next one is fetched in a thread while one is looked at that is not large.
+
+    Raises what they raise.
+    """
+    fetch = partial(next, values, _END)
+    value = fetch()
+    while value is not _END:
+        asked = None if is_large(value) else submit("ahead", fetch)
+        yield value
+        del value  # before the next one is there
+        value = fetch() if asked is None else asked.result()
 
 
 def _answer(future: Future[Value], question: Callable[[], Value]) -> None:

@@ -23,7 +23,6 @@ from ..release.history import R, RevisionHistory, Stored, explain_stranding
 from ..report.failures import listed
 from ..rollback.journal import JudgedRevision, judged_revisions
 
-_FAILED_ROLLBACK = re.compile(r'Rollback "[^"]*" failed: ')
 _WENT = ("deployed", "superseded")
 # So many versions are named where the one that was asked for is not there, or is there in another form.
 _MOST = 5
@@ -431,24 +430,13 @@ def _left_behind(history: RevisionHistory[R], number: int) -> str:
 
 
 def _leaving(history: RevisionHistory[R], number: int) -> list[Revision | None]:
-    """The rollbacks that left what this revision holds, oldest first; None: one that went back to it.
-
-    An upgrade that failed on top of it does not hide what was deployed before.
-    """
+    """The rollbacks that left what this revision holds, oldest first; None: one that went back to it."""
     origin = history.origin(number)
-    found: list[Revision | None] = []
-    before: list[int] = []
-    for release in history.releases:
-        revision = release.revision
-        rolls_back = revision.rollback_of is not None or bool(_FAILED_ROLLBACK.match(revision.description))
-        if rolls_back and history.origin(revision.revision) == origin:
-            found.append(None)
-        elif rolls_back and origin in map(history.origin, before):
-            found.append(revision)
-        if rolls_back or not failure_of(release):
-            before = []
-        before.append(revision.revision)
-    return found
+    return [
+        None if each.to == origin else each.revision
+        for each in history.departures
+        if origin == each.to or origin in each.left
+    ]
 
 
 def _last_leaving(history: RevisionHistory[R], number: int) -> Revision | None:

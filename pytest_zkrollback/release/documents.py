@@ -146,13 +146,11 @@ def _is_plain(separator: str) -> bool:
 
 def _content(document: str) -> Iterator[str]:
     """Its lines, without the separator in the first."""
-    first, _, rest = document.partition("\n")
-    yield first.removeprefix("---")
-    start = 0
-    while start < len(rest):
-        end = rest.find("\n", start)
-        end = len(rest) if end < 0 else end
-        yield rest[start:end]
+    start = 3 if document.startswith("---") else 0
+    while start < len(document):
+        end = document.find("\n", start)
+        end = len(document) if end < 0 else end
+        yield document[start:end]
         start = end + 1
 
 

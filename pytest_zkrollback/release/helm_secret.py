@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -27,7 +27,7 @@ from .manifest import manifest_images
 _UNPACKED_LIMIT_BYTES = 16 << 20
 # For the images' names, which all revisions are asked for, no more YAML than this is parsed.
 _IMAGES_LIMIT_CHARACTERS = 1 << 20
-_PAGE_BYTES = 1_000_000
+PAGE_BYTES = 1_000_000
 _PIECE_BYTES = 1 << 18
 _GZIP = zlib.MAX_WBITS | 16
 _GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -42,6 +42,15 @@ _WENT = ("deployed", "superseded")
 _NEAR = timedelta(minutes=1)
 _RECORD_NAME = "sh.helm.release.v1.{}.v{}"
 _CRD = re.compile(r"^kind:\s*[\"']?CustomResourceDefinition\b", re.MULTILINE)
+# Lines in which the revisions of a chart differ, and which say nothing of a document's kind or shape: an
+# image, labels and annotations of a domain (version, checksum). Only what is text without doubt.
+_IMAGE_LINE = re.compile(
+    r"""^([ ]*(?:-[ ]+)?image:[ ]+)(["']?)([A-Za-z][\w.-]*[/:][\w./:@-]*\w)\2[ ]*$""", re.MULTILINE
+)
+_TEXT = r"""(?:"[\w.+-]+"|'[\w.+-]+'|[A-Za-z]\w*[-.][\w.-]*|(?=\w*[a-df])[0-9a-f]{64})"""
+_LABEL_LINE = re.compile(rf"^([ ]*[\w.-]+/[\w.-]+:[ ]+){_TEXT}[ ]*$", re.MULTILINE)
+_MASK = "zkrollback-masked-"
+_MASKED = re.compile(_MASK + "([0-9]+)")
 _SECRET = re.compile(r"^kind:\s*[\"']?Secret\b", re.MULTILINE)
 ROLLBACK_TEXT = re.compile(r"Rollback to ([0-9]+)")
 
@@ -170,9 +179,9 @@ class Outline:
     @classmethod
     def of(cls, release: Release) -> Outline:
         """The outline of a revision that was read."""
-        objects = hashlib.sha256(release.manifest.encode(errors="surrogatepass")).hexdigest()
+        objects = _digest(release.manifest).hex()
         hooks = json.dumps(_hook_texts(release))
-        content = hashlib.sha256(f"{objects}{hooks}".encode(errors="surrogatepass")).hexdigest()
+        content = _digest(f"{objects}{hooks}").hex()
         return cls(
             release.revision,
             release.chart_version,
@@ -323,19 +332,24 @@ def _crds(chart: JsonObject) -> dict[str, str]:
 
 
 def _images(manifest: str, namespace: str) -> tuple[str, ...]:
-    return manifest_images(read_documents(_with_images(document_texts(manifest)), namespace))
+    texts = [text for text in document_texts(manifest) if _can_hold_images(text)]
+    return manifest_images(read_documents(_few(texts), namespace))
 
 
-def _with_images(texts: Iterable[str]) -> list[str]:
+def _can_hold_images(text: str) -> bool:
     """Most of a large manifest is CRDs and ConfigMaps: only documents that can hold an image are parsed."""
-    found = [text for text in texts if "image" in text and not _CRD.search(text)]
-    return found if sum(map(len, found)) <= _IMAGES_LIMIT_CHARACTERS else []
+    return "image" in text and not _CRD.search(text)
+
+
+def _few(texts: list[str]) -> list[str]:
+    return texts if sum(map(len, texts)) <= _IMAGES_LIMIT_CHARACTERS else []
 
 
 class ReadOnce:
     """Reads what an outline needs of manifests: each text once, however many revisions hold it.
 
-    ``look`` is called with the objects of each Secret and of each document with images.
+    Texts that differ in their images and versions alone are one text here: of hundreds of revisions few are
+    parsed. ``look`` is called with the objects of each Secret and of each document with images.
     """
 
     def __init__(self, look: Callable[[Sequence[JsonObject]], object]) -> None:
@@ -345,20 +359,71 @@ class ReadOnce:
 
     def images(self, manifest: str, namespace: str) -> tuple[str, ...]:
         """The images of all pod templates, sorted, each once."""
-        texts = [text for text in document_texts(manifest) if "image" in text or "Secret" in text]
-        for text in texts:
-            if "Secret" in text and _SECRET.search(text):
-                self._read(text, namespace)
-        return tuple(sorted({image for text in _with_images(texts) for image in self._read(text, namespace)}))
+        texts = [text for text in document_texts(manifest) if self._is_wanted(text, namespace)]
+        return tuple(sorted({image for text in _few(texts) for image in self._of(text, namespace)}))
+
+    def _is_wanted(self, text: str, namespace: str) -> bool:
+        """Whether it can hold an image; a Secret is looked at meanwhile."""
+        if "Secret" in text and _SECRET.search(text):
+            self._read(text, namespace)
+        return _can_hold_images(text)
+
+    def _of(self, text: str, namespace: str) -> tuple[str, ...]:
+        """The images of one document."""
+        key = _digest(text)
+        found = self._found.get(key)
+        if found is None:
+            alike = self._alike(text, namespace)
+            found = self._found[key] = self._read(text, namespace) if alike is None else alike
+        return found
+
+    def _alike(self, text: str, namespace: str) -> tuple[str, ...] | None:
+        """By a document like it; None: it has to be read itself."""
+        if _MASK in text or _SECRET.search(text):
+            return None
+        masked, images = _mask(text)
+        found: list[str] = []
+        for each in self._read(masked, namespace):
+            image = _unmasked(each, images)
+            if image is None:
+                return None
+            found.append(image)
+        return tuple(found)
 
     def _read(self, text: str, namespace: str) -> tuple[str, ...]:
-        key = hashlib.sha256(text.encode(errors="surrogatepass")).digest()
+        key = _digest(text)
         found = self._found.get(key)
         if found is None:
             objects = read_once(text, namespace)
             self._look(objects)
             found = self._found[key] = manifest_images(objects)
         return found
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
+
+
+def _mask(text: str) -> tuple[str, list[str]]:
+    """The text with a word in the place of each image and of each version, and these images.
+
+    A line in a block of text is taken for one, too: its word is then nowhere among the images.
+    """
+    images: list[str] = []
+
+    def put(found: re.Match[str]) -> str:
+        images.append(found[3])
+        return f"{found[1]}{found[2]}{_MASK}{len(images) - 1}{found[2]}"
+
+    return _LABEL_LINE.sub(r"\1zkrollback-version", _IMAGE_LINE.sub(put, text)), images
+
+
+def _unmasked(image: str, images: Sequence[str]) -> str | None:
+    """None: more than the word stands there, as where a scalar goes on in the next line."""
+    masked = _MASKED.fullmatch(image)
+    if masked is not None:
+        return images[int(masked[1])]
+    return None if _MASK in image else image
 
 
 def record_bytes(secret: JsonObject) -> int:
@@ -368,7 +433,7 @@ def record_bytes(secret: JsonObject) -> int:
 
 def records_in_a_page(each_bytes: int) -> int:
     """How many of them to ask for at once: a megabyte, which may be several on its way."""
-    return max(1, _PAGE_BYTES // max(1, each_bytes))
+    return max(1, PAGE_BYTES // max(1, each_bytes))
 
 
 def stored_version(item: JsonObject) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 from urllib.parse import quote
 
-from ..clients.threads import fetch_each
+from ..clients.threads import fetch_each, one_ahead
 from ..domain.checks import JsonObject
 from ..domain.errors import (
     BadAnswer,
@@ -27,6 +27,7 @@ from ..domain.errors import (
 from ..domain.ports import Kube
 from ..domain.record import Revision, origin_of
 from .helm_secret import (
+    PAGE_BYTES,
     ROLLBACK_TEXT,
     Outline,
     ReadOnce,
@@ -51,6 +52,8 @@ _MOST_IN_A_PAGE_BYTES = 2 << 20
 _COPIES = 5
 # What helm writes over "Rollback to N" where it did not bring that to its end (pkg/action/rollback.go).
 _FAILED_ROLLBACK = re.compile(r'(Rollback|Release) "[^"]*" failed: ')
+# Of these only the first is said of nothing but a rollback.
+_CERTAINLY_ROLLBACK = re.compile(r'Rollback "[^"]*" failed: ')
 
 
 class Stored(Protocol):
@@ -76,6 +79,15 @@ class Stored(Protocol):
 
 
 R = TypeVar("R", bound=Stored)
+
+
+class Departure(NamedTuple):
+    """A rollback. ``to``: the revision whose content it brought back, or was to; ``left``: those whose
+    content may have been live before it."""
+
+    revision: Revision
+    to: int
+    left: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,26 @@ class RevisionHistory(Generic[R]):
     def revisions(self) -> tuple[Revision, ...]:
         """All revisions that were read, oldest first."""
         return tuple(one.revision for one in self.releases)
+
+    @cached_property
+    def departures(self) -> tuple[Departure, ...]:
+        """The rollbacks, oldest first.
+
+        An upgrade that failed on top of a revision does not hide what was deployed before.
+        """
+        found: list[Departure] = []
+        before: set[int] = set()
+        for revision in self.revisions:
+            origin = self.origin(revision.revision)
+            rolls_back = revision.rollback_of is not None or bool(
+                _CERTAINLY_ROLLBACK.match(revision.description)
+            )
+            if rolls_back:
+                found.append(Departure(revision, origin, frozenset(before)))
+            if rolls_back or not failure_in(revision):
+                before = set()
+            before.add(origin)
+        return tuple(found)
 
     @cached_property
     def _by_number(self) -> dict[int, R]:
@@ -290,7 +322,8 @@ def fetch_outlines(
 
     while True:
         try:
-            for page, _ in kube.pages(path, query, timeout_s, page_bytes=_MOST_IN_A_PAGE_BYTES):
+            pages = kube.pages(path, query, timeout_s, page_bytes=_MOST_IN_A_PAGE_BYTES)
+            for page, _ in one_ahead(pages, _is_large):
                 for secret in page:
                     read(secret)
         except BadAnswer as error:
@@ -310,6 +343,11 @@ def fetch_outlines(
     by_number = {each.revision.revision: each for each in outlines}
     believed = tuple(replace(each, revision=_believed(each, by_number)) for each in outlines)
     return RevisionHistory(namespace, release, believed, unreadable)
+
+
+def _is_large(page: tuple[Sequence[JsonObject], str]) -> bool:
+    """Whether a page holds a record that needs several times its size while it is read."""
+    return any(record_bytes(secret) > PAGE_BYTES for secret in page[0])
 
 
 def _headless(release: str, namespace: str, why: str) -> HelmProblem:

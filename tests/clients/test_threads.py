@@ -6,7 +6,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from pytest_zkrollback.clients.threads import fetch_each, start_thread, submit, submit_each
+from pytest_zkrollback.clients.threads import fetch_each, one_ahead, start_thread, submit, submit_each
 from pytest_zkrollback.domain.errors import ClusterError
 
 
@@ -73,3 +73,21 @@ def test_each_is_fetched_in_order_with_our_errors_beside_the_values():
 def test_a_bug_in_a_fetch_is_raised_as_it_is():
     with pytest.raises(ZeroDivisionError):
         fetch_each(lambda key: 1 // key, [1, 0])
+
+
+def test_one_is_fetched_ahead_unless_one_is_large():
+    fetched = []
+
+    def values():
+        for each in range(5):
+            fetched.append(each)
+            yield each
+        raise ValueError("the last")
+
+    looked = []
+    with pytest.raises(ValueError, match="the last"):
+        for each in one_ahead(values(), lambda value: value in (2, 3)):
+            while each not in (2, 3) and each < 4 and len(fetched) < each + 2:
+                time.sleep(0.001)
+            looked.append((each, len(fetched)))
+    assert looked == [(0, 2), (1, 3), (2, 3), (3, 4), (4, 5)]

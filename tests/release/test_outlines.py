@@ -3,6 +3,7 @@
 import base64
 import copy
 import gzip
+import itertools
 import json
 import random
 import tracemalloc
@@ -11,7 +12,8 @@ import pytest
 
 from pytest_zkrollback.domain.errors import BadAnswer, HelmProblem, NoRelease
 from pytest_zkrollback.preflight.target import find_objection
-from pytest_zkrollback.release.helm_secret import Outline
+from pytest_zkrollback.release import helm_secret
+from pytest_zkrollback.release.helm_secret import Outline, parse_release
 from pytest_zkrollback.release.history import fetch_history, fetch_outlines
 
 SECRETS = "/api/v1/namespaces/n/secrets"
@@ -198,3 +200,64 @@ def test_only_outlines_are_kept():
     assert len(history.releases) == 32
     assert kept < 1_000_000
     assert peak < 10_000_000
+
+
+POD = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels:\n    helm.sh/chart: {chart}\nspec:\n  containers:\n{containers}"
+CONTAINERS = {
+    "plain": "    - name: a\n      image: {image}\n",
+    "in double quotes": '    - name: a\n      image: "{image}"\n',
+    "in single quotes": "    - name: a\n      image: '{image}'\n",
+    "as the first member": "    - image: {image}\n      name: a\n",
+    "with a comment": "    - name: a\n      image: {image} # the newest\n",
+    "that goes on in the next line": "    - name: a\n      image: {image}\n        more\n",
+    "with an anchor": "    - name: a\n      image: &i {image}\n    - name: b\n      image: *i\n",
+    "in braces": "    - {{name: a, image: {image}}}\n",
+    "in braces over lines": "    - {{\n      image: {image}\n      }}\n",
+    "with a line of text that looks like one": (
+        "    - name: a\n      args:\n        - |\n          image: other/thing:1\n      image: {image}\n"
+    ),
+    "in text alone": "    - name: a\n      args:\n        - |\n          image: {image}\n",
+    "twice": "    - name: a\n      image: {image}\n    - name: b\n      image: x.example/{image}\n",
+    "beside our own word": "    - name: zkrollback-masked-0\n      image: {image}\n",
+    "that is our own word": "    - name: a\n      image: zkrollback-masked-0\n    - name: b\n      image: {image}\n",
+    "given twice": "    - name: a\n      image: {image}\n      image: last/one:1\n",
+}
+
+
+@pytest.mark.parametrize("containers", CONTAINERS.values(), ids=CONTAINERS)
+def test_each_revisions_images_are_its_own_where_nothing_else_differs(containers):
+    images = (
+        "shop/a:1.0",
+        "registry.example.com:5000/shop/a@sha256:" + "0" * 64,
+        "a:2",
+        "a",
+        "1.5",
+        "12:30",
+        "true",
+    )
+    charts = ("shop-1.2.3", '"1.0"', "1.0", "true", "a: b", "0" * 64, "0a" * 32)
+    secrets = [
+        stored(number, text=POD.format(chart=chart, containers=containers.format(image=image)))
+        for number, (chart, image) in enumerate(itertools.product(charts, images), 1)
+    ]
+    outlines = fetch(*secrets)
+    whole = [parse_release(copy.deepcopy(each), "n").revision.images for each in secrets]
+    assert [each.images for each in outlines.revisions] == whole
+
+
+def test_documents_that_differ_in_images_and_versions_alone_are_parsed_once(monkeypatch):
+    parsed = []
+    real = helm_secret.read_once
+    monkeypatch.setattr(helm_secret, "read_once", lambda *args: parsed.append(args) or real(*args))
+    fetch(
+        *(
+            stored(
+                number,
+                text=POD.format(
+                    chart=f"shop-{number}", containers=f"    - image: shop/a:{number}\n      name: a\n"
+                ),
+            )
+            for number in range(1, 51)
+        )
+    )
+    assert len(parsed) == 1
