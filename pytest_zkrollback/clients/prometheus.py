@@ -58,29 +58,40 @@ class PrometheusClient:
         found = self._ask("query", {"query": query}, timeout_s)
         return found if isinstance(found, Reading) else self._read_instant(found)
 
-    def query_range(self, query: str, start: datetime, end: datetime, step_s: float) -> RangeReading:
-        """The values of the one series between two times; what is no finite number is left out."""
+    def query_range(
+        self, query: str, start: datetime, end: datetime, step_s: float, timeout_s: float | None = None
+    ) -> RangeReading:
+        """The values of the one series between two times."""
         asked = {
             "query": query,
             "start": f"{start.timestamp():.3f}",
             "end": f"{end.timestamp():.3f}",
             "step": f"{step_s:.3f}",
         }
-        found = self._ask("query_range", asked, None)
+        found = self._ask("query_range", asked, timeout_s)
         if isinstance(found, Reading):
             return RangeReading(kind=found.kind, text=found.text)
         kind, result = _typed(found)
         if kind != "matrix" or not isinstance(result, list):
-            return RangeReading(kind=NoValueKind.WRONG_TYPE, text=f"the range's answer is a {kind}")
-        if len(result) != 1:
-            empty = NoValueKind.EMPTY if not result else NoValueKind.SEVERAL
-            return RangeReading(kind=empty, text=f"{len(result)} series where one is meant")
+            text = f"the range's answer is a {kind}, and a curve of one number is meant"
+            return RangeReading(kind=NoValueKind.WRONG_TYPE, text=text)
+        if len(result) > 1:
+            text = f"the query has {len(result)} series where one is meant: sum() or max() makes one of them"
+            return RangeReading(kind=NoValueKind.SEVERAL, text=text)
+        if not result:
+            text = f"the query has no series in that time ({CURE})"
+            return RangeReading(kind=NoValueKind.EMPTY, text=text)
+        only = result[0] if isinstance(result[0], dict) else {}
+        if "values" not in only and "histograms" in only:
+            text = "the query's answer is a histogram: histogram_quantile() makes a number of it"
+            return RangeReading(kind=NoValueKind.WRONG_TYPE, text=text)
+        warnings = _texts(found.get("warnings"))
+        warning = f"the server warns that its answer may not be whole: {warnings[0]}" if warnings else ""
         try:
-            pairs = [(float(at), float(value)) for at, value in result[0].get("values", ())]
-            values = [(datetime.fromtimestamp(at, UTC), value) for at, value in pairs if math.isfinite(value)]
-        except (AttributeError, TypeError, ValueError, OverflowError, OSError):
+            pairs = {datetime.fromtimestamp(float(at), UTC): float(value) for at, value in only["values"]}
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
             return RangeReading(kind=NoValueKind.NOT_THE_API, text=_not_the_api("values that are none"))
-        return RangeReading(tuple(sorted(values)))
+        return RangeReading(tuple(sorted(pairs.items())), warning=warning)
 
     def _ask(self, what: str, asked: Mapping[str, str], timeout_s: float | None) -> dict[str, Any] | Reading:
         if self.unusable:

@@ -61,11 +61,22 @@ class Reading:
 
 @dataclass(frozen=True)
 class RangeReading:
-    """The values of one series over a time, oldest first; or why there are none."""
+    """The values of one series over a time, oldest first, also NaN and infinite ones; or why there are none.
+
+    ``warning``: why part of them may be missing.
+    """
 
     values: tuple[tuple[datetime, float], ...] = ()
     kind: NoValueKind | None = None
     text: str = ""
+    warning: str = ""
+
+
+class PointOrigin(StrEnum):
+    """Who took a value."""
+
+    SAMPLED = "sampled by this run"
+    RANGE_QUERY = "Prometheus' range query"
 
 
 class MetricPoint(Frozen):
@@ -81,6 +92,28 @@ class MetricPoint(Frozen):
     kind: NoValueKind | None = Field(
         default=None, description="what the answer was instead of a finite value; null: it was one"
     )
+    origin: PointOrigin = Field(
+        default=PointOrigin.SAMPLED,
+        description="sampled by this run; or Prometheus' range query, which was asked afterwards",
+    )
+
+
+class MetricCurve(Frozen):
+    """A metric over the whole incident, as Prometheus' range query gave it after the verdict."""
+
+    start: Time = Field(description="from when")
+    end: Time = Field(description="until when")
+    step_s: float = Field(description="seconds between two values")
+    asked_at: Time = Field(description="when it was asked for")
+    points: tuple[MetricPoint, ...] = Field(
+        default=(),
+        description="oldest first, one for each step; where the answer had none, one without a value",
+    )
+    problem: str = Field(default="", description="why there are no points, in words; empty: there are")
+    kind: NoValueKind | None = Field(default=None, description="the same as a kind; null: there are points")
+    warning: str = Field(
+        default="", description="why part of the data may be missing; empty: nothing says so"
+    )
 
 
 class MetricSeries(Frozen):
@@ -94,6 +127,10 @@ class MetricSeries(Frozen):
     min: float | None = Field(default=None, description="at least; null: no such limit")
     counts_from: Time | None = Field(
         default=None, description="from when samples decide (`settle_s`); null: the run did not get there"
+    )
+    curve: MetricCurve | None = Field(
+        default=None,
+        description="what Prometheus' range query gave after the verdict; null: it was not asked",
     )
     points: tuple[MetricPoint, ...] = Field(
         default=(),

@@ -2,87 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Event, Lock
 from typing import Final
 
 from ..clients.prometheus import PrometheusClient, fill_in
-from ..clients.threads import start_thread
+from ..clients.threads import start_thread, submit
 from ..config.environment import Environment, Metric
 from ..domain.item_ids import metric_id
-from ..domain.metric import OF_THE_DATA, MetricPoint, MetricSeries, NoValueKind, Reading
+from ..domain.metric import MetricCurve, MetricPoint, MetricSeries, NoValueKind, Reading
 from ..domain.ports import Clock
+from .metric_curve import MOST_POINTS, fetch_curve, no_curve, picture_begins
+from .metric_sample import MetricSample, interval_s, point_of, read_sample, thinned
 
 # 75 minutes in the slowest rhythm, and 15 times `for_s` in the others.
 KEPT: Final = 300
-POINTS: Final = 240
-# The picture begins before the version that was left, by so much; never further back than that.
-_BEFORE: Final = timedelta(minutes=15)
-_FARTHEST: Final = timedelta(hours=6)
-_STEPS: Final = 60
+POINTS: Final = MOST_POINTS
+# Of what was before this run the watch needs an outline only.
+_BEFORE_POINTS: Final = 61
+_TICK_S: Final = 0.05
 # Whoever was refused is asked no more often: a token that is wrong stays wrong, and may be locked out.
 _REFUSED_S: Final = 15.0
-
-
-@dataclass(frozen=True)
-class MetricSample:
-    """One look. ``value`` is what is judged; ``within`` whether it is within the limits, None: not known.
-
-    ``assumed``: there was none, and ``when_empty`` stands in for it.
-    """
-
-    at: datetime
-    reading: Reading
-    value: float | None
-    within: bool | None
-    assumed: bool = False
-
-    @property
-    def answered(self) -> bool:
-        """Whether the server said something of the metric, be it that it has no value."""
-        return self.reading.kind is None or self.reading.kind in OF_THE_DATA
-
-
-def limits(metric: Metric) -> str:
-    """``at most 1 %``."""
-    said = []
-    if metric.min is not None:
-        said.append(f"at least {shown(metric, metric.min)}")
-    if metric.max is not None:
-        said.append(f"at most {shown(metric, metric.max)}")
-    return " and ".join(said)
-
-
-def shown(metric: Metric, value: float) -> str:
-    """``0.42 %``."""
-    return f"{value:.4g} {metric.unit}".strip()
-
-
-def interval_s(metric: Metric) -> float:
-    """Seconds between two questions: twenty in the time that has to be in order."""
-    return min(15.0, max(0.25, metric.for_s / 20))
-
-
-def gap_s(metric: Metric) -> float:
-    """Longer without a value is a gap, in which nobody knows how the metric was."""
-    return min(metric.for_s, max(5.0, 3 * interval_s(metric), min(30.0, metric.for_s / 4)))
-
-
-def read_sample(metric: Metric, at: datetime, reading: Reading) -> MetricSample:
-    """What an answer means for this metric."""
-    value, assumed = reading.value, False
-    if reading.kind in (NoValueKind.EMPTY, NoValueKind.NOT_A_NUMBER) and metric.when_empty is not None:
-        value, assumed = metric.when_empty, True
-    if value is None:
-        return MetricSample(at, reading, None, None)
-    within = (metric.max is None or value <= metric.max) and (metric.min is None or value >= metric.min)
-    if within and math.isinf(value):  # out of bounds it is a number; that it is in order nobody believes
-        text = f"the query's value is {value:+}, and that is no measurement"
-        return MetricSample(at, Reading(kind=NoValueKind.INFINITE, text=text), None, None)
-    return MetricSample(at, reading, value, within, assumed)
 
 
 class MetricFeed:
@@ -97,6 +41,8 @@ class MetricFeed:
         self._samples: tuple[MetricSample, ...] = ()
         self._points: list[MetricPoint] = []
         self._before: tuple[MetricPoint, ...] = ()
+        self._curve: MetricCurve | None = None
+        self._asked: Future[MetricCurve] | None = None
         self._lock = Lock()
         self._over = Event()
 
@@ -143,20 +89,51 @@ class MetricFeed:
             if self._samples and sample.at <= self._samples[-1].at:
                 return  # the clock was set back a little: the next one is later
             self._samples = (*self._samples, sample)[-KEPT:]
-            self._points.append(_point(sample))
+            self._points.append(point_of(sample))
             if len(self._points) > 2 * POINTS:
                 self._points = list(thinned(self._points, POINTS))
 
     def _read_before(self, picture_from: datetime) -> None:
-        now = self._clock.now()
-        start = max(picture_from, now - _FARTHEST)
-        span_s = (now - start).total_seconds()
-        if span_s <= 0:
-            return
-        found = self._client.query_range(self.query, start, now, max(1.0, span_s / _STEPS))
-        samples = [read_sample(self.metric, at, Reading(value=value)) for at, value in found.values]
+        found = self._fetch_curve(picture_from, self._clock.now(), _BEFORE_POINTS)
         with self._lock:
-            self._before = tuple(_point(sample) for sample in samples)
+            self._before = found.points
+
+    def ask_curve(self, picture_from: datetime, until: datetime, timeout_s: float) -> None:
+        """Ask in a thread for the whole curve, for the record; not where the last question got no answer."""
+        newest = self._samples[-1] if self._samples else None
+        if newest is None or newest.reading.kind is NoValueKind.NO_ANSWER:
+            why = newest.reading.text if newest is not None else "it never answered"
+            self._curve = no_curve(picture_from, until, self._clock.now(), f"not asked for: {why}")
+            return
+        late = f"no complete answer within {timeout_s:g} s"
+        self._curve = no_curve(picture_from, until, self._clock.now(), late)
+        work = partial(self._fetch_curve, picture_from, until, MOST_POINTS, timeout_s)
+        self._asked = submit(f"zkrollback-{metric_id(self.metric.id)}-curve", work)
+
+    def take_curve(self, patience_s: float) -> bool:
+        """Wait so long for its answer; True: it is there, or none will come."""
+        if self._asked is None:
+            return True
+        try:
+            self._curve = self._asked.result(timeout=patience_s)
+        except FutureTimeoutError:
+            return False
+        except Exception as error:  # noqa: BLE001 - a bug in drawing must not end a run
+            said = f"asking failed inside this tool: {type(error).__name__}: {error}"
+            self._curve = self._curve and self._curve.model_copy(update={"problem": said})
+        self._asked = None
+        return True
+
+    @property
+    def curve(self) -> MetricCurve | None:
+        """What the range query gave; None: it was not asked."""
+        return self._curve
+
+    def _fetch_curve(
+        self, start: datetime, end: datetime, most: int, timeout_s: float | None = None
+    ) -> MetricCurve:
+        found = fetch_curve(self.metric, self.query, self._client, start, end, most, timeout_s)
+        return found.model_copy(update={"asked_at": self._clock.now()})
 
 
 class MetricFeeds:
@@ -187,7 +164,7 @@ class MetricFeeds:
             return
         self._began = True
         for feed in self._feeds.values():
-            feed.begin(incident_from - _BEFORE)
+            feed.begin(picture_begins(incident_from, self._clock.now()))
 
     def settle_from(self, at: datetime, after: str) -> None:
         """From here on ``settle_s`` is counted; ``after``: what that is, as in "helm's end"."""
@@ -202,6 +179,20 @@ class MetricFeeds:
         """Ask no more."""
         for feed in self._feeds.values():
             feed.stop()
+
+    def ask_curves(self, incident_from: datetime, timeout_s: float) -> None:
+        """When the verdict is out: ask for each whole curve, in threads, if anything was asked so far."""
+        until = self._clock.now()
+        for feed in self._feeds.values() if self._began else ():
+            feed.ask_curve(picture_begins(incident_from, until), until, timeout_s)
+
+    def wait_for_curves(self, timeout_s: float, stop: Callable[[], bool]) -> bool:
+        """Wait for them together so long at most; ``stop`` ends it. True: :meth:`series` has changed."""
+        ends_s = self._clock.monotonic_s() + timeout_s
+        for feed in self._feeds.values():
+            while not feed.take_curve(_TICK_S) and not stop() and self._clock.monotonic_s() < ends_s:
+                pass
+        return any(feed.curve is not None for feed in self._feeds.values())
 
     def series(self) -> tuple[MetricSeries, ...]:
         """What was seen so far, for the record; empty where nothing was asked."""
@@ -219,29 +210,8 @@ class MetricFeeds:
                     max=metric.max,
                     min=metric.min,
                     counts_from=begun + timedelta(seconds=metric.settle_s) if begun is not None else None,
+                    curve=feed.curve,
                     points=feed.points(),
                 )
             )
         return tuple(found)
-
-
-def thinned(points: Sequence[MetricPoint], most: int) -> tuple[MetricPoint, ...]:
-    """At most ``most``, first and last among them; of two neighbours the one that is less in order stays."""
-    kept = list(points)
-    while len(kept) > most:
-        inner = kept[1:-1]
-        pairs = [inner[index : index + 2] for index in range(0, len(inner), 2)]
-        kept = [kept[0], *(min(pair, key=_in_order) for pair in pairs), kept[-1]]
-    return tuple(kept)
-
-
-def _in_order(point: MetricPoint) -> int:
-    return 0 if point.within is False else 1 if point.within is None else 2
-
-
-def _point(sample: MetricSample) -> MetricPoint:
-    finite = sample.value is not None and math.isfinite(sample.value)
-    kind = sample.reading.kind
-    if sample.value is not None and not finite:
-        kind = NoValueKind.INFINITE
-    return MetricPoint(at=sample.at, value=sample.value if finite else None, within=sample.within, kind=kind)

@@ -7,7 +7,7 @@ sentences are made in ``summary.py``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 
@@ -22,6 +22,7 @@ from ..domain.record import (
     Mode,
     NotificationEvent,
     Outcome,
+    Plan,
     Record,
     Revision,
     TimelineEntry,
@@ -32,6 +33,7 @@ from .failures import refused, word_of
 _DEPLOYED = "deployed"
 _PENDING = "pending-"
 _HEALTH_SERIES = "health"
+_BELONGS = timedelta(hours=1)
 _WORKLOAD_KINDS = ("deployment", "statefulset", "daemonset")
 
 
@@ -230,8 +232,24 @@ def head(record: Record) -> int | None:
 
 def revision_of(record: Record, number: int | None) -> Revision | None:
     """The revision with this number, as far as the plan knows it."""
-    known = (*record.plan.history, record.plan.target, record.plan.compared_with)
+    return _revision_in(record.plan, number)
+
+
+def _revision_in(plan: Plan, number: int | None) -> Revision | None:
+    known = (*plan.history, plan.target, plan.compared_with)
     return next((each for each in known if each is not None and each.revision == number), None)
+
+
+def incident_began(plan: Plan, impact_since: datetime | None) -> datetime | None:
+    """From when on a picture has to show it: since users were affected, as was said, or since the bad deploy.
+
+    A deploy of the hour before what was said belongs to it. None: neither is known.
+    """
+    left = _left_revision(plan)
+    deployed = left.deployed_at if left is not None else None
+    if impact_since is None or deployed is None:
+        return impact_since or deployed
+    return deployed if deployed < impact_since <= deployed + _BELONGS else impact_since
 
 
 def has_metrics(record: Record) -> bool:
@@ -453,12 +471,17 @@ def _until(
 
 def _left(record: Record) -> tuple[Revision | None, datetime | None]:
     """The revision that was gone back from, if users met it after the target's deploy; until when."""
-    left, target = record.plan.rolled_back_from or record.plan.compared_with, record.plan.target
-    origin = target and (revision_of(record, target.rollback_of) or target)
-    if left is None or (origin is not None and origin.deployed_at > left.deployed_at):
+    left = _left_revision(record.plan)
+    if left is None:
         return None, None
     current = revision_of(record, record.revision_before)
     return left, current.deployed_at if current is not None and current.revision > left.revision else None
+
+
+def _left_revision(plan: Plan) -> Revision | None:
+    left, target = plan.rolled_back_from or plan.compared_with, plan.target
+    origin = target and (_revision_in(plan, target.rollback_of) or target)
+    return None if left is None or (origin is not None and origin.deployed_at > left.deployed_at) else left
 
 
 def _warned(record: Record) -> Iterator[Warned]:

@@ -43,6 +43,7 @@ from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
 from ..preflight.guards.cluster import refusals
 from ..report.files import Store, file_stem
+from ..report.incident_facts import incident_began
 from ..report.outcome import conclude
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
@@ -70,6 +71,10 @@ from .verify_step import run_verify
 if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
     from ..drill.drill import Drill
     from ..drill.venue import VenueChoice
+
+
+# The verdict is out and the team was told: so long the pictures may take, after Ctrl-C and else.
+_FAREWELL_S, _CURVES_S = 1.0, 3.0
 
 
 class Run:
@@ -119,6 +124,7 @@ class Run:
         self._events: EventFeeds | None = None
         self._timeline: RecoveryTimeline | None = None
         self._metrics: MetricFeeds | None = None
+        self._incident_from = self._clock.now()
         self._notifier: NotificationDispatcher | None = None
         self._redeploy_risks: RedeployRisks | None = None
         # Whichever changes the release: asked what it did also after an exception.
@@ -211,6 +217,7 @@ class Run:
                 self._refuse(error)
         finally:
             self._conclude(selected, note)
+            self._ask_curves()
             if notify_final(
                 self._notifier,
                 self._recorder,
@@ -221,6 +228,7 @@ class Run:
                 missing=self.request.missing,
             ):
                 self._sum_up()
+            self._note_curves()
             self._processes.end_all()  # a smoke test that still runs; never helm
             if self._timeline is not None:
                 self._timeline.hand_over()
@@ -232,6 +240,20 @@ class Run:
                 self._metrics.stop()
             self._close_drill()
             self._signals.restore()
+
+    def _ask_curves(self) -> None:
+        """Ask for what metrics were over the whole incident, now that the verdict is in the record."""
+        if self._metrics is not None and not self.was_refused:
+            self._metrics.ask_curves(self._incident_from, _CURVES_S)
+
+    def _note_curves(self) -> None:
+        """Put into the record what came meanwhile: nobody waits long for it, and no verdict changes."""
+        if self._metrics is None:
+            return
+        heard = self._signals.count
+        patience_s = _CURVES_S if not heard else _FAREWELL_S
+        if self._metrics.wait_for_curves(patience_s, stop=lambda: self._signals.count > heard):
+            self._recorder.update(metrics=self._metrics.series())
 
     def _close_drill(self) -> None:
         """What of it could not be ended is said with the last lines: the run itself is over."""
@@ -278,7 +300,9 @@ class Run:
             state.found = Outcome.PLANNED
             return
         self._metrics = MetricFeeds(context.env, variables(self._drill), self._clock)
-        self._metrics.begin(request.impact_since or history.head.revision.deployed_at)
+        began = incident_began(preflight.plan, request.impact_since)
+        self._incident_from = began or history.head.revision.deployed_at
+        self._metrics.begin(self._incident_from)
         if self._metrics.unusable:  # it stops nothing: the items say so in the end
             self._recorder.event(self._metrics.unusable, "zkrollback")
             self._display.status(f"WARNING metrics: {self._metrics.unusable}")

@@ -12,7 +12,7 @@ from pytest_zkrollback.config.environment import Metric, Metrics
 from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.metric import NoValueKind, Reading
 from pytest_zkrollback.domain.verdict import Pending, Verdict
-from pytest_zkrollback.engine.metric_feed import gap_s, read_sample
+from pytest_zkrollback.engine.metric_sample import gap_s, read_sample
 
 HELM_END = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SETTLE_S, FOR_S, DEADLINE_S = 120.0, 60.0, 300.0

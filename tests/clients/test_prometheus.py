@@ -333,7 +333,9 @@ def test_a_range_has_the_numbers_of_one_series():
     at = NOW.timestamp()
     values = [[at + 15, "2"], [at, "1.5"], [at + 30, "NaN"], [at + 45, "+Inf"]]
     found, request = ranged(success("matrix", [{"metric": {}, "values": values}]))
-    assert found == RangeReading(((NOW, 1.5), (NOW + timedelta(seconds=15), 2.0)))
+    assert [str(value) for _, value in found.values] == ["1.5", "2.0", "nan", "inf"]
+    assert [(at - NOW).total_seconds() for at, _ in found.values] == [0, 15, 30, 45]
+    assert (found.kind, found.warning) == (None, "")
     start = f"{at:.3f}"
     assert request == f"GET /api/v1/query_range?query=up&start={start}&end={at + 60:.3f}&step=15.000"
 
@@ -344,6 +346,7 @@ def test_a_range_has_the_numbers_of_one_series():
         (success("matrix", []), NoValueKind.EMPTY),
         (success("matrix", [{}, {}]), NoValueKind.SEVERAL),
         (vector("1"), NoValueKind.WRONG_TYPE),
+        (success("matrix", [{"histograms": [[1, {"count": "1"}]]}]), NoValueKind.WRONG_TYPE),
         (success("matrix", [{"values": [["x"]]}]), NoValueKind.NOT_THE_API),
         (success("matrix", [{"values": [[1e300, "1"]]}]), NoValueKind.NOT_THE_API),
         (success("matrix", ["x"]), NoValueKind.NOT_THE_API),
@@ -353,3 +356,14 @@ def test_a_range_has_the_numbers_of_one_series():
 def test_a_range_that_is_none(body, kind):
     found, _ = ranged(body)
     assert (found.values, found.kind) == ((), kind)
+
+
+def test_a_range_with_a_warning_is_shown_and_says_so():
+    at = NOW.timestamp()
+    found, _ = ranged(
+        success("matrix", [{"values": [[at, "1"]]}], warnings=["store 10.0.0.1 did not answer"])
+    )
+    assert found.values == ((NOW, 1.0),)
+    assert found.warning == (
+        "the server warns that its answer may not be whole: store 10.0.0.1 did not answer"
+    )

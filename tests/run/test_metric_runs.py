@@ -11,6 +11,7 @@ import pytest
 from pytest_zkrollback.checklist.notify import PATIENCE_S, NotifyCheck
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.item_ids import is_metric, is_rollout
+from pytest_zkrollback.domain.metric import PointOrigin
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.record import Delivery, NotificationEvent, Outcome, Plan, Record
 from pytest_zkrollback.domain.request import Request
@@ -212,8 +213,9 @@ def test_red_while_it_is_bad_and_a_pass_after_the_rollback(incident, prometheus)
     assert item.verdict is Verdict.PASS
     assert item.observed.startswith("At most 0.2 % in ") and " s (limit: at most 1 %), " in item.observed
     assert {query for _, _, query in prometheus.asked} == {'x{a="shop/web"}'}
+    assert [each for _, each, _ in prometheus.asked].count("query_range") == 2  # before, and in the end
     (series,) = record.metrics
-    points = series.points
+    points = [each for each in series.points if each.kind is None]
     assert points[0].value == 40 and (record.started_at - points[0].at).total_seconds() > 300
     while_bad = [each for each in points[1:] if each.within is False]
     assert while_bad and points[-1].within is True
@@ -396,6 +398,64 @@ def test_when_empty_makes_a_pass_that_says_so_in_the_summary(incident, prometheu
     assert record.summary.endswith(
         "not covered: metric errors had no value at all, and when_empty stands in for it."
     )
+
+
+def test_the_whole_curve_is_in_the_record_from_before_the_bad_deploy_to_the_end(incident, prometheus):
+    deployed = HISTORY.head.revision.deployed_at.timestamp()
+    prometheus.course = lambda at: None if 100 < at - deployed < 200 else 40.0 if at > deployed else 0.25
+    record = incident().execute()
+    assert record.outcome is Outcome.VERIFIED
+    curve = record.metrics[0].curve
+    assert (curve.problem, curve.warning) == ("", "")
+    assert curve.start.timestamp() == pytest.approx(
+        max(deployed - 900, record.finished_at.timestamp() - 86400), abs=curve.step_s
+    )
+    assert (record.finished_at - curve.end).total_seconds() == pytest.approx(0, abs=1)
+    assert 100 < len(curve.points) <= 240
+    assert {each.origin for each in curve.points} == {PointOrigin.RANGE_QUERY}
+    for each in curve.points:
+        assert each.value == prometheus.course(each.at.timestamp()), each
+
+
+@pytest.mark.parametrize("how", ["hangs", "breaks off"])
+def test_a_curve_that_does_not_come_delays_no_verdict_and_no_message_and_is_a_sentence(
+    incident, prometheus, how
+):
+    one = incident(timeout_s=20)
+    over = threading.Event()
+
+    def trouble(_asked):
+        if one.verified:  # not the one before helm
+            if how == "breaks off":
+                raise ConnectionResetError
+            over.wait(20)
+
+    prometheus.at_range = trouble
+    record = one.execute()
+    ended = time.monotonic()
+    over.set()
+    assert record.outcome is Outcome.VERIFIED
+    last_range = max(at for at, what, _ in prometheus.asked if what == "query_range")
+    final = max(at for at, _ in one.team.heard)
+    assert final - last_range < 2
+    assert ended - last_range < 5
+    curve = record.metrics[0].curve
+    assert curve.points == ()
+    late = (
+        "no complete answer within 3 s",
+        f"{prometheus.url} gave no complete answer within 3 s",
+    )
+    broken = (f"{prometheus.url} broke off before its answer was complete",)
+    assert curve.problem in (late if how == "hangs" else broken)
+
+
+def test_who_did_not_answer_in_the_watch_is_not_waited_for_in_the_end(incident, prometheus):
+    one = incident(deadline_s=3)
+    one.at_helm = prometheus.kill
+    record = one.execute()
+    assert record.metrics[0].curve.problem == f"not asked for: {prometheus.url} refuses connections"
+    final = max(at for at, _ in one.team.heard)
+    assert time.monotonic() - final < 2
 
 
 def test_no_thread_of_a_metric_lives_on(incident):
