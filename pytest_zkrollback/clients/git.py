@@ -8,8 +8,10 @@ import tarfile
 import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+from ..domain.commit_range import SourceCommit
 from ..domain.errors import ProcessProblem
 from ..domain.ports import Finished, Processes
 
@@ -22,6 +24,7 @@ _MOST_PATHS = 1_000
 _RAW = ("--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
 _DIFFERENCE = re.compile(r"\n*:(\d{6}) (\d{6}) ([0-9a-f]+) ([0-9a-f]+) ([A-Z])\d*")
 _SUBMODULE = "160000"
+_NAME_LIMIT, _SUBJECT_LIMIT = 100, 300
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _BRANCH = re.compile(r"(?!-)[A-Za-z0-9._/-]+")
 
@@ -47,6 +50,13 @@ class GitCheckout:
     def count_commits(self, good: str, bad: str) -> int:
         """How many commits ``bad`` has that ``good`` has not."""
         return int(self._run("rev-list", "--count", f"{self.resolve(good)}..{self.resolve(bad)}"))
+
+    def list_commits(self, good: str, bad: str, most: int) -> tuple[SourceCommit, ...]:
+        """The newest commits that ``bad`` has and ``good`` has not, newest first, at most ``most``."""
+        between = f"{self.resolve(good)}..{self.resolve(bad)}"
+        how = ("--no-show-signature", "--no-color", f"--max-count={most}")
+        text = self._run("log", "-z", *how, "--format=%H%n%aN%n%aI%n%s", between)
+        return tuple(_commit(each) for each in text.split("\0") if each.strip())
 
     def resolve(self, commit: str) -> str:
         """The full SHA of a commit."""
@@ -188,3 +198,17 @@ class GitCheckout:
             return ProcessProblem(f"git did not end within {_TIMEOUT_S:g} s.")
         said = next(iter(done.stderr.strip().splitlines()), f"exit code {done.exit_code}")
         return ProcessProblem(f"The git checkout cannot be read: {said[:200]}.")
+
+
+def _commit(text: str) -> SourceCommit:
+    """One commit as :meth:`GitCheckout.list_commits` asks for it; lines that names hold are git's own."""
+    try:
+        sha, author, at, subject = text.lstrip("\n").split("\n", 3)
+        return SourceCommit(
+            sha=sha,
+            author=author[:_NAME_LIMIT],
+            at=datetime.fromisoformat(at),
+            subject=subject[:_SUBJECT_LIMIT],
+        )
+    except ValueError:
+        raise ProcessProblem("git lists the commits in a form that is not known here.") from None

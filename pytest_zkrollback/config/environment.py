@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ..domain.health_answer import parse_member
+from ..domain.links import template_problem
 from .base import Seconds, Table
 from .ignored_fields import Ignore
 from .repository import Git, Migrations
@@ -402,6 +403,12 @@ class Environment(Table):
         pattern=r"^https?://[\w.~:/?#@!$&()*+,;=%-]+$",
         description="where people find the files of `reports/`; messages link to it",
     )
+    links: dict[str, str] = Field(
+        default={},
+        max_length=12,
+        description="name -> address, as links in report and messages; {from_ms}, {to_ms}, {namespace}, "
+        "{release} and {revision} are filled in; `commit` stands for each commit, with {commit}",
+    )
     github: GithubActions | None = Field(default=None, description="rolling back through GitHub Actions")
     gate: bool = Field(
         default=False,
@@ -449,6 +456,14 @@ class Environment(Table):
         if url is None or url is False or (isinstance(url, str) and re.match(r"https?://", url)):
             return url
         raise ValueError("it has to begin with https:// or http://, or be false: there is none")
+
+    @field_validator("links")
+    @classmethod
+    def _links(cls, links: dict[str, str]) -> dict[str, str]:
+        for name, template in links.items():
+            if problem := template_problem(name, template):
+                raise ValueError(problem)
+        return links
 
     @field_validator("smoke", "health", "slack", "metrics", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, model_validator
 
 from .change_summary import ChangeSummary
+from .commit_range import CommitRange
 from .decision import Decision
 from .forecast import Forecast
 from .frozen import Frozen, Time
@@ -496,8 +497,15 @@ class Record(Frozen):
     )
     deliveries: tuple[Delivery, ...] = Field(default=(), description="who was told, and what they answered")
     github: Github | None = Field(default=None, description="commit, pull request and runs")
+    commits: CommitRange | None = Field(
+        default=None,
+        description="the service's commits between the revisions; None: no checkout, or nothing to compare",
+    )
     protected: bool = Field(default=False, description="the environment is one that users depend on")
     report: str = Field(default="", description="where this run's page can be read; empty: not configured")
+    links: dict[str, str] = Field(
+        default={}, description="name -> address as configured; `facts.links` has its fields filled in"
+    )
     redeploy_risks: tuple[str, ...] = Field(
         default=(),
         description="what could bring back what was rolled back from, in sentences, likeliest first",

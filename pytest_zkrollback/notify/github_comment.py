@@ -10,10 +10,11 @@ from ..clients.retry import TryAgain, retry_delivery
 from ..config.environment import GithubActions, Notify
 from ..domain.errors import GithubProblem, NotifyProblem
 from ..domain.github_answers import CommentAnswer
+from ..domain.links import is_address
 from ..domain.notification import Notification
 from ..domain.ports import Clock, GithubApi
 from ..domain.record import Delivery, NotificationEvent, Record
-from ..report.markdown import code, escaped, render_markdown
+from ..report.markdown import code, escaped, links_line, render_markdown
 from . import text
 
 GITHUB = "github"
@@ -35,10 +36,12 @@ def render_comment(news: Notification) -> str:
         ]
         lines += [escaped(text.summary(news)), "", "| | |", "|---|---|"]
         lines += [f"| {name} | {escaped(value, 600)} |" for name, value in facts]
+        links = links_line(record)
+        lines += ["", links] if links else []
         return "\n".join([*lines, "", f"Run {code(record.run_id)}", ""])
     if news.provisional or news.before is not None:
         lines += [escaped(text.summary(news), 900), ""]
-    if record.report and text.is_link(record.report):
+    if record.report and is_address(record.report):
         lines += [f"Report: {record.report}", ""]
     head = "\n".join([*lines, ""])
     return head + render_markdown(record, LIMIT - len(head))

@@ -9,7 +9,6 @@ characters in all (slackapi/bolt-js#2509).
 from __future__ import annotations
 
 import json
-import re
 
 from ..domain.checks import JsonObject
 from ..domain.notification import Notification
@@ -82,12 +81,7 @@ def escaped(text: str) -> str:
 
 def _links(record: Record) -> str:
     """What there is to click on: addresses that are nothing else, the report's and the incident's."""
-    links = [("Report", record.report), ("Incident", record.incident)]
-    return "\n".join(
-        f"{name}: <{escaped(url)}>"
-        for name, url in links
-        if words.is_link(url) and len(url) <= 500 and not re.search(r"[|]", url)
-    )
+    return "\n".join(f"{name}: <{escaped(url)}>" for name, url in words.links(record))
 
 
 def _plain(text: str) -> JsonObject:

@@ -54,7 +54,6 @@ def _render(news: Notification, share: float) -> JsonObject:
         body += part("Checklist", "\n".join(lines), 3000) if lines else []
     body += part("Overridden or skipped", words.set_aside(record, int(200 * share) + 10), 1000)
     body.append(_text(words.foot(record), isSubtle=True, size="Small"))
-    links = [("Report", record.report), ("Incident", record.incident)]
     return {
         "type": "message",
         "attachments": [
@@ -69,8 +68,7 @@ def _render(news: Notification, share: float) -> JsonObject:
                     "body": [element for element in body if element],
                     "actions": [
                         {"type": "Action.OpenUrl", "title": title, "url": url}
-                        for title, url in links
-                        if words.is_link(url) and len(url) <= 500
+                        for title, url in words.links(record)
                     ],
                 },
             }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from ..domain.item_ids import NOTIFY
+from ..domain.links import is_address
 from ..domain.notification import Notification
 from ..domain.record import Item, Mode, NotificationEvent, Outcome, Record, Revision
 from ..domain.verdict import Verdict
 from ..report.formatting import clock_time
+from ..report.incident_facts import find_links
 from ..report.sanitize import escape_control_characters, inert_line
 from ..report.summary import HEADLINES as FACTS_HEADLINES
 from ..report.summary import decided, live_now, not_checked, redeploy_risks_title, users_affected
@@ -24,7 +24,10 @@ MARKS = {
     Verdict.UNVERIFIED: "\N{BLACK QUESTION MARK ORNAMENT}",
     Verdict.WAIVED: "\N{WHITE HEAVY CHECK MARK}",
 }
-_LINK = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%-]+", re.ASCII)
+# Slack refuses a section above 3,000 characters, and Teams shows six buttons.
+_LINKS_ROOM = 2_600
+_LINK_LIMIT = 1_000
+_MOST_LINKS = 6
 
 
 def shortened(text: str, limit: int) -> str:
@@ -44,9 +47,19 @@ def characters(text: str) -> int:
     return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 
-def is_link(text: str) -> bool:
-    """Whether ``text`` is a web address and nothing else, so that it may be made one to click on."""
-    return _LINK.fullmatch(text) is not None
+def links(record: Record) -> list[tuple[str, str]]:
+    """What there is to click on, as (name, address): the report, the incident, the configuration's links.
+
+    As many as a message has room for: what is left out stands in the report.
+    """
+    found = [("Report", record.report), ("Incident", record.incident)]
+    found += [(each.name[:1].upper() + each.name[1:], each.url) for each in find_links(record)]
+    kept: list[tuple[str, str]] = []
+    for name, url in found:
+        room = _LINKS_ROOM - sum(len(f"{name}{url}") + 10 for name, url in kept)
+        if is_address(url) and len(url) <= min(_LINK_LIMIT, room) and len(kept) < _MOST_LINKS:
+            kept.append((name, url))
+    return kept
 
 
 def headline(news: Notification) -> str:

@@ -15,8 +15,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from ..domain.links import is_address
 from ..domain.record import Record
-from . import change_section, failures, formatting, github_section, incident_facts, revision_table, summary
+from . import (
+    change_section,
+    commits_section,
+    failures,
+    formatting,
+    github_section,
+    incident_facts,
+    revision_table,
+    summary,
+)
 from .gantt import render_gantt
 from .recovery_chart import recovery_words, render_recovery
 from .sanitize import escape_control_characters
@@ -196,10 +206,6 @@ def _quoted(word: str) -> str:
     return "'" + word.replace("'", "'\"'\"'") + "'"
 
 
-def _is_link(text: str) -> bool:
-    return re.fullmatch(r"https?://[\w.~:/?#@!$&()*+,;=%-]+", text) is not None
-
-
 @cache
 def template(name: str) -> Template:
     """One of our templates; all that it puts out is escaped and made inert."""
@@ -219,12 +225,13 @@ def template(name: str) -> Template:
         "size": _size,
         "slug": _slug,
     }
-    environment.tests |= {"link": _is_link}
+    environment.tests |= {"link": is_address}
     environment.globals |= {
         "summary": summary,
         "facts": incident_facts,
         "failures": failures,
         "change_section": change_section,
+        "commits_section": commits_section,
         "github_section": github_section,
         "formatting": formatting,
         "evidence_id": id,

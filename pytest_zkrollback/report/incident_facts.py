@@ -16,6 +16,7 @@ from pydantic import Field
 from ..domain.decision import Answer, Signal, SignalName
 from ..domain.frozen import Frozen, Time
 from ..domain.item_ids import EQUIVALENCE, HEALTH, PREFLIGHT, ROLLBACK, is_metric
+from ..domain.links import COMMIT, Link, filled
 from ..domain.record import (
     GREEN_OUTCOMES,
     GuardState,
@@ -200,6 +201,13 @@ class HistoryRow(Frozen):
     )
 
 
+class Window(Frozen):
+    """The time that a dashboard or a log search has to show."""
+
+    since: Time = Field(description="the bad deploy, or since when users were affected; else the run's start")
+    until: Time = Field(description="the run's end, or its newest news while it goes on")
+
+
 class Facts(Frozen):
     """What a record says, worked out from it."""
 
@@ -210,6 +218,10 @@ class Facts(Frozen):
     not_checked: tuple[NotChecked, ...] = Field(default=(), description="what this run does not know")
     history: tuple[HistoryRow, ...] = Field(
         default=(), description="the release's history when this run ended, newest first"
+    )
+    window: Window = Field(description="from the incident's beginning to the run's end")
+    links: tuple[Link, ...] = Field(
+        default=(), description="the configuration's links, but `commit`, with their fields filled in"
     )
 
 
@@ -222,6 +234,8 @@ def find_facts(record: Record) -> Facts:
         told=tuple(_told(record)),
         not_checked=find_not_checked(record),
         history=find_history(record),
+        window=find_window(record),
+        links=find_links(record),
     )
 
 
@@ -312,6 +326,40 @@ def _status_of_ours(record: Record) -> str:
 def _finished(record: Record) -> Revision | None:
     deployed = (each for each in record.plan.history if each.status == _DEPLOYED)
     return max(deployed, key=lambda each: each.revision, default=None)
+
+
+def find_window(record: Record) -> Window:
+    """What a dashboard has to show: the incident's beginning to the run's end."""
+    news = record.finished_at or max((each.at for each in record.timeline), default=record.started_at)
+    until = max(news, record.started_at)
+    affected, current = find_affected(record), revision_of(record, record.revision_before)
+    since = incident_began(record.plan, record.impact_since) or (current.deployed_at if current else None)
+    if affected.by_this_rollback and affected.since is not None:
+        since = affected.since.at
+    return Window(since=min(since or record.started_at, record.started_at), until=until)
+
+
+def find_links(record: Record) -> tuple[Link, ...]:
+    """The configuration's links with their fields filled in; one whose value is not known is left out."""
+    if not record.links:
+        return ()
+    window = find_window(record)
+    left = record.plan.rolled_back_from or record.plan.compared_with
+    revision = left.revision if left is not None else record.revision_before
+    values = {
+        "from_ms": str(round(window.since.timestamp() * 1000)),
+        "to_ms": str(round(window.until.timestamp() * 1000)),
+        "namespace": record.namespace,
+        "release": record.release,
+        "revision": "" if revision is None else str(revision),
+    }
+    found = {name: filled(text, values) for name, text in record.links.items() if name != COMMIT}
+    return tuple(Link(name=name, url=url) for name, url in found.items() if url)
+
+
+def commit_url(record: Record, sha: str) -> str:
+    """Where a commit can be read; empty where no link `commit` is configured."""
+    return filled(record.links.get(COMMIT, ""), {COMMIT: sha})
 
 
 def split_series(series: str) -> tuple[str, str, str]:

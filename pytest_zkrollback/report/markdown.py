@@ -6,11 +6,11 @@ import re
 
 from ..domain.decision import Decision
 from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Record
-from . import github_section
+from . import commits_section, github_section
 from .change_section import change_heading, change_summary_parts
 from .failures import failed_items, word_of
 from .formatting import clock_time, moment
-from .incident_facts import find_course, find_history
+from .incident_facts import commit_url, find_course, find_history, find_links
 from .revision_table import notes_of_run
 from .sanitize import escape_control_characters, inert_line
 from .summary import (
@@ -38,6 +38,7 @@ _LINES_OF_A_KIND = 12
 _OWN_TESTS = 20
 _IGNORED = 20
 _REVISIONS = 12
+_COMMITS = 20
 _NOTES_LIMIT = 300
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
@@ -59,6 +60,7 @@ def render_markdown(record: Record, limit: int = LIMIT) -> str:
         *_decision(record),
         *_guards(record),
         *_change_summary(record),
+        *_commits(record),
         *_github(record),
         *_timeline(record),
         *_history(record),
@@ -128,7 +130,20 @@ def _head(record: Record) -> str:
     lines += _next(record)
     lines += ["| | |", "|---|---|"]
     lines += [f"| {row.name} | {_fact(row)} |" for row in rows(record)]
+    if links := links_line(record):
+        lines += ["", links]
     return "\n".join(lines) + "\n"
+
+
+def links_line(record: Record) -> str:
+    """``Links: [dashboard](<https://...>), [logs](<https://...>)``; empty where none is configured."""
+    found = find_links(record)
+    return f"Links: {', '.join(link(each.name, each.url) for each in found)}" if found else ""
+
+
+def link(text: str, url: str) -> str:
+    """``text`` as a link; an address in angle brackets cannot be ended by its own parentheses."""
+    return f"[{escaped(text)}](<{url}>)"
 
 
 def _fact(row: Row) -> str:
@@ -251,6 +266,26 @@ def _change_summary(record: Record) -> list[str]:
         for line in found[:_LINES_OF_A_KIND]
     ]
     return [f"\n### {change_heading(record)}\n\n" + "\n".join(lines) + "\n"] if lines else []
+
+
+def _commits(record: Record) -> list[str]:
+    found = record.commits
+    if found is None:
+        return []
+    lines = [
+        f"- {_sha(record, each.sha)} {escaped(each.subject, _CELL_LIMIT)} ({escaped(each.author, 60)}, "
+        f"{moment(each.at)})"
+        for each in found.commits[:_COMMITS]
+    ]
+    if len(found.commits) > _COMMITS:
+        lines.append(f"- {len(found.commits) - _COMMITS} more in the HTML and JSON files")
+    lines += [escaped(line, 400) for line in commits_section.remarks(found)]
+    return [f"\n### {commits_section.heading(found)}\n\n" + "\n".join(lines) + "\n"]
+
+
+def _sha(record: Record, sha: str) -> str:
+    url = commit_url(record, sha)
+    return link(sha[:10], url) if url else code(sha[:10])
 
 
 def _github(record: Record) -> list[str]:

@@ -61,6 +61,7 @@ from .lock_step import judged_head, note_failed, note_verified
 from .notify_step import create_dispatcher, notify_final, report_address
 from .preflight_step import run_preflight
 from .prompt import ask
+from .range_of_commits import CommitsQuestion
 from .recovery_timeline import RecoveryTimeline
 from .results import ExpectedRelease, HelmOutcomeStatus, PreflightResult, Refusal, RunState
 from .rollback_step import HelmCallbacks, RollbackStep
@@ -127,6 +128,7 @@ class Run:
         self._incident_from = self._clock.now()
         self._notifier: NotificationDispatcher | None = None
         self._redeploy_risks: RedeployRisks | None = None
+        self._commits: CommitsQuestion | None = None
         # Whichever changes the release: asked what it did also after an exception.
         self._changing: RollbackStep | GithubDeployment | None = None
         record = self._initial = initial_record(request, release, checklist, command_line, self._clock.now())
@@ -229,6 +231,8 @@ class Run:
             ):
                 self._sum_up()
             self._note_curves()
+            if self._commits is not None and self._signals.count == 0:
+                self._recorder.update(commits=self._commits.answer())
             self._processes.end_all()  # a smoke test that still runs; never helm
             if self._timeline is not None:
                 self._timeline.hand_over()
@@ -298,6 +302,7 @@ class Run:
             return
         if request.plan:
             state.found = Outcome.PLANNED
+            self._commits = CommitsQuestion(context, history, preflight.plan)
             return
         self._metrics = MetricFeeds(context.env, variables(self._drill), self._clock)
         began = incident_began(preflight.plan, request.impact_since)
@@ -373,6 +378,7 @@ class Run:
         risks = self._redeploy_risks = RedeployRisks(context, release, state, self._watch, pull)
         risks.begin()
         run_verify(context, release, state, self._watch, events, timeline, since, risks, self._metrics)
+        self._commits = CommitsQuestion(context, release.history, release.plan)
         if self._signals.count < 2:  # an operator who has seen enough ends the run before its end
             note_failed(context, state, judged_head(release), history.head.installed)
         if self._signals.count:  # also in the soak, when every item is green already
@@ -407,6 +413,7 @@ class Run:
             cluster=f"context {env.context}",
             protected=env.protected,
             report=report_address(env, self.store.html_path.name, os.environ),
+            links=env.links,
         )
         kube = connect(
             env.kube_context,

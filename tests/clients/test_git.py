@@ -61,3 +61,27 @@ def test_a_folder_that_is_no_checkout_is_said(tmp_path):
     (tmp_path / "sub").mkdir()
     with pytest.raises(ProcessProblem, match="There is no git checkout at"):
         GitCheckout(tmp_path / "nowhere", LocalProcesses()).resolve("0123456789")
+
+
+def test_it_lists_what_lies_between_two_commits_newest_first(checkout, tmp_path):
+    repository, commits = checkout
+    (tmp_path / "x").write_text("x")
+    git(tmp_path, "add", "-A")
+    git(
+        tmp_path,
+        "commit",
+        "-qm",
+        "Zahlung: größer | <b>\n\nThe body is left out.",
+        "--author=Åsa N <a@b.example>",
+    )
+    head = git(tmp_path, "rev-parse", "HEAD")
+    found = repository.list_commits(commits[1], head, 10)
+    assert [(each.sha, each.author, each.subject) for each in found] == [
+        (head, "Åsa N", "Zahlung: größer | <b>"),
+        (commits[2], "a", "2"),
+    ]
+    assert str(int(found[0].at.timestamp())) == git(tmp_path, "log", "-1", "--format=%at")
+    assert [each.sha for each in repository.list_commits(commits[0], head, 1)] == [head]
+    assert repository.list_commits(head, commits[0], 10) == ()
+    git(tmp_path, "commit", "-q", "--allow-empty", "--allow-empty-message", "-m", "")
+    assert repository.list_commits(head, git(tmp_path, "rev-parse", "HEAD"), 10)[0].subject == ""

@@ -133,6 +133,13 @@ def test_where_the_configuration_is_looked_for(tmp_path, toml):
             '{ api = "deployment/NAME" }, or say "auto"; helm did not run.',
         ),
         (
+            GOOD + "[environments.bad.links]\nlogs = 'https://l.example/?from={since}'\n",
+            "bad",
+            "zkrollback.toml: [environments.bad.links]: logs: {since} is no field of this link: {from_ms}, {to_ms}, "
+            "{namespace}, {release}, {revision} can be filled in, and a brace of the address itself is written "
+            "%7B or %7D; helm did not run.",
+        ),
+        (
             "[environments.bad]\n",
             "bad",
             "zkrollback.toml: [environments.bad] needs the key 'workloads'; helm did not run.",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.domain.decision import Answer
+from pytest_zkrollback.domain.notification import Notification
 from pytest_zkrollback.domain.record import (
     Delivery,
     Guard,
@@ -23,6 +24,10 @@ from pytest_zkrollback.domain.record import (
     SamplePoint,
 )
 from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.notify import text as words
+from pytest_zkrollback.notify.github_comment import render_comment
+from pytest_zkrollback.notify.slack_message import render_slack_message
+from pytest_zkrollback.notify.teams import render_card
 from pytest_zkrollback.report.change_section import changed_lines
 from pytest_zkrollback.report.files import render_json
 from pytest_zkrollback.report.html import render_page
@@ -37,6 +42,7 @@ from pytest_zkrollback.report.incident_facts import (
     find_history,
     find_live,
     find_not_checked,
+    find_window,
 )
 from pytest_zkrollback.report.markdown import render_markdown
 from pytest_zkrollback.report.summary import (
@@ -372,3 +378,62 @@ def test_facts_in_a_file_are_not_believed() -> None:
     data = json.loads(render_json(failed()))
     data["facts"]["affected"]["now"] = False
     assert find_affected(Record.model_validate(data)).now is True
+
+
+def window_ms(record: Record) -> tuple[float, float]:
+    """Seconds from the story's beginning."""
+    found = find_window(record)
+    return (found.since - at(0)).total_seconds(), (found.until - at(0)).total_seconds()
+
+
+def test_the_window_begins_with_what_is_known_of_the_incident() -> None:
+    end = (verified().finished_at - at(0)).total_seconds()
+    assert window_ms(verified(impact_since=at(-9000))) == (-9000, end)
+    assert window_ms(verified(impact_since=at(-300))) == (-760, end)  # with the deploy just before
+    assert window_ms(verified(impact_since=None)) == (-760, end)  # revision 6 was deployed
+    unknown = verified(impact_since=None, plan=Plan(), samples=(), decision=None)
+    assert window_ms(unknown) == (0, end)
+    assert window_ms(verified(impact_since=at(20))) == (0, end)  # said wrongly: never an empty window
+    last = max(each.at for each in verified().timeline)
+    assert find_window(verified(finished_at=None)).until == last
+
+
+def test_links_have_their_values_and_stand_everywhere() -> None:
+    links = {
+        "dashboard": "https://g.example/d/x?from={from_ms}&to={to_ms}&var-ns={namespace}",
+        "logs": "https://l.example/{release}/{revision}",
+        "commit": "https://c.example/{commit}",
+    }
+    record = verified(links=links, impact_since=at(-9000), finished_at=at(7), namespace="a b&c", incident="")
+    ms = [round(at(second).timestamp() * 1000) for second in (-9000, 7)]
+    dashboard = f"https://g.example/d/x?from={ms[0]}&to={ms[1]}&var-ns=a%20b%26c"
+    logs = "https://l.example/zkprova/6"
+    assert [(each.name, each.url) for each in find_facts(record).links] == [
+        ("dashboard", dashboard),
+        ("logs", logs),
+    ]
+    found = [
+        (attrs.get("href"), attrs.get("rel")) for tag, attrs in Page(render_page(record)).tags if tag == "a"
+    ]
+    assert (dashboard, "noreferrer noopener") in found and (logs, "noreferrer noopener") in found
+    assert f"Links: [dashboard](<{dashboard}>), [logs](<{logs}>)\n" in render_markdown(record)
+    written = json.loads(render_json(record))
+    assert written["facts"]["links"][1] == {"name": "logs", "url": logs}
+    news = Notification(event=NotificationEvent.VERDICT, record=record)
+    assert [each for each in words.links(news.record) if each[0] != "Report"] == [
+        ("Dashboard", dashboard),
+        ("Logs", logs),
+    ]
+    assert f"Dashboard: <{dashboard.replace('&', '&amp;')}>" in json.dumps(render_slack_message(news))
+    assert dashboard in json.dumps(render_card(news))
+    started = Notification(event=NotificationEvent.START, record=record)
+    assert f"[dashboard](<{dashboard}>)" in render_comment(started)
+    assert f"[dashboard](<{dashboard}>)" in render_comment(news)
+
+
+def test_a_record_from_elsewhere_makes_no_other_links() -> None:
+    links = {"a": "javascript:alert(1)", "b": 'https://x.example/"><b>', "c": "https://x.example/{nothing}"}
+    record = verified(links=links, incident="")
+    assert find_facts(record).links == ()
+    assert "noreferrer" not in render_page(record)
+    assert "Links:" not in render_markdown(record)
