@@ -393,7 +393,8 @@ def test_the_window_begins_with_what_is_known_of_the_incident() -> None:
     assert window_ms(verified(impact_since=None)) == (-760, end)  # revision 6 was deployed
     unknown = verified(impact_since=None, plan=Plan(), samples=(), decision=None)
     assert window_ms(unknown) == (0, end)
-    assert window_ms(verified(impact_since=at(20))) == (0, end)  # said wrongly: never an empty window
+    wrong = verified(impact_since=at(20), plan=Plan())  # never an empty window
+    assert window_ms(wrong) == (0, end)
     last = max(each.at for each in verified().timeline)
     assert find_window(verified(finished_at=None)).until == last
 
