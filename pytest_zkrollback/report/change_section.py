@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from ..domain.change_summary import Change, ChangeSummary
 from ..domain.forecast import ObjectForecast
-from ..domain.record import Mode, Record
+from ..domain.record import Mode, Record, origin_of
+from .failures import listed
 from .formatting import duration, moment
+from .incident_facts import is_usual_description
+from .sanitize import inert_line
 
 # On a terminal each heading shows at most this many lines.
 _FEW = 4
+_BROUGHT_LIMIT = 160
 # They change with every version, whatever else does.
 _LABELS = ("app.kubernetes.io/version:", "helm.sh/chart:")
 
@@ -19,6 +23,34 @@ def change_heading(record: Record) -> str:
     """``What changed``, where it did."""
     done = record.helm.ran or record.mode is Mode.VERIFY
     return "What changed" if done else "What going back would change"
+
+
+def left_row(record: Record) -> tuple[str, str]:
+    """Name and text of the fact: which revision was left, or would be, what it brought, how it differs."""
+    acted = record.helm.ran or record.mode is Mode.VERIFY or bool(record.helm.skipped_reason)
+    name = "Rolled back from" if acted else "To roll back from"
+    left = record.plan.rolled_back_from or record.plan.compared_with
+    if left is None:
+        return name, "not known" if record.revision_before is None else "none"
+    by_number = {each.revision: each for each in record.plan.history}
+    first = by_number.get(origin_of(left, by_number.get), left)
+    brought = ""
+    if first.description and not is_usual_description(first.description):
+        brought = f": {inert_line(first.description, _BROUGHT_LIMIT)}"
+    again = "" if first.revision == left.revision else f", which is revision {first.revision} again"
+    said = f"Revision {left.revision} ({left.chart}){again}{brought.rstrip('.')}."
+    said += f" Deployed {moment(left.deployed_at)}."
+    return name, said + _differs(record.plan.change_summary)
+
+
+def _differs(summary: ChangeSummary | None) -> str:
+    if summary is None:
+        return ""
+    names = [each.what for each in summary.values]
+    shown = names[:_FEW] + ([f"{len(names) - _FEW} more values"] if len(names) > _FEW else [])
+    images = len(summary.images)
+    shown += [f"{images} image{'' if images == 1 else 's'}"] if images else []
+    return f" What differs: {listed(shown)}." if shown else ""
 
 
 def change_summary_parts(record: Record) -> tuple[tuple[str, tuple[str, ...]], ...]:

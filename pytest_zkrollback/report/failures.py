@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
+from ..domain.item_ids import PREFLIGHT, ROLLBACK
 from ..domain.record import GREEN_OUTCOMES, Guard, GuardState, Item, Outcome, OwnTest, OwnTestOutcome, Record
 from ..domain.verdict import Verdict
 
@@ -40,6 +41,12 @@ def collapse_skipped(record: Record) -> list[tuple[Item, ...]]:
         alike = len(group) > 2 and group[0].verdict in (Verdict.UNVERIFIED, None)
         groups += [group] if alike else [(item,) for item in group]
     return groups
+
+
+def failures_first(record: Record) -> list[tuple[Item, ...]]:
+    """The same groups: what failed, then what is not known, waits or was skipped, then what passed."""
+    order = {"FAIL": 0, "UNVERIFIED": 1, "NO VERDICT": 1, "WAITING": 2, "WAIVED": 3, "PASS": 4}
+    return sorted(collapse_skipped(record), key=lambda group: order[word_of(group[0], record)])
 
 
 def refused(record: Record) -> tuple[Guard, ...]:
@@ -87,6 +94,18 @@ def failures(record: Record) -> tuple[Failure, ...]:
         key = (word_of(item, record), item.observed)
         alike[key] = (*alike.get(key, ()), item.id)
     return tuple(Failure(word, ids, text) for (word, text), ids in alike.items())
+
+
+def pressing(record: Record) -> tuple[Failure, ...]:
+    """What failed or refused, and whatever is not known of the rollback itself: the top of the page.
+
+    Checks that only have no answer are tasks (``todo.py``).
+    """
+    return tuple(
+        each
+        for each in failures(record)
+        if each.word in ("FAIL", "REFUSED") or set(each.ids) & {PREFLIGHT, ROLLBACK}
+    )
 
 
 def failed_own_tests(record: Record) -> tuple[OwnTest, ...]:

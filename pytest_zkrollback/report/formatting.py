@@ -37,6 +37,12 @@ def elapsed(start: datetime | None, end: datetime | None) -> str:
     return "" if start is None or end is None else duration(end - start)
 
 
+def lasting(start: datetime | None, end: datetime | None) -> str:
+    """The same; empty too where it is shorter than what one reads."""
+    took = elapsed(start, end)
+    return "" if took == duration(0) else took
+
+
 def fitted(text: str, width: int) -> str:
     """``text`` broken between words at ``width``; commands (indented lines) stay whole, to be pasted."""
     lines = []

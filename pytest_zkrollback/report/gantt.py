@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from ..domain.record import Record
 from .failures import word_of
-from .formatting import duration
+from .formatting import lasting
 from .svg import ROW, WIDTH, css_class, cut_label, render_svg, time_axis
 
 
@@ -24,8 +24,8 @@ def render_gantt(record: Record) -> Markup:
         end = item.finished_at or axis.end
         word = word_of(item, record)
         left, right = axis.x(start), axis.x(end)
-        took = duration(end - start) if item.finished_at else "not ended"
-        said.append(f"{item.id}: {word}, {took}.")
+        took = lasting(start, end) if item.finished_at else "not ended"
+        said.append(f"{item.id}: {', '.join(filter(None, (word, took)))}.")
         room = right + 16 < WIDTH - 70
         parts.append(
             Markup(

@@ -26,10 +26,12 @@ from . import (
     incident_facts,
     revision_table,
     summary,
+    todo,
 )
 from .gantt import render_gantt
 from .recovery_chart import recovery_words, render_recovery
 from .sanitize import escape_control_characters
+from .service_line import service_line
 from .svg import charts_begin
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -206,6 +208,12 @@ def _quoted(word: str) -> str:
     return "'" + word.replace("'", "'\"'\"'") + "'"
 
 
+def _contents(sections: str) -> list[tuple[str, Markup]]:
+    """Id and heading of each section of the page, in its order."""
+    found = re.findall(r'<section id="([\w-]+)"[^>]*>\s*<h2>(.*?)</h2>', sections)
+    return [(name, Markup(heading)) for name, heading in found]  # noqa: S704 - escaped where it was put out
+
+
 @cache
 def template(name: str) -> Template:
     """One of our templates; all that it puts out is escaped and made inert."""
@@ -220,6 +228,7 @@ def template(name: str) -> Template:
     environment.filters |= {
         "anchor": _anchor,
         "argv": _argv,
+        "contents": _contents,
         "css_class": _css_class,
         "message_lines": _message_lines,
         "size": _size,
@@ -234,6 +243,8 @@ def template(name: str) -> Template:
         "commits_section": commits_section,
         "github_section": github_section,
         "formatting": formatting,
+        "service_line": service_line,
+        "todo": todo,
         "evidence_id": id,
     }
     return environment.get_template(name)

@@ -6,6 +6,7 @@ sentences are made in ``summary.py``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -33,6 +34,7 @@ from .failures import refused, word_of
 
 _DEPLOYED = "deployed"
 _PENDING = "pending-"
+_USUAL = re.compile(r"(Install|Upgrade|Rollback) complete|Rollback to \d+")
 _HEALTH_SERIES = "health"
 _BELONGS = timedelta(hours=1)
 _WORKLOAD_KINDS = ("deployment", "statefulset", "daemonset")
@@ -237,6 +239,11 @@ def find_facts(record: Record) -> Facts:
         window=find_window(record),
         links=find_links(record),
     )
+
+
+def is_usual_description(text: str) -> bool:
+    """Whether a revision's description is what helm writes by itself where all went well."""
+    return _USUAL.fullmatch(text) is not None
 
 
 def head(record: Record) -> int | None:

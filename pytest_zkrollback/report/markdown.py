@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from enum import IntEnum
+from typing import NamedTuple
 
 from ..domain.decision import Decision
-from ..domain.record import GREEN_OUTCOMES, GuardState, Item, Record
+from ..domain.record import GuardState, Item, Record
 from . import commits_section, github_section
 from .change_section import change_heading, change_summary_parts
-from .failures import failed_items, word_of
+from .failures import failed_items, failures_first, word_of
 from .formatting import clock_time, moment
 from .incident_facts import commit_url, find_course, find_history, find_links
 from .revision_table import notes_of_run
 from .sanitize import escape_control_characters, inert_line
+from .service_line import service_line
 from .summary import (
     ROLES,
     Row,
@@ -21,13 +24,12 @@ from .summary import (
     lead,
     mode_label,
     near,
-    nothing_to_do,
     offset,
     own_tests_line,
-    redeploy_risks_title,
     rows,
     typed_where,
 )
+from .todo import do_now, find_todos, remarks
 
 # GitHub refuses a comment above 65,536 characters, and Jira one above 32,767.
 LIMIT = 32_000
@@ -55,32 +57,44 @@ _GLYPHS = {
 
 def render_markdown(record: Record, limit: int = LIMIT) -> str:
     """Markdown of at most ``limit`` characters: the verdict, the checklist, what failed, what comes next."""
-    parts = [_head(record), _redeploy_risks(record), _checklist(record), _ignored(record), _own_tests(record)]
-    optional = [
-        *_decision(record),
-        *_guards(record),
-        *_change_summary(record),
-        *_commits(record),
-        *_github(record),
-        *_timeline(record),
-        *_history(record),
-        *_evidence(record),
-        *_diff(record),
-    ]
     foot = f"\n---\nRun {code(record.run_id)}, {code(record.schema_)}" + (
         f", {record.redactions} places blanked (known or likely secrets)" if record.redactions else ""
     )
-    left = limit - sum(map(len, parts)) - len(foot) - 100
-    omitted = 0
-    for part in optional:
-        if len(part) <= left:
-            parts.append(part)
-            left -= len(part)
-        else:
-            omitted += 1
-    if omitted:
-        parts.append(f"\n_{omitted} more parts are in the HTML and JSON files._\n")
-    return _cut("".join(parts), limit - len(foot) - 2) + foot + "\n"
+    parts = [_Part(text, urgency) for urgency, texts in _parts(record) for text in texts if text]
+    left = limit - len(foot) - 100
+    kept: set[int] = set()
+    for index in sorted(range(len(parts)), key=lambda each: parts[each].urgency):
+        if parts[index].urgency is _Urgency.ALWAYS or len(parts[index].text) <= left:
+            kept.add(index)
+            left -= len(parts[index].text)
+    shown = [part.text for index, part in enumerate(parts) if index in kept]
+    if len(shown) < len(parts):
+        shown.append(f"\n_{len(parts) - len(shown)} more parts are in the HTML and JSON files._\n")
+    return _cut("".join(shown), limit - len(foot) - 2) + foot + "\n"
+
+
+class _Urgency(IntEnum):
+    """What is kept where not all of it fits."""
+
+    ALWAYS = 0
+    FACTS = 1
+    DETAILS = 2
+
+
+class _Part(NamedTuple):
+    text: str
+    urgency: _Urgency
+
+
+def _parts(record: Record) -> tuple[tuple[_Urgency, list[str]], ...]:
+    """Everything in the page's order."""
+    return (
+        (_Urgency.ALWAYS, [_head(record), _todo(record)]),
+        (_Urgency.FACTS, [*_timeline(record), *_change_summary(record), *_commits(record)]),
+        (_Urgency.ALWAYS, [_checklist(record), _ignored(record), _own_tests(record)]),
+        (_Urgency.FACTS, [*_decision(record), *_guards(record), *_github(record), *_history(record)]),
+        (_Urgency.DETAILS, [*_evidence(record), *_diff(record)]),
+    )
 
 
 def escaped(text: str, limit: int = 0) -> str:
@@ -117,17 +131,11 @@ def block(text: str, language: str, limit: int) -> str:
 def _head(record: Record) -> str:
     lines = [f"## {headline(record)}: {escaped(mode_label(record), 200)}", ""]
     lines += [f"> {escaped(banner, 300)}" for banner in banners(record)]
-    lines += (
-        ["", f"**{escaped(lead(record), 600)}**", ""]
-        if banners(record)
-        else [
-            f"**{escaped(lead(record), 600)}**",
-            "",
-        ]
-    )
+    lines += [""] if banners(record) else []
+    lines += [f"**{escaped(service_line(record))}** {escaped(lead(record), 600)}", ""]
     if own := own_tests_line(record):
         lines += [f"**{escaped(own, 600)}**", ""]
-    lines += _next(record)
+    lines += _do_now(record)
     lines += ["| | |", "|---|---|"]
     lines += [f"| {row.name} | {_fact(row)} |" for row in rows(record)]
     if links := links_line(record):
@@ -152,35 +160,50 @@ def _fact(row: Row) -> str:
     return _cell(row.text, 200) if row.key == "environment" else escaped(row.text, 1000)
 
 
-def _next(record: Record) -> list[str]:
-    lines = []
-    if nothing_to_do(record):
-        lines += ["Next: nothing to do.", ""]
-    elif record.outcome in GREEN_OUTCOMES and not record.redeploy_risks and own_tests_line(record):
-        lines += ["Next: look at the own tests.", ""]
-    elif record.next_commands:
-        lines += ["Next:", ""]
-    if record.next_commands:
-        lines += [block("\n".join(record.next_commands), "sh", 3000)]
+def _do_now(record: Record) -> list[str]:
+    urgent = do_now(record)
+    if urgent is None:
+        return []
+    said = [f"# {urgent.why}"] if urgent.why else []
+    lines = ["**Do now:**", "", block("\n".join([*said, urgent.command]), "sh", 3000)]
+    return [*lines, *(f"{escaped(remark, 600)}\n" for remark in remarks(record))]
+
+
+def _todo(record: Record) -> str:
+    todos, urgent = find_todos(record), do_now(record)
+    lines = ["", "### To do", ""]
+    if todos:
+        lines += ["| | What | Why | Owner | By when |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {number} | {escaped(each.what, 400)} | {escaped(each.why, _CELL_LIMIT)} "
+            f"| {escaped(each.owner, 80)} | {escaped(each.due, 40)} |"
+            for number, each in enumerate(todos, 1)
+        ]
+        lines += [""]
+    else:
+        lines += [f"Nothing{' else' if urgent else ''} is left to do.", ""]
+    commands = [
+        line
+        for number, each in enumerate(todos, 1)
+        if each.command
+        for line in (f"# {number}. {inert_line(each.what, 200)}", each.command)
+    ]
+    if commands:
+        lines += [block("\n".join(commands), "sh", 6000)]
+    if urgent is None:
+        lines += [f"{escaped(remark, 600)}\n" for remark in remarks(record)]
     if record.undo_command:
         said = f"This brings revision {record.revision_before} back, with the same guards and checks:"
         lines += ["<details><summary>If the rollback itself was wrong</summary>", "", said, ""]
         lines += [block(record.undo_command, "sh", 3000), "</details>", ""]
     if record.next_commands or record.undo_command:
         lines += [f"{escaped(typed_where(record))}", ""]
-    return lines
-
-
-def _redeploy_risks(record: Record) -> str:
-    if not record.redeploy_risks:
-        return ""
-    lines = [f"- {escaped(line, 600)}" for line in record.redeploy_risks[:_LINES_OF_A_KIND]]
-    return f"\n### {escaped(redeploy_risks_title(record), 200)}\n\n" + "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _checklist(record: Record) -> str:
-    lines = ["", "### Checklist", "", "| Verdict | Item | Observed | At (UTC) |", "|---|---|---|---|"]
-    for item in record.items:
+    lines = ["", "### Checks", "", "| Verdict | Item | Observed | At (UTC) |", "|---|---|---|---|"]
+    for item in (each for group in failures_first(record) for each in group):
         word = word_of(item, record)
         name = f"{escaped(item.title, 120)}<br>{_cell(item.id, 60)}"
         observed = escaped(item.observed, _CELL_LIMIT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from ..domain.record import GREEN_OUTCOMES, GuardState, Mode, ObjectionKind, Rec
 from ..domain.revision_list import RevisionList, RevisionRow, plan_rows
 from .failures import listed
 from .formatting import duration, moment
-from .incident_facts import head, looked_at
+from .incident_facts import head, is_usual_description, looked_at
 from .sanitize import inert_line
 from .way_back import failed_on
 
@@ -19,8 +18,6 @@ from .way_back import failed_on
 _SHOWN_OF_A_RUN = 10
 _HEADS = ("REV", "STATUS", "AGE", "DEPLOYED FOR", "CHART")
 _GAP = "  "
-# What helm writes by itself where all went well: the other columns say it.
-_USUAL = re.compile(r"(Install|Upgrade|Rollback) complete|Rollback to \d+")
 
 
 class Span(NamedTuple):
@@ -119,7 +116,7 @@ def _notes(row: RevisionRow) -> Iterator[Span]:
     if said:
         yield Span("; ".join(said))
     told = any(_first_line(row.description) in inert_line(each.text) for each in row.objections)
-    if row.description and not _USUAL.fullmatch(row.description) and not told:
+    if row.description and not is_usual_description(row.description) and not told:
         yield Span(f"description: {row.description}")
     yield from _images(row)
     yield from _verdicts(row)

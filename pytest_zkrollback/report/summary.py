@@ -33,6 +33,7 @@ from ..domain.record import (
     Record,
 )
 from ..domain.verdict import Verdict
+from .change_section import left_row
 from .failures import by_verdict, failed_items, failed_own_tests, listed, refused, word_of
 from .formatting import clock_time, duration, elapsed, moment
 from .incident_facts import (
@@ -479,29 +480,34 @@ def rows(record: Record) -> tuple[Row, ...]:
     """The facts of the head, always the same ones; where nothing is known or given, that is said."""
     facts = find_facts(record)
     watched = watch_line(record)
-    clock = recovery(record)
     env = f"{record.environment} ({record.cluster})" if record.cluster else record.environment
     release = record.release or "not known"
     if record.namespace:
         release += f" in namespace {record.namespace}"
+    left_name, left = left_row(record)
     return (
         Row("users", "Users affected", users_affected(record)),
         Row("live", "Live now", live_now(record)),
-        *((Row("recovery", "Recovery", f"{_capital(clock)}."),) if clock else ()),
-        Row("helm", "Helm", helm_line(record)),
-        Row("checked", "Checked", ". ".join(filter(None, (count_line(record), watched))) + "."),
-        Row("not-checked", "Not checked", not_checked(record)),
-        Row("warned", "Warned", warned_line(facts.warned, record)),
-        Row("told", "Told", told_line(facts.told, record)),
+        Row("left", left_name, left),
         Row("reason", "Reason", record.reason.strip() or "not given"),
         Row("incident", "Incident", record.incident or NONE_GIVEN),
         Row("who", "Operator", record.operator or "not known"),
+        Row("told", "Told", told_line(facts.told, record)),
+        Row("warned", "Warned", warned_line(facts.warned, record)),
+        Row("not-checked", "Not checked", not_checked(record)),
+        Row("checked", "Checked", ". ".join(filter(None, (count_line(record), watched))) + "."),
+        Row("recovery", "Recovery", f"{_capital(recovery(record) or _no_recovery(record))}."),
+        Row("helm", "Helm", helm_line(record)),
         Row("next-steps", "Operator's next steps", record.next_steps.strip() or NONE_GIVEN),
         Row("environment", "Environment", env),
         Row("release", "Release", release),
         Row("revision", "Revision" if record.mode is Mode.VERIFY else "Revisions", revisions(record)),
         Row("run", "Run", _when(record)),
     )
+
+
+def _no_recovery(record: Record) -> str:
+    return "none was seen" if record.helm.ran else "not timed: helm did not run"
 
 
 def _when(record: Record) -> str:

@@ -29,7 +29,7 @@ def test_the_record_comes_first_and_the_title_is_the_verdict(completed: str) -> 
     assert "<title>FAILED: zkprova rolled back from 6 to 5 in drill</title>" in completed
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in completed
     record, table = completed.index("<h1>FAILED</h1>"), completed.index('<section id="pytest-html">')
-    assert record < completed.index(">Checklist</h2>") < table < completed.index('id="results-table"')
+    assert record < completed.index(">Checks</h2>") < table < completed.index('id="results-table"')
     assert completed.count("<h1") == 1
     assert "Report generated on" not in completed
 

@@ -90,7 +90,7 @@ def test_no_more_than_github_shows_and_the_last_one_says_so():
 def test_the_summary_is_the_markdown_record_and_fits():
     text = render_job_summary(failed())
     assert text.startswith("## FAILED: ")
-    assert "### Checklist" in text
+    assert "### Checks" in text
     many = tuple(
         item.model_copy(update={"id": f"x-{n}", "observed": "\U0001f600" * 300, "title": "\U0001f600" * 120})
         for n in range(3000)

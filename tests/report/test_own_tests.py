@@ -68,7 +68,9 @@ def test_every_rendering_says_it_and_none_says_that_there_is_nothing_to_do() -> 
     )
     for rendered in (page, text, render_last_lines(record, "")):
         assert "nothing to do" not in rendered
-        assert "look at the own tests" in rendered
+    assert "look at the own tests" in render_last_lines(record, "")
+    for rendered in (page, text):
+        assert "Look at the own test tests/test\\_shop.py" in rendered.replace("test_shop", "test\\_shop")
     assert "| failed | `tests/test_shop.py::test_cart` | AssertionError: &lt;empty&gt; |" in text
     assert "| not run | `tests/test_c.py::test_c` |  |" in text
     assert "<dt>not run</dt><dd><code>tests/test_c.py::test_c</code>" in page

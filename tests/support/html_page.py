@@ -17,6 +17,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.headings: list[tuple[int, str]] = []
         self.texts: list[str] = []
+        self.begins: dict[str, int] = {}
         self.raw: dict[str, str] = {}
         self.feed(html)
         self.close()
@@ -24,6 +25,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        if name := dict(attrs).get("id"):
+            self.begins[name] = len(self.texts)
         if re.fullmatch("h[1-6]", tag):
             self.headings.append((int(tag[1]), ""))
         if tag not in VOID:
@@ -51,7 +54,8 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
     def first_screen(self) -> str:
-        return self.text.partition(" What happened ")[0]
+        """Everything above the timeline."""
+        return " ".join(" ".join(self.texts[: self.begins.get("zkr-happened")]).split())
 
 
 HOSTILE = [

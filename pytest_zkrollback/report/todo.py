@@ -1,0 +1,180 @@
+"""What is left to do: one table, the same on the page and in Markdown. Pure.
+
+A row says what, why, who, by when and with which command. Nobody is put down for a task who was not named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..domain.item_ids import NOTIFY, PREFLIGHT, ROLLBACK
+from ..domain.record import GREEN_OUTCOMES, GuardReason, GuardState, Item, Outcome, Record
+from ..domain.verdict import Verdict
+from .failures import failed_own_tests, grouped, listed, refused
+from .incident_facts import find_affected
+from .sanitize import inert_line
+from .summary import NONE_GIVEN, item_name, plural, redeploy_risks_title
+from .way_back import Service, service_now
+
+NOBODY = "nobody named"
+NO_DATE = "not said"
+_WHY_LIMIT = 300
+_MOST_ALONE = 3
+
+
+class NextCommand(NamedTuple):
+    """One of the commands to type next, and the sentence before it; a remark has no command."""
+
+    why: str
+    command: str
+
+
+class Todo(NamedTuple):
+    """One task. ``command`` may be empty."""
+
+    what: str
+    why: str = ""
+    command: str = ""
+    owner: str = NOBODY
+    due: str = NO_DATE
+
+
+def next_steps(record: Record) -> tuple[NextCommand, ...]:
+    """The record's next commands, each with its sentence; remarks too."""
+    steps: list[NextCommand] = []
+    said = ""
+    for line in record.next_commands:
+        if line.startswith("# "):
+            if said:
+                steps.append(NextCommand(said, ""))
+            said = _capital(line[2:])
+        else:
+            steps.append(NextCommand(said, line))
+            said = ""
+    return (*steps, NextCommand(said, "")) if said else tuple(steps)
+
+
+def must_act(record: Record) -> bool:
+    """Whether somebody has to act now: users are not served, or a change was made and nobody looked since."""
+    if record.outcome in GREEN_OUTCOMES:
+        return False
+    unknown = record.outcome is Outcome.INTERRUPTED and record.helm.ran
+    broken = record.outcome is Outcome.FAILED and service_now(record) is Service.BROKEN
+    return unknown or broken or find_affected(record).now is True
+
+
+def do_now(record: Record) -> NextCommand | None:
+    """The one command that comes before everything else; None where nothing is urgent, or none is safe."""
+    if not must_act(record):
+        return None
+    return next((step for step in next_steps(record) if step.command), None)
+
+
+def remarks(record: Record) -> tuple[str, ...]:
+    """What has to be known beside the commands."""
+    return tuple(step.why for step in next_steps(record) if not step.command)
+
+
+def find_todos(record: Record) -> tuple[Todo, ...]:
+    """All tasks but the one to do now, the most pressing first."""
+    urgent, cause = do_now(record), _cause(record)
+    others = (
+        *_own_tests(record),
+        *_skipped(record),
+        *_unknown(record),
+        *_configuration(record),
+        *_reverts(record),
+        *_planned(record),
+    )
+    said = {each.command for each in others}
+    steps = (
+        Todo(step.why.rstrip(":") or "Next", cause, step.command)
+        for step in next_steps(record)
+        if step.command and step != urgent and step.command not in said
+    )
+    return (*steps, *others)
+
+
+def _cause(record: Record) -> str:
+    """Why there is a command at all."""
+    failed = sum(item.verdict is Verdict.FAIL for item in record.items)
+    unknown = sum(item.verdict in (Verdict.UNVERIFIED, None) for item in record.items)
+    match record.outcome:
+        case Outcome.FAILED:
+            return f"{plural(failed, 'check')} failed"
+        case Outcome.UNVERIFIED:
+            return f"{plural(unknown, 'check')} could not be verified"
+        case Outcome.INTERRUPTED:
+            return "the run was stopped"
+        case Outcome.REFUSED:
+            return "the rollback was refused"
+        case Outcome.PLANNED:
+            return "this was a rehearsal"
+        case Outcome.VERIFIED_WITH_WAIVERS:
+            return "a check was skipped"
+    return ""
+
+
+def _own_tests(record: Record) -> Iterator[Todo]:
+    for test in failed_own_tests(record):
+        yield Todo(f"Look at the own test {test.node_id}", inert_line(test.first_line, _WHY_LIMIT))
+
+
+def _skipped(record: Record) -> Iterator[Todo]:
+    reasons = {each.id: each.reason for each in record.overrides if each.kind == "item"}
+    for item in record.items:
+        if item.verdict is Verdict.WAIVED and item.id in reasons:
+            by = record.operator or "the operator"
+            why = f"skipped by {by}: {inert_line(reasons[item.id], _WHY_LIMIT)}"
+            yield Todo(f"Check what was skipped: {item_name(record, item.id)}", why, item.command)
+
+
+def _unknown(record: Record) -> Iterator[Todo]:
+    """Checks that did not get an answer; those that were not reached for one reason are one task."""
+    if refused(record) or record.outcome is Outcome.RUNNING:
+        return
+    open_ = [
+        item
+        for item in record.items
+        if item.verdict in (Verdict.UNVERIFIED, None) and item.id not in (PREFLIGHT, ROLLBACK, NOTIFY)
+    ]
+    for group in grouped(open_):
+        why = inert_line(group[0].observed, _WHY_LIMIT) or "no verdict; nothing was seen"
+        if len(group) > _MOST_ALONE:
+            yield Todo(f"Check {_names(record, group)}", why)
+            continue
+        for item in group:
+            yield Todo(f"Check {item_name(record, item.id)}", why, item.command)
+    told = record.find_item(NOTIFY)
+    if told is not None and told.verdict not in (Verdict.PASS, Verdict.WAIVED):
+        yield Todo("Tell the team yourself", inert_line(told.observed, _WHY_LIMIT) or "nobody was told")
+
+
+def _names(record: Record, items: tuple[Item, ...]) -> str:
+    return listed([item_name(record, item.id) for item in items])
+
+
+def _configuration(record: Record) -> Iterator[Todo]:
+    for guard in record.guards:
+        if guard.state is GuardState.WARNED and guard.reason is GuardReason.NOT_PINNED:
+            yield Todo(
+                f"Pin the cluster of environment {record.environment} in the configuration",
+                inert_line(guard.evidence, _WHY_LIMIT),
+            )
+
+
+def _reverts(record: Record) -> Iterator[Todo]:
+    title = redeploy_risks_title(record)
+    for risk in record.redeploy_risks:
+        yield Todo(f"{title}: see to it that nothing does", risk)
+
+
+def _planned(record: Record) -> Iterator[Todo]:
+    planned = record.next_steps.strip()
+    if planned and planned != NONE_GIVEN:
+        yield Todo(planned, f"next steps, in the words of {record.operator or 'the operator'}")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
