@@ -139,6 +139,18 @@ def refuse_another_drill(checkout: Path, scenario: str | None, venue: VenueChoic
             _same(found, scenario, venue)
 
 
+def kept_environment(checkout: Path) -> Environment:
+    """``--env=drill`` of the drill that this checkout keeps. Raises UsageProblem if none lives."""
+    with _state(checkout, lambda _: None, needed=False) as folder:
+        found = kept_drill.load(folder) if folder is not None else None
+        if found is None or not kept_drill.is_alive(found):
+            raise UsageProblem(
+                "No drill is kept here: there is nothing to list. Start one with `pytest --env=drill"
+                " --drill-keep`; helm did not run."
+            )
+        return _environment(found)
+
+
 def _same(found: SavedDrill, scenario: str | None, venue: VenueChoice | None) -> None:
     end = "end it first, with `pytest --drill-stop`, or leave"
     if scenario is not None and scenario != found.scenario:

@@ -124,12 +124,14 @@ def _list(config: pytest.Config, redactor: Redactor) -> int:
 
 
 def _environment(config: pytest.Config) -> Environment:
-    """Raises UsageProblem, also for the drill, which has none before it is started."""
+    """Raises UsageProblem, also for a drill that is not kept: each run makes another one."""
     from ..config.loader import DRILL, find_config, load_environment
 
     given = config.option
     if given.zkrollback_env == DRILL:
-        raise UsageProblem("--env=drill makes its own cluster and release: there is nothing to list.")
+        from ..drill.drill import kept_environment
+
+        return kept_environment(config.rootpath)
     return load_environment(find_config(config.rootpath, given.zkrollback_config), given.zkrollback_env)
 
 

@@ -18,6 +18,7 @@ ON_A_KUBELET = "pytest --env=drill --drill-kubelet --rollback-to=5"
 ELSEWHERE = "--drill-context"
 EXPORT = "export KUBECONFIG=... PATH=..."
 KEEP = "pytest --env=drill --drill-keep"
+LIST = "pytest --env=drill --rollback-list"
 
 
 def drill_block():
@@ -73,6 +74,7 @@ def test_the_drill_of_the_readme_can_be_typed_as_it_stands(checkout):
         for line in ("pytest --env=drill --rollback-to=5", KEEP, by_hand)
     ] == [("rollback", "verified", True), ("verify", "failed", False), ("verify", "verified", False)]
     assert "Rollback was a success!" in said[by_hand]
+    assert said[LIST].endswith("  pytest --env=drill --rollback-to=5\n")
     assert not list((folder / "state").rglob("state.json")), "the kept drill has ended"
 
 

@@ -300,7 +300,8 @@ def left_files(repository):
         ),
         (
             ["--env=drill", "--rollback-list"],
-            "--env=drill makes its own cluster and release: there is nothing to list.",
+            "No drill is kept here: there is nothing to list. Start one with `pytest --env=drill --drill-keep`; "
+            "helm did not run.",
         ),
         # A pipeline's variable that is not set is no reason to roll back.
         (
