@@ -41,7 +41,8 @@ _WENT = ("deployed", "superseded")
 # Between two clocks that both are right, and what lies between helm's own time and its Secret.
 _NEAR = timedelta(minutes=1)
 _RECORD_NAME = "sh.helm.release.v1.{}.v{}"
-_CRD = re.compile(r"^kind:\s*[\"']?CustomResourceDefinition\b", re.MULTILINE)
+_DEFINITION = "CustomResourceDefinition"
+_CRD = re.compile(rf"^kind:\s*[\"']?{_DEFINITION}\b", re.MULTILINE)
 # Lines in which the revisions of a chart differ, and which say nothing of a document's kind or shape: an
 # image, labels and annotations of a domain (version, checksum). Only what is text without doubt.
 _IMAGE_LINE = re.compile(
@@ -215,6 +216,12 @@ def rollback_hooks(release: Release) -> tuple[JsonObject, ...]:
     return tuple(hook for hook in release.hooks if events.intersection(hook.get("events") or ()))
 
 
+def deploy_hooks(release: Release) -> tuple[JsonObject, ...]:
+    """Those of its hooks that more than `helm test` runs, as helm stores them."""
+    tests = {"test", "test-success", "test-failure"}
+    return tuple(hook for hook in release.hooks if not tests.issuperset(hook.get("events") or ()))
+
+
 def decode_release(secret: JsonObject) -> JsonObject:
     """Helm's own JSON (name, info, chart, config, manifest, hooks, version ...) out of a release Secret.
 
@@ -338,7 +345,7 @@ def _images(manifest: str, namespace: str) -> tuple[str, ...]:
 
 def _can_hold_images(text: str) -> bool:
     """Most of a large manifest is CRDs and ConfigMaps: only documents that can hold an image are parsed."""
-    return "image" in text and not _CRD.search(text)
+    return "image" in text and not (_DEFINITION in text and _CRD.search(text))
 
 
 def _few(texts: list[str]) -> list[str]:

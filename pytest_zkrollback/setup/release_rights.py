@@ -13,7 +13,7 @@ from ..preflight.permissions import (
     rollback_needs,
     verify_needs,
 )
-from ..release.helm_secret import rollback_hooks
+from ..release.helm_secret import deploy_hooks, rollback_hooks
 from ..release.manifest import is_kept
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def fetch_release_rights(kube: Kube, env: Environment, history: ReleaseHistory) 
     """
     namespace, releases = env.namespace, history.releases
     revisions = [release.read(namespace).objects for release in releases]
-    hooks = [_of_hooks(release, release.hooks, namespace) for release in releases]
+    hooks = [_of_hooks(release, deploy_hooks(release), namespace) for release in releases]
     again = [_of_hooks(release, rollback_hooks(release), namespace) for release in releases]
     objects, made, run = (_each_once(found) for found in (revisions, hooks, again))
     verify = verify_needs(kube, namespace, (*objects, *made), pinned=env.identity is not None)

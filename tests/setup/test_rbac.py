@@ -334,6 +334,16 @@ def test_hooks_of_a_rollback_are_made_anew_and_watched(api):
     assert not allows(own, "delete", "jobs", "another", "batch")
 
 
+@pytest.mark.parametrize(
+    ("events", "is_read"),
+    [(["test"], False), (["test-success"], False), (["post-install", "test"], True), (["pre-upgrade"], True)],
+)
+def test_what_only_helm_test_makes_is_never_looked_at(api, events, is_read):
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: app-test-x1y2z}\nspec: {containers: []}\n"
+    api.add_release(1, APP, hooks=[{"name": "t", "kind": "Pod", "events": events, "manifest": pod}])
+    assert ("app-test-x1y2z" in printed(api)) is is_read
+
+
 def test_a_name_in_a_comment_adds_no_rule(api):
     rule = '  - {apiGroups: ["*"], resources: ["*"], verbs: ["*"]}'
     name = f"x\u2028{rule}\u2028#"

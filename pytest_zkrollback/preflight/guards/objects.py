@@ -41,15 +41,15 @@ def judge_images(answer: ProbeResult[ImagesSeen]) -> Guard:
     if not seen.missing:
         return Guard(id="images", state=OK, evidence="every image of the target is on a node")
     more = [f"{len(seen.missing) - _FEW} more"] if len(seen.missing) > _FEW else []
-    images = f"image{'s' if len(seen.missing) > 1 else ''} {listed([*seen.missing[:_FEW], *more])}"
+    many = len(seen.missing) > 1
+    images = f"image{'s' if many else ''} {listed([*seen.missing[:_FEW], *more])}"
+    whether = f"whether {images} of the target {'are' if many else 'is'} on a node is not known"
     if not seen.nodes:
-        return Guard.not_known(
-            "images", f"whether {images} of the target is on a node is not known: no node says"
-        )
+        return Guard.not_known("images", f"{whether}: no node says")
     if seen.cut:
         return Guard.not_known(
             "images",
-            f"whether {images} of the target is on a node is not known: {seen.cut} of {seen.nodes} nodes "
+            f"{whether}: {seen.cut} of {seen.nodes} nodes "
             f"name {MOST_LISTED} images or more, and perhaps not all",
         )
     are = "are" if len(seen.missing) > 1 else "is"
