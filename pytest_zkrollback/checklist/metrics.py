@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 from ..config.environment import Metric, Metrics
 from ..domain.checks import History
 from ..domain.item_ids import metric_id
+from ..domain.metric import limits, shown
 from ..domain.ports import Stage
 from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
-from ..engine.metric_sample import MetricSample, gap_s, interval_s, limits, shown
+from ..engine.metric_sample import MetricSample, gap_s, interval_s
 from ..report.formatting import clock_time, duration
 
 _LOOK_S = 0.5

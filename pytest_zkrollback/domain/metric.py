@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from pydantic import Field
 
@@ -136,3 +137,34 @@ class MetricSeries(Frozen):
         default=(),
         description="oldest first; thinned out where there are many, never by what is out of bounds",
     )
+
+
+class Limited(Protocol):
+    """What has limits: a check of the configuration, or its series in a record."""
+
+    @property
+    def max(self) -> float | None:
+        """At most."""
+
+    @property
+    def min(self) -> float | None:
+        """At least."""
+
+    @property
+    def unit(self) -> str:
+        """What the values are."""
+
+
+def limits(metric: Limited) -> str:
+    """``at most 1 %``."""
+    said = []
+    if metric.min is not None:
+        said.append(f"at least {shown(metric, metric.min)}")
+    if metric.max is not None:
+        said.append(f"at most {shown(metric, metric.max)}")
+    return " and ".join(said)
+
+
+def shown(metric: Limited, value: float) -> str:
+    """``0.42 %``."""
+    return f"{value:.4g} {metric.unit}".strip()

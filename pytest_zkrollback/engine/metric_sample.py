@@ -30,21 +30,6 @@ class MetricSample:
         return self.reading.kind is None or self.reading.kind in OF_THE_DATA
 
 
-def limits(metric: Metric) -> str:
-    """``at most 1 %``."""
-    said = []
-    if metric.min is not None:
-        said.append(f"at least {shown(metric, metric.min)}")
-    if metric.max is not None:
-        said.append(f"at most {shown(metric, metric.max)}")
-    return " and ".join(said)
-
-
-def shown(metric: Metric, value: float) -> str:
-    """``0.42 %``."""
-    return f"{value:.4g} {metric.unit}".strip()
-
-
 def interval_s(metric: Metric) -> float:
     """Seconds between two questions: twenty in the time that has to be in order."""
     return min(15.0, max(0.25, metric.for_s / 20))

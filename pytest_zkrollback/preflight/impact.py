@@ -14,7 +14,8 @@ from ..domain.decision import SignalReading
 from ..domain.errors import HttpProblem, HttpProblemKind, ZkRollbackError
 from ..domain.health_answer import BODY_LIMIT_BYTES, parse_health
 from ..domain.item_ids import metric_id
-from ..engine.metric_sample import limits, read_sample, shown
+from ..domain.metric import limits, shown
+from ..engine.metric_sample import read_sample
 from ..release.source_commit import commit_of
 from .decision import NO, UNKNOWN, YES
 

@@ -29,6 +29,7 @@ from . import (
     todo,
 )
 from .gantt import render_gantt
+from .metric_chart import metric_figures
 from .recovery_chart import recovery_words, render_recovery
 from .sanitize import escape_control_characters
 from .service_line import service_line
@@ -71,6 +72,7 @@ def render_record(record: Record) -> str:
         recovery_words=recovery_words(record),
         gantt=render_gantt(record),
         charts_begin=charts_begin(record),
+        metrics=metric_figures(record),
         course=incident_facts.find_course(record),
         known_of=revision_table.notes_of_run(record),
         changed_lines=list(change_section.changed_lines(record.plan.diff)),

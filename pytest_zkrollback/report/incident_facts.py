@@ -31,6 +31,7 @@ from ..domain.record import (
 )
 from ..domain.verdict import Verdict
 from .failures import refused, word_of
+from .metric_facts import MetricFacts, find_metrics
 
 _DEPLOYED = "deployed"
 _PENDING = "pending-"
@@ -225,6 +226,9 @@ class Facts(Frozen):
     links: tuple[Link, ...] = Field(
         default=(), description="the configuration's links, but `commit`, with their fields filled in"
     )
+    metrics: tuple[MetricFacts, ...] = Field(
+        default=(), description="each metric check over the incident: when it was out of bounds, how badly"
+    )
 
 
 def find_facts(record: Record) -> Facts:
@@ -238,6 +242,7 @@ def find_facts(record: Record) -> Facts:
         history=find_history(record),
         window=find_window(record),
         links=find_links(record),
+        metrics=find_metrics(record),
     )
 
 

@@ -13,6 +13,8 @@ from .change_section import change_heading, change_summary_parts
 from .failures import failed_items, failures_first, word_of
 from .formatting import clock_time, moment
 from .incident_facts import commit_url, find_course, find_history, find_links
+from .metric_facts import find_metrics
+from .metric_words import metric_words
 from .revision_table import notes_of_run
 from .sanitize import escape_control_characters, inert_line
 from .service_line import service_line
@@ -90,7 +92,10 @@ def _parts(record: Record) -> tuple[tuple[_Urgency, list[str]], ...]:
     """Everything in the page's order."""
     return (
         (_Urgency.ALWAYS, [_head(record), _todo(record)]),
-        (_Urgency.FACTS, [*_timeline(record), *_change_summary(record), *_commits(record)]),
+        (
+            _Urgency.FACTS,
+            [*_timeline(record), *_metrics(record), *_change_summary(record), *_commits(record)],
+        ),
         (_Urgency.ALWAYS, [_checklist(record), _ignored(record), _own_tests(record)]),
         (_Urgency.FACTS, [*_decision(record), *_guards(record), *_github(record), *_history(record)]),
         (_Urgency.DETAILS, [*_evidence(record), *_diff(record)]),
@@ -280,6 +285,21 @@ def _guards(record: Record) -> list[str]:
         if each.kind != "guard" or each.id in reasons
     ]
     return ["\n### Guards and overrides\n\n" + "\n".join(lines) + "\n"] if lines else []
+
+
+def _metrics(record: Record) -> list[str]:
+    found = [
+        (series, metric_words(facts, series, record))
+        for series, facts in zip(record.metrics, find_metrics(record), strict=True)
+    ]
+    rows = [
+        f"| {escaped(series.title, 120)}<br>{_cell(series.id, 60)} | {escaped(' '.join(words), 800)} |"
+        for series, words in found
+    ]
+    if not rows:
+        return []
+    head = "\n### Metrics over the incident\n\n| Metric | What was seen |\n|---|---|\n"
+    return [head + "\n".join(rows) + "\n"]
 
 
 def _change_summary(record: Record) -> list[str]:

@@ -16,7 +16,7 @@ LEFT = 190
 RIGHT = 14
 ROW = 24
 _FOOT = 26
-_STEPS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+STEPS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,19 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """Place and label of each mark on the axis."""
         span = (self.end - self.start).total_seconds()
-        step = next((each for each in _STEPS_S if span / each <= 9), _STEPS_S[-1])
+        step = next((each for each in STEPS_S if span / each <= 9), STEPS_S[-1])
         count = min(12, int(span / step))
         return [
-            (self.x(self.start + timedelta(seconds=index * step)), "0" if not index else _short(index * step))
+            (
+                self.x(self.start + timedelta(seconds=index * step)),
+                "0" if not index else short_span(index * step),
+            )
             for index in range(count + 1)
         ]
 
 
-def _short(seconds: float) -> str:
+def short_span(seconds: float) -> str:
+    """``30 s``, ``5 min``, ``2 h``: a mark of an axis."""
     if seconds < 60:
         return f"{seconds:g} s"
     return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"

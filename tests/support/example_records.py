@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pytest_zkrollback.domain.decision import Answer, SignalName, SignalReading
+from pytest_zkrollback.domain.metric import (
+    MetricCurve,
+    MetricPoint,
+    MetricSeries,
+    NoValueKind,
+    PointOrigin,
+)
 from pytest_zkrollback.domain.record import (
     Delivery,
     Guard,
@@ -518,7 +526,117 @@ def rehearsal() -> Record:
     )
 
 
+def error_rate(seconds: float) -> float:
+    """In percent: in order until revision 6 came, and again from a while after helm on."""
+    if seconds < -760:
+        return 0.2
+    if seconds < 1.6:
+        return min(40.0, 0.2 + (seconds + 760) / 3)
+    return max(0.2, 40.0 - (seconds - 1.6) / 3)
+
+
+def metric_points(
+    start: int, end: int, step: int, value: Callable[[float], float | None], most: float, origin: PointOrigin
+) -> tuple[MetricPoint, ...]:
+    return tuple(
+        MetricPoint(
+            at=at(second),
+            value=value(second),
+            within=None if value(second) is None else value(second) <= most,
+            kind=NoValueKind.EMPTY if value(second) is None else None,
+            origin=origin,
+        )
+        for second in range(start, end + 1, step)
+    )
+
+
+def latency(seconds: float) -> float | None:
+    """In ms; nobody scraped it for some minutes."""
+    return None if -500 < seconds < -300 else 180 + abs(seconds) % 37
+
+
+METRICS = (
+    MetricSeries(
+        id="metric-error-rate",
+        title="Error rate below 1 %",
+        query="rate(x)",
+        unit="%",
+        max=1,
+        curve=MetricCurve(
+            start=at(-1660),
+            end=at(280),
+            step_s=10,
+            asked_at=at(281),
+            points=metric_points(-1660, 280, 10, error_rate, 1, PointOrigin.RANGE_QUERY),
+        ),
+        points=metric_points(1, 280, 6, error_rate, 1, PointOrigin.SAMPLED),
+    ),
+    MetricSeries(
+        id="metric-latency",
+        title="Latency (p99) below 500 ms",
+        query="p99",
+        unit="ms",
+        max=500,
+        curve=MetricCurve(
+            start=at(-1660),
+            end=at(280),
+            step_s=10,
+            asked_at=at(281),
+            points=metric_points(-1660, 280, 10, latency, 500, PointOrigin.RANGE_QUERY),
+        ),
+    ),
+    MetricSeries(
+        id="metric-queue",
+        title="Queue below 100 jobs",
+        query="jobs",
+        unit="jobs",
+        max=100,
+        curve=MetricCurve(
+            start=at(-1660),
+            end=at(280),
+            step_s=10,
+            asked_at=at(281),
+            problem="the server cannot answer now (HTTP 503)",
+            kind=NoValueKind.UNAVAILABLE,
+        ),
+    ),
+)
+
+
+def with_metrics() -> Record:
+    """The bad revision answered errors until helm had rolled back; Prometheus has seen it all."""
+    judged = (
+        ("metric-error-rate", "Error rate below 1 %", Verdict.PASS, "At most 0.2 % in 60 s"),
+        ("metric-latency", "Latency (p99) below 500 ms", Verdict.PASS, "At most 216 ms in 60 s"),
+        ("metric-queue", "Queue below 100 jobs", Verdict.WAIVED, "waived by the operator: no exporter"),
+    )
+    added = tuple(
+        Item(
+            id=name,
+            title=title,
+            verdict=word,
+            expected="in order for 60 s",
+            observed=seen,
+            command="curl",
+            started_at=at(1.6),
+            finished_at=at(278),
+        )
+        for name, title, word, seen in judged
+    )
+    return verified(
+        outcome=Outcome.VERIFIED_WITH_WAIVERS,
+        summary="",
+        items=(*items()[:-1], *added, items()[-1]),
+        metrics=METRICS,
+        provisional_at=at(7.5),
+        watched_until=at(280),
+        soak_s=272,
+        finished_at=at(281),
+    )
+
+
 ALL = {
+    "metrics": with_metrics,
     "verified": verified,
     "failed": failed,
     "unverified": unverified,
