@@ -78,7 +78,7 @@ def _figure(series: MetricSeries, found: MetricFacts, record: Record) -> MetricF
         legend=_legend(points, record),
         rows=tuple(
             (each.at, at_time(each.at, record), _value(series, each), _word(each))
-            for each in _some(points, _MOST_ROWS, found.worst_at)
+            for each in _evenly(points, _MOST_ROWS, found.worst_at)
         ),
         total=len(points),
     )
@@ -109,7 +109,7 @@ def _word(point: MetricPoint) -> str:
     return {True: "in order", False: "out of bounds", None: "not known"}[point.within]
 
 
-def _some(points: Sequence[MetricPoint], most: int, worst_at: datetime | None) -> Iterator[MetricPoint]:
+def _evenly(points: Sequence[MetricPoint], most: int, worst_at: datetime | None) -> Iterator[MetricPoint]:
     """Evenly chosen, first and last and the worst among them."""
     every = max(1, ceil((len(points) - 1) / (most - 1)))
     for index, point in enumerate(points):
@@ -195,7 +195,7 @@ def _render(
         *_curve(plot, points, top),
         *(_mark(plot, each, row, bottom) for row, each in enumerate(shown_marks)),
     ]
-    name = f"zkr-{series.id}-chart"
+    name = inert_line(f"zkr-{series.id}-chart").replace(" ", "-")
     return Markup(
         '<svg class="chart metric" viewBox="0 0 {w} {h}" role="img" aria-labelledby="{n}-t {n}-d" '
         'data-metric="{id}" data-start="{start}" data-seconds="{seconds}" data-values="{values}">'
@@ -204,7 +204,7 @@ def _render(
         w=_WIDTH,
         h=bottom + _FOOT,
         n=name,
-        id=series.id,
+        id=inert_line(series.id),
         start=points[0].at.isoformat(timespec="milliseconds"),
         seconds=",".join(
             f"{(each.at - points[0].at).total_seconds():.3f}".rstrip("0").rstrip(".") for each in points
@@ -242,7 +242,7 @@ def _limits(plot: _Plot, series: MetricSeries, top: int) -> Iterator[Markup]:
         )
         yield Markup(
             '<line class="limit" x1="{}" x2="{}" y1="{y}" y2="{y}"><title>{t}</title></line>'
-        ).format(_LEFT, _WIDTH - _RIGHT, y=y, t=f"limit: {limits(series)}")
+        ).format(_LEFT, _WIDTH - _RIGHT, y=y, t=inert_line(f"limit: {limits(series)}"))
         yield _number(limit, y, "lim")
     for value in (plot.high - (plot.high - plot.low) * 0.057, min(0.0, plot.low)):
         y = top + plot.y(value)
@@ -336,5 +336,5 @@ def _mark(plot: _Plot, mark: Mark, row: int, bottom: int) -> Markup:
         l=y + 16,
         e=Markup(' text-anchor="end"') if ends else "",
         n=mark.number,
-        name=mark.name,
+        name=inert_line(mark.name),
     )
