@@ -54,6 +54,19 @@ article code.literal { overflow-wrap: break-word; }
 }
 .table-wrapper td:first-child code.literal { white-space: nowrap; }
 .table-wrapper td:not(:first-child) code.literal { white-space: normal; }
+.table-wrapper .column { display: none; }
+/* On a narrow screen a row is a card: one cell below the other, named by its column where that is needed. */
+@media (max-width: 46em) {
+  .table-wrapper table { min-width: 0; box-shadow: none; }
+  .table-wrapper thead { display: none; }
+  .table-wrapper table, .table-wrapper tbody, .table-wrapper tr, .table-wrapper td { display: block; }
+  .table-wrapper tr { padding: 0.4rem 0.6rem; border: 1px solid var(--color-table-border); }
+  .table-wrapper tr + tr { margin-top: 0.5rem; }
+  .table-wrapper table td { border: 0; padding: 0.1rem 0; }
+  .table-wrapper table td:first-child { font-weight: 600; }
+  .table-wrapper td:first-child code.literal { white-space: normal; }
+  .table-wrapper .column { display: block; color: var(--color-foreground-muted); font-size: 0.8rem; }
+}
 @media (max-width: 30em) { article h1 { font-size: 1.8rem; } article h2 { font-size: 1.5rem; } }
 """
 SETTINGS: dict[str, Any] = {
@@ -174,6 +187,21 @@ def _resolve(
     return found
 
 
+def _name_cells(_app: Sphinx, doctree: nodes.document, _page: str) -> None:
+    """Each cell but a row's first begins with its column's name, which only a narrow screen shows.
+
+    Two columns need none: the first is the row's name, and the other says what it is.
+    """
+    for group in doctree.findall(nodes.tgroup):
+        names = [entry.astext() for head in group.findall(nodes.thead) for entry in head.findall(nodes.entry)]
+        rows = [row for body in group.findall(nodes.tbody) for row in body.findall(nodes.row)]
+        for row in rows if len(names) > 2 else ():
+            for name, entry in list(zip(names, row.findall(nodes.entry), strict=True))[1:]:
+                text = next(entry.findall(nodes.paragraph), None)
+                if text is not None and name:
+                    text.insert(0, nodes.inline("", name, classes=["column"]))
+
+
 def build(out: Path) -> None:
     """The whole site; raises SphinxError where anything is wrong, a warning included."""
     with tempfile.TemporaryDirectory(prefix="zkrollback-site-") as scratch:
@@ -196,6 +224,7 @@ def build(out: Path) -> None:
         app.connect("autodoc-process-signature", _name_defaults)
         app.connect("autodoc-process-docstring", _document_fields)
         app.connect("missing-reference", _resolve)
+        app.connect("doctree-resolved", _name_cells)
         app.build(force_all=True)
         if app.statuscode:
             raise SphinxError("it has warnings.")

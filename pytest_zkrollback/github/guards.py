@@ -13,15 +13,15 @@ from .texts import short, some
 GUARDS = {
     "github": "changing a branch that nobody could look at",
     "commit": "going back to what never was on the branch",
-    "branch": "a dispatched deploy of another state than the one you mean",
-    "token": "stopping halfway for want of a right at GitHub",
+    "branch": "deploying another state than the one you mean",
+    "token": "stopping halfway because the token may not go on",
     "workflow": "a merge that nothing deploys",
-    "workflow-files": "a push that GitHub rejects because the good tree has other workflow files",
-    "branch-rules": "a pull request that the branch's rules do not let this tool merge",
+    "workflow-files": "a push that GitHub rejects because workflow files change",
+    "branch-rules": "a pull request that this tool may not merge",
     "reviews": "waiting for an approval that nobody was asked for",
-    "deploys": "a run that is cancelled by a newer one of its concurrency group",
-    "other-rollback": "two rollbacks, of which the last one merged decides",
-    "verified-before": "users getting what no other environment has run",
+    "deploys": "a deploy that a newer run of its concurrency group cancels",
+    "other-rollback": "two rollbacks, of which the one merged last counts",
+    "verified-before": "giving users what no other environment has run",
 }
 GUARD_IDS = tuple(GUARDS)
 

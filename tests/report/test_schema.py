@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from pytest_zkrollback.domain.record import Record
+from pytest_zkrollback.domain.record import ObjectionKind, Outcome, Record
 from pytest_zkrollback.report.files import render_json
 from pytest_zkrollback.report.schema import PACKAGED, record_schema, render_schema
 from support.example_records import ALL, verified
@@ -68,6 +69,53 @@ def test_every_field_is_described() -> None:
     assert [part for part, definition in parts.items() if not definition.get("description")] == []
 
 
-def test_every_field_of_the_record_is_in_the_documentation() -> None:
-    text = (DOCS / "record.md").read_text(encoding="utf-8")
-    assert [name for name in record_schema()["properties"] if f"`{name}`" not in text] == []
+def tables() -> list[tuple[str, list[str]]]:
+    """The tables of docs/record.md: the head of the first column, and what it names in the rows."""
+    found: list[tuple[str, list[str]]] = []
+    page = (DOCS / "record.md").read_text(encoding="utf-8")
+    lines = page.split("\n## Fields\n")[1].split("\n## ")[0].splitlines()
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        first = line.split("|")[1].strip() if line.startswith("|") else ""
+        if after.startswith("|---"):
+            found.append((first, []))
+        elif first and not first.startswith("---"):
+            found[-1][1].extend(re.findall(r"`([^`]+)`", first))
+    return found
+
+
+def named(head: str) -> list[str]:
+    """What all tables with this head name."""
+    return [name for each, names in tables() if each == head for name in names]
+
+
+def properties_of(field: str) -> set[str]:
+    """Those of the record's field, or of each member of its list."""
+    schema = record_schema()
+    reference = re.search(r"#/\$defs/(\w+)", json.dumps(schema["properties"][field]))
+    assert reference is not None, field
+    return set(schema["$defs"][reference[1]]["properties"])
+
+
+def test_every_field_of_the_record_has_its_row_in_the_documentation() -> None:
+    """A new field: a row in one of the tables `field` of docs/record.md."""
+    assert sorted(named("field")) == sorted(record_schema()["properties"])
+
+
+PARTS = ["plan", "commits", "guards", "helm", "items", "own_tests", "metrics", "deliveries", "facts"]
+
+
+def test_the_parts_that_are_documented_are_these() -> None:
+    heads = {head for head, _ in tables()}
+    assert heads == {"field", "outcome", "objection", *(f"field of `{part}`" for part in PARTS)}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_the_documentation_names_of_a_field_is_in_the_schema(part: str) -> None:
+    names = named(f"field of `{part}`")
+    assert len(names) > 2
+    assert set(names) <= properties_of(part)
+
+
+def test_the_documentation_has_every_outcome_and_every_objection() -> None:
+    assert named("outcome") == list(Outcome)
+    assert named("objection") == list(ObjectionKind)
