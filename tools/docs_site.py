@@ -45,6 +45,7 @@ STYLE = """/* Wide enough for tables with sentences; the rest is furo's. */
 .table-wrapper table { min-width: 36rem; width: 100%; }
 .table-wrapper table td, .table-wrapper table th { vertical-align: top; }
 .table-wrapper table th { text-align: left; }
+article h3 { margin-top: 1.8rem; }
 dl.py dt.sig { overflow-wrap: anywhere; }
 /* An option is not broken at its dashes: not where there is room, and never in a table's first column. */
 article code.literal { overflow-wrap: break-word; }
@@ -62,10 +63,12 @@ article code.literal { overflow-wrap: break-word; }
   .table-wrapper table, .table-wrapper tbody, .table-wrapper tr, .table-wrapper td { display: block; }
   .table-wrapper tr { padding: 0.4rem 0.6rem; border: 1px solid var(--color-table-border); }
   .table-wrapper tr + tr { margin-top: 0.5rem; }
-  .table-wrapper table td { border: 0; padding: 0.1rem 0; }
+  .table-wrapper table td { border: 0; padding: 0.1rem 0; overflow-wrap: anywhere; }
   .table-wrapper table td:first-child { font-weight: 600; }
-  .table-wrapper td:first-child code.literal { white-space: normal; }
-  .table-wrapper .column { display: block; color: var(--color-foreground-muted); font-size: 0.8rem; }
+  .table-wrapper table td > p { margin: 0; }
+  .table-wrapper td:nth-child(n) code.literal { white-space: normal; overflow-wrap: anywhere; }
+  .table-wrapper .column { display: inline; color: var(--color-foreground-muted); }
+  .table-wrapper .column::after { content: ": "; }
 }
 @media (max-width: 30em) { article h1 { font-size: 1.8rem; } article h2 { font-size: 1.5rem; } }
 """

@@ -104,6 +104,7 @@ def test_no_page_is_wider_than_the_screen(look, site, width):
         "options",
         "configuration",
         "guards",
+        "record",
         "api",
         "troubleshooting",
         "security",
@@ -112,10 +113,23 @@ def test_no_page_is_wider_than_the_screen(look, site, width):
         page = look.at(site / f"{name}.html", width=width)
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, name
+        cut = "all => all.filter(each => each.scrollWidth > each.clientWidth + 1).length"
+        assert page.locator(".table-wrapper").evaluate_all(cut) == 0, f"{name}: a table is cut"
         menu, text = page.locator(".sidebar-drawer").bounding_box(), page.locator("article").bounding_box()
         assert menu["x"] + menu["width"] <= text["x"], f"{name}: the contents lie over the text"
     assert look.complaints == []
     assert [each for each in look.requests if not each.startswith("file://")] == []
+
+
+def test_on_a_phone_a_row_is_a_card_and_its_cells_have_their_columns_names(look, site):
+    for width, shown in ((1280, "deleting data for good"), (360, "protects from: deleting data for good")):
+        page = look.at(site / "guards.html", width=width)
+        cell = page.locator("tr", has=page.locator('a[href="#data-loss"]')).locator("td").nth(1)
+        label, after = cell.locator(".column"), "each => getComputedStyle(each, '::after').content"
+        said = label.inner_text() + label.evaluate(after).strip('"') if label.is_visible() else ""
+        rest = cell.inner_text().removeprefix("protects from").strip()
+        assert said + rest == shown
+        assert page.locator("thead").first.is_visible() is (width == 1280)
 
 
 def test_the_contents_lead_to_every_part(look, site):

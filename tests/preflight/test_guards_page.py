@@ -78,7 +78,7 @@ def test_every_guard_has_its_row_and_its_section_in_the_codes_order_and_words():
 
 @pytest.mark.parametrize("name", [*GUARDS, *THROUGH_GITHUB])
 def test_it_stops_or_warns_as_the_code_does(name):
-    said = {("REFUSED",): "stop", ("WARNED",): "warn", ("REFUSED", "WARNED"): "stop or warn"}
+    said = {("REFUSED",): "stop", ("WARNED",): "warn", ("REFUSED", "WARNED"): "stop, warn"}
     can = rows()[name][1]
     assert can == said[tuple(sorted(answers()[name] - {"unknown"}))]
     assert bool(part(name, "Stops when")) is ("stop" in can)
