@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..domain.health_answer import parse_member
 from ..domain.links import template_problem
+from ..domain.time_zones import zone_problem
 from .base import Seconds, Table
 from .ignored_fields import Ignore
 from .repository import Git, Migrations
@@ -403,6 +404,11 @@ class Environment(Table):
         pattern=r"^https?://[\w.~:/?#@!$&()*+,;=%-]+$",
         description="where people find the files of `reports/`; messages link to it",
     )
+    report_timezone: str | None = Field(
+        default=None,
+        description="the readers' time zone, e.g. `Europe/Berlin`: its time stands beside UTC on page and "
+        "Markdown",
+    )
     links: dict[str, str] = Field(
         default={},
         max_length=12,
@@ -456,6 +462,13 @@ class Environment(Table):
         if url is None or url is False or (isinstance(url, str) and re.match(r"https?://", url)):
             return url
         raise ValueError("it has to begin with https:// or http://, or be false: there is none")
+
+    @field_validator("report_timezone")
+    @classmethod
+    def _zone(cls, name: str | None) -> str | None:
+        if name is not None and (problem := zone_problem(name)):
+            raise ValueError(problem)
+        return name
 
     @field_validator("links")
     @classmethod

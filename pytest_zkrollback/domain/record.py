@@ -14,10 +14,12 @@ from pydantic import ConfigDict, Field, model_validator
 from .change_summary import ChangeSummary
 from .commit_range import CommitRange
 from .decision import Decision
+from .earlier_run import EarlierRun
 from .forecast import Forecast
 from .frozen import Frozen, Time
 from .github import Github
 from .metric import MetricSeries
+from .notes import AddedNote
 from .verdict import Evidence, IgnoredDifference, Verdict
 
 SCHEMA = "zkrollback.record/1"
@@ -496,6 +498,12 @@ class Record(Frozen):
         description="what was seen of each metric check; empty: none is configured, or none was asked",
     )
     deliveries: tuple[Delivery, ...] = Field(default=(), description="who was told, and what they answered")
+    earlier_runs: tuple[EarlierRun, ...] = Field(
+        default=(), description="earlier runs of this release in the report folder, newest first, at most 12"
+    )
+    notes: tuple[AddedNote, ...] = Field(
+        default=(), description="what people added when the run was over, oldest first"
+    )
     github: Github | None = Field(default=None, description="commit, pull request and runs")
     commits: CommitRange | None = Field(
         default=None,
@@ -503,6 +511,9 @@ class Record(Frozen):
     )
     protected: bool = Field(default=False, description="the environment is one that users depend on")
     report: str = Field(default="", description="where this run's page can be read; empty: not configured")
+    report_timezone: str = Field(
+        default="", description="the readers' time zone, beside UTC on page and Markdown; empty: UTC alone"
+    )
     links: dict[str, str] = Field(
         default={}, description="name -> address as configured; `facts.links` has its fields filled in"
     )

@@ -40,18 +40,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     render.add_argument("-o", "--output", type=Path, help="default: standard output")
     note = commands.add_parser(
         "note",
-        help="add a note to a record, and tell the team",
-        description="Add a note to a record: the reason or the next steps, say, that were not given.",
+        help="add to a record what only people know, and tell the team",
+        description="Add to a record what only people know: a note, or fields of a post-mortem. The page, "
+        "the Markdown and the bundle beside it are made again. No verdict changes.",
     )
     note.add_argument("file", type=Path, help="a record, e.g. reports/latest.json")
-    note.add_argument("text", help="the note, in your own words")
+    note.add_argument("text", nargs="?", default="", help="a note, in your own words")
+    note.add_argument("--severity", default="", metavar="WORD", help="in your company's words, e.g. SEV2")
+    note.add_argument("--detected", default="", metavar="TEXT", help="by whom or what it was noticed")
+    note.add_argument("--detected-at", default="", metavar="TIME", help="when: 02:11, 20m or RFC 3339")
+    note.add_argument("--root-cause", default="", metavar="TEXT", help="a later one takes its place")
+    note.add_argument("--lesson", action="append", default=[], metavar="TEXT", help="may be given again")
+    note.add_argument(
+        "--action",
+        action="append",
+        default=[],
+        metavar='"OWNER: TEXT"',
+        help="what is to be done; again for more",
+    )
+    note.add_argument(
+        "--due", default="", metavar="DATE", help="of the actions of this command, e.g. 2026-12-15"
+    )
     note.add_argument("--notify", action="store_true", help="tell it to the team, as an addendum")
     note.add_argument("--zkrollback-config", metavar="FILE", help="as in the run")
     options = parser.parse_args(arguments)
     if options.command == "note":
-        from ..run.addendum import add_note  # brings the network along
+        from ..run.addendum import Additions, add_note  # brings the network along
 
-        return add_note(options.file, options.text, notify=options.notify, config=options.zkrollback_config)
+        typed = Additions(
+            text=options.text,
+            severity=options.severity,
+            detected=options.detected,
+            detected_at=options.detected_at,
+            root_cause=options.root_cause,
+            lessons=tuple(options.lesson),
+            actions=tuple(options.action),
+            due=options.due,
+        )
+        return add_note(options.file, typed, notify=options.notify, config=options.zkrollback_config)
     try:
         record = Record.model_validate_json(options.file.read_bytes())
         text = FORMATS[options.format](record)

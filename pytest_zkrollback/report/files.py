@@ -40,12 +40,6 @@ _LEFTOVER = re.compile(rf"\..+({'|'.join(map(re.escape, (*SUFFIXES, '.zip')))})\
 _LEFTOVER_S = 3600
 
 
-def file_stem(record: Record) -> str:
-    """``20261123T115039Z-drill-1a2b3c4d``: sorts by time and is a file name on every system."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{record.environment[:40]}-{record.run_id[:16]}")
-    return f"{record.started_at:%Y%m%dT%H%M%SZ}-{name}"
-
-
 def render_json(record: Record) -> str:
     """The record as its JSON, with a final new line."""
     return written(record).model_dump_json(by_alias=True, indent=2) + "\n"

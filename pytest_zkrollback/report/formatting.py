@@ -1,15 +1,51 @@
 """Times and durations as every rendering writes them, and lines that fit: UTC, and no more digits than one
-reads."""
+reads. Within :func:`reader_zone` the reader's time stands beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from textwrap import wrap
+from zoneinfo import ZoneInfo
+
+from ..domain.time_zones import find_zone
+
+# The page and the Markdown of one record are rendered in one zone, by functions that know no record.
+_ZONE: ContextVar[ZoneInfo | None] = ContextVar("zone", default=None)
+
+
+@contextmanager
+def reader_zone(name: str) -> Iterator[None]:
+    """Write that zone's time in brackets behind each :func:`moment`. Empty, or not known here: UTC alone."""
+    token = _ZONE.set(find_zone(name))
+    try:
+        yield
+    finally:
+        _ZONE.reset(token)
 
 
 def moment(at: datetime | None) -> str:
-    """``2026-11-23 11:50:39 UTC``; empty for None."""
-    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """``2026-11-23 11:50:39 UTC``, with a reader's zone ``... UTC (12:50 CET)``; empty for None."""
+    if at is None:
+        return ""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") + _in_zone(at, with_name=True)
+
+
+def of_day(at: datetime) -> str:
+    """``11:50:39.1``, with a reader's zone ``11:50:39.1 (12:50)``: below a head that says UTC."""
+    utc = at.astimezone(UTC)
+    return f"{utc:%H:%M:%S}.{utc.microsecond // 100_000}{_in_zone(at, with_name=False)}"
+
+
+def _in_zone(at: datetime, *, with_name: bool) -> str:
+    zone = _ZONE.get()
+    if zone is None:
+        return ""
+    there = at.astimezone(zone)
+    day = "" if there.date() == at.astimezone(UTC).date() else f"{there.day} {there:%b} "
+    return f" ({day}{there:%H:%M}{f' {there.tzname()}' if with_name else ''})"
 
 
 def clock_time(at: datetime | None) -> str:

@@ -20,10 +20,12 @@ from ..domain.record import Record
 from . import (
     change_section,
     commits_section,
+    earlier_runs,
     failures,
     formatting,
     github_section,
     incident_facts,
+    post_mortem,
     revision_table,
     summary,
     todo,
@@ -64,21 +66,42 @@ def render_page(record: Record, session_note: str = "") -> str:
     )
 
 
+# What stands around the record in both kinds of page.
+_BEFORE, _AFTER, _END = "<main>\n", '<section id="pytest-html"', "</main>"
+_OTHER_VERSION = (
+    "It was left out when something was added to this record: another version of this tool had made the page."
+)
+
+
+def render_again(page: str, record: Record) -> str:
+    """An earlier ``page`` of this record as it is now, with pytest-html's table where it had one.
+
+    A page of another version has other styles: the record's standalone page takes its place.
+    """
+    begin = page.find(_BEFORE)
+    end = max(page.rfind(_AFTER), page.rfind(_END) if _AFTER not in page else -1)
+    if not (0 <= begin < end) or f"<script>{SCRIPT}</script>" not in page or STYLE not in page:
+        return render_page(record, _OTHER_VERSION if _AFTER in page else "")
+    begin += len(_BEFORE)
+    return f"{page[:begin]}{render_record(record)}\n{page[end:]}"
+
+
 def render_record(record: Record) -> str:
     """The record as a fragment ``<div class="zkr">``, to be put inside ``<main>``; needs :data:`STYLE`."""
-    return template("record.html.j2").render(
-        record=record,
-        recovery=render_recovery(record),
-        recovery_words=recovery_words(record),
-        gantt=render_gantt(record),
-        charts_begin=charts_begin(record),
-        metrics=metric_figures(record),
-        course=incident_facts.find_course(record),
-        known_of=revision_table.notes_of_run(record),
-        changed_lines=list(change_section.changed_lines(record.plan.diff)),
-        shown=dict(_shown_evidence(record)),
-        diff=list(_diff_lines(_cut(record.plan.diff, _DIFF_LIMIT))),
-    )
+    with formatting.reader_zone(record.report_timezone):
+        return template("record.html.j2").render(
+            record=record,
+            recovery=render_recovery(record),
+            recovery_words=recovery_words(record),
+            gantt=render_gantt(record),
+            charts_begin=charts_begin(record),
+            metrics=metric_figures(record),
+            course=incident_facts.find_course(record),
+            known_of=revision_table.notes_of_run(record),
+            changed_lines=list(change_section.changed_lines(record.plan.diff)),
+            shown=dict(_shown_evidence(record)),
+            diff=list(_diff_lines(_cut(record.plan.diff, _DIFF_LIMIT))),
+        )
 
 
 def content_policy(styles: tuple[str, ...], scripts: tuple[str, ...], handlers: tuple[str, ...] = ()) -> str:
@@ -243,10 +266,12 @@ def template(name: str) -> Template:
         "failures": failures,
         "change_section": change_section,
         "commits_section": commits_section,
+        "earlier_runs": earlier_runs,
         "github_section": github_section,
         "formatting": formatting,
         "service_line": service_line,
         "todo": todo,
+        "post_mortem": post_mortem,
         "evidence_id": id,
     }
     return environment.get_template(name)

@@ -7,11 +7,12 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ..domain.decision import Decision
+from ..domain.notes import AddedNote, NoteKind
 from ..domain.record import GuardState, Item, Record
-from . import commits_section, github_section
+from . import commits_section, earlier_runs, github_section, post_mortem
 from .change_section import change_heading, change_summary_parts
 from .failures import failed_items, failures_first, word_of
-from .formatting import clock_time, moment
+from .formatting import clock_time, moment, reader_zone
 from .incident_facts import commit_url, find_course, find_history, find_links
 from .metric_facts import find_metrics
 from .metric_words import metric_words
@@ -29,6 +30,7 @@ from .summary import (
     offset,
     own_tests_line,
     rows,
+    times_line,
     typed_where,
 )
 from .todo import do_now, find_todos, remarks
@@ -43,6 +45,7 @@ _OWN_TESTS = 20
 _IGNORED = 20
 _REVISIONS = 12
 _COMMITS = 20
+_NOTES = 12
 _NOTES_LIMIT = 300
 
 _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
@@ -59,6 +62,11 @@ _GLYPHS = {
 
 def render_markdown(record: Record, limit: int = LIMIT) -> str:
     """Markdown of at most ``limit`` characters: the verdict, the checklist, what failed, what comes next."""
+    with reader_zone(record.report_timezone):
+        return _render(record, limit)
+
+
+def _render(record: Record, limit: int) -> str:
     foot = f"\n---\nRun {code(record.run_id)}, {code(record.schema_)}" + (
         f", {record.redactions} places blanked (known or likely secrets)" if record.redactions else ""
     )
@@ -90,15 +98,17 @@ class _Part(NamedTuple):
 
 def _parts(record: Record) -> tuple[tuple[_Urgency, list[str]], ...]:
     """Everything in the page's order."""
+    written = _post_mortem(record)
     return (
-        (_Urgency.ALWAYS, [_head(record), _todo(record)]),
+        (_Urgency.ALWAYS, [_head(record), _todo(record), *(written if record.notes else [])]),
         (
             _Urgency.FACTS,
             [*_timeline(record), *_metrics(record), *_change_summary(record), *_commits(record)],
         ),
         (_Urgency.ALWAYS, [_checklist(record), _ignored(record), _own_tests(record)]),
         (_Urgency.FACTS, [*_decision(record), *_guards(record), *_github(record), *_history(record)]),
-        (_Urgency.DETAILS, [*_evidence(record), *_diff(record)]),
+        (_Urgency.DETAILS, [*_evidence(record), *_diff(record), *_earlier_runs(record)]),
+        (_Urgency.FACTS, [] if record.notes else written),
     )
 
 
@@ -143,8 +153,7 @@ def _head(record: Record) -> str:
     lines += _do_now(record)
     lines += ["| | |", "|---|---|"]
     lines += [f"| {row.name} | {_fact(row)} |" for row in rows(record)]
-    if links := links_line(record):
-        lines += ["", links]
+    lines += [each for line in (times_line(record), links_line(record)) if line for each in ("", line)]
     return "\n".join(lines) + "\n"
 
 
@@ -214,6 +223,30 @@ def _checklist(record: Record) -> str:
         observed = escaped(item.observed, _CELL_LIMIT)
         lines.append(f"| {_GLYPHS[word]} {word} | {name} | {observed} | {clock_time(item.finished_at)} |")
     return "\n".join(lines) + "\n"
+
+
+def _post_mortem(record: Record) -> list[str]:
+    if not post_mortem.is_wanted(record):
+        return []
+    lines = []
+    for field in post_mortem.fields(record):
+        if not field.notes:
+            lines.append(f"- {field.name}: {post_mortem.NONE_YET}")
+        elif field.kind is NoteKind.ACTION:
+            lines.append(f"- {field.name}: {len(field.notes)} in To do")
+        elif len(field.notes) == 1:
+            lines.append(f"- {field.name}: {_note(field.notes[0])}")
+        else:
+            lines += [f"- {field.name}:", *(f"  - {_note(each)}" for each in field.notes[-_NOTES:])]
+    text = "\n### Post-mortem\n\n" + "\n".join(lines) + "\n"
+    if not post_mortem.is_complete(record):
+        text += "\nTo fill in what is missing, with your words, in the folder of the report's files:\n\n"
+        text += block(post_mortem.command(record), "sh", 1000)
+    return [text]
+
+
+def _note(note: AddedNote) -> str:
+    return f"{escaped(post_mortem.words(note), 2000)} ({escaped(post_mortem.added_by(note), 120)})"
 
 
 def _ignored(record: Record) -> str:
@@ -373,6 +406,21 @@ def _history(record: Record) -> list[str]:
         return []
     head = "| Revision | Status | Chart | Deployed | Description | Known of it |\n|---|---|---|---|---|---|\n"
     return ["\n### History of the release, newest first\n\n" + head + "\n".join(lines) + "\n"]
+
+
+def _earlier_runs(record: Record) -> list[str]:
+    if not record.earlier_runs:
+        return []
+    rows = [
+        f"| {moment(run.started_at)} | {earlier_runs.what_was_done(run)} | {earlier_runs.outcome(run)} "
+        f"| {earlier_runs.affected(run)} | {earlier_runs.recovered(run)} "
+        f"| {'this run' if run.run_id == record.run_id else code(run.run_id)} |"
+        for run in earlier_runs.listed(record)
+    ]
+    words = earlier_runs.trend_words(record)
+    head = "| Began | What | Outcome | Users affected | Recovered after | Run |\n|---|---|---|---|---|---|\n"
+    said = f"{words}\n\n" if words else ""
+    return [f"\n### Earlier runs of this release\n\n{said}{head}" + "\n".join(rows) + "\n"]
 
 
 def _evidence(record: Record) -> list[str]:

@@ -32,10 +32,11 @@ from ..domain.record import (
     OwnTestOutcome,
     Record,
 )
+from ..domain.time_zones import find_zone
 from ..domain.verdict import Verdict
 from .change_section import left_row
 from .failures import by_verdict, failed_items, failed_own_tests, listed, refused, word_of
-from .formatting import clock_time, duration, elapsed, moment
+from .formatting import clock_time, duration, elapsed, moment, of_day
 from .incident_facts import (
     Affected,
     HistoryRole,
@@ -89,9 +90,14 @@ def offset(record: Record, at: datetime) -> str:
 
 def near(record: Record, at: datetime) -> str:
     """The time alone on the run's own day, else with its date."""
-    return (
-        f"{at:%H:%M:%S}.{at.microsecond // 100_000}" if at.date() == record.started_at.date() else moment(at)
-    )
+    return of_day(at) if at.date() == record.started_at.date() else moment(at)
+
+
+def times_line(record: Record) -> str:
+    """How times are written; empty where they are UTC alone."""
+    if find_zone(record.report_timezone) is None:
+        return ""
+    return f"Times are UTC; in brackets {inert_line(record.report_timezone, 60)}."
 
 
 def headline(record: Record) -> str:

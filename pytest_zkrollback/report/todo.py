@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..domain.item_ids import NOTIFY, PREFLIGHT, ROLLBACK
+from ..domain.notes import NoteKind
 from ..domain.record import GREEN_OUTCOMES, GuardReason, GuardState, Item, Outcome, Record
 from ..domain.verdict import Verdict
 from .failures import failed_own_tests, grouped, listed, refused
 from .incident_facts import find_affected
+from .post_mortem import added_by
 from .sanitize import inert_line
 from .summary import NONE_GIVEN, item_name, plural, redeploy_risks_title
 from .way_back import Service, service_now
@@ -85,6 +87,7 @@ def find_todos(record: Record) -> tuple[Todo, ...]:
         *_unknown(record),
         *_configuration(record),
         *_reverts(record),
+        *_actions(record),
         *_planned(record),
     )
     said = {each.command for each in others}
@@ -168,6 +171,14 @@ def _reverts(record: Record) -> Iterator[Todo]:
     title = redeploy_risks_title(record)
     for risk in record.redeploy_risks:
         yield Todo(f"{title}: see to it that nothing does", risk)
+
+
+def _actions(record: Record) -> Iterator[Todo]:
+    """What people added as action items."""
+    for each in record.notes:
+        if each.kind is NoteKind.ACTION:
+            why = f"action item, added by {added_by(each)}"
+            yield Todo(each.text, why, owner=each.owner, due=each.due or NO_DATE)
 
 
 def _planned(record: Record) -> Iterator[Todo]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from ..clients.kube.client import connect
 from ..clients.kube.kubeconfig import read_access, read_server
 from ..clients.malloc import limit_malloc_arenas
 from ..clients.process import LocalProcesses
+from ..clients.threads import submit
 from ..config.environment import Environment, Metric
 from ..config.loader import DRILL, find_config, load_environment
 from ..domain.command_line import IMPACT_SINCE
@@ -42,7 +45,9 @@ from ..migrations.custom import fetch_own_sources
 from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
 from ..preflight.guards.cluster import refusals
-from ..report.files import Store, file_stem
+from ..report.earlier_runs import fetch_earlier_runs
+from ..report.file_names import file_stem
+from ..report.files import Store
 from ..report.incident_facts import incident_began
 from ..report.outcome import conclude
 from ..report.recorder import Recorder
@@ -75,7 +80,7 @@ if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
 
 
 # The verdict is out and the team was told: so long the pictures may take, after Ctrl-C and else.
-_FAREWELL_S, _CURVES_S = 1.0, 3.0
+_FAREWELL_S, _CURVES_S, _EARLIER_RUNS_S = 1.0, 3.0, 1.0
 
 
 class Run:
@@ -231,8 +236,7 @@ class Run:
             ):
                 self._sum_up()
             self._note_curves()
-            if self._commits is not None and self._signals.count == 0:
-                self._recorder.update(commits=self._commits.answer())
+            self._note_neighbours()
             self._processes.end_all()  # a smoke test that still runs; never helm
             if self._timeline is not None:
                 self._timeline.hand_over()
@@ -249,6 +253,19 @@ class Run:
         """Ask for what metrics were over the whole incident, now that the verdict is in the record."""
         if self._metrics is not None and not self.was_refused:
             self._metrics.ask_curves(self._incident_from, _CURVES_S)
+
+    def _note_neighbours(self) -> None:
+        """What the report says beside this run: commits and earlier runs. An operator in a hurry has none."""
+        if self._signals.count:
+            return
+        if self._commits is not None:
+            self._recorder.update(commits=self._commits.answer())
+        asked = submit(
+            "earlier runs", partial(fetch_earlier_runs, Path(self.request.report_dir), self.redacted)
+        )
+        with suppress(TimeoutError):
+            if asked.exception(_EARLIER_RUNS_S) is None:
+                self._recorder.update(earlier_runs=asked.result())
 
     def _note_curves(self) -> None:
         """Put into the record what came meanwhile: nobody waits long for it, and no verdict changes."""
@@ -414,6 +431,7 @@ class Run:
             protected=env.protected,
             report=report_address(env, self.store.html_path.name, os.environ),
             links=env.links,
+            report_timezone=env.report_timezone or "",
         )
         kube = connect(
             env.kube_context,

@@ -133,6 +133,12 @@ def test_where_the_configuration_is_looked_for(tmp_path, toml):
             '{ api = "deployment/NAME" }, or say "auto"; helm did not run.',
         ),
         (
+            GOOD + "[environments.bad]\nreport_timezone = 'Europe/Berlinn'\n",
+            "bad",
+            "zkrollback.toml: 'report_timezone' in [environments.bad] is 'Europe/Berlinn': this machine knows no "
+            "such time zone (did you mean 'Europe/Berlin'?): write a name such as 'Europe/Berlin'; helm did not run.",
+        ),
+        (
             GOOD + "[environments.bad.links]\nlogs = 'https://l.example/?from={since}'\n",
             "bad",
             "zkrollback.toml: [environments.bad.links]: logs: {since} is no field of this link: {from_ms}, {to_ms}, "

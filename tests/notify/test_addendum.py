@@ -54,9 +54,9 @@ def test_the_note_is_in_the_record_and_the_team_is_told(folder, slack, capsys):
     assert "adds to" in shown
     assert "not given" not in shown
     assert SECRET not in shown + path.read_text()
-    last = record.timeline[-1]
-    assert (last.source, " added by " in f" {last.event}") == ("operator", True)
-    assert "the deploy had no pool" in last.event
+    (added,) = record.notes
+    assert (added.kind, "@" in added.author) == ("note", True)
+    assert added.text.startswith("the deploy had no pool, see ")
     told = record.deliveries[-1]
     assert (told.to, told.event, told.ok, told.answer) == ("slack", "addendum", True, "ok")
     assert capsys.readouterr().err == "slack has it: ok\n"
@@ -65,7 +65,7 @@ def test_the_note_is_in_the_record_and_the_team_is_told(folder, slack, capsys):
 def test_without_notify_nobody_is_told(folder, slack):
     path = saved(folder)
     assert main(["note", str(path), "a bad pool size"]) == 0
-    assert "a bad pool size" in read(path).timeline[-1].event
+    assert [each.text for each in read(path).notes] == ["a bad pool size"]
     assert slack.messages() == []
 
 
@@ -81,7 +81,7 @@ def test_who_refuses_is_named_and_the_note_stands(folder, slack, capsys, answer,
     path = saved(folder)
     assert main(["note", str(path), "a bad pool size", "--notify"]) == 1
     assert capsys.readouterr().err.startswith(said)
-    assert "a bad pool size" in read(path).timeline[-1].event
+    assert [each.text for each in read(path).notes] == ["a bad pool size"]
     assert read(path).deliveries[-1].ok is False
 
 
@@ -105,6 +105,87 @@ def test_what_cannot_be_done_is_a_sentence_and_changes_nothing(folder, slack, ca
         capsys.readouterr().err == "No channel is configured for [environments.shop]: nobody can be told.\n"
     )
     assert (path.read_bytes(), slack.messages()) == (before, [])
+
+
+def test_the_fields_of_a_post_mortem_are_typed_kept_and_told(folder, slack, monkeypatch):
+    monkeypatch.setenv("DB_PASSWORD", "correct-horse-battery")
+    path = saved(folder)
+    typed = ["--severity", "SEV2", "--detected", "an alert", "--detected-at", "20m"]
+    typed += ["--root-cause", "the password correct-horse-battery had expired", "--lesson", "watch it"]
+    typed += ["--action", "grace: rotate it", "--action", " team db :alert on it", "--due", "2026-12-15"]
+    assert main(["note", str(path), *typed, "--notify"]) == 0
+    notes = {each.kind: each for each in read(path).notes}
+    assert [each.kind for each in read(path).notes] == [
+        *("severity", "detected", "root-cause", "lesson", "action", "action")
+    ]
+    detected = notes["detected"]
+    assert 1195 < (detected.at - detected.detected_at).total_seconds() < 1205
+    actions = [(each.owner, each.text, each.due) for each in read(path).notes if each.kind == "action"]
+    assert actions == [("grace", "rotate it", "2026-12-15"), ("team db", "alert on it", "2026-12-15")]
+    assert "correct-horse-battery" not in path.read_text()
+    [message] = slack.messages()
+    shown = json.dumps(message)
+    assert "correct-horse-battery" not in shown
+    assert "severity: SEV2; detected by an alert, at " in shown
+    assert "action item for grace: rotate it (due 2026-12-15)" in shown
+    assert read(path).reason == "not given"
+
+
+def test_nothing_but_what_was_added_changes(folder):
+    path = saved(folder)
+    before = read(path)
+    assert main(["note", str(path), "--root-cause", "a bad pool size"]) == 0
+    assert read(path).model_copy(update={"notes": ()}) == before
+
+
+def test_a_secret_that_the_configuration_names_is_taken_out_wherever_it_is_typed(folder, monkeypatch):
+    monkeypatch.setenv("HOOK_OF_THE_SHOP", "https://hooks.example/zzz-hidden-path")
+    (folder / "zkrollback.toml").write_text(CONFIG + 'slack.webhook_env = "HOOK_OF_THE_SHOP"\n')
+    (folder / "reports").mkdir()
+    path = saved(folder / "reports")
+    monkeypatch.chdir(folder / "reports")
+    assert main(["note", str(path), "see https://hooks.example/zzz-hidden-path"]) == 0
+    assert "zzz-hidden-path" not in path.read_text()
+
+
+def test_a_run_that_has_not_ended_may_write_over_it(folder, capsys):
+    path = saved(folder, outcome="running")
+    assert main(["note", str(path), "a bad pool size"]) == 0
+    assert capsys.readouterr().err == (
+        "WARNING: this run has not ended, or was killed. If it goes on, it writes its record anew, without "
+        "this.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ([], "Nothing was said: give a note in your own words, or an option such as --root-cause."),
+        (["--root-cause", "..."], "'...' says nothing: write the note in your own words."),
+        (
+            ["--action", "fix it"],
+            "--action='fix it' names no owner: write it as \"OWNER: what is to be done\".",
+        ),
+        (
+            ["--action", ": fix it"],
+            "--action=': fix it' names no owner: write it as \"OWNER: what is to be done\".",
+        ),
+        (["x", "--due", "2026-12-15"], "--due goes with --action: it says until when that is to be done."),
+        (["--action", "a: b", "--due", "soon"], "--due=soon is no date: write it as 2026-12-15."),
+        (
+            ["--detected-at", "noon"],
+            "--detected-at=noon is no time: write 20m (ago), 02:11 (here) or 2026-11-23T02:11:00Z.",
+        ),
+        (["--detected-at", "2126-11-23T02:11:00Z"], "--detected-at=2126-11-23T02:11:00Z has not come yet."),
+        (["x" * 4001], "A note of 4001 characters is too long: 4000 are taken. Link to the rest."),
+    ],
+)
+def test_what_is_typed_wrongly_is_a_sentence_and_changes_nothing(folder, capsys, typed, said):
+    path = saved(folder)
+    before = path.read_bytes()
+    assert main(["note", str(path), *typed]) == 2
+    assert capsys.readouterr().err == said + "\n"
+    assert path.read_bytes() == before
 
 
 def bad():

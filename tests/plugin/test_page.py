@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_zkrollback.domain.notes import AddedNote, NoteKind
 from pytest_zkrollback.plugin.html_report import UnexpectedPage, complete_page, completed_page
-from pytest_zkrollback.report.html import render_page
+from pytest_zkrollback.report.html import render_again, render_page
 from pytest_zkrollback.report.redaction import Redactor
 from support.chromium import dom_of
-from support.example_records import failed, verified
+from support.example_records import at, failed, verified
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +171,18 @@ def test_in_a_browser_without_scripts_the_record_is_whole(completed: str, tmp_pa
     for item in failed().items:
         assert f'<code class="id">{item.id}</code>' in dom
         assert html.escape(item.observed, quote=False) in dom
+
+
+def test_what_is_added_later_leaves_pytest_htmls_table_as_it_was(written: str) -> None:
+    page = completed_page(written, failed(), Redactor())
+    cause = AddedNote(at=at(9), author="ada", kind=NoteKind.ROOT_CAUSE, text="POOL_SIZE was 0")
+    noted = failed().model_copy(update={"notes": (cause,)})
+    again = render_again(page, noted)
+    assert again == completed_page(written, noted, Redactor())
+    assert "POOL_SIZE was 0" in again
+    older = page.replace(".zkr h2", ".zkr h9")
+    assert render_again(older, noted) == render_page(
+        noted,
+        "It was left out when something was added to this record: another version of this tool had made the "
+        "page.",
+    )

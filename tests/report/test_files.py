@@ -15,7 +15,8 @@ import pytest
 
 from pytest_zkrollback.domain.record import Record
 from pytest_zkrollback.report import files as store_module
-from pytest_zkrollback.report.files import Store, file_stem
+from pytest_zkrollback.report.file_names import file_stem
+from pytest_zkrollback.report.files import Store
 from pytest_zkrollback.report.redaction import Redactor
 from support.example_records import at, running, verified
 

@@ -142,3 +142,23 @@ def test_a_checkout_that_hangs_holds_the_run_back_for_its_patience_alone(monkeyp
     never.set()
     assert record.outcome is Outcome.PLANNED
     assert record.commits.problem == "git did not answer within 0.3 s after the verdict."
+
+
+def test_earlier_runs_are_found_after_the_verdict(monkeypatch, tmp_path):
+    _, first = plan_run(monkeypatch, tmp_path, "a", "b")
+    assert first.earlier_runs == ()
+    path = next((tmp_path / "reports").glob("*-test-*.json"))
+    path.write_text(path.read_text().replace('"mode": "plan"', '"mode": "rollback"'))
+    _, second = plan_run(monkeypatch, tmp_path, "a", "b")
+    assert [run.run_id for run in second.earlier_runs] == [first.run_id]
+
+
+def test_a_folder_that_hangs_holds_the_run_back_for_its_patience_alone(monkeypatch, tmp_path):
+    never = threading.Event()
+    monkeypatch.setattr(module, "_EARLIER_RUNS_S", 0.3)
+    monkeypatch.setattr(module, "fetch_earlier_runs", lambda *_: never.wait(60))
+    begun = time.monotonic()
+    _, record = plan_run(monkeypatch, tmp_path, "a", "b")
+    assert time.monotonic() - begun < 5
+    never.set()
+    assert (record.outcome, record.earlier_runs) == (Outcome.PLANNED, ())

@@ -15,7 +15,8 @@ from pytest_zkrollback.domain.errors import ZkRollbackError
 from pytest_zkrollback.domain.record import Mode, Record
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.preflight.probe import Facts
-from pytest_zkrollback.report.files import Store, file_stem
+from pytest_zkrollback.report.file_names import file_stem
+from pytest_zkrollback.report.files import Store
 from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run.github_step import GithubDeployment

@@ -10,7 +10,8 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.record import Item, Mode, Record
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.notify.dispatcher import NotificationDispatcher
-from pytest_zkrollback.report.files import Store, file_stem
+from pytest_zkrollback.report.file_names import file_stem
+from pytest_zkrollback.report.files import Store
 from pytest_zkrollback.report.recorder import Recorder
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run.context import RunContext

@@ -1,0 +1,13 @@
+"""What a run's files are called."""
+
+from __future__ import annotations
+
+import re
+
+from ..domain.record import Record
+
+
+def file_stem(record: Record) -> str:
+    """``20261123T115039Z-drill-1a2b3c4d``: sorts by time and is a file name on every system."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{record.environment[:40]}-{record.run_id[:16]}")
+    return f"{record.started_at:%Y%m%dT%H%M%SZ}-{name}"
