@@ -393,7 +393,7 @@ def test_the_sections_stand_in_the_order_of_the_contents_list_and_each_has_an_id
         f"zkr-{each}"
         for each in (
             *("todo", "happened", "checks", "guards"),
-            *("helm", "told", "evidence", "diff", "about"),
+            *("helm", "told", "evidence", "diff", "post-mortem", "about"),
         )
     ]
 

@@ -55,9 +55,10 @@ def test_what_was_filled_in_stands_with_author_and_time_and_the_newest_counts():
     assert "SEV3" not in page.text + markdown
     assert (
         f"Lessons The chart takes any number {by} Nobody watched the deploy {by} "
-        f"Action items grace: check the number in the chart (due 2026-12-15) {by} "
-        f"Notes Support has told the two customers {by}" in page.text
+        f"Action items 1 in To do Notes Support has told the two customers {by}" in page.text
     )
+    assert "\n- Action items: 1 in To do\n" in markdown
+    assert f"check the number in the chart action item, added by {by} grace 2026-12-15" in page.text  # To do
     assert "none given yet" not in page.text + markdown
     assert f"\n- Root cause: POOL_SIZE was 0 ({by})\n" in markdown.replace("@&#8203;", "@")
     assert "instead of the dots" not in page.text
