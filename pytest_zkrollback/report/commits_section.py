@@ -7,11 +7,16 @@ from .summary import plural
 
 
 def heading(found: CommitRange) -> str:
-    """``What revision 6 brought: 3 commits since revision 5``."""
-    what = "commits" if found.count is None else plural(found.count, "commit")
-    if found.count == 0:
-        what = "no commit"
-    return f"What revision {found.bad_revision} brought: {what} since revision {found.good_revision}"
+    """``New commits in revision 6``."""
+    return f"New commits in revision {found.bad_revision}"
+
+
+def count_line(found: CommitRange) -> str:
+    """``3 commits since revision 5.``; empty where their number is not known."""
+    if found.count is None:
+        return ""
+    said = plural(found.count, "commit") if found.count else "No commit"
+    return f"{said} since revision {found.good_revision}."
 
 
 def remarks(found: CommitRange) -> tuple[str, ...]:

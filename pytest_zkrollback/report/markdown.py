@@ -356,6 +356,8 @@ def _commits(record: Record) -> list[str]:
     if len(found.commits) > _COMMITS:
         lines.append(f"- {len(found.commits) - _COMMITS} more in the HTML and JSON files")
     lines += [escaped(line, 400) for line in commits_section.remarks(found)]
+    counted = commits_section.count_line(found)
+    lines = [*([counted, ""] if counted else []), *lines]
     return [f"\n### {commits_section.heading(found)}\n\n" + "\n".join(lines) + "\n"]
 
 
@@ -412,7 +414,7 @@ def _earlier_runs(record: Record) -> list[str]:
     if not record.earlier_runs:
         return []
     rows = [
-        f"| {moment(run.started_at)} | {earlier_runs.what_was_done(run)} | {earlier_runs.outcome(run)} "
+        f"| {moment(run.started_at)} | {earlier_runs.what_was_done(run)} | {escaped(earlier_runs.outcome(run), 60)} "
         f"| {earlier_runs.affected(run)} | {earlier_runs.recovered(run)} "
         f"| {'this run' if run.run_id == record.run_id else code(run.run_id)} |"
         for run in earlier_runs.listed(record)

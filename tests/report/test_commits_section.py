@@ -24,13 +24,13 @@ def commits(*subjects, **changes):
 def test_each_commit_stands_with_its_author_and_its_link():
     record = verified(commits=commits("Smaller pool", "Bump"), links=LINKS)
     page = Page(render_record(record))
-    assert "What revision 6 brought: 2 commits since revision 5" in [text for _, text in page.headings]
+    assert "New commits in revision 6" in [text for _, text in page.headings]
     sha = f"{0xABC:040x}"
     url = f"https://code.example/o/r/commit/{sha}"
     assert url in [attrs.get("href") for tag, attrs in page.tags if tag == "a"]
     assert f"{sha[:10]} Smaller pool Ada Lovelace, 2026-11-23 09:20:39 UTC" in page.text
     markdown = render_markdown(record)
-    assert "### What revision 6 brought: 2 commits since revision 5" in markdown
+    assert "### New commits in revision 6\n\n2 commits since revision 5.\n\n- [" in markdown
     assert f"- [{sha[:10]}](<{url}>) Smaller pool (Ada Lovelace, 2026-11-23 09:20:39 UTC)\n" in markdown
 
 
@@ -41,41 +41,41 @@ def test_without_the_link_commit_they_are_plain():
 
 
 @pytest.mark.parametrize(
-    ("found", "heading", "remark"),
+    ("found", "counted", "remark"),
     [
         (
             commits(count=None, problem="The git checkout does not know bbbbbbb: fetch it."),
-            "What revision 6 brought: commits since revision 5",
+            "",
             "The commits are not known. The git checkout does not know bbbbbbb: fetch it.",
         ),
         (
             commits(),
-            "What revision 6 brought: no commit since revision 5",
+            "No commit since revision 5.",
             "Commit bbbbbbbbbb of revision 6 holds nothing that aaaaaaaaaa does not.",
         ),
         (
             commits(bad=GOOD),
-            "What revision 6 brought: no commit since revision 5",
+            "No commit since revision 5.",
             "Both revisions are made of commit aaaaaaaaaa.",
         ),
         (
             commits("one", count=61),
-            "What revision 6 brought: 61 commits since revision 5",
+            "61 commits since revision 5.",
             "60 older commits not shown here.",
         ),
     ],
 )
-def test_what_the_list_does_not_show_is_said(found, heading, remark):
+def test_what_the_list_does_not_show_is_said(found, counted, remark):
     record = verified(commits=found)
-    assert heading in [text for _, text in Page(render_record(record)).headings]
+    assert f"New commits in revision 6 {counted}".strip() in Page(render_record(record)).text
     assert remark in Page(render_record(record)).text
-    assert f"### {heading}\n" in render_markdown(record)
+    assert f"### New commits in revision 6\n\n{counted}" in render_markdown(record)
     assert f"\n{remark}\n" in render_markdown(record)
 
 
 def test_where_no_checkout_is_configured_nothing_is_said():
     assert "zkr-commits" not in render_record(verified())
-    assert "brought" not in render_markdown(verified())
+    assert "New commits" not in render_markdown(verified())
 
 
 def test_a_subject_stays_text():
