@@ -16,6 +16,7 @@ from ..domain.record import Mode, Outcome, Record
 from ..domain.regular_files import read_regular
 from .formatting import duration
 from .incident_facts import find_affected
+from .sanitize import inert_line
 from .summary import HEADLINES, plural
 
 MOST = 12
@@ -208,7 +209,7 @@ def render_trend(record: Record) -> Markup:
                     round(_BASE - height, 1),
                     round(step * 0.64, 1),
                     round(height, 1),
-                    f"{outcome(run)}, {duration(run.recovery_s)}",
+                    f"{inert_line(outcome(run), 60)}, {duration(run.recovery_s)}",
                 )
             )
             if index in labelled:
