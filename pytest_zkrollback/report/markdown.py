@@ -416,7 +416,8 @@ def _earlier_runs(record: Record) -> list[str]:
     rows = [
         f"| {moment(run.started_at)} | {earlier_runs.what_was_done(run)} "
         f"| {escaped(earlier_runs.outcome(run), 60)} | {earlier_runs.affected(run)} "
-        f"| {earlier_runs.recovered(run)} | {'this run' if run.run_id == record.run_id else code(run.run_id)} |"
+        f"| {earlier_runs.recovered(run)} "
+        f"| {'this run' if run.run_id == record.run_id else code(run.run_id)} |"
         for run in earlier_runs.listed(record)
     ]
     words = earlier_runs.trend_words(record)
