@@ -138,7 +138,7 @@ def test_a_checkout_that_hangs_holds_the_run_back_for_its_patience_alone(monkeyp
     monkeypatch.setattr(GitCheckout, "list_commits", lambda *_: never.wait(60))
     begun = time.monotonic()
     _, record = plan_run(monkeypatch, tmp_path, commits[1][:10], commits[3][:10], git={"checkout": "service"})
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30  # not 60, also on a busy machine
     never.set()
     assert record.outcome is Outcome.PLANNED
     assert record.commits.problem == "git did not answer within 0.3 s after the verdict."
@@ -159,6 +159,6 @@ def test_a_folder_that_hangs_holds_the_run_back_for_its_patience_alone(monkeypat
     monkeypatch.setattr(module, "fetch_earlier_runs", lambda *_: never.wait(60))
     begun = time.monotonic()
     _, record = plan_run(monkeypatch, tmp_path, "a", "b")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30  # not 60, also on a busy machine
     never.set()
     assert (record.outcome, record.earlier_runs) == (Outcome.PLANNED, ())
