@@ -898,7 +898,7 @@ def watch_line(record: Record) -> str:
     if record.soak_s and record.watched_until:
         if has_metrics(record):
             end = clock_time(record.watched_until)
-            return f"{said}; the metrics by {end} UTC, all still then"
+            return f"{said}; the metrics by {end} UTC, when all still passed"
         return f"{said}, and still at {clock_time(record.watched_until)} UTC, when watching ended"
     return f"{said}; not watched since"
 

@@ -1,18 +1,11 @@
 """The git checkout, read for real."""
 
-import subprocess
-
 import pytest
 
 from pytest_zkrollback.clients.git import GitCheckout
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import ProcessProblem
-
-
-def git(folder, *args):
-    who = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main"]
-    argv = ["git", "-C", str(folder), *who, *args]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+from support.git import git
 
 
 @pytest.fixture

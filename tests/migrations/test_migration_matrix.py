@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -34,6 +33,7 @@ from pytest_zkrollback.run.migration_sources import (
     migration_sources,
     revision_content,
 )
+from support.git import git
 from support.http_server import LoopbackHttpServer, QuietHandler
 from support.real_alembic import AlembicTree
 
@@ -44,12 +44,6 @@ kind: Job
 metadata: {name: migrate}
 spec: {template: {spec: {containers: [{name: m, image: "app:IMAGE", command: [alembic, upgrade, head]}]}}}
 """
-
-
-def git(folder, *args):
-    who = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main"]
-    argv = ["git", "-C", str(folder), *who, *args]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def commit(folder):

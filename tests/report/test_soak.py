@@ -121,8 +121,8 @@ def test_while_metrics_are_watched_it_is_said_until_when_and_that_the_rest_has_p
 def test_the_clock_is_that_of_the_first_verdict_and_says_what_came_later() -> None:
     record = _with_metric(Verdict.PASS, watched_until=at(188))
     assert watch_line(record) == (
-        "All checks but the metrics passed at 11:50:46 UTC, 5.9 s after helm; the metrics by 11:53:47 UTC, and all "
-        "still then, when watching ended"
+        "All checks but the metrics passed at 11:50:46 UTC, 5.9 s after helm; the metrics by 11:53:47 UTC, when "
+        "all still passed"
     )
     assert recovery(record).startswith("all checks but the metrics passed 6.3 s after helm's start; ")
 

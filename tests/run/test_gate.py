@@ -1,7 +1,6 @@
 """As a gate after an ordinary deploy: who says that it is none of a rollback, and what is never green without."""
 
 import json
-import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -21,14 +20,9 @@ from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.run.build_checklist import _deploy, _gate_not_counted
 from pytest_zkrollback.run.migration_sources import migration_sources, revision_content
 from pytest_zkrollback.run.results import ExpectedRelease
+from support.git import git
 
 AT = datetime(2026, 11, 23, 7, tzinfo=UTC)
-
-
-def git(folder, *args):
-    who = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main"]
-    argv = ["git", "-C", str(folder), *who, *args]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The commits that the bad revision brought: asked of a real checkout, after the verdict, and waited for briefly."""
 
-import subprocess
 import threading
 import time
 from types import SimpleNamespace
@@ -17,13 +16,8 @@ from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run import range_of_commits
 from pytest_zkrollback.run import run as module
 from pytest_zkrollback.run.results import PreflightResult
+from support.git import git
 from support.preflight_facts import revision
-
-
-def git(folder, *args):
-    who = ["-c", "user.name=Ada", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main"]
-    argv = ["git", "-C", str(folder), *who, *args]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture
