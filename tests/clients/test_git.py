@@ -71,7 +71,7 @@ def test_it_lists_what_lies_between_two_commits_newest_first(checkout, tmp_path)
     found = repository.list_commits(commits[1], head, 10)
     assert [(each.sha, each.author, each.subject) for each in found] == [
         (head, "Åsa N", "Zahlung: größer | <b>"),
-        (commits[2], "a", "2"),
+        (commits[2], "Ada", "2"),
     ]
     assert str(int(found[0].at.timestamp())) == git(tmp_path, "log", "-1", "--format=%at")
     assert [each.sha for each in repository.list_commits(commits[0], head, 1)] == [head]
