@@ -265,6 +265,8 @@ class TimelineEntry(Frozen):
     at: Time = Field(description="when it happened, by the source's clock")
     event: str = Field(description="what happened, in one sentence")
     source: str = Field(description="helm, kubernetes, health, slack, zkrollback, operator ...")
+    item: str = Field(default="", description="the item whose verdict this is; empty: it is none")
+    verdict: Verdict | None = Field(default=None, description="that verdict")
 
 
 class SamplePoint(Frozen):
@@ -272,9 +274,12 @@ class SamplePoint(Frozen):
 
     at: Time = Field(description="when it was seen")
     series: str = Field(
-        description="'replicas/<workload>/<revision or image>', 'wanted/<workload>' or 'health'"
+        description="'replicas/<workload>/<revision or image>', 'wanted/<workload>', "
+        "'restarts/<workload>/<image>' or 'health'"
     )
-    value: float = Field(description="ready or wanted replicas; health: 1 ok, 0 not")
+    value: float = Field(
+        description="ready or wanted replicas; restarts of containers so far; health: 1 ok, 0 not"
+    )
 
 
 class NotificationEvent(StrEnum):

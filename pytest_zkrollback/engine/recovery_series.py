@@ -18,8 +18,9 @@ HEALTH: Final = "health"
 class Samples:
     """Collects points for the given workloads (``kind/name``); may be fed from any thread.
 
-    Series: ``replicas/<workload's name>/<image tag>`` (ready pods) and ``wanted/<workload's name>``, both a
-    point on every change only, and ``health`` (1 ok, 0 not). At most about ``limit`` points are held: beyond
+    Series: ``replicas/<workload's name>/<image tag>`` (ready pods), ``wanted/<workload's name>`` and
+    ``restarts/<workload's name>/<image tag>`` (of containers, as far as they were seen), a point on every
+    change only, and ``health`` (1 ok, 0 not). At most about ``limit`` points are held: beyond
     that the unchanging stretches are thinned first, then every other point; the first and last of each
     series stay.
     """
@@ -29,6 +30,7 @@ class Samples:
         self._workloads = tuple(WorkloadName.parse(each, "") for each in dict.fromkeys(workloads))
         self._limit = limit
         self._series: dict[str, list[SamplePoint]] = {}
+        self._restarts: dict[str, int] = {}  # by a pod's uid, when it was last seen
         self._failed = False
         self._passes_since: datetime | None = None
         self._lock = Lock()
@@ -51,13 +53,28 @@ class Samples:
                 if _owned(pod, owners):
                     series = prefix + image_tag(_image(pod))
                     ready[series] = ready.get(series, 0) + (is_ready(pod) and not is_terminating(pod))
-            counts = _wanted(snapshot, workload)
+            counts = _wanted(snapshot, workload) | self._restarted(workload, pods, owners)
             with self._lock:
                 gone = {series: 0 for series in self._series if series.startswith(prefix)}
                 for series, count in (gone | ready | counts).items():
                     points = self._series.get(series)
                     if points is None or points[-1].value != count:
                         self._add(SamplePoint(at=snapshot.at, series=series, value=count))
+
+    def _restarted(
+        self, workload: WorkloadName, pods: Iterable[JsonObject], owners: set[str]
+    ) -> dict[str, int]:
+        """Series and number of the restarts of containers that were seen; empty for what has seen none."""
+        found: dict[str, int] = {}
+        for pod in (each for each in pods if _owned(each, owners)):
+            now = _restart_count(pod)
+            more = now - self._restarts.get(uid(pod), now)
+            self._restarts[uid(pod)] = now
+            if more > 0:
+                series = f"restarts/{_shown(workload)}/{image_tag(_image(pod))}"
+                so_far = self._series.get(series)
+                found[series] = found.get(series, int(so_far[-1].value) if so_far else 0) + more
+        return found
 
     def add_health(self, at: datetime, ok: bool) -> None:
         """Note one answer of the health path."""
@@ -144,6 +161,11 @@ def _owners(snapshot: Snapshot, workload: WorkloadName) -> set[str] | None:
 
 def _owned(item: JsonObject, by: set[str]) -> bool:
     return any(owner.get("uid") in by for owner in owners(item))
+
+
+def _restart_count(pod: JsonObject) -> int:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return sum(int(each.get("restartCount") or 0) for each in statuses)
 
 
 def _image(pod: JsonObject) -> str:

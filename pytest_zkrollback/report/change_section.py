@@ -15,6 +15,12 @@ from .sanitize import inert_line
 # On a terminal each heading shows at most this many lines.
 _FEW = 4
 _BROUGHT_LIMIT = 160
+_FIRST = ("Image", "Value", "Replicas")
+_LAST = ("Target", "Changes", "Dry run", "Cannot be tried")
+_ORDER = {
+    **{name: index for index, name in enumerate(_FIRST)},
+    **{name: len(_FIRST) + 1 + index for index, name in enumerate(_LAST)},
+}
 # They change with every version, whatever else does.
 _LABELS = ("app.kubernetes.io/version:", "helm.sh/chart:")
 
@@ -81,6 +87,38 @@ def changed_lines(diff: str) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]
         else:
             text = line[1:].strip()
             named = text if line[:1] == " " and text.startswith("- name: ") else ""
+
+
+def split_diff(diff: str) -> tuple[str, str]:
+    """The diff without, and with alone, the objects of which nothing but labels of the version changes."""
+    meant: list[str] = []
+    labels: list[str] = []
+    for lines in _objects_of(diff):
+        changes = [line for line in lines if line[:1] in ("+", "-") and not _is_name(line)]
+        only_labels = bool(changes) and all(line[1:].lstrip().startswith(_LABELS) for line in changes)
+        (labels if only_labels else meant).extend(lines)
+    return "\n".join(meant), "\n".join(labels)
+
+
+def _objects_of(diff: str) -> Iterator[list[str]]:
+    lines: list[str] = []
+    for line in diff.splitlines():
+        if line.startswith("--- ") and lines:
+            yield lines
+            lines = []
+        lines.append(line)
+    if lines:
+        yield lines
+
+
+def _is_name(line: str) -> bool:
+    return line.startswith(("--- ", "+++ "))
+
+
+def parts_of_report(record: Record) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The same parts as :func:`change_summary_parts`: what changes first, how it was tried last."""
+    parts = change_summary_parts(record)
+    return tuple(sorted(parts, key=lambda part: _ORDER.get(part[0], len(_FIRST))))
 
 
 def render_change_summary_lines(record: Record) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
-from ..domain.record import Record
+from ..domain.record import Item, Record
 from .failures import word_of
 from .formatting import lasting
-from .svg import ROW, WIDTH, css_class, cut_label, render_svg, time_axis
+from .svg import ROW, Axis, css_class, cut_label, in_both_widths, render_svg, time_axis
 
 
 def render_gantt(record: Record) -> Markup:
@@ -16,6 +18,10 @@ def render_gantt(record: Record) -> Markup:
     if not shown:
         return Markup("")
     axis = time_axis(record)
+    return in_both_widths(_picture(record, shown, each) for each in (axis, axis.for_phone()))
+
+
+def _picture(record: Record, shown: Sequence[Item], axis: Axis) -> Markup:
     parts: list[Markup] = []
     said = []
     y = 6
@@ -26,7 +32,8 @@ def render_gantt(record: Record) -> Markup:
         left, right = axis.x(start), axis.x(end)
         took = lasting(start, end) if item.finished_at else "not ended"
         said.append(f"{item.id}: {', '.join(filter(None, (word, took)))}.")
-        room = right + 16 < WIDTH - 70
+        room = right + 16 < axis.width - 70
+        bar = y + 18 if axis.is_narrow else y
         parts.append(
             Markup(
                 '<text class="lbl" x="{}" y="{}">{}</text>'
@@ -39,17 +46,17 @@ def render_gantt(record: Record) -> Markup:
                 cut_label(item.id, 27),
                 css_class(word),
                 left,
-                y + 5,
+                bar + 5,
                 max(1.5, round(right - left, 1)),
                 css_class(word),
                 css_class(word),
-                round(min(right - 1, WIDTH - 15), 1),
-                y + 4,
+                round(min(right - 1, axis.width - 15), 1),
+                bar + 4,
                 right + 18 if room else left - 6,
-                y + 15,
+                bar + 15,
                 "" if room else Markup(' text-anchor="end"'),
                 took,
             )
         )
-        y += ROW
+        y += ROW + (16 if axis.is_narrow else 0)
     return render_svg("gantt", "When each item was judged", " ".join(said), axis, record, parts, y)

@@ -20,6 +20,7 @@ from ..domain.record import Record
 from . import (
     change_section,
     commits_section,
+    course,
     earlier_runs,
     failures,
     formatting,
@@ -35,7 +36,6 @@ from .metric_chart import metric_figures
 from .recovery_chart import recovery_words, render_recovery
 from .sanitize import escape_control_characters
 from .service_line import service_line
-from .svg import charts_begin
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -88,19 +88,21 @@ def render_again(page: str, record: Record) -> str:
 
 def render_record(record: Record) -> str:
     """The record as a fragment ``<div class="zkr">``, to be put inside ``<main>``; needs :data:`STYLE`."""
+    diff, labels = change_section.split_diff(record.plan.diff)
     with formatting.reader_zone(record.report_timezone):
         return template("record.html.j2").render(
             record=record,
             recovery=render_recovery(record),
             recovery_words=recovery_words(record),
             gantt=render_gantt(record),
-            charts_begin=charts_begin(record),
             metrics=metric_figures(record),
-            course=incident_facts.find_course(record),
+            timeline=course.find_course(record),
             known_of=revision_table.notes_of_run(record),
+            judged=revision_table.verdicts_of_run(record),
             changed_lines=list(change_section.changed_lines(record.plan.diff)),
             shown=dict(_shown_evidence(record)),
-            diff=list(_diff_lines(_cut(record.plan.diff, _DIFF_LIMIT))),
+            diff=list(_diff_lines(_cut(diff, _DIFF_LIMIT))),
+            label_diff=list(_diff_lines(_cut(labels, _DIFF_LIMIT))),
         )
 
 
@@ -266,6 +268,7 @@ def template(name: str) -> Template:
         "failures": failures,
         "change_section": change_section,
         "commits_section": commits_section,
+        "course": course,
         "earlier_runs": earlier_runs,
         "github_section": github_section,
         "formatting": formatting,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
+from typing import Final
 
 from pydantic import Field
 
@@ -27,14 +28,13 @@ from ..domain.record import (
     Plan,
     Record,
     Revision,
-    TimelineEntry,
 )
 from ..domain.verdict import Verdict
 from .failures import refused, word_of
 from .metric_facts import MetricFacts, find_metrics
 
-_DEPLOYED = "deployed"
-_PENDING = "pending-"
+DEPLOYED: Final = "deployed"
+PENDING: Final = "pending-"
 _USUAL = re.compile(r"(Install|Upgrade|Rollback) complete|Rollback to \d+")
 _HEALTH_SERIES = "health"
 _BELONGS = timedelta(hours=1)
@@ -311,7 +311,7 @@ def find_live(record: Record) -> LiveNow:
             since = SourcedTime(at=helm.finished_at, source=Source.HELM)
         status = _status_of_ours(record)
     content = revision_of(record, rolled_to) or known
-    finished = _finished(record) if status.startswith(_PENDING) else None
+    finished = _finished(record) if status.startswith(PENDING) else None
     equal = record.find_item(EQUIVALENCE)
     return LiveNow(
         state=LiveState.IN_BETWEEN if finished is not None else LiveState.KNOWN,
@@ -332,11 +332,11 @@ def find_live(record: Record) -> LiveNow:
 def _status_of_ours(record: Record) -> str:
     """Of the revision that this run made: what the item said that read the history again."""
     rolled = record.find_item(ROLLBACK)
-    return _DEPLOYED if rolled is not None and rolled.verdict is Verdict.PASS else ""
+    return DEPLOYED if rolled is not None and rolled.verdict is Verdict.PASS else ""
 
 
 def _finished(record: Record) -> Revision | None:
-    deployed = (each for each in record.plan.history if each.status == _DEPLOYED)
+    deployed = (each for each in record.plan.history if each.status == DEPLOYED)
     return max(deployed, key=lambda each: each.revision, default=None)
 
 
@@ -401,13 +401,14 @@ def _ready_pods(record: Record) -> tuple[ReadyPods, ...]:
     )
 
 
-def _health(record: Record) -> list[tuple[datetime, bool]]:
+def health_answers(record: Record) -> list[tuple[datetime, bool]]:
+    """Each answer of the health path, oldest first: when, and whether it passed."""
     points = (each for each in record.samples if each.series == _HEALTH_SERIES)
     return sorted((each.at, each.value >= 1) for each in points)
 
 
 def _last_health(record: Record) -> bool | None:
-    asked = _health(record)
+    asked = health_answers(record)
     return asked[-1][1] if asked else None
 
 
@@ -422,7 +423,7 @@ def find_affected(record: Record) -> Affected:
     if by_this:
         since = broke
     left, left_until = _left(record)
-    since_helm = [ok for at, ok in _health(record) if at >= (record.helm.started_at or at)]
+    since_helm = [ok for at, ok in health_answers(record) if at >= (record.helm.started_at or at)]
     return Affected(
         before=before,
         before_seen=seen,
@@ -448,7 +449,7 @@ def users_signal(record: Record) -> Signal | None:
 def _before(record: Record) -> tuple[bool | None, str]:
     """Whether something was not well before helm ran, and what was seen."""
     signal, helm_at = users_signal(record), record.helm.started_at
-    early = [ok for at, ok in _health(record) if helm_at is not None and at < helm_at]
+    early = [ok for at, ok in health_answers(record) if helm_at is not None and at < helm_at]
     if signal is not None and signal.answer is Answer.YES:
         return True, signal.evidence
     if False in early:
@@ -478,7 +479,7 @@ def _broke(record: Record) -> SourcedTime | None:
     helm_at = record.helm.started_at
     if helm_at is None:
         return None
-    seen = [(at, Source.HEALTH) for at, ok in _health(record) if at >= helm_at and not ok]
+    seen = [(at, Source.HEALTH) for at, ok in health_answers(record) if at >= helm_at and not ok]
     seen += [(at, Source.PODS) for at in _without_pods(record) if at >= helm_at]
     return min((SourcedTime(at=at, source=source) for at, source in seen), key=_at, default=None)
 
@@ -490,13 +491,13 @@ def _at(time: SourcedTime) -> datetime:
 def _without_pods(record: Record) -> Iterator[datetime]:
     """When a workload that had a ready pod had none."""
     last: dict[str, int] = {}
-    for at, workload, ready in _ready_counts(record):
+    for at, workload, ready in ready_counts(record):
         if last.get(workload) and not ready:
             yield at
         last[workload] = ready
 
 
-def _ready_counts(record: Record) -> Iterator[tuple[datetime, str, int]]:
+def ready_counts(record: Record) -> Iterator[tuple[datetime, str, int]]:
     """(when, workload, ready pods of all its revisions) at each look that saw a change."""
     ready: dict[str, dict[str, float]] = {}
     points = [
@@ -602,7 +603,7 @@ def find_not_checked(record: Record) -> tuple[NotChecked, ...]:
 def find_history(record: Record) -> tuple[HistoryRow, ...]:
     """The release's history when the run ended, newest first: with the revision that this run made."""
     live = find_live(record)
-    made = live.changed and live.status == _DEPLOYED
+    made = live.changed and live.status == DEPLOYED
     rows = [_row(record, each, live, made=made) for each in record.plan.history]
     if live.revision is not None and all(row.revision != live.revision for row in rows) and rows:
         content = revision_of(record, live.rollback_of)
@@ -614,14 +615,14 @@ def find_history(record: Record) -> tuple[HistoryRow, ...]:
                 app_version=content.app_version if content else "",
                 deployed_at=live.since.at if live.since else None,
                 description=f"Rollback to {live.rollback_of}, by this run" if live.rollback_of else "",
-                role=HistoryRole.LIVE if live.status == _DEPLOYED else HistoryRole.NEWEST,
+                role=HistoryRole.LIVE if live.status == DEPLOYED else HistoryRole.NEWEST,
             )
         )
     return tuple(sorted(rows, key=lambda row: -row.revision))
 
 
 def _row(record: Record, each: Revision, live: LiveNow, *, made: bool) -> HistoryRow:
-    replaced = made and each.status == _DEPLOYED and each.revision != live.revision
+    replaced = made and each.status == DEPLOYED and each.revision != live.revision
     return HistoryRow(
         revision=each.revision,
         status="superseded" if replaced else each.status,
@@ -636,7 +637,7 @@ def _row(record: Record, each: Revision, live: LiveNow, *, made: bool) -> Histor
 def _role(record: Record, each: Revision, live: LiveNow) -> HistoryRole:
     left = record.plan.rolled_back_from
     if each.revision == (live.finished or live.revision) and not record.helm.running:
-        return HistoryRole.LIVE if each.status == _DEPLOYED else HistoryRole.NEWEST
+        return HistoryRole.LIVE if each.status == DEPLOYED else HistoryRole.NEWEST
     if left is not None and each.revision == left.revision:
         return HistoryRole.ROLLED_BACK_FROM
     if each.revision == record.target_revision:
@@ -650,47 +651,6 @@ def _went_back(record: Record) -> bool:
     return (rolled is not None and rolled.verdict is Verdict.PASS and changed(record)) or (
         here is not None and here.rollback_of == record.target_revision
     )
-
-
-def find_course(record: Record) -> tuple[TimelineEntry, ...]:
-    """The timeline, with the deploys that led here and what the samples show; oldest first."""
-    known = (record.impact_since, find_affected(record).left_since)
-    since = min((each for each in known if each is not None), default=None)
-    deploys = [
-        TimelineEntry(
-            at=each.deployed_at,
-            event=f"revision {each.revision} ({each.chart}) {_became(each)}: {each.description[:200]}",
-            source=Source.HISTORY,
-        )
-        for each in record.plan.history
-        if since is not None and since <= each.deployed_at < record.started_at
-    ]
-    seen = [*_health_course(record), *_pods_course(record)]
-    return tuple(sorted((*deploys, *record.timeline, *seen), key=lambda each: each.at))
-
-
-def _became(revision: Revision) -> str:
-    return "began to be deployed" if revision.status.startswith(_PENDING) else "was deployed"
-
-
-def _health_course(record: Record) -> Iterator[TimelineEntry]:
-    """When ``/health`` was first asked, and each time that its answer changed."""
-    last = None
-    for at, ok in _health(record):
-        if ok is not last:
-            what = "passes" if ok else "fails"
-            yield TimelineEntry(at=at, event=f"/health {what}", source=Source.HEALTH)
-        last = ok
-
-
-def _pods_course(record: Record) -> Iterator[TimelineEntry]:
-    """Each time that another number of a workload's pods was ready."""
-    last: dict[str, int] = {}
-    for at, workload, ready in _ready_counts(record):
-        if last.get(workload) != ready:
-            event = f"{workload}: {ready} ready pod{'' if ready == 1 else 's'}"
-            yield TimelineEntry(at=at, event=event, source=Source.PODS)
-        last[workload] = ready
 
 
 def looked_at(record: Record) -> datetime:

@@ -10,13 +10,14 @@ from ..domain.decision import Decision
 from ..domain.notes import AddedNote, NoteKind
 from ..domain.record import GuardState, Item, Record
 from . import commits_section, earlier_runs, github_section, post_mortem
-from .change_section import change_heading, change_summary_parts
+from .change_section import change_heading, changed_lines, parts_of_report
+from .course import count_words, find_course, near, offset
 from .failures import failed_items, failures_first, word_of
 from .formatting import clock_time, moment, reader_zone
-from .incident_facts import commit_url, find_course, find_history, find_links
+from .incident_facts import commit_url, find_history, find_links
 from .metric_facts import find_metrics
 from .metric_words import metric_words
-from .revision_table import notes_of_run
+from .revision_table import notes_of_run, verdicts_of_run
 from .sanitize import escape_control_characters, inert_line
 from .service_line import service_line
 from .summary import (
@@ -26,8 +27,6 @@ from .summary import (
     headline,
     lead,
     mode_label,
-    near,
-    offset,
     own_tests_line,
     rows,
     times_line,
@@ -40,6 +39,7 @@ LIMIT = 32_000
 _CELL_LIMIT = 300
 _EVIDENCE_LIMIT = 2_000
 _DIFF_LIMIT = 6_000
+_CHANGED_LIMIT = 3_000
 _LINES_OF_A_KIND = 12
 _OWN_TESTS = 20
 _IGNORED = 20
@@ -52,6 +52,8 @@ _SPECIAL = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
 _LINK = re.compile(r"https?://[\w./?=%:+~-]+")
 _GLYPHS = {
     "PASS": "✅",
+    "VERIFIED": "✅",
+    "FAILED": "❌",
     "FAIL": "❌",
     "UNVERIFIED": "❓",
     "WAIVED": "⚪",
@@ -338,10 +340,17 @@ def _metrics(record: Record) -> list[str]:
 def _change_summary(record: Record) -> list[str]:
     lines = [
         f"- {heading}: {escaped(line, _CELL_LIMIT)}"
-        for heading, found in change_summary_parts(record)
+        for heading, found in parts_of_report(record)
         for line in found[:_LINES_OF_A_KIND]
     ]
-    return [f"\n### {change_heading(record)}\n\n" + "\n".join(lines) + "\n"] if lines else []
+    changed = [
+        text
+        for what, found in changed_lines(record.plan.diff)
+        for text in (*([f"@@ {what} @@"] if what else []), *(line for _, line in found))
+    ]
+    shown = ["", block("\n".join(changed), "diff", _CHANGED_LIMIT)] if changed else []
+    text = "\n".join([*lines, *shown])
+    return [f"\n### {change_heading(record)}\n\n{text.rstrip()}\n"] if text else []
 
 
 def _commits(record: Record) -> list[str]:
@@ -383,25 +392,27 @@ def _github(record: Record) -> list[str]:
 
 def _timeline(record: Record) -> list[str]:
     rows = [
-        f"| {offset(record, each.at)} | {escaped(each.event, _CELL_LIMIT)} | {near(record, each.at)} "
+        f"| {offset(record, each.at)} | {near(record, each.at)} | {escaped(each.event, _CELL_LIMIT)} "
         f"| {escaped(each.source, 60)} |"
         for each in find_course(record)[-60:]
     ]
     if not rows:
         return []
-    return [
-        "\n### Timeline\n\n| Since start | What | When (UTC) | Source |\n|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
-    ]
+    head = "| Since | Time | What | Source |\n|---|---|---|---|\n"
+    return [f"\n### What happened\n\n{count_words(record)}\n\n{head}" + "\n".join(rows) + "\n"]
 
 
 def _history(record: Record) -> list[str]:
-    notes = notes_of_run(record)
+    notes, judged = notes_of_run(record), verdicts_of_run(record)
+
+    def known(revision: int) -> str:
+        said = escaped("; ".join(notes.get(revision, ())), _NOTES_LIMIT)
+        return " ".join(filter(None, (_GLYPHS.get(judged.get(revision, "")), said)))
+
     lines = [
         f"| {row.revision}{f' ({ROLES[row.role]})' if row.role else ''} | {escaped(row.status, 40)} "
         f"| {escaped(row.chart, 60)} | {moment(row.deployed_at)} | {escaped(row.description, 160)} "
-        f"| {escaped('; '.join(notes.get(row.revision, ())), _NOTES_LIMIT)} |"
+        f"| {known(row.revision)} |"
         for row in find_history(record)[:_REVISIONS]
     ]
     if not lines:

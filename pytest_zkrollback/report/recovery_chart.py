@@ -16,9 +16,9 @@ from markupsafe import Markup
 from ..domain.record import Record, Revision, SamplePoint
 from .failures import word_of
 from .formatting import clock_time
-from .incident_facts import split_series
+from .incident_facts import find_affected, find_live, split_series
 from .sanitize import inert_line
-from .svg import LEFT, RIGHT, ROW, WIDTH, Axis, css_class, cut_label, render_svg, time_axis
+from .svg import ROW, Axis, css_class, cut_label, in_both_widths, render_svg, time_axis
 
 _LETTER = 6.4  # a label's widest usual one
 _LINE = 13
@@ -112,14 +112,20 @@ def render_recovery(record: Record) -> Markup:
     if len({point.at for point in record.samples}) < 2:  # one look is no course
         return Markup("")
     axis = time_axis(record)
+    return in_both_widths(_picture(record, lanes, health, each) for each in (axis, axis.for_phone()))
+
+
+def _picture(
+    record: Record, lanes: dict[str, dict[str, list[_Run]]], health: list[SamplePoint], axis: Axis
+) -> Markup:
     parts: list[Markup] = []
     y = 6
     for workload, versions in lanes.items():
         parts.append(_lane(axis, y, workload, versions, record))
-        y += _LANE + 20
+        y += _LANE + (38 if axis.is_narrow else 20)
     if health:
         parts.append(_health(axis, y, _runs(health, health[-1].at)))
-        y += ROW + 8
+        y += ROW + (24 if axis.is_narrow else 8)
     verdicts, height = _verdicts(axis, y, record)
     return render_svg(
         "recovery", "Recovery", " ".join(recovery_words(record)), axis, record, [*parts, verdicts], y + height
@@ -133,7 +139,7 @@ def _verdicts(axis: Axis, top: int, record: Record) -> tuple[Markup, int]:
     )
     parts, taken = [], [0.0]  # right edge of what stands in each row
     for at, item in judged:
-        left = round(min(axis.x(at), WIDTH - RIGHT) - 7, 1)
+        left = round(min(axis.x(at), axis.right) - 7, 1)
         row = next((row for row, right in enumerate(taken) if right <= left), len(taken))
         taken[row : row + 1] = [left + 15]
         word = css_class(word_of(item, record))
@@ -148,44 +154,44 @@ def _verdicts(axis: Axis, top: int, record: Record) -> tuple[Markup, int]:
                 word,
                 word,
                 left,
-                top + 4 + 16 * row,
+                top + 4 + 16 * row + (18 if axis.is_narrow else 0),
             )
         )
     if not parts:
         return Markup(""), 0
-    label = Markup('<text class="lbl" x="0" y="{}">verdicts</text>').format(top + 16)
-    return Markup("").join([label, *parts]), 16 * len(taken) + 10
+    label = Markup('<text class="lbl" x="0" y="{}">verdicts</text>').format(
+        top + (12 if axis.is_narrow else 16)
+    )
+    return Markup("").join([label, *parts]), 16 * len(taken) + (28 if axis.is_narrow else 10)
 
 
 def _lane(axis: Axis, top: int, workload: str, versions: dict[str, list[_Run]], record: Record) -> Markup:
     ready = max((run.value for runs in versions.values() for run in runs), default=0)
     most = max(ready, _wanted(record, workload)) or 1
     kind, _, name = workload.partition("/")
+    heading = "ready replicas" if not name else f"{kind}, ready replicas"
+    top += 18 if axis.is_narrow else 0
     parts = [
-        Markup('<text class="lbl" x="0" y="{}">{}</text><text class="sub" x="0" y="{}">{}</text>').format(
-            top + 16,
-            cut_label(name or kind, 27),
-            top + 32,
-            "ready replicas" if not name else f"{kind}, ready replicas",
-        ),
+        _lane_name(axis, top, name or kind, heading),
         Markup('<text class="num" x="{}" y="{}" text-anchor="end">{:g}</text>').format(
-            LEFT - 6, top + 10, most
+            axis.left - 4, top + 10, most
         ),
         Markup('<text class="num" x="{}" y="{}" text-anchor="end">0</text>').format(
-            LEFT - 6, top + _LANE + 3
+            axis.left - 4, top + _LANE + 3
         ),
         Markup('<line class="base" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(
-            LEFT, WIDTH - RIGHT, y=top + _LANE
+            axis.left, axis.right, y=top + _LANE
         ),
     ]
     taken: list[tuple[float, float, float]] = []
     for version, runs in versions.items():
-        style = _side(version, record)
+        side = _side(version, record)
+        style = _style(record, workload, version, runs)
         path, (x, y) = _steps(axis, top, runs, most)
         parts.append(Markup('<path class="step {}" d="{}"/>').format(style, path))
-        text = cut_label(_version_name(version, style, record), 34)
-        ends = x > WIDTH - 160
-        at = min(x + 5, WIDTH - RIGHT)
+        text = cut_label(_version_name(version, side, record), 34)
+        ends = x > axis.right - 146
+        at = min(x + 5, axis.right)
         parts.append(
             Markup('<text class="sub {}" x="{}" y="{}"{}>{}</text>').format(
                 style,
@@ -196,6 +202,38 @@ def _lane(axis: Axis, top: int, workload: str, versions: dict[str, list[_Run]], 
             )
         )
     return Markup("").join(parts)
+
+
+def _lane_name(axis: Axis, top: int, name: str, heading: str) -> Markup:
+    if axis.is_narrow:
+        return Markup('<text class="lbl" x="0" y="{}">{} <tspan class="sub">{}</tspan></text>').format(
+            top - 5, cut_label(name, 27), heading
+        )
+    return Markup('<text class="lbl" x="0" y="{}">{}</text><text class="sub" x="0" y="{}">{}</text>').format(
+        top + 16, cut_label(name, 27), top + 32, heading
+    )
+
+
+def _style(record: Record, workload: str, version: str, runs: Sequence[_Run]) -> str:
+    """``good`` or ``bad`` by what was seen, else ``other``; ``left`` where this run went away from it.
+
+    What was left is judged by how it stood at the first look, what was gone to by the last one.
+    """
+    side, wanted = _side(version, record), _wanted(record, workload)
+    users = find_affected(record)
+    left = " left" if side == "old" else ""
+    ready = (runs[0] if side == "old" else runs[-1]).value
+    if side == "other" or not wanted:
+        return f"other{left}"
+    if ready < wanted:
+        return f"bad{left}"
+    well = users.before is False if side == "old" else find_live(record).health is not False
+    alone = side == "old" and _has_no_health(record)
+    return f"{'good' if well or alone else 'other'}{left}"
+
+
+def _has_no_health(record: Record) -> bool:
+    return all(point.series != "health" for point in record.samples)
 
 
 def _free_y(taken: list[tuple[float, float, float]], x: float, letters: int, y: float) -> float:
@@ -241,7 +279,10 @@ def _steps(axis: Axis, top: int, runs: Sequence[_Run], most: float) -> tuple[str
 
 
 def _health(axis: Axis, top: int, runs: Sequence[_Run]) -> Markup:
-    parts = [Markup('<text class="lbl" x="0" y="{}">health</text>').format(top + 15)]
+    parts = [
+        Markup('<text class="lbl" x="0" y="{}">health</text>').format(top + (10 if axis.is_narrow else 15))
+    ]
+    top += 14 if axis.is_narrow else 0
     for run in runs:
         good = run.value >= 1
         left, right = axis.x(run.start), axis.x(run.end)

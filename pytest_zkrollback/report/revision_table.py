@@ -177,6 +177,19 @@ def notes_of_run(record: Record) -> dict[int, tuple[str, ...]]:
     return {number: tuple(notes) for number, notes in found.items()}
 
 
+def verdicts_of_run(record: Record) -> dict[int, str]:
+    """``VERIFIED`` or ``FAILED`` of each revision that was judged; this run has the last word."""
+    failed = (ObjectionKind.FAILED, ObjectionKind.JUDGED_FAILED)
+    found = dict.fromkeys(record.plan.verified_revisions, "VERIFIED")
+    found |= {each.revision: "FAILED" for each in record.plan.objections if each.kind in failed}
+    judged = head(record)
+    if judged is not None and record.outcome in GREEN_OUTCOMES and record.mode is not Mode.PLAN:
+        found[judged] = "VERIFIED"
+    elif judged is not None and failed_on(record):
+        found[judged] = "FAILED"
+    return found
+
+
 def _without_current(row: RevisionRow) -> RevisionRow:
     """Which revision is the current one may have changed since."""
     kept = tuple(each for each in row.objections if each.kind is not ObjectionKind.SAME_AS_CURRENT)

@@ -36,7 +36,7 @@ from ..domain.time_zones import find_zone
 from ..domain.verdict import Verdict
 from .change_section import left_row
 from .failures import by_verdict, failed_items, failed_own_tests, listed, refused, word_of
-from .formatting import clock_time, duration, elapsed, moment, of_day
+from .formatting import clock_time, elapsed, moment
 from .incident_facts import (
     Affected,
     HistoryRole,
@@ -80,17 +80,6 @@ HEADLINES = {
     Outcome.REFUSED: "REFUSED",
     Outcome.INTERRUPTED: "INTERRUPTED",
 }
-
-
-def offset(record: Record, at: datetime) -> str:
-    """``+1.2 s`` or ``-12 min 40 s``: the distance from the run's beginning."""
-    span = (at - record.started_at).total_seconds()
-    return f"{'-' if span < 0 else '+'}{duration(abs(span))}"
-
-
-def near(record: Record, at: datetime) -> str:
-    """The time alone on the run's own day, else with its date."""
-    return of_day(at) if at.date() == record.started_at.date() else moment(at)
 
 
 def times_line(record: Record) -> str:

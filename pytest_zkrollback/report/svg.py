@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import ceil, floor
 
 from markupsafe import Markup, escape
 
 from ..domain.record import Record
+from .course import counted_from
 from .sanitize import inert_line
 
 WIDTH = 960
 LEFT = 190
 RIGHT = 14
+NARROW_WIDTH = 340
+NARROW_LEFT = 16
 ROW = 24
 _FOOT = 26
 STEPS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
@@ -25,31 +29,47 @@ class Axis:
 
     start: datetime
     end: datetime
+    zero: datetime | None = None  # what the marks are counted from; None: the start
+    width: int = WIDTH
+    left: int = LEFT
+
+    @property
+    def right(self) -> int:
+        """Where it ends, in the picture's units."""
+        return self.width - RIGHT
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it is for a phone, where labels stand above what they name."""
+        return self.width < WIDTH
+
+    def for_phone(self) -> Axis:
+        """The same stretch of time on a phone's width."""
+        return replace(self, width=NARROW_WIDTH, left=NARROW_LEFT)
 
     def x(self, at: datetime) -> float:
         """Where a moment stands, in the picture's units; what lies outside stands at the edge."""
         share = (at - self.start) / (self.end - self.start)
-        return round(LEFT + min(1.0, max(0.0, share)) * (WIDTH - LEFT - RIGHT), 1)
+        return round(self.left + min(1.0, max(0.0, share)) * (self.right - self.left), 1)
 
     def ticks(self) -> list[tuple[float, str]]:
         """Place and label of each mark on the axis."""
         span = (self.end - self.start).total_seconds()
-        step = next((each for each in STEPS_S if span / each <= 9), STEPS_S[-1])
-        count = min(12, int(span / step))
+        step = next((each for each in STEPS_S if span / each <= (4 if self.is_narrow else 9)), STEPS_S[-1])
+        zero = self.zero or self.start
+        first = ceil((self.start - zero).total_seconds() / step)
+        last = floor((self.end - zero).total_seconds() / step)
         return [
-            (
-                self.x(self.start + timedelta(seconds=index * step)),
-                "0" if not index else short_span(index * step),
-            )
-            for index in range(count + 1)
+            (self.x(zero + timedelta(seconds=index * step)), "0" if not index else short_span(index * step))
+            for index in range(first, min(last, first + 12) + 1)
         ]
 
 
 def short_span(seconds: float) -> str:
-    """``30 s``, ``5 min``, ``2 h``: a mark of an axis."""
-    if seconds < 60:
+    """``30 s``, ``5 min``, ``-2 h``: a mark of an axis."""
+    if abs(seconds) < 60:
         return f"{seconds:g} s"
-    return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"
+    return f"{seconds / 60:g} min" if abs(seconds) < 3600 else f"{seconds / 3600:g} h"
 
 
 def time_axis(record: Record) -> Axis:
@@ -58,12 +78,8 @@ def time_axis(record: Record) -> Axis:
     times += [each for item in record.items for each in (item.started_at, item.finished_at) if each]
     times += [each for each in (record.helm.started_at, record.helm.finished_at, record.recovered_at) if each]
     start, end = min(times, default=record.started_at), max(times, default=record.started_at)
-    return Axis(start, max(end, start + timedelta(seconds=1)) + (end - start) * 0.02)
-
-
-def charts_begin(record: Record) -> datetime:
-    """The moment that both pictures call 0."""
-    return time_axis(record).start
+    until = max(end, start + timedelta(seconds=1)) + (end - start) * 0.02
+    return Axis(start, until, counted_from(record)[0])
 
 
 def render_svg(
@@ -87,16 +103,22 @@ def render_svg(
             )
         )
     return Markup(
-        '<svg class="chart" viewBox="0 0 {w} {h}" role="img" aria-labelledby="zkr-{n}-t zkr-{n}-d">'
+        '<svg class="chart {size}" viewBox="0 0 {w} {h}" role="img" aria-labelledby="zkr-{n}-t zkr-{n}-d">'
         '<title id="zkr-{n}-t">{title}</title><desc id="zkr-{n}-d">{words}</desc>{body}</svg>'
     ).format(
-        w=WIDTH,
+        size="narrow" if axis.is_narrow else "wide",
+        w=axis.width,
         h=height + _FOOT,
-        n=name,
+        n=f"{name}-narrow" if axis.is_narrow else name,
         title=title,
         words=inert_line(words),
         body=Markup("").join([*under, *parts, *over]),
     )
+
+
+def in_both_widths(pictures: Iterable[Markup]) -> Markup:
+    """The same picture for a wide page and for a phone; the style sheet shows one of them."""
+    return Markup('<div class="pictures">{}</div>').format(Markup("").join(pictures))
 
 
 def cut_label(text: str, limit: int) -> Markup:

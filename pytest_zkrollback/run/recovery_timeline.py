@@ -7,6 +7,8 @@ from functools import partial
 from threading import Event
 from typing import Final
 
+from ..checklist.events.check import EventsSeen, find_first_warning
+from ..checklist.events.grouping import EventGroup
 from ..checklist.health import HealthCheck
 from ..clients.threads import start_thread
 from ..domain.checks import Sample
@@ -26,6 +28,7 @@ class RecoveryTimeline:
 
     def __init__(self, context: RunContext, watch: NamespaceWatches) -> None:
         """Nothing is contacted before :meth:`begin`."""
+        self.first_warning: EventGroup | None = None  # about the release's objects, with a time
         self.samples = Samples(context.env.named_workloads.values())
         self._watch = watch
         here = context.env.namespace
@@ -52,6 +55,8 @@ class RecoveryTimeline:
         """A sample of the schedule; called in the observing threads."""
         if item_id in self._places:
             self._add_snapshot(self._places[item_id])
+        elif isinstance(sample.value, EventsSeen):
+            self.first_warning = self.first_warning or find_first_warning(sample.value)
         elif item_id == self._health.id and (sample.error, sample.value) != (None, None):
             self.samples.add_health(sample.at, isinstance(sample.value, HealthAnswer) and sample.value.ok)
 

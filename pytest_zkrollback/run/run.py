@@ -441,8 +441,6 @@ class Run:
             keep_secret=self.redactor.add,
         )
         self._recorder.update(cluster=f"context {env.context}, {kube.server}")
-        if self._drill is not None:
-            self._recorder.event("the drill is ready: its scenario has been played", "drill")
         self._notifier = create_dispatcher(
             self.request,
             env,

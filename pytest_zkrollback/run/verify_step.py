@@ -116,6 +116,11 @@ def run_verify(
         _note_what_came_up(context, checks, verdicts)
         _note_what_is_restored(context, state, verdicts)
     recorder.samples(timeline.samples.points())
+    if (first := timeline.first_warning) is not None:
+        about = f"{first.kind} {first.name}: {first.message}"
+        recorder.event(
+            f"first warning about the release: {first.reason} of {about}", "kubernetes", first.first
+        )
     state.green_since = schedule.green_since
     recorder.update(served_again_at=timeline.samples.served_again_at, watched_until=schedule.watched_until)
     if EQUIVALENCE not in {check.id for check in wanted} and not context.signals.count:
@@ -156,7 +161,13 @@ class JudgementNotes:
             return
         unchanged = state.verdict(item_id) is judgement.word
         at = finished_at or context.clock.now()
-        said = TimelineEntry(at=at, event=f"{item_id}: {judgement.word}", source="zkrollback")
+        said = TimelineEntry(
+            at=at,
+            event=f"{item_id}: {judgement.word}",
+            source="zkrollback",
+            item=item_id,
+            verdict=judgement.word,
+        )
         state.note(item_id, judgement.word)
         context.recorder.item(
             item_id,

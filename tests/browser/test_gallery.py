@@ -14,7 +14,7 @@ from pypdf import PdfReader
 
 from pytest_zkrollback.domain.record import Outcome, Record
 from pytest_zkrollback.plugin.html_report import completed_page
-from pytest_zkrollback.report import failures, formatting, summary
+from pytest_zkrollback.report import course, failures, formatting, summary
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.report.service_line import service_line
 
@@ -96,9 +96,9 @@ def assert_all_facts(frame: Page | Frame, found: Record) -> None:
         assert squeezed(said) in seen
     for guard in found.guards:
         assert squeezed(guard.evidence) in (there if guard.state == "ok" else seen)
-    for entry in found.timeline:
+    for entry in course.find_course(found):
         assert squeezed(entry.event) in seen
-        assert summary.near(found, entry.at) in seen
+        assert course.near(found, entry.at) in seen
     for one in found.decision.signals if found.decision else ():
         assert squeezed(one.question) in seen
 
@@ -138,7 +138,7 @@ def test_all_facts_and_all_evidence_are_printed_without_scripts(name: str, path:
         for piece in item.evidence:
             assert bare(piece.title) in printed
             assert bare(piece.text) in printed
-    for entry in found.timeline:
+    for entry in course.find_course(found):
         assert bare(entry.event) in printed
 
 

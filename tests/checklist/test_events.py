@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from pytest_zkrollback.checklist.events.check import (
     EventsCheck,
     EventsSeen,
     events_seen,
+    find_first_warning,
     judge_events,
 )
 from pytest_zkrollback.checklist.events.feed import EventFeed
-from pytest_zkrollback.checklist.events.grouping import by_time, last_seen
+from pytest_zkrollback.checklist.events.grouping import by_time, grouped, last_seen
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment, Events
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
@@ -299,6 +301,18 @@ TABLE = {
 def test_by_reason_and_by_what_became_of_the_object(case: str) -> None:
     given_, expected = TABLE[case]
     assert judge_events(given_, OWNED).word is expected
+
+
+def test_the_first_warning_is_the_earliest_about_the_release_in_any_namespace() -> None:
+    seen, objects = recorded("crashloop-exit3--2-CrashLoopBackOff")
+    assert objects
+    here = replace(seen, owned=OWNED)
+    first = find_first_warning(here)
+    assert first is not None
+    times = [group.first for group in grouped(here.warnings) if group.first is not None]
+    assert first.first == min(times)
+    assert find_first_warning(replace(here, owned=frozenset())) is None
+    assert find_first_warning(replace(here, warnings=(), elsewhere=(here,))) == first
 
 
 def test_pods_that_are_gone_are_found_by_their_name() -> None:

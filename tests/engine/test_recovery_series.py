@@ -125,3 +125,25 @@ def test_case_c5_namesakes_in_two_namespaces_are_two_series() -> None:
     for objects, namespace in ((here, ""), (there, "other")):
         samples.add_snapshot(Snapshot(at(1), {**objects, "pods": (), "replicasets": ()}), namespace)
     assert _points(samples) == [("wanted/web", 2), ("wanted/web in other", 3)]
+
+
+def test_restarts_count_from_what_was_first_seen() -> None:
+    samples = Samples(["deployment/web"])
+
+    def see(seconds: float, **restarts: int) -> None:
+        pods = []
+        for name, count in restarts.items():
+            made = _pod(name, "6")
+            for each in made["status"]["containerStatuses"]:
+                each["restartCount"] = count
+            pods.append(made)
+        samples.add_snapshot(snapshot(*pods, replicasets=[replicaset("rs-6")], at_s=seconds))
+
+    see(1, a=4, b=0)
+    see(2, a=4, b=1)
+    see(3, a=6, b=1)
+    see(4, c=0)
+    assert [each for each in _points(samples) if each[0].startswith("restarts/")] == [
+        ("restarts/web/6", 1),
+        ("restarts/web/6", 3),
+    ]

@@ -15,7 +15,6 @@ from pytest_zkrollback.domain.decision import Decision
 from pytest_zkrollback.domain.github import Commit, Github, GithubStep, Job, PullRequest, WorkflowRun
 from pytest_zkrollback.domain.record import Delivery, Helm, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import evidence
-from pytest_zkrollback.report.formatting import moment
 from pytest_zkrollback.report.html import render_page, render_record
 from pytest_zkrollback.report.redaction import Redactor
 from support.example_records import (
@@ -274,7 +273,7 @@ def test_fault_47_any_string_leaves_the_page_whole(text: str) -> None:
 
 def test_what_is_in_words_is_in_the_picture_and_the_other_way_round() -> None:
     html = render_record(verified())
-    assert html.count('<svg class="chart"') == 2
+    assert html.count('<svg class="chart wide"') == html.count('<svg class="chart narrow"') == 2
     text = Page(html).text
     assert (
         "zkprova-zkprova-backend, 2026.11.4 (revision 5): ready replicas 0 from 11:50:40, 1 from 11:50:41"
@@ -283,7 +282,7 @@ def test_what_is_in_words_is_in_the_picture_and_the_other_way_round() -> None:
     assert "Health: 13 of 32 probes ok, ok from 11:50:43 to the end." in text
     assert "rollout-backend: PASS, 4.2 s." in text
     assert "Verdicts: 11 of 11, from 11:50:39 to 11:50:46." in text
-    recovery = html[html.index('aria-label="Recovery chart"') : html.index("<figcaption>")]
+    recovery = html[html.index('<svg class="chart wide"') : html.index("<figcaption>")]
     for item in verified().items:
         assert f"<title>{item.id}: PASS, " in recovery
 
@@ -291,13 +290,13 @@ def test_what_is_in_words_is_in_the_picture_and_the_other_way_round() -> None:
 def test_without_samples_it_says_so_and_without_items_there_is_no_chart() -> None:
     assert "The cluster was not sampled in this run." in render_record(verified(samples=()))
     assert "sampled" not in render_record(refused())
-    assert 'class="chart"' not in render_record(verified(items=(), samples=()))
+    assert 'class="chart' not in render_record(verified(items=(), samples=()))
 
 
 def test_one_look_is_said_in_words_and_is_no_picture() -> None:
     once = tuple(SamplePoint(at=at(2), series=f"replicas/{name}/1.5.0", value=2) for name in ("a", "b"))
     html = render_record(verified(samples=once))
-    assert "Recovery chart" not in html
+    assert 'id="zkr-recovery-t"' not in html
     assert "sampled" not in html
     assert "a, 1.5.0: ready replicas 2 from 11:50:41." in Page(html).text
 
@@ -392,7 +391,7 @@ def test_the_sections_stand_in_the_order_of_the_contents_list_and_each_has_an_id
     assert sections == [
         f"zkr-{each}"
         for each in (
-            *("todo", "happened", "checks", "guards"),
+            *("todo", "happened", "changed", "checks", "guards"),
             *("helm", "told", "evidence", "diff", "post-mortem", "about"),
         )
     ]
@@ -423,7 +422,11 @@ def test_the_band_is_explained_where_helm_ran() -> None:
 
 def test_the_pictures_begin_with_the_first_look_and_show_what_was_wanted() -> None:
     late = verified(started_at=at(-60))
-    assert f"Time since {moment(at(0))}" in render_record(late)
+    html = render_record(late)
+    assert "Times are UTC, of 2026-11-23. 0 is helm&#39;s start, 11:50:40." in html
+    axis = html[html.index('id="zkr-recovery-t"') : html.index('id="zkr-recovery-narrow-t"')]
+    marks = re.findall(r'text-anchor="middle">([^<]+)</text>', axis)
+    assert marks[:3] == ["-1 s", "0", "1 s"]
     points = (SamplePoint(at=at(0), series="wanted/zkprova-zkprova-backend", value=3), *verified().samples)
     html = render_record(verified(samples=points))
     assert (
@@ -444,7 +447,10 @@ def test_labels_of_versions_that_come_and_go_at_once_cover_each_other_nowhere() 
         for second, value in zip((4.0, 4.2, 9.0), values, strict=True)
     ]
     page = render_page(verified(samples=tuple(points)))
-    labels = re.findall(r'<text class="sub (?:old|new|other)" x="([\d.]+)" y="([\d.]+)">([^<]+)', page)
+    labels = re.findall(
+        r'<text class="sub (?:good|bad|other)[a-z ]*" x="([\d.]+)" y="([\d.]+)">([^<]+)', page
+    )
+    labels = labels[:2]  # of the wide picture
     (x, y, text), (other_x, other_y, _) = sorted(labels)
     assert float(other_x) < float(x) + 6 * len(text), "they would not meet anyway: the test shows nothing"
     assert abs(float(y) - float(other_y)) >= 12

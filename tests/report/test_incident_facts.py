@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pytest_zkrollback.domain.decision import Answer
 from pytest_zkrollback.domain.notification import Notification
 from pytest_zkrollback.domain.record import (
     Delivery,
@@ -28,7 +27,7 @@ from pytest_zkrollback.notify import text as words
 from pytest_zkrollback.notify.github_comment import render_comment
 from pytest_zkrollback.notify.slack_message import render_slack_message
 from pytest_zkrollback.notify.teams import render_card
-from pytest_zkrollback.report.change_section import changed_lines
+from pytest_zkrollback.report.change_section import changed_lines, split_diff
 from pytest_zkrollback.report.files import render_json
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.incident_facts import (
@@ -37,7 +36,6 @@ from pytest_zkrollback.report.incident_facts import (
     NotCheckedKind,
     Source,
     find_affected,
-    find_course,
     find_facts,
     find_history,
     find_live,
@@ -57,7 +55,6 @@ from pytest_zkrollback.report.summary import (
 )
 from support.example_records import (
     ALL,
-    DECISION,
     HISTORY,
     at,
     failed,
@@ -68,32 +65,7 @@ from support.example_records import (
     waived,
 )
 from support.html_page import Page
-
-WELL = "2 of 2 replicas of backend available; /health answers as it should"
-
-
-def points(series: str, *values: tuple[float, float]) -> tuple[SamplePoint, ...]:
-    return tuple(SamplePoint(at=at(second), series=series, value=value) for second, value in values)
-
-
-def well_before(**changes: Any) -> Record:
-    """All was well before helm (1.2 s to 1.6 s); what follows is said by ``changes``."""
-    signals = tuple(
-        each.model_copy(update={"answer": Answer.NO, "evidence": WELL})
-        if each.name == "users-impacted"
-        else each
-        for each in DECISION.signals
-    )
-    decision = DECISION.model_copy(update={"signals": signals})
-    return verified(**{"impact_since": None, "served_again_at": None, "decision": decision, **changes})
-
-
-FALL = (
-    *points("health", (0.5, 1), (1.0, 1), (2.5, 0), (3.0, 0)),
-    *points("replicas/backend/6", (0.4, 2), (2.4, 0)),
-    *points("replicas/backend/5", (2.0, 0), (2.4, 2), (2.9, 0)),
-    *points("wanted/backend", (0.4, 2)),
-)
+from support.seen_samples import FALL, WELL, points, well_before
 
 
 def test_what_this_rollback_caused_is_said() -> None:
@@ -266,19 +238,6 @@ def test_what_could_come_back_is_named_by_what_tells_it_apart() -> None:
     assert redeploy_risks_title(verified(plan=plan)) == "What could bring revision 6 back"
 
 
-def test_the_timeline_begins_with_the_deploy_and_has_what_was_seen() -> None:
-    course = find_course(well_before(samples=FALL))
-    assert [
-        (each.at, each.event) for each in course if each.source in ("helm history", "/health", "pods")
-    ] == [
-        (at(-760), "revision 6 (zkprova-1.6.0) was deployed: Upgrade complete"),
-        (at(0.4), "backend: 2 ready pods"),
-        (at(0.5), "/health passes"),
-        (at(2.5), "/health fails"),
-        (at(2.9), "backend: 0 ready pods"),
-    ]
-
-
 DIFF = """--- Deployment/web (live before)
 +++ Deployment/web (target)
 @@ -1,6 +1,6 @@
@@ -315,6 +274,17 @@ def test_what_changed_is_shown_without_the_labels_of_the_version() -> None:
         ),
         ("Secret/gone", (("del", "- kind: Secret"),)),
     ]
+
+
+def test_the_full_diff_is_told_apart_from_objects_whose_labels_alone_change() -> None:
+    meant, labels = split_diff(DIFF)
+    assert labels == (
+        "--- Service/web (live before)\n+++ Service/web (target)\n"
+        "-    app.kubernetes.io/version: 2\n+    app.kubernetes.io/version: 1"
+    )
+    assert "Service/web" not in meant
+    assert meant.splitlines() == [line for line in DIFF.splitlines() if line not in labels.splitlines()]
+    assert split_diff("") == ("", "")
 
 
 def test_whom_was_told_what_and_whether_it_arrived() -> None:

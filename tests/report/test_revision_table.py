@@ -189,7 +189,7 @@ def test_the_reports_history_says_what_was_known_and_what_this_run_found():
         ("new images: web:5", "verified by this tool (run ab12cd34)"),
     )
     row = next(line for line in render_markdown(record).splitlines() if line.startswith("| 7 "))
-    assert row.endswith("| verified by this run |")
+    assert row.endswith("| ✅ verified by this run |")
     assert ">new images: web:5<br>verified by this tool (run ab12cd34)</td>" in render_page(record)
     assert notes_of_run(failed())[7] == (
         "failed release-equivalence, rollout-backend and health-database in this run",

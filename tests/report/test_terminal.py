@@ -9,6 +9,7 @@ from rich.console import Console
 
 from pytest_zkrollback.domain.record import Guard, Helm, Mode, Outcome, Plan, Record
 from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.report.course import offset
 from pytest_zkrollback.report.failures import failures
 from pytest_zkrollback.report.formatting import duration, fitted
 from pytest_zkrollback.report.next_commands import next_commands
@@ -16,7 +17,6 @@ from pytest_zkrollback.report.summary import (
     helm_line,
     live_now,
     not_checked,
-    offset,
     render_summary,
     revisions,
     title,
@@ -575,9 +575,9 @@ def test_a_revision_older_than_the_target_is_not_blamed() -> None:
 
 def test_offsets() -> None:
     assert [offset(verified(), at(second)) for second in (0, 1.24, -760)] == [
+        "-1.2 s",
         "+0.0 s",
-        "+1.2 s",
-        "-12 min 40 s",
+        "-12 min 41 s",
     ]
 
 

@@ -258,6 +258,13 @@ def events_seen(
     return EventsSeen(since.replace(microsecond=0), read.warnings, read.last, read.total, objects)
 
 
+def find_first_warning(seen: EventsSeen) -> EventGroup | None:
+    """The first warning about the release's objects, by the cluster's clock; None where none has a time."""
+    about = (group for each in (seen, *seen.elsewhere) for group in _concerning(each, each.owned))
+    timed = [(group.first, index, group) for index, group in enumerate(about) if group.first is not None]
+    return min(timed)[2] if timed else None
+
+
 def judge_events(
     seen: EventsSeen,
     owned: frozenset[tuple[str, str]],
