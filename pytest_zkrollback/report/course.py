@@ -24,6 +24,7 @@ from .incident_facts import (
 )
 
 _MOST_DEPLOYS = 10
+_MOST_TURNS = 20  # of a workload
 _DESCRIPTION_LIMIT = 200
 
 
@@ -116,7 +117,10 @@ def _pods_course(record: Record) -> Iterator[TimelineEntry]:
         if not seen or seen[-1][1] != ready:
             seen.append((at, ready))
     for workload, seen in counts.items():
-        for at, ready in _turns(seen, wanted.get(workload)):
+        turns = list(_turns(seen, wanted.get(workload)))
+        if len(turns) > _MOST_TURNS:
+            turns = [*turns[: _MOST_TURNS // 2], *turns[-_MOST_TURNS // 2 :]]
+        for at, ready in turns:
             yield TimelineEntry(
                 at=at, event=_ready_words(workload, ready, wanted.get(workload)), source=Source.PODS
             )

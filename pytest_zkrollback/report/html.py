@@ -52,6 +52,7 @@ SCRIPT = (_TEMPLATES / "record.js").read_text(encoding="utf-8")
 _EVIDENCE_BUDGET = 1_000_000
 _EVIDENCE_OVER_BUDGET = 600
 _DIFF_LIMIT = 100_000
+_CHANGED_LIMIT = 40_000
 
 
 def render_page(record: Record, session_note: str = "") -> str:
@@ -99,7 +100,7 @@ def render_record(record: Record) -> str:
             timeline=course.find_course(record),
             known_of=revision_table.notes_of_run(record),
             judged=revision_table.verdicts_of_run(record),
-            changed_lines=list(change_section.changed_lines(record.plan.diff)),
+            changed_lines=list(change_section.changed_lines(_cut(record.plan.diff, _CHANGED_LIMIT))),
             shown=dict(_shown_evidence(record)),
             diff=list(_diff_lines(_cut(diff, _DIFF_LIMIT))),
             label_diff=list(_diff_lines(_cut(labels, _DIFF_LIMIT))),
