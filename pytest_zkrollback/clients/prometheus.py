@@ -34,6 +34,12 @@ def fill_in(query: str, namespace: str, release: str) -> str:
     return query.replace("{namespace}", namespace).replace("{release}", release)
 
 
+def fill_in_times(query: str, start: datetime, end: datetime) -> str:
+    """The query with {range}, {from} and {to} filled in."""
+    found = query.replace("{range}", f"{max(1, round((end - start).total_seconds()))}s")
+    return found.replace("{from}", f"{start.timestamp():.3f}").replace("{to}", f"{end.timestamp():.3f}")
+
+
 class PrometheusClient:
     """One server. ``unusable`` says why it cannot be asked; empty: it can."""
 
@@ -57,6 +63,11 @@ class PrometheusClient:
         """The value now."""
         found = self._ask("query", {"query": query}, timeout_s)
         return found if isinstance(found, Reading) else self._read_instant(found)
+
+    def query_at(self, query: str, at: datetime, timeout_s: float | None = None) -> Reading:
+        """The value at a time."""
+        found = self._ask("query", {"query": query, "time": f"{at.timestamp():.3f}"}, timeout_s)
+        return found if isinstance(found, Reading) else self._read_instant(found, may_be_old=True)
 
     def query_range(
         self, query: str, start: datetime, end: datetime, step_s: float, timeout_s: float | None = None
@@ -106,7 +117,7 @@ class PrometheusClient:
             return Reading(kind=NoValueKind.NO_ANSWER, text=str(problem).rstrip("."))
         return _read_envelope(answer)
 
-    def _read_instant(self, body: dict[str, Any]) -> Reading:
+    def _read_instant(self, body: dict[str, Any], *, may_be_old: bool = False) -> Reading:
         kind, result = _typed(body)
         infos = _texts(body.get("infos"))
         if warnings := _texts(body.get("warnings")):
@@ -129,9 +140,9 @@ class PrometheusClient:
         elif kind != "scalar":
             text = f"the query's answer is a {kind}, and one number is meant"
             return Reading(kind=NoValueKind.WRONG_TYPE, text=text, infos=infos)
-        return self._read_pair(pair, infos)
+        return self._read_pair(pair, infos, may_be_old=may_be_old)
 
-    def _read_pair(self, pair: object, infos: tuple[str, ...]) -> Reading:
+    def _read_pair(self, pair: object, infos: tuple[str, ...], *, may_be_old: bool) -> Reading:
         try:
             if not isinstance(pair, list) or len(pair) != 2:
                 raise ValueError
@@ -141,7 +152,7 @@ class PrometheusClient:
             return Reading(
                 kind=NoValueKind.NOT_THE_API, text=_not_the_api("a value that is none"), infos=infos
             )
-        if not old_s <= _STALE_S:
+        if not may_be_old and not old_s <= _STALE_S:
             text = f"the newest value is {old_s:.0f} s old: it is stale, or the server's clock is wrong"
             return Reading(kind=NoValueKind.STALE, text=text, infos=infos)
         if math.isnan(value):

@@ -188,6 +188,13 @@ class Metric(Table):
         description="PromQL with one series as its answer; {namespace} and {release} are filled in, other "
         "braces stay",
     )
+    count_query: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4000,
+        description="PromQL with one number: how many requests failed in the incident; {range} (its length: "
+        "`754s`), {from} and {to} (Unix times), {namespace} and {release} are filled in. It judges nothing",
+    )
     max: float | None = Field(default=None, allow_inf_nan=False, description="in order: at most this")
     min: float | None = Field(
         default=None, allow_inf_nan=False, description="in order: at least this; one of the two is needed"
@@ -222,6 +229,8 @@ class Metric(Table):
             raise ValueError("it needs max or min: what is in order")
         if self.max is not None and self.min is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing would be in order")
+        if self.count_query is not None and "{range}" not in self.count_query:
+            raise ValueError("count_query needs {range}, as in increase(x[{range}]): the time that it counts")
         if self.gives_up_s < self.settle_s + self.for_s:
             raise ValueError(
                 f"deadline_s {self.gives_up_s:g} is below settle_s + for_s, {self.settle_s + self.for_s:g}: "

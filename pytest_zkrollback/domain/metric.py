@@ -117,6 +117,16 @@ class MetricCurve(Frozen):
     )
 
 
+class MetricCount(Frozen):
+    """How many requests failed in the incident, by the check's `count_query`."""
+
+    query: str = Field(description="the PromQL as it was asked")
+    start: Time = Field(description="from when it counts")
+    end: Time = Field(description="until when")
+    value: float | None = Field(default=None, description="how many; null: that is not known")
+    problem: str = Field(default="", description="why it is not known, in words; empty: it is")
+
+
 class MetricSeries(Frozen):
     """A metric check and what was seen of it, from before the change to the end of the watch."""
 
@@ -132,6 +142,10 @@ class MetricSeries(Frozen):
     curve: MetricCurve | None = Field(
         default=None,
         description="what Prometheus' range query gave after the verdict; null: it was not asked",
+    )
+    count: MetricCount | None = Field(
+        default=None,
+        description="how many requests failed; null: there is no `count_query`, or it was not asked",
     )
     points: tuple[MetricPoint, ...] = Field(
         default=(),

@@ -1,5 +1,4 @@
-"""A metric over the whole incident, by Prometheus' range query: for the record and its pictures, never for a
-verdict."""
+"""A metric over the whole incident, and how many requests failed: for the record, never for a verdict."""
 
 from __future__ import annotations
 
@@ -8,8 +7,17 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from ..clients.prometheus import fill_in_times
 from ..config.environment import Metric
-from ..domain.metric import MetricCurve, MetricPoint, NoValueKind, PointOrigin, RangeReading, Reading
+from ..domain.metric import (
+    MetricCount,
+    MetricCurve,
+    MetricPoint,
+    NoValueKind,
+    PointOrigin,
+    RangeReading,
+    Reading,
+)
 from .metric_sample import point_of, read_sample, thinned
 
 MOST_POINTS: Final = 240
@@ -25,6 +33,9 @@ class RangeClient(Protocol):
         self, query: str, start: datetime, end: datetime, step_s: float, timeout_s: float | None = None
     ) -> RangeReading:
         """The values of the one series between two times."""
+
+    def query_at(self, query: str, at: datetime, timeout_s: float | None = None) -> Reading:
+        """The value at a time."""
 
 
 def picture_begins(incident_from: datetime, until: datetime) -> datetime:
@@ -57,6 +68,19 @@ def fetch_curve(
         points=thinned(points, most),  # whoever answers with more than was asked for
         warning=found.warning,
     )
+
+
+def fetch_count(
+    query: str, client: RangeClient, start: datetime, end: datetime, timeout_s: float | None = None
+) -> MetricCount:
+    """What ``query`` counts between two times; of it {range}, {from} and {to} are still open."""
+    start = max(start, end - _FARTHEST)
+    asked = fill_in_times(query, start, end)
+    found = client.query_at(asked, end, timeout_s)
+    value, problem = found.value, found.text
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        value, problem = None, f"the answer is {value:g}, and a number of requests is meant"
+    return MetricCount(query=asked, start=start, end=end, value=value, problem=problem)
 
 
 def no_curve(

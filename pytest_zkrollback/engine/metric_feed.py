@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import Future, wait
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock
-from typing import Final
+from typing import Any, Final
 
-from ..clients.prometheus import PrometheusClient, fill_in
+from ..clients.prometheus import PrometheusClient, fill_in, fill_in_times
 from ..clients.threads import start_thread, submit
 from ..config.environment import Environment, Metric
 from ..domain.item_ids import metric_id
-from ..domain.metric import MetricCurve, MetricPoint, MetricSeries, NoValueKind, Reading
+from ..domain.metric import MetricCount, MetricCurve, MetricPoint, MetricSeries, NoValueKind, Reading
 from ..domain.ports import Clock
-from .metric_curve import MOST_POINTS, fetch_curve, no_curve, picture_begins
+from .metric_curve import MOST_POINTS, fetch_count, fetch_curve, no_curve, picture_begins
 from .metric_sample import MetricSample, interval_s, point_of, read_sample, thinned
 
 # 75 minutes in the slowest rhythm, and 15 times `for_s` in the others.
@@ -32,17 +31,23 @@ _REFUSED_S: Final = 15.0
 class MetricFeed:
     """The samples of one metric."""
 
-    def __init__(self, metric: Metric, query: str, client: PrometheusClient, clock: Clock) -> None:
-        """Nothing is asked before :meth:`begin`."""
+    def __init__(
+        self, metric: Metric, query: str, client: PrometheusClient, clock: Clock, count_query: str = ""
+    ) -> None:
+        """Nothing is asked before :meth:`begin`. In ``count_query`` {range}, {from} and {to} are open."""
         self.metric = metric
         self.query = query
+        self.count_query = count_query
+        now = clock.now()
+        self._window = (now, now, now)
         self._client = client
         self._clock = clock
         self._samples: tuple[MetricSample, ...] = ()
         self._points: list[MetricPoint] = []
         self._before: tuple[MetricPoint, ...] = ()
         self._curve: MetricCurve | None = None
-        self._asked: Future[MetricCurve] | None = None
+        self._count: MetricCount | None = None
+        self._asked: list[Future[Any]] = []  # of a MetricCurve and of a MetricCount
         self._lock = Lock()
         self._over = Event()
 
@@ -98,36 +103,61 @@ class MetricFeed:
         with self._lock:
             self._before = found.points
 
-    def ask_curve(self, picture_from: datetime, until: datetime, timeout_s: float) -> None:
-        """Ask in a thread for the whole curve, for the record; not where the last question got no answer."""
+    def ask_incident(self, began: datetime, until: datetime, timeout_s: float) -> None:
+        """Ask in threads for the whole curve and the count; not where the last question got no answer."""
+        start = picture_begins(began, until)
+        self._window, self._asked = (start, began, until), []
         newest = self._samples[-1] if self._samples else None
         if newest is None or newest.reading.kind is NoValueKind.NO_ANSWER:
-            why = newest.reading.text if newest is not None else "it never answered"
-            self._curve = no_curve(picture_from, until, self._clock.now(), f"not asked for: {why}")
+            self._give_up(
+                f"not asked for: {newest.reading.text if newest is not None else 'it never answered'}"
+            )
             return
-        late = f"no complete answer within {timeout_s:g} s"
-        self._curve = no_curve(picture_from, until, self._clock.now(), late)
-        work = partial(self._fetch_curve, picture_from, until, MOST_POINTS, timeout_s)
-        self._asked = submit(f"zkrollback-{metric_id(self.metric.id)}-curve", work)
+        name = f"zkrollback-{metric_id(self.metric.id)}"
+        curve = partial(self._fetch_curve, start, until, MOST_POINTS, timeout_s)
+        self._asked = [submit(f"{name}-curve", curve)]
+        if self.count_query:
+            count = partial(fetch_count, self.count_query, self._client, began, until, timeout_s)
+            self._asked.append(submit(f"{name}-count", count))
 
-    def take_curve(self, patience_s: float) -> bool:
-        """Wait so long for its answer; True: it is there, or none will come."""
-        if self._asked is None:
-            return True
-        try:
-            self._curve = self._asked.result(timeout=patience_s)
-        except FutureTimeoutError:
-            return False
-        except Exception as error:  # noqa: BLE001 - a bug in drawing must not end a run
-            said = f"asking failed inside this tool: {type(error).__name__}: {error}"
-            self._curve = self._curve and self._curve.model_copy(update={"problem": said})
-        self._asked = None
-        return True
+    def take_incident(self, patience_s: float, if_late: str = "") -> bool:
+        """Wait so long for the answers; True: all are there. ``if_late``: nobody waits on, and why not."""
+        done, still = wait(self._asked, timeout=patience_s)
+        for future in done:
+            self._asked.remove(future)
+            error = future.exception()
+            if error is not None:  # a bug in what is only shown must not end a run
+                self._give_up(f"asking failed inside this tool: {type(error).__name__}: {error}")
+            else:
+                self._keep(future.result())
+        if still and if_late:
+            self._asked = []
+            self._give_up(if_late)
+        return not still
+
+    def _keep(self, found: MetricCurve | MetricCount) -> None:
+        """An answer takes the place of an earlier one; what went wrong does not, and is said."""
+        if isinstance(found, MetricCount):
+            if found.value is not None or self._count is None or self._count.value is None:
+                self._count = found
+        elif found.problem and self._curve is not None and not self._curve.problem:
+            self._curve = self._curve.model_copy(update={"warning": f"its end is missing: {found.problem}"})
+        else:
+            self._curve = found
+
+    def _give_up(self, why: str) -> None:
+        """Say it of what has not come."""
+        start, began, until = self._window
+        if self._curve is None or self._curve.end < until:
+            self._keep(no_curve(start, until, self._clock.now(), why))
+        if self.count_query and (self._count is None or self._count.end < until):
+            query = fill_in_times(self.count_query, began, until)
+            self._keep(MetricCount(query=query, start=began, end=until, problem=why))
 
     @property
-    def curve(self) -> MetricCurve | None:
-        """What the range query gave; None: it was not asked."""
-        return self._curve
+    def incident(self) -> tuple[MetricCurve | None, MetricCount | None]:
+        """What has come so far."""
+        return self._curve, self._count
 
     def _fetch_curve(
         self, start: datetime, end: datetime, most: int, timeout_s: float | None = None
@@ -148,8 +178,9 @@ class MetricFeeds:
             self.unusable = client.unusable
             for metric in env.metric_checks:
                 query = fill_in(metric.query, env.namespace, env.release)
-                self._feeds[metric.id] = MetricFeed(metric, query, client, clock)
-        self._began = False
+                count = fill_in(metric.count_query or "", env.namespace, env.release)
+                self._feeds[metric.id] = MetricFeed(metric, query, client, clock, count)
+        self._began, self._incident_from = False, clock.now()
         self._settles_from: datetime | None = None
         self.settles_after = "the run's beginning"
         self._clock = clock
@@ -162,7 +193,7 @@ class MetricFeeds:
         """Begin to ask, once; ``incident_from``: when what is to be left came, as far as that is known."""
         if self._began:
             return
-        self._began = True
+        self._began, self._incident_from = True, incident_from
         for feed in self._feeds.values():
             feed.begin(picture_begins(incident_from, self._clock.now()))
 
@@ -180,19 +211,20 @@ class MetricFeeds:
         for feed in self._feeds.values():
             feed.stop()
 
-    def ask_curves(self, incident_from: datetime, timeout_s: float) -> None:
-        """When the verdict is out: ask for each whole curve, in threads, if anything was asked so far."""
+    def ask_incident(self, timeout_s: float) -> None:
+        """When a verdict is out: ask for whole curves and counts, in threads, if anything was asked."""
         until = self._clock.now()
         for feed in self._feeds.values() if self._began else ():
-            feed.ask_curve(picture_begins(incident_from, until), until, timeout_s)
+            feed.ask_incident(self._incident_from, until, timeout_s)
 
-    def wait_for_curves(self, timeout_s: float, stop: Callable[[], bool]) -> bool:
-        """Wait for them together so long at most; ``stop`` ends it. True: :meth:`series` has changed."""
+    def wait_for_incident(self, timeout_s: float, stop: Callable[[], bool]) -> bool:
+        """Wait for all of that so long at most; ``stop`` ends it. True: :meth:`series` has changed."""
         ends_s = self._clock.monotonic_s() + timeout_s
-        for feed in self._feeds.values():
-            while not feed.take_curve(_TICK_S) and not stop() and self._clock.monotonic_s() < ends_s:
+        for feed in self._feeds.values() if self._began else ():
+            while not feed.take_incident(_TICK_S) and not stop() and self._clock.monotonic_s() < ends_s:
                 pass
-        return any(feed.curve is not None for feed in self._feeds.values())
+            feed.take_incident(0, if_late=f"no complete answer within {timeout_s:g} s")
+        return self._began and bool(self._feeds)
 
     def series(self) -> tuple[MetricSeries, ...]:
         """What was seen so far, for the record; empty where nothing was asked."""
@@ -201,6 +233,8 @@ class MetricFeeds:
         found = []
         for feed in self._feeds.values():
             metric, begun = feed.metric, self._settles_from
+            feed.take_incident(0)
+            curve, count = feed.incident
             found.append(
                 MetricSeries(
                     id=metric_id(metric.id),
@@ -210,7 +244,8 @@ class MetricFeeds:
                     max=metric.max,
                     min=metric.min,
                     counts_from=begun + timedelta(seconds=metric.settle_s) if begun is not None else None,
-                    curve=feed.curve,
+                    curve=curve,
+                    count=count,
                     points=feed.points(),
                 )
             )

@@ -6,13 +6,16 @@ Page, Markdown, messages and the JSON's ``facts`` read this. The sentences are m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from itertools import pairwise
 
 from pydantic import Field
 
 from ..domain.frozen import Frozen, Time
-from ..domain.metric import MetricPoint, MetricSeries, NoValueKind, PointOrigin
+from ..domain.metric import MetricCurve, MetricPoint, MetricSeries, NoValueKind, PointOrigin
 from ..domain.record import Record
+
+_WITH_THE_RUN = timedelta(seconds=60)
 
 
 class Stretch(Frozen):
@@ -50,8 +53,16 @@ class MetricFacts(Frozen):
         default=None, description="the last value before helm began; null: not known"
     )
     last: float | None = Field(default=None, description="the last value; null: it is not known")
+    failed: float | None = Field(
+        default=None, description="how many requests failed, by `count_query`; null: not known, or not asked"
+    )
+    counted: Stretch | None = Field(default=None, description="from when to when; null: nothing was counted")
+    count_problem: str = Field(default="", description="why it is not known how many failed")
     problem: str = Field(default="", description="why there is no curve of the range query")
     warning: str = Field(default="", description="why part of the data may be missing")
+    asked_again_at: Time | None = Field(
+        default=None, description="when the curve was asked for after the run; null: only by the run"
+    )
 
 
 def points_of(series: MetricSeries) -> tuple[MetricPoint, ...]:
@@ -68,7 +79,15 @@ def find_metrics(record: Record) -> tuple[MetricFacts, ...]:
 def _find(series: MetricSeries, record: Record) -> MetricFacts:
     points, curve = points_of(series), series.curve
     drawn = curve is not None and bool(curve.points)
-    found = MetricFacts(id=series.id, title=series.title, problem=curve.problem if curve is not None else "")
+    count = series.count
+    found = MetricFacts(
+        id=series.id,
+        title=series.title,
+        failed=count.value if count is not None else None,
+        counted=Stretch(start=count.start, end=count.end) if count is not None else None,
+        count_problem=count.problem if count is not None and count.value is None else "",
+        problem=curve.problem if curve is not None else "",
+    )
     if not any(each.within is not None for each in points):
         return found
     spans = [(point, (after.at - point.at).total_seconds()) for point, after in pairwise(points)]
@@ -92,8 +111,13 @@ def _find(series: MetricSeries, record: Record) -> MetricFacts:
             "at_helm": before[-1].value if before else None,
             "last": points[-1].value,
             "warning": curve.warning if curve is not None and drawn else "",
+            "asked_again_at": curve.asked_at if curve is not None and _is_later(curve, record) else None,
         }
     )
+
+
+def _is_later(curve: MetricCurve, record: Record) -> bool:
+    return record.finished_at is not None and curve.asked_at > record.finished_at + _WITH_THE_RUN
 
 
 def is_assumed(point: MetricPoint) -> bool:

@@ -56,6 +56,8 @@ from .incident_facts import (
     head,
     looked_at,
 )
+from .metric_facts import find_metrics
+from .metric_words import impact_words
 from .sanitize import inert_line
 
 NONE_GIVEN = Record.model_fields["next_steps"].default
@@ -752,7 +754,7 @@ def users_affected(record: Record) -> str:
         said = _since_operator(record, found)
     else:
         said = _since_not_said(record, found)
-    return " ".join(filter(None, (*said, _badly(record, found))))
+    return " ".join(filter(None, (*said, _badly(record, found), impact_words(record))))
 
 
 def _by_this_rollback(found: Affected) -> Iterator[str]:
@@ -803,7 +805,8 @@ def _since_not_said(record: Record, found: Affected) -> Iterator[str]:
             pending = find_live(record).state is LiveState.IN_BETWEEN
             yield f"{_capital(live)} {'began to be' if pending else 'was'} deployed {moment(left)}."
     elif found.before is False and (found.probes or not record.helm.ran):
-        yield "No harm was seen."
+        if not any(each.out for each in find_metrics(record)):
+            yield "No harm was seen."
     elif left is not None and found.left_until is not None:
         yield (
             f"Not known: since when was not said; {live} was live from {moment(left)} to "

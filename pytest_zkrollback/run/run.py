@@ -72,15 +72,16 @@ from .results import ExpectedRelease, HelmOutcomeStatus, PreflightResult, Refusa
 from .rollback_step import HelmCallbacks, RollbackStep
 from .secrets import register_secrets_of_environment
 from .signals import Signals
-from .verify_step import run_verify
+from .verify_step import INCIDENT_S, run_verify
 
 if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
     from ..drill.drill import Drill
     from ..drill.venue import VenueChoice
 
 
-# The verdict is out and the team was told: so long the pictures may take, after Ctrl-C and else.
-_FAREWELL_S, _CURVES_S, _EARLIER_RUNS_S = 1.0, 3.0, 1.0
+# The verdict is out and the team was told: so long what is only shown may take after Ctrl-C.
+_FAREWELL_S = 1.0
+_EARLIER_RUNS_S = 1.0
 
 
 class Run:
@@ -130,7 +131,6 @@ class Run:
         self._events: EventFeeds | None = None
         self._timeline: RecoveryTimeline | None = None
         self._metrics: MetricFeeds | None = None
-        self._incident_from = self._clock.now()
         self._notifier: NotificationDispatcher | None = None
         self._redeploy_risks: RedeployRisks | None = None
         self._commits: CommitsQuestion | None = None
@@ -224,7 +224,7 @@ class Run:
                 self._refuse(error)
         finally:
             self._conclude(selected, note)
-            self._ask_curves()
+            self._ask_incident()
             if notify_final(
                 self._notifier,
                 self._recorder,
@@ -235,7 +235,7 @@ class Run:
                 missing=self.request.missing,
             ):
                 self._sum_up()
-            self._note_curves()
+            self._note_incident()
             self._note_neighbours()
             self._processes.end_all()  # a smoke test that still runs; never helm
             if self._timeline is not None:
@@ -249,10 +249,10 @@ class Run:
             self._close_drill()
             self._signals.restore()
 
-    def _ask_curves(self) -> None:
-        """Ask for what metrics were over the whole incident, now that the verdict is in the record."""
+    def _ask_incident(self) -> None:
+        """Ask what metrics were over the whole incident, now that the verdict is in the record."""
         if self._metrics is not None and not self.was_refused:
-            self._metrics.ask_curves(self._incident_from, _CURVES_S)
+            self._metrics.ask_incident(INCIDENT_S)
 
     def _note_neighbours(self) -> None:
         """What the report says beside this run: commits and earlier runs. An operator in a hurry has none."""
@@ -267,13 +267,13 @@ class Run:
             if asked.exception(_EARLIER_RUNS_S) is None:
                 self._recorder.update(earlier_runs=asked.result())
 
-    def _note_curves(self) -> None:
+    def _note_incident(self) -> None:
         """Put into the record what came meanwhile: nobody waits long for it, and no verdict changes."""
         if self._metrics is None:
             return
         heard = self._signals.count
-        patience_s = _CURVES_S if not heard else _FAREWELL_S
-        if self._metrics.wait_for_curves(patience_s, stop=lambda: self._signals.count > heard):
+        patience_s = INCIDENT_S if not heard else _FAREWELL_S
+        if self._metrics.wait_for_incident(patience_s, stop=lambda: self._signals.count > heard):
             self._recorder.update(metrics=self._metrics.series())
 
     def _close_drill(self) -> None:
@@ -323,8 +323,7 @@ class Run:
             return
         self._metrics = MetricFeeds(context.env, variables(self._drill), self._clock)
         began = incident_began(preflight.plan, request.impact_since)
-        self._incident_from = began or history.head.revision.deployed_at
-        self._metrics.begin(self._incident_from)
+        self._metrics.begin(began or history.head.revision.deployed_at)
         if self._metrics.unusable:  # it stops nothing: the items say so in the end
             self._recorder.event(self._metrics.unusable, "zkrollback")
             self._display.status(f"WARNING metrics: {self._metrics.unusable}")

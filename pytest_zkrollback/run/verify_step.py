@@ -28,6 +28,8 @@ from .results import ExpectedRelease, RunState
 
 _ANEW_S = 4.0  # as long as a list may take
 _TICK_S = 0.1
+INCIDENT_S = 3.0
+"""How long metrics may take to say how they were over the whole incident."""
 
 
 def run_verify(
@@ -75,6 +77,7 @@ def run_verify(
         text = soak_line(length_s, moment + timedelta(seconds=length_s) if watched else None)
         recorder.event(text, "zkrollback", moment)
         context.display.status(text)
+        metrics.ask_incident(INCIDENT_S)  # nobody waits: the message at the soak's end has what came
 
     def prolong_soak(until: datetime, ids: Sequence[str]) -> None:
         assert schedule.provisional_at is not None  # noqa: S101 - it is the soak that goes on

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
-from pytest_zkrollback.clients.prometheus import PrometheusClient, fill_in
+from pytest_zkrollback.clients.prometheus import PrometheusClient, fill_in, fill_in_times
 from pytest_zkrollback.config.environment import Metrics
 from pytest_zkrollback.domain.metric import NoValueKind, RangeReading, Reading
 from support.http_server import LoopbackHttpServer
@@ -367,3 +367,20 @@ def test_a_range_with_a_warning_is_shown_and_says_so():
     assert found.warning == (
         "the server warns that its answer may not be whole: store 10.0.0.1 did not answer"
     )
+
+
+def test_the_incidents_times_are_filled_in_as_promql_has_them():
+    query = 'sum(increase(http_requests_total{code=~"5.."}[{range}] @ {to})) + 0 * {from}'
+    assert fill_in_times(query, NOW, NOW + timedelta(seconds=754.4)) == (
+        f'sum(increase(http_requests_total{{code=~"5.."}}[754s] @ {NOW.timestamp() + 754.4:.3f})) '
+        f"+ 0 * {NOW.timestamp():.3f}"
+    )
+    assert fill_in_times("x[{range}]", NOW, NOW) == "x[1s]"
+
+
+def test_a_value_at_a_time_is_not_stale_because_that_time_is_past():
+    then = NOW - timedelta(hours=3)
+    with LocalServer(answer(vector("7", at=then))) as server:
+        assert client(server.url).query_at("up", then) == Reading(value=7.0)
+        request = server.requests[0].partition(" HTTP")[0]
+    assert request == f"GET /api/v1/query?query=up&time={then.timestamp():.3f}"

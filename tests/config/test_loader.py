@@ -223,6 +223,11 @@ def test_an_environment_may_leave_the_defaults_metrics_out(toml):
             "[environments.test.metrics.checks.0]: min 2 is above max 1: nothing would be in order",
         ),
         (
+            METRICS + CHECK + "count_query = 'increase(x[5m])'\n",
+            "[environments.test.metrics.checks.0]: count_query needs {range}, as in increase(x[{range}]): the time "
+            "that it counts",
+        ),
+        (
             METRICS + CHECK + "deadline_s = 100\n",
             "[environments.test.metrics.checks.0]: deadline_s 100 is below settle_s + for_s, 180: it could never pass",
         ),

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.prometheus import PrometheusClient
 from pytest_zkrollback.config.environment import Metric, Metrics
-from pytest_zkrollback.domain.metric import NoValueKind, PointOrigin, RangeReading
-from pytest_zkrollback.engine.metric_curve import MOST_POINTS, fetch_curve, picture_begins
+from pytest_zkrollback.domain.metric import NoValueKind, PointOrigin, RangeReading, Reading
+from pytest_zkrollback.engine.metric_curve import MOST_POINTS, fetch_count, fetch_curve, picture_begins
 from support.http_server import LoopbackHttpServer
 from support.local_sockets import LocalServer, answer, closing, dripping, free_port, silence
 
@@ -34,6 +34,37 @@ class Answers:
     def query_range(self, query, start, end, step_s, timeout_s=None):
         self.asked = (query, start, end, step_s, timeout_s)
         return self.found
+
+
+class Counts(Answers):
+    def query_at(self, query, at, timeout_s=None):
+        self.asked = (query, at, timeout_s)
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("reading", "value", "problem"),
+    [
+        (Reading(value=4211.7), 4211.7, ""),
+        (Reading(value=0.0), 0.0, ""),
+        (Reading(kind=NoValueKind.EMPTY, text="no series"), None, "no series"),
+        (Reading(value=math.inf), None, "the answer is inf, and a number of requests is meant"),
+        (Reading(value=-1.0), None, "the answer is -1, and a number of requests is meant"),
+    ],
+)
+def test_a_count_is_a_number_of_requests_or_a_sentence(reading, value, problem):
+    client = Counts()
+    client.found = reading
+    found = fetch_count("increase(x[{range}])", client, ago(754), END, 2)
+    assert client.asked == ("increase(x[754s])", END, 2)
+    assert (found.query, found.start, found.end) == ("increase(x[754s])", ago(754), END)
+    assert (found.value, found.problem) == (value, problem)
+
+
+def test_nobody_counts_over_more_than_a_day():
+    client = Counts()
+    client.found = Reading(value=1.0)
+    assert fetch_count("x[{range}]", client, ago(7 * 86400), END).query == "x[86400s]"
 
 
 def ago(seconds):

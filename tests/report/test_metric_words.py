@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_zkrollback.domain.decision import Answer, SignalName
 from pytest_zkrollback.domain.metric import MetricPoint, NoValueKind
+from pytest_zkrollback.domain.notification import Notification
+from pytest_zkrollback.domain.record import NotificationEvent
+from pytest_zkrollback.notify import text
+from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 from pytest_zkrollback.report.metric_facts import MetricFacts, Stretch, find_metrics
-from pytest_zkrollback.report.metric_words import bounds_words, metric_words
-from support.example_records import at, with_metrics
+from pytest_zkrollback.report.metric_words import bounds_words, count_words, impact_words, metric_words
+from pytest_zkrollback.report.summary import users_affected
+from support.example_records import DECISION, at, with_metrics
+from support.html_page import Page
 
 ERRORS = (
     "Out of bounds for 14 min 30 s, from 11:38:09 to 11:52:39 UTC. The limit is at most 1 %.",
     "Worst: 40 % at 11:39:59 UTC. When helm began: 40 %. At the end (11:55:19 UTC): 0.2 %.",
+    "About 4,212 requests failed from 11:37:59 to 11:55:19 UTC (count_query of metric-error-rate).",
     "Source: Prometheus' range query, a value every 10 s.",
+)
+USERS = (
+    "Error rate below 1 %: out of bounds for 14 min 30 s, from 11:38:09 to 11:52:39 UTC (by Prometheus). "
+    "About 4,212 requests failed from 11:37:59 to 11:55:19 UTC (count_query of metric-error-rate)."
 )
 
 
@@ -103,3 +115,76 @@ def test_markdown_has_the_same_sentences() -> None:
     text = render_markdown(with_metrics())
     row = f"| Error rate below 1 %<br>`metric-error-rate` | {' '.join(ERRORS)} |"
     assert row in text
+
+
+def test_users_affected_has_the_numbers_and_page_markdown_and_messages_say_the_same() -> None:
+    record = with_metrics()
+    assert impact_words(record) == USERS
+    assert users_affected(record).endswith(USERS)
+    assert USERS in Page(render_page(record)).first_screen()
+    assert USERS in render_markdown(record)
+    message = Notification(NotificationEvent.CHANGED, record)
+    assert dict(text.fields(message))["Users affected"].endswith(USERS)
+
+
+def test_where_no_metric_was_out_of_bounds_users_affected_is_as_without_metrics() -> None:
+    record = with_metrics()
+    calm = record.model_copy(update={"metrics": record.metrics[1:]})
+    assert impact_words(calm) == ""
+    assert users_affected(calm) == users_affected(record.model_copy(update={"metrics": ()}))
+
+
+def counted(**count: object) -> str:
+    record = with_metrics()
+    series = record.metrics[0]
+    assert series.count is not None
+    changed = series.model_copy(update={"count": series.count.model_copy(update=count)})
+    return count_words(find_metrics(record.model_copy(update={"metrics": (changed,)}))[0])
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        ({"value": 0.0}, "No request failed from 11:37:59 to 11:55:19 UTC"),
+        ({"value": 0.8}, "About 1 request failed from 11:37:59 to 11:55:19 UTC"),
+        (
+            {"start": at(-86400)},
+            "About 4,212 requests failed from 2026-11-22 11:50:39 UTC to 2026-11-23 11:55:19 UTC",
+        ),
+        ({"value": None, "problem": "no series"}, "How many requests failed is not known"),
+    ],
+)
+def test_how_many_requests_failed(count: dict[str, object], said: str) -> None:
+    why = ": no series." if count.get("problem") else "."
+    assert counted(**count) == f"{said} (count_query of metric-error-rate){why}"
+
+
+def test_many_metrics_out_of_bounds_are_counted() -> None:
+    record = with_metrics()
+    many = (record.metrics[0].model_copy(update={"count": None}),) * 5
+    said = impact_words(record.model_copy(update={"metrics": many}))
+    assert said.count("out of bounds for") == 2
+    assert said.endswith("3 more metrics were out of bounds.")
+
+
+def test_no_harm_was_seen_is_not_said_beside_a_metric_that_was_out_of_bounds() -> None:
+    signals = tuple(
+        each.model_copy(update={"answer": Answer.NO, "evidence": "/health answers 200"})
+        if each.name is SignalName.USERS_IMPACTED
+        else each
+        for each in DECISION.signals
+    )
+    fields = {"decision": DECISION.model_copy(update={"signals": signals}), "impact_since": None}
+    good = tuple(each for each in with_metrics().samples if each.value >= 1 or each.series != "health")
+    record = with_metrics().model_copy(
+        update={
+            **fields,
+            "served_again_at": None,
+            "recovered_at": None,
+            "provisional_at": None,
+            "samples": good,
+        }
+    )
+    assert "No harm was seen" in users_affected(record.model_copy(update={"metrics": ()}))
+    assert "No harm was seen" not in users_affected(record)
+    assert users_affected(record).endswith(USERS)

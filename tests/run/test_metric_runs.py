@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from types import SimpleNamespace
 
@@ -101,9 +102,8 @@ class Incident:
     """One run: a rollback from the bad 6 to the good 5, or with ``target=None`` a look at 6."""
 
     def __init__(self, monkeypatch, tmp_path, prometheus, *, target=5, environ=None, words=None, **table):
-        keys = {
-            key: table.pop(key) for key in ("settle_s", "for_s", "deadline_s", "when_empty") if key in table
-        }
+        names = ("settle_s", "for_s", "deadline_s", "when_empty", "count_query")
+        keys = {key: table.pop(key) for key in names if key in table}
         check = {**METRIC, "settle_s": 0.3, "for_s": 2, "deadline_s": 8, **keys}
         self.soak_s = table.pop("soak_s", 0.2)
         self.env = Environment(
@@ -213,7 +213,7 @@ def test_red_while_it_is_bad_and_a_pass_after_the_rollback(incident, prometheus)
     assert item.verdict is Verdict.PASS
     assert item.observed.startswith("At most 0.2 % in ") and " s (limit: at most 1 %), " in item.observed
     assert {query for _, _, query in prometheus.asked} == {'x{a="shop/web"}'}
-    assert [each for _, each, _ in prometheus.asked].count("query_range") == 2  # before, and in the end
+    assert [each for _, each, _ in prometheus.asked].count("query_range") == 3  # before, soak, end
     (series,) = record.metrics
     points = [each for each in series.points if each.kind is None]
     assert points[0].value == 40 and (record.started_at - points[0].at).total_seconds() > 300
@@ -417,6 +417,21 @@ def test_the_whole_curve_is_in_the_record_from_before_the_bad_deploy_to_the_end(
         assert each.value == prometheus.course(each.at.timestamp()), each
 
 
+def test_how_many_requests_failed_is_in_the_record_and_in_the_last_message(incident, prometheus):
+    one = incident(count_query='sum(increase(errors{ns="{namespace}"}[{range}]))')
+    record = one.execute()
+    (asked,) = {query for _, _, query in prometheus.asked if query.startswith("sum(increase(")}
+    assert asked == 'sum(increase(errors{ns="shop"}[86400s]))'  # the bad deploy is days ago
+    count = record.metrics[0].count
+    assert (count.query, count.value, count.problem) == (asked, 0.2, "")
+    assert record.finished_at - count.end < timedelta(seconds=1)
+    first, final = one.team.verdicts
+    assert first.record.metrics[0].count is None  # it was asked for when the verdict was there
+    assert final.record.metrics[0].count.value == 0.2
+    assert final.record.metrics[0].curve.points
+    assert "(count_query of metric-errors)" in dict(text.fields(final))["Users affected"]
+
+
 @pytest.mark.parametrize("how", ["hangs", "breaks off"])
 def test_a_curve_that_does_not_come_delays_no_verdict_and_no_message_and_is_a_sentence(
     incident, prometheus, how
@@ -439,14 +454,13 @@ def test_a_curve_that_does_not_come_delays_no_verdict_and_no_message_and_is_a_se
     final = max(at for at, _ in one.team.heard)
     assert final - last_range < 2
     assert ended - last_range < 5
-    curve = record.metrics[0].curve
-    assert curve.points == ()
-    late = (
-        "no complete answer within 3 s",
-        f"{prometheus.url} gave no complete answer within 3 s",
-    )
+    late = ("no complete answer within 3 s", f"{prometheus.url} gave no complete answer within 3 s")
     broken = (f"{prometheus.url} broke off before its answer was complete",)
-    assert curve.problem in (late if how == "hangs" else broken)
+    why = late if how == "hangs" else broken
+    # What came at the first verdict stays, and says so.
+    curve = record.metrics[0].curve
+    assert curve.points and curve.warning in [f"its end is missing: {each}" for each in why]
+    assert curve.end < record.finished_at - timedelta(seconds=2)
 
 
 def test_who_did_not_answer_in_the_watch_is_not_waited_for_in_the_end(incident, prometheus):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_zkrollback.domain.decision import Answer, SignalName, SignalReading
 from pytest_zkrollback.domain.metric import (
+    MetricCount,
     MetricCurve,
     MetricPoint,
     MetricSeries,
@@ -562,6 +563,7 @@ METRICS = (
         query="rate(x)",
         unit="%",
         max=1,
+        count=MetricCount(query="increase(x[1041s])", start=at(-760), end=at(280), value=4211.7),
         curve=MetricCurve(
             start=at(-1660),
             end=at(280),
