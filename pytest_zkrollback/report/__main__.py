@@ -25,7 +25,10 @@ FORMATS: dict[str, Callable[[Record], str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0; 2 where the file cannot be read, is no record, or the output cannot be written."""
+    """Exit code 0; 2 where the file cannot be read, is no record, or the output cannot be written.
+
+    With ``--refresh-metrics`` 1 where not every metric could be read, and 2 where nothing was changed.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m pytest_zkrollback.report",
     )
@@ -36,8 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Render a record again, offline; the page is the one without pytest-html's table.",
     )
     render.add_argument("file", type=Path, help="a record, e.g. reports/latest.json")
-    render.add_argument("--format", choices=FORMATS, default="html", help="default: html")
+    render.add_argument("--format", choices=FORMATS, help="default: html")
     render.add_argument("-o", "--output", type=Path, help="default: standard output")
+    render.add_argument(
+        "--refresh-metrics",
+        action="store_true",
+        help="first ask Prometheus again, and write record, page and Markdown anew; no verdict changes",
+    )
+    render.add_argument("--zkrollback-config", metavar="FILE", help="with --refresh-metrics: as in the run")
     note = commands.add_parser(
         "note",
         help="add to a record what only people know, and tell the team",
@@ -78,9 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             due=options.due,
         )
         return add_note(options.file, typed, notify=options.notify, config=options.zkrollback_config)
+    code = 0
+    if options.refresh_metrics:
+        from ..run.refresh_metrics import NOTHING_DONE, refresh_metrics  # brings the network along
+
+        code = refresh_metrics(options.file, options.zkrollback_config)
+        if code == NOTHING_DONE or (options.format is None and options.output is None):
+            return code
     try:
         record = Record.model_validate_json(options.file.read_bytes())
-        text = FORMATS[options.format](record)
+        text = FORMATS[options.format or "html"](record)
         if options.output is None:
             sys.stdout.buffer.write(text.encode("utf-8", errors="replace"))
             sys.stdout.flush()
@@ -94,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = ".".join(map(str, first["loc"])) or "the file"
         sys.stderr.write(f"{options.file} is no record of {SCHEMA}: {where}: {first['msg']}\n")
         return 2
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Adds to a record that is on disk, and renders its page and Markdown again. Two at once lose nothing."""
+"""Changes a record that is on disk, and renders its page and Markdown again. Two at once lose nothing."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,20 +22,24 @@ LATEST = "latest"
 
 
 def add_to_record(file: Path, notes: Sequence[AddedNote] = (), deliveries: Sequence[Delivery] = ()) -> Record:
-    """The record with these added, as it now stands on disk; nothing else of it changes.
+    """The record with these added, as it now stands on disk; nothing else of it changes."""
+
+    def add(record: Record) -> Record:
+        added = {"notes": (*record.notes, *notes), "deliveries": (*record.deliveries, *deliveries)}
+        return record.model_copy(update=added)
+
+    return change_record(file, add)
+
+
+def change_record(file: Path, change: Callable[[Record], Record]) -> Record:
+    """The record as ``change`` makes it of what stands on disk, where it now stands instead.
 
     ``file`` may be the run's own or ``latest.json``. Where the other one is of the same run it is written,
     too, and so are the pages, Markdown and bundle that lie beside them. Raises OSError, or ValidationError
     where ``file`` is no record.
     """
     with _locked(file.resolve().parent):
-        record = Record.model_validate_json(file.read_bytes())
-        record = record.model_copy(
-            update={
-                "notes": (*record.notes, *notes),
-                "deliveries": (*record.deliveries, *deliveries),
-            }
-        )
+        record = change(Record.model_validate_json(file.read_bytes()))
         own, latest = (file.with_name(f"{name}.json") for name in (file_stem(record), LATEST))
         for path in dict.fromkeys((own, file, latest)):  # an interruption leaves none ahead of the run's own
             if path == file or _run_of(path) == record.run_id:
