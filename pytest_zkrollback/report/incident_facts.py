@@ -35,7 +35,7 @@ from .metric_facts import MetricFacts, find_metrics
 
 DEPLOYED: Final = "deployed"
 PENDING: Final = "pending-"
-_USUAL = re.compile(r"(Install|Upgrade|Rollback) complete|Rollback to \d+")
+_USUAL = re.compile(r"(Install|Upgrade|Rollback) complete|Rollback to \d+|Preparing \w+")
 _HEALTH_SERIES = "health"
 _BELONGS = timedelta(hours=1)
 _WORKLOAD_KINDS = ("deployment", "statefulset", "daemonset")
