@@ -58,7 +58,6 @@ class Forecaster:
     before: Mapping[ObjectKey, JsonObject]
     defined: frozenset[tuple[str, str]] = frozenset()  # (API version, kind) of the target's own definitions
     namespaces: frozenset[str] = frozenset()  # that the target itself makes
-    seen: Mapping[ObjectKey, LiveObject] = field(default_factory=dict)  # what other guards read just now
     after: dict[ObjectKey, JsonObject] = field(default_factory=dict)  # as they would be
     live: dict[ObjectKey, JsonObject] = field(default_factory=dict)
 
@@ -71,7 +70,7 @@ class Forecaster:
         wanted = stamped(item, self.release, self.namespace)
         action = "change"
         try:
-            live = self._live(key, path)
+            live = self._live(path)
             if live is None:
                 action = "create"
                 created = (
@@ -99,7 +98,7 @@ class Forecaster:
     def delete(self, key: ObjectKey) -> ObjectForecast:
         """What helm does with an object that only the head has."""
         try:
-            live = self._live(key, self._paths(key)[1])
+            live = self._live(self._paths(key)[1])
         except NotFound:
             if not is_custom(self.before[key]):
                 return self._not_served(key)
@@ -154,10 +153,7 @@ class Forecaster:
         folder = self.kube.resource_path(key.api_version, key.kind, key.namespace)
         return folder, f"{folder}/{quote(key.name, safe='')}"
 
-    def _live(self, key: ObjectKey, path: str) -> JsonObject | None:
-        seen = self.seen.get(key)
-        if seen is not None and seen.error is None:
-            return seen.item
+    def _live(self, path: str) -> JsonObject | None:
         try:
             return self.kube.get(path, timeout_s=self.timeout_s)
         except NotFound:
@@ -205,7 +201,6 @@ def make_forecast(
         before,
         _defined(objects),
         frozenset(str(item["metadata"].get("name")) for item in objects if item["kind"] == "Namespace"),
-        view.live(),
     )
     known = {key.without_version for key in wanted}
     unread = view.unread()
