@@ -1,4 +1,4 @@
-"""The rights that a run needs, and which of them are missing.
+"""The rights that a run needs, and which of them are missing (SelfSubjectAccessReview).
 
 One list for each purpose. The guard ``permissions``, ``--zkrollback-check`` and the Roles that it prints read
 the same ones.
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..clients.access_review import AccessReview, Right
+from ..clients.access_review import Right, fetch_allowed
 from ..domain.errors import NotFound, ZkRollbackError
 from ..release.external_references import outer_references
 from ..release.manifest import ObjectKey, identity
@@ -167,11 +167,10 @@ def fetch_missing(kube: Kube, needs: Sequence[Need]) -> tuple[Need, ...]:
     A right that is missing for the kind is asked for again object by object: a Role may name them. Raises
     ClusterError where a review got no answer.
     """
-    review = AccessReview(kube)
-    answers = review.allowed([(need.right, "") for need in needs])
+    answers = fetch_allowed(kube, [(need.right, "") for need in needs])
     missing = [need for need, granted in zip(needs, answers, strict=True) if not granted]
     pairs = [(number, name) for number, need in enumerate(missing) for name in sorted(need.names)]
-    answers = review.allowed([(missing[number].right, name) for number, name in pairs])
+    answers = fetch_allowed(kube, [(missing[number].right, name) for number, name in pairs])
     refused: dict[int, set[str]] = {}
     for (number, name), granted in zip(pairs, answers, strict=True):
         if not granted:
@@ -181,7 +180,7 @@ def fetch_missing(kube: Kube, needs: Sequence[Need]) -> tuple[Need, ...]:
         for number, need in enumerate(missing)
         if not need.names or number in refused
     ]
-    return tuple(need for need in found if need.instead is None or not all(review.allowed(need.instead)))
+    return tuple(need for need in found if need.instead is None or not all(fetch_allowed(kube, need.instead)))
 
 
 def fetch_denied(

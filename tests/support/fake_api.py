@@ -165,8 +165,6 @@ class FakeApi:
     def post(self, path, body):
         if path == "/apis/authentication.k8s.io/v1/selfsubjectreviews":
             return 201, {"status": {"userInfo": {"username": self.user}}}
-        if path == "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews":
-            return 201, {"status": {"resourceRules": [], "incomplete": True}}
         assert path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", path
         asked = body["spec"]["resourceAttributes"]
         resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))

@@ -53,7 +53,7 @@ class AnyRelease(Release):
         return super().list_metadata(path, query, timeout_s) if path == SECRETS and query else ()
 
     def send(self, method, path, body, content_type="application/json", query=None, timeout_s=5.0):
-        if path.endswith(("selfsubjectaccessreviews", "selfsubjectrulesreviews")) or path.startswith(SECRETS):
+        if path.endswith("selfsubjectaccessreviews") or path.startswith(SECRETS):
             return super().send(method, path, body, content_type, query, timeout_s)
         return body
 
