@@ -52,7 +52,8 @@ _TEXT = r"""(?:"[\w.+-]+"|'[\w.+-]+'|[A-Za-z]\w*[-.][\w.-]*|(?=\w*[a-df])[0-9a-f
 _LABEL_LINE = re.compile(rf"^([ ]*[\w.-]+/[\w.-]+:[ ]+){_TEXT}[ ]*$", re.MULTILINE)
 _MASK = "zkrollback-masked-"
 _MASKED = re.compile(_MASK + "([0-9]+)")
-_SECRET = re.compile(r"^kind:\s*[\"']?Secret\b", re.MULTILINE)
+# Also in a List, and in braces.
+_SECRET = re.compile(r"""kind["']?[ ]*:\s*["']?Secret\b""")
 ROLLBACK_TEXT = re.compile(r"Rollback to ([0-9]+)")
 
 
@@ -363,6 +364,7 @@ class ReadOnce:
         """Nothing is read yet."""
         self._look = look
         self._found: dict[bytes, tuple[str, ...]] = {}
+        self._like: dict[bytes, tuple[str, ...] | None] = {}
 
     def images(self, manifest: str, namespace: str) -> tuple[str, ...]:
         """The images of all pod templates, sorted, each once."""
@@ -386,16 +388,27 @@ class ReadOnce:
 
     def _alike(self, text: str, namespace: str) -> tuple[str, ...] | None:
         """By a document like it; None: it has to be read itself."""
-        if _MASK in text or _SECRET.search(text):
+        if _MASK in text:
             return None
         masked, images = _mask(text)
+        key = _digest(masked)
+        if key not in self._like:
+            self._like[key] = self._read_masked(masked, namespace)
         found: list[str] = []
-        for each in self._read(masked, namespace):
+        for each in self._like[key] or ():
             image = _unmasked(each, images)
             if image is None:
                 return None
             found.append(image)
-        return tuple(found)
+        return None if self._like[key] is None else tuple(found)
+
+    def _read_masked(self, text: str, namespace: str) -> tuple[str, ...] | None:
+        """None: a Secret is in it, perhaps in a List, and its values have to be looked at as they are."""
+        objects = read_once(text, namespace)
+        if any(item.get("kind") == "Secret" for item in objects):
+            return None
+        self._look(objects)
+        return manifest_images(objects)
 
     def _read(self, text: str, namespace: str) -> tuple[str, ...]:
         key = _digest(text)

@@ -119,11 +119,7 @@ def run_verify(
         _note_what_came_up(context, checks, verdicts)
         _note_what_is_restored(context, state, verdicts)
     recorder.samples(timeline.samples.points())
-    if (first := timeline.first_warning) is not None:
-        about = f"{first.kind} {first.name}: {first.message}"
-        recorder.event(
-            f"first warning about the release: {first.reason} of {about}", "kubernetes", first.first
-        )
+    _note_first_warning(context, timeline)
     state.green_since = schedule.green_since
     recorder.update(served_again_at=timeline.samples.served_again_at, watched_until=schedule.watched_until)
     if EQUIVALENCE not in {check.id for check in wanted} and not context.signals.count:
@@ -237,6 +233,13 @@ def _note_what_is_restored(context: RunContext, state: RunState, verdicts: Mappi
     for item_id, verdict in verdicts.items():
         if verdict.only_by_helm and state.all_pass(without=(item_id, NOTIFY)):
             context.recorder.item(item_id, observed=f"{verdict.observed}; everything else is restored")
+
+
+def _note_first_warning(context: RunContext, timeline: RecoveryTimeline) -> None:
+    first = timeline.first_warning
+    if first is not None:
+        about = f"{first.reason} of {first.kind} {first.name}: {first.message}"
+        context.recorder.event(f"first warning about the release: {about}", "kubernetes", first.first)
 
 
 def _look_at_head(context: RunContext, reader: ReleaseReader) -> None:

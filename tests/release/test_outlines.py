@@ -261,3 +261,36 @@ def test_documents_that_differ_in_images_and_versions_alone_are_parsed_once(monk
         )
     )
     assert len(parsed) == 1
+
+
+SECRET_IN_A_LIST = """apiVersion: v1
+kind: List
+items:
+  - apiVersion: v1
+    kind: Secret
+    metadata: {name: s}
+    stringData:
+      image: registry.internal/top-secret-77
+      conf: |
+        example.com/key: hunter.99value
+"""
+SECRET_IN_BRACES = '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "hunter.99value"}}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (SECRET_IN_A_LIST, {"registry.internal/top-secret-77", "example.com/key: hunter.99value\n"}),
+        (
+            SECRET_IN_A_LIST
+            + "  - {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: []}}\n",
+            {"registry.internal/top-secret-77", "example.com/key: hunter.99value\n"},
+        ),
+        (SECRET_IN_BRACES, {"hunter.99value"}),
+    ],
+    ids=["in a list", "beside a pod", "in braces"],
+)
+def test_a_secrets_values_are_looked_at_as_they_are(text, values):
+    seen = []
+    fetch_outlines(Kube(stored(1, text=text), stored(2, text=text)), "n", "web", look=seen.extend)
+    assert {value for each in seen for value in (each.get("stringData") or {}).values()} == values
