@@ -519,6 +519,7 @@ class Record(Frozen):
     report_timezone: str = Field(
         default="", description="the readers' time zone, beside UTC on page and Markdown; empty: UTC alone"
     )
+    bundle: bool = Field(default=False, description="a zip of the run's files was asked for, beside them")
     links: dict[str, str] = Field(
         default={}, description="name -> address as configured; `facts.links` has its fields filled in"
     )

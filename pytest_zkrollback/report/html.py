@@ -31,7 +31,9 @@ from . import (
     summary,
     todo,
 )
+from .file_names import file_stem
 from .gantt import render_gantt
+from .markdown import render_markdown
 from .metric_chart import metric_figures
 from .recovery_chart import recovery_words, render_recovery
 from .sanitize import escape_control_characters
@@ -46,7 +48,7 @@ TABLE_STYLE = (_TEMPLATES / "table.css").read_text(encoding="utf-8")
 """Makes pytest-html's part of a completed page readable: contrast, dark, narrow, print."""
 
 SCRIPT = (_TEMPLATES / "record.js").read_text(encoding="utf-8")
-"""Adds copy buttons; the page is complete without it."""
+"""Adds copy buttons, also for the report as Markdown; the page is complete without it."""
 
 # The page stays below 2 MB whatever the evidence: what is over the budget keeps this much head and tail.
 _EVIDENCE_BUDGET = 1_000_000
@@ -93,6 +95,8 @@ def render_record(record: Record) -> str:
     with formatting.reader_zone(record.report_timezone):
         return template("record.html.j2").render(
             record=record,
+            markdown=render_markdown(record),
+            stem=file_stem(record),
             recovery=render_recovery(record),
             recovery_words=recovery_words(record),
             gantt=render_gantt(record),

@@ -49,6 +49,7 @@ def initial_record(
         command_line=command_line,
         started_at=started_at,
         impact_since=request.impact_since,
+        bundle=request.bundle,
         items=(*first, *checklist),
         overrides=tuple(
             Override(id=key, kind="item", reason=reason) for key, reason in request.waivers.items()
