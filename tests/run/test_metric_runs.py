@@ -42,6 +42,8 @@ METRIC = {
 class Quiet:
     """A watch, a feed or what could bring it back: nothing of them is looked at here."""
 
+    first_warning = None
+
     def __init__(self, *_, **__):
         self.samples = Samples(())
         self.wait_first = lambda *_: True  # a fresh picture is there at once
