@@ -46,7 +46,6 @@ class Quiet:
 
     def __init__(self, *_, **__):
         self.samples = Samples(())
-        self.first_warning = None
         self.wait_first = lambda *_: True  # a fresh picture is there at once
 
     def __getattr__(self, name):
