@@ -212,11 +212,11 @@ def test_each_life_of_a_pod_counts_for_itself(start):
 
     def counted():
         lines = app.ask("/metrics")[2].decode().splitlines()
-        return [line for line in lines if line.startswith('zkprova_requests_total{path="/health"')]
+        return [line for line in lines if line.startswith('http_requests_total{handler="/health"')]
 
     for _ in range(4):
         app.health()
-    one = ['zkprova_requests_total{path="/health",status="200"} 2']
+    one = ['http_requests_total{handler="/health",code="200"} 2']
     assert [counted(), counted()] == [one, one]
     app.api.pods = [of_life(pod("b1"), restarts=1, age_s=1)]
     assert counted() == []

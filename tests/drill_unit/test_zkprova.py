@@ -159,23 +159,32 @@ def test_a_database_that_goes_later_is_an_error(run, database):
     assert not database.exists()
 
 
-def test_metrics_count_requests_errors_and_orders(run, database):
+def test_metrics_count_requests_their_durations_and_orders(run, database):
     backend = run("backend", DATABASE_PATH=str(database))
     backend.ask("/api/orders", b'{"item": "gear", "quantity": 2}')
     backend.ask("/api/orders/3")
     database.unlink()
     backend.health()
+    backend.ask("/metrics")
     status, body = backend.ask("/metrics")
     values = dict(line.rsplit(" ", 1) for line in body.decode().splitlines() if not line.startswith("#"))
     assert status == 200
+    durations = {name: values.pop(name) for name in list(values) if "_duration_" in name}
     assert values == {
         'zkprova_build_info{version="1.8.0",commit="3f9c2e1"}': "1",
-        'zkprova_requests_total{path="/api/orders",status="201"}': "1",
-        'zkprova_requests_total{path="/api/orders/{id}",status="200"}': "1",
-        'zkprova_requests_total{path="/health",status="503"}': "1",
-        "zkprova_errors_total": "1",
+        'http_requests_total{handler="/api/orders",code="201"}': "1",
+        'http_requests_total{handler="/api/orders/{id}",code="200"}': "1",
+        'http_requests_total{handler="/health",code="503"}': "1",
         "zkprova_orders_total": "1",
     }
+    for handler in ("/api/orders", "/api/orders/{id}", "/health"):
+        name = f'http_request_duration_seconds_bucket{{handler="{handler}",le='
+        buckets = [int(count) for key, count in durations.items() if key.startswith(name)]
+        assert len(buckets) == 12
+        assert buckets == sorted(buckets)
+        assert durations[f'{name}"+Inf"}}'] == "1"
+        assert durations[f'http_request_duration_seconds_count{{handler="{handler}"}}'] == "1"
+        assert 0 < float(durations[f'http_request_duration_seconds_sum{{handler="{handler}"}}']) < 10
 
 
 def test_a_frontend_has_a_page_and_sends_api_to_the_backend(zkprova, run, tmp_path, database):

@@ -67,7 +67,7 @@ func known(path string) (string, int64) {
 }
 
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	seen := &statusOf{w, 200}
+	seen, begun := &statusOf{w, 200}, time.Now()
 	name, number := known(r.URL.Path)
 	switch {
 	case name == "/api/orders" && r.Method == http.MethodPost:
@@ -84,7 +84,9 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		b.read(seen, number)
 	}
-	b.counters.request(name, seen.status)
+	if name != "/metrics" {
+		b.counters.request(name, seen.status, time.Since(begun))
+	}
 }
 
 func (b *backend) health(w http.ResponseWriter) {

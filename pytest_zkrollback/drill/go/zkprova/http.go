@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -56,22 +58,40 @@ func logged(next http.Handler) http.Handler {
 	})
 }
 
+// bounds are the upper limits of the histogram's buckets, in seconds.
+var bounds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
 // counters are one life's of one container.
 type counters struct {
-	lock     sync.Mutex
-	requests map[string]int // path and status, as Prometheus' labels
-	errors   int
-	orders   int
+	lock      sync.Mutex
+	requests  map[string]int        // handler and code, as Prometheus' labels
+	durations map[string]*histogram // by handler
+	orders    int
 }
 
-func newCounters() *counters { return &counters{requests: map[string]int{}} }
+type histogram struct {
+	buckets []int // by bounds, each for itself; what is above the last one counts in count alone
+	count   int
+	sum     float64
+}
 
-func (c *counters) request(path string, status int) {
+func newCounters() *counters {
+	return &counters{requests: map[string]int{}, durations: map[string]*histogram{}}
+}
+
+func (c *counters) request(handler string, status int, took time.Duration) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	c.requests[fmt.Sprintf(`path="%s",status="%d"`, path, status)]++
-	if status >= 500 {
-		c.errors++
+	c.requests[fmt.Sprintf(`handler=%q,code="%d"`, handler, status)]++
+	durations := c.durations[handler]
+	if durations == nil {
+		durations = &histogram{buckets: make([]int, len(bounds))}
+		c.durations[handler] = durations
+	}
+	durations.count++
+	durations.sum += took.Seconds()
+	if index := sort.SearchFloat64s(bounds, took.Seconds()); index < len(bounds) {
+		durations.buckets[index]++
 	}
 }
 
@@ -87,22 +107,26 @@ func (c *counters) render(of release) string {
 	defer c.lock.Unlock()
 	var text strings.Builder
 	metric := func(name, kind, help string) {
-		fmt.Fprintf(&text, "# HELP zkprova_%s %s\n# TYPE zkprova_%s %s\n", name, help, name, kind)
+		fmt.Fprintf(&text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 	}
-	metric("build_info", "gauge", "Version and commit of the image.")
+	metric("zkprova_build_info", "gauge", "Version and commit of the image.")
 	fmt.Fprintf(&text, "zkprova_build_info{version=%q,commit=%q} 1\n", of.version, of.commit)
-	metric("requests_total", "counter", "Requests that were answered.")
-	labels := make([]string, 0, len(c.requests))
-	for label := range c.requests {
-		labels = append(labels, label)
+	metric("http_requests_total", "counter", "Requests that were answered, those for /metrics left out.")
+	for _, labels := range slices.Sorted(maps.Keys(c.requests)) {
+		fmt.Fprintf(&text, "http_requests_total{%s} %d\n", labels, c.requests[labels])
 	}
-	sort.Strings(labels)
-	for _, label := range labels {
-		fmt.Fprintf(&text, "zkprova_requests_total{%s} %d\n", label, c.requests[label])
+	metric("http_request_duration_seconds", "histogram", "How long the answers took.")
+	for _, handler := range slices.Sorted(maps.Keys(c.durations)) {
+		one, below := c.durations[handler], 0
+		for index, bound := range bounds {
+			below += one.buckets[index]
+			fmt.Fprintf(&text, "http_request_duration_seconds_bucket{handler=%q,le=\"%g\"} %d\n", handler, bound, below)
+		}
+		fmt.Fprintf(&text, "http_request_duration_seconds_bucket{handler=%q,le=\"+Inf\"} %d\n", handler, one.count)
+		fmt.Fprintf(&text, "http_request_duration_seconds_sum{handler=%q} %g\n", handler, one.sum)
+		fmt.Fprintf(&text, "http_request_duration_seconds_count{handler=%q} %d\n", handler, one.count)
 	}
-	metric("errors_total", "counter", "Requests that were answered with a status of 500 or above.")
-	fmt.Fprintf(&text, "zkprova_errors_total %d\n", c.errors)
-	metric("orders_total", "counter", "Orders that were placed.")
+	metric("zkprova_orders_total", "counter", "Orders that were placed.")
 	fmt.Fprintf(&text, "zkprova_orders_total %d\n", c.orders)
 	return text.String()
 }
