@@ -13,13 +13,17 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..domain.record import Outcome, Record
+from pydantic import ValidationError
+
+from ..domain.notes import AddedNote
+from ..domain.record import Delivery, NotificationEvent, Outcome, Record
 from ..domain.regular_files import may_replace, read_regular
 from .bundle import render_bundle
+from .file_locks import Held, beside_none_alone_in
 from .html import render_page
 from .junit import render_junit
 from .markdown import render_markdown
@@ -38,6 +42,8 @@ _COUNTER = itertools.count()
 SUFFIXES = (".json", *(suffix for suffix, _ in RENDERINGS))
 _LEFTOVER = re.compile(rf"\..+({'|'.join(map(re.escape, (*SUFFIXES, '.zip')))})\.[0-9]+-[0-9]+\.tmp")
 _LEFTOVER_S = 3600
+# No rollback waits for somebody's note.
+_NOTE_WAIT_S = 0.1
 
 
 def render_json(record: Record) -> str:
@@ -66,6 +72,11 @@ class Store:
         self._before: dict[str, bytes | None] | None = None
         self._ours: dict[str, bytes] = {}
         self._last_json = ""
+        self._note_wait_s = _NOTE_WAIT_S
+        self._written: object = None
+        self._held = Held()
+        self._notes: tuple[AddedNote, ...] = ()
+        self._addenda: tuple[Delivery, ...] = ()
         self._shown = Outcome.RUNNING
         self._asked = self.folder = report_dir
         self.is_writable = True  # else nobody else needs to try
@@ -103,7 +114,7 @@ class Store:
 
         Where the outcome changed (interrupted, while helm still runs) the other files follow at once.
         """
-        with self._lock:
+        with self._lock, self._beside_notes():
             clean = self._clean(record)
             if clean is None:
                 return
@@ -119,7 +130,7 @@ class Store:
         ``complete`` turns the page that pytest-html wrote to :attr:`html_path` into ours, and returns what to
         say of it; where there is no such page, or it fails, the standalone page is written.
         """
-        with self._lock:
+        with self._lock, self._beside_notes():
             clean = self._clean(record)
             if clean is None:
                 return self.json_path
@@ -138,7 +149,7 @@ class Store:
 
     def write_bundle(self, record: Record) -> Path | None:
         """One zip for the ticket, of what :meth:`finish` wrote; None if it could not be written."""
-        with self._lock:
+        with self._lock, self._beside_notes():
             clean = self._clean(record)
             if clean is None:
                 return None
@@ -158,7 +169,7 @@ class Store:
 
         For a run that the lock refused: the other run, which goes on, owns them.
         """
-        with self._lock:
+        with self._lock, self._beside_notes():
             for name, before in (self._before or {}).items():
                 path = self.folder / name
                 try:
@@ -182,10 +193,41 @@ class Store:
         if text != self._last_json:
             self._last_json = text
             self._put(".json", text)
+            self._written = _mark(self.json_path)
+            if clean.outcome is Outcome.RUNNING:
+                self._held.hold(self.json_path)
+            else:
+                self._held.release()
+
+    @contextmanager
+    def _beside_notes(self) -> Iterator[None]:
+        """While nobody adds a note; but where one wait was in vain nobody waits again."""
+        with beside_none_alone_in(self.folder, self._note_wait_s) as is_so:
+            self._note_wait_s = _NOTE_WAIT_S if is_so else 0.0
+            yield
+
+    def _with_added(self, record: Record) -> Record:
+        """``record`` with what others have added to its file, which the run itself does not know."""
+        mark = _mark(self.json_path)
+        if mark is not None and mark != self._written:
+            with suppress(OSError, ValidationError):
+                found = Record.model_validate_json(read_regular(self.json_path))
+                if found.run_id == record.run_id:
+                    self._written = mark
+                    self._notes = found.notes
+                    self._addenda = tuple(
+                        each for each in found.deliveries if each.event is NotificationEvent.ADDENDUM
+                    )
+        if not self._notes and not self._addenda:
+            return record
+        notes = (each for each in self._notes if each not in record.notes)
+        addenda = (each for each in self._addenda if each not in record.deliveries)
+        added = {"notes": (*record.notes, *notes), "deliveries": (*record.deliveries, *addenda)}
+        return record.model_copy(update=added)
 
     def _clean(self, record: Record) -> Record | None:
         try:
-            return self._redactor.record(record)
+            return self._redactor.record(self._with_added(record))
         except Exception as error:  # noqa: BLE001 - a defect here must not end the run; nothing unredacted is written
             self.note(f"The record could not be redacted ({type(error).__name__}), so it was not written.")
             return None
@@ -272,6 +314,15 @@ class Store:
             with suppress(OSError):
                 if may_replace(path):
                     path.unlink(missing_ok=True)
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    """What differs once a file was replaced; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:

@@ -75,10 +75,7 @@ def add_note(file: Path, typed: Additions, *, notify: bool, config: str | None) 
     except ZkRollbackError as problem:
         return _say(str(problem))
     if record.outcome is Outcome.RUNNING:
-        _say(
-            "WARNING: this run has not ended, or was killed. If it goes on, it writes its record anew, "
-            "without this."
-        )
+        _say("WARNING: this run's record has no end: it was killed, or it goes on on another machine.")
     deliveries = tell(channels, addendum(record, notes, author), redactor, clock)
     try:
         if deliveries:

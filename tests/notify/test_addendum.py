@@ -2,15 +2,18 @@
 
 import json
 import shlex
+import subprocess
+import sys
 
 import pytest
 
 from pytest_zkrollback.domain.record import Record
 from pytest_zkrollback.report.__main__ import main
-from pytest_zkrollback.report.files import render_json
+from pytest_zkrollback.report.file_names import file_stem
+from pytest_zkrollback.report.files import Store, render_json
 from pytest_zkrollback.report.next_commands import next_commands
 from support.advice_model import ENV, Model
-from support.example_records import verified
+from support.example_records import failed, running, verified
 from support.fake_slack import SECRET
 
 CONFIG = """
@@ -148,13 +151,44 @@ def test_a_secret_that_the_configuration_names_is_taken_out_wherever_it_is_typed
     assert "zzz-hidden-path" not in path.read_text()
 
 
-def test_a_run_that_has_not_ended_may_write_over_it(folder, capsys):
+def test_a_run_that_was_killed_may_go_on_elsewhere(folder, capsys):
     path = saved(folder, outcome="running")
     assert main(["note", str(path), "a bad pool size"]) == 0
     assert capsys.readouterr().err == (
-        "WARNING: this run has not ended, or was killed. If it goes on, it writes its record anew, without "
-        "this.\n"
+        "WARNING: this run's record has no end: it was killed, or it goes on on another machine.\n"
     )
+
+
+@pytest.mark.parametrize("name", ["own", "latest"])
+def test_a_run_that_goes_on_is_left_alone(folder, capsys, name):
+    record = running()
+    store = Store(folder, file_stem(record))
+    store.write(record)
+    path = store.json_path if name == "own" else folder / "latest.json"
+    before = path.read_bytes()
+    assert main(["note", str(path), "a bad pool size"]) == 2
+    assert capsys.readouterr().err == (
+        "This run still goes on, and writes its record itself: try again when it has ended.\n"
+    )
+    assert path.read_bytes() == before
+    store.finish(failed())
+    assert main(["note", str(path), "a bad pool size"]) == 0
+
+
+def test_a_run_that_was_killed_holds_its_record_no_longer(folder, capsys):
+    script = """
+import os, sys
+from pathlib import Path
+from pytest_zkrollback.domain.record import Record
+from pytest_zkrollback.report.files import Store
+record = Record.model_validate_json(sys.stdin.read())
+Store(Path(sys.argv[1]), "killed").write(record)
+os.kill(os.getpid(), 9)
+"""
+    command = [sys.executable, "-c", script, str(folder)]
+    subprocess.run(command, input=render_json(running()), text=True, timeout=60, check=False)
+    assert main(["note", str(folder / "killed.json"), "a bad pool size"]) == 0
+    assert [each.text for each in read(folder / "killed.json").notes] == ["a bad pool size"]
 
 
 @pytest.mark.parametrize(
