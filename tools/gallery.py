@@ -26,6 +26,7 @@ from typing import Any
 from pytest_zkrollback.domain.record import Record
 from pytest_zkrollback.drill.drill_namespace import checkout_id
 from pytest_zkrollback.drill.scenarios import BAD_REVISION, CHART, SCENARIOS
+from pytest_zkrollback.report.file_names import file_stem
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 
@@ -219,8 +220,10 @@ def render_all() -> None:
     (GALLERY / "README.md").write_text(INDEX + "\n".join(rows) + "\n", encoding="utf-8")
     for name in KINDS:
         record = Record.model_validate_json((GALLERY / f"{name}.json").read_bytes())
-        (GALLERY / f"{name}.html").write_text(render_page(record), encoding="utf-8")
-        (GALLERY / f"{name}.md").write_text(render_markdown(record), encoding="utf-8")
+        for kind, text in (("html", render_page(record)), ("md", render_markdown(record))):
+            # A page names the files beside it as the run called them.
+            named = text.replace(file_stem(record), name)
+            (GALLERY / f"{name}.{kind}").write_text(named, encoding="utf-8")
 
 
 def _links(name: str) -> str:
