@@ -434,6 +434,32 @@ class Plan(Frozen):
     )
 
 
+class StepEffect(StrEnum):
+    """What a command does."""
+
+    LOOKS = "looks"
+    CHANGES = "changes"
+    TELLS = "tells"
+
+
+class AdvisedStep(Frozen):
+    """One of the commands to type next, or a remark, which has no command."""
+
+    command: str = Field(default="", description="a shell line; empty: a remark")
+    why: str = Field(default="", description="the sentence before it")
+    effect: StepEffect = Field(
+        default=StepEffect.LOOKS,
+        description="looks: changes nothing; changes: the release or the cluster; tells: people",
+    )
+    condition: bool = Field(default=False, description="its sentence says what has to be true first")
+    instead: bool = Field(default=False, description="it is for when the steps before it do not help")
+    overrides: bool = Field(default=False, description="it passes a guard")
+    rehearsal: str = Field(
+        default="",
+        description="the same command, which then changes nothing and passes no guard; empty: none",
+    )
+
+
 class Record(Frozen):
     """Everything about one run. The JSON file is this, the other files are rendered from it."""
 
@@ -533,6 +559,9 @@ class Record(Frozen):
     next_commands: tuple[str, ...] = Field(
         default=(),
         description="shell lines, what to type next; one that begins with '# ' explains the next",
+    )
+    advice: tuple[AdvisedStep, ...] = Field(
+        default=(), description="the same, each command with what it does and when it may be typed"
     )
     undo_command: str = Field(
         default="",

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ..domain.decision import Answer, Signal, SignalName
 from ..domain.frozen import Frozen, Time
-from ..domain.item_ids import EQUIVALENCE, HEALTH, PREFLIGHT, ROLLBACK, is_metric
+from ..domain.item_ids import EQUIVALENCE, HEALTH, PREFLIGHT, ROLLBACK, SMOKE, is_metric
 from ..domain.links import COMMIT, Link, filled
 from ..domain.record import (
     GREEN_OUTCOMES,
@@ -460,18 +460,27 @@ def _before(record: Record) -> tuple[bool | None, str]:
 
 
 def _now(record: Record) -> bool | None:
-    """Whether users were affected when this run last looked."""
+    """Whether users were affected when this run last looked.
+
+    From what was seen, also where an item is waived: an outcome is no evidence about users.
+    """
     health, pods = _last_health(record), _ready_pods(record)
-    if record.outcome in GREEN_OUTCOMES:
-        return False
     if health is False or any(each.ready == 0 and each.wanted for each in pods):
         return True
     item = record.find_item(HEALTH)
     if item is not None and item.verdict is Verdict.FAIL and not refused(record):
         return True
+    if record.outcome in GREEN_OUTCOMES:
+        return False if health or _faced_users(record) else None
     if health is None and not pods and not record.helm.ran:
         return _before(record)[0]
     return None
+
+
+def _faced_users(record: Record) -> bool:
+    """Whether something that users meet was checked, and passed."""
+    items = (record.find_item(each) for each in (SMOKE, HEALTH))
+    return any(item is not None and item.verdict is Verdict.PASS for item in items)
 
 
 def _broke(record: Record) -> SourcedTime | None:
@@ -515,7 +524,7 @@ def ready_counts(record: Record) -> Iterator[tuple[datetime, str, int]]:
 def _until(
     record: Record, *, before: bool | None, now: bool | None, broke: SourcedTime | None
 ) -> SourcedTime | None:
-    if now:
+    if now or (now is None and record.outcome in GREEN_OUTCOMES):
         return None
     if record.served_again_at is not None:
         return SourcedTime(at=record.served_again_at, source=Source.HEALTH)

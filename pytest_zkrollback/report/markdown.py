@@ -32,7 +32,7 @@ from .summary import (
     times_line,
     typed_where,
 )
-from .todo import do_now, find_todos, remarks
+from .todo import Todo, alternatives, do_now, find_todos, remarks
 
 # GitHub refuses a comment above 65,536 characters, and Jira one above 32,767.
 LIMIT = 32_000
@@ -181,8 +181,7 @@ def _do_now(record: Record) -> list[str]:
     if urgent is None:
         return []
     said = [f"# {urgent.why}"] if urgent.why else []
-    lines = ["**Do now:**", "", block("\n".join([*said, urgent.command]), "sh", 3000)]
-    return [*lines, *(f"{escaped(remark, 600)}\n" for remark in remarks(record))]
+    return ["**Do now:**", "", block("\n".join([*said, urgent.command]), "sh", 3000)]
 
 
 def _todo(record: Record) -> str:
@@ -198,16 +197,15 @@ def _todo(record: Record) -> str:
         lines += [""]
     else:
         lines += [f"Nothing{' else' if urgent else ''} is left to do.", ""]
-    commands = [
-        line
-        for number, each in enumerate(todos, 1)
-        if each.command
-        for line in (f"# {number}. {inert_line(each.what, 200)}", each.command)
-    ]
-    if commands:
-        lines += [block("\n".join(commands), "sh", 6000)]
-    if urgent is None:
-        lines += [f"{escaped(remark, 600)}\n" for remark in remarks(record)]
+    numbered = [(number, each) for number, each in enumerate(todos, 1) if each.command]
+    looks = [line for number, each in numbered if not each.changes for line in _numbered(number, each)]
+    # What changes the release stands alone, so that nobody copies two of them.
+    lines += [block("\n".join(_numbered(*each)), "sh", 6000) for each in numbered if each[1].changes]
+    lines += [block("\n".join(looks), "sh", 6000)] if looks else []
+    if instead := alternatives(record):
+        lines += ["Instead, if that does not help:", ""]
+        lines += [block("\n".join([f"# {each.why}", each.command]), "sh", 3000) for each in instead]
+    lines += [f"{escaped(remark, 600)}\n" for remark in remarks(record)]
     if record.undo_command:
         said = f"This brings revision {record.revision_before} back, with the same guards and checks:"
         lines += ["<details><summary>If the rollback itself was wrong</summary>", "", said, ""]
@@ -215,6 +213,10 @@ def _todo(record: Record) -> str:
     if record.next_commands or record.undo_command:
         lines += [f"{escaped(typed_where(record))}", ""]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _numbered(number: int, todo: Todo) -> list[str]:
+    return [f"# {number}. {inert_line(todo.what, 200)}", todo.command]
 
 
 def _checklist(record: Record) -> str:

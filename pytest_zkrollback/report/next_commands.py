@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 from ..config.environment import Environment
@@ -25,19 +25,23 @@ from ..domain.command_line import (
 from ..domain.item_ids import HEALTH, MIGRATION, NOTIFY, ROLLBACK, SMOKE
 from ..domain.record import (
     GREEN_OUTCOMES,
+    AdvisedStep,
     Guard,
     GuardReason,
     GuardState,
+    Item,
     Mode,
     ObjectionKind,
     Outcome,
     Record,
+    StepEffect,
 )
 from ..domain.request import not_given
 from ..domain.revision_list import RevisionRow
 from ..domain.timestamps import parse_time
 from ..domain.verdict import Verdict
 from . import way_back
+from .advised_steps import as_lines, effect_of, passes_guard, rehearsal_of
 from .by_hand import helm
 from .failures import listed
 from .way_back import Ground, Offer, Service
@@ -83,12 +87,16 @@ _ASSESSED = "with the assessment of the migration as --rollback-migration-assess
 class _Step:
     """A command and what it is for; ``here``: it needs the very cluster that this run saw.
 
-    Without a command it is a remark.
+    Without a command it is a remark. ``condition``, ``instead``: as of :class:`AdvisedStep`. ``effect``: None
+    where the command says it.
     """
 
     command: str = ""
     why: str = ""
     here: bool = False
+    condition: bool = False
+    instead: bool = False
+    effect: StepEffect | None = None
 
 
 def next_commands(record: Record, env: Environment | None, file: str = "") -> tuple[str, ...]:
@@ -97,22 +105,40 @@ def next_commands(record: Record, env: Environment | None, file: str = "") -> tu
     A comment line that no command follows is a remark. ``env`` is None if no environment was opened (a drill
     that did not start). ``file``: the record's own; empty: there is none.
     """
+    return as_lines(advise(record, env, file))
+
+
+def advise(record: Record, env: Environment | None, file: str = "") -> tuple[AdvisedStep, ...]:
+    """The same as typed steps, remarks among them."""
     steps = list(_steps(record, env))
     if record.drill == "ended":
         steps = _of_a_drill_that_ended(record, steps)
-    left, lines = MOST, []
+    left = MOST
+    kept: list[AdvisedStep] = []
     for step in steps:
-        if step.command and step.command in lines:
+        if step.command and any(step.command == each.command for each in kept):
             continue
         if step.command:
             left -= 1
         if left >= 0 or not step.command:
-            lines += [f"# {step.why}"] if step.why else []
-            lines += [step.command] if step.command else []
-    return (*lines, *_tell_the_rest(record, file))
+            kept.append(_advised(record, step))
+    return (*kept, *_tell_the_rest(record, file))
 
 
-def _tell_the_rest(record: Record, file: str) -> tuple[str, ...]:
+def _advised(record: Record, step: _Step) -> AdvisedStep:
+    rehearsed = record.outcome is Outcome.PLANNED or record.drill == "ended"
+    return AdvisedStep(
+        command=step.command,
+        why=step.why,
+        effect=step.effect or effect_of(step.command),
+        condition=step.condition,
+        instead=step.instead,
+        overrides=passes_guard(step.command),
+        rehearsal="" if rehearsed else rehearsal_of(step.command),
+    )
+
+
+def _tell_the_rest(record: Record, file: str) -> tuple[AdvisedStep, ...]:
     """The team has the message, and it lacks what the runbook wants told. In a drill nobody waits for it."""
     told = record.find_item(NOTIFY)
     missing = not_given(record.reason, record.next_steps)
@@ -122,17 +148,15 @@ def _tell_the_rest(record: Record, file: str) -> tuple[str, ...]:
     config = [word for name, words in _options(record) if name == "--zkrollback-config" for word in words]
     note = shlex.join(["python", "-m", "pytest_zkrollback.report", "note", file])
     rest = shlex.join(["--notify", *config])
-    return (
-        f"# the team was not told {' and '.join(missing)}; with your words instead of the dots:",
-        f'{note} "..." {rest}',
-    )
+    why = f"the team was not told {' and '.join(missing)}; with your words instead of the dots:"
+    return (AdvisedStep(command=f'{note} "..." {rest}', why=why, effect=StepEffect.TELLS),)
 
 
 def _of_a_drill_that_ended(record: Record, steps: Sequence[_Step]) -> list[_Step]:
     kept = [step for step in steps if not step.here and step.command][: MOST - 1]
     if record.outcome is not Outcome.REFUSED and record.revision_before is not None:
         again = _typed(record, also=("--drill-keep",))
-        kept.append(_Step(again, "the drill's cluster has ended; to look into one:"))
+        kept.append(_Step(again, "the drill's cluster has ended; to look into one:", instead=True))
     return kept
 
 
@@ -216,10 +240,10 @@ def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
         yield from _not_green(record, env)
 
 
-def _roll_back(record: Record, command: str, why: str) -> Iterator[_Step]:
+def _roll_back(record: Record, command: str, why: str, *, condition: bool = False) -> Iterator[_Step]:
     """A rollback that the operator asked for, unless it would leave what serves."""
     if way_back.service_before(record) is not Service.SERVES:
-        yield _Step(command, why)
+        yield _Step(command, why, condition=condition)
         return
     number = record.revision_before
     yield _Step(
@@ -248,7 +272,7 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
         cures = [command for guard in refused for command in guard.commands]
         if cures and record.drill != "ended":
             keep = "to keep it where it is, with everything in it:"
-            yield _Step(" && ".join(cures), keep, here=True)
+            yield _Step(" && ".join(cures), keep, here=True, effect=StepEffect.CHANGES)
         why = "and then:" if cures and record.drill != "ended" else _when(record, refused)
         yield from _again(record, refused, why)
     for guard in refused:
@@ -257,13 +281,14 @@ def _after_refusal(record: Record, env: Environment | None, refused: Sequence[Gu
     unknown = all(guard.unknown for guard in refused)
     # Nothing by hand is a way around what GitHub did not say.
     if env is not None and unknown and "github" not in ids:
-        yield _Step(helm(env, "history", record.release), "or look at it by hand:", here=True)
+        yield _Step(helm(env, "history", record.release), "or look at it by hand:", here=True, instead=True)
         number = record.target_revision
         readable = GuardReason.KUBECONFIG not in reasons  # else helm finds no cluster either
         if record.mode is Mode.ROLLBACK and number is not None and readable and not record.plan.history:
             # By hand it prunes as little as ours (docs/helm-facts.md, 5).
             by_hand = helm(env, "rollback", record.release, str(number), "--history-max", "0")
-            yield _Step(by_hand, f"and if that history says that {number} is right:", here=True)
+            why = f"and if that history says that {number} is right:"
+            yield _Step(by_hand, why, here=True, condition=True, instead=True)
 
 
 def _look_first(record: Record, env: Environment, refused: Sequence[Guard]) -> Iterator[_Step]:
@@ -284,7 +309,7 @@ def _another_target(record: Record, env: Environment | None, refused: Sequence[G
         others = [guard for guard in refused if guard.id != "target"]
         why = _when(record, others) if others else ""
         command = _typed(record, without=("--rollback-to",), also=(better, *_goes_ahead(record, others)))
-        yield _Step(command, why or _offered(offers[0]))
+        yield _Step(command, why or _offered(offers[0]), condition=_needs_mending(record, others))
         return
     if env is not None:
         yield _Step(helm(env, "history", record.release), _which_exist(record), here=True)
@@ -315,7 +340,12 @@ def _again(record: Record, refused: Sequence[Guard], why: str) -> Iterator[_Step
     if record.mode in (Mode.PLAN, Mode.VERIFY):  # changes nothing
         yield _Step(command, why)
     else:
-        yield from _roll_back(record, command, why)
+        yield from _roll_back(record, command, why, condition=_needs_mending(record, refused))
+
+
+def _needs_mending(record: Record, refused: Sequence[Guard]) -> bool:
+    """Whether something has to become true before the same command goes ahead."""
+    return not all(_is_harmless(record, guard) for guard in refused)
 
 
 def _when(record: Record, refused: Sequence[Guard]) -> str:
@@ -387,7 +417,7 @@ def _after_interruption(record: Record, env: Environment | None) -> Iterator[_St
         if way_back.service_before(record) is not Service.SERVES:
             yield _Step(_typed(record), "to roll back after all:")
     elif env is not None and record.helm.ran:
-        yield _Step(helm(env, "history", record.release), "or look at the history:", here=True)
+        yield _Step(helm(env, "history", record.release), "or look at the history:", here=True, instead=True)
 
 
 def _after_waivers(record: Record) -> Iterator[_Step]:
@@ -403,7 +433,7 @@ def _after_waivers(record: Record) -> Iterator[_Step]:
     if MIGRATION in waived:  # else the next run remembers that it was waived
         why += f", {_ASSESSED}"
     if waived:
-        yield _Step(_verify_again(record), f"{why}:", here=True)
+        yield _Step(_verify_again(record), f"{why}:", here=True, condition=bool(rest))
 
 
 # After a failure, or where something was not verified.
@@ -413,7 +443,11 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
     failed = way_back.failed_on(record)
     red = [item for item in record.items if item.verdict is Verdict.FAIL]
     red += [item for item in record.items if item.verdict in (Verdict.UNVERIFIED, None)]
-    by_hand = [_Step(item.command, f"by hand, {item.id}:", here=True) for item in red if item.command]
+    by_hand = [
+        _Step(item.command, f"by hand, {item.id}:", here=True, effect=_effect_by_hand(item))
+        for item in red
+        if item.command
+    ]
     steps: list[_Step] = []
     if record.outcome is Outcome.SUPERSEDED:
         steps.append(_Step(helm(env, "history", record.release), "see who changed it:", here=True))
@@ -437,7 +471,7 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
     else:
         steps += _cures(record, Verdict.FAIL)
         if way_back.service_now(record) is Service.BROKEN:
-            steps += _go_back(record, env)
+            steps += [replace(step, instead=bool(steps)) for step in _go_back(record, env)]
     steps += by_hand
     yield from steps[: MOST - 1]
     needs_url = env.url is None and any(item.id in (SMOKE, HEALTH) for item in red)
@@ -447,12 +481,16 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
         why = f'with url = "https://..." added to [environments.{env.name}]:'
     elif assess:
         why = f"check again, {_ASSESSED}:"
-    yield _Step(_verify_again(record), why, here=True)
+    yield _Step(_verify_again(record), why, here=True, condition=needs_url or assess)
     if (number := way_back.stays_deployed(record)) is not None:
         yield _Step(
             why=f"revision {number} failed, and Helm's history goes on to call it deployed: "
             "a `helm rollback` or a pipeline's next `previous` would trust it"
         )
+
+
+def _effect_by_hand(item: Item) -> StepEffect:
+    return StepEffect.TELLS if item.id == NOTIFY else StepEffect.LOOKS
 
 
 def _cures(record: Record, word: Verdict) -> list[_Step]:
@@ -461,13 +499,15 @@ def _cures(record: Record, word: Verdict) -> list[_Step]:
     if not found:
         return []
     command = " && ".join(dict.fromkeys(each for _, cures in found for each in cures))
-    return [_Step(command, f"what {' and '.join(item_id for item_id, _ in found)} needs:", here=True)]
+    why = f"what {' and '.join(item_id for item_id, _ in found)} needs:"
+    return [_Step(command, why, here=True, effect=StepEffect.CHANGES)]
 
 
 def _go_back(record: Record, env: Environment) -> list[_Step]:
     if record.plan.stranded and not record.helm.ran:
         recover = shlex.join([*shlex.split(_verify(record)), "--rollback-recover", *_confirm(record)])
-        return [_Step(recover, f"{record.plan.stranded}; when no helm works on it, to lead it out:")]
+        why = f"{record.plan.stranded}; when no helm works on it, to lead it out:"
+        return [_Step(recover, why, condition=True)]
     offers = way_back.offers(record)
     if offers:
         return [_to(record, offers[0])]
@@ -478,7 +518,8 @@ def _go_back(record: Record, env: Environment) -> list[_Step]:
 def _after_helm_failed(record: Record, env: Environment) -> list[_Step]:
     if not way_back.has_new_revision(record):
         known = record.revision_after is not None
-        again = list(_roll_back(record, _typed(record), "nothing was changed; when its cause is mended:"))
+        why = "nothing was changed; when its cause is mended:"
+        again = list(_roll_back(record, _typed(record), why, condition=True))
         return again if known else [_Step(helm(env, "history", record.release), "look first:", here=True)]
     offers = way_back.offers(record)
     if offers and offers[0].ground is Ground.LEFT and way_back.service_before(record) is Service.SERVES:
@@ -487,8 +528,9 @@ def _after_helm_failed(record: Record, env: Environment) -> list[_Step]:
     recover = ("--rollback-recover",) if record.plan.stranded else ()
     without = ("--rollback-to",) if record.plan.stranded else ()
     again_command = _typed(record, without=without, also=(*recover, *_past_pending(record)))
-    steps = [_Step(again_command, "when its cause is mended, to lead the release out:", here=True)]
-    return steps + [_to(record, each) for each in offers[:1] if broken]
+    why = "when its cause is mended, to lead the release out:"
+    steps = [_Step(again_command, why, here=True, condition=True)]
+    return steps + [replace(_to(record, each), instead=True) for each in offers[:1] if broken]
 
 
 def _after_another_helm(record: Record, env: Environment) -> list[_Step]:
@@ -499,11 +541,12 @@ def _after_another_helm(record: Record, env: Environment) -> list[_Step]:
         options = [f"--rollback-to={number}", *_confirm(record)]
         against = shlex.quote(f"--rollback-override=target={_DEPLOYED_MEANWHILE}")
         why = f"if revision {number}, which came between, was right, to bring it back:"
-        steps.append(_Step(f"{_verify(record)} {shlex.join(options)} {against}", why, here=True))
+        command = f"{_verify(record)} {shlex.join(options)} {against}"
+        steps.append(_Step(command, why, here=True, condition=True))
     if record.helm.beside and record.target_revision is not None:
         again = [f"--rollback-to={record.target_revision}", *_confirm(record)]
         why = f"when no other helm is at work, revision {record.target_revision} alone:"
-        steps.append(_Step(f"{_verify(record)} {shlex.join(again)}", why, here=True))
+        steps.append(_Step(f"{_verify(record)} {shlex.join(again)}", why, here=True, condition=True))
     return steps
 
 
@@ -553,10 +596,10 @@ def _at_github(record: Record) -> _Step | None:
     elif run is None and pull is not None and pull.state == "open":
         why = f"when {pull.url} is {'approved' if pull.pending_approval else 'merged'}:"
     elif run is None:
-        why = "to go on at GitHub where it stopped:"
+        return _Step(_typed(record), "to go on at GitHub where it stopped:")
     else:
         return None
-    return _Step(_typed(record), why)
+    return _Step(_typed(record), why, condition=True)
 
 
 # Command lines.

@@ -10,6 +10,7 @@ from ..domain.item_ids import EVENTS, FIRST, LOGS, MIGRATION, NOTIFY, is_metric
 from ..domain.record import Item, Outcome, Record
 from ..domain.verdict import Verdict
 from . import next_commands
+from .advised_steps import as_lines
 from .recorder import Recorder
 from .summary import render_summary
 
@@ -53,8 +54,10 @@ def for_message(record: Record, outcome: Outcome, now: datetime) -> Record:
 def conclude(recorder: Recorder, env: Environment | None, file: str = "") -> None:
     """Write down what is rendered from the record (``file``): its summary, and what to type next."""
     record = recorder.record
+    advice = next_commands.advise(record, env, file)
     recorder.update(
         summary=render_summary(record),
-        next_commands=next_commands.next_commands(record, env, file),
+        next_commands=as_lines(advice),
+        advice=advice,
         undo_command=next_commands.undo_command(record),
     )

@@ -19,14 +19,18 @@ def service_line(record: Record) -> str:
             return f"Nothing was changed. {_as_seen(users)}"
         case Outcome.REFUSED:
             return f"Nothing was rolled back. {_as_seen(users)}"
-    if users.now:
-        return "It is not over: users are affected."
-    if record.outcome is Outcome.INTERRUPTED and not record.helm.ran:
+    if record.outcome is Outcome.INTERRUPTED and not users.now and not record.helm.ran:
         return f"The run was stopped before it changed anything. {_as_seen(users)}"
-    return "It is not known whether users are served."
+    return _not_served(users)
+
+
+def _not_served(users: Affected) -> str:
+    return "It is not over: users are affected." if users.now else "It is not known whether users are served."
 
 
 def _served(record: Record, users: Affected) -> str:
+    if users.now is not False:
+        return _not_served(users)
     limits = ", as far as it was checked" if record.outcome is Outcome.VERIFIED_WITH_WAIVERS else ""
     since = ""
     if users.until is not None and users.until.source is Source.HEALTH:

@@ -10,8 +10,18 @@ from typing import NamedTuple
 
 from ..domain.item_ids import NOTIFY, PREFLIGHT, ROLLBACK
 from ..domain.notes import NoteKind
-from ..domain.record import GREEN_OUTCOMES, GuardReason, GuardState, Item, Outcome, Record
+from ..domain.record import (
+    GREEN_OUTCOMES,
+    AdvisedStep,
+    GuardReason,
+    GuardState,
+    Item,
+    Outcome,
+    Record,
+    StepEffect,
+)
 from ..domain.verdict import Verdict
+from .advised_steps import advised_steps
 from .failures import failed_own_tests, grouped, listed, refused
 from .incident_facts import find_affected
 from .post_mortem import added_by
@@ -26,61 +36,79 @@ _MOST_ALONE = 3
 
 
 class NextCommand(NamedTuple):
-    """One of the commands to type next, and the sentence before it; a remark has no command."""
+    """One of the commands to type next, and the sentence before it."""
 
     why: str
     command: str
 
 
 class Todo(NamedTuple):
-    """One task. ``command`` may be empty."""
+    """One task. ``command`` may be empty; ``changes``: the release, or the cluster."""
 
     what: str
     why: str = ""
     command: str = ""
     owner: str = NOBODY
     due: str = NO_DATE
-
-
-def next_steps(record: Record) -> tuple[NextCommand, ...]:
-    """The record's next commands, each with its sentence; remarks too."""
-    steps: list[NextCommand] = []
-    said = ""
-    for line in record.next_commands:
-        if line.startswith("# "):
-            if said:
-                steps.append(NextCommand(said, ""))
-            said = _capital(line[2:])
-        else:
-            steps.append(NextCommand(said, line))
-            said = ""
-    return (*steps, NextCommand(said, "")) if said else tuple(steps)
+    changes: bool = False
 
 
 def must_act(record: Record) -> bool:
-    """Whether somebody has to act now: users are not served, or a change was made and nobody looked since."""
-    if record.outcome in GREEN_OUTCOMES:
+    """Whether somebody has to act now: users are not served, or what was changed is not known to be good."""
+    if find_affected(record).now is True:
+        return True
+    if record.outcome in GREEN_OUTCOMES or record.outcome in (Outcome.SUPERSEDED, Outcome.RUNNING):
         return False
-    unknown = record.outcome is Outcome.INTERRUPTED and record.helm.ran
     broken = record.outcome is Outcome.FAILED and service_now(record) is Service.BROKEN
-    return unknown or broken or find_affected(record).now is True
+    by_github = record.github is not None and record.github.deploys
+    return broken or record.helm.ran or by_github
 
 
 def do_now(record: Record) -> NextCommand | None:
-    """The one command that comes before everything else; None where nothing is urgent, or none is safe."""
+    """The one command that comes before everything else; None where nothing is urgent, or none is safe.
+
+    It is safe to copy: it only looks, or it leads out and nothing has to be true first. A rollback with a
+    condition, or one that passes a guard, is rehearsed first: that changes nothing.
+    """
+    urgent = _urgent(record)
+    if urgent is None:
+        return None
+    step, rehearsed = urgent
+    if not rehearsed:
+        return NextCommand(_capital(step.why), step.command)
+    why = "See whether it can go ahead" if step.condition else "See first what it would do"
+    return NextCommand(f"{why}; this changes nothing:", step.rehearsal)
+
+
+def _urgent(record: Record) -> tuple[AdvisedStep, bool] | None:
+    """The step to begin with, and whether it is rehearsed."""
     if not must_act(record):
         return None
-    return next((step for step in next_steps(record) if step.command), None)
+    for step in _commands(record):
+        if step.effect is StepEffect.LOOKS or (step.effect is StepEffect.CHANGES and not _guarded(step)):
+            return step, False
+        if step.rehearsal and not step.instead:
+            return step, True
+    return None
+
+
+def _guarded(step: AdvisedStep) -> bool:
+    return step.condition or step.overrides or step.instead
+
+
+def _commands(record: Record) -> list[AdvisedStep]:
+    return [step for step in advised_steps(record) if step.command]
 
 
 def remarks(record: Record) -> tuple[str, ...]:
     """What has to be known beside the commands."""
-    return tuple(step.why for step in next_steps(record) if not step.command)
+    return tuple(_capital(step.why) for step in advised_steps(record) if not step.command)
 
 
 def find_todos(record: Record) -> tuple[Todo, ...]:
-    """All tasks but the one to do now, the most pressing first."""
-    urgent, cause = do_now(record), _cause(record)
+    """All tasks but the one to do now, the most pressing first. At most one of their commands changes the
+    release."""
+    cause = _cause(record)
     others = (
         *_own_tests(record),
         *_skipped(record),
@@ -92,11 +120,38 @@ def find_todos(record: Record) -> tuple[Todo, ...]:
     )
     said = {each.command for each in others}
     steps = (
-        Todo(step.why.rstrip(":") or "Next", cause, step.command)
-        for step in next_steps(record)
-        if step.command and step != urgent and step.command not in said
+        Todo(_sentence(step) or "Next", cause, step.command, changes=step.effect is StepEffect.CHANGES)
+        for step in _sorted_out(record)[0]
+        if step.command not in said
     )
     return (*steps, *others)
+
+
+def alternatives(record: Record) -> tuple[NextCommand, ...]:
+    """What is for when the rest does not help: no tasks, for what comes first may make them needless."""
+    return tuple(NextCommand(_capital(step.why), step.command) for step in _sorted_out(record)[1])
+
+
+def _sorted_out(record: Record) -> tuple[list[AdvisedStep], list[AdvisedStep]]:
+    """The steps that are left to do, and those for when these do not help."""
+    urgent, tasks, instead = _urgent(record), list[AdvisedStep](), list[AdvisedStep]()
+    acted = urgent is not None and not urgent[1] and urgent[0].effect is StepEffect.CHANGES
+    changed = False  # by a task
+    for step in _commands(record):
+        if urgent == (step, False):
+            continue
+        changes = step.effect is StepEffect.CHANGES
+        # What has to be done first is what Do now does.
+        if step.instead or (changes and (changed or (acted and not step.condition))):
+            instead.append(step)
+        else:
+            tasks.append(step)
+            changed |= changes
+    return tasks, instead
+
+
+def _sentence(step: AdvisedStep) -> str:
+    return _capital(step.why).rstrip(":")
 
 
 def _cause(record: Record) -> str:

@@ -6,7 +6,9 @@ import pytest
 
 from pytest_zkrollback.domain.record import Helm, Mode, Outcome, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.report.incident_facts import find_affected
 from pytest_zkrollback.report.service_line import service_line
+from pytest_zkrollback.report.todo import must_act
 from support.example_records import (
     ALL,
     at,
@@ -54,6 +56,38 @@ AGAIN = "It is over: users are served again since 11:50:43 UTC"
 )
 def test_the_sentence(record: Record, said: str) -> None:
     assert service_line(record) == said
+
+
+def without_what_faces_users(value: float | None) -> Record:
+    """Waived, with this as each answer of /health; None: it was not asked."""
+    record = waived()
+    facing = ("smoke", "health-database")
+    skipped = tuple(
+        each.model_copy(update={"verdict": Verdict.WAIVED}) if each.id in facing else each
+        for each in record.items
+    )
+    samples = tuple(
+        each.model_copy(update={"value": value}) if each.series == "health" else each
+        for each in record.samples
+        if each.series != "health" or value is not None
+    )
+    return record.model_copy(update={"items": skipped, "samples": samples, "served_again_at": None})
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "now"),
+    [
+        (0, "It is not over: users are affected.", True),
+        (None, "It is not known whether users are served.", None),
+        (1, "It is over: users are served again, as far as it was checked.", False),
+    ],
+)
+def test_a_green_outcome_is_no_evidence_about_users(value: float | None, said: str, now: bool | None) -> None:
+    record = without_what_faces_users(value)
+    assert service_line(record) == said
+    assert find_affected(record).now is now
+    assert must_act(record) is bool(now)
+    assert (find_affected(record).until is None) is (now is not False)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -42,7 +42,8 @@ from pytest_zkrollback.preflight.recovery import choose_recovery, recovery_reaso
 from pytest_zkrollback.preflight.target import choose_target, describe_history
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.report.next_commands import next_commands
+from pytest_zkrollback.report.advised_steps import as_lines
+from pytest_zkrollback.report.next_commands import advise
 from pytest_zkrollback.report.outcome import add_up
 from pytest_zkrollback.rollback.redeploy_risks import find_rolled_back_from
 
@@ -361,7 +362,8 @@ class Model:
 
     @staticmethod
     def _told(record: Record) -> Record:
-        return record.model_copy(update={"next_commands": next_commands(record, ENV)})
+        advice = advise(record, ENV)
+        return record.model_copy(update={"advice": advice, "next_commands": as_lines(advice)})
 
 
 def commands(record: Record) -> Sequence[str]:

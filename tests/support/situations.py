@@ -10,7 +10,8 @@ from pytest_zkrollback.domain.forecast import ApplyOutcome, Forecast, ObjectFore
 from pytest_zkrollback.domain.github import Github, PullRequest, WorkflowRun
 from pytest_zkrollback.domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, Record
 from pytest_zkrollback.domain.verdict import Verdict
-from pytest_zkrollback.report.next_commands import next_commands
+from pytest_zkrollback.report.advised_steps import as_lines
+from pytest_zkrollback.report.next_commands import advise
 from support.advice_model import ALL, ENV, HALF, NO_REVISION, NOTHING, WAITED, Model
 
 BACK = "pytest --env=shop --rollback-to=2"
@@ -62,7 +63,8 @@ def slip() -> Record:
 def changed(record: Record, **changes: Any) -> Record:
     """The record with something else in it, and what it then proposes."""
     record = record.model_copy(update=changes)
-    return record.model_copy(update={"next_commands": next_commands(record, ENV)})
+    advice = advise(record, ENV)
+    return record.model_copy(update={"advice": advice, "next_commands": as_lines(advice)})
 
 
 def with_items(record: Record, **words: Verdict | None) -> Record:
