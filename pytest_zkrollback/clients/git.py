@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ..domain.commit_range import SourceCommit
@@ -24,6 +24,7 @@ _MOST_PATHS = 1_000
 _RAW = ("--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
 _DIFFERENCE = re.compile(r"\n*:(\d{6}) (\d{6}) ([0-9a-f]+) ([0-9a-f]+) ([A-Z])\d*")
 _SUBMODULE = "160000"
+_FIRST_YEAR = 1970
 _NAME_LIMIT, _SUBJECT_LIMIT = 100, 300
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _BRANCH = re.compile(r"(?!-)[A-Za-z0-9._/-]+")
@@ -200,6 +201,15 @@ class GitCheckout:
         return ProcessProblem(f"The git checkout cannot be read: {said[:200]}.")
 
 
+def _date(text: str) -> datetime | None:
+    """A commit may claim any date; None: no date that can be written in every time zone."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return at if _FIRST_YEAR <= at.year < datetime.max.year else None
+
+
 def _commit(text: str) -> SourceCommit:
     """One commit as :meth:`GitCheckout.list_commits` asks for it; lines that names hold are git's own."""
     try:
@@ -207,7 +217,7 @@ def _commit(text: str) -> SourceCommit:
         return SourceCommit(
             sha=sha,
             author=author[:_NAME_LIMIT],
-            at=datetime.fromisoformat(at),
+            at=_date(at),
             subject=subject[:_SUBJECT_LIMIT],
         )
     except ValueError:

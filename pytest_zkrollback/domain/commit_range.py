@@ -12,7 +12,9 @@ class SourceCommit(Frozen):
 
     sha: str = Field(description="full SHA")
     author: str = Field(description="the author's name; never the address")
-    at: Time = Field(description="when it was written, by the author's clock")
+    at: Time | None = Field(
+        default=None, description="when it was written, by the author's clock; null: that is no date"
+    )
     subject: str = Field(description="first line of its message")
 
 

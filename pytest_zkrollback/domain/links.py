@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field
 
 from .frozen import Frozen
+from .secret_words import SECRET_PARAMETER
 
 # The link that each commit between the bad and the good revision gets; the others stand once.
 COMMIT = "commit"
@@ -55,6 +56,8 @@ def template_problem(name: str, template: str) -> str:
         return f"{name}: the address names no host"
     if "@" in urlsplit(bare).netloc:
         return f"{name}: the address may hold no user and no password: it stands in every report"
+    if secret := SECRET_PARAMETER.search(template):
+        return f"{name}: the address may hold no {secret[1] or secret[2]}: it stands in every report"
     if _FIELD.search(re.split(r"[/?#]", template.split("://", 1)[1])[0]):
         return f"{name}: the host may hold no field"
     return ""

@@ -151,6 +151,9 @@ class MetricSeries(Frozen):
         default=(),
         description="oldest first; thinned out where there are many, never by what is out of bounds",
     )
+    thinned: bool = Field(
+        default=False, description="values were left out of `points`: out of bounds is at most so long"
+    )
 
 
 class Limited(Protocol):

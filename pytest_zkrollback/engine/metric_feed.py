@@ -44,6 +44,7 @@ class MetricFeed:
         self._clock = clock
         self._samples: tuple[MetricSample, ...] = ()
         self._points: list[MetricPoint] = []
+        self._thinned = False
         self._before: tuple[MetricPoint, ...] = ()
         self._curve: MetricCurve | None = None
         self._count: MetricCount | None = None
@@ -71,7 +72,14 @@ class MetricFeed:
         with self._lock:
             first = self._points[0].at if self._points else None
             before = [each for each in self._before if first is None or each.at < first]
-            return thinned((*before, *self._points), POINTS)
+            seen = (*before, *self._points)
+            self._thinned = self._thinned or len(seen) > POINTS
+            return thinned(seen, POINTS)
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether values were left out of :meth:`points`."""
+        return self._thinned
 
     def _keep_asking(self) -> None:
         while not self._over.is_set():
@@ -96,6 +104,7 @@ class MetricFeed:
             self._samples = (*self._samples, sample)[-KEPT:]
             self._points.append(point_of(sample))
             if len(self._points) > 2 * POINTS:
+                self._thinned = True
                 self._points = list(thinned(self._points, POINTS))
 
     def _read_before(self, picture_from: datetime) -> None:
@@ -247,6 +256,7 @@ class MetricFeeds:
                     curve=curve,
                     count=count,
                     points=feed.points(),
+                    thinned=feed.is_thinned,
                 )
             )
         return tuple(found)

@@ -8,12 +8,13 @@ from pathlib import Path
 from statistics import median
 
 from markupsafe import Markup
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from ..domain.earlier_run import EarlierRun
 from ..domain.frozen import Time
 from ..domain.record import Mode, Outcome, Record
 from ..domain.regular_files import read_regular
+from .file_names import environment_part
 from .formatting import duration
 from .incident_facts import find_affected
 from .sanitize import inert_line
@@ -23,6 +24,8 @@ MOST = 12
 # Of a folder with years of runs.
 _MOST_FILES = 100
 _MOST_BYTES = 8_000_000
+# What lasts longer is a wrong clock.
+_LONGEST = timedelta(days=365)
 
 _NAMES = {str(Mode.RECOVER): "recovery", str(Mode.GITHUB): "rollback through GitHub"}
 _HEADLINES = {str(outcome): said for outcome, said in HEADLINES.items()}
@@ -50,7 +53,7 @@ class _Helm(BaseModel):
 class _Outline(BaseModel):
     """Of a record's JSON what is compared: a record of any version has these, and the rest is passed over."""
 
-    run_id: str
+    run_id: str = Field(max_length=64)
     mode: Mode
     outcome: Outcome
     environment: str
@@ -86,7 +89,7 @@ def fetch_earlier_runs(folder: Path, record: Record) -> tuple[EarlierRun, ...]:
 def _outlines(folder: Path, environment: str) -> Iterator[_Outline]:
     for path in sorted(folder.glob("*-*-*.json"), reverse=True)[:_MOST_FILES]:
         try:
-            if f"-{environment[:40]}-" in path.name and path.stat().st_size <= _MOST_BYTES:
+            if environment_part(environment) in path.name and path.stat().st_size <= _MOST_BYTES:
                 yield _Outline.model_validate_json(read_regular(path))
         except (OSError, ValidationError):
             continue
@@ -131,7 +134,9 @@ def listed(record: Record) -> tuple[EarlierRun, ...]:
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:
-    return None if start is None or end is None or end < start else (end - start) / timedelta(seconds=1)
+    if start is None or end is None or not timedelta() <= end - start <= _LONGEST:
+        return None
+    return (end - start) / timedelta(seconds=1)
 
 
 def what_was_done(run: EarlierRun) -> str:

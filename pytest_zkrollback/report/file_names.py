@@ -9,5 +9,14 @@ from ..domain.record import Record
 
 def file_stem(record: Record) -> str:
     """``20261123T115039Z-drill-1a2b3c4d``: sorts by time and is a file name on every system."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{record.environment[:40]}-{record.run_id[:16]}")
-    return f"{record.started_at:%Y%m%dT%H%M%SZ}-{name}"
+    name = f"{record.environment[:40]}-{record.run_id[:16]}"
+    return f"{record.started_at:%Y%m%dT%H%M%SZ}-{_cleaned(name)}"
+
+
+def environment_part(environment: str) -> str:
+    """What every :func:`file_stem` of a run of ``environment`` holds."""
+    return f"-{_cleaned(f'{environment[:40]}-')}"
+
+
+def _cleaned(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)

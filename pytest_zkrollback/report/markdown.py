@@ -360,8 +360,8 @@ def _commits(record: Record) -> list[str]:
     if found is None:
         return []
     lines = [
-        f"- {_sha(record, each.sha)} {escaped(each.subject, _CELL_LIMIT)} ({escaped(each.author, 60)}, "
-        f"{moment(each.at)})"
+        f"- {_sha(record, each.sha)} {escaped(each.subject, _CELL_LIMIT)} ({escaped(each.author, 60)}"
+        f"{f', {moment(each.at)}' if each.at else ''})"
         for each in found.commits[:_COMMITS]
     ]
     if len(found.commits) > _COMMITS:

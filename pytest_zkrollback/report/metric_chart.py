@@ -28,6 +28,8 @@ _PLOT, _FOOT, _ROW = 150, 30, 20
 _MOST_TICKS = 8
 _APART = 26  # two numbers on the axis, on a phone too
 _MOST_ROWS = 12
+# The difference of two of them, and a margin, is a finite number still.
+_HIGHEST = 1e307
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class _Plot:
     def of(cls, series: MetricSeries, points: Sequence[MetricPoint]) -> _Plot:
         values = [each.value for each in points if each.value is not None]
         values += [each for each in (series.max, series.min) if each is not None]
-        low, high = min(0.0, *values), max(values)
+        low, high = max(-_HIGHEST, min(0.0, *values)), min(_HIGHEST, max(*values, -_HIGHEST))
         room = (high - low) * 0.06 or 1.0
         start = points[0].at
         end = max(points[-1].at, start + timedelta(seconds=1))
@@ -160,7 +162,8 @@ class _Plot:
 
     def y(self, value: float) -> float:
         """From the plot's upper edge down."""
-        return round((self.high - value) / (self.high - self.low) * _PLOT, 1)
+        share = (self.high - value) / (self.high - self.low)
+        return round(min(1.0, max(0.0, share)) * _PLOT, 1)
 
     def ticks(self, zero: datetime) -> Iterator[tuple[float, str, bool]]:
         """Place, label, and whether a phone has room for it."""

@@ -40,6 +40,9 @@ class MetricFacts(Frozen):
         default=None, description="seconds between two values; null: this run's samples, which are not even"
     )
     out_s: float = Field(default=0, description="how long it was out of bounds, in seconds")
+    at_most: bool = Field(
+        default=False, description="values were left out: it was out of bounds at most so long"
+    )
     out: tuple[Stretch, ...] = Field(default=(), description="when, oldest first")
     still_out: bool = Field(default=False, description="the last value is out of bounds")
     unknown_s: float = Field(default=0, description="for how long nobody knows, in seconds")
@@ -101,6 +104,7 @@ def _find(series: MetricSeries, record: Record) -> MetricFacts:
             "end": points[-1].at,
             "step_s": curve.step_s if curve is not None and drawn else None,
             "out_s": sum(span_s for point, span_s in spans if point.within is False),
+            "at_most": series.thinned and not drawn,
             "out": tuple(_stretches(points)),
             "still_out": points[-1].within is False,
             "unknown_s": sum(span_s for point, span_s in spans if point.within is None),

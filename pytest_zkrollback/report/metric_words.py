@@ -40,7 +40,8 @@ def _sentences(found: MetricFacts, series: MetricSeries, record: Record) -> Iter
     if said := count_words(found):
         yield said
     if found.unknown_s:
-        yield f"No value for {duration(found.unknown_s)} in all: how it was then is not known."
+        about = "about " if found.at_most else ""
+        yield f"No value for {about}{duration(found.unknown_s)} in all: how it was then is not known."
     if found.assumed_s:
         yield f"No value for {duration(found.assumed_s)} in all, and when_empty stands in for it."
     yield source_words(found)
@@ -94,6 +95,10 @@ def bounds_words(found: MetricFacts) -> str:
     )
     often = f" in {len(found.out)} stretches" if len(found.out) > 1 else ""
     least = "at least " if found.start is not None and start <= found.start else ""
+    if not found.out_s:
+        return f"out of bounds at the last value, {moment(end)}"
+    if found.at_most:
+        least, often = "about " if least else "at most ", ""
     return f"out of bounds for {least}{duration(found.out_s)}{often}, from {first} to {until}"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..domain.secret_words import SECRET, SIGNATURE
+
 MARK = re.compile(r"\[redacted(?: [^\[\]\n]{1,60})?\]")
-_SECRET = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|access[_-]?key)"  # noqa: S105 - a pattern
-SECRET_KEY = re.compile(rf"(?i)[\w.-]{{0,40}}{_SECRET}")
+SECRET_KEY = re.compile(rf"(?i)[\w.-]{{0,40}}{SECRET}")
 
 # (name, words of which one must occur, pattern). The group "secret" is taken out, or else the whole match.
 SHAPES = tuple(
@@ -50,17 +51,17 @@ SHAPES = tuple(
         (
             "assigned secret",
             "=",
-            rf"(?i)\b[\w-]{{0,40}}{_SECRET}=(?P<secret>\"[^\"\n]+\"|'[^'\n]+'|[^\s&;,\"'\\]+)",
+            rf"(?i)\b[\w-]{{0,40}}{SECRET}=(?P<secret>\"[^\"\n]+\"|'[^'\n]+'|[^\s&;,\"'\\]+)",
         ),
         (
             "signed URL",
             "sig= signature= key= code=",
-            r"(?i)[?&](?:sig|signature|x-amz-signature|key|code)=(?P<secret>[^\s&\"'#<>]{8,})",
+            rf"(?i)[?&]{SIGNATURE}=(?P<secret>[^\s&\"'#<>]{{8,}})",
         ),
         (
             "secret member",
             ":",
-            rf"(?i)[\"'][\w.-]{{0,40}}{_SECRET}\\?[\"']\s*:\s*\\?[\"'](?P<secret>[^\"'\\\n]+)",
+            rf"(?i)[\"'][\w.-]{{0,40}}{SECRET}\\?[\"']\s*:\s*\\?[\"'](?P<secret>[^\"'\\\n]+)",
         ),
         (
             "secret setting",
@@ -72,7 +73,7 @@ SHAPES = tuple(
         (
             "secret variable",
             "value",
-            rf"(?i)\bname\\?[\"']?\s*:\s*\\?[\"']?[\w.-]{{0,60}}{_SECRET}[\w.-]{{0,20}}\\?[\"']?,?[\s+-]*"
+            rf"(?i)\bname\\?[\"']?\s*:\s*\\?[\"']?[\w.-]{{0,60}}{SECRET}[\w.-]{{0,20}}\\?[\"']?,?[\s+-]*"
             r"\\?[\"']?value\\?[\"']?\s*:\s*\\?[\"']?(?P<secret>(?!\[redacted)[^\s\"'\\][^\"'\\\n]*)",
         ),
     )

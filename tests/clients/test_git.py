@@ -78,3 +78,16 @@ def test_it_lists_what_lies_between_two_commits_newest_first(checkout, tmp_path)
     assert repository.list_commits(head, commits[0], 10) == ()
     git(tmp_path, "commit", "-q", "--allow-empty", "--allow-empty-message", "-m", "")
     assert repository.list_commits(head, git(tmp_path, "rev-parse", "HEAD"), 10)[0].subject == ""
+
+
+def test_a_commit_with_an_absurd_date_stands_without_it(tmp_path):
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
+    good = git(tmp_path, "rev-parse", "HEAD")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "of the year 10000", "--date=@253402300799 +1400")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "last")
+    found = GitCheckout(tmp_path, LocalProcesses()).list_commits(good, git(tmp_path, "rev-parse", "HEAD"), 9)
+    assert [(each.subject, each.at is None) for each in found] == [
+        ("last", False),
+        ("of the year 10000", True),
+    ]

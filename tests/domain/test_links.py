@@ -42,6 +42,16 @@ from pytest_zkrollback.domain.links import filled, is_address, template_problem
             "https://me:secret@l.example/",
             "logs: the address may hold no user and no password: it stands in every report",
         ),
+        (
+            "logs",
+            "https://l.example/?q=1&auth_token=abc",
+            "logs: the address may hold no auth_token: it stands in every report",
+        ),
+        (
+            "logs",
+            "https://l.example/?sig=0123456789",
+            "logs: the address may hold no sig: it stands in every report",
+        ),
         ("logs", "https://{namespace}.example?x", "logs: the host may hold no field"),
         (
             "<b>",

@@ -83,3 +83,12 @@ def test_a_subject_stays_text():
     assert not any(tag == "script" for tag, _ in page.tags)
     markdown = render_markdown(verified(commits=commits("](https://evil.example) @all #1 <b>")))
     assert "\\](https:&#8203;//evil.example) @&#8203;all #&#8203;1 &lt;b&gt; (Ada" in markdown
+
+
+def test_without_a_date_a_commit_has_its_author_alone():
+    known = commits("Smaller pool")
+    record = verified(
+        commits=known.model_copy(update={"commits": (known.commits[0].model_copy(update={"at": None}),)})
+    )
+    assert "Smaller pool Ada Lovelace" in Page(render_record(record)).text
+    assert "Smaller pool (Ada Lovelace)\n" in render_markdown(record)

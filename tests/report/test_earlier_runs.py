@@ -1,6 +1,7 @@
 """Earlier runs of the release: which ones, how long they took, and the picture with its words."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -140,3 +141,19 @@ def test_what_was_done_is_named():
 def test_without_earlier_runs_nothing_is_said():
     assert "zkr-earlier" not in render_record(verified())
     assert "Earlier runs" not in render_markdown(verified())
+
+
+def test_an_environment_whose_name_is_no_file_name_has_earlier_runs(tmp_path):
+    save(tmp_path, 1, environment="prod eu")
+    save(tmp_path, 2, environment="prod us")
+    now = verified(environment="prod eu")
+    assert [each.run_id for each in fetch_earlier_runs(tmp_path, now)] == ["00000001"]
+
+
+def test_what_an_earlier_record_claims_has_limits(tmp_path):
+    save(tmp_path, 1, recovered_at=datetime.max.replace(tzinfo=UTC))
+    long = save(tmp_path, 2)
+    path = tmp_path / f"{file_stem(long)}.json"
+    path.write_text(path.read_text().replace("00000002", "A" * 200_000), encoding="utf-8")
+    found = fetch_earlier_runs(tmp_path, verified())
+    assert [(each.run_id, each.recovery_s) for each in found] == [("00000001", None)]

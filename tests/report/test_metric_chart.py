@@ -181,3 +181,14 @@ def test_twenty_metrics_keep_the_page_small() -> None:
     size = len(render_page(record.model_copy(update={"metrics": many})).encode())
     assert size < 300_000
     assert len(render_page(ALL["metrics"]()).encode()) - len(render_page(ALL["verified"]()).encode()) < 40_000
+
+
+def test_the_largest_numbers_have_their_place(monkeypatch):
+    record = with_metrics()
+    points = tuple(
+        MetricPoint(at=at(second), value=value, within=False)
+        for second, value in enumerate((1.7e308, -1.7e308, 0.0))
+    )
+    series = record.metrics[0].model_copy(update={"points": points, "curve": None})
+    picture = metric_figures(record.model_copy(update={"metrics": (series,)}))[0].picture
+    assert "nan" not in picture and "inf" not in picture

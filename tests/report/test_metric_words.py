@@ -8,6 +8,7 @@ from pytest_zkrollback.domain.decision import Answer, SignalName
 from pytest_zkrollback.domain.metric import MetricPoint, NoValueKind
 from pytest_zkrollback.domain.notification import Notification
 from pytest_zkrollback.domain.record import NotificationEvent
+from pytest_zkrollback.engine.metric_sample import thinned
 from pytest_zkrollback.notify import text
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
@@ -188,3 +189,26 @@ def test_no_harm_was_seen_is_not_said_beside_a_metric_that_was_out_of_bounds() -
     assert "No harm was seen" in users_affected(record.model_copy(update={"metrics": ()}))
     assert "No harm was seen" not in users_affected(record)
     assert users_affected(record).endswith(USERS)
+
+
+def sampled(*within: bool) -> tuple[MetricPoint, ...]:
+    return tuple(
+        MetricPoint(at=at(second), value=0.1 if each else 2.0, within=each)
+        for second, each in enumerate(within)
+    )
+
+
+def test_where_values_were_left_out_it_was_out_of_bounds_at_most_so_long() -> None:
+    every = sampled(*(not second % 2 for second in range(300)))
+    assert words(0, curve=None, points=every)[0].startswith(
+        "Out of bounds for 2 min 29 s in 150 stretches, from 11:50:40 to "
+    )
+    assert words(0, curve=None, points=thinned(every, 240), thinned=True)[0].startswith(
+        "Out of bounds for at most 4 min 58 s, from 11:50:40 to "
+    )
+
+
+def test_one_bad_value_at_the_very_end_lasts_no_time() -> None:
+    assert words(0, curve=None, points=sampled(True, True, False))[0] == (
+        "Out of bounds at the last value, 2026-11-23 11:50:41 UTC. The limit is at most 1 %."
+    )
