@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from ..domain.record import Record
 from ..domain.regular_files import read_regular
+from .file_names import environment_part
 
 _MOST = 200
 
@@ -18,7 +19,7 @@ def fetch_earlier(folder: Path, environment: str, word: bytes = b"") -> list[Rec
     ``word``: only those whose JSON holds it; the others are not parsed, which takes longer than reading.
     """
     found = []
-    for path in sorted(folder.glob(f"*-{environment}-*.json"), reverse=True)[:_MOST]:
+    for path in sorted(folder.glob(f"*{environment_part(environment)}*.json"), reverse=True)[:_MOST]:
         try:
             content = read_regular(path)
             if word not in content:

@@ -176,6 +176,7 @@ def test_what_is_held_is_bounded(monkeypatch):
         AT + timedelta(seconds=second) for second in range(470, 500)
     ]
     assert len(feed.points()) <= 20
+    assert feed.is_thinned
     assert 5.0 in [each.value for each in feed.points()]
     assert len(feed._points) <= 2 * 20
 

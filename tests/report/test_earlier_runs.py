@@ -19,6 +19,7 @@ from pytest_zkrollback.report.file_names import file_stem
 from pytest_zkrollback.report.files import render_json
 from pytest_zkrollback.report.html import render_record
 from pytest_zkrollback.report.markdown import render_markdown
+from pytest_zkrollback.report.previous_runs import fetch_earlier
 from support.example_records import at, failed, verified
 from support.html_page import Page
 
@@ -148,6 +149,7 @@ def test_an_environment_whose_name_is_no_file_name_has_earlier_runs(tmp_path):
     save(tmp_path, 2, environment="prod us")
     now = verified(environment="prod eu")
     assert [each.run_id for each in fetch_earlier_runs(tmp_path, now)] == ["00000001"]
+    assert [each.run_id for each in fetch_earlier(tmp_path, "prod eu")] == ["00000001"]
 
 
 def test_what_an_earlier_record_claims_has_limits(tmp_path):
