@@ -6,13 +6,13 @@ import signal
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from support.audited_release import AuditedRelease
 
 KINDS = ("json", "html", "md", "xml")
 OLD = "01dgreen"  # the run id of an older run's green
 HELM_TAKES_S = 0.7
+PREFLIGHT, HELM_RUNS, HELM_ENDED = "preflight", "while helm ran", "helm has ended"
 
 
 @dataclass
@@ -39,9 +39,11 @@ class Killer:
         self.incident, self.random, self.tally = incident, random.Random(seed), tally
         self.audited = AuditedRelease(incident)
         self.reports = incident.folder / "reports"
+        self.began, self.ended = incident.folder / "helm-began", incident.folder / "helm-ended"
         path = incident.folder / "slow-helm"
         path.write_text(
-            f'#!/bin/sh\ncase "$1" in rollback) sleep {HELM_TAKES_S};; esac\nexec {incident.helm_path} "$@"\n'
+            f'#!/bin/sh\nif [ "$1" != rollback ]; then exec {incident.helm_path} "$@"; fi\n'
+            f': > {self.began}\nsleep {HELM_TAKES_S}\n{incident.helm_path} "$@"\ncode=$?\n: > {self.ended}\nexit $code\n'
         )
         path.chmod(0o755)
         incident.configure(helm=str(path))
@@ -56,7 +58,7 @@ class Killer:
     def kill(self, moment=None):
         """One run, SIGKILLed: what its files say agrees with the API server's audit log.
 
-        ``moment``: as soon as its record says that it is there; None: a random moment.
+        ``moment``: as soon as it is there; None: a random one.
         """
         process, before, seen, known = self._start()
         if moment is None:
@@ -96,6 +98,8 @@ class Killer:
         self.incident.kubectl("delete", "secret", "zkrollback.v1.zkprova", "--ignore-not-found")
         for kind, text in self.green.items():
             (self.reports / f"latest.{kind}").write_text(text)
+        self.began.unlink(missing_ok=True)
+        self.ended.unlink(missing_ok=True)
         before = self.incident.head()
         target = 4 if before % 2 else 5
         known = self._records()
@@ -104,9 +108,15 @@ class Killer:
 
     def _wait_until(self, moment, process, known):
         deadline = time.monotonic() + 60
-        while moment_of(self._own(known)) != moment:
+        while not self._has_come(moment, known):
             assert process.poll() is None and time.monotonic() < deadline, process.communicate()
             time.sleep(0.002)
+
+    def _has_come(self, moment, known):
+        """The record says it, or helm itself: of that the record says it a little later."""
+        if moment == PREFLIGHT:
+            return moment_of(self._own(known)) == moment
+        return (self.began if moment == HELM_RUNS else self.ended).exists()
 
     def _wait_for_a_moment(self, process):
         """Every tenth within start-up; the others somewhere between the first word on disk and the end."""
@@ -131,12 +141,11 @@ class Killer:
 
     def _let_helm_end(self, own):
         """helm outlives its run: until it has written what it writes."""
-        pid = own and own["helm"]["pid"]
         deadline = time.monotonic() + 60
-        while pid and Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        if own and own["helm"]["ran"] and not self.began.exists():
+            time.sleep(HELM_TAKES_S)  # killed on the way to its start: perhaps it comes
+        while self.began.exists() and not self.ended.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        if own and own["helm"]["ran"]:
-            time.sleep(HELM_TAKES_S + 0.5 if not pid else 0)  # killed before its pid was written
         while any("pending" in status for _, status, _ in self.incident.revisions()):
             assert time.monotonic() < deadline, self.incident.revisions()
             time.sleep(0.1)
@@ -194,7 +203,7 @@ def moment_of(own):
     if own["finished_at"]:
         return "finished"
     if own["helm"]["running"]:
-        return "while helm ran"
+        return HELM_RUNS
     if own["helm"]["ran"]:
         return "verifying"
-    return "preflight" if own["revision_before"] is None else "between preflight and helm"
+    return PREFLIGHT if own["revision_before"] is None else "between preflight and helm"
