@@ -7,7 +7,7 @@ from ..domain.links import is_address
 from ..domain.notification import Notification
 from ..domain.record import Item, Mode, NotificationEvent, Outcome, Record, Revision
 from ..domain.verdict import Verdict
-from ..report.formatting import clock_time
+from ..report.formatting import capital, clock_time
 from ..report.incident_facts import find_links
 from ..report.sanitize import escape_control_characters, inert_line
 from ..report.summary import HEADLINES as FACTS_HEADLINES
@@ -53,7 +53,7 @@ def links(record: Record) -> list[tuple[str, str]]:
     As many as a message has room for: what is left out stands in the report.
     """
     found = [("Report", record.report), ("Incident", record.incident)]
-    found += [(each.name[:1].upper() + each.name[1:], each.url) for each in find_links(record)]
+    found += [(capital(each.name), each.url) for each in find_links(record)]
     kept: list[tuple[str, str]] = []
     for name, url in found:
         room = _LINKS_ROOM - sum(len(f"{name}{url}") + 10 for name, url in kept)

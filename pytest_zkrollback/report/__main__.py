@@ -9,11 +9,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..domain.record import SCHEMA, Record
+from ..domain.record import Record
 from .files import replace_file
 from .html import render_page
 from .junit import render_junit
 from .markdown import render_markdown
+from .record_problem import explain_problem
 from .terminal import render_text
 
 FORMATS: dict[str, Callable[[Record], str]] = {
@@ -102,13 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         else:
             replace_file(options.output, text.encode("utf-8", errors="replace"))
-    except OSError as error:
-        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
-        return 2
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        sys.stderr.write(f"{options.file} is no record of {SCHEMA}: {where}: {first['msg']}\n")
+    except (OSError, ValidationError) as problem:
+        sys.stderr.write(f"{explain_problem(options.file, problem)}\n")
         return 2
     return code
 

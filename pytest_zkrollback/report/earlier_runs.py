@@ -16,7 +16,7 @@ from ..domain.record import Mode, Outcome, Record
 from ..domain.regular_files import read_regular
 from .file_names import environment_part
 from .formatting import duration
-from .incident_facts import find_affected
+from .incident_facts import Affected, find_affected
 from .sanitize import inert_line
 from .summary import HEADLINES, plural
 
@@ -80,7 +80,7 @@ def fetch_earlier_runs(folder: Path, record: Record) -> tuple[EarlierRun, ...]:
             record.release,
         )
         if same and outline.run_id != record.run_id and outline.mode != Mode.PLAN:
-            found.append(_earlier(outline))
+            found.append(_facts_of(outline, outline.facts.affected))
         if len(found) == MOST:
             break
     return tuple(found)
@@ -95,36 +95,23 @@ def _outlines(folder: Path, environment: str) -> Iterator[_Outline]:
             continue
 
 
-def _earlier(outline: _Outline) -> EarlierRun:
-    since, until = outline.facts.affected.since, outline.facts.affected.until
-    began = outline.started_at if outline.mode == Mode.GITHUB else outline.helm.started_at
-    return EarlierRun(
-        run_id=outline.run_id,
-        mode=outline.mode,
-        outcome=outline.outcome,
-        started_at=outline.started_at,
-        revision_before=outline.revision_before,
-        target_revision=outline.target_revision,
-        recovery_s=_seconds(began, outline.recovered_at),
-        affected_s=_seconds(since.at if since else None, until.at if until else None),
-    )
-
-
 def this_run(record: Record) -> EarlierRun:
     """The same facts of the record itself."""
-    affected = find_affected(record)
-    began = record.started_at if record.mode is Mode.GITHUB else record.helm.started_at
+    return _facts_of(record, find_affected(record))
+
+
+def _facts_of(run: _Outline | Record, affected: _Affected | Affected) -> EarlierRun:
+    began = run.started_at if run.mode == Mode.GITHUB else run.helm.started_at
+    since, until = affected.since, affected.until
     return EarlierRun(
-        run_id=record.run_id,
-        mode=record.mode,
-        outcome=record.outcome,
-        started_at=record.started_at,
-        revision_before=record.revision_before,
-        target_revision=record.target_revision,
-        recovery_s=_seconds(began, record.recovered_at),
-        affected_s=_seconds(
-            affected.since.at if affected.since else None, affected.until.at if affected.until else None
-        ),
+        run_id=run.run_id,
+        mode=run.mode,
+        outcome=run.outcome,
+        started_at=run.started_at,
+        revision_before=run.revision_before,
+        target_revision=run.target_revision,
+        recovery_s=_seconds(began, run.recovered_at),
+        affected_s=_seconds(since.at if since else None, until.at if until else None),
     )
 
 

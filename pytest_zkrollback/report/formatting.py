@@ -79,6 +79,11 @@ def lasting(start: datetime | None, end: datetime | None) -> str:
     return "" if took == duration(0) else took
 
 
+def capital(text: str) -> str:
+    """``text`` with a capital in front, and otherwise as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def fitted(text: str, width: int) -> str:
     """``text`` broken between words at ``width``; commands (indented lines) stay whole, to be pasted."""
     lines = []

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..domain.metric import MetricSeries, PointOrigin, limits, shown
 from ..domain.record import Record
-from .formatting import clock_time, duration, moment
+from .formatting import capital, clock_time, duration, moment
 from .metric_facts import MetricFacts, find_metrics
 from .sanitize import inert_line
 
@@ -26,7 +26,7 @@ def _sentences(found: MetricFacts, series: MetricSeries, record: Record) -> Iter
         yield "No value is known."
         yield from filter(None, (count_words(found), source_words(found)))
         return
-    yield f"{_capital(bounds_words(found))}. The limit is {limits(series)}."
+    yield f"{capital(bounds_words(found))}. The limit is {limits(series)}."
     values = []
     if found.infinite:
         values.append("Infinite values were out of bounds.")
@@ -105,7 +105,7 @@ def bounds_words(found: MetricFacts) -> str:
 def source_words(found: MetricFacts) -> str:
     """Who says so."""
     if found.origin is PointOrigin.RANGE_QUERY:
-        warned = f" {_capital(inert_line(found.warning, _SAID_LIMIT))}." if found.warning else ""
+        warned = f" {capital(inert_line(found.warning, _SAID_LIMIT))}." if found.warning else ""
         again = f" Asked again at {moment(found.asked_again_at)}." if found.asked_again_at else ""
         return f"Source: Prometheus' range query, a value every {_step(found.step_s or 0)}.{again}{warned}"
     why = f" The whole curve is not there: {inert_line(found.problem, _SAID_LIMIT)}." if found.problem else ""
@@ -121,7 +121,3 @@ def _step(seconds: float) -> str:
 def at_time(at: datetime, record: Record) -> str:
     """The time alone on the run's own day."""
     return f"{clock_time(at)} UTC" if at.date() == record.started_at.date() else moment(at)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -36,7 +36,7 @@ from ..domain.time_zones import find_zone
 from ..domain.verdict import Verdict
 from .change_section import left_row
 from .failures import by_verdict, failed_items, failed_own_tests, listed, refused, word_of
-from .formatting import clock_time, elapsed, moment
+from .formatting import capital, clock_time, elapsed, moment
 from .incident_facts import (
     Affected,
     HistoryRole,
@@ -251,7 +251,7 @@ def render_summary(record: Record) -> str:
             )
         case Outcome.RUNNING if record.provisional_at is not None:
             return (
-                f"{_capital(all_checks(record))} have passed since {clock_time(record.provisional_at)} UTC, "
+                f"{capital(all_checks(record))} have passed since {clock_time(record.provisional_at)} UTC, "
                 f"but the watch of {record.soak_s or 0:g} s had not ended: this is no result."
             )
     return "This run is still going on, or it was killed: this is no result."
@@ -400,7 +400,7 @@ def _interrupted(record: Record, where: str) -> str:
         return f"Interrupted before helm ran: nothing was changed; {_current(record)}."
     if record.provisional_at is not None:
         return (
-            f"{where} {_runs(record)}. {_capital(all_checks(record))} had passed at "
+            f"{where} {_runs(record)}. {capital(all_checks(record))} had passed at "
             f"{clock_time(record.provisional_at)} UTC; "
             "then the run was stopped while it went on watching: this is no result."
         )
@@ -493,7 +493,7 @@ def rows(record: Record) -> tuple[Row, ...]:
         Row("warned", "Warned", warned_line(facts.warned, record)),
         Row("not-checked", "Not checked", not_checked(record)),
         Row("checked", "Checked", ". ".join(filter(None, (count_line(record), watched))) + "."),
-        Row("recovery", "Recovery", f"{_capital(recovery(record) or _no_recovery(record))}."),
+        Row("recovery", "Recovery", f"{capital(recovery(record) or _no_recovery(record))}."),
         Row("helm", "Helm", helm_line(record)),
         Row("next-steps", "Operator's next steps", record.next_steps.strip() or NONE_GIVEN),
         Row("environment", "Environment", env),
@@ -555,10 +555,6 @@ def told_line(told: Sequence[Told], record: Record) -> str:
             parts.append(f"{EVENTS[each.event]}{at}{became[each.received]}")
         said.append(f"{receiver}: {', '.join(parts)}")
     return "; ".join(said)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 ROLES = {
@@ -803,7 +799,7 @@ def _since_not_said(record: Record, found: Affected) -> Iterator[str]:
         yield f"Affected when this run looked ({clock_time(looked_at(record))} UTC). Since when was not said."
         if left is not None:
             pending = find_live(record).state is LiveState.IN_BETWEEN
-            yield f"{_capital(live)} {'began to be' if pending else 'was'} deployed {moment(left)}."
+            yield f"{capital(live)} {'began to be' if pending else 'was'} deployed {moment(left)}."
     elif found.before is False and (found.probes or not record.helm.ran):
         if not any(each.out for each in find_metrics(record)):
             yield "No harm was seen."
@@ -884,7 +880,7 @@ def watch_line(record: Record) -> str:
     if at is None or record.outcome not in GREEN_OUTCOMES:
         return ""
     waived = by_verdict(record, Verdict.WAIVED)
-    what = "All other checks" if waived else _capital(all_checks(record))
+    what = "All other checks" if waived else capital(all_checks(record))
     after = f", {elapsed(helm_at, at)} after helm" if helm_at else ""
     said = f"{what} passed at {clock_time(at)} UTC{after}"
     if record.soak_s and record.watched_until:

@@ -23,6 +23,7 @@ from ..domain.record import (
 from ..domain.verdict import Verdict
 from .advised_steps import advised_steps
 from .failures import failed_own_tests, grouped, listed, refused
+from .formatting import capital
 from .incident_facts import find_affected
 from .post_mortem import added_by
 from .sanitize import inert_line
@@ -75,7 +76,7 @@ def do_now(record: Record) -> NextCommand | None:
         return None
     step, rehearsed = urgent
     if not rehearsed:
-        return NextCommand(_capital(step.why), step.command)
+        return NextCommand(capital(step.why), step.command)
     why = "See whether it can go ahead" if step.condition else "See first what it would do"
     return NextCommand(f"{why}; this changes nothing:", step.rehearsal)
 
@@ -102,7 +103,7 @@ def _commands(record: Record) -> list[AdvisedStep]:
 
 def remarks(record: Record) -> tuple[str, ...]:
     """What has to be known beside the commands."""
-    return tuple(_capital(step.why) for step in advised_steps(record) if not step.command)
+    return tuple(capital(step.why) for step in advised_steps(record) if not step.command)
 
 
 def find_todos(record: Record) -> tuple[Todo, ...]:
@@ -129,7 +130,7 @@ def find_todos(record: Record) -> tuple[Todo, ...]:
 
 def alternatives(record: Record) -> tuple[NextCommand, ...]:
     """What is for when the rest does not help: no tasks, for what comes first may make them needless."""
-    return tuple(NextCommand(_capital(step.why), step.command) for step in _sorted_out(record)[1])
+    return tuple(NextCommand(capital(step.why), step.command) for step in _sorted_out(record)[1])
 
 
 def _sorted_out(record: Record) -> tuple[list[AdvisedStep], list[AdvisedStep]]:
@@ -151,7 +152,7 @@ def _sorted_out(record: Record) -> tuple[list[AdvisedStep], list[AdvisedStep]]:
 
 
 def _sentence(step: AdvisedStep) -> str:
-    return _capital(step.why).rstrip(":")
+    return capital(step.why).rstrip(":")
 
 
 def _cause(record: Record) -> str:
@@ -240,7 +241,3 @@ def _planned(record: Record) -> Iterator[Todo]:
     planned = record.next_steps.strip()
     if planned and planned != NONE_GIVEN:
         yield Todo(planned, f"next steps, in the words of {record.operator or 'the operator'}")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -9,6 +9,7 @@ from ..domain.github import PullRequest
 from ..domain.record import Plan, Revision, origin_of
 from ..release.gitops import GitOpsOwner
 from ..release.source_commit import commit_of
+from ..report.formatting import capital
 
 _MOST = 3
 
@@ -93,10 +94,10 @@ def _by_merge(plan: Plan, left: Revision, branch: Branch) -> tuple[str, ...]:
     if branch.holds is False:
         return ()
     if branch.holds:
-        return (f"{_capital(named)} is on {branch.name}: the next merge ships it again. First: {revert}",)
+        return (f"{capital(named)} is on {branch.name}: the next merge ships it again. First: {revert}",)
     why = f" ({branch.why})" if branch.why else ""
     return (
-        f"{_capital(named)} is probably still on {branch.name}: then the next merge ships it again{why}. "
+        f"{capital(named)} is probably still on {branch.name}: then the next merge ships it again{why}. "
         f"First: {revert}",
     )
 
@@ -115,7 +116,3 @@ def _by_owner(owner: GitOpsOwner) -> str:
 def _by_queue(run: QueuedDeploy) -> str:
     said = f"A deploy of commit {run.sha[:7]} is {run.status}: {run.url}."
     return f"{said} First: cancel it, unless it is the one that mends it."
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -23,7 +23,7 @@ from ..domain.errors import NotifyProblem, UsageProblem, ZkRollbackError
 from ..domain.notes import AddedNote, NoteKind
 from ..domain.notification import Notification
 from ..domain.ports import Clock
-from ..domain.record import SCHEMA, Delivery, NotificationEvent, Outcome, Record
+from ..domain.record import Delivery, NotificationEvent, Outcome, Record
 from ..domain.request import NONE_GIVEN, NOT_GIVEN
 from ..domain.timestamps import parse_past_moment
 from ..notify.channels import choose_channels
@@ -31,6 +31,7 @@ from ..notify.interface import Channel
 from ..report.formatting import clock_time
 from ..report.note_files import add_to_record
 from ..report.post_mortem import spoken
+from ..report.record_problem import RecordProblem, explain_problem
 from ..report.redaction import Redactor
 from .secrets import redactor_of_this_process, register_secrets_of_environment
 
@@ -66,14 +67,8 @@ def add_note(file: Path, typed: Additions, *, notify: bool, config: str | None) 
             AddedNote.model_validate(redactor.value(each.model_dump(mode="json"))) for each in notes
         )
         add_to_record(file, notes)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        return _say(f"{file} is no record of {SCHEMA}: {where}: {first['msg']}")
-    except OSError as error:
-        return _say(f"{error.filename}: {error.strerror}")
-    except ZkRollbackError as problem:
-        return _say(str(problem))
+    except RecordProblem as problem:
+        return _say(explain_problem(file, problem))
     if record.outcome is Outcome.RUNNING:
         _say("WARNING: this run's record has no end: it was killed, or it goes on on another machine.")
     deliveries = tell(channels, addendum(record, notes, author), redactor, clock)

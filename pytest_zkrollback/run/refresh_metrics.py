@@ -10,22 +10,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from ..clients.clock import SystemClock
 from ..clients.prometheus import PrometheusClient, fill_in
 from ..clients.threads import submit_each
 from ..config.environment import Environment, Metric
 from ..config.loader import DRILL, find_config, load_environment
-from ..domain.errors import UsageProblem, ZkRollbackError
+from ..domain.errors import UsageProblem
 from ..domain.item_ids import metric_id
 from ..domain.metric import MetricCount, MetricCurve, MetricSeries
 from ..domain.ports import Clock
-from ..domain.record import SCHEMA, Outcome, Record
+from ..domain.record import Outcome, Record
 from ..engine.metric_curve import fetch_count, fetch_curve, picture_begins
-from ..report.formatting import moment
+from ..report.formatting import capital, moment
 from ..report.incident_facts import find_window
 from ..report.note_files import change_record
+from ..report.record_problem import RecordProblem, explain_problem
 from ..report.redaction import Redactor
 from .secrets import redactor_of_this_process, register_secrets_of_environment
 
@@ -60,14 +59,8 @@ def refresh_metrics(file: Path, config: str | None) -> int:
         found = tuple(_clean(each, redactor) for each in ask_again(record, env, os.environ, clock, redactor))
         if any(not each.problem for each in found):
             change_record(file, lambda current: with_metrics(current, found))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        return _say(f"{file} is no record of {SCHEMA}: {where}: {first['msg']}")
-    except OSError as error:
-        return _say(f"{error.filename}: {error.strerror}")
-    except ZkRollbackError as problem:
-        return _say(str(problem))
+    except RecordProblem as problem:
+        return _say(explain_problem(file, problem))
     for each in found:
         if each.curve is None or each.problem:
             _say(f"{each.id} stays as it was: {each.problem}.")
@@ -99,7 +92,7 @@ def ask_again(
     assert env.metrics  # noqa: S101 - the caller has looked
     client = PrometheusClient(env.metrics, environ, clock)
     if client.unusable:
-        raise UsageProblem(f"{client.unusable[:1].upper()}{client.unusable[1:]}.")
+        raise UsageProblem(f"{capital(client.unusable)}.")
     checks = {metric_id(each.id): each for each in env.metric_checks}
     now, began = clock.now(), find_window(record).since
     ended = record.finished_at or record.started_at
