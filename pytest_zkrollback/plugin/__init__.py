@@ -49,7 +49,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """An option that goes alone is all that such a command does."""
     alone = choose_alone(config.option)
     if alone is not None:
-        from .alone import run_alone
+        from .own_modules import quick_imports
+
+        with quick_imports():
+            from .alone import run_alone
 
         return run_alone(alone, config)
     return None
@@ -63,9 +66,12 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
     """
     alone = choose_alone(config.option) is not None
     if is_wanted(config.option) and not alone and not hasattr(config, "workerinput"):
-        from ..run.secrets import redactor_of_this_process
-        from .html_report import FullDiskGuard
-        from .session import RollbackSession
+        from .own_modules import quick_imports
+
+        with quick_imports():
+            from ..run.secrets import redactor_of_this_process
+            from .html_report import FullDiskGuard
+            from .session import RollbackSession
 
         redactor = redactor_of_this_process()
         try:
