@@ -7,8 +7,6 @@ from contextlib import suppress
 
 # malloc.h
 _M_ARENA_MAX = -8
-_M_MMAP_THRESHOLD = -3
-_LARGE_BYTES = 1 << 18
 
 
 def limit_malloc_arenas() -> None:
@@ -18,17 +16,5 @@ def limit_malloc_arenas() -> None:
     megabytes of what it freed. Answers of a megabyte are read by many threads here, one after the other: 15
     to 20 MB that nobody used. Python lets one thread run at a time, so nobody waits. Without glibc: nothing.
     """
-    _set(_M_ARENA_MAX, 1)
-
-
-def give_large_memory_back() -> None:
-    """Let what is large be the system's again as soon as it is freed: for who reads many large records.
-
-    glibc else raises its limit with each large piece that is freed, and keeps some of them.
-    """
-    _set(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-
-
-def _set(parameter: int, value: int) -> None:
     with suppress(OSError, TypeError, AttributeError):  # no dynamic linker, Windows, another C library
-        ctypes.CDLL(None).mallopt(parameter, value)
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

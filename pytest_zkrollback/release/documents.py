@@ -24,13 +24,15 @@ _KEPT_CHARS = 6_000_000
 _SOURCE = re.compile(r"^# Source: (\S+)", re.MULTILINE)
 _BYTE_ORDER_MARK = "\ufeff"
 _SEPARATOR = "\n---"
+# Lines without content, from where it is looked for; the last one may lack its end.
+_COMMENTS = re.compile(r"(?:[ ]*+(?:#[^\n]*+)?(?:\n|\Z))*+")
 
 
 class _Document(NamedTuple):
-    """``line``: where its first line stands in the manifest, from 1."""
+    """``start``: where it begins in the manifest, in characters."""
 
     text: str
-    line: int
+    start: int
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def read_manifest(
     """
     objects: list[JsonObject] = []
     unread: list[UnreadDocument] = []
+    text = _lines(text)
     for number, document in enumerate(_documents(text), 1):
         if number > _MOST_DOCUMENTS:
             why = f"and those after it were not read: more than {_MOST_DOCUMENTS:,} are not"
@@ -91,7 +94,7 @@ def read_manifest(
         read = _PARSED.read(document.text, namespace)
         objects += read.objects
         if read.problem is not None:
-            unread.append(_unread(number, document, read.problem))
+            unread.append(_unread(text, number, document, read.problem))
     return Manifest(tuple(objects), tuple(unread))
 
 
@@ -107,7 +110,13 @@ def read_once(text: str, namespace: str) -> tuple[JsonObject, ...]:
 
 def document_texts(text: str) -> Iterator[str]:
     """The text of each document that holds more than comments."""
-    return (document.text for document in _documents(text))
+    return (document.text for document in _documents(_lines(text)))
+
+
+def _lines(text: str) -> str:
+    """The same in whole lines, each ended as on Unix."""
+    text = text.replace("\r\n", "\n") if "\r" in text else text
+    return text if text.endswith("\n") else f"{text}\n"
 
 
 def _documents(text: str) -> Iterator[_Document]:
@@ -115,17 +124,14 @@ def _documents(text: str) -> Iterator[_Document]:
 
     Source: YAMLReader of apimachinery, which leaves a separator out unless nothing stands before it.
     """
-    text = text.replace("\r\n", "\n")
-    text += "" if text.endswith("\n") else "\n"
-    line, start = 1, 0
-    for found in [*_separators(text), None]:
-        document = text[start : found[0] if found is not None else len(text)]
-        if any((said := each.strip(" ")) and said[0] != "#" for each in _content(document)):
-            yield _Document(document, line)
-        if found is not None and document:
+    start = 0
+    for begin, end in [*_separators(text), (len(text), len(text))]:
+        document = text[start:begin]
+        if _holds_content(document):
+            yield _Document(document, start)
+        if document:
             # One that is wrong stays with what follows it, and is said there.
-            begin, start = start, found[1] if _is_plain(text[found[0] : found[1]]) else found[0]
-            line += text.count("\n", begin, start)
+            start = end if _is_plain(text[begin:end]) else begin
 
 
 def _separators(text: str) -> Iterator[tuple[int, int]]:
@@ -144,21 +150,18 @@ def _is_plain(separator: str) -> bool:
     return separator[3:].strip()[:1] in ("", "#")
 
 
-def _content(document: str) -> Iterator[str]:
-    """Its lines, without the separator in the first."""
+def _holds_content(document: str) -> bool:
+    """Whether it holds more than comments, without the separator in its first line."""
     start = 3 if document.startswith("---") else 0
-    while start < len(document):
-        end = document.find("\n", start)
-        end = len(document) if end < 0 else end
-        yield document[start:end]
-        start = end + 1
+    comments = _COMMENTS.match(document, start)
+    return comments is not None and comments.end() < len(document)
 
 
-def _unread(number: int, document: _Document, problem: _Problem) -> UnreadDocument:
+def _unread(text: str, number: int, document: _Document, problem: _Problem) -> UnreadDocument:
     source = _SOURCE.search(document.text)
     why = problem.why
     if problem.yaml is not None and problem.yaml.line is not None:
-        why = problem.yaml.in_line(document.line + problem.yaml.line - 1)
+        why = problem.yaml.in_line(text.count("\n", 0, document.start) + problem.yaml.line)
     return UnreadDocument(
         number, source[1] if source else "", why, problem.helm_fails, nameless=problem.nameless
     )

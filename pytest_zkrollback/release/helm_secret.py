@@ -45,11 +45,12 @@ _DEFINITION = "CustomResourceDefinition"
 _CRD = re.compile(rf"^kind:\s*[\"']?{_DEFINITION}\b", re.MULTILINE)
 # Lines in which the revisions of a chart differ, and which say nothing of a document's kind or shape: an
 # image, labels and annotations of a domain (version, checksum). Only what is text without doubt.
+# Each begins with the end of the line before: a pattern that begins with a letter is found much faster.
 _IMAGE_LINE = re.compile(
-    r"""^([ ]*(?:-[ ]+)?image:[ ]+)(["']?)([A-Za-z][\w.-]*[/:][\w./:@-]*\w)\2[ ]*$""", re.MULTILINE
+    r"""(\n[ ]*+(?:-[ ]++)?image:[ ]++)(["']?)([A-Za-z][\w.-]*[/:][\w./:@-]*\w)\2[ ]*$""", re.MULTILINE
 )
 _TEXT = r"""(?:"[\w.+-]+"|'[\w.+-]+'|[A-Za-z]\w*[-.][\w.-]*|(?=\w*[a-df])[0-9a-f]{64})"""
-_LABEL_LINE = re.compile(rf"^([ ]*[\w.-]+/[\w.-]+:[ ]+){_TEXT}[ ]*$", re.MULTILINE)
+_LABEL_LINE = re.compile(rf"(\n[ ]*+[\w.-]++/[\w.-]++:[ ]++){_TEXT}[ ]*$", re.MULTILINE)
 _MASK = "zkrollback-masked-"
 _MASKED = re.compile(_MASK + "([0-9]+)")
 # Also in a List, and in braces.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..clients.kube.client import connect
-from ..clients.malloc import give_large_memory_back
+from ..clients.malloc import limit_malloc_arenas
 from ..domain.errors import LockHeld, ZkRollbackError
 from ..domain.record import GuardReason, Objection, ObjectionKind, Record
 from ..domain.revision_list import NamedTarget, RevisionList, merge_rows
@@ -56,7 +56,7 @@ def fetch_revision_list(
 
     ``command_line``: as it was typed. ``report_dir``: where earlier runs have left their records.
     """
-    give_large_memory_back()
+    limit_malloc_arenas()
     register_secrets_of_environment(redactor, env, variables)
     kube = connect(env.kube_context, env.kubeconfig, clock, processes=processes, keep_secret=redactor.add)
     history = _fetch_history(kube, env, redactor)
