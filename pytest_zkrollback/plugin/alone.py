@@ -68,15 +68,15 @@ def _check(config: pytest.Config, redactor: Redactor) -> int:
     if isinstance(env, Finding):
         if as_roles:  # standard output is for the Roles alone
             raise ZkRollbackError(env.said)
-        _say(str(env))
-        return conclude([env], _say)
+        write_styled(env.render)
+        return conclude([env], write_styled)
     doctor = Doctor(
         env, redactor, os.environ, SystemClock(), LocalProcesses(), config_file=given.zkrollback_config
     )
     if as_roles:
         _say(fetch_roles(doctor))
         return 0
-    return run_doctor(doctor, config.rootpath, _say)
+    return run_doctor(doctor, config.rootpath, write_styled)
 
 
 def _init(config: pytest.Config, redactor: Redactor) -> int:

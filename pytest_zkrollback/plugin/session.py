@@ -23,7 +23,8 @@ from ..preflight.guards import GUARD_IDS
 from ..report.failures import failed_own_tests
 from ..report.files import NONE_WRITTEN, replace_file
 from ..report.redaction import RedactingFilter, Redactor
-from ..report.revision_table import Line, render_rows_of_run
+from ..report.revision_table import render_rows_of_run
+from ..report.styled_lines import Line
 from ..report.summary import GREEN
 from ..report.terminal import render_last_lines
 from ..run.ci_summary import publish
@@ -34,7 +35,7 @@ from .hook_caller import Relay
 from .html_report import complete_page, say_path_once
 from .options import command_line, parse_request
 from .own_tests import OwnTests, asks_for_our_fixture, keep_first_line, why_none_runs
-from .streams import guard_streams, real_terminal, write_last
+from .streams import fit_header, guard_streams, real_terminal, write_last
 
 if TYPE_CHECKING:
     from _pytest.fixtures import SubRequest
@@ -257,7 +258,8 @@ class RollbackSession:
         ]
         impact = self.run.describe_impact()
         said = [f"zkrollback: {impact}"] if impact else []
-        return [*kept, *said, self.run.describe_start()]  # pytest shows the last one first
+        ours = (self.run.describe_start(), *said)  # pytest shows the last one first
+        return [*kept, *(fit_header(line, self._config) for line in reversed(ours))]
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -315,8 +317,9 @@ class RollbackSession:
             hints.append(f"{_ASKED_TOO_EARLY} Whoever asked got an error.")
         shown = str(path.resolve()) if path.exists() else NONE_WRITTEN
         last = render_last_lines(record, shown, self.run.shell)
-        lines = [*hints, *self.run.store.problems, last]
-        _write_last(session, "\n".join(lines), partial(render_rows_of_run, record))
+        before = "\n".join([*hints, *self.run.store.problems])
+        text = "\n\n".join(filter(None, (before, last)))
+        _write_last(session, text, partial(render_rows_of_run, record))
         if session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
             session.exitstatus = self._exit_status(session)
         return result

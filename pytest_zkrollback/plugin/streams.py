@@ -13,7 +13,19 @@ from typing import Any, TextIO, cast
 import pytest
 
 from ..report.formatting import fitted
-from ..report.revision_table import Line, plain
+from ..report.styled_lines import Line, plain
+
+# What pytest calls a style that rich has by another name.
+_PYTESTS = {"dim": "light", "magenta": "purple"}
+# What a line of the last ones begins with, as pytest's reporter colours it.
+_COLOURS = {
+    "VERIFIED": "green",
+    "FAILED": "red",
+    "FAIL": "red",
+    "REFUSED": "red",
+    "UNVERIFIED": "purple",
+    "INTERRUPTED": "purple",
+}
 
 
 class _Guarded:
@@ -101,10 +113,28 @@ def write_last(reporter: Any, render: Callable[[int], list[Line]], text: str) ->
         sys.stdout.write("".join(f"{part}\n" for part in (plain(render(0)), text) if part))
         return
     reporter.ensure_newline()
-    isatty = reporter.isatty  # a method; before pytest 8.4 a boolean
-    width = shutil.get_terminal_size().columns if (isatty() if callable(isatty) else isatty) else 0
-    for line in render(width):
+    width = _width(reporter)
+    table = render(width)
+    for line in [(), *table, *([()] if table else [])]:
         for span in line:
-            reporter.write(span.text, **({span.style: True} if span.style else {}))
+            reporter.write(span.text, **{_PYTESTS.get(name, name): True for name in span.style.split()})
         reporter.write("\n")
-    reporter.write_line(fitted(text, width) if width else text)
+    for said in text.splitlines():
+        word, written = said.partition(" ")[0].rstrip(":"), "\n".join(_fitted(said, width))
+        reporter.write(word, **({_COLOURS[word]: True, "bold": True} if word in _COLOURS else {}))
+        reporter.write(f"{written[len(word) :]}\n")
+
+
+def fit_header(text: str, config: pytest.Config) -> list[str]:
+    """A line of pytest's header, broken between words where it is longer than the terminal is wide."""
+    return _fitted(text, _width(config.pluginmanager.get_plugin("terminalreporter")))
+
+
+def _fitted(text: str, width: int) -> list[str]:
+    return (fitted(text, width) if width else text).splitlines()
+
+
+def _width(reporter: Any) -> int:
+    """The terminal's columns; 0: what pytest says goes elsewhere."""
+    isatty = getattr(reporter, "isatty", False)  # a method; before pytest 8.4 a boolean
+    return shutil.get_terminal_size().columns if (isatty() if callable(isatty) else isatty) else 0

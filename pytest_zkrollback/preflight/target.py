@@ -21,9 +21,12 @@ from ..domain.target_names import LAST_VERIFIED, PREVIOUS, TargetVersion, parse_
 from ..release.helm_secret import failure_in
 from ..release.history import R, RevisionHistory, Stored, explain_stranding
 from ..report.failures import listed
+from ..report.sanitize import inert_line
 from ..rollback.journal import JudgedRevision, judged_revisions
 
 _WENT = ("deployed", "superseded")
+# The cause stands at the end of what helm says of a failure.
+_DESCRIPTION_LIMIT = 600
 # So many versions are named where the one that was asked for is not there, or is there in another form.
 _MOST = 5
 _FEW = 3
@@ -414,12 +417,10 @@ def _unreadable(history: RevisionHistory[R], number: int) -> str:
 def failure_of(release: Stored) -> str:
     """That helm did not bring this revision to its end, as a predicate; empty: it did."""
     revision = release.revision
+    said = inert_line(revision.description, _DESCRIPTION_LIMIT)
     if revision.status not in _WENT:
-        why = f": {_first_line(revision.description)}" if revision.description else ""
-        return f"is {revision.status}{why}"
-    if failure_in(revision):
-        return f"failed before it was {revision.status}: {_first_line(revision.description)}"
-    return ""
+        return f"is {revision.status}: {said}" if said else f"is {revision.status}"
+    return f"failed before it was {revision.status}: {said}" if failure_in(revision) else ""
 
 
 def _left_behind(history: RevisionHistory[R], number: int) -> str:
@@ -463,8 +464,3 @@ def _because(asked: str, history: RevisionHistory[R], number: int) -> str:
     origin = history.origin(number)
     of = f" (it holds revision {origin})" if origin != number else ""
     return f"the newest older revision{of} with nothing against it; that it was healthy is not known"
-
-
-def _first_line(text: str) -> str:
-    line = next(iter(text.strip().splitlines()), "")
-    return line if len(line) <= 160 else line[:157] + "..."

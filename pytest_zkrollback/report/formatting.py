@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 from ..domain.time_zones import find_zone
 
 # The page and the Markdown of one record are rendered in one zone, by functions that know no record.
+# What a line begins with that goes on in the next: a comment among commands, a point of a list.
+_COMMENT, _POINT = "  # ", "  - "
 _ZONE: ContextVar[ZoneInfo | None] = ContextVar("zone", default=None)
 
 
@@ -85,9 +87,21 @@ def capital(text: str) -> str:
 
 
 def fitted(text: str, width: int) -> str:
-    """``text`` broken between words at ``width``; commands (indented lines) stay whole, to be pasted."""
-    lines = []
-    for line in text.splitlines():
-        whole = line.startswith("  ") or len(line) <= width
-        lines += [line] if whole else wrap(line, width, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines)
+    """``text`` broken between words at ``width``.
+
+    Commands (indented lines) stay whole, to be pasted; a comment among them goes on as a comment.
+    """
+    return "\n".join(part for line in text.splitlines() for part in _parts(line, width))
+
+
+def _parts(line: str, width: int) -> list[str]:
+    begin = next((mark for mark in (_COMMENT, _POINT) if line.startswith(mark)), "")
+    if len(line) <= width or (line.startswith("  ") and not begin):
+        return [line]
+    return wrap(
+        line,
+        width,
+        subsequent_indent=begin if begin == _COMMENT else " " * len(begin),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

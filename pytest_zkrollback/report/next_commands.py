@@ -306,7 +306,7 @@ def _another_target(record: Record, env: Environment | None, refused: Sequence[G
     known, offers = way_back.service_before(record), way_back.offers(record)
     if known is Service.BROKEN and offers:
         better = f"--rollback-to={offers[0].revision.revision}"
-        others = [guard for guard in refused if guard.id != "target"]
+        others = [guard for guard in refused if guard.id not in ("target", "forecast")]  # of that revision
         why = _when(record, others) if others else ""
         command = _typed(record, without=("--rollback-to",), also=(better, *_goes_ahead(record, others)))
         yield _Step(command, why or _offered(offers[0]), condition=_needs_mending(record, others))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
-from typing import NamedTuple
 
 from ..domain.record import GREEN_OUTCOMES, GuardState, Mode, ObjectionKind, Record
 from ..domain.revision_list import RevisionList, RevisionRow, plan_rows
@@ -12,6 +10,7 @@ from .failures import listed
 from .formatting import duration, moment
 from .incident_facts import head, is_usual_description, looked_at
 from .sanitize import inert_line
+from .styled_lines import Line, Span, fit
 from .way_back import failed_on
 
 # Of a run that says more than this; --rollback-list shows all of them.
@@ -20,31 +19,16 @@ _HEADS = ("REV", "STATUS", "AGE", "DEPLOYED FOR", "CHART")
 _GAP = "  "
 
 
-class Span(NamedTuple):
-    """A part of a line; ``style`` is one that rich knows, or empty."""
-
-    text: str
-    style: str = ""
-
-
-Line = tuple[Span, ...]
-
-
-def plain(lines: Sequence[Line]) -> str:
-    """The lines without styles."""
-    return "\n".join("".join(span.text for span in line) for line in lines)
-
-
 def render_revision_list(found: RevisionList, width: int = 0) -> list[Line]:
     """All that was found. ``width``: columns to fit into; 0: a fact is one line, however long."""
     title = f"{found.release} in namespace {found.namespace}, {found.cluster}"
     return [
-        *_fitted(title, width, "bold"),
+        *fit(title, width, "bold"),
         (),
         *render_rows(found.revisions, width),
         (),
-        *(line for text in _said_below(found) for line in _fitted(text, width)),
-        *_fitted(found.proposal, width, "bold"),
+        *(line for text in _said_below(found) for line in fit(text, width)),
+        *fit(found.proposal, width, "bold"),
         *([(Span("Next:"),)] if found.next_commands else []),
         *((Span(f"  {inert_line(command)}"),) for command in found.next_commands),
     ]
@@ -61,7 +45,7 @@ def render_rows_of_run(record: Record, width: int = 0) -> list[Line]:
     lines = render_rows(shown, width)
     if len(shown) < len(rows):
         rest = f"{len(rows) - len(shown)} older ones are left out: --rollback-list shows all."
-        lines += _fitted(rest, width, "dim")
+        lines += fit(rest, width, "dim")
     return lines
 
 
@@ -69,18 +53,18 @@ def render_rows(rows: Sequence[RevisionRow], width: int = 0) -> list[Line]:
     """The table, newest first. What does not fit into a line goes on in the next: nothing is cut."""
     cells = [_cells(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(_HEADS, *cells, strict=True)]
-    indent = " " * (widths[0] + len(_GAP))
+    indent = widths[0] + len(_GAP)
     lines = [_row_line(_HEADS, widths, "bold")]
     for row, texts in zip(rows, cells, strict=True):
         *first, chart = texts
         line = _row_line(texts, widths, _row_style(row))
         if width and len(line[0].text) > width:
             lines.append(_row_line((*first, ""), widths, _row_style(row)))
-            lines += _indented(chart, indent, width, _row_style(row))
+            lines += fit(chart, width, _row_style(row), indent=indent)
         else:
             lines.append(line)
         for note in _notes(row):
-            lines += _indented(note.text, indent, width, note.style)
+            lines += fit(note.text, width, note.style, indent=indent)
     return lines
 
 
@@ -115,7 +99,7 @@ def _notes(row: RevisionRow) -> Iterator[Span]:
     said += [f"deployed by {row.deployed_by}"] if row.deployed_by else []
     if said:
         yield Span("; ".join(said))
-    told = any(_first_line(row.description) in inert_line(each.text) for each in row.objections)
+    told = any(inert_line(row.description) in inert_line(each.text) for each in row.objections)
     if row.description and not is_usual_description(row.description) and not told:
         yield Span(f"description: {row.description}")
     yield from _images(row)
@@ -123,14 +107,16 @@ def _notes(row: RevisionRow) -> Iterator[Span]:
 
 
 def _images(row: RevisionRow) -> Iterator[Span]:
-    """What changed of an image is said once, where only its tag or digest did."""
+    """What changed of an image is said once, where only its tag or digest did; of several that changed alike,
+    too."""
     old, new = _by_repository(row.removed_images), _by_repository(row.new_images)
     changed = [name for name in new if len(new[name]) == len(old.get(name, ())) == 1]
+    alike: dict[str, list[str]] = {}
+    for name in changed:
+        change = f"{_version(name, old[name][0])} -> {_version(name, new[name][0])}"
+        alike.setdefault(change, []).append(name)
     if changed:
-        said = (
-            f"{name} {_version(name, old[name][0])} -> {_version(name, new[name][0])}" for name in changed
-        )
-        yield Span(f"images: {', '.join(said)}")
+        yield Span(f"images: {'; '.join(f'{listed(names)} {change}' for change, names in alike.items())}")
     for what, images in (("new images", new), ("no longer", old)):
         rest = [image for name, found in images.items() if name not in changed for image in found]
         if rest:
@@ -196,26 +182,8 @@ def _without_current(row: RevisionRow) -> RevisionRow:
     return row.model_copy(update={"objections": kept})
 
 
-def _first_line(text: str) -> str:
-    return inert_line(next(iter(text.strip().splitlines()), ""))
-
-
 def _said_below(found: RevisionList) -> Iterator[str]:
     for target in found.targets:
         taken = f"revision {target.revision}" if target.revision is not None else "none"
         yield f"--rollback-to={target.name} would take {taken}: {target.because}."
     yield from found.unknown
-
-
-def _indented(text: str, indent: str, width: int, style: str) -> list[Line]:
-    return [
-        (Span(indent), Span(line[0].text, style))
-        for line in _fitted(text, width - len(indent) if width else 0)
-    ]
-
-
-def _fitted(text: str, width: int, style: str = "") -> list[Line]:
-    """Broken between words; a word that is longer than a line stays whole, and the terminal breaks it."""
-    line = inert_line(text)
-    parts = wrap(line, max(width, 20), break_long_words=False, break_on_hyphens=False) if width else [line]
-    return [(Span(part, style),) for part in parts]

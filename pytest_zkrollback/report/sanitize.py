@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_ELLIPSIS = "..."
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _ODD = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"
@@ -38,8 +39,10 @@ def escape_control_characters(text: str) -> str:
 
 
 def inert_line(text: str, limit: int = 0) -> str:
-    """The same on one line, cut at ``limit`` characters with an ellipsis if that is above 0."""
+    """The same on one line; of more than ``limit`` characters (if above 0) the words that fit, and dots."""
     line = " ".join(escape_control_characters(text).split())
     if limit and len(line) > limit:
-        return line[: limit - 3].rstrip() + "..."
+        room = max(0, limit - len(_ELLIPSIS))
+        kept = line[:room] if line[room] == " " else line[:room].rpartition(" ")[0]
+        return (kept if len(kept) > room // 2 else line[:room]).rstrip() + _ELLIPSIS
     return line

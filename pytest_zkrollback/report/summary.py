@@ -369,10 +369,10 @@ def _refusal(record: Record) -> str:
     guards = refused(record)
     if not guards:
         return ""
-    more = len(guards) - 1
-    return _why_refused(record, guards[0]) + (
-        f" (and {more} more reason{'s' if more > 1 else ''})" if more else ""
-    )
+    more, why = len(guards) - 1, _why_refused(record, guards[0])
+    if not more:
+        return why
+    return f"{inert_line(why, _SEEN_LIMIT)} (and {more} more reason{'s' if more > 1 else ''})"
 
 
 def _why_refused(record: Record, guard: Guard) -> str:

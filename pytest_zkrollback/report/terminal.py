@@ -37,7 +37,9 @@ from .summary import (
 )
 
 _OBSERVED_LIMIT = 300
-# Of a terminal of 80 columns: the verdict and what belongs to it have to fit into one look at the end.
+# Of a terminal of 80 columns: one fact, so that a cause at its end is still there.
+_FIVE_ROWS = 390
+# The verdict and what belongs to it have to fit into one look at the end.
 _TWO_ROWS = 158
 _THREE_ROWS = 228
 _MOST_LINES = 8
@@ -86,7 +88,7 @@ def _change_summary(record: Record) -> list[str]:
 def _not_well(record: Record) -> list[str]:
     all_wrong = failures(record)
     lines = [
-        inert_line(f"{each.word} {each.names()}: {each.text or 'nothing was seen'}", _TWO_ROWS)
+        inert_line(f"{each.word} {each.names()}: {each.text or 'nothing was seen'}", _FIVE_ROWS)
         for each in all_wrong[:_MOST_LINES]
     ]
     if len(all_wrong) > _MOST_LINES:
@@ -103,7 +105,7 @@ def _not_well(record: Record) -> list[str]:
         for each in record.guards
         if each.state == GuardState.OVERRIDDEN
     ]
-    return lines + [inert_line(f"{name}: {text}", _TWO_ROWS) for name, text in aside]
+    return lines + [inert_line(f"{name}: {text}", _FIVE_ROWS) for name, text in aside]
 
 
 def _next(record: Record, shell: Sequence[str]) -> list[str]:
@@ -111,7 +113,7 @@ def _next(record: Record, shell: Sequence[str]) -> list[str]:
     if record.outcome not in GREEN_OUTCOMES:
         return ["Next:", *commands] if commands else []
     if record.redeploy_risks:
-        back = [f"  {inert_line(line, _TWO_ROWS)}" for line in record.redeploy_risks[:_MOST_COMING_BACK]]
+        back = [f"  - {inert_line(line, _THREE_ROWS)}" for line in record.redeploy_risks[:_MOST_COMING_BACK]]
         return [f"Next: see to this. {redeploy_risks_title(record)}:", *back, *commands]
     if nothing_to_do(record):
         return ["Next: nothing to do.", *commands]
@@ -122,7 +124,7 @@ def _verdict(record: Record, report_path: str) -> list[str]:
     seen, clock = watch_line(record), recovery(record)
     lines = [
         title(record),
-        inert_line(lead(record), _THREE_ROWS),
+        inert_line(lead(record), _FIVE_ROWS),
         *([inert_line(own, _THREE_ROWS)] if (own := own_tests_line(record)) else []),
         helm_line(record) + ".",
         *_decided(record),
@@ -296,8 +298,9 @@ class _Live:
             lines = text.wrap(console, width) if text.plain else [text]
             rest = text.plain[len(lines[0].plain) :].strip() if len(lines) > 1 else ""
             parts.append((item, text, lines[0], rest))
-        # On a small screen only what is not green has a second line.
-        fits = not console.is_terminal or len(parts) + sum(bool(rest) for *_, rest in parts) <= room
+        # On a small screen only what is not green has a second line, until it need not be drawn again.
+        stays = not console.is_terminal or self._record.outcome is not Outcome.RUNNING
+        fits = stays or len(parts) + sum(bool(rest) for *_, rest in parts) <= room
         for item, text, first, rest in parts:
             whole = bool(rest) and (fits or item.verdict not in (Verdict.PASS, Verdict.WAIVED))
             word = word_of(item, self._record)

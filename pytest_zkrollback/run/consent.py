@@ -53,7 +53,7 @@ def _objections(guards: Sequence[Guard]) -> Iterator[str]:
             if guard.state == state:
                 yield f"{word} {guard.id}: {guard.evidence}"
                 if guard.consequence:
-                    yield f"    {guard.consequence}"
+                    yield f"    If you go ahead: {guard.consequence}"
     for guard in guards:
         if guard.id == _FORECAST and guard.state == GuardState.OK:
             yield f"What helm would do: {guard.evidence}"

@@ -52,6 +52,7 @@ from ..preflight.permissions import Need, fetch_missing
 from ..preflight.probe import ProbeResult
 from ..release.history import ReleaseHistory, fetch_history
 from ..report.sanitize import inert_line
+from ..report.styled_lines import Line, Span, fit
 from ..run.migration_sources import fetch_versions
 from ..run.secrets import register_secrets_of_environment, register_secrets_of_release
 from .rbac import render_rbac
@@ -89,6 +90,12 @@ class State(StrEnum):
     UNKNOWN = "not known"
 
 
+_STATE_WIDTH, _WHAT_WIDTH = 9, 19
+_STYLES = {State.OK: "green", State.MISSING: "bold red", State.UNKNOWN: "bold magenta"}
+# Takes what renders lines for so many columns; 0: each fact in one line.
+Say = Callable[[Callable[[int], list[Line]]], object]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One check: what was looked at, what was found, and how to mend it."""
@@ -98,11 +105,19 @@ class Finding:
     said: str
     mend: str = ""
 
-    def __str__(self) -> str:
-        """One line."""
-        mend = f" To mend it: {self.mend}." if self.mend else ""
-        said = inert_line(f"{self.said.rstrip('.')}.{mend}")
-        return f"{self.state:<9}  {inert_line(self.what):<19}  {said}"
+    def render(self, width: int = 0) -> list[Line]:
+        """One line; on a terminal of ``width`` columns how to mend it begins another."""
+        said = f"{self.said.rstrip('.')}."
+        mend = f"To mend it: {self.mend}." if self.mend else ""
+        state, what = f"{self.state:<{_STATE_WIDTH}}", f"{inert_line(self.what):<{_WHAT_WIDTH}}"
+        head = (Span(state, _STYLES[self.state]), Span(f"  {what}  "))
+        indent = _STATE_WIDTH + _WHAT_WIDTH + 4
+        if not width:
+            return fit(f"{said} {mend}", 0, head=head, indent=indent)
+        return [
+            *fit(said, width, head=head, indent=indent),
+            *(fit(mend, width, "bold", indent=indent) if mend else []),
+        ]
 
 
 @dataclass(frozen=True)
@@ -249,11 +264,12 @@ class Doctor:
         place = f"command of [environments.{env.name}.smoke]"
         folder = Path(env.base_dir) / env.smoke.cwd
         program, *words = env.smoke.command
+        if not env.url and any("{url}" in word for word in env.smoke.command):
+            said = "the command needs {url}, and no url is configured"
+            return Finding(SMOKE, State.MISSING, said, f"set url in [environments.{env.name}]")
         problem = ""
         if not folder.is_dir():
             problem = f"there is no folder {folder}"
-        elif not env.url and any("{url}" in word for word in env.smoke.command):
-            problem = "the command needs {url}, and no url is configured"
         elif not _is_program(program, folder, self.variables.get("PATH")):
             problem = f"there is no program {program}, or it is not executable"
         elif (script := find_script(program, words)) and not (folder / script).is_file():
@@ -381,27 +397,27 @@ def fetch_roles(doctor: Doctor) -> str:
     return render_rbac(fetch_release_rights(kube, env, history), env)
 
 
-def run_doctor(doctor: Doctor, rootpath: Path, say: Callable[[str], object]) -> int:
-    """Say a line for each check, as soon as it is known; 0 if all are ok, else 1."""
+def run_doctor(doctor: Doctor, rootpath: Path, say: Say) -> int:
+    """Say each check, as soon as it is known; 0 if all are ok, else 1."""
     register_secrets_of_environment(doctor.redactor, doctor.env, doctor.variables)
     where = describe(find_config(rootpath, doctor.config_file))
     findings = [Finding("configuration", State.OK, f"environment {doctor.env.name} of {where} is valid")]
-    say(str(findings[0]))
+    say(findings[0].render)
     for finding in doctor.examine():
         findings.append(finding)
-        say(str(finding))
+        say(finding.render)
     return conclude(findings, say)
 
 
-def conclude(findings: Sequence[Finding], say: Callable[[str], object]) -> int:
+def conclude(findings: Sequence[Finding], say: Say) -> int:
     """The last line, and the exit code."""
-    wrong = [finding for finding in findings if finding.state is not State.OK]
-    if not wrong:
-        say(f"All {len(findings)} checks are ok. Nothing was changed, and nobody was told.")
-        return 0
-    named = ", ".join(finding.what for finding in wrong)
-    say(f"{len(wrong)} of {len(findings)} checks are not ok: {named}. Nothing was changed, nobody was told.")
-    return 1
+    wrong = [finding.what for finding in findings if finding.state is not State.OK]
+    said = f"All {len(findings)} checks are ok."
+    if wrong:
+        said = f"{len(wrong)} of {len(findings)} checks are not ok: {', '.join(wrong)}."
+    said = f"{said} Nothing was changed, and nobody was told."
+    say(lambda width: fit(said, width, "bold"))
+    return 1 if wrong else 0
 
 
 def judge_rights(

@@ -345,7 +345,7 @@ def test_the_check_says_a_line_for_each_thing_collects_nothing_and_leaves_no_fil
         "zkrollback.toml here) is valid."
     )
     assert lines[1].startswith("missing    kubeconfig           There is no kubeconfig: ")
-    assert lines[-1].endswith("Nothing was changed, nobody was told.")
+    assert lines[-1].endswith("Nothing was changed, and nobody was told.")
     assert "test session starts" not in output
     assert left_files(repository) == []
 

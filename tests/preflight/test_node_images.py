@@ -89,7 +89,7 @@ MISSING = "revision 5's image acme/web:1.4 is on no node"
             [],
             "warned",
             "no-answer",
-            f"whether images acme/web:1.4 and {API} of the target are on a node is not known: no node says",
+            f"whether images acme/web:1.4 and {API} of the target are on a node is not known: no node lists its images",
         ),
         (
             Forbidden("no", verb="list", resource="nodes"),

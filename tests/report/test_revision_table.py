@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from _pytest._io import TerminalWriter
 
 from pytest_zkrollback.domain.record import (
     Guard,
@@ -25,10 +26,10 @@ from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 from pytest_zkrollback.report.revision_table import (
     notes_of_run,
-    plain,
     render_rows,
     render_rows_of_run,
 )
+from pytest_zkrollback.report.styled_lines import plain
 from support.example_records import START, failed, verified
 
 REFUSED = Guard(
@@ -154,11 +155,13 @@ def test_on_a_terminal_it_is_coloured_and_on_a_pipe_plain(monkeypatch):
 class Reporter:
     def __init__(self, *, isatty):
         self.isatty, self.written = isatty, []
+        self.writer = TerminalWriter(io.StringIO())
 
     def ensure_newline(self):
         pass
 
     def write(self, text, **markup):
+        self.writer.write(text, **markup)  # raises for a style that pytest does not know
         self.written.append((text, markup))
 
     def write_line(self, text):
@@ -171,7 +174,22 @@ def test_in_a_run_it_stands_before_the_last_lines_in_the_reporters_colours():
     reporter = Reporter(isatty=True)
     write_last(reporter, lambda width: render_rows_of_run(record, width), "REFUSED")
     assert ("against it: bad", {"red": True}) in reporter.written
-    assert reporter.written[-1] == ("REFUSED", {})
+    assert "".join(text for text, _ in reporter.written).startswith("\nREV  STATUS")
+    assert reporter.written[-4:] == [
+        ("\n", {}),
+        ("\n", {}),
+        ("REFUSED", {"red": True, "bold": True}),
+        ("\n", {}),
+    ]
+
+
+def test_pytest_knows_each_style_of_the_table():
+    rolled = (Verification(run_id="ab12cd34"), Objection(revision=13, kind=ObjectionKind.FAILED, text="bad"))
+    facts = (RevisionFacts(revision=12, verified=rolled[0]),)
+    record = refused(14, plan=plan(14, revision_facts=facts, objections=rolled[1:]))
+    reporter = Reporter(isatty=True)
+    write_last(reporter, lambda width: render_rows_of_run(record, width), "REFUSED")
+    assert ("4 older ones are left out: --rollback-list shows all.", {"light": True}) in reporter.written
 
 
 def test_the_reports_history_says_what_was_known_and_what_this_run_found():
@@ -201,6 +219,8 @@ def test_the_reports_history_says_what_was_known_and_what_this_run_found():
     [
         (("r:5000/a/web:2",), ("r:5000/a/web:1",), ["images: r:5000/a/web 1 -> 2"]),
         (("web",), ("web:1",), ["images: web 1 -> (no tag)"]),
+        (("a/web:2", "a/api:2"), ("a/web:1", "a/api:1"), ["images: a/web and a/api 1 -> 2"]),
+        (("a/web:2", "a/api:3"), ("a/web:1", "a/api:1"), ["images: a/web 1 -> 2; a/api 1 -> 3"]),
         (("web:1@sha256:b",), ("web:1@sha256:a",), ["images: web 1@sha256:a -> 1@sha256:b"]),
         (("web:2", "web:3"), ("web:1",), ["new images: web:2, web:3", "no longer: web:1"]),
         (("other/web:2",), ("web:1",), ["new images: other/web:2", "no longer: web:1"]),

@@ -39,17 +39,17 @@ FINE = Guard(id="storage", state=GuardState.OK, evidence="Helm's Secrets")
         pytest.param(
             (FINE, UNPINNED, WARNED, REFUSED, TRIED),
             "REFUSED target: revision 4 is failed: timed out\n"
-            "    helm would roll back to it all the same.\n"
+            "    If you go ahead: helm would roll back to it all the same.\n"
             "WARNED identity: the cluster is not pinned\n"
             "WARNED hpa: an autoscaler holds 8 replicas, the target states 2\n"
-            "    Six pods go away at once.\n"
+            "    If you go ahead: Six pods go away at once.\n"
             "What helm would do: 8 objects tried by dry run (three-way patch): all will apply",
             id="what only warns, and what was tried",
         ),
         pytest.param(
             (REFUSED, NOT_TRIED),
             "REFUSED target: revision 4 is failed: timed out\n"
-            "    helm would roll back to it all the same.\n"
+            "    If you go ahead: helm would roll back to it all the same.\n"
             "WARNED forecast: whether helm could apply the target is unknown: which helm it is, is unknown",
             id="nothing was tried",
         ),

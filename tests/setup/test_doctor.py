@@ -11,7 +11,8 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.domain.errors import UsageProblem
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.setup.doctor import Doctor, Finding, find_environment, find_script, run_doctor
+from pytest_zkrollback.report.styled_lines import Span, plain
+from pytest_zkrollback.setup.doctor import Doctor, Finding, State, find_environment, find_script, run_doctor
 from support.fake_prometheus import FakePrometheus
 from support.http_server import LoopbackHttpServer, QuietHandler
 
@@ -91,7 +92,7 @@ class Patient:
         lines = []
         processes = LocalProcesses()
         doctor = Doctor(env, Redactor(), self.variables, SystemClock(), processes, self.config_file)
-        return run_doctor(doctor, self.folder, lines.append), lines
+        return run_doctor(doctor, self.folder, lambda render: lines.append(plain(render(0)))), lines
 
     def line(self, what):
         code, lines = self.examine()
@@ -274,7 +275,7 @@ def test_without_a_cluster_the_configuration_and_what_is_here_is_looked_at_all_t
         "ok         smoke                run-smoke {url} can be run (it was not).",
         f"ok         slack                {patient.url} answers; nothing was posted.",
         "6 of 11 checks are not ok: kubeconfig, login, identity, release, rights to verify, rights to roll back. "
-        "Nothing was changed, nobody was told.",
+        "Nothing was changed, and nobody was told.",
     ]
     assert code == 1
 
@@ -529,10 +530,26 @@ def test_a_git_checkout_and_a_database_that_are_there(patient, tmp_path):
 
 def test_a_broken_configuration_is_the_only_line(tmp_path):
     (tmp_path / "zkrollback.toml").write_text('[environments.staging]\nworklods = "auto"\n')
-    assert str(find_environment(tmp_path, None, "staging")) == (
+    assert plain(find_environment(tmp_path, None, "staging").render()) == (
         "missing    configuration        zkrollback.toml: unknown key 'worklods' in [environments.staging] (did you "
         "mean 'workloads'?). To mend it: correct it (docs/configuration.md has all keys)."
     )
+
+
+def test_on_a_terminal_each_check_is_fitted_and_coloured():
+    finding = Finding(
+        "url and health",
+        State.MISSING,
+        "no url is configured: the items health-database and smoke need it",
+        'set url = "https://..." in [environments.staging]',
+    )
+    assert plain(finding.render(80)) == (
+        "missing    url and health       no url is configured: the items health-database\n"
+        "                                and smoke need it.\n"
+        '                                To mend it: set url = "https://..." in\n'
+        "                                [environments.staging]."
+    )
+    assert finding.render(80)[0][0] == Span("missing  ", "bold red")
 
 
 def test_the_drill_has_nothing_to_check():

@@ -14,6 +14,7 @@ from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.config.loader import load_environment
 from pytest_zkrollback.domain.errors import KubeconfigProblem, Unreachable, UsageProblem
 from pytest_zkrollback.report.redaction import Redactor
+from pytest_zkrollback.report.styled_lines import plain
 from pytest_zkrollback.setup import init
 from pytest_zkrollback.setup.doctor import Doctor, run_doctor
 from pytest_zkrollback.setup.init import Init, Wanted
@@ -158,7 +159,7 @@ class Operator:
     def check(self, name="staging"):
         said = []
         doctor = Doctor(self.environment(name), Redactor(), self.variables, SystemClock(), LocalProcesses())
-        return run_doctor(doctor, self.repository, said.append), said
+        return run_doctor(doctor, self.repository, lambda render: said.append(plain(render(0)))), said
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from pytest_zkrollback.domain.errors import NoRelease, ZkRollbackError
 from pytest_zkrollback.domain.record import Guard, GuardReason, GuardState, Mode, Record
 from pytest_zkrollback.domain.revision_list import RevisionList, RevisionRow
 from pytest_zkrollback.report.redaction import Redactor
-from pytest_zkrollback.report.revision_table import plain, render_revision_list
+from pytest_zkrollback.report.revision_table import render_revision_list
+from pytest_zkrollback.report.styled_lines import plain
 from pytest_zkrollback.setup.list_revisions import fetch_revision_list
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

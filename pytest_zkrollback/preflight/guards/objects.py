@@ -45,7 +45,7 @@ def judge_images(answer: ProbeResult[ImagesSeen]) -> Guard:
     images = f"image{'s' if many else ''} {listed([*seen.missing[:_FEW], *more])}"
     whether = f"whether {images} of the target {'are' if many else 'is'} on a node is not known"
     if not seen.nodes:
-        return Guard.not_known("images", f"{whether}: no node says")
+        return Guard.not_known("images", f"{whether}: no node lists its images")
     if seen.cut:
         return Guard.not_known(
             "images",
