@@ -134,8 +134,11 @@ class _Progress:
 
 def _usual(tools: Sequence[Tool]) -> str:
     """How long a first build takes; what has no module is ours, and small."""
-    if not any(tool.module for tool in tools):
+    folders = {tool.folder for tool in tools if tool.module}
+    if not folders:
         return "usually less than a minute on 2 cores, once"
+    if folders == {"prometheus"}:
+        return "usually 2 to 6 minutes on 2 cores, once"
     few, many = ("10", "25") if any(tool.folder == "node" for tool in tools) else ("7", "20")
     return f"usually {few} to {many} minutes on 2 cores, once"
 

@@ -25,6 +25,7 @@ from .demo_repository import FOLDER, MIGRATIONS
 from .drill_namespace import checkout_id
 from .kwok_venue import DATA, Kwok
 from .locks import exclusive
+from .monitoring import Monitoring, find_monitoring, metrics_table
 from .persistence import SavedDrill
 from .scenarios import (
     DEFAULT_SCENARIO,
@@ -131,12 +132,17 @@ def start_drill(
     return _start(None, venue or Kwok(), scenario or DEFAULT_SCENARIO, progress, processes, clock)
 
 
-def refuse_another_drill(checkout: Path, scenario: str | None, venue: VenueChoice | None = None) -> None:
-    """Raises UsageProblem if the drill that this checkout keeps is another one than the one asked for."""
+def scenario_to_play(checkout: Path, scenario: str | None, venue: VenueChoice | None = None) -> str:
+    """The scenario asked for, else that of the drill which this checkout keeps, else the default one.
+
+    Raises UsageProblem if the kept drill is another one than the one asked for.
+    """
     with _state(checkout, lambda _: None, needed=False) as folder:
         found = kept_drill.load(folder) if folder is not None else None
         if found is not None and kept_drill.is_alive(found):
             _same(found, scenario, venue)
+            return found.scenario
+    return scenario or DEFAULT_SCENARIO
 
 
 def kept_environment(checkout: Path) -> Environment:
@@ -248,9 +254,12 @@ def _start(
     processes: Processes,
     clock: Clock,
 ) -> Drill:
+    metrics = choose_scenario(scenario).metrics
+    # Before the cluster: a first build takes minutes.
+    programs = find_monitoring(progress, processes, clock) if metrics else {}
     venue = choice.open(progress, processes, clock)
     try:
-        kept = _play(venue, choice.name, scenario, progress, processes, clock)
+        kept = _play(venue, choice.name, scenario, programs, progress, processes, clock)
         if keeper is not None:
             kept_drill.save(keeper.folder, replace(kept, checkout=str(keeper.checkout.resolve())))
             venue.supervised.keep()
@@ -264,6 +273,7 @@ def _play(
     venue: Venue,
     name: str,
     scenario: str,
+    programs: Mapping[str, Path],
     progress: Callable[[str], None],
     processes: Processes,
     clock: Clock,
@@ -275,6 +285,18 @@ def _play(
     app.start(venue.app_argv(app.port_file), venue.app_env)
     sink.start(slack_sink_argv(cluster.data_dir / "slack", sink.port_file))
     token, url = secrets.token_hex(12), app.url()
+    monitoring = None
+    if metrics := choose_scenario(scenario).metrics:
+        monitoring = Monitoring(
+            venue.supervised,
+            programs,
+            metrics,
+            app=url,
+            namespace=venue.namespace,
+            clock=clock,
+            progress=progress,
+        )
+        monitoring.start()
     venue.bring_images(releases_of(scenario))
     build_scenario(
         cluster,
@@ -286,6 +308,7 @@ def _play(
         data=cluster.data_dir / DATA,
         migrate=venue.migrate,
         values=venue.values,
+        monitoring=monitoring,
     )
     return SavedDrill(
         cluster=cluster,
@@ -297,6 +320,7 @@ def _play(
         namespace=venue.namespace,
         database=venue.database,
         makes_namespace=venue.makes_namespace,
+        prometheus=monitoring.url if monitoring is not None else "",
     )
 
 
@@ -356,7 +380,8 @@ def drill_migrations(scenario: str, *, database: bool) -> Migrations:
 def _environment(kept: SavedDrill) -> Environment:
     cluster = kept.cluster
     repository = cluster.data_dir / DATA / FOLDER
-    has_files = bool(SCENARIOS[kept.scenario].migration)
+    scenario = SCENARIOS[kept.scenario]
+    has_files = bool(scenario.migration)
     return Environment(
         name="drill",
         context=cluster.context,
@@ -369,6 +394,7 @@ def _environment(kept: SavedDrill) -> Environment:
         smoke=Smoke(command=SMOKE),
         soak_s=SOAK_S,
         slack=Slack(webhook_env=WEBHOOK_ENV),
+        metrics=metrics_table(scenario.metrics, kept.prometheus) if scenario.metrics else False,
         identity=Identity(kube_system_uid=kept.identity),
         migrations=drill_migrations(kept.scenario, database=bool(kept.database)),
         git=Git(checkout=str(repository), branch="main", ref="{app_version}") if has_files else None,

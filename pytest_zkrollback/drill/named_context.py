@@ -60,6 +60,8 @@ _INSIDE: Final = {
     ("", "pods/log"): ("get",),
     ("", "events"): ("list", "watch"),
 }
+# Each pod's /metrics, for a scenario with metrics.
+_SCRAPE: Final = {("", "pods/proxy"): ("get",)}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class NamedContext:
 
     ``configured`` is what must not be drilled on; ``confirmed`` the context's name as it was given a second
     time; ``ask`` puts a question to the operator and returns the answer, empty where nobody can be asked.
-    ``keep_secret`` hears credentials before they are used.
+    ``keep_secret`` hears credentials before they are used. ``scrapes``: pods are asked for their metrics.
     """
 
     context: str
@@ -79,6 +81,7 @@ class NamedContext:
     confirmed: str | None = None
     ask: Callable[[str], str] = lambda _: ""
     keep_secret: Callable[[str], object] = lambda _: None
+    scrapes: bool = False
 
     @property
     def name(self) -> str:
@@ -136,7 +139,8 @@ class NamedContext:
         server_clock = SystemClock()
         kube = connect(self.context, file, server_clock, processes, self.keep_secret)
         namespace = DrillNamespace(kube, server_clock, namespace_name(self.checkout), new_mark())
-        _refuse_without_rights(kube, namespace.name, self.context)
+        inside = {**_INSIDE, **_SCRAPE} if self.scrapes else _INSIDE
+        _refuse_without_rights(kube, inside, namespace.name, self.context)
         uid = str(kube.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
         self.configured.refuse_same_uid(self.context, uid)
         self._confirm(kube.server)
@@ -322,11 +326,13 @@ def _refuse_relative_paths(context: str, config: Mapping[str, Any]) -> None:
                 )
 
 
-def _refuse_without_rights(kube: Kube, namespace: str, context: str) -> None:
+def _refuse_without_rights(
+    kube: Kube, inside: Mapping[tuple[str, str], tuple[str, ...]], namespace: str, context: str
+) -> None:
     """Raises DrillProblem that names all rights that are missing, and ClusterError."""
     wanted = [
         *(Right(verb, *kind, "") for kind, verbs in _OUTSIDE.items() for verb in verbs),
-        *(Right(verb, *kind, namespace) for kind, verbs in _INSIDE.items() for verb in verbs),
+        *(Right(verb, *kind, namespace) for kind, verbs in inside.items() for verb in verbs),
     ]
     granted = fetch_allowed(kube, [(right, "") for right in wanted])
     missing = [right.spoken(namespace) for right, yes in zip(wanted, granted, strict=True) if not yes]

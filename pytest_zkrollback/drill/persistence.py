@@ -29,6 +29,7 @@ class SavedDrill:
     ``identity`` is the UID of the kube-system namespace, by which the drill's environment is pinned.
     ``venue`` is the name of its :class:`.venue.Venue`, ``database`` the database's URL (may be empty);
     ``makes_namespace``: in a cluster that is not its own. ``checkout``: the folder whose drill it is.
+    ``prometheus``: the URL of its Prometheus; empty for a scenario without metrics.
     """
 
     cluster: ClusterAccess
@@ -41,6 +42,7 @@ class SavedDrill:
     database: str = ""
     makes_namespace: bool = False
     checkout: str = ""
+    prometheus: str = ""
 
 
 _FORMAT = TypeAdapter(SavedDrill)

@@ -154,6 +154,18 @@ TOOLS = (
     ZKPROVA,
 )
 HELM3 = _helm(("helm3", "helm"), 3)
+# Its releases 3.N have the Go module versions v0.3NN. Built in are two service discoveries: files and HTTP.
+PROMETHEUS = Tool(
+    names=("prometheus",),
+    version_args=("--version",),
+    serves=r"^prometheus, version (v0\.3|3\.)\d+\.",
+    wanted="3.x",
+    folder="prometheus",
+    module="github.com/prometheus/prometheus",
+    package="github.com/prometheus/prometheus/cmd/prometheus",
+    stamp="github.com/prometheus/common/version.Version",
+    tags="remove_all_sd",
+)
 
 
 KUBELET = _kubernetes("kubelet")

@@ -18,6 +18,7 @@ import yaml
 
 from ..clients.clock import SystemClock
 from ..clients.kube.client import connect
+from ..config.environment import Metric
 from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, DrillProblem, UsageProblem
 from ..domain.kube_objects import is_terminating
@@ -27,6 +28,7 @@ from .images import Release
 from .live_pods import BACKEND, FRONTEND, serving
 
 if TYPE_CHECKING:
+    from .monitoring import Monitoring
     from .venue import ClusterAccess
 
 RELEASE = "zkprova"
@@ -41,6 +43,21 @@ _SETTLE_TIMEOUT_S = 60.0
 _LOOK_EVERY_S = 0.1
 
 Pods = Sequence[JsonObject]
+
+# Short times, for a rehearsal: Prometheus scrapes every second, and finds new pods within 8 s.
+_REQUESTS = 'http_requests_total{namespace="{namespace}"}'
+_FAILED = 'http_requests_total{namespace="{namespace}", code=~"5.."}'
+ERROR_RATE = Metric(
+    id="error-rate",
+    title="At most 1 % of the requests fail",
+    query=f"100 * (sum(rate({_FAILED}[10s])) or vector(0)) / sum(rate({_REQUESTS}[10s]))",
+    count_query=f"sum(increase({_FAILED}[{{range}}])) or vector(0)",
+    max=1,
+    unit="%",
+    settle_s=15,
+    for_s=5,
+    deadline_s=30,
+)
 
 
 @dataclass(frozen=True)
@@ -61,13 +78,15 @@ class Revision:
 class Scenario:
     """What goes wrong with revision 6, and ``visible``: whether these backend pods of its show it.
 
-    ``migration`` is one of demo_repository.BROUGHT, which it brings along.
+    ``migration`` is one of demo_repository.BROUGHT, which it brings along. ``metrics``: what Prometheus is
+    asked where the pods show nothing; the drill then has one, and a load.
     """
 
     description: str
     bad: Revision
     visible: Callable[[Pods], bool]
     migration: str = ""
+    metrics: tuple[Metric, ...] = ()
 
 
 _EXPORT = {"config": {"ORDER_EXPORT": "on"}}
@@ -98,6 +117,10 @@ def _probed_in_vain(pods: Pods) -> bool:
     return all("running" in _status(pod).get("state", {}) for pod in pods) and not serving(
         tuple(pods), BACKEND
     )
+
+
+def _all_ready(pods: Pods) -> bool:
+    return len(serving(tuple(pods), BACKEND)) == len(pods)
 
 
 def _migrating(migration: str) -> Scenario:
@@ -134,6 +157,13 @@ SCENARIOS: Mapping[str, Scenario] = {
         _bad("a7d20c4 rename the health endpoint", readinessPath="/healthz"),
         _probed_in_vain,
     ),
+    "error-rate": Scenario(
+        "revision 6 searches orders in an index that nobody built: each search answers 503; rollouts, /health"
+        " and the smoke test are fine",
+        _bad("a7d20c4 faster order search", searchIndex="order_search_v2"),
+        _all_ready,
+        metrics=(ERROR_RATE,),
+    ),
     "reversible-migration": _migrating("reversible"),
     "irreversible-migration": _migrating("irreversible"),
 }
@@ -168,12 +198,14 @@ def build_scenario(
     data: Path | None = None,
     migrate: Callable[[str], None] = lambda _: None,
     values: Mapping[str, Any] | None = None,
+    monitoring: Monitoring | None = None,
 ) -> None:
     """Install and upgrade the release in ``namespace`` (made if missing) until revision 6 is visibly bad.
 
     ``helm`` is a Helm 3 or 4 binary. In ``data`` the repository of the demo service is made, if the scenario
     has a migration; ``migrate`` does what the migration's Job does, where no container runs. ``values`` are
-    laid over those of every revision. Takes about 7 s.
+    laid over those of every revision. ``monitoring`` is for a scenario with metrics. Takes about 7 s, with
+    metrics 25 s.
     Raises UsageProblem for an unknown scenario and DrillProblem if helm or the cluster does not play along.
     """
     chosen = choose_scenario(scenario)
@@ -183,6 +215,8 @@ def build_scenario(
     for number, revision in enumerate(revisions, start=1):
         if number == BAD_REVISION:
             teller.wait_for("the pods of revision 5 to be ready", _all_serve(revisions[HEALTHY_REVISION - 1]))
+            if monitoring is not None:
+                monitoring.watch_health()
         progress(f"helm: revision {number} of {len(revisions)}, {revision.description}")
         teller.deploy(number, revision)
     if chosen.migration and data is not None:
@@ -191,6 +225,8 @@ def build_scenario(
         make_repository(data, chosen.migration, tags, chosen.bad.tag, processes)
     progress(f"Waiting until it shows: {chosen.description}")
     teller.wait_for(f"revision 6 to show what is wrong with it ({chosen.description})", _shows(chosen))
+    if monitoring is not None:
+        monitoring.wait_until_it_shows()
 
 
 def _all_serve(revision: Revision) -> Callable[[Pods], bool]:

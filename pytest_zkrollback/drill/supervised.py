@@ -38,13 +38,17 @@ class Supervised:
         """Folder with one log file per program."""
         return self.data_dir / "logs"
 
-    def start_server(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+    def start_server(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, *, vital: bool = True
+    ) -> int:
         """Start one more program with the cluster's lifetime; returns its process id.
 
-        Its output goes to ``<data_dir>/logs/<name>.log``, its working folder is the data folder, its
-        environment is PATH, HOME (the data folder) and ``env``. Raises DrillProblem.
+        A kept drill ends when a ``vital`` one does. Its output goes to ``<data_dir>/logs/<name>.log``, its
+        working folder is the data folder, its environment is PATH, HOME (the data folder) and ``env``.
+        Raises DrillProblem.
         """
-        request = {"start": name, "argv": list(argv), "env": {**self._server_env(), **(env or {})}}
+        env = {**self._server_env(), **(env or {})}
+        request = {"start": name, "argv": list(argv), "env": env, "vital": vital}
         answer = self._ask(request)
         if "error" in answer:
             raise DrillProblem(f"The drill could not start {name}: {answer['error']}")

@@ -4,14 +4,14 @@ It leaves the test run's process tree, starts the servers on request and reads i
 end of which only the test run holds. The end of that input, in whatever way the run ended (SIGKILL
 included), or a SIGTERM, ends the servers, runs what was asked for the end and removes the data folder.
 Should the supervisor itself be killed, the kernel ends the servers (Linux). After a ``keep`` it lets go of
-the run and waits for SIGTERM or for the end of one of its servers.
+the run and waits for SIGTERM or for the end of one of its servers that is ``vital``.
 
 It holds an exclusive lock on ``<data folder>/alive``, which holds its process id: the lock says for
 certain whether it lives, which a process id alone does not.
 
 Requests and answers are JSON, one a line::
 
-    {"start": NAME, "argv": [...], "env": {...}}  ->  {"pid": N} or {"error": TEXT}
+    {"start": NAME, "argv": [...], "env": {...}, "vital": BOOL}  ->  {"pid": N} or {"error": TEXT}
     {"stop": NAME}                                ->  {}
     {"ended": true}                               ->  {"ended": {NAME: EXIT_CODE}}
     {"keep": true}                                ->  {}
@@ -68,6 +68,7 @@ class _Supervisor:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._servers: dict[str, Server] = {}
+        self._vital: set[str] = set()
         self._at_end: list[tuple[list[str], dict[str, str], float]] = []
         self._rest = b""
         self._kept = False
@@ -84,13 +85,13 @@ class _Supervisor:
         self._selector.register(self._wake, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Answer requests until the input ends, a signal comes or (kept) a server ends."""
+        """Answer requests until the input ends, a signal comes or (kept) a vital server ends."""
         self._say({"pid": os.getpid()})
         while not self._ending:
             ready = {key.fd for key, _ in self._selector.select()}
             if self._wake in ready:
                 os.read(self._wake, 4096)
-                self._ending = self._ending or (self._kept and bool(self._ended()))
+                self._ending = self._ending or (self._kept and not self._vital.isdisjoint(self._ended()))
             if _STDIN in ready:
                 self._read()
 
@@ -118,7 +119,7 @@ class _Supervisor:
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request:
-            case {"start": str(name), "argv": argv, "env": env}:
+            case {"start": str(name), "argv": argv, "env": env, "vital": vital}:
                 log_path = self._data_dir / "logs" / f"{name}.log"
                 try:
                     server = start_server(
@@ -127,6 +128,8 @@ class _Supervisor:
                 except ProcessProblem as problem:
                     return {"error": str(problem)}
                 self._servers[name] = server
+                if vital:
+                    self._vital.add(name)
                 return {"pid": server.pid}
             case {"stop": str(name)}:
                 self._servers.pop(name).end()

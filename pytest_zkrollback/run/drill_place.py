@@ -50,6 +50,7 @@ def _kubelet() -> Kubelet:
 def _named_context(context: str, request: Request, rootpath: Path, config: Path) -> NamedContext:
     from ..drill.drill_namespace import checkout_id
     from ..drill.named_context import NamedContext
+    from ..drill.scenarios import DEFAULT_SCENARIO, choose_scenario
     from ..drill.whose_cluster import Configured
 
     names = [name for name in known_environments(config) if name != DRILL]
@@ -61,6 +62,7 @@ def _named_context(context: str, request: Request, rootpath: Path, config: Path)
         load=request.drill_load,
         image=request.drill_image,
         confirmed=request.confirm,
+        scrapes=bool(choose_scenario(request.drill_scenario or DEFAULT_SCENARIO).metrics),
     )
     place.refuse_without_contact()
     return place

@@ -74,7 +74,7 @@ def refresh_metrics(file: Path, config: str | None) -> int:
 def _environment(record: Record, config: str | None) -> Environment:
     """That of the configuration, with metrics; raises UsageProblem where nobody can be asked."""
     if record.environment == DRILL:
-        raise UsageProblem("The drill's Prometheus is gone with the drill: nobody can be asked.")
+        raise UsageProblem("The record of a drill is not read again: its Prometheus goes with it.")
     if record.outcome is Outcome.RUNNING:
         raise UsageProblem("This run has not ended, or was killed: its metrics cannot be read again.")
     if not record.metrics:

@@ -93,6 +93,7 @@ class Run:
         env: Environment | None,
         release: str,
         workloads: Mapping[str, str],
+        metrics: Sequence[Metric],
         command_line: str,
         hooks: Hooks,
         redactor: Redactor,
@@ -102,11 +103,11 @@ class Run:
         """``env`` is None for the drill, which makes its own, at ``place`` if one was asked for.
 
         ``checkout`` is the folder that a kept drill belongs to.
-        ``workloads`` and what the hooks add make the checklist; raises UsageProblem where a hook is wrong.
+        ``workloads``, ``metrics`` and what the hooks add make the checklist; raises UsageProblem where a hook
+        is wrong.
         """
         self.request = request
         self._hooks = hooks
-        metrics = env.metric_checks if env is not None else ()
         self._own_items, checklist = _checklist(request, workloads, hooks, metrics)
         self._own_sources = fetch_own_sources(hooks, request.environment)
         self.checklist_ids = tuple(item.id for item in checklist)
@@ -150,21 +151,35 @@ class Run:
         """Read the configuration and ask the hooks; raises UsageProblem. ``redactor`` learns secrets."""
         path = find_config(rootpath, request.config_file)
         if request.environment == DRILL:
-            from ..drill.drill import DRILL_WORKLOADS, refuse_another_drill
+            from ..drill.drill import DRILL_WORKLOADS, scenario_to_play
             from ..drill.scenarios import DEFAULT_SCENARIO, RELEASE, choose_scenario
 
             choose_scenario(request.drill_scenario or DEFAULT_SCENARIO)
             place = choose_place(request, rootpath, path)
-            refuse_another_drill(rootpath, request.drill_scenario, place)
+            scenario = scenario_to_play(rootpath, request.drill_scenario, place)
             refuse_without_github(request, None)
             if request.drill_context is not None:
                 request = replace(request, confirm=None)  # it was the context's name
+            # A kept drill's checklist is that of its own scenario.
+            request = replace(request, drill_scenario=scenario)
+            metrics = choose_scenario(scenario).metrics
             return cls(
-                request, None, RELEASE, DRILL_WORKLOADS, command_line, hooks, redactor, place, rootpath
+                request,
+                None,
+                RELEASE,
+                DRILL_WORKLOADS,
+                metrics,
+                command_line,
+                hooks,
+                redactor,
+                place,
+                rootpath,
             )
         env = load_environment(path, request.environment)
         refuse_without_github(request, env)
-        return cls(request, env, env.release, env.named_workloads, command_line, hooks, redactor)
+        return cls(
+            request, env, env.release, env.named_workloads, env.metric_checks, command_line, hooks, redactor
+        )
 
     def may_be_found(self, item_id: str) -> bool:
         """Whether this may be the item of a workload that is not known yet (``workloads = "auto"``)."""

@@ -17,7 +17,7 @@ from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.clients.state_dir import state_folder
 from pytest_zkrollback.domain.errors import DrillProblem, UsageProblem
 from pytest_zkrollback.drill import persistence as kept_drill
-from pytest_zkrollback.drill.drill import refuse_another_drill, start_drill, stop_drill
+from pytest_zkrollback.drill.drill import scenario_to_play, start_drill, stop_drill
 from pytest_zkrollback.drill.drill_namespace import checkout_id
 from pytest_zkrollback.drill.local_cluster import start_cluster
 from pytest_zkrollback.drill.persistence import SavedDrill
@@ -74,7 +74,7 @@ def own_folder() -> Path:
 
 
 def refuse_crash_loop() -> None:
-    refuse_another_drill(HERE, "crash-loop")
+    scenario_to_play(HERE, "crash-loop")
 
 
 def supervisor_of(kept: SavedDrill) -> int:

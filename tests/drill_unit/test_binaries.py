@@ -15,7 +15,7 @@ from pytest_zkrollback.drill import programs as drill_programs
 from pytest_zkrollback.drill.binaries import cache_folder, find_binaries
 from pytest_zkrollback.drill.build import place
 from pytest_zkrollback.drill.locks import exclusive, is_locked
-from pytest_zkrollback.drill.programs import HELM3, KUBELET, NODE_TOOLS, TOOLS, ZKPROVA
+from pytest_zkrollback.drill.programs import HELM3, KUBELET, NODE_TOOLS, PROMETHEUS, TOOLS, ZKPROVA
 
 SAYS = {
     "etcd": "etcd Version: 3.7.3\nGit SHA: Not provided\n",
@@ -27,6 +27,7 @@ SAYS = {
     "helm": "v4.3.1",
     "helm3": "v3.22.0",
     "kubelet": "Kubernetes v1.37.2\n",
+    "prometheus": "prometheus, version v0.316.0 (branch: non-git, revision: unknown)\n",
     "zkprova": f"zkprova {ZKPROVA.version}\n",
 }
 NAMES = [tool.name for tool in TOOLS]
@@ -387,7 +388,7 @@ def test_the_cache_is_where_the_system_wants_it(monkeypatch, platform, environ, 
     assert cache_folder(environ) == Path(expected)
 
 
-@pytest.mark.parametrize("tool", [*WITH_HELM3, KUBELET], ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", [*WITH_HELM3, KUBELET, PROMETHEUS], ids=lambda tool: tool.name)
 def test_what_is_built_would_serve_from_path_too(tool) -> None:
     says = SAYS[tool.name]
     assert re.search(tool.serves, says)
@@ -398,7 +399,7 @@ def test_the_digest_changes_with_what_goes_in(monkeypatch, tmp_path: Path) -> No
     before = KUBELET.digest
     assert re.fullmatch(r"[0-9a-f]{16}", before)
     assert KUBELET.digest == before
-    all_tools = (*WITH_HELM3, *NODE_TOOLS)
+    all_tools = (*WITH_HELM3, *NODE_TOOLS, PROMETHEUS)
     assert len({tool.digest for tool in all_tools}) == len(all_tools)
     monkeypatch.setattr(drill_programs.platform, "machine", lambda: "other")
     assert KUBELET.digest != before

@@ -123,6 +123,32 @@ def test_a_healthy_pod_answers_with_its_version_and_the_real_database(start):
     )
 
 
+def test_prometheus_finds_every_ready_pod_and_reads_its_own_metrics(start):
+    app = start(pod("backend-a"), pod("backend-b"), pod("backend-c", ready=False))
+    app.health()  # the first pod's turn
+    status, groups = app.json("/targets")
+    address = app.url.removeprefix("http://")
+    assert (status, groups) == (
+        200,
+        [
+            {
+                "targets": [address],
+                "labels": {"namespace": "prod", "pod": name, "__metrics_path__": f"/pods/{name}/metrics"},
+            }
+            for name in ("backend-a", "backend-b")
+        ],
+    )
+    counted = 'http_requests_total{handler="/health",code="200"} 1'
+    told = [app.ask(f"/pods/backend-{name}/metrics") for name in "abc"]
+    assert [(status, counted in body.decode()) for status, _, body in told] == [
+        (200, True),
+        (200, False),
+        (404, False),
+    ]
+    app.api.status = 500
+    assert app.json("/targets")[0] == 503
+
+
 def test_the_pods_of_the_namespace_are_asked_for_with_the_kubeconfigs_token(start):
     app = start(pod())
     app.health()

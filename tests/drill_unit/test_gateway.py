@@ -11,6 +11,7 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.kube.access import Access
 from pytest_zkrollback.clients.kube.client import KubeClient
 from pytest_zkrollback.drill.gateway import Gateway
+from support.drill_pods import pod as drill_pod
 from support.local_sockets import LocalServer, answer, free_port
 
 NO_ENDPOINTS = json.dumps(
@@ -50,6 +51,29 @@ def test_each_path_goes_to_its_service(path, service):
         assert ask(server.url, path) == (200, "hello")
     proxied = f"/api/v1/namespaces/drill/services/zkprova-zkprova-{service}:http/proxy{path}"
     assert server.requests[0].startswith(f"GET {proxied} HTTP/1.1")
+
+
+def test_prometheus_finds_the_ready_pods_and_reads_their_own_metrics():
+    pods = json.dumps(
+        {"items": [drill_pod("backend-a"), drill_pod("backend-b", ready=False)], "metadata": {}}
+    )
+    with LocalServer(answer(pods)) as server:
+        status, body = ask(server.url, "/targets")
+    assert server.requests[0].startswith(
+        "GET /api/v1/namespaces/drill/pods?labelSelector=app%3Dzkprova-backend"
+    )
+    [group] = json.loads(body)
+    assert status == 200
+    assert group["labels"] == {
+        "namespace": "drill",
+        "pod": "backend-a",
+        "__metrics_path__": "/pods/backend-a/metrics",
+    }
+    with LocalServer(answer("zkprova_orders_total 3")) as server:
+        assert ask(server.url, "/pods/backend-a/metrics") == (200, "zkprova_orders_total 3")
+    path = "/api/v1/namespaces/drill/pods/backend-a:8080/proxy/metrics"
+    assert server.requests[0].startswith(f"GET {path} HTTP/1.1")
+    assert ask(f"http://127.0.0.1:{free_port()}", "/targets")[0] == 502
 
 
 def test_an_order_is_passed_on_with_its_body():

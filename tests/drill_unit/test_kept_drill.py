@@ -8,7 +8,7 @@ import pytest
 from pytest_zkrollback.domain.errors import UsageProblem
 from pytest_zkrollback.drill import drill as module
 from pytest_zkrollback.drill import persistence as kept_drill
-from pytest_zkrollback.drill.drill import refuse_another_drill, start_drill, stop_drill
+from pytest_zkrollback.drill.drill import scenario_to_play, start_drill, stop_drill
 from pytest_zkrollback.drill.persistence import SavedDrill
 from pytest_zkrollback.drill.venue import ClusterAccess
 
@@ -95,9 +95,11 @@ def test_a_checkout_is_its_path_by_whatever_name_it_is_reached(keep, tmp_path):
 
 def test_another_checkouts_scenario_refuses_nothing(keep, tmp_path):
     first = keep("first")
-    refuse_another_drill(tmp_path / "other", "crash-loop")
+    assert scenario_to_play(tmp_path / "other", "crash-loop") == "crash-loop"
+    assert scenario_to_play(tmp_path / "other", None) == "crash-loop"
+    assert scenario_to_play(first, None) == "bad-image"  # its checks are those of its own scenario
     with pytest.raises(UsageProblem, match="The kept drill plays the scenario 'bad-image', not 'crash-loop'"):
-        refuse_another_drill(first, "crash-loop")
+        scenario_to_play(first, "crash-loop")
 
 
 def test_one_whose_checkout_is_gone_is_named_with_what_ends_it(keep, tmp_path):

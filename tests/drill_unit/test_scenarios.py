@@ -198,6 +198,11 @@ SHOWS = pytest.mark.parametrize(
             [*GOOD, pod("b", BAD_TAG, RUNNING)],
             [*GOOD, pod("b", BAD_TAG)],
         ),
+        (
+            "error-rate",
+            [*GOOD, pod("b", BAD_TAG, RUNNING, ready=True)],
+            [*GOOD, pod("b", BAD_TAG, RUNNING)],
+        ),
     ],
 )
 
@@ -264,7 +269,7 @@ def test_an_unknown_scenario_names_the_known_ones(tell):
         tell([], "crashloop")
     assert str(caught.value) == (
         "There is no drill scenario 'crashloop'. Known scenarios: crash-loop, bad-image, failing-readiness, "
-        "reversible-migration, irreversible-migration."
+        "error-rate, reversible-migration, irreversible-migration."
     )
     assert tell.helm.ran == []
 

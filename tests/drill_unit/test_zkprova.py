@@ -187,6 +187,32 @@ def test_metrics_count_requests_their_durations_and_orders(run, database):
         assert 0 < float(durations[f'http_request_duration_seconds_sum{{handler="{handler}"}}']) < 10
 
 
+def test_orders_are_searched_in_the_index_that_is_named(run, database):
+    backend = run("backend", DATABASE_PATH=str(database))
+    backend.ask("/api/orders", b'{"item": "blue punched cards", "quantity": 2}')
+    status, body = backend.ask("/api/search?q=punched+cards")
+    assert (status, [one["id"] for one in json.loads(body)["orders"]]) == (200, [3, 1])
+    assert json.loads(backend.ask("/api/search?q=%22tea%22")[1]) == {"orders": []}
+    assert backend.ask("/api/search")[0] == 400
+    backend.stop()
+    moved = run("backend", DATABASE_PATH=str(database), SEARCH_INDEX="order_search_v2")
+    status, body = moved.ask("/api/search?q=cards")
+    assert (status, json.loads(body)) == (503, {"error": "no such table: order_search_v2"})
+    assert moved.health() == (200, OK)
+
+
+def test_a_load_asks_for_everything_until_it_is_ended(zkprova, run, database):
+    backend = run("backend", DATABASE_PATH=str(database))
+    load = subprocess.Popen([zkprova, "load", "--url", backend.url(), "--per-second", "100"])
+    asked = {f'handler="{path}",code="200"' for path in ("/api/orders", "/api/orders/{id}", "/api/search")}
+    deadline = time.monotonic() + 10
+    while not all(name in (told := backend.ask("/metrics")[1].decode()) for name in asked):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.02)
+    load.terminate()
+    assert load.wait(timeout=10) == 0
+
+
 def test_a_frontend_has_a_page_and_sends_api_to_the_backend(zkprova, run, tmp_path, database):
     folder = tmp_path / "backend"
     folder.mkdir()
@@ -273,5 +299,5 @@ def test_an_unknown_role_names_the_known_ones(zkprova):
     done = subprocess.run([zkprova, "backends"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "usage: zkprova backend|frontend|migrate up|loopback|act|pause|version [OPTIONS]\n",
+        "usage: zkprova backend|frontend|migrate up|loopback|load|act|pause|version [OPTIONS]\n",
     )

@@ -161,7 +161,7 @@ def left_files(repository):
         (
             ["--env=drill", "--drill-scenario=flood"],
             "There is no drill scenario 'flood'. Known scenarios: crash-loop, bad-image, failing-readiness, "
-            "reversible-migration, irreversible-migration.",
+            "error-rate, reversible-migration, irreversible-migration.",
         ),
         (
             ["--env=staging", "--rollback-waive=smokes=x"],

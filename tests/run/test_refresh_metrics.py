@@ -107,7 +107,7 @@ def test_it_can_be_rendered_in_the_same_breath(tmp_path, prometheus, capsys):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"environment": "drill"}, "The drill's Prometheus is gone with the drill: nobody can be asked.\n"),
+        ({"environment": "drill"}, "The record of a drill is not read again: its Prometheus goes with it.\n"),
         (
             {"outcome": Outcome.RUNNING},
             "This run has not ended, or was killed: its metrics cannot be read again.\n",

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.process import LocalProcesses
 from pytest_zkrollback.drill.demo_app import app_argv, database_url, migrate
 from pytest_zkrollback.drill.local_cluster import RunningCluster
-from pytest_zkrollback.drill.scenarios import build_scenario
+from pytest_zkrollback.drill.monitoring import Monitoring, find_monitoring
+from pytest_zkrollback.drill.scenarios import SCENARIOS, build_scenario
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,7 @@ class Incident:
         self.url = self._serve("app", lambda data, port: app_argv(self.cluster, self.namespace, data, port))
         self.slack = self._serve("slack", slack_sink_argv)
         self.webhook = f"{self.slack}{WEBHOOK_PATH}tokenoftheincident"
+        self.monitoring = self._monitoring(SCENARIOS[scenario].metrics)
         build_scenario(
             self.cluster,
             namespace=self.namespace,
@@ -76,8 +79,27 @@ class Incident:
             migrate=lambda kind: migrate(
                 self.cluster.binaries["zkprova"], folder / "app", kind, LocalProcesses()
             ),
+            monitoring=self.monitoring,
         )
         self.configure()
+
+    def _monitoring(self, checks):
+        """A real Prometheus and a load, where the scenario's pods show nothing; else None."""
+        if not checks:
+            return None
+        clock = SystemClock()
+        found = Monitoring(
+            self.running,
+            find_monitoring(print, LocalProcesses(), clock),
+            checks,
+            app=self.url,
+            namespace=self.namespace,
+            clock=clock,
+            suffix=f"-{self.namespace}",
+        )
+        found.start()
+        self._servers += [found.prometheus, found.load]
+        return found
 
     def _serve(self, name, argv):
         port_file = self.folder / f"{name}.port"
@@ -91,7 +113,7 @@ class Incident:
         return f"http://127.0.0.1:{port_file.read_text().strip()}"
 
     def close(self):
-        for server in self._servers:
+        for server in reversed(self._servers):
             self.running.stop_server(server)
 
     def use(self, helm: Path):
@@ -99,10 +121,11 @@ class Incident:
         self.helm_path = helm
         self.configure()
 
-    def configure(self, tables="", migrations=None, **keys):
+    def configure(self, tables="", migrations=None, metrics=None, **keys):
         """Write the configuration; ``keys`` are laid over the usual ones, ``tables`` is appended.
 
         ``migrations`` are the lines of that table, False for none; by default the service's database is read.
+        What Prometheus is asked are the scenario's own checks, with ``metrics`` laid over each.
         """
         usual = {
             "context": self.cluster.context,
@@ -127,8 +150,19 @@ class Incident:
             + "[environments.test]\n"
             + "\n".join(lines)
             + "\n"
+            + self._metrics_table(metrics or {})
             + tables
         )
+
+    def _metrics_table(self, keys):
+        if self.monitoring is None:
+            return ""
+        table = f"[environments.test.metrics]\nurl = {json.dumps(self.monitoring.url)}\n"
+        for check in self.monitoring.checks:
+            table += "[[environments.test.metrics.checks]]\n"
+            for key, value in {**check.model_dump(exclude_defaults=True), **keys}.items():
+                table += f"{key} = {json.dumps(value)}\n"
+        return table
 
     def environ(self, **more):
         database = database_url(self.folder / "app")

@@ -17,11 +17,11 @@ import urllib.request
 import uuid
 from dataclasses import dataclass, field
 
+from pytest_zkrollback.drill.scenarios import SCENARIOS
 from support.incident import Incident
 
 MOST_STEPS = 5
 GREEN = ("verified", "verified-with-waivers")
-SCENARIOS = ("crash-loop", "bad-image", "failing-readiness", "reversible-migration", "irreversible-migration")
 _WRITES = ("create", "update", "patch", "delete", "deletecollection")
 # What this tool writes for itself, and asks without changing anything.
 _OWN = re.compile(r"^(secrets/zkrollback\.|selfsubject|leases/)")
@@ -62,7 +62,7 @@ class Operator:
 
     def __init__(self, running, folder, seed, helm_name, helm):
         self.random = random.Random(seed)
-        self.story = Story(seed, helm_name, self.random.choice(SCENARIOS))
+        self.story = Story(seed, helm_name, self.random.choice(list(SCENARIOS)))
         folder.mkdir()
         self.incident = Incident(running, folder, helm, self.story.scenario)
         self.incident.configure(rollout_timeout_s=15)
@@ -258,7 +258,7 @@ class Operator:
         return older[-1].read_text() + log if older else log
 
     def _serves(self):
-        """Whether users can place an order, three times in a row: each request takes another pod."""
+        """Whether users can place and find an order, three times in a row: each request takes another pod."""
         return all(self._one_order() for _ in range(3))
 
     def _serves_soon(self):
@@ -276,6 +276,8 @@ class Operator:
             with urllib.request.urlopen(f"{self.incident.url}/health", timeout=3) as answer:
                 healthy = json.load(answer)["status"] == "ok"
             with urllib.request.urlopen(ask, timeout=3) as answer:
-                return healthy and answer.status == 201
+                placed = answer.status == 201
+            with urllib.request.urlopen(f"{self.incident.url}/api/search?q=probe", timeout=3) as answer:
+                return healthy and placed and answer.status == 200
         except (urllib.error.URLError, OSError, ValueError):
             return False

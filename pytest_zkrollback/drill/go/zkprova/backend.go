@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -17,16 +18,18 @@ import (
 
 const (
 	defaultDatabase = "/var/lib/zkprova/zkprova.db"
+	defaultIndex    = "order_search"          // SEARCH_INDEX names another one
 	patience        = 1500 * time.Millisecond // how long a first life tries to open its database
 	laterPatience   = 300 * time.Millisecond  // a later one, which does not listen meanwhile
 	bodyLimit       = 1 << 20
 	shown           = "50"
 )
 
-// backend answers /health, /api/orders and /metrics.
+// backend answers /health, /api/orders, /api/search and /metrics.
 type backend struct {
 	release
 	database   string
+	index      string // the table that orders are searched in
 	counters   *counters
 	connecting func() bool // whether it still tries to open its database for the first time
 }
@@ -60,7 +63,7 @@ func known(path string) (string, int64) {
 		}
 	}
 	switch path {
-	case "/health", "/api/orders", "/metrics":
+	case "/health", "/api/orders", "/api/search", "/metrics":
 		return path, 0
 	}
 	return "", 0
@@ -78,15 +81,21 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case name == "/health":
 		b.health(seen)
 	case name == "/metrics":
-		replyText(seen, 200, "text/plain; version=0.0.4", b.counters.render(b.release))
+		b.metrics(seen)
 	case name == "/api/orders":
 		b.list(seen)
+	case name == "/api/search":
+		b.search(seen, r.URL.Query().Get("q"))
 	default:
 		b.read(seen, number)
 	}
 	if name != "/metrics" {
 		b.counters.request(name, seen.status, time.Since(begun))
 	}
+}
+
+func (b *backend) metrics(w http.ResponseWriter) {
+	replyText(w, 200, "text/plain; version=0.0.4", b.counters.render(b.release))
 }
 
 func (b *backend) health(w http.ResponseWriter) {
@@ -147,6 +156,24 @@ func (b *backend) read(w http.ResponseWriter, number int64) {
 	}
 }
 
+// search finds the orders whose item has these words in this order.
+func (b *backend) search(w http.ResponseWriter, words string) {
+	if strings.TrimSpace(words) == "" {
+		replyJSON(w, 400, object{"error": "send ?q=WORDS"})
+		return
+	}
+	index, phrase := quoted(b.index), quoted(words)
+	orders, err := b.query("WHERE id IN (SELECT rowid FROM "+index+" WHERE "+index+" MATCH ?)", phrase)
+	if err != nil {
+		replyJSON(w, 503, object{"error": explain(err)})
+		return
+	}
+	replyJSON(w, 200, object{"orders": orders})
+}
+
+// quoted is a name or a phrase as SQLite takes it.
+func quoted(text string) string { return `"` + strings.ReplaceAll(text, `"`, `""`) + `"` }
+
 func (b *backend) place(w http.ResponseWriter, r *http.Request) {
 	placed, err := readOrder(http.MaxBytesReader(w, r.Body, bodyLimit))
 	var tooLarge *http.MaxBytesError
@@ -191,12 +218,7 @@ func readOrder(body io.Reader) (order, error) {
 	return order{Item: *given.Item, Quantity: *given.Quantity}, nil
 }
 
-func databasePath() string {
-	if path := os.Getenv("DATABASE_PATH"); path != "" {
-		return path
-	}
-	return defaultDatabase
-}
+func databasePath() string { return cmp.Or(os.Getenv("DATABASE_PATH"), defaultDatabase) }
 
 // runBackend serves. Without its database the first life listens, and so gets ready, while it tries to open it, and
 // then crashes; a later life crashes before it listens.
@@ -221,7 +243,8 @@ func runBackend(of release, address, portFile, podFolder string) {
 		}
 	}
 	say("INFO listening on :8080")
-	serve(address, portFile, logged(&backend{of, path, newCounters(), connecting.Load}))
+	index := cmp.Or(os.Getenv("SEARCH_INDEX"), defaultIndex)
+	serve(address, portFile, logged(&backend{of, path, index, newCounters(), connecting.Load}))
 }
 
 // connect tries again until the database opens, and ends the program if it does not.

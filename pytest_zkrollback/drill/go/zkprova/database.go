@@ -24,6 +24,10 @@ CREATE TABLE orders (
     quantity INTEGER NOT NULL CHECK (quantity > 0), exported INTEGER NOT NULL DEFAULT 0,
     created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
+CREATE VIRTUAL TABLE order_search USING fts5(item, content=orders, content_rowid=id);
+CREATE TRIGGER order_placed AFTER INSERT ON orders BEGIN
+    INSERT INTO order_search (rowid, item) VALUES (new.id, new.item);
+END;
 INSERT INTO orders (customer, item, quantity) VALUES (1, 'punched cards', 200), (2, 'gear wheels', 12);
 `
 

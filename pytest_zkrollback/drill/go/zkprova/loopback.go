@@ -85,14 +85,19 @@ func (p *pod) release() release {
 	return releaseOf(image[strings.LastIndex(image, ":")+1:])
 }
 
-// database gives the file on this machine that the pod's DATABASE_PATH names.
-func (p *pod) database(data string) string {
-	container, path := p.Spec.Containers[0], defaultDatabase
-	for _, variable := range container.Env {
-		if variable.Name == "DATABASE_PATH" {
-			path = variable.Value
+// variable gives the value of an environment variable of its container, as far as its spec holds it.
+func (p *pod) variable(name string) string {
+	for _, variable := range p.Spec.Containers[0].Env {
+		if variable.Name == name {
+			return variable.Value
 		}
 	}
+	return ""
+}
+
+// database gives the file on this machine that the pod's DATABASE_PATH names.
+func (p *pod) database(data string) string {
+	container, path := p.Spec.Containers[0], cmp.Or(p.variable("DATABASE_PATH"), defaultDatabase)
 	for _, mount := range container.VolumeMounts {
 		if rest, inside := strings.CutPrefix(path, mount.MountPath+"/"); inside {
 			for _, volume := range p.Spec.Volumes {
@@ -119,17 +124,27 @@ func (p *pod) life() (int, *time.Time) {
 	return 0, nil
 }
 
-// loopback answers on this machine, where no container runs, as the next live pod would.
+// loopback answers on this machine, where no container runs, as the next live pod would. For Prometheus it also has
+// /targets, the backend's live pods for HTTP service discovery, and /pods/NAME/metrics, which is /metrics of one pod.
 type loopback struct {
-	fetch func() ([]pod, error)
-	data  string
-	turn  atomic.Uint64
-	lock  sync.Mutex
-	lives map[string]*counters // what each life of a container counted
+	fetch     func() ([]pod, error)
+	namespace string
+	data      string
+	turn      atomic.Uint64
+	lock      sync.Mutex
+	lives     map[string]*counters // what each life of a container counted
 }
 
 func (l *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	app, path := frontendLabel, r.URL.Path
+	if path == "/targets" {
+		l.targets(w, r.Host)
+		return
+	}
+	if name, isPod := strings.CutPrefix(path, "/pods/"); isPod {
+		l.metrics(w, strings.TrimSuffix(name, "/metrics"))
+		return
+	}
 	if name, _ := known(path); name != "" {
 		app = backendLabel
 	} else if path != "/" {
@@ -153,16 +168,56 @@ func (l *loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // next gives the pod that a Service would choose; else what /health says of the database, and why.
 func (l *loopback) next(app string) (*pod, string, error) {
-	pods, err := l.fetch()
+	pods, err := l.serving(app)
 	if err != nil {
-		return nil, "unknown", fmt.Errorf("it is not known which pods serve: %w", err)
+		return nil, "unknown", err
 	}
-	pods = slices.DeleteFunc(pods, func(one pod) bool { return !one.serves(app) })
 	if len(pods) == 0 {
 		return nil, "unreachable", fmt.Errorf("no pod of %s is ready", app)
 	}
-	slices.SortFunc(pods, func(a, b pod) int { return cmp.Compare(a.Metadata.Name, b.Metadata.Name) })
 	return &pods[(l.turn.Add(1)-1)%uint64(len(pods))], "", nil
+}
+
+// serving gives the pods that a Service would choose from, by name.
+func (l *loopback) serving(app string) ([]pod, error) {
+	pods, err := l.fetch()
+	if err != nil {
+		return nil, fmt.Errorf("it is not known which pods serve: %w", err)
+	}
+	pods = slices.DeleteFunc(pods, func(one pod) bool { return !one.serves(app) })
+	slices.SortFunc(pods, func(a, b pod) int { return cmp.Compare(a.Metadata.Name, b.Metadata.Name) })
+	return pods, nil
+}
+
+// targets lists the backend's pods; address is where Prometheus reaches this program.
+func (l *loopback) targets(w http.ResponseWriter, address string) {
+	pods, err := l.serving(backendLabel)
+	if err != nil {
+		replyJSON(w, 503, object{"error": err.Error()})
+		return
+	}
+	groups := []object{}
+	for _, one := range pods {
+		name := one.Metadata.Name
+		labels := object{"namespace": l.namespace, "pod": name, "__metrics_path__": "/pods/" + name + "/metrics"}
+		groups = append(groups, object{"targets": []string{address}, "labels": labels})
+	}
+	replyJSON(w, 200, groups)
+}
+
+// metrics is what one pod of the backend counted.
+func (l *loopback) metrics(w http.ResponseWriter, name string) {
+	pods, err := l.serving(backendLabel)
+	if err != nil {
+		replyJSON(w, 503, object{"error": err.Error()})
+		return
+	}
+	index := slices.IndexFunc(pods, func(one pod) bool { return one.Metadata.Name == name })
+	if index < 0 {
+		notFound(w)
+		return
+	}
+	l.backend(&pods[index]).metrics(w)
 }
 
 func (l *loopback) backend(of *pod) *backend {
@@ -173,7 +228,8 @@ func (l *loopback) backend(of *pod) *backend {
 	if l.lives[key] == nil {
 		l.lives[key] = newCounters()
 	}
-	return &backend{of.release(), of.database(l.data), l.lives[key], func() bool {
+	index := cmp.Or(of.variable("SEARCH_INDEX"), defaultIndex)
+	return &backend{of.release(), of.database(l.data), index, l.lives[key], func() bool {
 		return number == 0 && started != nil && time.Since(*started) < patience
 	}}
 }
@@ -269,5 +325,7 @@ func runLoopback(kubeconfig, namespace, data, portFile string) {
 			die("%s: %s", explain(err), database)
 		}
 	}
-	serve("127.0.0.1:0", portFile, &loopback{fetch: server.pods, data: data, lives: map[string]*counters{}})
+	serve("127.0.0.1:0", portFile, &loopback{
+		fetch: server.pods, namespace: namespace, data: data, lives: map[string]*counters{},
+	})
 }

@@ -4,6 +4,7 @@
 //	zkprova frontend [--listen ADDRESS] [--port-file FILE]
 //	zkprova migrate up
 //	zkprova loopback --kubeconfig FILE --namespace N --data DIR --port-file FILE
+//	zkprova load --url URL [--per-second N]
 //	zkprova act [--port=N] [--exit=CODE] [--after=SECONDS] [--unready-after=SECONDS]
 //	            [--late=SECONDS] [--panic=TEXT] [--fill=MIB] [--unless=FILE]
 //	zkprova pause
@@ -25,7 +26,7 @@ import (
 	"time"
 )
 
-const usage = "usage: zkprova backend|frontend|migrate up|loopback|act|pause|version [OPTIONS]"
+const usage = "usage: zkprova backend|frontend|migrate up|loopback|load|act|pause|version [OPTIONS]"
 
 // source is the digest of the sources that this was built from.
 var source = "unknown"
@@ -57,6 +58,11 @@ func main() {
 		data := options.String("data", "", "the folder that stands for the node's disk")
 		_ = options.Parse(arguments)
 		runLoopback(*kubeconfig, *namespace, *data, *portFile)
+	case "load":
+		url := options.String("url", "", "the application's address, as its users know it")
+		perSecond := options.Float64("per-second", 12, "requests a second")
+		_ = options.Parse(arguments)
+		runLoad(*url, *perSecond)
 	case "act":
 		port := options.Int("port", 0, "serve /health on this port")
 		exit := options.Int("exit", -1, "exit with this code")
