@@ -79,6 +79,7 @@ other-pythons: $(READY) ## the same with the locked versions, on the farthest ot
 campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/plugin_load.py
 	$(BIN)/python benchmarks/exec_time.py
+	$(BIN)/python benchmarks/metrics_delay.py
 	$(BIN)/python benchmarks/verification.py
 	$(BIN)/python benchmarks/generated.py
 	$(BIN)/python benchmarks/sequences.py

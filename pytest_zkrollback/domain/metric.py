@@ -136,6 +136,9 @@ class MetricSeries(Frozen):
     unit: str = Field(default="", description="what the values are, e.g. %")
     max: float | None = Field(default=None, description="at most; null: no such limit")
     min: float | None = Field(default=None, description="at least; null: no such limit")
+    users_impacted: bool = Field(
+        default=False, description="`users_impacted` names it: where it fails, users are affected"
+    )
     counts_from: Time | None = Field(
         default=None, description="from when samples decide (`settle_s`); null: the run did not get there"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ..domain.errors import DrillProblem, ProcessProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ..domain.ports import Processes
 
@@ -18,8 +18,10 @@ MIGRATIONS: Final = "migrations"
 _GIT_S: Final = 20.0
 
 _BASE: Final = {
-    "0007_orders_exported.up.sql": "ALTER TABLE orders ADD COLUMN exported INTEGER NOT NULL DEFAULT 0;\n",
-    "0007_orders_exported.down.sql": "ALTER TABLE orders DROP COLUMN exported;\n",
+    "search.yaml": "index: order_search\n",
+    f"{MIGRATIONS}/0007_orders_exported.up.sql": "ALTER TABLE orders ADD COLUMN exported INTEGER NOT NULL"
+    " DEFAULT 0;\n",
+    f"{MIGRATIONS}/0007_orders_exported.down.sql": "ALTER TABLE orders DROP COLUMN exported;\n",
 }
 # By the name that a scenario gives: the files that come with the bad version.
 BROUGHT: Final = {
@@ -37,8 +39,15 @@ BROUGHT: Final = {
 }
 
 
-def make_repository(data: Path, kind: str, good: Iterable[str], bad: str, processes: Processes) -> None:
-    """The repository in ``data``: a tag per ``good`` version, then a commit with the migration, tag ``bad``.
+def make_repository(
+    data: Path,
+    good: Iterable[str],
+    bad: str,
+    files: Mapping[str, str],
+    message: str,
+    processes: Processes,
+) -> None:
+    """The repository in ``data``: a tag per ``good`` version, then a commit of ``files``, tag ``bad``.
 
     Raises DrillProblem without git.
     """
@@ -49,14 +58,14 @@ def make_repository(data: Path, kind: str, good: Iterable[str], bad: str, proces
     _commit(processes, folder, "the service, with its migrations up to 7")
     for tag in good:
         _git(processes, folder, "tag", tag)
-    _write(folder, BROUGHT[kind])
-    _commit(processes, folder, "move the data folder, and migrate the orders")
+    _write(folder, files)
+    _commit(processes, folder, message)
     _git(processes, folder, "tag", bad)
 
 
-def _write(folder: Path, files: dict[str, str]) -> None:
+def _write(folder: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
-        (folder / MIGRATIONS / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _commit(processes: Processes, folder: Path, message: str) -> None:

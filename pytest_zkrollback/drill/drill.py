@@ -372,7 +372,7 @@ def drill_migrations(scenario: str, *, database: bool) -> Migrations:
     source: dict[str, Any] = {"health": "schema"}
     if database:
         source = {"database_env": DATABASE_ENV, "query": "SELECT max(version) FROM schema_version"}
-    if not SCENARIOS[scenario].migration:
+    if not SCENARIOS[scenario].files:
         return Migrations(expected=expected, **source)
     return Migrations(kind="sql", paths=(MIGRATIONS,), accounted_for=("zkprova-zkprova-migrate",), **source)
 
@@ -381,7 +381,7 @@ def _environment(kept: SavedDrill) -> Environment:
     cluster = kept.cluster
     repository = cluster.data_dir / DATA / FOLDER
     scenario = SCENARIOS[kept.scenario]
-    has_files = bool(scenario.migration)
+    has_files = bool(scenario.files)
     return Environment(
         name="drill",
         context=cluster.context,

@@ -70,14 +70,15 @@ class Monitoring:
         self._clock = clock
         self._progress = progress
         self.prometheus, self.load = f"prometheus{suffix}", f"load{suffix}"
+        self.pid = 0  # Prometheus', once it is started
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self._client = PrometheusClient(metrics_table(checks, self.url), {}, clock)
 
     def start(self) -> None:
-        """Start Prometheus. Raises DrillProblem."""
+        """Start Prometheus, again with what it knew if it was stopped. Raises DrillProblem."""
         folder = self._supervised.data_dir / self.prometheus
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         file = folder / "prometheus.json"
         file.write_text(json.dumps(_configuration(self._app)), encoding="utf-8")
         argv = [
@@ -85,7 +86,7 @@ class Monitoring:
             *(f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{self._port}"),
             *(f"--scrape.discovery-reload-interval={SCRAPE_S}s", "--log.level=warn"),
         ]
-        self._supervised.start_server(self.prometheus, argv, vital=False)
+        self.pid = self._supervised.start_server(self.prometheus, argv, vital=False)
 
     def watch_health(self) -> None:
         """Start the load and watch the healthy revision for a while. Raises DrillProblem."""

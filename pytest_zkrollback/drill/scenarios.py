@@ -23,7 +23,7 @@ from ..domain.checks import JsonObject
 from ..domain.errors import ClusterError, DrillProblem, UsageProblem
 from ..domain.kube_objects import is_terminating
 from ..domain.ports import Clock, Processes
-from .demo_repository import BROUGHT, make_repository
+from .demo_repository import BROUGHT, MIGRATIONS, make_repository
 from .images import Release
 from .live_pods import BACKEND, FRONTEND, serving
 
@@ -49,7 +49,7 @@ _REQUESTS = 'http_requests_total{namespace="{namespace}"}'
 _FAILED = 'http_requests_total{namespace="{namespace}", code=~"5.."}'
 ERROR_RATE = Metric(
     id="error-rate",
-    title="At most 1 % of the requests fail",
+    title="Error rate at most 1 %",
     query=f"100 * (sum(rate({_FAILED}[10s])) or vector(0)) / sum(rate({_REQUESTS}[10s]))",
     count_query=f"sum(increase({_FAILED}[{{range}}])) or vector(0)",
     max=1,
@@ -79,7 +79,8 @@ class Scenario:
     """What goes wrong with revision 6, and ``visible``: whether these backend pods of its show it.
 
     ``migration`` is one of demo_repository.BROUGHT, which it brings along. ``metrics``: what Prometheus is
-    asked where the pods show nothing; the drill then has one, and a load.
+    asked where the pods show nothing; the drill then has one, and a load. ``changed``: other files of the
+    service's repository that it changes.
     """
 
     description: str
@@ -87,6 +88,13 @@ class Scenario:
     visible: Callable[[Pods], bool]
     migration: str = ""
     metrics: tuple[Metric, ...] = ()
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """All that its commit changes; empty: the drill has no repository."""
+        brought = BROUGHT.get(self.migration, {})
+        return {**{f"{MIGRATIONS}/{name}": text for name, text in brought.items()}, **self.changed}
 
 
 _EXPORT = {"config": {"ORDER_EXPORT": "on"}}
@@ -163,6 +171,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         _bad("a7d20c4 faster order search", searchIndex="order_search_v2"),
         _all_ready,
         metrics=(ERROR_RATE,),
+        changed={"search.yaml": "index: order_search_v2\n"},
     ),
     "reversible-migration": _migrating("reversible"),
     "irreversible-migration": _migrating("irreversible"),
@@ -203,9 +212,9 @@ def build_scenario(
     """Install and upgrade the release in ``namespace`` (made if missing) until revision 6 is visibly bad.
 
     ``helm`` is a Helm 3 or 4 binary. In ``data`` the repository of the demo service is made, if the scenario
-    has a migration; ``migrate`` does what the migration's Job does, where no container runs. ``values`` are
-    laid over those of every revision. ``monitoring`` is for a scenario with metrics. Takes about 7 s, with
-    metrics 25 s.
+    changes files of it; ``migrate`` does what the migration's Job does, where no container runs.
+    ``values`` are laid over those of every revision. ``monitoring`` is for a scenario with metrics. Takes
+    about 7 s, with metrics 25 s.
     Raises UsageProblem for an unknown scenario and DrillProblem if helm or the cluster does not play along.
     """
     chosen = choose_scenario(scenario)
@@ -221,8 +230,10 @@ def build_scenario(
         teller.deploy(number, revision)
     if chosen.migration and data is not None:
         migrate(chosen.migration)
+    if chosen.files and data is not None:
         tags = [revision.tag for revision in GOOD_REVISIONS]
-        make_repository(data, chosen.migration, tags, chosen.bad.tag, processes)
+        message = chosen.bad.description.partition(" ")[2]
+        make_repository(data, tags, chosen.bad.tag, chosen.files, message, processes)
     progress(f"Waiting until it shows: {chosen.description}")
     teller.wait_for(f"revision 6 to show what is wrong with it ({chosen.description})", _shows(chosen))
     if monitoring is not None:

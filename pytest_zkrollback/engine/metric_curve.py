@@ -51,14 +51,25 @@ def fetch_curve(
     end: datetime,
     most: int = MOST_POINTS,
     timeout_s: float | None = None,
+    *,
+    may_shorten: bool = True,
 ) -> MetricCurve:
-    """At most ``most`` points, in whole seconds from each other, the last one at ``end``."""
+    """At most ``most`` points, in whole seconds from each other, the last one at ``end``.
+
+    ``may_shorten``: where the server knows nothing of the first half, it is asked once more, from what it
+    knows on and in finer steps.
+    """
     span_s = max(1.0, (end - start).total_seconds())
     step_s = float(max(1, math.ceil(span_s / (most - 1))))
     start = end - timedelta(seconds=step_s * (span_s // step_s))
     found = client.query_range(query, start, end, step_s, timeout_s)
     if found.kind is not None and not (found.kind is NoValueKind.EMPTY and metric.when_empty is not None):
         return no_curve(start, end, end, found.text, found.kind, step_s)
+    first = next((at for at, value in found.values if not math.isnan(value)), start)
+    late = end - first < (end - start) / 2
+    if may_shorten and late and step_s > 1 and metric.when_empty is None:
+        since = first - timedelta(seconds=step_s)
+        return fetch_curve(metric, query, client, since, end, most, timeout_s, may_shorten=False)
     points = tuple(_points(metric, found, start, end, step_s))
     return MetricCurve(
         start=start,

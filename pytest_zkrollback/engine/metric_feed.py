@@ -189,6 +189,7 @@ class MetricFeeds:
                 query = fill_in(metric.query, env.namespace, env.release)
                 count = fill_in(metric.count_query or "", env.namespace, env.release)
                 self._feeds[metric.id] = MetricFeed(metric, query, client, clock, count)
+        self._users_impacted = env.metrics.users_impacted if env.metrics else None
         self._began, self._incident_from = False, clock.now()
         self._settles_from: datetime | None = None
         self.settles_after = "the run's beginning"
@@ -252,6 +253,7 @@ class MetricFeeds:
                     unit=metric.unit,
                     max=metric.max,
                     min=metric.min,
+                    users_impacted=metric.id == self._users_impacted,
                     counts_from=begun + timedelta(seconds=metric.settle_s) if begun is not None else None,
                     curve=curve,
                     count=count,

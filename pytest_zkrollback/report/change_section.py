@@ -9,7 +9,7 @@ from ..domain.forecast import ObjectForecast
 from ..domain.record import Mode, Record, origin_of
 from .failures import listed
 from .formatting import duration, moment
-from .incident_facts import is_usual_description
+from .incident_facts import is_usual_description, revision_of
 from .sanitize import inert_line
 
 # On a terminal each heading shows at most this many lines.
@@ -35,6 +35,9 @@ def left_row(record: Record) -> tuple[str, str]:
     """Name and text of the fact: which revision was left, or would be, what it brought, how it differs."""
     acted = record.helm.ran or record.mode is Mode.VERIFY or bool(record.helm.skipped_reason)
     name = "Rolled back from" if acted else "To roll back from"
+    live = revision_of(record, record.revision_before)
+    if record.mode is Mode.VERIFY and live is not None and live.rollback_of is None:
+        name = "Deployed before"  # nothing was rolled back
     left = record.plan.rolled_back_from or record.plan.compared_with
     if left is None:
         return name, "not known" if record.revision_before is None else "none"

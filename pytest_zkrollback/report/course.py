@@ -6,9 +6,9 @@ Seconds are counted from helm's start, in the table and in the pictures alike.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from itertools import groupby
+from datetime import datetime, timedelta
 
+from ..domain.metric import limits
 from ..domain.record import Record, Revision, TimelineEntry, origin_of
 from ..domain.verdict import Verdict
 from .failures import listed
@@ -22,10 +22,13 @@ from .incident_facts import (
     ready_counts,
     split_series,
 )
+from .metric_facts import find_metrics, points_of
 
 _MOST_DEPLOYS = 10
 _MOST_TURNS = 20  # of a workload
+_MOST_OUT = 10  # times that a metric was out of bounds
 _DESCRIPTION_LIMIT = 200
+_SAME_MOMENT = timedelta(seconds=2)
 
 
 def counted_from(record: Record) -> tuple[datetime, str]:
@@ -54,13 +57,14 @@ def count_words(record: Record) -> str:
 
 
 def find_course(record: Record) -> tuple[TimelineEntry, ...]:
-    """The timeline from the bad deploy on, oldest first; verdicts that follow each other are one line."""
+    """The timeline from the bad deploy on, oldest first; verdicts of one moment are one line."""
     every = (
         *_deploys(record),
         *record.timeline,
         *_health_course(record),
         *_pods_course(record),
         *_restarts(record),
+        *_metrics_course(record),
     )
     return tuple(_verdicts_together(sorted(every, key=lambda each: each.at)))
 
@@ -68,8 +72,9 @@ def find_course(record: Record) -> tuple[TimelineEntry, ...]:
 def _deploys(record: Record) -> list[TimelineEntry]:
     """The history from the deploy on that users met: what was left, or what the target brought back."""
     began = incident_began(record.plan, record.impact_since)
-    since = [began] if began is not None else []
-    if find_affected(record).by_this_rollback and (brought := _first_with_the_targets_content(record)):
+    affected = find_affected(record)
+    since = [at for at in (began or affected.left_since,) if at is not None]
+    if affected.by_this_rollback and (brought := _first_with_the_targets_content(record)):
         since.append(brought.deployed_at)
     return [
         TimelineEntry(
@@ -156,13 +161,34 @@ def _restarts(record: Record) -> Iterator[TimelineEntry]:
             )
 
 
+def _metrics_course(record: Record) -> Iterator[TimelineEntry]:
+    """When each metric went out of bounds, and when it no longer was."""
+    for series, found in zip(record.metrics, find_metrics(record), strict=True):
+        few = found.out
+        if len(few) > _MOST_OUT:
+            few = (*few[: _MOST_OUT // 2], *few[-_MOST_OUT // 2 :])
+        within = {point.at: point.within for point in points_of(series)}
+        for each in few:
+            said = f"{series.id}: out of bounds from here on (limit: {limits(series)})"
+            yield TimelineEntry(at=each.start, event=said, source=Source.METRICS)
+            if within.get(each.end) is not False:
+                ended = "in order again" if within.get(each.end) else "not known from here on"
+                yield TimelineEntry(at=each.end, event=f"{series.id}: {ended}", source=Source.METRICS)
+
+
 def _verdicts_together(entries: Sequence[TimelineEntry]) -> Iterator[TimelineEntry]:
-    """Verdicts with nothing between them as one entry, at the time of the first: the checks say more."""
-    for is_verdict, group in groupby(entries, key=lambda each: bool(each.item)):
-        if is_verdict:
-            yield _together(tuple(group))
+    """Verdicts of the same moment as one entry, at the time of the first: the checks say more."""
+    begun: list[TimelineEntry] = []
+    for each in entries:
+        if begun and (not each.item or each.at - begun[0].at > _SAME_MOMENT):
+            yield _together(begun)
+            begun = []
+        if each.item:
+            begun.append(each)
         else:
-            yield from group
+            yield each
+    if begun:
+        yield _together(begun)
 
 
 def _together(entries: Sequence[TimelineEntry]) -> TimelineEntry:

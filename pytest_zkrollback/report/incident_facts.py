@@ -31,7 +31,7 @@ from ..domain.record import (
 )
 from ..domain.verdict import Verdict
 from .failures import refused, word_of
-from .metric_facts import MetricFacts, find_metrics
+from .metric_facts import MetricFacts, Stretch, find_metrics
 
 DEPLOYED: Final = "deployed"
 PENDING: Final = "pending-"
@@ -51,6 +51,7 @@ class Source(StrEnum):
     PODS = "pods"
     CHECKLIST = "checklist"
     WITHOUT_METRICS = "checklist without metrics"
+    METRICS = "metrics"
 
 
 class SourcedTime(Frozen):
@@ -58,8 +59,8 @@ class SourcedTime(Frozen):
 
     at: Time = Field(description="when")
     source: Source = Field(
-        description="operator, helm history, this run's helm, /health, pods, checklist, or checklist without "
-        "metrics"
+        description="operator, helm history, this run's helm, /health, pods, checklist, checklist without "
+        "metrics, or metrics"
     )
 
 
@@ -125,7 +126,9 @@ class Affected(Frozen):
         default=False, description="all was well before helm ran, and something broke after it"
     )
     left: int | None = Field(
-        default=None, description="the revision that was gone back from, if users met it after the target"
+        default=None,
+        description="the revision that was gone back from, if users met it after the target; where users are "
+        "affected by what was only verified, that one",
     )
     left_chart: str = Field(default="", description="its chart")
     left_since: Time | None = Field(default=None, description="since when it was live, by Helm's history")
@@ -423,6 +426,8 @@ def find_affected(record: Record) -> Affected:
     if by_this:
         since = broke
     left, left_until = _left(record)
+    if left is None and now and record.mode is Mode.VERIFY:
+        left = revision_of(record, record.revision_before)
     since_helm = [ok for at, ok in health_answers(record) if at >= (record.helm.started_at or at)]
     return Affected(
         before=before,
@@ -467,8 +472,9 @@ def _now(record: Record) -> bool | None:
     health, pods = _last_health(record), _ready_pods(record)
     if health is False or any(each.ready == 0 and each.wanted for each in pods):
         return True
-    item = record.find_item(HEALTH)
-    if item is not None and item.verdict is Verdict.FAIL and not refused(record):
+    telling = [HEALTH, *(each.id for each in record.metrics if each.users_impacted)]
+    items = [record.find_item(each) for each in telling]
+    if any(each is not None and each.verdict is Verdict.FAIL for each in items) and not refused(record):
         return True
     if record.outcome in GREEN_OUTCOMES:
         return False if health or _faced_users(record) else None
@@ -535,8 +541,20 @@ def _until(
         return None
     if record.mode is Mode.VERIFY or not record.helm.ran:
         return None  # it was found well, which says nothing of when it became so
-    source = Source.WITHOUT_METRICS if has_metrics(record) else Source.CHECKLIST
-    return SourcedTime(at=passed_at, source=source)
+    if not has_metrics(record):
+        return SourcedTime(at=passed_at, source=Source.CHECKLIST)
+    # A rate's query looks back: it may say so a little longer than users met it, never shorter.
+    last = max((each.end for each in _users_out(record)), default=passed_at)
+    if last > passed_at:
+        return SourcedTime(at=last, source=Source.METRICS)
+    return SourcedTime(at=passed_at, source=Source.WITHOUT_METRICS)
+
+
+def _users_out(record: Record) -> Iterator[Stretch]:
+    """When the metric that stands for users was out of bounds."""
+    for series, found in zip(record.metrics, find_metrics(record), strict=True):
+        if series.users_impacted and not found.still_out:
+            yield from found.out
 
 
 def _left(record: Record) -> tuple[Revision | None, datetime | None]:

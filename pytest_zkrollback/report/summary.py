@@ -816,11 +816,14 @@ def _since_not_said(record: Record, found: Affected) -> Iterator[str]:
 
 def _seen_good(until: SourcedTime, near: datetime | None = None) -> str:
     at = _short(until.at, near) if near else moment(until.at)
+    if until.source is Source.METRICS:
+        return f"metrics are in order since {at}"
     return f"/health passes since {at}" if until.source is Source.HEALTH else f"{_passed(until)} {at}"
 
 
 def _until(until: SourcedTime, near: datetime) -> str:
-    what = "/health passes" if until.source is Source.HEALTH else _passed(until)
+    words = {Source.HEALTH: "/health passes", Source.METRICS: "metrics are in order"}
+    what = words.get(until.source) or _passed(until)
     return f"{_short(until.at, near)} ({what})"
 
 

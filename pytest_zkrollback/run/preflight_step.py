@@ -99,7 +99,7 @@ def run_preflight(
         no_hooks=needs_no_hooks(facts.hook_jobs.value or ()),
         lock_holder=facts.lock.error.run_id if isinstance(facts.lock.error, LockHeld) else "",
         overridden=frozenset(guard.id for guard in guards if guard.state == OVERRIDDEN),
-        started_at=context.started_at + offset,
+        started_at=began + offset,
         journal=facts.entries,
         made_by=made_by,
         injected=_injected(view, facts),

@@ -27,6 +27,8 @@ class CommitsQuestion:
         good, bad = plan.target, plan.compared_with
         if context.env.git is None or good is None or bad is None:
             return
+        if plan.rolled_back_from is None and good.revision > bad.revision:  # nothing was rolled back
+            good, bad = bad, good
         self._unknown = CommitRange(good_revision=good.revision, bad_revision=bad.revision)
         self._asked = submit("commits", lambda: fetch_commits(context, history, self._unknown))
 

@@ -40,10 +40,10 @@ class PreflightResult:
     ``history``: None where it could not be read and an operator overrode that. ``target``: the revision that
     was chosen; None: none was asked for. ``no_hooks``: for a stranded release whose hooks failed or hung, and
     would again. ``lock_holder``: the run that was seen holding the lock, else empty. ``overridden``: ids of
-    the guards that the operator overrode. ``started_at``: of the run, by the API server's clock. ``journal``:
-    its entries about this installation, as they were before the run; None: they could not be read.
-    ``made_by``: that another run made what was asked for while this one waited; else empty. ``injected``: who
-    had filled in the CA bundle of an object.
+    the guards that the operator overrode. ``started_at``: of the preflight, by the API server's clock.
+    ``journal``: its entries about this installation, as they were before the run; None: they could not be
+    read. ``made_by``: that another run made what was asked for while this one waited; else empty.
+    ``injected``: who had filled in the CA bundle of an object.
     """
 
     history: ReleaseHistory | None

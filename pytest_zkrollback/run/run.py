@@ -93,21 +93,22 @@ class Run:
         env: Environment | None,
         release: str,
         workloads: Mapping[str, str],
-        metrics: Sequence[Metric],
         command_line: str,
         hooks: Hooks,
         redactor: Redactor,
         place: VenueChoice | None = None,
         checkout: Path = Path(),
+        drill_metrics: Sequence[Metric] = (),
     ) -> None:
         """``env`` is None for the drill, which makes its own, at ``place`` if one was asked for.
 
         ``checkout`` is the folder that a kept drill belongs to.
-        ``workloads``, ``metrics`` and what the hooks add make the checklist; raises UsageProblem where a hook
-        is wrong.
+        ``drill_metrics`` are its scenario's. ``workloads``, metrics and what the hooks add make the
+        checklist; raises UsageProblem where a hook is wrong.
         """
         self.request = request
         self._hooks = hooks
+        metrics = env.metric_checks if env is not None else drill_metrics
         self._own_items, checklist = _checklist(request, workloads, hooks, metrics)
         self._own_sources = fetch_own_sources(hooks, request.environment)
         self.checklist_ids = tuple(item.id for item in checklist)
@@ -168,18 +169,16 @@ class Run:
                 None,
                 RELEASE,
                 DRILL_WORKLOADS,
-                metrics,
                 command_line,
                 hooks,
                 redactor,
                 place,
                 rootpath,
+                metrics,
             )
         env = load_environment(path, request.environment)
         refuse_without_github(request, env)
-        return cls(
-            request, env, env.release, env.named_workloads, env.metric_checks, command_line, hooks, redactor
-        )
+        return cls(request, env, env.release, env.named_workloads, command_line, hooks, redactor)
 
     def may_be_found(self, item_id: str) -> bool:
         """Whether this may be the item of a workload that is not known yet (``workloads = "auto"``)."""

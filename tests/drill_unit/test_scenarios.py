@@ -315,7 +315,8 @@ def test_the_stages_are_yaml_with_names_of_their_own():
 def test_a_migration_is_really_applied_and_lies_between_two_tags_of_a_real_repository(
     tmp_path, kind, zkprova
 ):
-    make_repository(tmp_path, kind, ["1.8.0-3f9c2e1"], "1.9.0-a7d20c4", LocalProcesses())
+    files = SCENARIOS[f"{kind}-migration"].files
+    make_repository(tmp_path, ["1.8.0-3f9c2e1"], "1.9.0-a7d20c4", files, "migrate", LocalProcesses())
     checkout = GitCheckout(tmp_path / FOLDER, LocalProcesses())
     good, bad = (checkout.resolve_ref(tag) for tag in ("1.8.0-3f9c2e1", "1.9.0-a7d20c4"))
     before, after = (SQL_PAIRS.parse(checkout.read_files(one, MIGRATIONS)) for one in (good, bad))
@@ -333,7 +334,7 @@ def test_a_migration_is_really_applied_and_lies_between_two_tags_of_a_real_repos
 def test_without_git_the_scenario_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(DrillProblem, match="This scenario needs git, for the demo service's repository: "):
-        make_repository(tmp_path, "reversible", [], "x", LocalProcesses())
+        make_repository(tmp_path, [], "x", {}, "nothing", LocalProcesses())
 
 
 def test_a_migration_that_fails_is_quoted(tmp_path, zkprova):

@@ -80,11 +80,26 @@ def shown(found):
 
 
 def test_it_is_asked_in_whole_seconds_up_to_its_end():
-    client = Answers((END, 1.0))
+    client = Answers((ago(33), 1.0), (END, 1.0))
     found = curve(client, span_s=42)
     assert client.asked == ("q", ago(33), END, 11.0, 1)
     assert (found.start, found.end, found.step_s) == (ago(33), END, 11.0)
     assert {each.origin for each in found.points} == {PointOrigin.RANGE_QUERY}
+
+
+def test_where_the_server_knows_the_end_alone_the_curve_is_asked_for_once_more_in_finer_steps():
+    client = Answers((ago(20), 1.0), (END, 2.0))
+    found = curve(client, span_s=400)  # asked every 100 s at first
+    assert client.asked == ("q", ago(120), END, 30.0, 1)
+    empty = NoValueKind.EMPTY
+    assert shown(found) == [
+        (120, None, None, empty),
+        (90, None, None, empty),
+        (60, None, None, empty),
+        (20, 1.0, True, None),
+        (0, 2.0, False, None),
+    ]
+    assert curve(client, span_s=400, when_empty=0).step_s == 100  # nothing is a value there
 
 
 def test_what_the_answer_leaves_out_is_a_gap():

@@ -9,7 +9,7 @@ from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.course import count_words, find_course, near, offset
 from pytest_zkrollback.report.html import render_record
 from pytest_zkrollback.report.markdown import render_markdown
-from support.example_records import HISTORY, at, failed, revision, verified
+from support.example_records import HISTORY, at, failed, revision, verified, with_metrics
 from support.html_page import Page
 from support.seen_samples import FALL, points, well_before
 
@@ -90,6 +90,22 @@ def test_verdicts_with_nothing_between_them_are_one_line() -> None:
         (at(2), "FAIL: smoke; PASS: logs and events"),
         (at(5), "slack was told: verdict"),
         (at(6), "notify: PASS"),
+    ]
+
+
+def test_a_verdict_that_came_later_has_its_own_line_and_time() -> None:
+    entries = (verdict(2, "notify", Verdict.PASS), verdict(22, "metric-error-rate", Verdict.PASS))
+    assert [(each.at, each.event) for each in find_course(verified(samples=(), timeline=entries))][1:] == [
+        (at(2), "notify: PASS"),
+        (at(22), "metric-error-rate: PASS"),
+    ]
+
+
+def test_a_metric_says_when_it_went_out_of_bounds_and_when_it_no_longer_was() -> None:
+    limit = "(limit: at most 1 %)"
+    assert said(with_metrics(), "metrics") == [
+        (at(-750), f"metric-error-rate: out of bounds from here on {limit}"),
+        (at(120), "metric-error-rate: in order again"),
     ]
 
 

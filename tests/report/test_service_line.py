@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from pytest_zkrollback.domain.record import Helm, Mode, Outcome, Record, SamplePoint
+from pytest_zkrollback.domain.record import Helm, Mode, Outcome, Plan, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.incident_facts import find_affected
 from pytest_zkrollback.report.service_line import service_line
+from pytest_zkrollback.report.summary import users_affected
 from pytest_zkrollback.report.todo import must_act
 from support.example_records import (
     ALL,
+    HISTORY,
     at,
     checked_only,
     failed,
@@ -21,7 +25,43 @@ from support.example_records import (
     running,
     verified,
     waived,
+    with_metrics,
 )
+
+# Revision 6 is live, and was an ordinary deploy.
+HEALTHY = Plan(target=HISTORY[3], compared_with=HISTORY[2], history=HISTORY)
+
+
+def metric_run(word: Verdict, **more: Any) -> Record:
+    """Only the metric that stands for users shows what is wrong."""
+    record = with_metrics()
+    series = record.metrics[0].model_copy(update={"users_impacted": True})
+    found = tuple(
+        each.model_copy(update={"verdict": word}) if each.id == series.id else each for each in record.items
+    )
+    return record.model_copy(
+        update={
+            "metrics": (series,),
+            "items": found,
+            "summary": "",
+            "impact_since": None,
+            "samples": (),
+            **more,
+        }
+    )
+
+
+def test_a_metric_that_stands_for_users_says_whether_they_are_served_and_until_when_they_were_not() -> None:
+    bad = metric_run(Verdict.FAIL, outcome=Outcome.FAILED, mode=Mode.VERIFY, helm=Helm(), plan=HEALTHY)
+    assert service_line(bad) == "It is not over: users are affected."
+    assert users_affected(bad).startswith(
+        "Affected when this run looked (11:50:39 UTC). Since when was not said. Revision 6 (zkprova-1.6.0) was"
+        " deployed 2026-11-23 11:37:59 UTC."
+    )
+    good = metric_run(Verdict.PASS, outcome=Outcome.VERIFIED, served_again_at=None)
+    assert service_line(good) == "It is over: users are served again."
+    assert "; metrics are in order since 11:52:39 UTC." in users_affected(good)
+
 
 AGAIN = "It is over: users are served again since 11:50:43 UTC"
 

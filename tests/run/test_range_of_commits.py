@@ -156,3 +156,20 @@ def test_a_folder_that_hangs_holds_the_run_back_for_its_patience_alone(monkeypat
     assert time.monotonic() - begun < 30  # not 60, also on a busy machine
     never.set()
     assert (record.outcome, record.earlier_runs) == (Outcome.PLANNED, ())
+
+
+@pytest.mark.parametrize(
+    ("target", "compared", "left"),
+    [(5, 6, None), (6, 5, None), (5, 6, 6)],
+    ids=["plan", "deploy", "rollback"],
+)
+def test_the_newer_of_the_two_is_the_one_that_brought_commits(monkeypatch, target, compared, left):
+    """A run that only verifies an ordinary deploy has the revision before it to compare with."""
+    monkeypatch.setattr(range_of_commits, "fetch_commits", lambda context, history, between: between)
+    numbered = {number: revision(number).revision for number in (5, 6)}
+    plan = Plan(
+        target=numbered[target], compared_with=numbered[compared], rolled_back_from=numbered.get(left)
+    )
+    context = SimpleNamespace(env=SimpleNamespace(git=object()))
+    found = range_of_commits.CommitsQuestion(context, None, plan).answer()
+    assert (found.good_revision, found.bad_revision) == (5, 6)

@@ -112,6 +112,11 @@ class Incident:
             time.sleep(0.02)
         return f"http://127.0.0.1:{port_file.read_text().strip()}"
 
+    def kill(self, server):
+        """SIGKILL one of the incident's own servers."""
+        self._servers.remove(server)
+        self.running.stop_server(server)
+
     def close(self):
         for server in reversed(self._servers):
             self.running.stop_server(server)
@@ -158,6 +163,7 @@ class Incident:
         if self.monitoring is None:
             return ""
         table = f"[environments.test.metrics]\nurl = {json.dumps(self.monitoring.url)}\n"
+        table += f"users_impacted = {json.dumps(self.monitoring.checks[0].id)}\n"
         for check in self.monitoring.checks:
             table += "[[environments.test.metrics.checks]]\n"
             for key, value in {**check.model_dump(exclude_defaults=True), **keys}.items():
