@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 COLUMNS, LINES = 100, 36
 COMMAND = ("pytest", "--env=drill", "--rollback-to=5", "--rollback-reason=orders fail since 1.9.0")
+# Before that, on a drill of its own: the bad revision is looked at, and the list says so.
+KEEP = ("pytest", "--env=drill", "--drill-keep")
+LIST, STOP = ("pytest", "--env=drill", "--rollback-list"), ("pytest", "--drill-stop")
 FRAME = (
     "<body style='margin:0;background:{background}'>"
     "<pre style='margin:0;padding:18px 22px;display:inline-block;color:{foreground};"
@@ -42,15 +45,22 @@ def picture_report(browser: Browser) -> None:
 
 
 def picture_terminal(browser: Browser) -> None:
-    """While the items are judged, and the end."""
+    """The revisions to choose from; then while the items of a rollback are judged, and the end."""
     with tempfile.TemporaryDirectory(prefix="picture-") as folder:
         terminal = Terminal(Path(folder))
         try:
+            terminal.type(*KEEP)
+            terminal.wait_for("Report: ")
+            terminal.type(*LIST)
+            revisions = terminal.wait_for("Next:")
+            terminal.type(*STOP)
+            terminal.wait_for("has ended")
+            terminal.type(*COMMAND)
             during = terminal.wait_for(" judged; HELM RAN")
             after = terminal.wait_for("Report: ")
         finally:
             terminal.close()
-    for name, screen in (("during", during), ("after", after)):
+    for name, screen in (("list", revisions), ("during", during), ("after", after)):
         page = browser.new_page(viewport={"width": 900, "height": 300})
         page.set_content(html_of(screen))
         page.locator("pre").screenshot(path=PICTURES / f"terminal-{name}.png")
@@ -71,8 +81,10 @@ class Terminal:
         subprocess.run(
             [*self._tmux, "new-session", "-d", *size, "-c", str(folder), shell], check=True, timeout=20
         )
-        for keys in (("clear",), (shlex.join(COMMAND),)):
-            subprocess.run([*self._tmux, "send-keys", *keys, "Enter"], check=True, timeout=20)
+
+    def type(self, *command: str) -> None:
+        for line in ("clear", shlex.join(command)):
+            subprocess.run([*self._tmux, "send-keys", line, "Enter"], check=True, timeout=20)
             time.sleep(0.5)
 
     def wait_for(self, words: str) -> str:
