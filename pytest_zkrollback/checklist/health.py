@@ -13,6 +13,7 @@ from ..domain.health_answer import BODY_LIMIT_BYTES, HealthAnswer, parse_health
 from ..domain.item_ids import HEALTH
 from ..domain.ports import Http, Stage
 from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
+from .titles import TITLES
 
 _SHOWN_ANSWERS = 20
 
@@ -28,9 +29,7 @@ class HealthCheck:
     env: Environment
     http: Http
     id: str = field(default=HEALTH, init=False)
-    title: str = field(
-        default='Verify database connectivity: hit /health and confirm "database": "ok"', init=False
-    )
+    title: str = field(default=TITLES[HEALTH], init=False)
     stage: Stage = field(default=Stage.OBSERVED_EARLY, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)

@@ -13,6 +13,7 @@ from ..domain.migration import MigrationFinding, MigrationWord
 from ..domain.ports import Stage
 from ..domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict
 from ..report.by_hand import helm
+from .titles import TITLES
 
 HOW_TO_RECORD = (
     'Assess whether a reverse migration is needed, then record it: --rollback-migration-assessed "TEXT".'
@@ -36,10 +37,7 @@ class MigrationCheck:
     compared_with: int | None = None
     gate_not_counted: str = ""
     id: str = field(default=MIGRATION, init=False)
-    title: str = field(
-        default="If a migration was part of the bad deploy, assess whether a reverse migration is needed",
-        init=False,
-    )
+    title: str = field(default=TITLES[MIGRATION], init=False)
     expected: str = field(
         default="evidence that no migration ran since the target revision, or a recorded assessment",
         init=False,

@@ -11,6 +11,7 @@ from ..domain.item_ids import NOTIFY
 from ..domain.ports import Stage
 from ..domain.record import Delivery
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict, evidence
+from .titles import TITLES
 
 # All tries of a message, its file included (clients/retry.py, notify/slack_channels.py).
 PATIENCE_S = 28.0
@@ -29,10 +30,7 @@ class NotifyCheck:
     off: str = ""
     missing: tuple[str, ...] = ()
     id: str = field(default=NOTIFY, init=False)
-    title: str = field(
-        default="Notify the team in Slack with: environment, rolled-back revision, reason, and next steps",
-        init=False,
-    )
+    title: str = field(default=TITLES[NOTIFY], init=False)
     expected: str = field(default="Slack, and whoever else is configured, answers that it has it", init=False)
     command: str = field(
         default="", init=False

@@ -13,6 +13,7 @@ from ..domain.checks import History
 from ..domain.item_ids import SMOKE
 from ..domain.ports import Finished, Processes, Stage
 from ..domain.verdict import EVIDENCE_LIMIT_BYTES, CheckResult, Judgement, Pending, Verdict, evidence
+from .titles import TITLES
 
 # What a shell answers if there is nothing to run: not executable, not found.
 _NOT_RUN = (126, 127)
@@ -32,7 +33,7 @@ class SmokeCheck:
     processes: Processes
     on_line: Callable[[str], None] | None = None
     id: str = field(default=SMOKE, init=False)
-    title: str = field(default="Run smoke tests", init=False)
+    title: str = field(default=TITLES[SMOKE], init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=None, init=False)

@@ -24,6 +24,8 @@ POINTS: Final = MOST_POINTS
 # Of what was before this run the watch needs an outline only.
 _BEFORE_POINTS: Final = 61
 _TICK_S: Final = 0.05
+# How long metrics may take to say how they were over the whole incident.
+INCIDENT_S: Final = 3.0
 # Whoever was refused is asked no more often: a token that is wrong stays wrong, and may be locked out.
 _REFUSED_S: Final = 15.0
 

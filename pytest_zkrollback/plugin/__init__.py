@@ -70,7 +70,7 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
 
         with quick_imports():
             from ..run.secrets import redactor_of_this_process
-            from .html_report import FullDiskGuard
+            from .html_plugin import FullDiskGuard
             from .session import RollbackSession
 
         redactor = redactor_of_this_process()

@@ -18,27 +18,26 @@ from ..config import loader as configuration
 from ..domain.errors import UsageProblem
 from ..domain.item_ids import EQUIVALENCE, PREFLIGHT, ROLLBACK
 from ..domain.record import Outcome
-from ..github.guards import GUARD_IDS as GITHUB_GUARDS
 from ..preflight.guards import GUARD_IDS
 from ..report.failures import failed_own_tests
 from ..report.files import NONE_WRITTEN, replace_file
 from ..report.redaction import RedactingFilter, Redactor
-from ..report.revision_table import render_rows_of_run
-from ..report.styled_lines import Line
 from ..report.summary import GREEN
 from ..report.terminal import render_last_lines
-from ..run.ci_summary import publish
 from ..run.run import Run
 from .checklist_tests import WorkloadItem, is_ours
 from .fixtures import FIXTURE, RunResult, is_our_fixture
 from .hook_caller import Relay
-from .html_report import complete_page, say_path_once
+from .html_plugin import say_path_once
 from .options import command_line, parse_request
 from .own_tests import OwnTests, asks_for_our_fixture, keep_first_line, why_none_runs
 from .streams import fit_header, guard_streams, real_terminal, write_last
 
 if TYPE_CHECKING:
     from _pytest.fixtures import SubRequest
+
+    from ..domain.record import Record
+    from ..report.styled_lines import Line
 
 _BY_FUNCTION = {
     "test_preflight": PREFLIGHT,
@@ -87,7 +86,11 @@ class RollbackSession:
         self.expected_ids = self.run.item_ids
         waivers = [each for each in self.request.waivers if not self.run.may_be_found(each)]
         _refuse_unknown("--rollback-waive", "checklist item", waivers, self.checklist_ids)
-        _refuse_unknown("--rollback-override", "guard", self.request.overrides, (*GUARD_IDS, *GITHUB_GUARDS))
+        if self.request.overrides:
+            from ..github.guards import GUARD_IDS as GITHUB_GUARDS
+
+            known = (*GUARD_IDS, *GITHUB_GUARDS)
+            _refuse_unknown("--rollback-override", "guard", self.request.overrides, known)
         _neutralise(option)
         self._user_html: str | None = getattr(option, "htmlpath", None)
         if not option.collectonly:
@@ -307,8 +310,11 @@ class RollbackSession:
                 said = f"{_ASKED_TOO_EARLY}\n" if self._asked_too_early else ""
                 _write_last(session, f"{said}HELM DID NOT RUN: the session ended before the rollback.")
             return result
+        from ..report.revision_table import render_rows_of_run
+        from ..run.ci_summary import publish
+
         record = self.run.redacted
-        path = self.run.store.finish(record, complete_page)
+        path = self.run.store.finish(record, _complete_page)
         self._copy_for_user(path)
         published = publish(record, os.environ, self.run.store)
         bundle = self.run.store.write_bundle(record) if self.request.bundle else None
@@ -392,6 +398,12 @@ def _ask_for_fixture(session: pytest.Session) -> None:
 def _place(item: pytest.Item, ids: Sequence[str]) -> int:
     """Where the item stands among ours; own tests come last, in the order in which they were collected."""
     return ids.index(_item_id(item)) if is_ours(item) else len(ids)
+
+
+def _complete_page(path: Path, record: Record, redactor: Redactor) -> str:
+    from .html_report import complete_page
+
+    return complete_page(path, record, redactor)
 
 
 def _drop_html_report(config: pytest.Config) -> None:

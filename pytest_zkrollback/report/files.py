@@ -24,18 +24,27 @@ from ..domain.record import Delivery, NotificationEvent, Outcome, Record
 from ..domain.regular_files import may_replace, read_regular
 from .bundle import render_bundle
 from .file_locks import Held, beside_none_alone_in
-from .html import render_page
 from .junit import render_junit
 from .markdown import render_markdown
 from .redaction import Redactor
 from .schema import written
 from .terminal import render_last_lines
+from .unfinished import render_unfinished_page
+
+
+def render_page(record: Record) -> str:
+    """The standalone page. What draws it is imported when it is wanted: no run waits for it before helm."""
+    from .html import render_page as render
+
+    return render(record)
+
 
 RENDERINGS: tuple[tuple[str, Callable[[Record], str]], ...] = (
     (".md", render_markdown),
     (".xml", render_junit),
     (".html", render_page),
 )
+_WHILE_IT_RUNS = {".html": render_unfinished_page}
 
 _COUNTER = itertools.count()
 # Half a file of a run that was killed while it wrote; after this long nobody writes it any more.
@@ -260,7 +269,7 @@ class Store:
         # All of them before anything of this run is there: it may be killed between two of them.
         self._drop_latest(self._asked)
         for suffix, render in RENDERINGS:
-            self._put(suffix, self._rendered(render, record), own=False)
+            self._put(suffix, self._rendered(_WHILE_IT_RUNS.get(suffix, render), record), own=False)
 
     def _put(self, suffix: str, text: str, own: bool = True) -> None:
         """Replace ``stem.suffix`` (if ``own``) and ``latest.suffix``; on trouble, again in the fall-back."""

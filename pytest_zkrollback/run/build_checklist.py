@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial
 
-from ..checklist.custom import CustomItem, ItemContext, OwnCheck
+from ..checklist.custom import ItemContext, OwnCheck
 from ..checklist.equivalence.check import EquivalenceCheck, is_kept_on_purpose
 from ..checklist.equivalence.left_behind import LeftBehind
 from ..checklist.equivalence.model import DeployedInterval
@@ -18,98 +17,31 @@ from ..checklist.logs.check import LogsCheck
 from ..checklist.metrics import MetricCheck
 from ..checklist.migration import MigrationCheck
 from ..checklist.notify import PATIENCE_S, NotifyCheck
-from ..checklist.rollout.check import RolloutCheck, initial_rollouts
+from ..checklist.rollout.check import RolloutCheck
 from ..checklist.rollout.pod_logs_and_events import PodDiagnosticsReader
 from ..checklist.rollout.workload import pods_of
 from ..checklist.smoke import SmokeCheck
-from ..config.environment import Environment, Metric
+from ..config.environment import Environment
 from ..domain.checks import JsonObject
 from ..domain.errors import HelmProblem
-from ..domain.item_ids import metric_id
 from ..domain.kube_objects import WorkloadName
 from ..domain.migration import MigrationFinding, RevisionContent
 from ..domain.ports import Check, Kube
-from ..domain.record import Item, Outcome
-from ..engine.cluster_watch import RESOURCES, NamespaceWatches
+from ..domain.record import Outcome
+from ..engine.cluster_watch import NamespaceWatches
 from ..engine.metric_feed import MetricFeeds
 from ..preflight.target import describe_history, failure_of
-from ..release.documents import read_manifest
 from ..release.drift import fetch_live
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
 from ..release.hook_objects import hook_objects, left_by_hooks
 from ..release.manifest import ObjectKey, identity, in_namespace, manifest_workloads
-from ..release.namespaces import event_namespaces, pod_namespaces
 from ..report.failures import listed
 from ..rollback.journal import THROUGH_GITHUB, find_migration_word
 from .context import RunContext
 from .find_workloads import workload_name
 from .migration_sources import deploy_source, gate_word, migration_sources, revision_content
 from .results import ExpectedRelease, RunState
-
-# Every release has these, after its rollouts; metrics and a repository's own items come before the last one.
-CHECKS = (SmokeCheck, LogsCheck, HealthCheck, EventsCheck, MigrationCheck, NotifyCheck)
-_NAMESPACE = re.compile(r"""\bnamespace["']?\s*:\s*["']?([^\s"',}]+)""")
-_DEFINITION = re.compile(r"^kind:\s*CustomResourceDefinition\b", re.MULTILINE)
-
-
-def initial_checklist(
-    workloads: Mapping[str, str], own: Sequence[CustomItem], metrics: Sequence[Metric] = ()
-) -> tuple[Item, ...]:
-    """The runbook's items (as many rollouts as there are workloads); before ``notify`` the added ones."""
-    rollouts = initial_rollouts(workloads)
-    fixed = [Item(id=check.id, title=check.title) for check in CHECKS]
-    added = [Item(id=item.id, title=item.title) for item in own]
-    added += [Item(id=metric_id(metric.id), title=metric.title) for metric in metrics]
-    return (*rollouts, *fixed[:-1], *added, fixed[-1])
-
-
-def watched(env: Environment, release: ExpectedRelease) -> dict[str, tuple[str, ...]]:
-    """The namespaces to watch, the release's own first, with the resources to watch there.
-
-    Of the others those that the target, or what came after it, has pods in. A release without StatefulSets
-    and DaemonSets is judged without theirs.
-    """
-    history = release.history
-    text = " ".join([*env.named_workloads.values(), *(each.manifest for each in history.releases)]).lower()
-    own = tuple(name for name in RESOURCES if name not in ("statefulsets", "daemonsets") or name[:-1] in text)
-    first = min(release.target, release.compared_with or release.target)
-    known = [history.content_of(release.target), *history.releases]
-    objects = [
-        item
-        for each in known
-        if each is not None and each.revision.revision >= first
-        for item in _outer_objects(each, env.namespace)
-    ]
-    found = pod_namespaces(objects)
-    for each in env.named_workloads.values():
-        found.setdefault(WorkloadName.parse(each, env.namespace).namespace, tuple(RESOURCES))
-    return {env.namespace: own} | {each: kinds for each, kinds in found.items() if each != env.namespace}
-
-
-def event_places(env: Environment, release: ExpectedRelease) -> tuple[str, ...]:
-    """The namespaces whose events are read, the release's own first.
-
-    Of what only rolled-away revisions have nothing is live any more, or release-equivalence says so.
-    """
-    target = release.history.content_of(release.target)
-    found = event_namespaces(_outer_objects(target, env.namespace)) if target is not None else ()
-    return (env.namespace, *(each for each in found if each != env.namespace))
-
-
-def _outer_objects(release: Release, namespace: str) -> list[JsonObject]:
-    """The objects that may stand in another namespace; what cannot be parsed another step says.
-
-    Only documents that name one are parsed: a manifest may have megabytes, most of it definitions.
-    """
-
-    home = release.namespace or namespace
-
-    def may_hold_one(document: str) -> bool:
-        outside = home != namespace or set(_NAMESPACE.findall(document)) - {namespace}
-        return bool(outside) and not _DEFINITION.search(document)
-
-    return list(read_manifest(release.manifest, home, may_hold_one).objects)
 
 
 def build_checks(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, count
 
-from ..checklist.rollout.check import initial_rollouts
 from ..domain.checks import JsonObject
 from ..domain.errors import UsageProblem
 from ..domain.item_ids import SMOKE, is_rollout
@@ -14,6 +13,7 @@ from ..release.documents import Manifest
 from ..release.history import ReleaseHistory
 from ..release.manifest import ObjectKey, identity, manifest_workloads
 from .context import RunContext
+from .initial_checklist import initial_rollouts
 
 
 def resolve_workloads(context: RunContext, history: ReleaseHistory, wanted: int) -> RunContext:

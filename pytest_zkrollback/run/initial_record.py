@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from .. import __version__
+from ..checklist.titles import TITLES
 from ..clients.state_dir import user_name
 from ..domain.item_ids import EQUIVALENCE, PREFLIGHT, ROLLBACK
 from ..domain.record import Item, Mode, Override, Record
@@ -16,7 +17,7 @@ from ..domain.request import Request
 _FIRST = {
     PREFLIGHT: ("Preflight: what has to be known before helm runs", "no guard refuses"),
     ROLLBACK: ("helm rollback, once", "one new revision, deployed, that rolls back to the target"),
-    EQUIVALENCE: ("Live objects equal the target revision", ""),
+    EQUIVALENCE: (TITLES[EQUIVALENCE], ""),
 }
 _GITHUB = {
     ROLLBACK: (

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,12 +41,11 @@ from ..domain.request import Request
 from ..domain.timestamps import local_time, parse_time
 from ..domain.verdict import Verdict
 from ..engine.cluster_watch import NamespaceWatches
-from ..engine.metric_feed import MetricFeeds
+from ..engine.metric_feed import INCIDENT_S, MetricFeeds
 from ..migrations.custom import fetch_own_sources
 from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
 from ..preflight.guards.cluster import refusals
-from ..report.earlier_runs import fetch_earlier_runs
 from ..report.file_names import file_stem
 from ..report.files import Store
 from ..report.incident_facts import incident_began
@@ -53,32 +53,40 @@ from ..report.outcome import conclude
 from ..report.recorder import Recorder
 from ..report.redaction import Redactor
 from ..report.sanitize import inert_line
-from .build_checklist import event_places, initial_checklist, watched
 from .consent import ASK_S
 from .context import RunContext, variables
 from .display import Display
 from .drill_place import choose_place
-from .find_redeploy_risks import RedeployRisks
 from .find_workloads import resolve_workloads
-from .github_step import GithubDeployment, refuse_without_github
+from .initial_checklist import initial_checklist
 from .initial_record import initial_record, mode_of
 from .lock_step import judged_head, note_failed, note_verified
 from .notify_step import create_dispatcher, notify_final, report_address
 from .preflight_step import run_preflight
 from .prompt import ask
-from .range_of_commits import CommitsQuestion
 from .recovery_timeline import RecoveryTimeline
 from .results import ExpectedRelease, HelmOutcomeStatus, PreflightResult, Refusal, RunState
 from .rollback_step import HelmCallbacks, RollbackStep
 from .secrets import register_secrets_of_environment
 from .signals import Signals
-from .verify_step import INCIDENT_S, run_verify
+from .watched_places import event_places, watched
 
-if TYPE_CHECKING:  # a rollback has no need of the drill, nor of its memory
+# A rollback has no need of the drill, and of the others none before helm.
+if TYPE_CHECKING:
     from ..drill.drill import Drill
     from ..drill.venue import VenueChoice
+    from .find_redeploy_risks import RedeployRisks
+    from .github_step import GithubDeployment
+    from .range_of_commits import CommitsQuestion
 
 
+_NOT_BEFORE_HELM = (
+    ".verify_step",
+    ".find_redeploy_risks",
+    ".range_of_commits",
+    "..report.earlier_runs",
+    "..report.html",
+)
 # The verdict is out and the team was told: so long what is only shown may take after Ctrl-C.
 _FAREWELL_S = 1.0
 _EARLIER_RUNS_S = 1.0
@@ -158,7 +166,7 @@ class Run:
             choose_scenario(request.drill_scenario or DEFAULT_SCENARIO)
             place = choose_place(request, rootpath, path)
             scenario = scenario_to_play(rootpath, request.drill_scenario, place)
-            refuse_without_github(request, None)
+            _refuse_without_github(request, None)
             if request.drill_context is not None:
                 request = replace(request, confirm=None)  # it was the context's name
             # A kept drill's checklist is that of its own scenario.
@@ -177,7 +185,7 @@ class Run:
                 metrics,
             )
         env = load_environment(path, request.environment)
-        refuse_without_github(request, env)
+        _refuse_without_github(request, env)
         return cls(request, env, env.release, env.named_workloads, command_line, hooks, redactor)
 
     def may_be_found(self, item_id: str) -> bool:
@@ -272,6 +280,8 @@ class Run:
         """What the report says beside this run: commits and earlier runs. An operator in a hurry has none."""
         if self._signals.count:
             return
+        from ..report.earlier_runs import fetch_earlier_runs
+
         if self._commits is not None:
             self._recorder.update(commits=self._commits.answer())
         asked = submit(
@@ -319,7 +329,7 @@ class Run:
         state, request = self._state, self.request
         with self._signals.raising():
             context = self._open(selected)
-            github = GithubDeployment(context, state) if request.through_github else None
+            github = _through_github(context, state) if request.through_github else None
             preflight = run_preflight(context, github.judge) if github is not None else run_preflight(context)
         if isinstance(preflight, Refusal):
             state.found = Outcome.REFUSED
@@ -332,6 +342,8 @@ class Run:
         if history is None:
             return
         if request.plan:
+            from .range_of_commits import CommitsQuestion
+
             state.found = Outcome.PLANNED
             self._commits = CommitsQuestion(context, history, preflight.plan)
             return
@@ -373,8 +385,13 @@ class Run:
         if request.target is not None and preflight.target is not None and preflight.helm_version is not None:
             self._watch.start()  # what happens while helm runs is seen, too
             timeline.begin()
+
+            def while_helm_runs() -> None:
+                events.begin(since)
+                submit("imports", _import_verification)
+
             callbacks = HelmCallbacks(
-                on_started=lambda: events.begin(since),
+                on_started=while_helm_runs,
                 # A picture from before helm's changes may decide nothing.
                 on_finished=self._watch.refresh,
             )
@@ -393,6 +410,10 @@ class Run:
                 release = replace(release, beside=helm.beside)
         if self._signals.count:
             raise KeyboardInterrupt
+        from .find_redeploy_risks import RedeployRisks
+        from .range_of_commits import CommitsQuestion
+        from .verify_step import run_verify
+
         assert self._metrics is not None  # noqa: S101 - they are asked since the preflight
         acted = "helm's end" if helm is not None and helm.status is HelmOutcomeStatus.RAN else ""
         acted = "the deploy through GitHub" if github is not None else acted
@@ -580,6 +601,25 @@ class Run:
         if self._redeploy_risks is not None:
             self._redeploy_risks.note()
         conclude(self._recorder, self._env, str(self.store.json_path))
+
+
+def _import_verification() -> None:
+    """While helm runs there is time for it: what judges the checklist, and what draws the report."""
+    for name in _NOT_BEFORE_HELM:
+        import_module(name, __package__)
+
+
+def _through_github(context: RunContext, state: RunState) -> GithubDeployment:
+    from .github_step import GithubDeployment
+
+    return GithubDeployment(context, state)
+
+
+def _refuse_without_github(request: Request, env: Environment | None) -> None:
+    if request.through_github:
+        from .github_step import refuse_without_github
+
+        refuse_without_github(request, env)
 
 
 def _checklist(

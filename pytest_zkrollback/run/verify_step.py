@@ -15,7 +15,7 @@ from ..domain.ports import Check
 from ..domain.record import GREEN_OUTCOMES, TimelineEntry
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
 from ..engine.cluster_watch import NamespaceWatches
-from ..engine.metric_feed import MetricFeeds
+from ..engine.metric_feed import INCIDENT_S, MetricFeeds
 from ..engine.scheduler import Schedule
 from ..report.failures import listed
 from ..report.formatting import clock_time
@@ -28,8 +28,6 @@ from .results import ExpectedRelease, RunState
 
 _ANEW_S = 4.0  # as long as a list may take
 _TICK_S = 0.1
-INCIDENT_S = 3.0
-"""How long metrics may take to say how they were over the whole incident."""
 
 
 def run_verify(

@@ -13,7 +13,7 @@ from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck
 from pytest_zkrollback.checklist.events.check import EventsCheck, EventSource
 from pytest_zkrollback.checklist.events.feed import EventFeed
 from pytest_zkrollback.checklist.logs.check import LogsCheck
-from pytest_zkrollback.checklist.rollout.check import RolloutCheck, initial_rollouts
+from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
@@ -21,6 +21,7 @@ from pytest_zkrollback.domain.errors import Forbidden, Unreachable
 from pytest_zkrollback.domain.verdict import CheckResult, Pending, Verdict
 from pytest_zkrollback.release.drift import LiveObject, compare_each
 from pytest_zkrollback.release.namespaces import event_namespaces, pod_namespaces
+from pytest_zkrollback.run.initial_checklist import initial_rollouts
 from support.manifests import parse_manifest
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)

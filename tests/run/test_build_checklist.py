@@ -19,9 +19,11 @@ from pytest_zkrollback.plugin import DEFAULT_ITEMS
 from pytest_zkrollback.release.drift import LiveObject
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.run import build_checklist
-from pytest_zkrollback.run.build_checklist import deployed_intervals, event_places, initial_checklist, watched
+from pytest_zkrollback.run import build_checklist, watched_places
+from pytest_zkrollback.run.build_checklist import deployed_intervals
+from pytest_zkrollback.run.initial_checklist import initial_checklist
 from pytest_zkrollback.run.results import ExpectedRelease
+from pytest_zkrollback.run.watched_places import event_places, watched
 
 AT = datetime(2026, 11, 23, 7, tzinfo=UTC)
 
@@ -155,7 +157,7 @@ def test_case_c5_the_namespaces_of_the_target_and_of_what_was_rolled_away_are_wa
 )
 def test_case_c5_other_namespaces_are_found_without_parsing_the_rest(document, found):
     text = f"# Source: x\nkind: B\napiVersion: v1\nmetadata: {{name: b}}\n---\n# Source: y\n{document}\n"
-    objects = build_checklist._outer_objects(replace(release(5, 50), manifest=text), "own")
+    objects = watched_places._outer_objects(replace(release(5, 50), manifest=text), "own")
     assert [
         item["metadata"]["namespace"] for item in objects if item["metadata"]["namespace"] != "own"
     ] == found

@@ -21,8 +21,8 @@ from pytest_zkrollback.engine.recovery_series import Samples
 from pytest_zkrollback.notify import text
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.report.redaction import Redactor
+from pytest_zkrollback.run import find_redeploy_risks, verify_step
 from pytest_zkrollback.run import run as module
-from pytest_zkrollback.run import verify_step
 from pytest_zkrollback.run.build_checklist import _metric_checks
 from pytest_zkrollback.run.results import HelmOutcome, HelmOutcomeStatus, PreflightResult
 from support.fake_prometheus import FakePrometheus
@@ -139,8 +139,9 @@ class Incident:
         monkeypatch.setattr(module, "resolve_workloads", lambda found, *_: found)
         step = SimpleNamespace(run=self.step, may_have_changed=True)
         monkeypatch.setattr(module, "RollbackStep", lambda *_: step)
-        for name in ("NamespaceWatches", "RecoveryTimeline", "EventFeeds", "RedeployRisks"):
+        for name in ("NamespaceWatches", "RecoveryTimeline", "EventFeeds"):
             monkeypatch.setattr(module, name, Quiet)
+        monkeypatch.setattr(find_redeploy_risks, "RedeployRisks", Quiet)
         monkeypatch.setattr(module, "watched", lambda *_: {})
         monkeypatch.setattr(module, "event_places", lambda *_: ())
         monkeypatch.setattr(module, "note_failed", lambda *_: None)

@@ -10,6 +10,7 @@ from pytest_zkrollback.domain.record import Outcome, Plan
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.release.history import ReleaseHistory
 from pytest_zkrollback.report.redaction import Redactor
+from pytest_zkrollback.run import find_redeploy_risks, verify_step
 from pytest_zkrollback.run import run as module
 from pytest_zkrollback.run.results import HelmOutcome, HelmOutcomeStatus, PreflightResult
 from support.preflight_facts import revision
@@ -61,15 +62,16 @@ def run_with(monkeypatch, tmp_path, step, verify=None, target=5):
     monkeypatch.setattr(module, "resolve_workloads", lambda found, *_: found)
     step.state = run._state
     monkeypatch.setattr(module, "RollbackStep", lambda *_: step)
-    for name in ("NamespaceWatches", "RecoveryTimeline", "EventFeeds", "RedeployRisks"):
+    for name in ("NamespaceWatches", "RecoveryTimeline", "EventFeeds"):
         monkeypatch.setattr(module, name, Quiet)
+    monkeypatch.setattr(find_redeploy_risks, "RedeployRisks", Quiet)
 
     def run_verify(*_):
         if verify is not None:
             raise verify
         return 7
 
-    monkeypatch.setattr(module, "run_verify", run_verify)
+    monkeypatch.setattr(verify_step, "run_verify", run_verify)
     run.execute(frozenset(run.item_ids))
     return run.redacted
 

@@ -16,10 +16,11 @@ from pytest_zkrollback.domain.verdict import Pending, Verdict
 from pytest_zkrollback.engine.cluster_watch import NamespaceWatches
 from pytest_zkrollback.engine.metric_feed import MetricFeeds
 from pytest_zkrollback.release.history import fetch_history
-from pytest_zkrollback.run.build_checklist import ReleaseReader, build_checks, event_places, watched
+from pytest_zkrollback.run.build_checklist import ReleaseReader, build_checks
 from pytest_zkrollback.run.find_workloads import resolve_workloads
 from pytest_zkrollback.run.preflight_step import run_preflight
 from pytest_zkrollback.run.results import ExpectedRelease, PreflightResult, RunState
+from pytest_zkrollback.run.watched_places import event_places, watched
 from support.fake_release import SECRETS, Release
 from support.sequences import ITEMS, Tally, World
 

@@ -47,6 +47,7 @@ from ...release.manifest import (
 )
 from ...release.served_versions import served_otherwise
 from ...report.by_hand import helm, kubectl, resource_name
+from ..titles import TITLES
 from .generated_config import generated_sources, judge_generated
 from .left_behind import LeftBehind, judge_left_behind
 from .model import Cluster, DeployedInterval, Expectation, PodProblem, Words, label_in
@@ -144,7 +145,7 @@ class EquivalenceCheck:
     since: datetime | None = None
     rolled_back: bool = True
     id: str = field(default=EQUIVALENCE, init=False)
-    title: str = field(default="Live objects equal the target revision", init=False)
+    title: str = field(default=TITLES[EQUIVALENCE], init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=0.5, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)

@@ -19,6 +19,7 @@ from ...domain.ports import Kube, Stage
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...report.by_hand import kubectl
 from ...report.formatting import moment
+from ..titles import TITLES
 from .feed import SHOWN_LAST, EventFeed, EventsRead
 from .grouping import EventGroup, LiveObjects, event_time, grouped, is_conflict, render_event
 
@@ -121,7 +122,7 @@ class EventsCheck:
     elsewhere: tuple[EventSource, ...] = ()
     settle_s: float = SETTLE_S
     id: str = field(default=EVENTS, init=False)
-    title: str = field(default="Check for failed Kubernetes events", init=False)
+    title: str = field(default=TITLES[EVENTS], init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     deadline_s: float = field(default=45.0, init=False)
     interval_s: float | None = field(default=0.5, init=False)

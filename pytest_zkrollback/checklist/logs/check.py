@@ -18,6 +18,7 @@ from ...domain.ports import Kube, Stage
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict, evidence
 from ...report.by_hand import kubectl
 from ...report.formatting import moment
+from ..titles import TITLES
 from .lines import (
     ContainerLog,
     LogReading,
@@ -60,7 +61,7 @@ class LogsCheck:
     elsewhere: Mapping[str, Callable[[], Sequence[JsonObject]]] = field(default_factory=dict)
     ahead_s: Callable[[], float] = float
     id: str = field(default=LOGS, init=False)
-    title: str = field(default="Check application logs", init=False)
+    title: str = field(default=TITLES[LOGS], init=False)
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)

@@ -27,10 +27,10 @@ from ...domain.kube_objects import (
     uid,
 )
 from ...domain.ports import Stage
-from ...domain.record import Item
 from ...domain.timestamps import parse_time
 from ...domain.verdict import CheckResult, Evidence, Judgement, Pending, Verdict
 from ...report.by_hand import kubectl
+from ..titles import rollout_title
 from .diagnosis import (
     DiagnosisContext,
     Finding,
@@ -52,15 +52,6 @@ from .workload import Workload, find_object, images, needed_resources, progress,
 FAILED_STARTS = 2
 # Beyond `soak_max_s`: long enough to see the end of a run that was called short.
 _LONGER_S = 30.0
-
-
-def initial_rollouts(workloads: Mapping[str, str]) -> tuple[Item, ...]:
-    """The rollouts' items before anything is known; ``workloads`` maps item names to ``kind/name`` or, in
-    another namespace, ``namespace/kind/name``."""
-    return tuple(
-        Item(id=rollout_id(name), title=f"kubectl rollout status {_typed(workload)}")
-        for name, workload in workloads.items()
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +87,7 @@ class RolloutCheck:
     @property
     def title(self) -> str:
         """The runbook's line."""
-        return f"kubectl rollout status {_typed(self.workload)} {self._timeout}"
+        return f"{rollout_title(self.workload)} {self._timeout}"
 
     @property
     def expected(self) -> str:
@@ -382,12 +373,6 @@ class RolloutCheck:
                 " could be verified; name it in zero_replicas if that is meant"
             )
         return ""
-
-
-def _typed(workload: str) -> str:
-    """A workload as kubectl wants it: ``deployment/web``, ``deployment/web -n other``."""
-    at = WorkloadName.parse(workload, "")
-    return f"{at.label} -n {at.namespace}" if at.namespace else at.label
 
 
 def _watched_until(green: CheckResult, until: datetime, text: str, history: History) -> CheckResult:
