@@ -1,6 +1,6 @@
-"""Keeps the run's record: every change of state is on disk before the next thing happens.
+"""Keeps the run's record: whatever is known is on disk before helm is started, and while it runs.
 
-But once helm has ended nothing is changed any more: the disk follows, and only who tells others waits.
+Before that and once helm has ended nothing is changed: the disk follows, and only who tells others waits.
 """
 
 from __future__ import annotations

@@ -164,6 +164,7 @@ class RollbackStep:
         command = shlex.join(["helm", *argv[1:]])
         recorder.item(ROLLBACK, started_at=began, observed="helm is running", command=command)
         recorder.event(f"helm rollback {env.release} {target} started", "zkrollback", began)
+        recorder.flush()  # from now on every change is waited for
         context.display.status(f"helm rollback {env.release} {target}")
         self._helm_run = helm_run
         helm_run.start()

@@ -230,6 +230,7 @@ class Run:
         self._recorder.event("run started", "zkrollback")
         if said := self.describe_impact():
             self._recorder.event(said, "operator")
+        self._recorder.write_async()
         note = ""
         try:
             with self._display:
@@ -354,6 +355,7 @@ class Run:
             self._recorder.event(self._metrics.unusable, "zkrollback")
             self._display.status(f"WARNING metrics: {self._metrics.unusable}")
         if github is not None:
+            self._recorder.flush()
             self._changing = github
             release = github.run(preflight, history)
             if github.was_locked:
