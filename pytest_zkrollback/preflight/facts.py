@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,7 @@ from .compare_revisions import gather_change_summary
 from .contents import fetch_contents
 from .forecast import make_forecast
 from .node_images import fetch_images
-from .permissions import fetch_denied, fetch_unreadable
+from .permissions import Granted, fetch_denied, fetch_unreadable
 from .probe import Facts, ProbeResult
 from .release_view import CachedProbe, ReleaseView
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..clients.helm import HelmCli
     from ..config.environment import Environment
     from ..domain.checks import JsonObject
+    from ..domain.forecast import Forecast
     from ..domain.ports import Clock, Kube
     from ..rollback.lock import LockState
 
@@ -34,6 +36,8 @@ PATIENCE_S = 30.0
 # What is only good to know, and how long it is waited for once everything else has answered.
 _BESIDE = ("images",)
 _BESIDE_S = 0.2
+# What the forecast has tried needs no review of our rights; but nobody waits long for its dry runs.
+_TRIED_S = 1.0
 
 
 def ask_all(
@@ -97,13 +101,25 @@ def fetch_facts(
     decision's questions, in the same budget.
     """
 
+    granted, tried = Granted(), threading.Event()
+
+    def forecast() -> Forecast | None:
+        try:
+            return make_forecast(kube, env.namespace, view, version().major, granted=granted)
+        finally:
+            tried.set()
+
     def denied() -> Sequence[str]:
         try:
             wanted = view.writes()
         except ZkRollbackError:
             wanted = {}  # what the release holds is unknown, and said so by another guard
-        return fetch_denied(kube, env.namespace, wanted)
+        else:
+            granted.add_records("list")
+        tried.wait(_TRIED_S)
+        return fetch_denied(kube, env.namespace, wanted, granted)
 
+    version = CachedProbe(lambda: helm().fetch_version())
     questions: dict[str, Callable[[], object]] = {
         "history": view.history,
         "choice": view.choice,
@@ -112,10 +128,9 @@ def fetch_facts(
         "server": lambda: str(kube.get("/version")["gitVersion"]),
     }
     if writes:
-        version = CachedProbe(lambda: helm().fetch_version())
         questions |= {
             "helm": version,
-            "forecast": lambda: make_forecast(kube, env.namespace, view, version().major),
+            "forecast": forecast,
             "denied": denied,
             "unreadable": lambda: fetch_unreadable(kube, env.namespace, view.objects_of(view.target)),
             "lock": lambda: require_free(view.lock()),

@@ -36,9 +36,11 @@ from ..release.hook_objects import hook_objects
 from ..release.managed_fields import HELM
 from ..release.manifest import WORKLOAD_KINDS, ObjectKey, identity, is_kept, pod_template
 from .dry_run_answer import judge_answer
+from .permissions import Granted
 
 if TYPE_CHECKING:
     from .release_view import ReleaseView, UnreadPart
+    from .shared_reads import SharedReads
 
 _CONFLICT = 409
 _SHOWN_CHARS = 200  # an image with its digest
@@ -56,8 +58,10 @@ class Forecaster:
     server_side: bool
     timeout_s: float
     before: Mapping[ObjectKey, JsonObject]
-    defined: frozenset[tuple[str, str]] = frozenset()  # (API version, kind) of the target's own definitions
-    namespaces: frozenset[str] = frozenset()  # that the target itself makes
+    defined: frozenset[tuple[str, str]]  # (API version, kind) of the target's own definitions
+    namespaces: frozenset[str]  # that the target itself makes
+    reads: SharedReads
+    granted: Granted
     after: dict[ObjectKey, JsonObject] = field(default_factory=dict)  # as they would be
     live: dict[ObjectKey, JsonObject] = field(default_factory=dict)
 
@@ -70,7 +74,7 @@ class Forecaster:
         wanted = stamped(item, self.release, self.namespace)
         action = "change"
         try:
-            live = self._live(path)
+            live = self._live(key, path)
             if live is None:
                 action = "create"
                 created = (
@@ -79,6 +83,7 @@ class Forecaster:
                     else try_create(self.kube, folder, wanted, self.timeout_s)
                 )
                 self.after[key] = created
+                self.granted.add(key, *(("patch", "create") if self.server_side else ("create",)))
             else:
                 self.live[key] = live
                 self.after[key] = self._change(key, path, wanted, live)
@@ -91,14 +96,18 @@ class Forecaster:
 
     def _change(self, key: ObjectKey, path: str, wanted: JsonObject, live: JsonObject) -> JsonObject:
         if self.server_side:
-            return try_apply(self.kube, path, wanted, self.timeout_s)
-        original = self.before.get(key, live)
-        return try_patch(self.kube, path, original, wanted, live, self.timeout_s)
+            changed = try_apply(self.kube, path, wanted, self.timeout_s)
+        else:
+            original = self.before.get(key, live)
+            changed = try_patch(self.kube, path, original, wanted, live, self.timeout_s)
+        if changed is not live:  # else there was nothing to send
+            self.granted.add(key, "patch")
+        return changed
 
     def delete(self, key: ObjectKey) -> ObjectForecast:
         """What helm does with an object that only the head has."""
         try:
-            live = self._live(self._paths(key)[1])
+            live = self._live(key, self._paths(key)[1])
         except NotFound:
             if not is_custom(self.before[key]):
                 return self._not_served(key)
@@ -126,6 +135,8 @@ class Forecaster:
                 return _failed(key, "delete", error, None, {})
             why = f"Helm 3 does not mind that it cannot be deleted: {error}"
             return ObjectForecast(what=key.label, action="keep", will=ApplyOutcome.APPLY, why=why)
+        else:
+            self.granted.add(key, "delete")
         return ObjectForecast(what=key.label, action="delete", will=ApplyOutcome.APPLY)
 
     def record(self, number: int) -> ObjectForecast:
@@ -146,6 +157,7 @@ class Forecaster:
                 why = f"revision {number} appeared meanwhile: somebody else is at work"
                 return ObjectForecast(what=key.label, action="record", will=ApplyOutcome.UNKNOWN, why=why)
             return _failed(key, "record", error, None, {})
+        self.granted.add_records("create")
         return ObjectForecast(what=key.label, action="record", will=ApplyOutcome.APPLY)
 
     def _paths(self, key: ObjectKey) -> tuple[str, str]:
@@ -153,11 +165,13 @@ class Forecaster:
         folder = self.kube.resource_path(key.api_version, key.kind, key.namespace)
         return folder, f"{folder}/{quote(key.name, safe='')}"
 
-    def _live(self, path: str) -> JsonObject | None:
+    def _live(self, key: ObjectKey, path: str) -> JsonObject | None:
         try:
-            return self.kube.get(path, timeout_s=self.timeout_s)
+            found: JsonObject | None = self.reads.get(path, self.timeout_s)
         except NotFound:
-            return None
+            found = None
+        self.granted.add(key, "get")
+        return found
 
     def _not_built(self, key: ObjectKey, error: ClusterError) -> ObjectForecast:
         """helm builds the target's objects before it changes anything: a kind that is not served stops it."""
@@ -181,9 +195,17 @@ class Forecaster:
 
 
 def make_forecast(
-    kube: Kube, namespace: str, view: ReleaseView, major: int, timeout_s: float = 3.0
+    kube: Kube,
+    namespace: str,
+    view: ReleaseView,
+    major: int,
+    timeout_s: float = 3.0,
+    granted: Granted | None = None,
 ) -> Forecast | None:
-    """The forecast; None where there is no target. Raises the ZkRollbackErrors of the history."""
+    """The forecast; None where there is no target. Raises the ZkRollbackErrors of the history.
+
+    What the API server carries out for it is noted in ``granted``.
+    """
     history, target = view.history(), view.target
     if target is None:
         return None
@@ -201,6 +223,8 @@ def make_forecast(
         before,
         _defined(objects),
         frozenset(str(item["metadata"].get("name")) for item in objects if item["kind"] == "Namespace"),
+        view.reads,
+        granted or Granted(),
     )
     known = {key.without_version for key in wanted}
     unread = view.unread()

@@ -18,6 +18,7 @@ from ..domain.metric import limits, shown
 from ..engine.metric_sample import read_sample
 from ..release.source_commit import commit_of
 from .decision import NO, UNKNOWN, YES
+from .shared_reads import SharedReads
 
 if TYPE_CHECKING:
     from ..config.environment import Environment, Metric
@@ -33,11 +34,15 @@ _KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset":
 
 
 def fetch_users_impacted(
-    env: Environment, kube: Kube, http: Http, prometheus: PrometheusClient | None = None
+    env: Environment,
+    kube: Kube,
+    http: Http,
+    prometheus: PrometheusClient | None = None,
+    reads: SharedReads | None = None,
 ) -> SignalReading:
     """Unavailable replicas of the environment's workloads, ``/health`` once, and the metric that is named.
 
-    ``prometheus``: of the environment's table; None: it has none.
+    ``prometheus``: of the environment's table; None: it has none. ``reads``: what others read of ``kube``.
 
     Raises no ClusterError or HttpProblem: what could not be asked is unknown.
     """
@@ -46,7 +51,8 @@ def fetch_users_impacted(
     answer = None
     if metric is not None and prometheus is not None:  # beside the others: the budget is short
         answer = submit("users-impacted", partial(_fetch_metric, env, metric, prometheus))
-    asked = [_fetch_replicas(env, kube, workload) for workload in env.named_workloads.values()]
+    reads = reads or SharedReads(kube)
+    asked = [_fetch_replicas(env, kube, reads, workload) for workload in env.named_workloads.values()]
     if not asked:
         asked.append((None, "replicas: not known, the configuration names no workload"))
     asked.append(_fetch_health(env, http))
@@ -91,10 +97,12 @@ def _fetch_metric(env: Environment, metric: Metric, prometheus: PrometheusClient
     return look.within, f"{name}: {look.text}" if look.kind is None else f"{name}: not known ({look.text})"
 
 
-def _fetch_replicas(env: Environment, kube: Kube, workload: str) -> tuple[bool | None, str]:
+def _fetch_replicas(
+    env: Environment, kube: Kube, reads: SharedReads, workload: str
+) -> tuple[bool | None, str]:
     kind, _, name = workload.partition("/")
     try:
-        found = kube.get(kube.resource_path("apps/v1", _KINDS[kind], env.namespace, name), timeout_s=HEALTH_S)
+        found = reads.get(kube.resource_path("apps/v1", _KINDS[kind], env.namespace, name), HEALTH_S)
     except ZkRollbackError as error:
         return None, f"replicas of {name}: not known ({error})"
     return judge_replicas(name, found)

@@ -54,6 +54,34 @@ class Need:
     helpful: bool = False
 
 
+class Granted:
+    """What the API server has carried out for us, as a reading or a dry run: a review would say no more.
+
+    A dry run is authorized as the request itself is, by its verb, kind and name.
+    """
+
+    def __init__(self) -> None:
+        """Nothing yet. Threads may add."""
+        self._verbs: dict[ObjectKey, frozenset[str]] = {}
+        self._records: frozenset[str] = frozenset()
+
+    def add(self, key: ObjectKey, *verbs: str) -> None:
+        """The ``verbs`` on that object."""
+        self._verbs[key] = self._verbs.get(key, frozenset()) | {*verbs}
+
+    def add_records(self, verb: str) -> None:
+        """``list`` or ``create`` of helm's own records: no Role can allow these by name."""
+        self._records |= {verb}
+
+    def has(self, key: ObjectKey, verb: str) -> bool:
+        """Whether it did that to the object."""
+        return verb in self._verbs.get(key, ())
+
+    def has_records(self, verb: str) -> bool:
+        """Whether it did that with helm's records."""
+        return verb in self._records
+
+
 def rollback_needs(
     kube: Kube, namespace: str, writes: Mapping[tuple[str, ...], Sequence[JsonObject]]
 ) -> tuple[Need, ...]:
@@ -184,14 +212,32 @@ def fetch_missing(kube: Kube, needs: Sequence[Need]) -> tuple[Need, ...]:
 
 
 def fetch_denied(
-    kube: Kube, namespace: str, writes: Mapping[tuple[str, ...], Sequence[JsonObject]]
+    kube: Kube,
+    namespace: str,
+    writes: Mapping[tuple[str, ...], Sequence[JsonObject]],
+    granted: Granted | None = None,
 ) -> tuple[str, ...]:
     """The rights that helm needs and that are missing, in RBAC's words; see :func:`rollback_needs`.
 
-    Raises ClusterError where a review got no answer.
+    What is ``granted`` is not asked for. Raises ClusterError where a review got no answer.
     """
-    missing = fetch_missing(kube, rollback_needs(kube, namespace, writes))
+    known = granted or Granted()
+    left: dict[tuple[str, ...], list[JsonObject]] = {
+        (verb,): [item for item in items if not known.has(identity(item), verb)]
+        for verb, items in _by_verb(writes).items()
+    }
+    done = {Right(verb, "", "secrets", namespace) for verb in _STORE_VERBS if known.has_records(verb)}
+    needs = [need for need in rollback_needs(kube, namespace, left) if need.right not in done]
+    missing = fetch_missing(kube, needs)
     return tuple(sorted(need.right.spoken(namespace) for need in missing))
+
+
+def _by_verb(writes: Mapping[tuple[str, ...], Sequence[JsonObject]]) -> dict[str, list[JsonObject]]:
+    found: dict[str, list[JsonObject]] = {}
+    for verbs, items in writes.items():
+        for verb in verbs:
+            found.setdefault(verb, []).extend(items)
+    return found
 
 
 def fetch_unreadable(kube: Kube, namespace: str, target: Sequence[JsonObject]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from ..release.history import R, ReleaseHistory, RevisionHistory, fetch_history,
 from ..release.manifest import ObjectKey, identity, is_kept
 from ..rollback.journal import of_this_install
 from .recovery import RECOVER, choose_recovery
+from .shared_reads import SharedReads
 from .target import TargetChoice, choose_target
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class ReleaseView:
         self.asked = asked
         self._env, self._kube = env, kube
         self._among_all: TargetChoice | None = None  # set by asking for the history
+        self.reads = SharedReads(kube)
         self.lock = CachedProbe(fetch_lock)
         self.history = CachedProbe(self._history)
         self.choice = CachedProbe(self._choice)
@@ -165,8 +167,6 @@ class ReleaseView:
             self._env.namespace,
             self._env.release,
             also=[*wanted, *([asked] if asked is not None else [])],
-            # A rollback's preflight reads by name: that takes as long in a namespace with a thousand records.
-            together=self.asked is None,
         )
         return self._with_older(found)
 
@@ -214,7 +214,8 @@ class ReleaseView:
             for release in (self.history().head, self.target)
             for item in self.objects_of(release)
         }
-        return dict(zip(objects, fetch_live(self._kube, tuple(objects.values())), strict=True))
+        found = fetch_live(self._kube, tuple(objects.values()), get=self.reads.get)
+        return dict(zip(objects, found, strict=True))
 
     def _touched(self) -> Touched:
         """helm makes the target's hooks anew, and leaves what a policy keeps."""

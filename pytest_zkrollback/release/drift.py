@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,14 +106,22 @@ class Difference:
         return self.stated and empty and self.live not in (*_LEFT_TO_THE_SERVER, _ABSENT)
 
 
-def fetch_live(kube: Kube, objects: Sequence[JsonObject], timeout_s: float = 5.0) -> tuple[LiveObject, ...]:
-    """The live object of each, in their order; what could not be read carries the error."""
+def fetch_live(
+    kube: Kube,
+    objects: Sequence[JsonObject],
+    timeout_s: float = 5.0,
+    get: Callable[[str, float], JsonObject] | None = None,
+) -> tuple[LiveObject, ...]:
+    """The live object of each, in their order; what could not be read carries the error.
+
+    ``get`` reads the object at a path, within so many seconds; ``kube`` does where there is none.
+    """
 
     def fetch(item: JsonObject) -> LiveObject:
         key = identity(item)
         path = served_path(kube, key)
         try:
-            found = kube.get(path, timeout_s=timeout_s)
+            found = kube.get(path, timeout_s=timeout_s) if get is None else get(path, timeout_s)
         except NotFound:
             return LiveObject()
         if (found.get("metadata") or {}).get("name") != key.name:

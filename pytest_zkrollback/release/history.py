@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 from urllib.parse import quote
 
+from ..clients.clock import SystemClock
 from ..clients.threads import fetch_each, one_ahead
 from ..domain.checks import JsonObject
 from ..domain.errors import (
@@ -48,6 +49,8 @@ _AT_ONCE = 2
 # What a page of outlines asks for, and what it may bring: then it is asked for with fewer.
 _IN_A_PAGE = 32
 _MOST_IN_A_PAGE_BYTES = 2 << 20
+# A search that took longer is not made twice.
+_FAST_SEARCH_S = 0.5
 # So many copies of records are looked into: more are no slip of the hand.
 _COPIES = 5
 # What helm writes over "Rollback to N" where it did not bring that to its end (pkg/action/rollback.go).
@@ -221,19 +224,20 @@ def fetch_history(
     also: Collection[int] = (),
     timeout_s: float = 5.0,
     known: ReleaseHistory | None = None,
-    *,
-    together: bool = False,
 ) -> ReleaseHistory:
     """The newest 30 revisions of ``release``, and those of ``also`` whatever their age.
 
     What is in ``known`` is there again, and not fetched again unless it was written since: one request where
-    nothing changed.
-    ``together``: in pages instead of one by one, which is fewer requests, but a search of the namespace more.
+    nothing changed. Else they come in pages, which is another search of the namespace; where the first one
+    took long (a thousand records) they are read one by one, by their names.
     Raises NotFound if the namespace does not exist, HelmProblem if the release does not (near names are
     listed) or if its head cannot be decoded, and the ClusterErrors of what could not be read.
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
+    clock = SystemClock()
+    began_s = clock.monotonic_s()
     found = kube.list_metadata(path, {"labelSelector": f"owner=helm,name={release}"}, timeout_s)
+    searches_fast = clock.monotonic_s() - began_s < _FAST_SEARCH_S
     names, copied = _by_number(found, release)
     if not names:
         raise _missing(kube, path, namespace, release, timeout_s)
@@ -256,7 +260,7 @@ def fetch_history(
         return found or parse_release(get(number), namespace, number)
 
     paged: dict[int, Release | HelmProblem] = {}
-    if together and known is None:
+    if searches_fast and known is None:
         with suppress(NotFound, BadAnswer):  # what a page does not bring is read by its name
             newest = get(numbers[-1])
             each_bytes = record_bytes(newest)

@@ -34,7 +34,9 @@ def outside_questions(context: RunContext, view: ReleaseView) -> dict[str, Calla
     table = context.env.metrics
     prometheus = PrometheusClient(table, context.variables, context.clock) if table else None
     return {
-        SignalName.USERS_IMPACTED: lambda: fetch_users_impacted(context.env, context.kube, http, prometheus),
+        SignalName.USERS_IMPACTED: lambda: fetch_users_impacted(
+            context.env, context.kube, http, prometheus, view.reads
+        ),
         SignalName.MIGRATION_IRREVERSIBLE: lambda: fetch_irreversible(context, view),
         SignalName.MANY_COMMITS: lambda: _many_commits(context, view),
     }

@@ -385,10 +385,11 @@ class Run:
         since = self._clock.now()
         helm = None
         if request.target is not None and preflight.target is not None and preflight.helm_version is not None:
-            self._watch.start()  # what happens while helm runs is seen, too
-            timeline.begin()
+            watch = self._watch
 
             def while_helm_runs() -> None:
+                watch.start()  # what happens while helm runs is seen, too
+                timeline.begin()
                 events.begin(since)
                 submit("imports", _import_verification)
 

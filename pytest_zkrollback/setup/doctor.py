@@ -166,7 +166,7 @@ class Doctor:
         if client is not None and login.value not in (None, _ANONYMOUS):
             questions: dict[str, Callable[[], object]] = {
                 "identity": lambda: fetch_identity(client),
-                "history": lambda: fetch_history(client, env.namespace, env.release, together=True),
+                "history": lambda: fetch_history(client, env.namespace, env.release),
             }
             answers = ask_all(questions, _ASK_S, self.clock)
             identity, history = answers["identity"], answers["history"]
@@ -392,7 +392,7 @@ def fetch_roles(doctor: Doctor) -> str:
     env = doctor.env
     register_secrets_of_environment(doctor.redactor, env, doctor.variables)
     kube = doctor.connect()
-    history = fetch_history(kube, env.namespace, env.release, together=True)
+    history = fetch_history(kube, env.namespace, env.release)
     register_secrets_of_release(doctor.redactor, history, env.namespace)
     return render_rbac(fetch_release_rights(kube, env, history), env)
 

@@ -11,6 +11,7 @@ from support.fault_proxy import OURS, FaultProxy, Seen
 from support.incident import Incident
 
 REQUESTS = 20
+BEFORE_HELM = 32  # plain helm makes 31 in all
 ANSWER_BYTES = 1_000_000
 _WATCHES = 3  # the proxy notes a stream when it ends: deployments, ReplicaSets, pods
 
@@ -45,3 +46,23 @@ def test_a_healthy_verification_asks_no_more_than_it_has_to(
     assert always <= REQUESTS, [one.target for one in seen]
     assert set(asked.values()) == {1}, asked
     assert max(one.size_bytes for one in seen) <= ANSWER_BYTES
+
+
+def test_a_rollback_asks_little_before_helm(
+    running_cluster: RunningCluster, binaries: dict[str, Path], tmp_path: Path
+) -> None:
+    """Seven objects are read and tried once each; of the rights only those are asked for that no dry run shows."""
+    incident = Incident(running_cluster, tmp_path, binaries["helm"])
+    try:
+        with FaultProxy(incident.cluster) as proxy:
+            incident.configure(kubeconfig=str(proxy.kubeconfig(tmp_path)), preflight_budget_s=60)
+            result = incident.run("--rollback-to=5")
+            assert result.code == 0, result.output
+            started = datetime.fromisoformat(result.record["helm"]["started_at"]).timestamp()
+            before = [one.target for one in proxy.seen if one.agent == OURS and one.at_s <= started]
+    finally:
+        incident.close()
+    assert len(before) <= BEFORE_HELM, before
+    assert sum("selfsubjectaccessreviews" in each for each in before) == 2
+    objects = [each for each in before if "?" not in each and "/zkprova-" in each]
+    assert len(objects) == len(set(objects)) == 7

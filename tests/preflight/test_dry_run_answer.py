@@ -10,6 +10,8 @@ from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Unreachable
 from pytest_zkrollback.domain.forecast import ApplyOutcome, ForecastCause
 from pytest_zkrollback.preflight.dry_run_answer import judge_answer
 from pytest_zkrollback.preflight.forecast import Forecaster
+from pytest_zkrollback.preflight.permissions import Granted
+from pytest_zkrollback.preflight.shared_reads import SharedReads
 from pytest_zkrollback.release.manifest import ObjectKey
 
 PATH = "/apis/apps/v1/namespaces/shop/deployments/web"
@@ -138,7 +140,10 @@ class Server:
 
 def forecast(error: ClusterError, namespaces: frozenset[str] = frozenset()):
     before: Mapping = {}
-    one = Forecaster(Server(error), "shop", "web", 4, True, 3.0, before, namespaces=namespaces)
+    server, granted = Server(error), Granted()
+    one = Forecaster(
+        server, "shop", "web", 4, True, 3.0, before, frozenset(), namespaces, SharedReads(server), granted
+    )
     key = ObjectKey("apps/v1", "Deployment", "shop", "web")
     return one.apply(key, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}})
 

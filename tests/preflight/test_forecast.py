@@ -13,6 +13,7 @@ from pytest_zkrollback.preflight.guards.forecast import judge_forecast
 from pytest_zkrollback.preflight.guards.objects import judge_data_loss, judge_ownership
 from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.preflight.release_view import ReleaseView
+from pytest_zkrollback.preflight.shared_reads import SharedReads
 from pytest_zkrollback.release.history import ReleaseHistory
 from support.preflight_facts import environment, facts, revision
 
@@ -69,6 +70,7 @@ def look(head, target):
     found = ReleaseView(environment(), None, lambda: SimpleNamespace(entries=()), 5)
     found.history = lambda: ReleaseHistory("default", "zkprova", releases)
     server = found._kube = Server(found.objects_of(releases[1]))
+    found.reads = SharedReads(server)
     return found, server
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from pytest_zkrollback.domain.errors import NotFound, Unreachable
 from pytest_zkrollback.preflight.guards.cluster import judge_permissions
-from pytest_zkrollback.preflight.permissions import fetch_denied, fetch_unreadable
+from pytest_zkrollback.preflight.permissions import Granted, fetch_denied, fetch_unreadable
 from pytest_zkrollback.preflight.probe import ProbeResult
+from pytest_zkrollback.release.manifest import identity
 from support.manifests import parse_manifest
 
 KINDS = {"Deployment": ("apps", "deployments"), "ConfigMap": ("", "configmaps"), "Secret": ("", "secrets")}
@@ -148,3 +149,36 @@ def test_case_c5_a_right_to_look_that_is_missing_warns_and_refuses_nothing():
     )
     assert judge_permissions(fine, fine).state == "ok"
     assert judge_permissions(ProbeResult(value=("delete services",)), blind).state == "refused"
+
+
+def test_what_the_dry_run_did_is_not_asked_for_again():
+    rules, granted = Rules(("get", "deployments", "shop", "")), Granted()
+    granted.add(identity(WEB), "get", "patch")
+    granted.add_records("list")
+    granted.add_records("create")
+    assert fetch_denied(rules, "shop", {("get", "patch"): [WEB]}, granted) == ()
+    assert rules.asked == [("get", "secrets", "shop", ""), ("update", "secrets", "shop", "")]
+
+
+@pytest.mark.parametrize(
+    ("done", "missing"),
+    [
+        pytest.param([("web", "patch")], ("patch deployments.apps",), id="of one of two objects"),
+        pytest.param(
+            [("web", "get"), ("api", "get")], ("patch deployments.apps",), id="read and not written"
+        ),
+        pytest.param([("web", "patch"), ("api", "patch")], (), id="both"),
+    ],
+)
+def test_what_it_did_not_do_is_asked_for(done, missing):
+    rules, granted, api = Rules(("get", "deployments", "shop", "")), Granted(), item("Deployment", "api")
+    for name, verb in done:
+        granted.add(identity(item("Deployment", name)), verb)
+    assert fetch_denied(rules, "shop", {("get", "patch"): [WEB, api]}, granted) == missing
+
+
+def test_a_record_that_may_be_made_is_no_right_to_read_others():
+    rules, granted = Rules(), Granted()
+    rules.allowed.clear()
+    granted.add_records("create")
+    assert fetch_denied(rules, "shop", {}, granted) == ("get secrets", "list secrets", "update secrets")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, HelmProblem, NotFound, Unreachable
+from pytest_zkrollback.release import history as history_module
 from pytest_zkrollback.release.helm_secret import decode_release
 from pytest_zkrollback.release.history import ReleaseHistory, fetch_history
 
@@ -106,6 +107,12 @@ class FakeKube:
         return copy.deepcopy(self.secrets[name])
 
 
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """As where the namespace takes long to search."""
+    monkeypatch.setattr(history_module, "_FAST_SEARCH_S", 0)
+
+
 def fetch(*secrets: dict, **kwargs) -> ReleaseHistory:
     return fetch_history(FakeKube(*secrets, **kwargs), "n", "web")
 
@@ -186,12 +193,13 @@ def test_two_deployed_revisions_the_newest_counts_fault_17():
     assert fetch(secret(1, status="failed")).deployed is None
 
 
-def test_only_the_newest_thirty_and_those_asked_for_are_read():
+def test_only_the_newest_thirty_and_those_asked_for_are_read(one_by_one):
     kube = FakeKube(*(secret(number) for number in range(1, 41)))
     history = fetch_history(kube, "n", "web", also=[3, 99])
     assert [one.revision for one in history.revisions] == [3, *range(11, 41)]
     assert history.older == (1, 2, *range(4, 11))
     assert len(kube.fetched) == 31
+    assert kube.listed == []  # the search took long: it is not made twice
 
 
 def test_what_is_known_stays_known_however_old_it_is():
@@ -226,10 +234,11 @@ def test_what_does_not_say_its_version_is_read_again():
     assert len(kube.fetched) == 1
 
 
-def test_together_the_revisions_come_in_pages_after_the_head():
+def test_the_revisions_come_in_pages_after_the_head(monkeypatch):
     secrets = [secret(1), secret(2, "%%%"), secret(3), secret(4)]
     kube = FakeKube(*secrets)
-    history = fetch_history(kube, "n", "web", together=True)
+    history = fetch_history(kube, "n", "web")
+    monkeypatch.setattr(history_module, "_FAST_SEARCH_S", 0)
     alone = fetch_history(FakeKube(*secrets), "n", "web")
     assert (history.releases, history.unreadable) == (alone.releases, alone.unreadable)
     assert kube.fetched == ["sh.helm.release.v1.web.v4"]
@@ -241,23 +250,23 @@ def test_together_the_revisions_come_in_pages_after_the_head():
 def test_a_page_has_one_record_where_they_are_large():
     large = packed({**content(2), "config": {"blob": base64.b64encode(random.randbytes(400_000)).decode()}})
     kube = FakeKube(secret(1), secret(2, large))
-    assert fetch_history(kube, "n", "web", together=True).revisions[0].revision == 1
+    assert fetch_history(kube, "n", "web").revisions[0].revision == 1
     assert kube.listed[0]["limit"] == "1"
 
 
 @pytest.mark.parametrize("problem", [BadAnswer("expired", status=410), NotFound("gone")])
 def test_what_no_page_brings_is_read_by_its_name(problem):
     kube = FakeKube(secret(1), secret(2), secret(3), pages=problem)
-    assert len(fetch_history(kube, "n", "web", together=True).releases) == 3
+    assert len(fetch_history(kube, "n", "web").releases) == 3
     assert len(kube.fetched) == 3
     with pytest.raises(Forbidden):
         refused = Forbidden("no", verb="list", resource="secrets", namespace="n")
-        fetch_history(FakeKube(secret(1), secret(2), pages=refused), "n", "web", together=True)
+        fetch_history(FakeKube(secret(1), secret(2), pages=refused), "n", "web")
 
 
-def test_together_an_only_revision_needs_no_page():
+def test_an_only_revision_needs_no_page():
     kube = FakeKube(secret(1))
-    assert fetch_history(kube, "n", "web", together=True).head.revision.revision == 1
+    assert fetch_history(kube, "n", "web").head.revision.revision == 1
     assert kube.listed == [] and len(kube.fetched) == 1
 
 
@@ -338,7 +347,7 @@ def test_a_manifest_that_is_no_yaml_has_no_images_and_does_not_hide_the_history(
     assert fetch(secret(1, packed(broken))).head.revision.images == ()
 
 
-def test_pruned_while_it_was_read_fault_14():
+def test_pruned_while_it_was_read_fault_14(one_by_one):
     gone = {"sh.helm.release.v1.web.v1": NotFound("gone")}
     assert [one.revision for one in fetch(secret(1), secret(2), get=gone).revisions] == [2]
     gone["sh.helm.release.v1.web.v2"] = NotFound("gone")
@@ -346,7 +355,7 @@ def test_pruned_while_it_was_read_fault_14():
         fetch(secret(1), secret(2), get=gone)
 
 
-def test_what_cannot_be_read_is_not_left_out_fault_7():
+def test_what_cannot_be_read_is_not_left_out_fault_7(one_by_one):
     problem = Forbidden("no", verb="get", resource="secrets", namespace="n")
     with pytest.raises(Forbidden):
         fetch(secret(1), secret(2), get={"sh.helm.release.v1.web.v1": problem})
@@ -449,7 +458,7 @@ def test_case_a15_what_comes_in_pages_is_told_by_its_name_too():
     two = secret(1), copied(secret(1, image="backend:bad"), "backup"), secret(2, status="deployed")
     kube = FakeKube(*two)
     kube.pages = lambda path, query, timeout_s: iter([((copy.deepcopy(two[0]), copy.deepcopy(two[1])), "7")])
-    history = fetch_history(kube, "n", "web", together=True)
+    history = fetch_history(kube, "n", "web")
     assert [one.images for one in history.revisions] == [("backend:1",), ("backend:2",)]
 
 

@@ -10,7 +10,7 @@ import tracemalloc
 
 import pytest
 
-from pytest_zkrollback.domain.errors import BadAnswer, HelmProblem, NoRelease
+from pytest_zkrollback.domain.errors import BadAnswer, HelmProblem, NoRelease, NotFound
 from pytest_zkrollback.preflight.target import find_objection
 from pytest_zkrollback.release import helm_secret
 from pytest_zkrollback.release.helm_secret import Outline, parse_release
@@ -122,6 +122,9 @@ def test_judged_as_with_the_manifests():
     )
 
     class Whole(Kube):
+        def pages(self, path, query, timeout_s):
+            raise NotFound("no pages here")  # each is read by its name
+
         def list_metadata(self, path, query=None, timeout_s=5.0):
             return tuple({"metadata": each["metadata"]} for each in self.secrets)
 

@@ -93,7 +93,7 @@ def environment(**keys):
 def rights_of(api, env=None):
     env = env or environment()
     kube = connect("staging", str(api.kubeconfig()))
-    return fetch_release_rights(kube, env, fetch_history(kube, env.namespace, env.release, together=True))
+    return fetch_release_rights(kube, env, fetch_history(kube, env.namespace, env.release))
 
 
 def printed(api, **keys):
