@@ -468,6 +468,11 @@ def _not_green(record: Record, env: Environment) -> Iterator[_Step]:
         steps.append(_Step(again, "the same rollback again, after which Helm calls it deployed:", here=True))
     elif not failed:
         steps += _cures(record, Verdict.UNVERIFIED)
+        if way_back.only_users_show_it(record):
+            cause = f"if revision {record.revision_before} is the cause"
+            steps += [
+                replace(step, condition=True, why=f"{cause}: {step.why}") for step in _go_back(record, env)
+            ]
     else:
         steps += _cures(record, Verdict.FAIL)
         if way_back.service_now(record) is Service.BROKEN:

@@ -92,6 +92,19 @@ def failed_on(record: Record) -> tuple[Item, ...]:
     return tuple(item for item in failed if item.id not in _BESIDE and not is_metric(item.id))
 
 
+def only_users_show_it(record: Record) -> bool:
+    """Whether a deploy that was only verified fails by nothing but a metric that stands for users.
+
+    Load or another service can move a metric, too. Of a rollback's target it says less: what was wrong
+    before may go on.
+    """
+    now = by_number(record).get(head(record) or 0)
+    if record.mode is not Mode.VERIFY or now is None or now.rollback_of is not None or failed_on(record):
+        return False
+    telling = [record.find_item(each.id) for each in record.metrics if each.users_impacted]
+    return any(item is not None and item.verdict is Verdict.FAIL for item in telling)
+
+
 def has_come_up(record: Record) -> bool:
     """Whether every workload whose rollout failed was complete when the run ended."""
     rollouts = [item for item in failed_on(record) if is_rollout(item.id)]

@@ -72,6 +72,8 @@ def test_the_metric_alone_is_red_before_the_rollback_and_green_after_it(checkout
     bad = checkout.run("--env=drill", "--drill-keep", "--drill-scenario=error-rate")
     assert bad.code == 1, bad.output
     assert not_passed(bad) == {METRIC: "FAIL"}, bad.output
+    assert "# if revision 6 is the cause: revision 5 " in bad.record["next_commands"][0]
+    assert bad.record["next_commands"][1].endswith(" --rollback-to=5")
 
     # The kept drill has its own scenario's checks, whether it is named again or not.
     good = checkout.run("--env=drill", "--rollback-to=5")

@@ -42,7 +42,7 @@ def test_every_line_of_a_row_is_a_remark_or_can_be_typed(name: str) -> None:
     for line in lines:
         if not line.startswith("  # "):
             words = shlex.split(line)
-            assert words[0] in ("pytest", "helm", "kubectl")
+            assert words[0] in ("pytest", "helm", "kubectl", "curl")
             assert not any(mark in word for word in words for mark in ("REASON", "TEXT", "...", "<"))
             # fault 1: where this tool can read nothing at all, the operator's own number is left to helm
             assert words[:2] != ["helm", "rollback"] or name in ("refused-cluster", "refused-release-unread")

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_zkrollback.domain.forecast import ApplyOutcome, Forecast, ObjectForecast
 from pytest_zkrollback.domain.github import Github, PullRequest, WorkflowRun
+from pytest_zkrollback.domain.metric import MetricSeries
 from pytest_zkrollback.domain.record import Guard, GuardReason, GuardState, Item, Mode, Outcome, Record
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.advised_steps import as_lines
@@ -102,6 +103,14 @@ def cured_unverified() -> Record:
         for item in record.items
     )
     return changed(record, items=items, outcome=Outcome.UNVERIFIED)
+
+
+def users_metric() -> Record:
+    """All checks of an ordinary deploy pass, and users get errors."""
+    record = Model(good=frozenset("abc")).upgrade("a").upgrade("b").upgrade("c").run(VERIFY)
+    item = Item(id="metric-errors", title="Errors", verdict=Verdict.FAIL, command="curl metric-errors")
+    series = MetricSeries(id=item.id, title="Errors", query="x", max=1, users_impacted=True)
+    return changed(record, items=(*record.items, item), metrics=(series,), outcome=Outcome.FAILED)
 
 
 def came_up() -> Record:
@@ -307,6 +316,9 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "verify-red-none-verified": Situation(
         LOOKED, "An ordinary deploy is bad; none was verified.", lambda: bad(verified=False).run(VERIFY)
+    ),
+    "verify-red-by-a-metric": Situation(
+        LOOKED, "Users get errors from an ordinary deploy; every other check passed.", users_metric
     ),
     "verify-red-after-a-rollback": Situation(
         LOOKED,
