@@ -42,7 +42,7 @@ drill-stop: $(READY) ## end a drill that was kept with --drill-keep
 # Three at once on two cores, the drill's files among the first: they mostly wait. A real control plane may be
 # late once: what fails twice is red. What hangs ends (a first build of the drill's binaries takes ten minutes).
 test: lint browser postgresql lowest ## everything that CI runs; the last lines are pytest's own counts
-	$(BIN)/pytest tests -n 3 --dist loadfile --no-loadscope-reorder --reruns 1 -r R --durations 20 \
+	$(BIN)/pytest tests -m 'not campaign' -n 3 --dist loadfile --no-loadscope-reorder --reruns 1 -r R --durations 20 \
 		-o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
 
 .PHONY: kubelet-test
@@ -93,6 +93,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/kubelet_leftovers.py
 	$(BIN)/python benchmarks/kubelet_cases.py
 	$(BIN)/python benchmarks/drill_venues.py
+	$(BIN)/pytest tests -m campaign
 	ZKROLLBACK_EACH_RIGHT=1 $(BIN)/pytest tests/drill/test_setup.py -k one_right_less
 
 .PHONY: gallery

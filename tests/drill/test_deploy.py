@@ -79,6 +79,7 @@ class Stages:
         assert argument == '["pytest", "--pyargs", "pytest_zkrollback.items", "-p", "no:cacheprovider"]'
 
 
+@pytest.mark.campaign
 def test_the_steps_of_the_containerfile(tmp_path):
     stages = Stages(tmp_path)
     for instruction, argument in steps():

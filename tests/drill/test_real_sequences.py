@@ -25,6 +25,7 @@ data: {content: {{ $.Values.content | quote }}}
 """
 
 
+@pytest.mark.campaign
 def test_six_random_sequences_make_no_double_rollback_and_no_wrong_claim(incident, binaries, helm3):
     """Both majors in turn, on one release."""
     tally = Tally()
