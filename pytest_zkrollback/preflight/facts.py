@@ -36,7 +36,8 @@ PATIENCE_S = 30.0
 # What is only good to know, and how long it is waited for once everything else has answered.
 _BESIDE = ("images",)
 _BESIDE_S = 0.2
-# What the forecast has tried needs no review of our rights; but nobody waits long for its dry runs.
+# What the forecast has tried needs no review of our rights. Nobody waits long for its dry runs, and not in
+# the second half of the budget: the reviews have to be answered within it.
 _TRIED_S = 1.0
 
 
@@ -101,7 +102,7 @@ def fetch_facts(
     decision's questions, in the same budget.
     """
 
-    granted, tried = Granted(), threading.Event()
+    granted, tried, began_s = Granted(), threading.Event(), clock.monotonic_s()
 
     def forecast() -> Forecast | None:
         try:
@@ -116,7 +117,8 @@ def fetch_facts(
             wanted = {}  # what the release holds is unknown, and said so by another guard
         else:
             granted.add_records("list")
-        tried.wait(_TRIED_S)
+        left_s = began_s + env.preflight_budget_s / 2 - clock.monotonic_s()
+        tried.wait(max(0.0, min(_TRIED_S, left_s)))
         return fetch_denied(kube, env.namespace, wanted, granted)
 
     version = CachedProbe(lambda: helm().fetch_version())

@@ -39,8 +39,8 @@ from .dry_run_answer import judge_answer
 from .permissions import Granted
 
 if TYPE_CHECKING:
+    from ..release.shared_reads import SharedReads
     from .release_view import ReleaseView, UnreadPart
-    from .shared_reads import SharedReads
 
 _CONFLICT = 409
 _SHOWN_CHARS = 200  # an image with its digest

@@ -16,9 +16,9 @@ from ..domain.health_answer import BODY_LIMIT_BYTES, parse_health
 from ..domain.item_ids import metric_id
 from ..domain.metric import limits, shown
 from ..engine.metric_sample import read_sample
+from ..release.shared_reads import SharedReads
 from ..release.source_commit import commit_of
 from .decision import NO, UNKNOWN, YES
-from .shared_reads import SharedReads
 
 if TYPE_CHECKING:
     from ..config.environment import Environment, Metric

@@ -17,9 +17,9 @@ from ..release.drift import LiveObject, fetch_live
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import R, ReleaseHistory, RevisionHistory, fetch_history, fetch_outlines
 from ..release.manifest import ObjectKey, identity, is_kept
+from ..release.shared_reads import SharedReads
 from ..rollback.journal import of_this_install
 from .recovery import RECOVER, choose_recovery
-from .shared_reads import SharedReads
 from .target import TargetChoice, choose_target
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class ReleaseView:
             for release in (self.history().head, self.target)
             for item in self.objects_of(release)
         }
-        found = fetch_live(self._kube, tuple(objects.values()), get=self.reads.get)
+        found = fetch_live(self._kube, tuple(objects.values()), shared=self.reads)
         return dict(zip(objects, found, strict=True))
 
     def _touched(self) -> Touched:

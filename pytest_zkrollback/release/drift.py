@@ -11,19 +11,21 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..clients.threads import fetch_each
 from ..domain.checks import JsonObject
-from ..domain.errors import BadAnswer, HelmProblem, NotFound, ZkRollbackError
+from ..domain.errors import BadAnswer, ClusterError, HelmProblem, NotFound, ZkRollbackError
 from ..domain.ports import Kube
 from .field_paths import Path, by_merge_key, shown_path
 from .managed_fields import HELM, added_data, added_to_template, set_by, set_only_by
 from .manifest import SECRET_MEMBERS, identity
 from .quantity import parse_quantity
 from .served_versions import served_path
+from .shared_reads import LISTED_FROM, SharedReads
 
 
 class _Said(str):
@@ -110,18 +112,25 @@ def fetch_live(
     kube: Kube,
     objects: Sequence[JsonObject],
     timeout_s: float = 5.0,
-    get: Callable[[str, float], JsonObject] | None = None,
+    shared: SharedReads | None = None,
 ) -> tuple[LiveObject, ...]:
     """The live object of each, in their order; what could not be read carries the error.
 
-    ``get`` reads the object at a path, within so many seconds; ``kube`` does where there is none.
+    ``shared``: what others read at the same time.
     """
+    reads = shared or SharedReads(kube)
+    if len(objects) >= LISTED_FROM:
+        kinds: dict[str, str] = {}
+        for item in objects:
+            with suppress(ClusterError):  # said below
+                kinds[served_path(kube, identity(item))] = item["kind"]
+        reads.prepare(kinds, timeout_s)
 
     def fetch(item: JsonObject) -> LiveObject:
         key = identity(item)
         path = served_path(kube, key)
         try:
-            found = kube.get(path, timeout_s=timeout_s) if get is None else get(path, timeout_s)
+            found = reads.get(path, timeout_s)
         except NotFound:
             return LiveObject()
         if (found.get("metadata") or {}).get("name") != key.name:

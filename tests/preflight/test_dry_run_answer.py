@@ -11,8 +11,8 @@ from pytest_zkrollback.domain.forecast import ApplyOutcome, ForecastCause
 from pytest_zkrollback.preflight.dry_run_answer import judge_answer
 from pytest_zkrollback.preflight.forecast import Forecaster
 from pytest_zkrollback.preflight.permissions import Granted
-from pytest_zkrollback.preflight.shared_reads import SharedReads
 from pytest_zkrollback.release.manifest import ObjectKey
+from pytest_zkrollback.release.shared_reads import SharedReads
 
 PATH = "/apis/apps/v1/namespaces/shop/deployments/web"
 WEBHOOK = 'Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post '

@@ -13,8 +13,8 @@ from pytest_zkrollback.preflight.guards.forecast import judge_forecast
 from pytest_zkrollback.preflight.guards.objects import judge_data_loss, judge_ownership
 from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.preflight.release_view import ReleaseView
-from pytest_zkrollback.preflight.shared_reads import SharedReads
 from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.release.shared_reads import SharedReads
 from support.preflight_facts import environment, facts, revision
 
 MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
