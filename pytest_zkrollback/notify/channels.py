@@ -12,13 +12,13 @@ from ..domain.errors import HookProblem, UsageProblem, ZkRollbackError
 from ..domain.notification import Notification
 from ..domain.ports import Clock, Hooks, Http
 from ..domain.record import Delivery
-from .github_comment import GITHUB, choose_github_comment
 from .interface import Channel
 from .json_webhook import WEBHOOK, choose_json_webhook
 from .slack_channels import SLACK, choose_slack
 from .teams import TEAMS, choose_teams
 
 HOOK = "pytest_zkrollback_notify"
+GITHUB = "github"
 # Telling must not keep helm waiting.
 _HOOK_S = 2.0
 
@@ -52,6 +52,8 @@ def choose_channels(
     if (teams := notify.teams_env) is not None:
         wanted[TEAMS] = lambda: choose_teams(teams, notify, environ, http(notify.teams_proxy))
     if notify.github_issue is not None and github is not None:
+        from .github_comment import choose_github_comment  # with GitHub's answers: few want them
+
         wanted[GITHUB] = lambda: choose_github_comment(github, notify, environ, clock, say)
     return tuple(_usable(name, choose) for name, choose in wanted.items())
 

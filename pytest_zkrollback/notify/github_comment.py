@@ -16,8 +16,8 @@ from ..domain.ports import Clock, GithubApi
 from ..domain.record import Delivery, NotificationEvent, Record
 from ..report.markdown import code, escaped, links_line, render_markdown
 from . import text
+from .channels import GITHUB
 
-GITHUB = "github"
 # GitHub refuses a body above 65,536 characters.
 LIMIT = 60_000
 # A comment that has to wait for a rate limit longer than this is not worth the waiting.

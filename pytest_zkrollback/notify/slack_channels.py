@@ -12,7 +12,7 @@ from ..config.environment import Slack
 from ..domain.notification import Notification
 from ..domain.ports import Http
 from ..domain.record import Delivery, NotificationEvent
-from ..report.html import render_page
+from ..report.files import render_page
 from .interface import Channel
 from .slack_message import render_slack_message
 from .webhook_channel import WebhookChannel

@@ -7,11 +7,9 @@ from functools import partial
 from urllib.parse import quote
 
 from ..clients.git import GitCheckout
-from ..clients.github import GithubClient, choose_token
 from ..clients.prometheus import PrometheusClient
 from ..domain.decision import Answer, Decision, SignalName, SignalReading
 from ..domain.errors import ProcessProblem
-from ..domain.github_answers import Comparison
 from ..domain.migration import MigrationFinding
 from ..domain.record import Guard
 from ..preflight import probe
@@ -96,6 +94,9 @@ def _count_in_checkout(context: RunContext, checkout: GitCheckout, good: str, ba
 
 def count_at_github(context: RunContext, good: str, bad: str) -> int:
     """GitHub's own comparison. Raises GithubProblem, or UsageProblem without a token."""
+    from ..clients.github import GithubClient, choose_token
+    from ..domain.github_answers import Comparison
+
     table = context.env.github
     assert table is not None  # noqa: S101 - asked only where it is configured
     api = GithubClient(table, choose_token(table, context.variables), context.clock, patience_s=0, say=str)

@@ -40,8 +40,7 @@ from ..domain.health_answer import BODY_LIMIT_BYTES, parse_health
 from ..domain.item_ids import NOTIFY, SMOKE, metric_id
 from ..domain.metric import NoValueKind
 from ..domain.record import GuardReason, GuardState
-from ..notify.channels import Unusable, choose_channels
-from ..notify.github_comment import GITHUB
+from ..notify.channels import GITHUB, Unusable, choose_channels
 from ..notify.json_webhook import WEBHOOK
 from ..notify.slack_channels import SLACK
 from ..notify.teams import TEAMS

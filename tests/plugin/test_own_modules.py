@@ -23,3 +23,36 @@ def test_ours_are_not_rewritten_a_hosts_are_and_no_garbage_is_looked_for_among_m
     assert ours == ["SourceFileLoader"]
     assert theirs == "AssertionRewritingHook"
     assert (collects, is_frozen) == (True, True)
+
+
+LOADED = """
+import json, sys
+
+def pytest_collection_finish():
+    ours = [name.removeprefix("pytest_zkrollback.") for name in sys.modules if name.startswith("pytest_zkrollback.")]
+    print("LOADED", json.dumps(ours))
+"""
+# What judges the checklist, draws the report, knows GitHub's answers or makes a drill: not before helm.
+NOT_BEFORE_HELM = {
+    "checklist.equivalence",
+    "checklist.logs.check",
+    "checklist.rollout.check",
+    "clients.github",
+    "drill.drill",
+    "github.guards",
+    "plugin.html_report",
+    "report.html",
+    "run.build_checklist",
+    "run.verify_step",
+    "setup.doctor",
+}
+AT_MOST = 223
+
+
+def test_what_is_not_needed_before_helm_is_not_imported_before_helm(repository):
+    (repository.path / "conftest.py").write_text((repository.path / "conftest.py").read_text() + LOADED)
+    result = repository.runpytest_subprocess("--env=staging", "--rollback-to=5", "--collect-only", "-s")
+    [line] = [line for line in result.stdout.lines if line.startswith("LOADED ")]
+    loaded = json.loads(line.removeprefix("LOADED "))
+    assert NOT_BEFORE_HELM & set(loaded) == set()
+    assert len(loaded) <= AT_MOST
