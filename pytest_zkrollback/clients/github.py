@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..config.environment import GithubActions
 from ..domain.checks import JsonObject
-from ..domain.errors import GithubProblem, HttpProblem, UsageProblem
+from ..domain.errors import GithubProblem, HttpProblem, SettingProblem
 from ..domain.ports import Clock, HttpAnswer
 from .http import HttpClient
 from .retry import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, exponential, retry, retry_after_s
@@ -55,12 +55,13 @@ _NEEDS = (("git/", "contents"), ("issues/", "issues"), ("pulls", "pull_requests"
 
 
 def choose_token(table: GithubActions, environ: Mapping[str, str]) -> str:
-    """The token from the variable that the configuration names; raises UsageProblem without it."""
+    """The token from the variable that the configuration names; raises SettingProblem without it."""
     token = environ.get(table.token_env, "").strip()
     if not token or not token.isascii() or not token.isprintable():
-        raise UsageProblem(
-            f"the environment variable {table.token_env} holds no token: set it to one that may write "
-            f"contents and pull requests and run workflows of {table.repository} (docs/github.md)."
+        raise SettingProblem(
+            f"the environment variable {table.token_env} holds no token",
+            "set it to one that may write contents and pull requests and run workflows of "
+            f"{table.repository} (docs/github.md)",
         )
     return token
 

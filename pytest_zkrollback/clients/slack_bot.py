@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.environment import Slack
 from ..domain.checks import JsonObject
-from ..domain.errors import NotifyProblem, UsageProblem
+from ..domain.errors import NotifyProblem, SettingProblem
 from ..domain.ports import Clock
 from .retry import TryAgain, retry_after_s, retry_delivery
 
@@ -42,19 +42,19 @@ _MAYBE = ("fatal_error", "internal_error", "request_timeout")
 
 
 def choose_bot_token(slack: Slack, environ: Mapping[str, str]) -> str:
-    """The token from the variable that the configuration names; raises UsageProblem if it cannot be used."""
+    """The token from the variable that the configuration names; raises SettingProblem without it."""
     token = environ.get(slack.token_env or "", "").strip()
     if not token.isascii() or not token.isprintable() or not token:
-        raise UsageProblem(
-            f"the environment variable {slack.token_env} holds no token, so Slack is not told; set it to the "
-            "bot's token (xoxb-...), or use webhook_env in the configuration."
+        raise SettingProblem(
+            f"the environment variable {slack.token_env} holds no token, so Slack is not told",
+            "set it to the bot's token (xoxb-...), or use webhook_env in the configuration",
         )
     try:
         import slack_sdk  # noqa: F401
     except ImportError:
-        raise UsageProblem(
-            "token_env needs slack_sdk, which is not installed, so Slack is not told: "
-            "pip install 'pytest-zkrollback[slack]', or use webhook_env in the configuration."
+        raise SettingProblem(
+            "token_env needs slack_sdk, which is not installed, so Slack is not told",
+            "pip install 'pytest-zkrollback[slack]', or use webhook_env in the configuration",
         ) from None
     return token
 

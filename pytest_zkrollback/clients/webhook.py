@@ -8,26 +8,22 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from ..domain.checks import JsonObject
-from ..domain.errors import HttpProblem, NotifyProblem, UsageProblem
+from ..domain.errors import HttpProblem, NotifyProblem, SettingProblem
 from ..domain.ports import Clock, Http
 from .retry import TryAgain, retry_after_s, retry_delivery
 
 
 def choose_url(variable: str, environ: Mapping[str, str], who: str, off: str) -> str:
-    """The URL in the variable that the configuration names. Raises UsageProblem where there is none.
+    """The URL in the variable that the configuration names. Raises SettingProblem where there is none.
 
     ``off`` is what to write into the configuration instead.
     """
     url = environ.get(variable, "").strip()
-    if not url:
-        raise UsageProblem(
-            f"the environment variable {variable} is not set, so {who} is not told; set it to the webhook's "
-            f"URL, or switch it off by {off} in the configuration."
-        )
     if not _is_url(url):
-        raise UsageProblem(
-            f"the environment variable {variable} holds no URL (https://...), so {who} is not told; set it "
-            f"to the webhook's URL, or switch it off by {off} in the configuration."
+        holds = "holds no URL (https://...)" if url else "is not set"
+        raise SettingProblem(
+            f"the environment variable {variable} {holds}, so {who} is not told",
+            f"set it to the webhook's URL, or switch it off by {off} in the configuration",
         )
     return url
 

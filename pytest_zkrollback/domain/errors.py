@@ -51,6 +51,20 @@ class HookProblem(UsageProblem):
         super().__init__(f"{self.what}{way_on}; helm did not run.")
 
 
+class SettingProblem(UsageProblem):
+    """What the configuration needs from outside of it is not there: a variable, a package.
+
+    Attributes:
+        what: what is missing.
+        mend: what to do about it.
+    """
+
+    def __init__(self, what: str, mend: str) -> None:
+        """Both without a full stop."""
+        self.what, self.mend = what, mend
+        super().__init__(f"{what}; {mend}.")
+
+
 class ClusterError(ZkRollbackError):
     """The API server could not be asked; what was asked about stays unknown.
 

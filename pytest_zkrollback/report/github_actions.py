@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..domain.record import GuardState, Record
 from .failures import failed_own_tests, failures
 from .markdown import render_markdown
-from .sanitize import inert_line
+from .sanitize import inert_facts, inert_line
 from .summary import GREEN, headline, lead
 
 # GitHub shows ten of a kind for each step, and keeps a step's summary up to 1024 k.
@@ -44,7 +44,7 @@ def _commands(kind: str, said: list[tuple[str, str]]) -> list[str]:
         more = len(said) - MOST_ANNOTATIONS + 1
         shown = [*said[: MOST_ANNOTATIONS - 1], ("and more", f"{more} more are in the job's summary")]
     return [
-        f"::{kind} title={_property(inert_line(title, 120))}::{_data(inert_line(text, _TEXT_LIMIT))}"
+        f"::{kind} title={_property(inert_line(title, 120))}::{_data(inert_facts(text, _TEXT_LIMIT))}"
         for title, text in shown
     ]
 

@@ -143,7 +143,7 @@ def _verdicts(row: RevisionRow) -> Iterator[Span]:
         if each.kind is ObjectionKind.SAME_AS_CURRENT:
             yield Span(each.text)
         else:
-            yield Span(f"against it: {each.text}", "red")
+            yield Span(f"against it: {each.text.removeprefix('is ')}", "red")
 
 
 def notes_of_run(record: Record) -> dict[int, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _ELLIPSIS = "..."
+_END_OF_FACT = re.compile(r"[.;](?= )")
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _ODD = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"
@@ -46,3 +47,12 @@ def inert_line(text: str, limit: int = 0) -> str:
         kept = line[:room] if line[room] == " " else line[:room].rpartition(" ")[0]
         return (kept if len(kept) > room // 2 else line[:room]).rstrip() + _ELLIPSIS
     return line
+
+
+def inert_facts(text: str, limit: int) -> str:
+    """The same; of more than ``limit`` characters the sentences that fit, where they are more than half."""
+    line, room = inert_line(text), max(0, limit - len(_ELLIPSIS) - 1)
+    ends = [found.end() for found in _END_OF_FACT.finditer(line, 0, room + 1)]
+    if len(line) > limit and ends and ends[-1] > room // 2:
+        return f"{line[: ends[-1]]} {_ELLIPSIS}"
+    return inert_line(line, limit)

@@ -372,7 +372,10 @@ def _refusal(record: Record) -> str:
     more, why = len(guards) - 1, _why_refused(record, guards[0])
     if not more:
         return why
-    return f"{inert_line(why, _SEEN_LIMIT)} (and {more} more reason{'s' if more > 1 else ''})"
+    if len(why) > _SEEN_LIMIT:  # what stands before a colon is whole; all of it is said beside this
+        cut = inert_line(why, _SEEN_LIMIT)
+        why = cut.rpartition(": ")[0] or cut
+    return f"{inert_line(why)} (and {more} more reason{'s' if more > 1 else ''})"
 
 
 def _why_refused(record: Record, guard: Guard) -> str:

@@ -15,7 +15,7 @@ from ..domain.verdict import Verdict
 from .change_section import render_change_summary_lines
 from .failures import by_verdict, failed_own_tests, failures, refused, word_of
 from .formatting import duration, elapsed
-from .sanitize import inert_line
+from .sanitize import inert_facts, inert_line
 from .summary import (
     count_line,
     decided,
@@ -37,9 +37,10 @@ from .summary import (
 )
 
 _OBSERVED_LIMIT = 300
-# Of a terminal of 80 columns: one fact, so that a cause at its end is still there.
+# What warned or failed, in a line of its own that may scroll: a cause at its end is still there.
+_CAUSE_LIMIT = 600
+# The verdict and what belongs to it have to fit into one look at the end, on a terminal of 80 columns.
 _FIVE_ROWS = 390
-# The verdict and what belongs to it have to fit into one look at the end.
 _TWO_ROWS = 158
 _THREE_ROWS = 228
 _MOST_LINES = 8
@@ -88,7 +89,7 @@ def _change_summary(record: Record) -> list[str]:
 def _not_well(record: Record) -> list[str]:
     all_wrong = failures(record)
     lines = [
-        inert_line(f"{each.word} {each.names()}: {each.text or 'nothing was seen'}", _FIVE_ROWS)
+        inert_facts(f"{each.word} {each.names()}: {each.text or 'nothing was seen'}", _CAUSE_LIMIT)
         for each in all_wrong[:_MOST_LINES]
     ]
     if len(all_wrong) > _MOST_LINES:
@@ -105,7 +106,7 @@ def _not_well(record: Record) -> list[str]:
         for each in record.guards
         if each.state == GuardState.OVERRIDDEN
     ]
-    return lines + [inert_line(f"{name}: {text}", _FIVE_ROWS) for name, text in aside]
+    return lines + [inert_facts(f"{name}: {text}", _CAUSE_LIMIT) for name, text in aside]
 
 
 def _next(record: Record, shell: Sequence[str]) -> list[str]:
@@ -124,7 +125,7 @@ def _verdict(record: Record, report_path: str) -> list[str]:
     seen, clock = watch_line(record), recovery(record)
     lines = [
         title(record),
-        inert_line(lead(record), _FIVE_ROWS),
+        inert_facts(lead(record), _FIVE_ROWS),
         *([inert_line(own, _THREE_ROWS)] if (own := own_tests_line(record)) else []),
         helm_line(record) + ".",
         *_decided(record),
@@ -202,7 +203,7 @@ def observed_in_short(item: Item, record: Record, limit: int) -> str:
     """What was seen; of the preflight how many warnings there are, as each has a line of its own."""
     warned = sum(guard.state == GuardState.WARNED for guard in record.guards)
     if item.id != PREFLIGHT or item.verdict is not Verdict.PASS or not warned:
-        return inert_line(item.observed, limit)
+        return inert_facts(item.observed, limit)
     said = inert_line(item.observed.partition("; ")[0].rstrip("."), limit)
     return f"{said}; {plural(warned, 'warning')}"
 
@@ -210,7 +211,7 @@ def observed_in_short(item: Item, record: Record, limit: int) -> str:
 def render_warning_lines(record: Record) -> list[str]:
     """``WARNING url: ...``: one line for each guard that warned."""
     return [
-        inert_line(f"WARNING {guard.id}: {guard.evidence}", _OBSERVED_LIMIT)
+        inert_facts(f"WARNING {guard.id}: {guard.evidence}", _CAUSE_LIMIT)
         for guard in record.guards
         if guard.state == GuardState.WARNED
     ]
@@ -287,7 +288,10 @@ class _Live:
         yield from self._rows(console, options, console.size.height - len(head) - _ROWS_BELOW)
 
     def _rows(self, console: Console, options: ConsoleOptions, room: int) -> Iterator[RenderableType]:
-        """A line for each item, and a second one for what does not fit, where ``room`` rows are enough."""
+        """A line for each item, and a second one for what does not fit, where ``room`` rows are enough.
+
+        What stays on the screen is whole, in as many lines as that takes.
+        """
         items = self._record.items
         id_width = min(20, max(8, *(len(item.id) for item in items)))
         width = max(8, options.max_width - _WORD_WIDTH - id_width - _TIME_WIDTH - 3)
@@ -313,9 +317,9 @@ class _Live:
             time.align("right", _TIME_WIDTH)
             yield Text(" ").join((shown, name, observed, time))
             if whole:
-                more = Text(rest)
-                more.truncate(rest_width, overflow="ellipsis")
-                yield Text(" " * (_WORD_WIDTH + 1)) + more
+                for more in Text(rest).wrap(console, rest_width) if stays else [Text(rest)]:
+                    more.truncate(rest_width, overflow="ellipsis")
+                    yield Text(" " * (_WORD_WIDTH + 1)) + more
 
     def _judged(self) -> int:
         return sum(1 for item in self._record.items if item.verdict is not None)

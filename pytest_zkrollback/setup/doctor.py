@@ -32,6 +32,7 @@ from ..domain.errors import (
     KubeconfigProblem,
     NotFound,
     ProcessProblem,
+    SettingProblem,
     Unauthorized,
     UsageProblem,
     ZkRollbackError,
@@ -288,7 +289,7 @@ class Doctor:
     def _channel(self, channel: object) -> Finding:
         name = str(getattr(channel, "name", ""))
         if isinstance(channel, Unusable):
-            return Finding(name, State.MISSING, str(channel.problem))
+            return _missing(name, channel.problem)
         address, proxy = _address_of(name, self.env, self.variables)
         return self._reach(name, address, proxy, "nothing was posted")
 
@@ -338,7 +339,7 @@ class Doctor:
         try:
             choose_token(table, self.variables)
         except UsageProblem as problem:
-            return Finding(what, State.MISSING, str(problem))
+            return _missing(what, problem)
         besides = f"{table.token_env} is set; what it may do was not asked"
         return self._reach(what, table.api_url, table.proxy, besides)
 
@@ -499,6 +500,12 @@ def _of_guard(what: str, guard: Guard, mend: str) -> Finding:
     if guard.state is GuardState.REFUSED:
         return Finding(what, State.MISSING, guard.evidence, mend)
     return Finding(what, State.OK, guard.evidence)
+
+
+def _missing(what: str, problem: ZkRollbackError) -> Finding:
+    if isinstance(problem, SettingProblem):
+        return Finding(what, State.MISSING, problem.what, problem.mend)
+    return Finding(what, State.MISSING, str(problem))
 
 
 def _unreached(what: str, problem: HttpProblem, mend: str) -> Finding:

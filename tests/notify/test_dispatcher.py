@@ -312,7 +312,7 @@ def test_a_variable_that_is_not_set_is_said_before_helm_and_red_afterwards():
         "Unusable",
         "Unusable",
     ]
-    assert [text.partition(",")[0].partition(":")[0] for text in dispatcher.unusable] == [
+    assert [text.partition(",")[0].partition(";")[0] for text in dispatcher.unusable] == [
         "the environment variable BOT holds no token",
         "the environment variable TEAMS is not set",
         "the environment variable TOKEN holds no token",

@@ -6,8 +6,11 @@ import re
 import xml.etree.ElementTree as ET
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from pytest_zkrollback.plugin.streams import fit_header
 
 REFUSED = [
     "Next:",
@@ -63,6 +66,19 @@ def test_the_header_says_what_this_is_about_and_the_reports_path_is_said_once(re
         "zkrollback: environment staging, http://127.0.0.1:1, release zkprova in namespace default, verify only"
         in result.outlines
     )
+
+
+def test_on_a_terminal_the_header_goes_on_in_a_second_line(monkeypatch):
+    plugins = SimpleNamespace(get_plugin=lambda _: SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setenv("COLUMNS", "80")
+    said = (
+        "zkrollback: environment staging, context staging (its server is not known), release zkprova in namespace "
+        "default, roll back to 5"
+    )
+    assert fit_header(said, SimpleNamespace(pluginmanager=plugins)) == [
+        "zkrollback: environment staging, context staging (its server is not known),",
+        "release zkprova in namespace default, roll back to 5",
+    ]
 
 
 def test_a_rehearsal_alone_is_one_of_previous(repository):

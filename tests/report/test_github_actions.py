@@ -62,6 +62,16 @@ def test_what_is_red_is_an_error_and_what_warned_a_warning(record, lines):
     assert render_annotations(record) == lines
 
 
+def test_what_is_too_long_ends_with_a_sentence():
+    said = "revision 3 cannot be applied. " + "Its memory is no quantity; " * 30
+    record = verified(guards=(Guard(id="forecast", state="warned", evidence=said),))
+    assert render_annotations(record) == [
+        "::warning title=forecast::revision 3 cannot be applied. "
+        + "Its memory is no quantity; " * 21
+        + "..."
+    ]
+
+
 def test_a_run_that_ended_without_a_verdict_is_an_error():
     lost = running().model_copy(update={"outcome": Outcome.INTERRUPTED, "items": ()})
     assert [read(line)[:2] for line in render_annotations(lost)] == [

@@ -157,6 +157,24 @@ def test_options_that_were_typed_with_a_space_are_replaced_too() -> None:
     assert after_refusal(guard("pending"), command_line="pytest 'half")[-1] == "pytest --env=drill"
 
 
+def test_what_helm_could_not_apply_is_of_the_target_that_is_left() -> None:
+    forecast = Guard(
+        id="forecast",
+        state="refused",
+        evidence="helm would fail: the memory is no quantity",
+        override="--rollback-override=forecast=REASON",
+    )
+    bad = items(rollout_backend=(Verdict.FAIL, "x"))
+    typed = "pytest --env=drill --rollback-to=3"
+    plan = Plan(target=HISTORY[1], compared_with=HISTORY[3], history=HISTORY)
+    assert after_refusal(guard("target"), forecast, command_line=typed, plan=plan, items=bad) == (
+        "# revision 5 (zkprova-1.5.0) is the newest with nothing against it:",
+        "pytest --env=drill --rollback-to=5",
+        "# --rollback-override=forecast=REASON goes ahead against it, recorded: helm would fail: the memory is no "
+        "quantity.",
+    )
+
+
 def test_where_no_other_revision_offers_itself_the_history_is_shown() -> None:
     plan = Plan(history=(HISTORY[-1],))
     assert after_refusal(guard("target"), plan=plan) == (

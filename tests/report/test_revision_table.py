@@ -107,7 +107,12 @@ def test_what_helm_itself_said_of_a_failure_is_said_once():
     text = 'Upgrade "web" failed: timed out'
     row = Revision(revision=1, status="failed", chart="web-1.0.0", deployed_at=START, description=text)
     against = Objection(revision=1, kind=ObjectionKind.FAILED, text=f"is failed: {text}")
-    assert plain(render_rows(merge_rows((row,), (), (against,), START))).count(text) == 1
+    assert plain(render_rows(merge_rows((row,), (), (against,), START))).splitlines() == [
+        "REV  STATUS  AGE    DEPLOYED FOR  CHART",
+        "  1  failed  0.0 s  -             web-1.0.0",
+        "     the current revision",
+        f"     against it: failed: {text}",
+    ]
     assert plain(render_rows(merge_rows((row,), (), (), START))).count(f"description: {text}") == 1
 
 

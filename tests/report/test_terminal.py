@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import takewhile
 
 import pytest
 from rich.console import Console
@@ -194,7 +195,7 @@ def test_the_verdict_and_what_belongs_to_it_fit_into_15_rows_of_80(name: str) ->
         rows = [
             -(-len(line) // 80) for line in render_last_lines(each, "r.html").split("\n\n")[0].splitlines()
         ]
-        assert max(rows) <= 5
+        assert max(rows) <= 8
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -284,6 +285,47 @@ def test_on_a_small_screen_only_what_is_not_green_has_a_second_line_while_it_is_
     assert len(lines) < height or outcome is Outcome.FAILED
     assert sum(line.startswith(BESIDE) for line in lines) == (11 if green_too else 1)
     assert "…" in capture.get() or green_too
+
+
+def test_what_stays_on_the_screen_is_whole_in_as_many_lines_as_that_takes() -> None:
+    said = (
+        "container backend of 3 of 3 pods crash-loops: exit code 1, 2 restarts; its log ends: "
+        "2026-11-23T11:50:46.300Z FATAL: unable to open database file: /var/lib/zkprova-data/zkprova.db"
+    )
+    record = failed().model_copy(update={"items": items(rollout_backend=(Verdict.FAIL, said))})
+    drawn = {}
+    for outcome in (Outcome.RUNNING, Outcome.FAILED):
+        console = Console(width=80, height=40, force_terminal=True, color_system=None)
+        with console.capture() as capture:
+            console.print(render_live(record.model_copy(update={"outcome": outcome}), at(9)))
+        lines = capture.get().splitlines()
+        place = next(n for n, line in enumerate(lines) if "rollout-backend" in line)
+        more = takewhile(lambda line: line.startswith(BESIDE), lines[place + 1 :])
+        drawn[outcome] = [line.rstrip() for line in more]
+    assert drawn == {
+        Outcome.RUNNING: [f"{BESIDE}crash-loops: exit code 1, 2 restarts; its log ends: 2026-11-23T11:…"],
+        Outcome.FAILED: [
+            f"{BESIDE}crash-loops: exit code 1, 2 restarts; its log ends:",
+            f"{BESIDE}2026-11-23T11:50:46.300Z FATAL: unable to open database file:",
+            f"{BESIDE}/var/lib/zkprova-data/zkprova.db",
+        ],
+    }
+
+
+def test_what_is_too_long_ends_with_a_sentence() -> None:
+    cause = "the server answered 500: quantities must match the regular expression " * 5
+    said = f"helm would fail. It is {cause.strip()}. {'Beside this, more is said of it. ' * 20}"
+    record = failed().model_copy(
+        update={
+            "items": items(smoke=(Verdict.FAIL, said)),
+            "guards": (Guard(id="forecast", state="warned", evidence=said),),
+            "outcome": Outcome.FAILED,
+        }
+    )
+    whole = f"helm would fail. It is {cause.strip()}."
+    rest = " Beside this, more is said of it."
+    assert render_last_lines(record, "r.html").splitlines()[0] == f"FAIL smoke: {whole}{rest * 6} ..."
+    assert render_warning_lines(record) == [f"WARNING forecast: {whole}{rest * 6} ..."]
 
 
 def test_the_soak_counts_down() -> None:
@@ -677,6 +719,22 @@ def test_what_nobody_looked_into_is_said_although_all_is_green() -> None:
                 ),
             },
             "Not rolled back: there is no kubeconfig: X is not there (and 1 more reason). "
+            "Users are affected: /health answers HTTP 503. Nothing was changed.",
+        ),
+        (
+            {
+                "outcome": Outcome.REFUSED,
+                "helm": Helm(),
+                "guards": (
+                    Guard(
+                        id="target",
+                        state="refused",
+                        evidence=f"revision 3 is failed: Upgrade failed: {'no quantity ' * 20}",
+                    ),
+                    Guard(id="protected", state="refused", evidence="environment 'x' is protected"),
+                ),
+            },
+            "Not rolled back: revision 3 is failed: Upgrade failed (and 1 more reason). "
             "Users are affected: /health answers HTTP 503. Nothing was changed.",
         ),
     ],

@@ -364,7 +364,8 @@ def test_without_a_cluster_the_configuration_and_what_is_here_is_looked_at_all_t
             lambda p: p.variables.pop("SLACK_WEBHOOK_URL"),
             "slack",
             "missing    slack                the environment variable SLACK_WEBHOOK_URL is not set, so Slack is not "
-            "told; set it to the webhook's URL, or switch it off by slack = false in the configuration.",
+            "told. To mend it: set it to the webhook's URL, or switch it off by slack = false in the "
+            "configuration.",
         ),
         (
             lambda p: p.variables.update(SLACK_WEBHOOK_URL="http://127.0.0.1:1/T0/hush"),
@@ -395,8 +396,8 @@ def test_without_a_cluster_the_configuration_and_what_is_here_is_looked_at_all_t
                 p, "tables", p.tables + '[environments.staging.github]\nrepository = "shop/app"\n'
             ),
             "github token",
-            "missing    github token         the environment variable GITHUB_TOKEN holds no token: set it to one that "
-            "may write contents and pull requests and run workflows of shop/app (docs/github.md).",
+            "missing    github token         the environment variable GITHUB_TOKEN holds no token. To mend it: set it "
+            "to one that may write contents and pull requests and run workflows of shop/app (docs/github.md).",
         ),
         (
             lambda p: p.api.add_release(1, MANIFEST + "---\nkind: [\n"),
