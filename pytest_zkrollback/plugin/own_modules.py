@@ -42,6 +42,7 @@ def quick_imports() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
         if was_enabled:
+            if not gc.get_freeze_count():  # once: what a host has made since may be garbage one day
+                gc.freeze()
             gc.enable()

@@ -170,7 +170,8 @@ class Forecaster:
             found: JsonObject | None = self.reads.get(path, self.timeout_s)
         except NotFound:
             found = None
-        self.granted.add(key, "get")
+        if not self.reads.was_listed(path):  # by the right to list
+            self.granted.add(key, "get")
         return found
 
     def _not_built(self, key: ObjectKey, error: ClusterError) -> ObjectForecast:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import http.client
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
@@ -23,6 +22,7 @@ from ..domain.errors import (
     NoNamespace,
     NoRelease,
     NotFound,
+    Unauthorized,
     ZkRollbackError,
 )
 from ..domain.ports import Kube
@@ -261,13 +261,17 @@ def fetch_history(
 
     paged: dict[int, Release | HelmProblem] = {}
     if searches_fast and known is None:
-        with suppress(NotFound, BadAnswer):  # what a page does not bring is read by its name
+        try:
             newest = get(numbers[-1])
             each_bytes = record_bytes(newest)
             paged[numbers[-1]] = _decoded(newest, namespace, numbers[-1])
             del newest
             own = {number: str(names[number]["metadata"]["name"]) for number in wanted[:-1]}
-            paged |= _in_pages(kube, namespace, release, own, each_bytes, timeout_s)
+            paged.update(_in_pages(kube, namespace, release, own, each_bytes, timeout_s))
+        except (Forbidden, Unauthorized):
+            raise
+        except ClusterError:
+            pass  # what a page did not bring is read by its name
 
     largest = max((one.size_bytes for one in known.releases), default=1) if known is not None else 1
     at_once = min(_AT_ONCE, records_in_a_page(largest))
@@ -408,24 +412,24 @@ def _read_copy(kube: Kube, namespace: str, path: str, item: JsonObject) -> Relea
 
 def _in_pages(
     kube: Kube, namespace: str, release: str, names: Mapping[int, str], each_bytes: int, timeout_s: float
-) -> dict[int, Release | HelmProblem]:
+) -> Iterator[tuple[int, Release | HelmProblem]]:
     """The revisions in Secrets of these ``names``, as many in an answer as fit where all are about as large
-    as ``each_bytes``."""
-    if not names:
-        return {}
-    among = ",".join(map(str, names))
-    query = {
-        "labelSelector": f"owner=helm,name={release},version in ({among})",
-        "limit": str(records_in_a_page(each_bytes)),
-    }
+    as ``each_bytes``; ``timeout_s`` is for each answer. None where they are large: by name two come at once.
+    """
+    together = records_in_a_page(each_bytes)
+    if together <= _AT_ONCE:
+        return
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/secrets"
-    return {
-        number: _decoded(secret, namespace, number)
-        for page, _ in kube.pages(path, query, timeout_s)
-        for secret in page
-        if (number := revision_number(secret)) is not None
-        and names.get(number) == secret["metadata"].get("name")
-    }
+    numbers = list(names)
+    for start in range(0, len(numbers), together):
+        among = ",".join(map(str, numbers[start : start + together]))
+        selector = f"owner=helm,name={release},version in ({among})"
+        query = {"labelSelector": selector, "limit": str(together)}
+        for page, _ in kube.pages(path, query, timeout_s, page_bytes=_MOST_IN_A_PAGE_BYTES):
+            for secret in page:
+                number = revision_number(secret)
+                if number is not None and names.get(number) == secret["metadata"].get("name"):
+                    yield number, _decoded(secret, namespace, number)
 
 
 def _decoded(

@@ -31,6 +31,7 @@ class HelmRun:
         self._argv = list(argv)
         self._timeout_s = timeout_s
         self._done = threading.Event()
+        self._begun = threading.Event()
         self._started = False
         self.pid: int | None = None
         self.finished: Finished | None = None
@@ -42,6 +43,10 @@ class HelmRun:
             raise RuntimeError("helm was already started by this run")
         self._started = True
         start_thread("helm-rollback", self._run)
+
+    def wait_begun(self, timeout_s: float) -> None:
+        """Until the process is there, or could not be started; after ``timeout_s`` seconds in any case."""
+        self._begun.wait(timeout_s)
 
     def wait(self, timeout_s: float) -> bool:
         """Whether helm has ended, after at most ``timeout_s`` seconds."""
@@ -56,9 +61,11 @@ class HelmRun:
             self.error = error
         finally:
             self._done.set()
+            self._begun.set()
 
     def _note_pid(self, pid: int) -> None:
         self.pid = pid
+        self._begun.set()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The recovery timeline: pods and ``/health`` from before helm on, until the last verdict."""
+"""The recovery timeline: pods and ``/health`` from helm's start on, until the last verdict."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ from .lock_step import acquire_lock, recheck_lock, report_interrupted_runs, unlo
 from .lock_wait import MadeByAnother
 from .results import HelmOutcome, HelmOutcomeStatus, PreflightResult, RunState
 
+_BEGUN_S = 1.0
 _TICK_S = 0.05
 REREAD_S = 15.0  # how long what helm did is asked for again where the API server does not answer
 _PAUSE_S = 0.5
@@ -92,6 +93,8 @@ class RollbackStep:
         if not isinstance(planned, int):
             return self._not_run(planned)
         backup.note()
+        context.recorder.flush()  # nobody looks at the lock and then waits for a busy disk
+        context.recorder.write_async()
         before = recheck_lock(context, lock, history, planned, self._target, began)
         if not isinstance(before, int):
             unlock(context, lock, {"outcome": "refused" if isinstance(before, Guard) else "not needed"})
@@ -168,6 +171,7 @@ class RollbackStep:
         context.display.status(f"helm rollback {env.release} {target}")
         self._helm_run = helm_run
         helm_run.start()
+        helm_run.wait_begun(_BEGUN_S)  # what else begins now must not hold it up
         with suppress(RuntimeError):  # no thread to be had must not hide what helm did
             self._callbacks.on_started()
         _wait(context, self._state, helm_run, lock)

@@ -46,6 +46,7 @@ from ..migrations.custom import fetch_own_sources
 from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
 from ..preflight.guards.cluster import refusals
+from ..report.earlier_runs import fetch_earlier_runs
 from ..report.file_names import file_stem
 from ..report.files import Store
 from ..report.incident_facts import incident_began
@@ -84,7 +85,6 @@ _NOT_BEFORE_HELM = (
     ".verify_step",
     ".find_redeploy_risks",
     ".range_of_commits",
-    "..report.earlier_runs",
     "..report.html",
 )
 # The verdict is out and the team was told: so long what is only shown may take after Ctrl-C.
@@ -281,8 +281,6 @@ class Run:
         """What the report says beside this run: commits and earlier runs. An operator in a hurry has none."""
         if self._signals.count:
             return
-        from ..report.earlier_runs import fetch_earlier_runs
-
         if self._commits is not None:
             self._recorder.update(commits=self._commits.answer())
         asked = submit(
@@ -356,6 +354,7 @@ class Run:
             self._display.status(f"WARNING metrics: {self._metrics.unusable}")
         if github is not None:
             self._recorder.flush()
+            _import_verification()
             self._changing = github
             release = github.run(preflight, history)
             if github.was_locked:
@@ -388,10 +387,11 @@ class Run:
             watch = self._watch
 
             def while_helm_runs() -> None:
-                watch.start()  # what happens while helm runs is seen, too
-                timeline.begin()
-                events.begin(since)
-                submit("imports", _import_verification)
+                # What happens while helm runs is seen, too.
+                begins = (partial(events.begin, since), watch.start, timeline.begin, _import_verification)
+                for begin in begins:
+                    with suppress(RuntimeError):  # no thread to be had for one is none of the others' fault
+                        begin()
 
             callbacks = HelmCallbacks(
                 on_started=while_helm_runs,
@@ -607,9 +607,13 @@ class Run:
 
 
 def _import_verification() -> None:
-    """While helm runs there is time for it: what judges the checklist, and what draws the report."""
-    for name in _NOT_BEFORE_HELM:
-        import_module(name, __package__)
+    """In a thread, while helm or GitHub is at work: what judges the checklist, and what draws the report."""
+
+    def load() -> None:
+        for name in _NOT_BEFORE_HELM:
+            import_module(name, __package__)
+
+    submit("imports", load)
 
 
 def _through_github(context: RunContext, state: RunState) -> GithubDeployment:

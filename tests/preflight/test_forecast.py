@@ -11,9 +11,11 @@ from pytest_zkrollback.preflight.compare_revisions import gather_change_summary
 from pytest_zkrollback.preflight.forecast import make_forecast
 from pytest_zkrollback.preflight.guards.forecast import judge_forecast
 from pytest_zkrollback.preflight.guards.objects import judge_data_loss, judge_ownership
+from pytest_zkrollback.preflight.permissions import Granted
 from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.preflight.release_view import ReleaseView
 from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.release.manifest import identity
 from pytest_zkrollback.release.shared_reads import SharedReads
 from support.preflight_facts import environment, facts, revision
 
@@ -149,3 +151,13 @@ def test_case_p1_the_patch_is_that_of_helm_which_knows_kubernetes_own_groups_alo
     assert [each for method, _, each in server.sent if method == "PATCH"] == [
         f"application/{kind}-patch+json"
     ]
+
+
+@pytest.mark.parametrize("was_listed", [False, True])
+def test_what_came_out_of_a_list_shows_no_right_to_get_it(was_listed):
+    found, server = look(f"{MAP}", f"{MAP}data: {{a: b}}\n")
+    found.reads.was_listed = lambda path: was_listed
+    granted = Granted()
+    make_forecast(server, "default", found, 4, granted=granted)
+    [key] = [identity(item) for item in found.objects_of(found.target)]
+    assert (granted.has(key, "get"), granted.has(key, "patch")) == (not was_listed, True)

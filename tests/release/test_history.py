@@ -75,8 +75,8 @@ class FakeKube:
         self.fetched: list[str] = []
         self.listed: list[dict] = []
 
-    def pages(self, path, query, timeout_s):
-        assert path == SECRETS
+    def pages(self, path, query, timeout_s, *, page_bytes):
+        assert (path, page_bytes) == (SECRETS, 2 << 20)
         self.listed.append(query)
         if self.no_pages is not None:
             raise self.no_pages
@@ -247,14 +247,32 @@ def test_the_revisions_come_in_pages_after_the_head(monkeypatch):
     assert 100 < int(asked["limit"]) < 500  # a megabyte of records of this size
 
 
-def test_a_page_has_one_record_where_they_are_large():
+def test_large_records_are_read_by_their_names():
     large = packed({**content(2), "config": {"blob": base64.b64encode(random.randbytes(400_000)).decode()}})
     kube = FakeKube(secret(1), secret(2, large))
     assert fetch_history(kube, "n", "web").revisions[0].revision == 1
-    assert kube.listed[0]["limit"] == "1"
+    assert (kube.listed, len(kube.fetched)) == ([], 2)
 
 
-@pytest.mark.parametrize("problem", [BadAnswer("expired", status=410), NotFound("gone")])
+def test_each_answer_has_its_own_time_and_what_came_before_it_broke_off_is_kept():
+    class BreaksOff(FakeKube):
+        def pages(self, path, query, timeout_s, *, page_bytes):
+            if self.listed:
+                raise Unreachable("no answer")
+            yield from super().pages(path, query, timeout_s, page_bytes=page_bytes)
+
+    blob = base64.b64encode(random.randbytes(100_000)).decode()
+    middling = [secret(n, packed({**content(n), "config": {"blob": blob}})) for n in range(1, 9)]
+    kube = BreaksOff(*middling)
+    assert [one.revision for one in fetch_history(kube, "n", "web").revisions] == [*range(1, 9)]
+    by_page = kube.listed[0]["labelSelector"].count(",") - 1
+    assert 2 < by_page < 7
+    assert len(kube.fetched) == 8 - by_page
+
+
+@pytest.mark.parametrize(
+    "problem", [BadAnswer("expired", status=410), NotFound("gone"), Unreachable("no answer")]
+)
 def test_what_no_page_brings_is_read_by_its_name(problem):
     kube = FakeKube(secret(1), secret(2), secret(3), pages=problem)
     assert len(fetch_history(kube, "n", "web").releases) == 3
@@ -457,7 +475,9 @@ def test_case_a15_a_record_with_another_number_in_its_labels_is_listed_by_these_
 def test_case_a15_what_comes_in_pages_is_told_by_its_name_too():
     two = secret(1), copied(secret(1, image="backend:bad"), "backup"), secret(2, status="deployed")
     kube = FakeKube(*two)
-    kube.pages = lambda path, query, timeout_s: iter([((copy.deepcopy(two[0]), copy.deepcopy(two[1])), "7")])
+    kube.pages = lambda path, query, timeout_s, page_bytes: iter(
+        [((copy.deepcopy(two[0]), copy.deepcopy(two[1])), "7")]
+    )
     history = fetch_history(kube, "n", "web")
     assert [one.images for one in history.revisions] == [("backend:1",), ("backend:2",)]
 

@@ -122,7 +122,7 @@ def test_judged_as_with_the_manifests():
     )
 
     class Whole(Kube):
-        def pages(self, path, query, timeout_s):
+        def pages(self, path, query, timeout_s, *, page_bytes):
             raise NotFound("no pages here")  # each is read by its name
 
         def list_metadata(self, path, query=None, timeout_s=5.0):

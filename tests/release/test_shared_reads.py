@@ -1,11 +1,13 @@
 """An object that two questions read is asked for once, and neither has to live with the other's bad luck."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pytest_zkrollback.domain.errors import Forbidden, NotFound, Unreachable
+from pytest_zkrollback.release import shared_reads
 from pytest_zkrollback.release.shared_reads import SharedReads
 
 PATH = "/api/v1/namespaces/shop/configmaps/web"
@@ -33,8 +35,8 @@ class Server:
 def test_the_second_who_asks_gets_what_the_first_got():
     server = Server({"n": 1})
     reads = SharedReads(server)
-    assert reads.get(PATH, 5) is reads.get(PATH, 3)
-    assert server.asked == [(PATH, 5)]
+    assert reads.get(PATH, 3) is reads.get(PATH, 5)
+    assert server.asked == [(PATH, 5)]  # with the patience of those who need it most
 
 
 def test_who_asks_meanwhile_waits_for_the_same_answer():
@@ -64,30 +66,50 @@ def test_an_error_is_nobody_elses_answer(error):
     server = Server(error, {"n": 2})
     reads = SharedReads(server)
     with pytest.raises(type(error)):
-        reads.get(PATH, 3)
+        reads.get(PATH, 5)
     assert reads.get(PATH, 5) == {"n": 2}
-    assert server.asked == [(PATH, 3), (PATH, 5)]
+    (first, whole), (second, left) = server.asked
+    assert (first, second, whole) == (PATH, PATH, 5)
+    assert 4 < left <= 5
 
 
-def test_who_has_waited_as_long_as_he_would_asks_for_himself():
-    first, server = threading.Event(), Server()
+def slow(answers_after_s):
+    """A server that needs so long for each answer, however patient the asker."""
+    server = Server()
 
     def get(path, timeout_s):
         server.asked.append(timeout_s)
-        if len(server.asked) == 1:
-            first.wait(10)
-            return {"n": "late"}
-        return {"n": "own"}
+        if answers_after_s > timeout_s:
+            time.sleep(timeout_s)
+            raise Unreachable("late")
+        time.sleep(answers_after_s)
+        return {"n": 1}
 
     server.get = get
+    return server
+
+
+def test_who_is_less_patient_waits_no_longer_and_cuts_nobody_off(monkeypatch):
+    monkeypatch.setattr(shared_reads, "_PATIENCE_S", 3)
+    server = slow(1)
     reads = SharedReads(server)
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(reads.get, PATH, 9)
-        while not server.asked:
-            pass
-        assert reads.get(PATH, 0.05) == {"n": "own"}
-        first.set()
-        assert slow.result(5) == {"n": "late"}
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match=r"No answer to GET .* within 0.1 s"):
+        reads.get(PATH, 0.1)
+    assert time.monotonic() - began < 0.8
+    assert reads.get(PATH, 3) == {"n": 1}
+    assert server.asked == [3]
+
+
+def test_nobody_waits_longer_than_his_own_patience_in_all(monkeypatch):
+    monkeypatch.setattr(shared_reads, "_PATIENCE_S", 1)
+    reads = SharedReads(slow(60))
+    with ThreadPoolExecutor(2) as pool:
+        began = time.monotonic()
+        asked = [pool.submit(reads.get, PATH, 1) for _ in range(2)]
+        errors = [each.exception(5) for each in asked]
+    assert time.monotonic() - began < 1.8
+    assert [type(each) for each in errors] == [Unreachable, Unreachable]
 
 
 def test_another_object_is_another_request():
@@ -136,6 +158,7 @@ def test_many_of_one_kind_are_one_list_and_look_as_if_each_had_been_read():
     with pytest.raises(NotFound):
         reads.get(f"{FOLDER}/{WANTED[-1]}")
     assert server.asked == [(FOLDER, 4 << 20)]
+    assert reads.was_listed(f"{FOLDER}/map-1")
 
 
 def test_a_few_are_read_by_their_names():
@@ -144,6 +167,7 @@ def test_a_few_are_read_by_their_names():
     assert server.asked == []
     reads.get(f"{FOLDER}/map-1")
     assert server.asked == [f"{FOLDER}/map-1"]
+    assert not reads.was_listed(f"{FOLDER}/map-1")
 
 
 @pytest.mark.parametrize(
