@@ -46,7 +46,7 @@ NOT_BEFORE_HELM = {
     "run.verify_step",
     "setup.doctor",
 }
-AT_MOST = 223
+AT_MOST = 225
 
 
 def test_what_is_not_needed_before_helm_is_not_imported_before_helm(repository):
