@@ -43,6 +43,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
 from pytest_zkrollback.drill.local_cluster import RunningCluster, start_cluster  # noqa: E402
 from pytest_zkrollback.drill.programs import HELM3, TOOLS  # noqa: E402
+from support.checkout import make_checkout  # noqa: E402
 from support.incident import Incident, Result  # noqa: E402
 
 CHARTS = ROOT / "tests" / "charts" / "charts.toml"
@@ -104,9 +105,7 @@ class PublicRelease(Incident):
         self.running, self.cluster, self.folder, self.helm_path = running, running.cluster, folder, helm
         self.name = self.namespace = chart["name"]
         self.webhook = None
-        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "conftest.py", folder)
-        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+        make_checkout(folder)
         self.configure(chart.get("environment", ""))
 
     def configure(self, tables: str = "", rollout_timeout_s: float = 90) -> None:

@@ -31,6 +31,10 @@ from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support.checkout import make_checkout  # noqa: E402
+
 GALLERY = ROOT / "docs" / "gallery"
 BAD = SCENARIOS["crash-loop"].bad
 REASON = "orders fail since 1.9.0: the backend cannot open its database"
@@ -57,9 +61,7 @@ class KeptDrill:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "conftest.py", folder)
-        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+        make_checkout(folder)
         state = folder / "state"
         self.environ = {**os.environ, "XDG_STATE_HOME": str(state), "TMPDIR": str(folder)}
         self.environ.pop("SLACK_WEBHOOK_URL", None)

@@ -22,6 +22,10 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support.checkout import make_checkout  # noqa: E402
+
 PICTURES = ROOT / "docs" / "pictures"
 COLUMNS, LINES = 100, 36
 COMMAND = ("pytest", "--env=drill", "--rollback-to=5", "--rollback-reason=orders fail since 1.9.0")
@@ -71,9 +75,7 @@ class Terminal:
     """The operator's terminal: tmux, on a socket of its own."""
 
     def __init__(self, folder: Path) -> None:
-        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "conftest.py", folder)
-        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+        make_checkout(folder)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._tmux = ["tmux", "-L", f"pictures-{os.getpid()}", "-f", os.devnull]
         shell = f"PS1='$ ' PATH={shlex.quote(path)} TMPDIR={shlex.quote(str(folder))} sh -i"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -14,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from support.checkout import make_checkout
 from support.http_server import LoopbackHttpServer, QuietHandler
 from support.played_pods import settle
 
-ROOT = Path(__file__).parents[2]
 CHART = Path(__file__).parent / "charts" / "act"
 RECREATE = ("--set", "strategy=Recreate", "--timeout=60s")
 HEALTHY = ("--port=8080",)
@@ -41,9 +40,7 @@ class Release:
         self.running, self.cluster, self.helm_path = running, running.cluster, helm
         self.namespace, self.folder = namespace, folder
         cluster = self.cluster
-        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "conftest.py", folder)
-        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+        make_checkout(folder)
         keys = {
             "context": cluster.context,
             "kubeconfig": str(cluster.kubeconfig),

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from pytest_zkrollback.domain.timestamps import parse_time
+from support.checkout import make_checkout
 from support.chromium import dom_of
-from support.incident import ROOT, Incident, Result
+from support.incident import Incident, Result
 
 METRIC = "metric-error-rate"
 
@@ -27,9 +27,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "conftest.py", folder)
-        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+        make_checkout(folder)
 
     def run(self, *args: str) -> Result:
         done = subprocess.run(

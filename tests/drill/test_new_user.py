@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support.checkout import make_checkout
 from support.http_server import LoopbackHttpServer, QuietHandler
 
 ROOT = Path(__file__).parents[2]
@@ -66,10 +67,8 @@ class Shop:
         (self.chart / "charts").mkdir()
         for part in ("web", "worker"):
             self.helm("create", str(self.chart / "charts" / part), anywhere=True)
-        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "conftest.py", folder)
+        make_checkout(folder)
         (folder / "checks" / "conftest.py").write_text(EXAMPLE)
-        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
         (folder / "smoke.sh").write_text(
             'exec "$PYTHON" -c "import urllib.request as r; r.urlopen(\'$1/status\')"\n'
         )

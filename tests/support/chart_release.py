@@ -1,11 +1,11 @@
 """A release of a small chart of our own on the shared cluster, and the operator's command run against it."""
 
 import json
-import shutil
 from pathlib import Path
 
 from pytest_zkrollback.drill.local_cluster import Cluster
-from support.incident import ROOT, Incident
+from support.checkout import make_checkout
+from support.incident import Incident
 
 RELEASE = "own"
 
@@ -15,9 +15,7 @@ class ChartRelease(Incident):
 
     def __init__(self, cluster: Cluster, namespace: str, folder: Path, helm: Path, template: str):
         self.cluster, self.namespace, self.folder, self.helm_path = cluster, namespace, folder, helm
-        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "conftest.py", folder)
-        (folder / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+        make_checkout(folder)
         self.webhook = None  # the environment names no channel
         self.chart = folder / "chart"
         (self.chart / "templates").mkdir(parents=True)

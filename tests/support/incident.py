@@ -21,8 +21,8 @@ from pytest_zkrollback.drill.local_cluster import RunningCluster
 from pytest_zkrollback.drill.monitoring import Monitoring, find_monitoring
 from pytest_zkrollback.drill.scenarios import SCENARIOS, build_scenario
 from pytest_zkrollback.drill.slack_sink import WEBHOOK_PATH, slack_sink_argv
+from support.checkout import ROOT, make_checkout
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "pytest_zkrollback" / "drill"
 CHART = SCRIPTS / "chart" / "zkprova"
 # The demo service's schema is in its database; what a revision expects is in its ConfigMap.
@@ -57,12 +57,7 @@ class Incident:
     def __init__(self, running: RunningCluster, folder: Path, helm: Path, scenario: str = "crash-loop"):
         self.running, self.cluster, self.folder, self.helm_path = running, running.cluster, folder, helm
         self.namespace = f"incident-{next(_numbers)}"
-        shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "conftest.py", folder)
-        (folder / "pytest.ini").write_text(
-            "[pytest]\ntestpaths = checks\n"
-            "filterwarnings = error::pytest.PytestUnhandledThreadExceptionWarning\n"
-        )
+        make_checkout(folder, "filterwarnings = error::pytest.PytestUnhandledThreadExceptionWarning")
         self._servers = []
         self.url = self._serve("app", lambda data, port: app_argv(self.cluster, self.namespace, data, port))
         self.slack = self._serve("slack", slack_sink_argv)

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -16,8 +15,8 @@ import yaml
 
 from pytest_zkrollback.drill.drill_namespace import LEASE, checkout_id, namespace_name
 from pytest_zkrollback.drill.local_cluster import RunningCluster
+from support.checkout import make_checkout
 
-ROOT = Path(__file__).parents[2]
 CONTEXT = "stranger"
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 CLASS = {
@@ -172,9 +171,7 @@ def make_stranger(running: RunningCluster, binaries: dict[str, Path], folder: Pa
     for name in ("helm", "kubectl"):
         (programs / name).symlink_to(binaries[name])
     checkout = folder / "checkout"
-    shutil.copytree(ROOT / "checks", checkout / "checks", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "conftest.py", checkout)
-    (checkout / "pytest.ini").write_text("[pytest]\ntestpaths = checks\n")
+    make_checkout(checkout)
     config = yaml.safe_load(running.cluster.kubeconfig.read_text())
     config["contexts"][0]["name"] = config["current-context"] = CONTEXT
     (checkout / "kubeconfig").write_text(yaml.safe_dump(config))
