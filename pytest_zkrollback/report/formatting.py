@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from ..domain.time_zones import find_zone
 
-# The page and the Markdown of one record are rendered in one zone, by functions that know no record.
 # What a line begins with that goes on in the next: a comment among commands, a point of a list.
 _COMMENT, _POINT = "  # ", "  - "
+# The page and the Markdown of one record are rendered in one zone, by functions that know no record.
 _ZONE: ContextVar[ZoneInfo | None] = ContextVar("zone", default=None)
 
 

@@ -43,10 +43,8 @@ _LOOK_S, _TICK_S = 10.0, 0.05  # for the look after an interruption
 
 
 def refuse_without_github(request: Request, env: Environment | None) -> None:
-    """Raises UsageProblem where the configuration does not name the repository."""
+    """Of a run through GitHub: raises UsageProblem where the configuration does not name the repository."""
     flag = "--rollback-redeploy-main" if request.redeploy else "--rollback-to-commit"
-    if not request.through_github:
-        return
     if env is None:
         raise UsageProblem(f"{flag} does not go with --env=drill: the drill has no GitHub; helm did not run.")
     if env.github is None:
