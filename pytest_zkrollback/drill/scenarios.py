@@ -44,8 +44,8 @@ _LOOK_EVERY_S = 0.1
 
 Pods = Sequence[JsonObject]
 
-# Short times, for a rehearsal: Prometheus scrapes every second, and finds new pods within 8 s. Probes of /health
-# are no requests of users: they would make the rate half as high.
+# Short times, for a rehearsal: Prometheus scrapes every second, and finds new pods within 8 s. Probes of
+# /health are no requests of users: they would make the rate half as high.
 _REQUESTS = 'http_requests_total{namespace="{namespace}", handler!="/health"}'
 _FAILED = 'http_requests_total{namespace="{namespace}", code=~"5.."}'
 ERROR_RATE = Metric(
