@@ -37,7 +37,7 @@ PLACES = {
     ROOT / "CHANGELOG.md": "changelog.md",
 }
 # What the site has as it is.
-FILES = [*(DOCS / "gallery").glob("[!R]*.*"), DOCS / "record.schema.json"]
+FILES = [*(DOCS / "gallery").glob("[!R]*.*"), *DOCS.glob("*.schema.json")]
 LINK = re.compile(r"(?<!\\)\]\((?!https?://|#|mailto:)([^)#\s]+)(#[^)\s]+)?\)")
 STYLE = """/* Wide enough for tables with sentences; the rest is furo's. */
 .content { width: 58em; }

@@ -460,6 +460,18 @@ class AdvisedStep(Frozen):
     )
 
 
+class FleetMembership(Frozen):
+    """That this run was a member's part of a fleet's run."""
+
+    fleet: str = Field(description="the fleet's name in the configuration")
+    fleet_run_id: str = Field(description="of the fleet's run: the same for all its members")
+    wave: int = Field(description="the number of the member's wave, counted from 1")
+    members: int | None = Field(default=None, description="how many members the fleet has; null: not known")
+    told_by_fleet: bool = Field(
+        default=False, description="the team is told by the fleet's messages, and not by this run"
+    )
+
+
 class Record(Frozen):
     """Everything about one run. The JSON file is this, the other files are rendered from it."""
 
@@ -536,6 +548,9 @@ class Record(Frozen):
         default=(), description="what people added when the run was over, oldest first"
     )
     github: Github | None = Field(default=None, description="commit, pull request and runs")
+    fleet: FleetMembership | None = Field(
+        default=None, description="the fleet's run that this one belongs to; null: it stands alone"
+    )
     commits: CommitRange | None = Field(
         default=None,
         description="the service's commits between the revisions; None: no checkout, or nothing to compare",

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .record import FleetMembership
 
 NOT_GIVEN = "not given"
 NONE_GIVEN = "none given"
@@ -26,7 +30,7 @@ class Request:
     ``interactive``: standard input was a terminal when the plugin was loaded, so that refusals can be
     accepted in the same run. ``gate``: what is verified is an ordinary deploy and no rollback, by the
     operator's word. ``impact_since_typed`` is ``impact_since`` as it was typed. ``soak_s`` is None where the
-    configuration's holds.
+    configuration's holds. ``fleet``: this run is a member's part of that fleet's run.
     """
 
     environment: str
@@ -59,6 +63,7 @@ class Request:
     redeploy: bool = False
     no_merge: bool = False
     soak_s: float | None = None
+    fleet: FleetMembership | None = None
 
     @property
     def through_github(self) -> bool:

@@ -1,22 +1,25 @@
-"""The record's published JSON Schema, from the model: ``python -m pytest_zkrollback.report.schema docs/...``.
+"""The published JSON Schemas of a run's record and of a fleet's, from their models:
+``python -m pytest_zkrollback.report.schema docs``.
 
-Two equal files hold it: ``record.schema.json`` beside this module (in the wheel) and ``docs/``. Within
-``zkrollback.record/1`` fields are only added: readers have to ignore fields that they do not know.
+Two equal files hold each: ``record.schema.json`` and ``fleet.schema.json`` beside this module (in the wheel)
+and in ``docs/``. Within ``zkrollback.record/1`` and ``zkrollback.fleet/1`` fields are only added: readers
+have to ignore fields that they do not know.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from ..domain.record import SCHEMA, Record
 from .incident_facts import Facts, find_facts
 
-PACKAGED = Path(__file__).with_name("record.schema.json")
+PACKAGED = Path(__file__).parent
 
 
 class WrittenRecord(Record):
@@ -35,18 +38,35 @@ def written(record: Record) -> WrittenRecord:
 
 def record_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a record's JSON."""
-    schema = WrittenRecord.model_json_schema(by_alias=True, mode="serialization")
+    return _schema(WrittenRecord, SCHEMA, "record")
+
+
+def fleet_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the JSON of a fleet's record."""
+    from ..domain.fleet import FLEET_SCHEMA, FleetRecord  # a run that is no fleet's does not load it
+
+    return _schema(FleetRecord, FLEET_SCHEMA, "fleet")
+
+
+def _schema(model: type[BaseModel], name: str, of: str) -> dict[str, Any]:
+    schema = model.model_json_schema(by_alias=True, mode="serialization")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["$id"] = f"urn:{SCHEMA.replace('/', ':')}"
-    schema["title"] = f"pytest-zkrollback record, {SCHEMA}"
-    schema["properties"]["schema"]["const"] = SCHEMA
+    schema["$id"] = f"urn:{name.replace('/', ':')}"
+    schema["title"] = f"pytest-zkrollback {of}, {name}"
+    schema["properties"]["schema"]["const"] = name
     _published(schema)
     return schema
 
 
-def render_schema() -> str:
-    """The file's text."""
-    return json.dumps(record_schema(), indent=2, ensure_ascii=False) + "\n"
+FILES: dict[str, Callable[[], dict[str, Any]]] = {
+    "record.schema.json": record_schema,
+    "fleet.schema.json": fleet_schema,
+}
+
+
+def render_schema(name: str = "record.schema.json") -> str:
+    """The text of the file of that name, one of :data:`FILES`."""
+    return json.dumps(FILES[name](), indent=2, ensure_ascii=False) + "\n"
 
 
 def _published(node: Any) -> None:
@@ -65,5 +85,6 @@ def _published(node: Any) -> None:
 
 
 if __name__ == "__main__":
-    for path in (PACKAGED, *map(Path, sys.argv[1:])):
-        path.write_text(render_schema(), encoding="utf-8")
+    for folder in (PACKAGED, *map(Path, sys.argv[1:])):
+        for file in FILES:
+            (folder / file).write_text(render_schema(file), encoding="utf-8")

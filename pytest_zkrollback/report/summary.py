@@ -291,6 +291,8 @@ def _waived(record: Record) -> str:
         by = f"skipped by {record.operator or 'the operator'}"
         if override is None or override.kind != "item":
             by = "switched off in the configuration"
+            if item.id == NOTIFY and record.fleet is not None and record.fleet.told_by_fleet:
+                by = f"fleet {inert_line(record.fleet.fleet, 60)} tells the team"
             if item.id == MIGRATION:
                 by = f"in an earlier run: {inert_line(item.observed, _SEEN_LIMIT)}"
         why = f": {inert_line(override.reason, _SEEN_LIMIT)}" if override is not None else ""

@@ -51,6 +51,7 @@ def initial_record(
         started_at=started_at,
         impact_since=request.impact_since,
         bundle=request.bundle,
+        fleet=request.fleet,
         items=(*first, *checklist),
         overrides=tuple(
             Override(id=key, kind="item", reason=reason) for key, reason in request.waivers.items()

@@ -68,6 +68,11 @@ def create_dispatcher(
     off = ""
     if NOTIFY in request.waivers or NOTIFY not in selected:
         off = "notify is left out of this run."
+    elif request.fleet is not None and request.fleet.told_by_fleet:
+        off = (
+            f"Told by the messages of fleet {request.fleet.fleet} (run {request.fleet.fleet_run_id}), "
+            "not by this run."
+        )
     elif mode_of(request) is Mode.VERIFY and not env.notify.verify_only:
         table = f"[environments.{env.name}.notify]"
         off = f"Nobody is told of a run that only verifies: verify_only = false in {table}."

@@ -9,7 +9,7 @@ import pytest
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.errors import NotifyProblem, UsageProblem
-from pytest_zkrollback.domain.record import Delivery, Mode, NotificationEvent, Outcome
+from pytest_zkrollback.domain.record import Delivery, FleetMembership, Mode, NotificationEvent, Outcome
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.notify.channels import Unusable
@@ -372,11 +372,20 @@ def test_a_hook_that_hangs_holds_up_no_rollback(monkeypatch):
         ),
         ({"waivers": {"notify": "the team sits beside me"}}, "notify is left out of this run."),
         ({"selected": ()}, "notify is left out of this run."),
+        (
+            {"fleet": FleetMembership(fleet="eu", fleet_run_id="1a2b3c4d", wave=1, told_by_fleet=True)},
+            "Told by the messages of fleet eu (run 1a2b3c4d), not by this run.",
+        ),
     ],
 )
 def test_who_is_told_nothing_and_why(given, off):
     dispatcher = chosen(**given)
     assert (dispatcher.channels, dispatcher.off) == ((), off)
+
+
+def test_a_member_that_is_to_tell_of_itself_does():
+    alone = FleetMembership(fleet="eu", fleet_run_id="1a2b3c4d", wave=1)
+    assert chosen(fleet=alone).off == ""
 
 
 def test_a_rollback_tells_even_where_runs_that_only_verify_do_not():

@@ -17,6 +17,7 @@ OTHER_THINGS = {
     "checklist/smoke.py": {"smoke"},  # a key of the configuration
     "config/environment.py": {"logs", "smoke"},  # tables of the configuration
     "domain/decision.py": {"rollback"},  # a recommendation
+    "domain/fleet.py": {"preflight"},  # a phase of a member's run
     "domain/record.py": {"rollback"},  # a mode
     "drill/named_context.py": {"events"},  # a resource
     "drill/supervised.py": {"logs"},  # a folder

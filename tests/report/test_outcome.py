@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.domain.record import Guard, Helm, Item, Outcome
+from pytest_zkrollback.domain.record import FleetMembership, Guard, Helm, Item, Outcome
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.outcome import choose_outcome
 from pytest_zkrollback.report.summary import render_summary
@@ -89,6 +89,18 @@ def test_the_summary_says_what_was_left_out_and_what_shows_no_service():
         "Release zkprova, environment drill, is NOT verified: revision 7 (back to 5, zkprova-1.5.0) is live; no "
         "check that passed shows service to users."
     )
+
+
+def test_a_member_whose_fleet_tells_the_team_says_so():
+    found = tuple(
+        each.model_copy(update={"verdict": Verdict.WAIVED} if each.id == "notify" else {})
+        for each in verified().items
+    )
+    fleet = FleetMembership(fleet="eu", fleet_run_id="1a2b3c4d", wave=1, told_by_fleet=True)
+    told = {"items": found, "outcome": choose_outcome(found), "fleet": fleet}
+    assert choose_outcome(found) is Outcome.VERIFIED_WITH_WAIVERS
+    said = render_summary(verified().model_copy(update=told))
+    assert said.endswith("Not checked: telling the team (fleet eu tells the team).")
 
 
 @given(st.lists(st.sampled_from([*Verdict, None]), min_size=len(IDS), max_size=len(IDS)))
