@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_zkrollback.config.environment import Environment
+from pytest_zkrollback.config.fleet import FleetTable
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 HEAD = """# Configuration
@@ -21,7 +22,8 @@ It is read from the first of these that is there:
 
 A file of your own replaces the shipped one. Keys that it leaves out have the defaults below.
 
-- `[defaults]` holds keys for all environments, `[environments.NAME]` those of one.
+- `[defaults]` holds keys for all environments, `[environments.NAME]` those of one. `[fleets.NAME]` names
+  environments that are rolled back together ([fleets.md](fleets.md)).
 - A key there replaces the same key of `[defaults]`. A table there replaces the whole table of the same name:
   what it leaves out has the default below.
 - The environment `drill` is built in.
@@ -73,6 +75,8 @@ def render_page() -> str:
     parts.append("Examples, and what an empty answer means: [metrics.md](metrics.md).\n")
     for key, definition in (("github", "GithubActions"), ("git", "Git"), ("migrations", "Migrations")):
         parts += _table(f"[environments.NAME.{key}]", schema["$defs"][definition], schema)
+    fleet = FleetTable.model_json_schema()
+    parts += _table("[fleets.NAME]", fleet, fleet)
     return "\n".join(parts)
 
 

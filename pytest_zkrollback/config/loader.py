@@ -5,17 +5,21 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..domain.errors import UsageProblem
 from .environment import Environment
 
+if TYPE_CHECKING:
+    from .fleet import Fleet
+
 SHIPPED = Path(__file__).parents[1] / "zkrollback.toml"
 DRILL = "drill"
+_TABLES = ["defaults", "environments", "fleets"]
 # Of a table that may be false, pydantic names which of the two it tried.
 _BRANCH = re.compile(r"(function-after\[\w+\(\), )?(Smoke|Health|Slack|Metrics)\]?|literal\[False\]")
 
@@ -63,22 +67,66 @@ def load_environment(path: Path, name: str) -> Environment:
         raise UsageProblem(_sentence(error, path, f"environments.{name}", replaced)) from None
 
 
-def _environments(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """``[defaults]``, and the environments' own tables."""
+def load_fleet(path: Path, name: str) -> Fleet:
+    """The fleet ``name`` of the file, with all of its environments.
+
+    Raises UsageProblem: unknown fleet, key or environment, wrong value, broken TOML; also where an
+    environment of the fleet is wrong.
+    """
+    from .fleet import Fleet, FleetTable, resolve_waves  # a run of one environment has no need of it
+
+    tables = _document(path).get("fleets", {})
+    places = [("fleets", tables)]
+    if isinstance(tables, dict):
+        places += [(f"fleets.{each}", table) for each, table in tables.items()]
+    _require_tables(path, places)
+    if name not in tables:
+        known = ", ".join(sorted(tables)) or "none: add a table [fleets.NAME] with its waves"
+        raise UsageProblem(
+            f"--fleet={name} is not known in {describe(path)}: known fleets are {known}; helm did not run."
+        )
+    try:
+        table = FleetTable(**tables[name])
+    except ValidationError as error:
+        raise UsageProblem(_sentence(error, path, f"fleets.{name}", (), FleetTable)) from None
+    waves = resolve_waves(path.name, name, table, list(_environments(path)[1]))
+    environments = {each: load_environment(path, each) for wave in waves for each in wave}
+    return Fleet(
+        name=name,
+        waves=waves,
+        at_once=table.at_once,
+        pause_s=table.pause_s,
+        stop=table.stop_rule,
+        protected=table.protected or any(env.protected for env in environments.values()),
+        environments=environments,
+    )
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """The file's tables of ours; raises UsageProblem where one is unknown."""
     document = _load(path)
     if path.name == "pyproject.toml":
         document = document.get("tool", {}).get("zkrollback", {})
-    unknown = sorted(set(document) - {"defaults", "environments"})
+    unknown = sorted(set(document) - set(_TABLES))
     if unknown:
         raise UsageProblem(
-            f"{path.name}: unknown table [{unknown[0]}]"
-            f"{_nearest(unknown[0], ['defaults', 'environments'])}; helm did not run."
+            f"{path.name}: unknown table [{unknown[0]}]{_nearest(unknown[0], _TABLES)}; helm did not run."
         )
-    defaults = document.get("defaults", {})
-    tables = document.get("environments", {})
-    for place, table in [("defaults", defaults), ("environments", tables), *_named(tables)]:
+    return document
+
+
+def _require_tables(path: Path, places: Iterable[tuple[str, object]]) -> None:
+    for place, table in places:
         if not isinstance(table, dict):
             raise UsageProblem(f"{path.name}: [{place}] has to be a table; helm did not run.")
+
+
+def _environments(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """``[defaults]``, and the environments' own tables."""
+    document = _document(path)
+    defaults = document.get("defaults", {})
+    tables = document.get("environments", {})
+    _require_tables(path, [("defaults", defaults), ("environments", tables), *_named(tables)])
     if DRILL in tables:
         raise UsageProblem(
             f"{path.name}: [environments.{DRILL}]: this name is built in; choose another; helm did not run."
@@ -103,8 +151,17 @@ def _load(path: Path) -> dict[str, Any]:
         raise UsageProblem(f"{path}: it cannot be read: {error.strerror}; helm did not run.") from None
 
 
-def _sentence(error: ValidationError, path: Path, table: str, replaced: Collection[str]) -> str:
-    """The first thing that is wrong, as one sentence. ``replaced``: tables that ``[defaults]`` has, too."""
+def _sentence(
+    error: ValidationError,
+    path: Path,
+    table: str,
+    replaced: Collection[str],
+    model: type[BaseModel] = Environment,
+) -> str:
+    """The first thing that is wrong, as one sentence. ``replaced``: tables that ``[defaults]`` has, too.
+
+    ``model`` is what the table was read as.
+    """
     # An unknown key explains a missing one: `workload` instead of `workloads`.
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     location = [
@@ -113,7 +170,7 @@ def _sentence(error: ValidationError, path: Path, table: str, replaced: Collecti
     key = location[-1] if location else ""
     place = ".".join([table, *location[:-1]])
     if first["type"] == "extra_forbidden":
-        near = _nearest(key, _keys(location))
+        near = _nearest(key, _keys(location, model))
         return f"{path.name}: unknown key '{key}' in [{place}]{near}; helm did not run."
     if first["type"] == "missing":
         whole = f" (it replaces [defaults.{location[0]}] as a whole)" if location[0] in replaced else ""
@@ -128,9 +185,9 @@ def _sentence(error: ValidationError, path: Path, table: str, replaced: Collecti
     return f"{path.name}: '{key}' in [{place}] is {shown}: {message}; helm did not run."
 
 
-def _keys(location: list[str]) -> list[str]:
+def _keys(location: list[str], model: type[BaseModel]) -> list[str]:
     """The known keys of the table that holds the last part of ``location``."""
-    schema = Environment.model_json_schema()
+    schema = model.model_json_schema()
     node: dict[str, Any] = schema
     for part in location[:-1]:
         node = node.get("items", {}) if part.isdigit() else node.get("properties", {}).get(part, {})

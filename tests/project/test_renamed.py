@@ -23,6 +23,7 @@ KEPT = {
 TYPES_IN_DOMAIN = {
     "decision",
     "errors",
+    "fleet",
     "forecast",
     "github",
     "migration",
