@@ -14,16 +14,17 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-import httpx
-
 from ..domain.checks import JsonObject
 from ..domain.errors import HttpProblem, HttpProblemKind
 from ..domain.ports import Clock, HttpAnswer
 from .clock import SystemClock
 from .threads import submit
 
+# httpx is imported by the first request: the rollback needs none, and nobody waits for it before helm.
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    import httpx
 
 _METADATA_NAMES = {"metadata.google.internal", "metadata.goog", "metadata"}
 _METADATA_ADDRESSES = {ip_address(text) for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200")}
@@ -110,6 +111,8 @@ class HttpClient:
         begun_s: float,
         timeout_s: float,
     ) -> HttpAnswer:
+        import httpx
+
         self._refuse_metadata(place)
         headers = {"User-Agent": "pytest-zkrollback", "Accept-Encoding": "identity", **more}
         if data is not None:
@@ -234,6 +237,8 @@ def _broken(place: _Place, said: str) -> HttpProblem:
 
 
 def _problem(error: Exception, place: _Place, timeout_s: float) -> HttpProblem:
+    import httpx
+
     received = False
     if isinstance(error, httpx.ConnectTimeout):
         said, kind = f"did not accept a connection within {timeout_s:g} s", HttpProblemKind.NOT_CONNECTED

@@ -13,9 +13,6 @@ from ..domain.notification import Notification
 from ..domain.ports import Clock, Hooks, Http
 from ..domain.record import Delivery
 from .interface import Channel
-from .json_webhook import WEBHOOK, choose_json_webhook
-from .slack_channels import SLACK, choose_slack
-from .teams import TEAMS, choose_teams
 
 HOOK = "pytest_zkrollback_notify"
 GITHUB = "github"
@@ -38,7 +35,10 @@ class Unusable:
 def choose_channels(
     env: Environment, environ: Mapping[str, str], clock: Clock, say: Callable[[str], object]
 ) -> tuple[Channel, ...]:
-    """Every channel of the environment's tables; nothing is contacted. ``environ`` holds their secrets."""
+    """Every channel of the environment's tables; nothing is contacted. ``environ`` holds their secrets.
+
+    Only what is configured is imported.
+    """
     slack, notify, github = env.slack, env.notify, env.github
     wanted: dict[str, Callable[[], Channel]] = {}
 
@@ -46,13 +46,19 @@ def choose_channels(
         return HttpClient(proxy=proxy, clock=clock)
 
     if slack is not False:
+        from .slack_channels import SLACK, choose_slack
+
         wanted[SLACK] = lambda: choose_slack(slack, environ, http(slack.proxy))
     if (variable := notify.webhook_env) is not None:
+        from .json_webhook import WEBHOOK, choose_json_webhook
+
         wanted[WEBHOOK] = lambda: choose_json_webhook(variable, notify, environ, http(notify.webhook_proxy))
     if (teams := notify.teams_env) is not None:
+        from .teams import TEAMS, choose_teams
+
         wanted[TEAMS] = lambda: choose_teams(teams, notify, environ, http(notify.teams_proxy))
     if notify.github_issue is not None and github is not None:
-        from .github_comment import choose_github_comment  # with GitHub's answers: few want them
+        from .github_comment import choose_github_comment
 
         wanted[GITHUB] = lambda: choose_github_comment(github, notify, environ, clock, say)
     return tuple(_usable(name, choose) for name, choose in wanted.items())

@@ -9,12 +9,12 @@ from ..clients.slack_bot import SlackBot, choose_bot_token
 from ..clients.threads import submit
 from ..clients.webhook import Webhook, choose_url, says_ok
 from ..config.environment import Slack
+from ..domain.checks import JsonObject
 from ..domain.notification import Notification
 from ..domain.ports import Http
 from ..domain.record import Delivery, NotificationEvent
 from ..report.files import render_page
 from .interface import Channel
-from .slack_message import render_slack_message
 from .webhook_channel import WebhookChannel
 
 SLACK = "slack"
@@ -29,7 +29,13 @@ def choose_slack(slack: Slack, environ: Mapping[str, str], http: Http) -> Channe
         return BotChannel(SlackBot(slack, choose_bot_token(slack, environ)))
     url = choose_url(slack.webhook_env, environ, "Slack", OFF)
     webhook = Webhook(url, http, slack.timeout_s, who="Slack", confirms=says_ok)
-    return WebhookChannel(SLACK, webhook, render_slack_message)
+    return WebhookChannel(SLACK, webhook, _message)
+
+
+def _message(news: Notification) -> JsonObject:
+    from .slack_message import render_slack_message  # in the channel's own thread, beside helm
+
+    return render_slack_message(news)
 
 
 class BotChannel:
@@ -47,7 +53,7 @@ class BotChannel:
 
     def tell(self, news: Notification) -> Delivery:
         """See :class:`~..domain.ports.Channel`."""
-        message = render_slack_message(news)
+        message = _message(news)
         posted = self._bot.post(message, self._thread, news.cancelled)
         self._thread = self._thread or posted
         answer = "ok"

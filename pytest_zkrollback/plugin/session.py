@@ -22,10 +22,8 @@ from ..preflight.guards import GUARD_IDS
 from ..report.failures import failed_own_tests
 from ..report.files import NONE_WRITTEN, replace_file
 from ..report.redaction import RedactingFilter, Redactor
-from ..report.revision_table import render_rows_of_run
 from ..report.summary import GREEN
 from ..report.terminal import render_last_lines
-from ..run.ci_summary import publish
 from ..run.run import Run
 from .checklist_tests import WorkloadItem, is_ours
 from .fixtures import FIXTURE, RunResult, is_our_fixture
@@ -312,6 +310,10 @@ class RollbackSession:
                 said = f"{_ASKED_TOO_EARLY}\n" if self._asked_too_early else ""
                 _write_last(session, f"{said}HELM DID NOT RUN: the session ended before the rollback.")
             return result
+        # What draws the finished report is imported when there is one.
+        from ..report.revision_table import render_rows_of_run
+        from ..run.ci_summary import publish
+
         record = self.run.redacted
         path = self.run.store.finish(record, _complete_page)
         self._copy_for_user(path)

@@ -22,29 +22,38 @@ from pydantic import ValidationError
 from ..domain.notes import AddedNote
 from ..domain.record import Delivery, NotificationEvent, Outcome, Record
 from ..domain.regular_files import may_replace, read_regular
-from .bundle import render_bundle
 from .file_locks import Held, beside_none_alone_in
 from .junit import render_junit
-from .markdown import render_markdown
 from .redaction import Redactor
 from .schema import written
 from .terminal import render_last_lines
-from .unfinished import render_unfinished_page
+from .unfinished import render_unfinished_markdown, render_unfinished_page
+
+
+# What draws the finished files is imported when it is wanted: no run waits for it before helm.
+def _markdown(record: Record) -> str:
+    from .markdown import render_markdown
+
+    return render_markdown(record)
 
 
 def render_page(record: Record) -> str:
-    """The standalone page. What draws it is imported when it is wanted: no run waits for it before helm."""
+    """The standalone page."""
     from .html import render_page as render
 
     return render(record)
 
 
 RENDERINGS: tuple[tuple[str, Callable[[Record], str]], ...] = (
-    (".md", render_markdown),
+    (".md", _markdown),
     (".xml", render_junit),
     (".html", render_page),
 )
-_WHILE_IT_RUNS = {".html": render_unfinished_page}
+_WHILE_IT_RUNS: tuple[tuple[str, Callable[[Record], str]], ...] = (
+    (".md", render_unfinished_markdown),
+    (".xml", render_junit),
+    (".html", render_unfinished_page),
+)
 
 _COUNTER = itertools.count()
 # Half a file of a run that was killed while it wrote; after this long nobody writes it any more.
@@ -166,6 +175,8 @@ class Store:
             try:
                 names = [self.path(suffix) for suffix in SUFFIXES]
                 files = {each.name: each.read_bytes() for each in names if each.exists()}
+                from .bundle import render_bundle
+
                 replace_file(path, render_bundle(clean, files))
             except Exception as error:  # noqa: BLE001 - the files that it holds are there, whatever happens to it
                 reason = _reason(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
@@ -268,8 +279,8 @@ class Store:
                 self._before[f"latest{suffix}"] = None
         # All of them before anything of this run is there: it may be killed between two of them.
         self._drop_latest(self._asked)
-        for suffix, render in RENDERINGS:
-            self._put(suffix, self._rendered(_WHILE_IT_RUNS.get(suffix, render), record), own=False)
+        for suffix, render in _WHILE_IT_RUNS:
+            self._put(suffix, self._rendered(render, record), own=False)
 
     def _put(self, suffix: str, text: str, own: bool = True) -> None:
         """Replace ``stem.suffix`` (if ``own``) and ``latest.suffix``; on trouble, again in the fall-back."""

@@ -9,8 +9,6 @@ from ..config.environment import Environment
 from ..domain.item_ids import EVENTS, FIRST, LOGS, MIGRATION, NOTIFY, is_metric
 from ..domain.record import Item, Outcome, Record
 from ..domain.verdict import Verdict
-from . import next_commands
-from .advised_steps import as_lines
 from .recorder import Recorder
 from .summary import render_summary
 
@@ -53,6 +51,9 @@ def for_message(record: Record, outcome: Outcome, now: datetime) -> Record:
 
 def conclude(recorder: Recorder, env: Environment | None, file: str = "") -> None:
     """Write down what is rendered from the record (``file``): its summary, and what to type next."""
+    from . import next_commands  # an incident's last lines, not its first
+    from .advised_steps import as_lines
+
     record = recorder.record
     advice = next_commands.advise(record, env, file)
     recorder.update(

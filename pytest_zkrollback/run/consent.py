@@ -9,7 +9,6 @@ from ..domain.request import NOT_GIVEN
 from ..preflight.guards.cluster import refusals
 from ..preflight.overrides import apply_overrides, overrides_used
 from .context import RunContext
-from .prompt import ask, parse_consent
 
 # How long the operator may think at the terminal before no answer is an answer.
 ASK_S = 60
@@ -77,6 +76,8 @@ def _accepted(context: RunContext, guards: Sequence[Guard], refused: Sequence[Gu
             shown = ""
         rest = [guard.id for guard in refused if guard.id != "protected"]
         if rest:
+            from .prompt import parse_consent
+
             consent = parse_consent(_ask(context, shown, CONSENT, until_s))
             if consent is None:
                 return {}
@@ -86,6 +87,8 @@ def _accepted(context: RunContext, guards: Sequence[Guard], refused: Sequence[Gu
 
 def _ask(context: RunContext, shown: str, question: str, until_s: float) -> str:
     """The answer; it stands with its question on the screen and in the record."""
+    from .prompt import ask  # few are asked
+
     text = context.redactor.text("\n".join(filter(None, (shown, question))))
     reply = ask(text, context.clock, until_s)
     context.recorder.event(f"asked at the terminal: {question} Answer: {reply.spoken}", "operator")

@@ -19,7 +19,6 @@ from ..preflight.guards.release import judge_migration_guard
 from ..preflight.impact import fetch_users_impacted, judge_many_commits
 from ..preflight.release_view import ReleaseView
 from .context import RunContext
-from .migration_sources import judge_irreversible, later_contents, migration_sources, revision_content
 from .source_commits import commit_name, git_checkout, resolve_commit
 
 # Of the preflight's budget; the rest is for reading the history before.
@@ -105,6 +104,9 @@ def count_at_github(context: RunContext, good: str, bad: str) -> int:
 
 def fetch_irreversible(context: RunContext, view: ReleaseView) -> SignalReading:
     """Whether a migration that cannot be undone came with the head. Raises ZkRollbackError."""
+    # What reads migrations is imported here, beside the waiting for the cluster.
+    from .migration_sources import judge_irreversible, later_contents, migration_sources, revision_content
+
     history, target = view.history(), view.target
     if target is None:
         raise ProcessProblem("the target is not known")

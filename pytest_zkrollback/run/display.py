@@ -5,24 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Self
-
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.text import Text
+from typing import IO, TYPE_CHECKING, Self
 
 from ..clients.threads import start_thread
 from ..domain.ports import Clock
 from ..domain.record import Mode, Outcome, Record
 from ..report.outcome import choose_outcome
 from ..report.sanitize import inert_line
-from ..report.terminal import (
-    render_live,
-    render_progress_line,
-    render_status,
-    render_waiting_line,
-    render_warning_lines,
-)
+from ..report.terminal import render_progress_line, render_waiting_line, render_warning_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
 
 _REFRESH_PER_S = 8
 _SAID_EVERY_S = 10.0
@@ -56,6 +50,8 @@ class Display:
         self._asking = False
         self._error: type[BaseException] | None = None
         if stream.isatty():
+            from rich.console import Console
+
             console = Console(file=stream, highlight=False)
             if not console.is_dumb_terminal:
                 self._live = self._drawn_on(console)
@@ -117,6 +113,8 @@ class Display:
                 self._line(text)
 
     def _drawn_on(self, console: Console) -> Live:
+        from rich.live import Live
+
         return Live(
             get_renderable=self._render,
             console=console,
@@ -130,7 +128,7 @@ class Display:
             if self._live is None:
                 self._write(text + "\n")
             else:
-                self._live.console.print(Text(text))
+                self._live.console.print(text, markup=False, emoji=False, highlight=False)
 
     def _say_what_is_waited_for(self) -> None:
         """On a pipe, so that nobody takes a run that waits for one that hangs."""
@@ -139,6 +137,10 @@ class Display:
                 self._line(render_waiting_line(self._fetch(), self._clock.now(), self._status))
 
     def _render(self) -> RenderableType:
+        from rich.console import Group
+
+        from ..report.live_table import render_live, render_status
+
         record, now = self._fetch(), self._clock.now()
         if not self._ended:
             return Group(render_live(record, now), render_status(self._status))

@@ -27,7 +27,7 @@ from ..migrations.start import (
     with_start_by_database,
     with_start_by_files,
 )
-from ..migrations.tools import TOOLS
+from ..migrations.tools import find_tool
 from ..preflight.release_view import CachedProbe
 from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory, fetch_history
@@ -150,7 +150,7 @@ def _reading(
         readers[DATABASE] = lambda: fetch_versions(table, context.variables, Path(context.env.base_dir))
     if table.health is not None and rolled_out is not None:
         readers[HEALTH] = lambda: ((_reported(context, table.health, rolled_out),),)
-    tool = TOOLS.get(table.kind or "")
+    tool = find_tool(table.kind) if table.kind is not None else None
     trees = CachedProbe(lambda: _read_trees(context, tool, table, span()))
     if tool is not None:
         asked[f"{tool.name} files"] = lambda: _files(tool, trees())
@@ -353,7 +353,7 @@ def fetch_versions(table: Migrations, variables: Mapping[str, str], base_dir: Pa
     url = variables.get(table.database_env or "", "").strip()
     if not url:
         raise MigrationProblem(f"The variable {table.database_env}, which names the database, is not set.")
-    query = table.query or TOOLS[str(table.kind)].query
+    query = table.query or find_tool(str(table.kind)).query
     return fetch_rows(url, query, timeout_s=table.timeout_s, base_dir=base_dir)
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from threading import Event
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ..checklist.events.check import EventsSeen, find_first_warning
-from ..checklist.events.grouping import EventGroup
 from ..checklist.health import HealthCheck
 from ..clients.threads import start_thread
 from ..domain.checks import Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.health_answer import HealthAnswer
-from ..domain.item_ids import rollout_id
+from ..domain.item_ids import EVENTS, rollout_id
 from ..domain.kube_objects import WorkloadName
 from ..engine.cluster_watch import NamespaceWatches
 from ..engine.recovery_series import Samples
 from .context import RunContext
+
+if TYPE_CHECKING:
+    from ..checklist.events.grouping import EventGroup
 
 _EVERY_S: Final = 0.2
 
@@ -55,10 +56,16 @@ class RecoveryTimeline:
         """A sample of the schedule; called in the observing threads."""
         if item_id in self._places:
             self._add_snapshot(self._places[item_id])
-        elif isinstance(sample.value, EventsSeen):
-            self.first_warning = self.first_warning or find_first_warning(sample.value)
+        elif item_id == EVENTS:
+            self._note_warning(sample.value)
         elif item_id == self._health.id and (sample.error, sample.value) != (None, None):
             self.samples.add_health(sample.at, isinstance(sample.value, HealthAnswer) and sample.value.ok)
+
+    def _note_warning(self, seen: object) -> None:
+        from ..checklist.events.check import EventsSeen, find_first_warning  # not before helm
+
+        if isinstance(seen, EventsSeen):
+            self.first_warning = self.first_warning or find_first_warning(seen)
 
     def _keep(self, look: Callable[[], None], every_s: float) -> None:
         while not self._over.is_set():

@@ -46,7 +46,6 @@ from ..migrations.custom import fetch_own_sources
 from ..notify.dispatcher import NotificationDispatcher
 from ..preflight.guards import judge_without_contact
 from ..preflight.guards.cluster import refusals
-from ..report.earlier_runs import fetch_earlier_runs
 from ..report.file_names import file_stem
 from ..report.files import Store
 from ..report.incident_facts import incident_began
@@ -64,7 +63,6 @@ from .initial_record import initial_record, mode_of
 from .lock_step import judged_head, note_failed, note_verified
 from .notify_step import create_dispatcher, notify_final, report_address
 from .preflight_step import run_preflight
-from .prompt import ask
 from .recovery_timeline import RecoveryTimeline
 from .results import ExpectedRelease, HelmOutcomeStatus, PreflightResult, Refusal, RunState
 from .rollback_step import HelmCallbacks, RollbackStep
@@ -82,6 +80,7 @@ if TYPE_CHECKING:
 
 
 _NOT_BEFORE_HELM = (
+    "httpx",
     ".verify_step",
     ".find_redeploy_risks",
     ".range_of_commits",
@@ -279,6 +278,8 @@ class Run:
 
     def _note_neighbours(self) -> None:
         """What the report says beside this run: commits and earlier runs. An operator in a hurry has none."""
+        from ..report.earlier_runs import fetch_earlier_runs
+
         if self._signals.count:
             return
         if self._commits is not None:
@@ -310,6 +311,8 @@ class Run:
 
     def _ask(self, question: str) -> str:
         """The operator's answer at the terminal; empty where there is none."""
+        from .prompt import ask
+
         if not self.request.interactive:
             return ""
         until_s = self._clock.monotonic_s() + ASK_S

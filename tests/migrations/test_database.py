@@ -15,7 +15,7 @@ import pytest
 from pytest_zkrollback.clients.database import fetch_rows, passwords_in
 from pytest_zkrollback.domain.errors import MigrationProblem
 from pytest_zkrollback.migrations.schema_version import judge_applied, judge_version
-from pytest_zkrollback.migrations.tools import TOOLS
+from pytest_zkrollback.migrations.tools import find_tool
 from support.real_postgres import PASSWORD
 
 
@@ -114,7 +114,7 @@ QUERIES = {"sql": "select version from versions"}
 
 
 def judged(kind, database, more=None):
-    tool = TOOLS[kind]
+    tool = find_tool(kind)
     target, reversible, irreversible = FILES[kind]
     new = {None: {}, True: reversible, False: irreversible}[more]
     trees = tool.parse(target), tool.parse({**target, **new})
@@ -260,7 +260,7 @@ def test_a_table_that_is_missing_is_said(make_database):
     database = make_database()
     write(database, "create table t (x int);")
     with pytest.raises(MigrationProblem, match="flyway_schema_history"):
-        read(database, TOOLS["flyway"].query)
+        read(database, find_tool("flyway").query)
 
 
 def test_passwords_are_known_to_the_redactor():

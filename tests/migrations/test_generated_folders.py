@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from pytest_zkrollback.migrations.base import judge_files
-from pytest_zkrollback.migrations.tools import TOOLS
+from pytest_zkrollback.migrations.tools import TOOL_NAMES, find_tool
 
 
 class Up(NamedTuple):
@@ -166,7 +166,7 @@ def _django(chance: random.Random, number: int, before: int | None, more: str = 
 def make_folder(seed: int) -> Folder:
     """The same for the same seed."""
     chance = random.Random(seed)
-    kind = chance.choice(list(TOOLS))
+    kind = chance.choice(list(TOOL_NAMES))
     style = chance.randint(0, 2)
 
     def made(number: int, before: int | None, more: bool = False) -> Migration:
@@ -217,7 +217,7 @@ def make_folder(seed: int) -> Folder:
 @given(seed=st.integers(0, 1 << 40))
 def test_generated_folders_are_judged_as_they_were_made(seed: int) -> None:
     folder = make_folder(seed)
-    tool = TOOLS[folder.kind]
+    tool = find_tool(folder.kind)
     found = judge_files(tool, tool.parse(folder.target), tool.parse(folder.bad), "between a and b", "b")
     shown: Any = (seed, folder, found)
     assert (found.ran, found.reversible) == (folder.ran, folder.reversible), shown

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pytest_zkrollback.domain.errors import MigrationProblem
 from pytest_zkrollback.migrations.base import judge_files
 from pytest_zkrollback.migrations.schema_version import judge_applied
-from pytest_zkrollback.migrations.tools import TOOLS
+from pytest_zkrollback.migrations.tools import TOOL_NAMES, find_tool
 
 GOOD = "create table orders (id int);"
 DJANGO = """
@@ -288,7 +288,7 @@ TABLE = {
 
 
 def found(kind, target, more):
-    tool = TOOLS[kind]
+    tool = find_tool(kind)
     bad = {path: text for path, text in {**target, **more}.items() if text is not None}
     return judge_files(tool, tool.parse(target), tool.parse(bad), "between good and bad", "bad")
 
@@ -299,15 +299,15 @@ def test_what_came_between_two_commits(case):
     finding = found(kind, target, more)
     assert (finding.ran, finding.reversible) == (ran, reversible)
     assert shown in finding.evidence[0].text
-    assert finding.source == f"{TOOLS[kind].name} files"
+    assert finding.source == f"{find_tool(kind).name} files"
 
 
-@pytest.mark.parametrize("kind", TOOLS)
+@pytest.mark.parametrize("kind", TOOL_NAMES)
 def test_no_file_at_all_is_no_evidence(kind):
     finding = found(kind, {}, {"README.md": "x"})
     assert (finding.ran, finding.observed) == (
         None,
-        f"{TOOLS[kind].name}: there is no migration at all between good and bad. Are the paths right?",
+        f"{find_tool(kind).name}: there is no migration at all between good and bad. Are the paths right?",
     )
 
 
@@ -375,7 +375,7 @@ def test_the_sentence_names_files_reverse_command_and_what_does_not_come_back():
 )
 def test_what_cannot_be_read_is_said(kind, files, said):
     with pytest.raises(MigrationProblem) as caught:
-        TOOLS[kind].parse(files)
+        find_tool(kind).parse(files)
     assert str(caught.value).startswith(said)
 
 
@@ -413,13 +413,15 @@ TEXTS = st.one_of(
 FILES = st.dictionaries(NAMES, TEXTS, max_size=6)
 
 
-@given(st.sampled_from(sorted(TOOLS)), FILES, FILES)
+@given(st.sampled_from(sorted(TOOL_NAMES)), FILES, FILES)
 def test_whatever_lies_there_is_read_or_said_and_the_same_tree_never_brings_a_migration(kind, first, second):
     with suppress(MigrationProblem):
-        assert found(kind, first, {}).ran is (False if TOOLS[kind].parse(first).scripts else None)
+        assert found(kind, first, {}).ran is (False if find_tool(kind).parse(first).scripts else None)
         finding = found(kind, first, second)
         assert finding.reversible is None or finding.ran
-        new = set(TOOLS[kind].parse({**first, **second}).scripts) - set(TOOLS[kind].parse(first).scripts)
+        new = set(find_tool(kind).parse({**first, **second}).scripts) - set(
+            find_tool(kind).parse(first).scripts
+        )
         assert finding.ran or not new  # nothing new is overlooked
 
 
@@ -435,9 +437,9 @@ APPS = "from django.apps import AppConfig\nclass Config(AppConfig):\n    name = 
     ],
 )
 def test_case_p11_an_apps_label_is_what_its_apps_py_says(apps, label):
-    tree = TOOLS["django"].parse({**INITIAL, "shop/orders/apps.py": apps})
+    tree = find_tool("django").parse({**INITIAL, "shop/orders/apps.py": apps})
     assert list(tree.scripts) == [f"{label}.0001_initial"]
-    assert TOOLS["django"].applied(tree, [(label, "0001_initial")]).ids == {f"{label}.0001_initial"}
+    assert find_tool("django").applied(tree, [(label, "0001_initial")]).ids == {f"{label}.0001_initial"}
 
 
 @pytest.mark.parametrize(
@@ -453,7 +455,7 @@ def test_case_p11_an_apps_label_is_what_its_apps_py_says(apps, label):
     ],
 )
 def test_case_p11_rows_of_an_app_outside_the_repository_are_not_known(rows, ran, said):
-    tool = TOOLS["django"]
+    tool = find_tool("django")
     tree = tool.parse(INITIAL)
     (own,) = tree.scripts
     applied = tool.applied(tree, [tuple(own.split(".")), *rows])
@@ -464,7 +466,7 @@ def test_case_p11_rows_of_an_app_outside_the_repository_are_not_known(rows, ran,
 
 def test_case_p11_a_label_that_is_computed_is_said():
     with pytest.raises(MigrationProblem, match=r"shop/orders/apps\.py: label is computed"):
-        TOOLS["django"].parse({**INITIAL, "shop/orders/apps.py": f"{APPS}    label = make()\n"})
+        find_tool("django").parse({**INITIAL, "shop/orders/apps.py": f"{APPS}    label = make()\n"})
 
 
 VIEW = "CREATE OR REPLACE VIEW v AS SELECT id, name FROM orders;"

@@ -9,7 +9,7 @@ from pytest_zkrollback.config.loader import load_environment
 from pytest_zkrollback.domain.errors import MigrationProblem, UsageProblem
 from pytest_zkrollback.domain.migration import MigrationFinding, RevisionContent, Span
 from pytest_zkrollback.migrations.custom import HOOK, ask_own, parse_own_sources
-from pytest_zkrollback.migrations.tools import TOOLS
+from pytest_zkrollback.migrations.tools import TOOL_NAMES
 from pytest_zkrollback.plugin import hookspecs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrations.md").read_text()
@@ -29,7 +29,7 @@ def test_its_configuration_loads(tmp_path):
 
 
 def test_it_names_every_tool():
-    assert re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE) == ["kind", *TOOLS]
+    assert re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE) == ["kind", *TOOL_NAMES]
 
 
 def revision(number, index=None):

@@ -6,13 +6,13 @@ import pytest
 
 from pytest_zkrollback.migrations import sql
 from pytest_zkrollback.migrations.base import judge_files
-from pytest_zkrollback.migrations.tools import TOOLS
+from pytest_zkrollback.migrations.tools import find_tool
 
 UP = "create table orders (id int);"
 
 
 def found(kind: str, target: dict[str, str], bad: dict[str, str]):
-    tool = TOOLS[kind]
+    tool = find_tool(kind)
     return judge_files(tool, tool.parse(target), tool.parse(bad), "between good and bad", "bad")
 
 
@@ -61,7 +61,9 @@ def test_cases_p8_p10_what_undoes_nothing_is_no_way_back(down: str, why: str | N
 )
 def test_case_p10_what_removes_data_is_seen_behind_quotes_and_not_inside(text: str, loses: bool) -> None:
     script = next(
-        iter(TOOLS["sql"].parse({"m/1_it.up.sql": text, "m/1_it.down.sql": "select f()"}).scripts.values())
+        iter(
+            find_tool("sql").parse({"m/1_it.up.sql": text, "m/1_it.down.sql": "select f()"}).scripts.values()
+        )
     )
     assert script.loses is loses
 

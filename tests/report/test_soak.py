@@ -9,8 +9,9 @@ from rich.console import Console
 
 from pytest_zkrollback.domain.record import Helm, Item, Outcome, Record, SamplePoint
 from pytest_zkrollback.domain.verdict import Verdict
+from pytest_zkrollback.report.live_table import render_live
 from pytest_zkrollback.report.summary import headline, lead, recovery, render_summary, watch_line
-from pytest_zkrollback.report.terminal import render_live, render_progress_line, render_waiting_line
+from pytest_zkrollback.report.terminal import render_progress_line, render_waiting_line
 from support.example_records import at, items, verified
 
 

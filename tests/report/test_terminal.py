@@ -13,6 +13,7 @@ from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.report.course import offset
 from pytest_zkrollback.report.failures import failures
 from pytest_zkrollback.report.formatting import duration, fitted
+from pytest_zkrollback.report.live_table import render_live, render_status
 from pytest_zkrollback.report.next_commands import next_commands
 from pytest_zkrollback.report.summary import (
     helm_line,
@@ -27,9 +28,7 @@ from pytest_zkrollback.report.summary import (
 from pytest_zkrollback.report.terminal import (
     phase,
     render_last_lines,
-    render_live,
     render_progress_line,
-    render_status,
     render_text,
     render_waiting_line,
     render_warning_lines,

@@ -12,6 +12,7 @@ from pytest_zkrollback.domain.record import Outcome, Plan
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Verdict
 from pytest_zkrollback.release.history import ReleaseHistory
+from pytest_zkrollback.report import earlier_runs
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.run import range_of_commits
 from pytest_zkrollback.run import run as module
@@ -150,7 +151,7 @@ def test_earlier_runs_are_found_after_the_verdict(monkeypatch, tmp_path):
 def test_a_folder_that_hangs_holds_the_run_back_for_its_patience_alone(monkeypatch, tmp_path):
     never = threading.Event()
     monkeypatch.setattr(module, "_EARLIER_RUNS_S", 0.3)
-    monkeypatch.setattr(module, "fetch_earlier_runs", lambda *_: never.wait(60))
+    monkeypatch.setattr(earlier_runs, "fetch_earlier_runs", lambda *_: never.wait(60))
     begun = time.monotonic()
     _, record = plan_run(monkeypatch, tmp_path, "a", "b")
     assert time.monotonic() - begun < 30  # not 60, also on a busy machine
