@@ -7,8 +7,9 @@ compared. Waves are numbered from 1. Times, durations and sizes are written as t
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from .frozen import Frozen, Time
 from .record import Delivery, Mode, Outcome
@@ -128,8 +129,8 @@ class Member(Frozen):
     said: str = Field(default="", description="the same as a sentence, e.g. 'not started: wave 1 failed'")
     exit_code: int | None = Field(default=None, description="of its process; null: not ended, or not seen")
     run_id: str = Field(default="", description="its run's id; empty: there is no record")
-    record: str = Field(default="", description="file name of its record, in the same folder; empty: none")
-    page: str = Field(default="", description="file name of its page, in the same folder; empty: none")
+    record: str = Field(default="", description="its record's file, from this file's folder; empty: none")
+    page: str = Field(default="", description="its page's file, from this file's folder; empty: none")
     earlier_run_ids: tuple[str, ...] = Field(
         default=(),
         description="runs of this member that the same fleet run made before this one, oldest first",
@@ -225,6 +226,14 @@ class FleetRecord(Frozen):
     )
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, Python")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_facts(cls, data: Any) -> Any:
+        """The file's ``facts`` are worked out from the rest: they are not read back."""
+        if isinstance(data, dict) and "facts" in data:
+            return {key: value for key, value in data.items() if key != "facts"}
+        return data
 
     def find_member(self, environment: str) -> Member | None:
         """The member of that environment; None where the fleet has none."""

@@ -1,4 +1,5 @@
-"""``python -m pytest_zkrollback.report``: render a record again, or add a note to it and tell the team."""
+"""``python -m pytest_zkrollback.report``: render a record again, add a note to it and tell the team, or merge
+the records of a fleet's members."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ FORMATS: dict[str, Callable[[Record], str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 where the file cannot be read, is no record, or the output cannot be written.
 
-    With ``--refresh-metrics`` 1 where not every metric could be read, and 2 where nothing was changed.
+    With ``--refresh-metrics`` 1 where not every metric could be read, and 2 where nothing was changed. Of
+    ``merge`` 1 where the fleet is not green.
     """
     parser = argparse.ArgumentParser(
         prog="python -m pytest_zkrollback.report",
@@ -48,6 +50,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="first ask Prometheus again, and write record, page and Markdown anew; no verdict changes",
     )
     render.add_argument("--zkrollback-config", metavar="FILE", help="with --refresh-metrics: as in the run")
+    merge = commands.add_parser(
+        "merge",
+        help="merge the records of a fleet's members into one",
+        description="Merge the records of a fleet's members, which lie in a folder and in those below it, "
+        "into one record, page, Markdown and JUnit. Exit code 0 only where every member is verified; 1 where "
+        "one is not, or is not known; 2 where nothing could be merged.",
+    )
+    merge.add_argument("folder", type=Path, metavar="DIR", help="where the members' JSON files are")
+    merge.add_argument("--fleet", default="", metavar="NAME", help="default: as the records say")
+    merge.add_argument(
+        "--fleet-run", default="", metavar="ID", help="of several fleet runs in DIR; default: the newest"
+    )
+    merge.add_argument(
+        "--wave",
+        action="append",
+        default=[],
+        metavar="A,B",
+        help="the members that there have to be, wave by wave; again for the next wave; default: as the "
+        "fleet's own record says, or the members' records",
+    )
+    merge.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: the same folder")
     note = commands.add_parser(
         "note",
         help="add to a record what only people know, and tell the team",
@@ -74,6 +97,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     note.add_argument("--notify", action="store_true", help="tell it to the team, as an addendum")
     note.add_argument("--zkrollback-config", metavar="FILE", help="as in the run")
     options = parser.parse_args(arguments)
+    if options.command == "merge":
+        from .fleet.command import merge_records
+
+        return merge_records(
+            options.folder,
+            fleet=options.fleet,
+            fleet_run_id=options.fleet_run,
+            waves=options.wave,
+            output=options.output,
+        )
     if options.command == "note":
         from ..run.addendum import Additions, add_note  # brings the network along
 

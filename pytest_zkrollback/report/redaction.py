@@ -12,12 +12,15 @@ import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..domain.record import Record
 from .sanitize import without_colour
 from .secret_matcher import SecretMatcher, Span, encodings_of, is_findable, parts_of
 from .secret_patterns import MARK, SECRET_KEY, SHAPES
+
+if TYPE_CHECKING:
+    from ..domain.fleet import FleetRecord
 
 # Sentences, names and commands; evidence comes cut to 64 KiB already.
 _MOST_CHARACTERS = 8_000
@@ -121,6 +124,12 @@ class Redactor:
                 if self._cache is before:
                     self._last = (record, result)
             return result
+
+    def fleet(self, record: FleetRecord) -> FleetRecord:
+        """The same of a fleet's record, whose members' records were cleaned by their own runs already."""
+        clean = self.value(_bounded(record.model_dump(by_alias=True, warnings=False)))
+        clean["redactions"] = _marks(clean)
+        return type(record).model_validate(clean)
 
     def _forget(self) -> None:
         self._cache, self._cache_room, self._last = {}, _CACHED_CHARACTERS, None

@@ -43,9 +43,10 @@ def record_schema() -> dict[str, Any]:
 
 def fleet_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the JSON of a fleet's record."""
-    from ..domain.fleet import FLEET_SCHEMA, FleetRecord  # a run that is no fleet's does not load it
+    from ..domain.fleet import FLEET_SCHEMA  # a run that is no fleet's does not load it
+    from .fleet.written import WrittenFleet
 
-    return _schema(FleetRecord, FLEET_SCHEMA, "fleet")
+    return _schema(WrittenFleet, FLEET_SCHEMA, "fleet")
 
 
 def _schema(model: type[BaseModel], name: str, of: str) -> dict[str, Any]:

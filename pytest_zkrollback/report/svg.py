@@ -86,20 +86,27 @@ def render_svg(
     name: str, title: str, words: str, axis: Axis, record: Record, parts: Sequence[Markup], height: int
 ) -> Markup:
     """One picture: ``parts`` over the grid and helm's band, with ``words`` as its description."""
-    helm = record.helm
+    helm, band = record.helm, []
+    if helm.started_at:
+        left, right = axis.x(helm.started_at), axis.x(helm.finished_at or axis.end)
+        band.append(
+            Markup('<rect class="helm" x="{}" y="0" width="{}" height="{}"><title>{}</title></rect>').format(
+                left, max(2, round(right - left, 1)), height, "helm's run"
+            )
+        )
+    return render_picture(name, title, words, axis, [*band, *parts], height)
+
+
+def render_picture(
+    name: str, title: str, words: str, axis: Axis, parts: Sequence[Markup], height: int
+) -> Markup:
+    """The same without helm's band."""
     under, over = [], []
     for x, label in axis.ticks():
         under.append(Markup('<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(x, height))
         over.append(
             Markup('<text class="num" x="{}" y="{}" text-anchor="middle">{}</text>').format(
                 x, height + 18, label
-            )
-        )
-    if helm.started_at:
-        left, right = axis.x(helm.started_at), axis.x(helm.finished_at or axis.end)
-        under.append(
-            Markup('<rect class="helm" x="{}" y="0" width="{}" height="{}"><title>{}</title></rect>').format(
-                left, max(2, round(right - left, 1)), height, "helm's run"
             )
         )
     return Markup(

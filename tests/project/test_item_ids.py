@@ -33,6 +33,7 @@ OTHER_THINGS = {
     "preflight/permissions.py": {"events"},  # a resource
     "release/helm_secret.py": {"events"},  # of a Helm hook
     "report/advised_steps.py": {"events", "logs", "rollback"},  # commands of helm and kubectl
+    "report/fleet/folder.py": {"notify"},  # a field of the fleet's record
     "report/next_commands.py": {"migration", "rollback"},  # a guard, and what helm is asked for
     "report/terminal.py": {"preflight"},  # a phase of the run
     "rollback/journal.py": {"migration"},  # a key of an entry

@@ -1,0 +1,225 @@
+"""A folder of members' records: what is in it, which fleet's run it tells of, and that run's files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ...domain.errors import UsageProblem
+from ...domain.fleet import FLEET_SCHEMA, FleetRecord, Member, MemberReason, MemberState, Wave
+from ...domain.record import SCHEMA, Record
+from ...domain.regular_files import may_replace, read_regular
+from ..file_names import environment_part, fleet_stem
+from ..files import replace_file
+from ..record_problem import explain_problem
+from ..redaction import Redactor
+from .fleet_junit import render_fleet_junit
+from .fleet_markdown import render_fleet_markdown
+from .fleet_page import render_fleet_page
+from .member_run import MemberRun, member_run
+from .merge import merge_offline, plan_of
+from .written import render_fleet_json
+
+LATEST = "latest"
+LATEST_FLEET = "latest-fleet"
+# An artifact of a CI is a folder of its own, which may hold ``reports/``.
+_DEEPEST = 3
+_LARGEST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """What a folder holds. ``unreadable``: file name -> why, of files that look like a record."""
+
+    runs: tuple[MemberRun, ...] = ()
+    fleets: tuple[FleetRecord, ...] = ()
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed of a merge; empty: as the folder says itself."""
+
+    fleet: str = ""
+    fleet_run_id: str = ""
+    waves: tuple[tuple[str, ...], ...] = ()
+
+
+def read_folder(folder: Path) -> FoundFiles:
+    """All runs' and fleets' records in ``folder`` and below it. Raises OSError for itself alone."""
+    runs: dict[str, MemberRun] = {}
+    fleets: list[FleetRecord] = []
+    unreadable: dict[str, str] = {}
+    # Copies last: they are of a run whose own file was read already.
+    paths = sorted(_files(folder), key=lambda path: (path.stem.startswith(LATEST), path))
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        try:
+            found = _read(path)
+        except (OSError, ValueError) as problem:
+            if not path.stem.startswith(LATEST):
+                unreadable[name] = _explain(name, problem)
+            continue
+        if isinstance(found, FleetRecord):
+            fleets.append(found)
+        elif found is not None:
+            page = path.with_suffix(".html")
+            run = member_run(found, name, f"{name[:-5]}.html" if page.is_file() else "")
+            known = runs.get(run.run_id)
+            if known is None or (not path.stem.startswith(LATEST) and _is_newer(run, known)):
+                runs[run.run_id] = run
+    return FoundFiles(tuple(runs.values()), tuple(fleets), unreadable)
+
+
+def merge_folder(found: FoundFiles, asked: Asked) -> FleetRecord:
+    """The fleet's record of what was found. Raises UsageProblem where there is nothing to merge."""
+    run_id = asked.fleet_run_id or _newest_fleet_run(found)
+    runs = [run for run in found.runs if (run.fleet.fleet_run_id if run.fleet else "") == run_id]
+    plans = [each for each in found.fleets if each.fleet_run_id == run_id]
+    problems = list(found.unreadable.values())
+    if not runs and not plans:
+        raise UsageProblem(_nothing(found, asked))
+    if not run_id:
+        runs, passed_over = _newest_of_each(runs)
+        problems += passed_over
+    if plans and not asked.waves:
+        base = max(plans, key=lambda each: (each.finished_at or each.started_at, render_fleet_json(each)))
+    else:
+        base = plan_of(runs, asked.fleet, asked.waves) if runs else _replanned(plans[0], asked)
+        if plans:
+            told = max(plans, key=lambda each: (each.finished_at or each.started_at, render_fleet_json(each)))
+            base = base.model_copy(update={"notify": told.notify, "deliveries": told.deliveries})
+    base = base.model_copy(
+        update={
+            "fleet": asked.fleet or base.fleet,
+            "members": tuple(_with_problem(each, runs, found.unreadable) for each in base.members),
+            "problems": tuple(dict.fromkeys((*base.problems, *problems))),
+        }
+    )
+    return merge_offline(base, runs)
+
+
+def write_journal(folder: Path, record: FleetRecord, redactor: Redactor) -> Path:
+    """Replace the fleet's JSON alone, redacted, and return its path. Raises OSError."""
+    clean = redactor.fleet(record)
+    path = folder / f"{fleet_stem(clean)}.json"
+    replace_file(path, render_fleet_json(clean).encode("utf-8", errors="replace"))
+    return path
+
+
+def write_fleet(folder: Path, record: FleetRecord, redactor: Redactor) -> Path:
+    """Write the fleet's JSON, Markdown, JUnit and page, and copies as ``latest-fleet.*``; the page's path.
+
+    Raises OSError.
+    """
+    clean = redactor.fleet(record)
+    for suffix, render in (
+        (".json", render_fleet_json),
+        (".md", render_fleet_markdown),
+        (".xml", render_fleet_junit),
+        (".html", render_fleet_page),
+    ):
+        content = render(clean).encode("utf-8", errors="replace")
+        replace_file(folder / f"{fleet_stem(clean)}{suffix}", content)
+        if may_replace(latest := folder / f"{LATEST_FLEET}{suffix}"):
+            replace_file(latest, content, durable=False)
+    return folder / f"{fleet_stem(clean)}.html"
+
+
+def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            if depth < _DEEPEST:
+                yield from _files(path, depth + 1)
+        elif path.suffix == ".json":
+            yield path
+
+
+def _read(path: Path) -> Record | FleetRecord | None:
+    """The record in a file; None: it is JSON, and no record of ours. Raises OSError or ValueError."""
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise ValueError(f"it is larger than {_LARGEST_BYTES >> 20} MiB")
+    data: Any = json.loads(read_regular(path))
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema == SCHEMA:
+        return Record.model_validate(data)
+    if schema == FLEET_SCHEMA:
+        return FleetRecord.model_validate(data)
+    if isinstance(schema, str) and schema.startswith("zkrollback."):
+        raise ValueError(f"it is of schema {schema[:40]}, which this version does not read")
+    return None
+
+
+def _explain(name: str, problem: Exception) -> str:
+    if isinstance(problem, ValidationError):
+        return f"{explain_problem(Path(name), problem)}."
+    if isinstance(problem, OSError):
+        return f"{name} cannot be read: {problem.strerror or problem}."
+    return f"{name} cannot be read: {problem}."
+
+
+def _is_newer(run: MemberRun, known: MemberRun) -> bool:
+    """Of two files of one run: what ended, then what is said last; the same whichever was read first."""
+
+    def key(each: MemberRun) -> tuple[bool, str]:
+        return each.finished_at is not None, each.model_dump_json()
+
+    return key(run) > key(known)
+
+
+def _newest_fleet_run(found: FoundFiles) -> str:
+    started = [(each.started_at, each.fleet_run_id) for each in found.fleets]
+    started += [(run.started_at, run.fleet.fleet_run_id) for run in found.runs if run.fleet is not None]
+    return max(started, default=(None, ""))[1]
+
+
+def _newest_of_each(runs: Iterable[MemberRun]) -> tuple[list[MemberRun], list[str]]:
+    """Runs that belong to no fleet's run: of each environment the newest, and what was passed over."""
+    newest: dict[str, MemberRun] = {}
+    older: dict[str, int] = {}
+    for run in sorted(runs, key=lambda each: (each.started_at, each.run_id)):
+        if run.environment in newest:
+            older[run.environment] = older.get(run.environment, 0) + 1
+        newest[run.environment] = run
+    said = [
+        f"Of {name} there are {count + 1} records: the newest counts."
+        for name, count in sorted(older.items())
+    ]
+    return list(newest.values()), said
+
+
+def _replanned(plan: FleetRecord, asked: Asked) -> FleetRecord:
+    """The plan with the waves that were typed."""
+    waves = tuple(Wave(number=number, members=names) for number, names in enumerate(asked.waves, 1))
+    members = tuple(Member(environment=name, wave=wave.number) for wave in waves for name in wave.members)
+    return plan.model_copy(update={"waves": waves, "members": members, "unnamed_members": 0})
+
+
+def _with_problem(member: Member, runs: Sequence[MemberRun], unreadable: dict[str, str]) -> Member:
+    """A member whose record is there and cannot be read says so."""
+    if member.reason is MemberReason.UNREADABLE_RECORD:  # of an earlier merge: it may be mended
+        member = member.model_copy(update={"state": MemberState.WAITING, "reason": None, "said": ""})
+    if any(run.environment == member.environment for run in runs):
+        return member
+    mine = [why for name, why in unreadable.items() if environment_part(member.environment) in f"-{name}"]
+    if not mine:
+        return member
+    said = {"state": MemberState.WAITING, "reason": MemberReason.UNREADABLE_RECORD, "said": mine[-1]}
+    return member.model_copy(update=said)
+
+
+def _nothing(found: FoundFiles, asked: Asked) -> str:
+    known = {each.fleet_run_id for each in found.fleets}
+    known |= {run.fleet.fleet_run_id for run in found.runs if run.fleet is not None}
+    if asked.fleet_run_id and known:
+        return f"There is no record of fleet run {asked.fleet_run_id}. There are {', '.join(sorted(known))}."
+    if found.unreadable:
+        return f"There is no record that can be read. {' '.join(sorted(found.unreadable.values()))}"
+    return "There is no record: give the folder that holds the members' JSON files."
