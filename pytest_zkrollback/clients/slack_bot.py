@@ -68,14 +68,22 @@ class SlackBot:
         self._token = token
         self._clock = clock
 
-    def post(self, message: JsonObject, thread: str = "", cancelled: threading.Event | None = None) -> str:
+    def post(
+        self,
+        message: JsonObject,
+        thread: str = "",
+        cancelled: threading.Event | None = None,
+        *,
+        in_channel: bool = True,
+    ) -> str:
         """Post ``message``, in ``thread`` if there is one; returns its timestamp, which is its name in Slack.
 
+        ``in_channel``: what is posted in a thread is shown in the channel, too.
         Tried again after 429, 5xx and failed connections; raises NotifyProblem as :meth:`Webhook.send` does.
         """
 
         def once(left_s: float) -> str:
-            more: dict[str, Any] = {"thread_ts": thread, "reply_broadcast": True} if thread else {}
+            more: dict[str, Any] = {"thread_ts": thread, "reply_broadcast": in_channel} if thread else {}
             client = self._client(left_s)
             answer = self._asked(
                 lambda: client.chat_postMessage(channel=self._slack.channel or "", **message, **more)

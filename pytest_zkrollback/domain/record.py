@@ -289,6 +289,7 @@ class NotificationEvent(StrEnum):
     VERDICT = "verdict"
     CHANGED = "changed"
     ADDENDUM = "addendum"
+    WAVE = "wave"  # of a fleet: it has ended
 
 
 class Delivery(Frozen):
@@ -297,7 +298,7 @@ class Delivery(Frozen):
     to: str = Field(description="the receiver's kind, e.g. slack; never its address")
     event: NotificationEvent = Field(
         default=NotificationEvent.VERDICT,
-        description="start, the first verdict, a changed one, or an addendum",
+        description="start, the first verdict, a changed one, an addendum, or the end of a fleet's wave",
     )
     at: Time | None = Field(default=None, description="when it was answered, or given up")
     ok: bool = Field(description="True if the receiver said that it has it")

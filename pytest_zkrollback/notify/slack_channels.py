@@ -20,7 +20,7 @@ from .webhook_channel import WebhookChannel
 SLACK = "slack"
 OFF = "slack = false"
 # The message is delivered by then; the file must not make it look as if it was not.
-_UPLOAD_S = 10.0
+UPLOAD_S = 10.0
 
 
 def choose_slack(slack: Slack, environ: Mapping[str, str], http: Http) -> Channel:
@@ -67,8 +67,8 @@ class BotChannel:
         thread = self._thread
         upload = submit("slack-upload", lambda: self._bot.upload(render_page(record), name, thread))
         try:
-            error = upload.exception(timeout=_UPLOAD_S)
+            error = upload.exception(timeout=UPLOAD_S)
         except TimeoutError:
-            return f"whether the report is uploaded is not known: no answer within {_UPLOAD_S:g} s"
+            return f"whether the report is uploaded is not known: no answer within {UPLOAD_S:g} s"
         # The message stands, whatever becomes of the file.
         return "the report is uploaded" if error is None else f"the report was not uploaded: {error}"

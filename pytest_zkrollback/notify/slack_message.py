@@ -39,15 +39,15 @@ def _render(news: Notification, share: float) -> JsonObject:
     def section(title: str, text: str, limit: int) -> JsonObject:
         return {
             "type": "section",
-            "text": _plain(f"{title}\n{cut(text, limit)}" if title else cut(text, limit)),
+            "text": plain_text(f"{title}\n{cut(text, limit)}" if title else cut(text, limit)),
         }
 
     record, headline = news.record, words.headline(news)
-    blocks: list[JsonObject] = [{"type": "header", "text": _plain(shortened(headline, HEADER_LIMIT))}]
+    blocks: list[JsonObject] = [{"type": "header", "text": plain_text(shortened(headline, HEADER_LIMIT))}]
     if said := words.summary(news):
         blocks.append(section("", said, 600))
     fields = [f"{name}\n{cut(value, 300)}" for name, value in words.fields(news)]
-    blocks.append({"type": "section", "fields": [_plain(field) for field in fields]})
+    blocks.append({"type": "section", "fields": [plain_text(field) for field in fields]})
     blocks.append(section("Reason", words.reason(record), 1200))
     if said := words.decision(record):
         blocks.append(section("Decision", said, 900))
@@ -56,12 +56,12 @@ def _render(news: Notification, share: float) -> JsonObject:
         if said := words.redeploy_risks(record):
             blocks.append(section(words.redeploy_risks_heading(record), said, 1200))
         if lines := words.item_lines(record, max(60, int(170 * share)), int(SECTION_LIMIT * max(share, 0.3))):
-            blocks.append({"type": "section", "text": _plain("\n".join(lines))})
+            blocks.append({"type": "section", "text": plain_text("\n".join(lines))})
     if said := words.set_aside(record, int(200 * share) + 10):
         blocks.append(section("Overridden or skipped", said, 1000))
     if links := _links(record):
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": links, "verbatim": True}})
-    blocks.append({"type": "context", "elements": [_plain(cut(words.foot(record), 300))]})
+    blocks.append({"type": "context", "elements": [plain_text(cut(words.foot(record), 300))]})
     fallback = (
         f"{headline}. Reason: {inert_line(words.reason(record))}. "
         f"Next steps: {inert_line(words.next_steps(record))}"
@@ -84,5 +84,6 @@ def _links(record: Record) -> str:
     return "\n".join(f"{name}: <{escaped(url)}>" for name, url in words.links(record))
 
 
-def _plain(text: str) -> JsonObject:
+def plain_text(text: str) -> JsonObject:
+    """Text in which nothing is a link, a mention or a mark."""
     return {"type": "plain_text", "text": text, "emoji": False}

@@ -7,7 +7,7 @@ Cards 1.4, RichTextBlock), and everything goes into those. A workflow takes 28 K
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Notify
@@ -37,13 +37,13 @@ def _render(news: Notification, share: float) -> JsonObject:
 
     def part(title: str, text: str, limit: int) -> list[JsonObject]:
         shown = words.shortened(text, max(20, int(limit * share)))
-        return [_text(title, weight="Bolder", spacing="Medium"), _text(shown)] if text else []
+        return [text_block(title, weight="Bolder", spacing="Medium"), text_block(shown)] if text else []
 
     facts = "\n".join(f"{name}: {words.shortened(value, 300)}" for name, value in words.fields(news))
     body = [
-        _text(words.shortened(words.headline(news), 200), size="Large", weight="Bolder"),
+        text_block(words.shortened(words.headline(news), 200), size="Large", weight="Bolder"),
         *part("", words.summary(news), 600),
-        _text(facts),
+        text_block(facts),
         *part("Reason", words.reason(record), 1200),
         *part("Decision", words.decision(record), 900),
         *part("Next steps", words.next_steps(record), 1200),
@@ -53,7 +53,12 @@ def _render(news: Notification, share: float) -> JsonObject:
         lines = words.item_lines(record, max(40, int(170 * share)), int(3000 * max(share, 0.2)))
         body += part("Checklist", "\n".join(lines), 3000) if lines else []
     body += part("Overridden or skipped", words.set_aside(record, int(200 * share) + 10), 1000)
-    body.append(_text(words.foot(record), isSubtle=True, size="Small"))
+    body.append(text_block(words.foot(record), isSubtle=True, size="Small"))
+    return adaptive_card(words.headline(news), body, words.links(record))
+
+
+def adaptive_card(headline: str, body: Sequence[JsonObject], links: Sequence[tuple[str, str]]) -> JsonObject:
+    """The message with a card of these blocks (empty ones are left out) and these (name, address)."""
     return {
         "type": "message",
         "attachments": [
@@ -64,11 +69,10 @@ def _render(news: Notification, share: float) -> JsonObject:
                     "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
                     "type": "AdaptiveCard",
                     "version": "1.4",
-                    "fallbackText": words.shortened(words.headline(news), 200),
+                    "fallbackText": words.shortened(headline, 200),
                     "body": [element for element in body if element],
                     "actions": [
-                        {"type": "Action.OpenUrl", "title": title, "url": url}
-                        for title, url in words.links(record)
+                        {"type": "Action.OpenUrl", "title": title, "url": url} for title, url in links
                     ],
                 },
             }
@@ -76,7 +80,7 @@ def _render(news: Notification, share: float) -> JsonObject:
     }
 
 
-def _text(text: str, *, spacing: str = "Small", **how: object) -> JsonObject:
+def text_block(text: str, *, spacing: str = "Small", **how: object) -> JsonObject:
     """One RichTextBlock; empty for no text."""
     if not text:
         return {}

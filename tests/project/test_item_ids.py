@@ -37,6 +37,7 @@ OTHER_THINGS = {
     "report/next_commands.py": {"migration", "rollback"},  # a guard, and what helm is asked for
     "report/terminal.py": {"preflight"},  # a phase of the run
     "rollback/journal.py": {"migration"},  # a key of an entry
+    "run/fleet_teller.py": {"notify"},  # a field of the fleet's record
     "run/decision_step.py": {"preflight"},  # who answered a question
 }
 
