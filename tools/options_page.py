@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pytest_zkrollback.domain.command_line import BY_NAME, ENV, SHORT_ENV, Option
+from pytest_zkrollback.domain.command_line import BY_NAME, ENV, FLEET, SHORT_ENV, Option
 from pytest_zkrollback.drill.scenarios import SCENARIOS
 from pytest_zkrollback.plugin.options import SIGNALS
 
@@ -35,6 +35,7 @@ TAIL = """## Beside pytest's own options
 """
 SUBJECTS = {
     "where": (SHORT_ENV, ENV, "--zkrollback-config", "--zkrollback-report-dir"),
+    "fleets": (FLEET, "--fleet-member", "--fleet-engine"),
     "before the first rollback": (
         "--zkrollback-init",
         "--zkrollback-context",
@@ -78,6 +79,9 @@ SUBJECTS = {
 }
 # What goes beyond the one line of --help, and where it is explained.
 MORE = {
+    FLEET: "[Fleets](fleets.md).",
+    "--fleet-member": "[Fleets](fleets.md).",
+    "--fleet-engine": "[Fleets](fleets.md).",
     "--zkrollback-init": "[Set up](setup.md).",
     "--zkrollback-check": "[Set up](setup.md).",
     "--rollback-list": "[Which revision](revisions.md).",
@@ -130,6 +134,8 @@ def _company(option: Option) -> str:
         return "nothing else; needs no environment" if not option.needs_environment else "nothing else"
     if option.needs_drill:
         return f"`{SHORT_ENV}=drill`"
+    if option.name == FLEET:
+        return f"what goes with an environment; not `{SHORT_ENV}`"
     if option.goes_with:
         return f"`{option.goes_with}`"
     if option.needs_rollback:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import selectors
 import signal
@@ -144,6 +145,10 @@ class Server:
         self._popen.kill()
         self._popen.wait()
 
+    def interrupt(self) -> None:
+        """SIGINT to the program alone, as Ctrl-C would; nothing where it has ended."""
+        self._popen.send_signal(signal.SIGINT)
+
 
 def start_server(
     argv: Sequence[str],
@@ -170,6 +175,20 @@ def start_server(
             in_child=in_child,
         )
     return Server(popen)
+
+
+def start_job(
+    argv: Sequence[str], *, output_path: Path, env: Mapping[str, str], cwd: Path | None = None
+) -> Server:
+    """Start a program that may outlive us: a session of its own, both outputs in a new file.
+
+    The file is locked (flock) for as long as the program has it open: so anybody can see whether it lives.
+    Raises ProcessProblem, and OSError where the file cannot be made or is there already.
+    """
+    with output_path.open("xb") as output:
+        with suppress(OSError):  # a file system without locks: then nobody can see it
+            fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return Server(_popen(argv, env, cwd, stdout=output, stderr=subprocess.STDOUT))
 
 
 def start_daemon(

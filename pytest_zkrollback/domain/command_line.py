@@ -19,7 +19,8 @@ class Option(NamedTuple):
     ``needs_drill``: it goes with the drill. ``stays``: it says where, or how it is reported, and so stands in
     every command that is proposed for the same environment. ``alone``: it is all that the command does; what
     asks for something else is refused beside it. ``choice``: the one value that a flag may be given with.
-    ``goes_with``: the option without which it means nothing.
+    ``goes_with``: the option without which it means nothing. ``not_for_fleets``: it makes sense for one
+    environment only.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Option(NamedTuple):
     alone: bool = False
     choice: str = ""
     goes_with: str = ""
+    not_for_fleets: bool = False
 
     @property
     def dest(self) -> str:
@@ -43,6 +45,7 @@ class Option(NamedTuple):
 
 
 ENV = "--zkrollback-env"
+FLEET = "--fleet"
 IMPACT_SINCE = "--rollback-impact-since"
 INIT = "--zkrollback-init"
 # The value of a flag that may have one, where it was given without.
@@ -59,6 +62,26 @@ OPTIONS = (
         metavar="NAME",
         needs_environment=False,
         stays=True,
+    ),
+    Option(
+        FLEET,
+        "instead of an environment: roll back or verify this fleet of the configuration, wave by wave",
+        metavar="NAME",
+        needs_environment=False,
+    ),
+    Option(
+        "--fleet-member",
+        f"with {FLEET}: this member alone, as an engine begins it",
+        metavar="NAME",
+        needs_environment=False,
+        goes_with=FLEET,
+    ),
+    Option(
+        "--fleet-engine",
+        f"with {FLEET}: where members run; local, the default: each as a process of this machine",
+        metavar="ENGINE",
+        needs_environment=False,
+        goes_with=FLEET,
     ),
     Option(
         "--rollback-list",
@@ -80,13 +103,15 @@ OPTIONS = (
         "put this commit's tree back and deploy it through GitHub Actions",
         metavar="SHA",
         rolls_back=True,
+        not_for_fleets=True,
     ),
     Option(
         "--rollback-redeploy-main",
         "run the deploy workflow on the branch's tip, as it is",
         rolls_back=True,
+        not_for_fleets=True,
     ),
-    Option("--rollback-no-merge", "stop at the pull request, unmerged"),
+    Option("--rollback-no-merge", "stop at the pull request, unmerged", not_for_fleets=True),
     Option(
         "--rollback-plan",
         "rehearse: change and tell nothing, anywhere; alone: --rollback-to=previous",
@@ -95,6 +120,7 @@ OPTIONS = (
         "--rollback-recover",
         "lead a stranded release out, by one rollback (chosen, or --rollback-to)",
         rolls_back=True,
+        not_for_fleets=True,
     ),
     Option("--rollback-reason", "why, for the record and Slack", metavar="TEXT"),
     Option("--rollback-next-steps", "what happens next, for the record and Slack", metavar="TEXT"),
@@ -107,7 +133,8 @@ OPTIONS = (
     ),
     Option(
         "--rollback-confirm",
-        "the environment's name again, where it is protected; with --drill-context the context's",
+        "the environment's or the fleet's name again, where it is protected; with --drill-context the "
+        "context's",
         metavar="NAME",
     ),
     Option(

@@ -30,7 +30,8 @@ class Request:
     ``interactive``: standard input was a terminal when the plugin was loaded, so that refusals can be
     accepted in the same run. ``gate``: what is verified is an ordinary deploy and no rollback, by the
     operator's word. ``impact_since_typed`` is ``impact_since`` as it was typed. ``soak_s`` is None where the
-    configuration's holds. ``fleet``: this run is a member's part of that fleet's run.
+    configuration's holds. ``fleet``: this run is a member's part of that fleet's run. ``run_id``: the one
+    that whoever began this run has given it; empty: it makes one.
     """
 
     environment: str
@@ -64,6 +65,7 @@ class Request:
     no_merge: bool = False
     soak_s: float | None = None
     fleet: FleetMembership | None = None
+    run_id: str = ""
 
     @property
     def through_github(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from ..domain.item_ids import EVENTS, HEALTH, LOGS, MIGRATION, NOTIFY, SMOKE, rollout_id
 from . import checklist_tests as checklist_items
 from . import hookspecs
-from .fixtures import SESSION_KEY, rollback
+from .fixtures import FLEET_KEY, SESSION_KEY, rollback
 from .options import add_options, choose_alone, has_temporary_files, is_wanted, is_wanted_early
 
 __all__ = ["rollback"]
@@ -68,6 +68,8 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
     if is_wanted(config.option) and not alone and not hasattr(config, "workerinput"):
         from .own_modules import quick_imports
 
+        if config.option.fleet is not None and config.option.fleet_member is None:
+            return (yield from _as_fleet(config))
         with quick_imports():
             from ..run.secrets import redactor_of_this_process
             from .html_plugin import FullDiskGuard
@@ -84,6 +86,25 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
         except pytest.UsageError as error:  # it quotes what was typed
             raise pytest.UsageError(redactor.text(str(error))) from None
     return (yield)
+
+
+def _as_fleet(config: pytest.Config) -> Generator[None, object, object]:
+    """A fleet: its own session in the place of a run's."""
+    from .own_modules import quick_imports
+
+    with quick_imports():
+        from ..run.secrets import redactor_of_this_process
+        from .fleet_session import FleetSession
+
+    redactor = redactor_of_this_process()
+    try:
+        session = FleetSession(config, redactor)
+        config.stash[FLEET_KEY] = session
+        config.pluginmanager.register(session, "zkrollback-fleet-session")
+        _guard_tee(config, redactor.text)
+        return (yield)
+    except pytest.UsageError as error:  # it quotes what was typed
+        raise pytest.UsageError(redactor.text(str(error))) from None
 
 
 def _guard_tee(config: pytest.Config, clean: Callable[[str], str]) -> None:
@@ -103,12 +124,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         session = metafunc.config.stash.get(SESSION_KEY, None)
         ids = session.checklist_ids if session is not None else DEFAULT_ITEMS
         metafunc.parametrize("checklist_item", ids, ids=ids)
+    if metafunc.function is checklist_items.test_fleet:
+        fleet = metafunc.config.stash.get(FLEET_KEY, None)
+        members = fleet.members if fleet is not None else ("MEMBER",)
+        metafunc.parametrize("fleet_member", members, ids=members)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without an environment our items are left out; if nothing else was asked for, that is a usage error."""
-    if config.stash.get(SESSION_KEY, None) is not None or config.option.collectonly:
+    if SESSION_KEY in config.stash or FLEET_KEY in config.stash or config.option.collectonly:
         return
     ours = [item for item in items if checklist_items.is_ours(item)]
     if not ours:

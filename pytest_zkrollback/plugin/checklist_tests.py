@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ..domain.item_ids import EQUIVALENCE, PREFLIGHT, ROLLBACK
-from .fixtures import stored_result
+from .fixtures import NOT_STARTED, stored_member, stored_result
 
-__all__ = ["test_checklist", "test_preflight", "test_release_equivalence", "test_rollback"]
+__all__ = ["test_checklist", "test_fleet", "test_preflight", "test_release_equivalence", "test_rollback"]
 
 
 def test_preflight(request: pytest.FixtureRequest) -> None:
@@ -38,6 +38,16 @@ def test_checklist(request: pytest.FixtureRequest, checklist_item: str) -> None:
     _report(request.config, checklist_item)
 
 
+def test_fleet(request: pytest.FixtureRequest, fleet_member: str) -> None:
+    """One environment of a fleet, judged by its own run's record; only with --fleet."""
+    __tracebackhide__ = True
+    word, text = stored_member(request.config, fleet_member)
+    if word == NOT_STARTED:
+        pytest.skip(text)
+    if word != "PASS":
+        pytest.fail(text, pytrace=False)
+
+
 class WorkloadItem(pytest.Item):
     """The rollout of a workload that became known only when the release had been read (``auto``)."""
 
@@ -57,6 +67,11 @@ class WorkloadItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where its neighbours stand."""
         return self.path, 0, self.name
+
+
+def is_of_fleet(name: str, function: object) -> bool:
+    """Whether what a file holds under that name is the test of a fleet's members."""
+    return name == test_fleet.__name__ and getattr(function, "__module__", None) == __name__
 
 
 def is_ours(item: pytest.Item) -> bool:

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..domain.record import Record
+    from .fleet_session import FleetSession
     from .session import RollbackSession
 
 FIXTURE = "rollback"
 SESSION_KEY: pytest.StashKey[RollbackSession] = pytest.StashKey()
+FLEET_KEY: pytest.StashKey[FleetSession] = pytest.StashKey()
+NOT_STARTED = "NOT STARTED"
 
 
 class RunResult:
@@ -58,6 +61,12 @@ def stored_result(config: pytest.Config) -> RunResult:
     """What is stored of the run; asking starts nothing."""
     session = config.stash.get(SESSION_KEY, None)
     return NOT_RUN if session is None else session.result
+
+
+def stored_member(config: pytest.Config, environment: str) -> tuple[str, str]:
+    """What is stored of a fleet's member, as a word and a text; asking starts nothing."""
+    session = config.stash.get(FLEET_KEY, None)
+    return ("UNVERIFIED", "nothing ran") if session is None else session.verdict(environment)
 
 
 def is_our_fixture(fixturedef: pytest.FixtureDef[object]) -> bool:

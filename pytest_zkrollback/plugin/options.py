@@ -99,7 +99,8 @@ def command_line(config: pytest.Config) -> str:
 def is_wanted(option: Any) -> bool:
     """Whether any of our options was given, so that the plugin has something to do or to refuse."""
     alone = any((each.alone or each.goes_with) and _is_given(option, each) for each in OPTIONS)
-    return option.zkrollback_env is not None or alone or bool(_given_without_env(option))
+    named = option.zkrollback_env is not None or option.fleet is not None
+    return named or alone or bool(_given_without_env(option))
 
 
 def _is_given(option: Any, one: Option) -> bool:
@@ -205,7 +206,7 @@ def _names(options: Iterable[Option]) -> set[str]:
 
 def require_environment(option: Any) -> None:
     """Raises pytest.UsageError where an option was given that makes no sense without an environment."""
-    if option.zkrollback_env is None:
+    if option.zkrollback_env is None and option.fleet is None:
         given = ", ".join(_given_without_env(option))
         raise pytest.UsageError(
             f"{given} needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs to "

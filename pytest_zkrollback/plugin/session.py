@@ -25,7 +25,7 @@ from ..report.redaction import RedactingFilter, Redactor
 from ..report.summary import GREEN
 from ..report.terminal import render_last_lines
 from ..run.run import Run
-from .checklist_tests import WorkloadItem, is_ours
+from .checklist_tests import WorkloadItem, is_of_fleet, is_ours
 from .fixtures import FIXTURE, RunResult, is_our_fixture
 from .hook_caller import Relay
 from .html_plugin import say_path_once
@@ -72,26 +72,29 @@ class RollbackSession:
 
     def __init__(self, config: pytest.Config, redactor: Redactor) -> None:
         """Validate options and configuration (pytest.UsageError); neutralise what would run things twice."""
-        option = config.option
+        option, typed = config.option, command_line(config)
         guard_streams(redactor.text)  # before anything is said, even about a mistake on the command line
-        self.request = parse_request(option)
-        _refuse_partial_sessions(option)
+        if option.fleet is None:
+            self.request = parse_request(option)
+        else:
+            from .fleet_member import member_request
+
+            self.request, typed = member_request(config)
+        refuse_partial_sessions(option)
         try:
-            self.run = Run.create(
-                self.request, config.rootpath, command_line(config), Relay(config.hook), redactor
-            )
+            self.run = Run.create(self.request, config.rootpath, typed, Relay(config.hook), redactor)
         except UsageProblem as problem:
             raise pytest.UsageError(str(problem)) from None
         self.checklist_ids = self.run.checklist_ids
         self.expected_ids = self.run.item_ids
         waivers = [each for each in self.request.waivers if not self.run.may_be_found(each)]
-        _refuse_unknown("--rollback-waive", "checklist item", waivers, self.checklist_ids)
+        refuse_unknown("--rollback-waive", "checklist item", waivers, self.checklist_ids)
         if self.request.overrides:
             from ..github.guards import GUARD_IDS as GITHUB_GUARDS
 
             known = (*GUARD_IDS, *GITHUB_GUARDS)
-            _refuse_unknown("--rollback-override", "guard", self.request.overrides, known)
-        _neutralise(option)
+            refuse_unknown("--rollback-override", "guard", self.request.overrides, known)
+        neutralise(option)
         self._user_html: str | None = getattr(option, "htmlpath", None)
         if not option.collectonly:
             # Where nothing can be written pytest-html would end the session before it begins.
@@ -131,6 +134,10 @@ class RollbackSession:
                 self._own_tests.list_as_not_run("the run ended with an error of its own")
                 raise
         return self.result
+
+    def pytest_pycollect_makeitem(self, name: str, obj: object) -> list[pytest.Item] | None:
+        """A fleet's test is not of this run."""
+        return [] if is_of_fleet(name, obj) else None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -426,7 +433,8 @@ def _item_id(item: pytest.Item) -> str:
     return _BY_FUNCTION.get(name, "")
 
 
-def _refuse_partial_sessions(option: Any) -> None:
+def refuse_partial_sessions(option: Any) -> None:
+    """Raises pytest.UsageError for options with which pytest runs no test, or the same again and again."""
     for dest, flag in (
         ("looponfail", "-f (--looponfail)"),
         ("setuponly", "--setup-only"),
@@ -437,7 +445,8 @@ def _refuse_partial_sessions(option: Any) -> None:
             raise pytest.UsageError(f"{flag} does not go with an environment; helm did not run.")
 
 
-def _refuse_unknown(flag: str, kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+def refuse_unknown(flag: str, kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises pytest.UsageError where a name that was given is none of ``known``."""
     for name in given:
         if name not in known:
             raise pytest.UsageError(
@@ -445,7 +454,7 @@ def _refuse_unknown(flag: str, kind: str, given: Iterable[str], known: Iterable[
             )
 
 
-def _neutralise(option: Any) -> None:
+def neutralise(option: Any) -> None:
     """What would run things twice, stop before the last verdict, or say everything twice."""
     for dest, value in (
         ("numprocesses", 0),

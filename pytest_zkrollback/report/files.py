@@ -81,8 +81,14 @@ class Store:
         report_dir: Path,
         stem: str,
         redactor: Redactor | None = None,
+        *,
+        is_latest: bool = True,
     ) -> None:
-        """Files ``stem.*`` in ``report_dir``; if that cannot be written, in a folder for temporary files."""
+        """Files ``stem.*`` in ``report_dir``; if that cannot be written, in a folder for temporary files.
+
+        ``is_latest``: with copies as ``latest.*``; members of a fleet, which run side by side, make none.
+        """
+        self._is_latest = is_latest
         self.stem = stem
         self._redactor = redactor or Redactor()
         self._lock = threading.RLock()
@@ -272,6 +278,8 @@ class Store:
 
     def _take_latest(self, record: Record) -> None:
         self._before = {}
+        if not self._is_latest:
+            return
         for suffix in (".json", *(suffix for suffix, _ in RENDERINGS)):
             try:
                 self._before[f"latest{suffix}"] = read_regular(self.folder / f"latest{suffix}")

@@ -38,7 +38,7 @@ def initial_record(
         if key == PREFLIGHT or (not request.plan and (key != ROLLBACK or rolls_back))
     ]
     return Record(
-        run_id=secrets.token_hex(4),
+        run_id=request.run_id or secrets.token_hex(4),
         mode=mode_of(request),
         environment=request.environment,
         release=release,

@@ -148,7 +148,9 @@ class Run:
         record = self._initial = initial_record(request, release, checklist, command_line, self._clock.now())
         self.item_ids = tuple(item.id for item in record.items)
         self._state = RunState(self.item_ids)
-        self.store = Store(Path(request.report_dir), file_stem(record), self.redactor)
+        # An engine runs others beside it: whose would the copies be?
+        is_latest = request.fleet is None or not request.run_id
+        self.store = Store(Path(request.report_dir), file_stem(record), self.redactor, is_latest=is_latest)
         self._recorder = Recorder(record, self._clock, self.store.write, self.redactor.record)
         self._display = Display(lambda: self.redacted, self._clock, sys.stdout, self.redactor.text)
 

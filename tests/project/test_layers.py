@@ -82,6 +82,7 @@ MAY = {
         "rollback",
         "run",
     },
+    "fleet": {"clients", "config", "domain", "notify", "report", "run"},
     # An entry point: nothing imports it.
     "report/__main__": {"config", "domain", "report", "run"},
     "plugin": {
@@ -90,6 +91,7 @@ MAY = {
         "config",
         "domain",
         "drill",
+        "fleet",
         "github",
         "preflight/guards",
         "report",

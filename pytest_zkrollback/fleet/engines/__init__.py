@@ -1,0 +1,1 @@
+"""Where a fleet's members run."""

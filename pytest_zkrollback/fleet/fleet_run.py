@@ -1,0 +1,279 @@
+"""One command's fleet run, from the configuration to the finished record. No pytest here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from .. import __version__
+from ..clients.clock import SystemClock
+from ..clients.state_dir import user_name
+from ..config.fleet import Fleet
+from ..config.loader import find_config, load_fleet
+from ..domain.errors import UsageProblem
+from ..domain.fleet import FleetRecord, Member, Wave
+from ..domain.ports import Clock
+from ..domain.record import GREEN_OUTCOMES, Mode, Outcome
+from ..domain.request import Request
+from ..report.file_names import fleet_stem
+from ..report.files import NONE_WRITTEN
+from ..report.fleet.folder import write_fleet, write_journal
+from ..report.redaction import Redactor
+from ..run.initial_record import mode_of
+from ..run.secrets import register_secrets_of_environment
+from ..run.signals import Signals
+from .book import FleetBook
+from .command_journal import FleetJournal, Unfinished, Wanted, find_unfinished
+from .engines.interface import Engine, Phase
+from .engines.local import LocalEngine, read_run
+from .fleet_display import FleetDisplay
+from .member_command import FLEET_RUN_ID, FLEET_TELLS, PLAN, RUN_ID, member_words
+from .runner import FleetRunner, Order, Teller
+
+
+class FleetRun:
+    """One fleet run. Making it contacts nothing and writes nothing; :meth:`execute` does everything, once."""
+
+    def __init__(
+        self,
+        request: Request,
+        fleet: Fleet,
+        here: Path,
+        command_line: str,
+        redactor: Redactor,
+        engine: str,
+    ) -> None:
+        """``request.environment`` is the fleet's name; ``here`` is where the command was typed."""
+        self.request, self.fleet, self.redactor = request, fleet, redactor
+        self._here = here
+        self._clock = SystemClock()
+        self._signals = Signals()
+        self._report_dir = Path(os.path.normpath(here / request.report_dir))
+        self._problems: list[str] = []
+        self._words = member_words(command_line, request.impact_since)
+        for env in fleet.environments.values():
+            register_secrets_of_environment(redactor, env, os.environ)
+        redactor.spare([fleet.name])
+        mode = mode_of(request)
+        self._wanted = Wanted(fleet.name, str(mode), str(request.target or ""))
+        self.unfinished = find_unfinished(self._report_dir, self._wanted)
+        self._book = FleetBook(self._blank(mode, command_line), self._save)
+        self._folder = self._report_dir / fleet_stem(self._book.record)
+        self._journal = FleetJournal(self._folder)
+        self._engine = _ENGINES[engine](self._report_dir, self._folder, here, self._clock, os.environ)
+        self._teller: Teller | None = None
+        self._executed = False
+        self._writes = False
+        self._clean: tuple[FleetRecord, FleetRecord] | None = None
+
+    @classmethod
+    def create(
+        cls, request: Request, rootpath: Path, here: Path, command_line: str, redactor: Redactor, engine: str
+    ) -> FleetRun:
+        """Read the configuration; raises UsageProblem, also for a protected fleet without confirmation."""
+        if engine not in _ENGINES:
+            raise UsageProblem(
+                f"--fleet-engine={engine} is not known: engines are {', '.join(_ENGINES)}; helm did not run."
+            )
+        fleet = load_fleet(find_config(rootpath, request.config_file), request.environment)
+        require_confirmed(fleet, request)
+        return cls(request, fleet, here, command_line, redactor, engine)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """All members, wave by wave."""
+        return self.fleet.members
+
+    @property
+    def record(self) -> FleetRecord:
+        """The record as it stands, without secrets."""
+        record, known = self._book.record, self._clean
+        if known is None or known[0] is not record:  # a table is drawn more often than anything changes
+            known = self._clean = (record, self.redactor.fleet(record))
+        return known[1]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be written, in sentences."""
+        journal = [f"{self._journal.problem}: this run cannot be resumed."] if self._journal.problem else []
+        return (*self._problems, *journal)
+
+    def describe_start(self) -> str:
+        """What this run is about, in one line, before anything is contacted."""
+        record, fleet = self._book.record, self.fleet
+        to = f" to {self.request.target}" if self.request.target is not None else ""
+        what = {Mode.VERIFY: "verify only", Mode.PLAN: f"rehearse a rollback{to}: nothing is changed"}.get(
+            record.mode, f"roll back{to}"
+        )
+        sizes = ", ".join(str(len(wave)) for wave in fleet.waves)
+        said = f"zkrollback: fleet {fleet.name}, {len(fleet.members)} members in waves of {sizes}, {what}"
+        if self.unfinished is not None:
+            said += f"; goes on with run {record.fleet_run_id}, which was killed"
+        return self.redactor.text(said)
+
+    def execute(self) -> None:
+        """All of it, once. Raises UsageProblem where another command works on the same fleet run."""
+        if self._executed:
+            raise RuntimeError("a fleet's run is executed once")
+        self._executed = True
+        if not self._journal.open():
+            raise UsageProblem(
+                f"Another command works on fleet {self.fleet.name} (run {self._book.record.fleet_run_id}, "
+                f"{self._folder}); helm did not run."
+            )
+        self._writes = True
+        self._signals.install()
+        try:
+            self._begin()
+            display = FleetDisplay(lambda: self.record, self._describe, self._clock, sys.stdout)
+            with display:
+                self._runner(display.changed).run()
+            self._end()
+        finally:
+            self._engine.close()
+            self._journal.close()
+            self._signals.restore()
+
+    def finish(self) -> str:
+        """Write all of the fleet's files; the path of the page, or of what is there instead."""
+        try:
+            return str(write_fleet(self._report_dir, self._book.record, self.redactor).resolve())
+        except OSError as error:
+            self.note(f"The fleet's report could not be written to {self._report_dir}: {error.strerror}.")
+            return NONE_WRITTEN
+
+    def _blank(self, mode: Mode, command_line: str) -> FleetRecord:
+        """What was asked for; a killed run's id and start, where this command goes on with it."""
+        request, fleet, found = self.request, self.fleet, self.unfinished
+        numbered = list(enumerate(fleet.waves, 1))
+        return FleetRecord(
+            fleet=fleet.name,
+            fleet_run_id=found.fleet_run_id if found is not None else secrets.token_hex(4),
+            mode=mode,
+            target=str(request.target or ""),
+            reason=request.reason,
+            next_steps=request.next_steps,
+            incident=request.incident,
+            operator=f"{user_name()}@{platform.node()}",
+            command_line=command_line,
+            started_at=found.started_at if found is not None else self._clock.now(),
+            stop=fleet.stop,
+            at_once=fleet.at_once,
+            pause_s=fleet.pause_s,
+            protected=fleet.protected,
+            waves=tuple(Wave(number=number, members=wave) for number, wave in numbered),
+            members=tuple(
+                Member(environment=name, wave=number) for number, wave in numbered for name in wave
+            ),
+            report_timezone=_same(env.report_timezone or "" for env in fleet.environments.values()),
+            versions={"pytest-zkrollback": __version__, "Python": platform.python_version()},
+        )
+
+    def _begin(self) -> None:
+        record, found = self._book.record, self.unfinished
+        if found is None:
+            self._journal.note(
+                "begun",
+                fleet=self._wanted.fleet,
+                mode=self._wanted.mode,
+                target=self._wanted.target,
+                fleet_run_id=record.fleet_run_id,
+                started_at=record.started_at.isoformat(),
+            )
+            self._save(record)
+            return
+        ids = [run_id for member in self.members for run_id in found.runs.get(member, ())]
+        runs = [read_run(self._report_dir, run_id, self._report_dir).run for run_id in ids]
+        self._book.remember(run for run in runs if run is not None)
+
+    def _end(self) -> None:
+        """The run's end, unless members go on: then the same command goes on with it, too."""
+        self._book.end(self._clock.now())
+        if self._signals.count < _ENOUGH:
+            self._journal.note("ended", outcome=str(self._book.record.outcome))
+
+    def _runner(self, on_change: Callable[[str], None]) -> FleetRunner:
+        fleet, found = self.fleet, self.unfinished
+        order = Order(
+            waves=fleet.waves,
+            stop=fleet.stop,
+            at_once=fleet.at_once,
+            pause_s=fleet.pause_s,
+            mode=self._book.record.mode,
+            words=self._words_of,
+            environ=self._environ_of,
+        )
+        return FleetRunner(
+            order,
+            self._engine,
+            self._book,
+            self._journal,
+            self._clock,
+            self._signals,
+            on_change=on_change,
+            teller=self._teller,
+            earlier=frozenset(found.runs) if found is not None else frozenset(),
+            orphans=_still_members(found, fleet) if found is not None else {},
+        )
+
+    def _words_of(self, member: str, phase: Phase) -> tuple[str, ...]:
+        plans = phase is Phase.PLAN and PLAN not in self._words
+        return (f"--fleet-member={member}", *([PLAN] if plans else []), *self._words)
+
+    def _environ_of(self, run_id: str) -> dict[str, str]:
+        found = {RUN_ID: run_id, FLEET_RUN_ID: self._book.record.fleet_run_id}
+        return {**found, FLEET_TELLS: "1"} if self._teller is not None else found
+
+    def _describe(self, member: str) -> str:
+        return self.redactor.text(self._engine.describe(member))
+
+    def _save(self, record: FleetRecord) -> None:
+        if not self._writes:
+            return
+        try:
+            write_journal(self._report_dir, record, self.redactor)
+        except OSError as error:
+            self.note(f"The fleet's record could not be written to {self._report_dir}: {error.strerror}.")
+
+    def note(self, problem: str) -> None:
+        """A problem with files that somebody had; said once."""
+        if problem not in self._problems:
+            self._problems.append(problem)
+
+
+# By their names on the command line.
+_ENGINES: dict[str, Callable[[Path, Path, Path, Clock, Mapping[str, str]], Engine]] = {
+    LocalEngine.name: LocalEngine,
+}
+# As in the runner: after so many signals nobody is waited for.
+_ENOUGH = 3
+
+
+def require_confirmed(fleet: Fleet, request: Request) -> None:
+    """Raises UsageProblem where helm would run in a protected fleet, and its name was not typed again."""
+    if not fleet.protected or request.plan or not request.changes or request.confirm == fleet.name:
+        return
+    also = "" if request.confirm is None else f", not --rollback-confirm={request.confirm}"
+    raise UsageProblem(
+        f"--fleet={fleet.name} is protected: add --rollback-confirm={fleet.name}{also}; helm did not run."
+    )
+
+
+def exit_code(record: FleetRecord) -> int:
+    """0: green or rehearsed; 2: interrupted; else 1."""
+    if record.outcome in (*GREEN_OUTCOMES, Outcome.PLANNED):
+        return 0
+    return 2 if record.outcome is Outcome.INTERRUPTED else 1
+
+
+def _still_members(found: Unfinished, fleet: Fleet) -> dict[str, str]:
+    return {member: run_id for member, run_id in found.open.items() if member in fleet.members}
+
+
+def _same(texts: Iterable[str]) -> str:
+    found = set(texts)
+    return found.pop() if len(found) == 1 else ""

@@ -1,0 +1,72 @@
+"""The command line of a member, out of the one that was typed for the fleet."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from ..domain.command_line import FLEET, IMPACT_SINCE, SEPARATOR, SHORT_ENV, split_command
+
+# In a member's process: the ids of its run and of the fleet's, and whether the fleet tells the team.
+RUN_ID = "ZKROLLBACK_RUN_ID"
+FLEET_RUN_ID = "ZKROLLBACK_FLEET_RUN_ID"
+FLEET_TELLS = "ZKROLLBACK_FLEET_TELLS"
+
+CONFIRM = "--rollback-confirm"
+PLAN = "--rollback-plan"
+# An engine says these itself.
+_OF_THE_ENGINE = ("--fleet-member", "--fleet-engine", "--zkrollback-report-dir")
+# pytest's own: each would be written (or emptied) by every member, or splits a session.
+_ONE_FILE_FOR_ALL = (
+    "--junitxml",
+    "--junit-xml",
+    "--html",
+    "--css",
+    "--log-file",
+    "--basetemp",
+    "--report-log",
+    "--numprocesses",
+    "-n",
+    "--dist",
+)
+
+
+def member_words(command_line: str, impact_since: datetime | None) -> tuple[str, ...]:
+    """What was typed for the fleet after ``pytest``, as each member gets it behind ``--fleet-member``.
+
+    ``impact_since`` takes the place of a time that is told from now: members begin at different times.
+    """
+    return tuple(word for word in _kept(command_line, impact_since))
+
+
+def own_command(command_line: str, member: str) -> str:
+    """The command that asks the same of ``member`` alone: what its record proposes is derived from it."""
+    words: list[str] = []
+    for option, given in split_command(command_line):
+        name = option.name if option is not None else ""
+        if name in (FLEET, *_OF_THE_ENGINE[:2]):
+            continue
+        words += [f"{CONFIRM}={member}"] if name == CONFIRM else given
+    return shlex.join(["pytest", f"{SHORT_ENV}={member}", *words])
+
+
+def _kept(command_line: str, impact_since: datetime | None) -> Iterator[str]:
+    value_follows = False
+    for option, words in split_command(command_line):
+        if option is not None:
+            value_follows = False
+            if option.name == IMPACT_SINCE and impact_since is not None:
+                yield f"{IMPACT_SINCE}={impact_since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            elif option.name not in _OF_THE_ENGINE:
+                yield from words
+            continue
+        if value_follows:
+            value_follows = False
+            continue
+        [word] = words
+        name, joined, _ = word.partition("=")
+        if name in _ONE_FILE_FOR_ALL:
+            value_follows = not joined
+        elif not (word.startswith("-n") and not word.startswith("--") and word != SEPARATOR):
+            yield word

@@ -1,0 +1,107 @@
+"""The journal of a fleet's command: what is read back, also from a file that a killed command left half."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pytest_zkrollback.fleet.command_journal import FILE, FleetJournal, Wanted, find_unfinished
+
+WANTED = Wanted("prod", "rollback", "app:1")
+BEGUN = {
+    "fleet": "prod",
+    "mode": "rollback",
+    "target": "app:1",
+    "fleet_run_id": "50af01e1",
+    "started_at": "2026-12-01T03:00:00+00:00",
+}
+
+
+@pytest.fixture
+def journal(tmp_path):
+    found = FleetJournal(tmp_path / "20261201T030000Z-fleet-prod-50af01e1")
+    assert found.open()
+    found.note("begun", **BEGUN)
+    yield found
+    found.close()
+
+
+def begin(journal, member, run_id, phase="run"):
+    journal.note("member-begun", member=member, phase=phase, run_id=run_id)
+
+
+def test_what_began_and_has_no_end_is_found(journal, tmp_path):
+    begin(journal, "eu-1", "p0000000", "plan")
+    begin(journal, "eu-1", "a0000000")
+    journal.note("member-ended", member="eu-1", run_id="a0000000", exit_code=0)
+    begin(journal, "eu-2", "b0000000")
+    found = find_unfinished(tmp_path, WANTED)
+    assert found.fleet_run_id == "50af01e1"
+    assert dict(found.runs) == {"eu-1": ("a0000000",), "eu-2": ("b0000000",)}
+    assert dict(found.open) == {"eu-2": "b0000000"}
+
+
+def test_one_that_ended_or_asked_for_something_else_is_passed_over(journal, tmp_path):
+    assert find_unfinished(tmp_path, Wanted("prod", "rollback", "app:2")) is None
+    assert find_unfinished(tmp_path, Wanted("prod", "verify", "")) is None
+    journal.note("ended", outcome="failed")
+    assert find_unfinished(tmp_path, WANTED) is None
+
+
+def test_an_older_unfinished_one_is_not_taken_up_behind_one_that_ended(journal, tmp_path):
+    later = FleetJournal(tmp_path / "20261201T040000Z-fleet-prod-60af01e1")
+    later.open()
+    later.note("begun", **BEGUN | {"fleet_run_id": "60af01e1"})
+    later.note("ended", outcome="verified")
+    later.close()
+    assert find_unfinished(tmp_path, WANTED) is None
+
+
+@pytest.mark.parametrize("rest", ['{"event": "member-beg', "", "\x00\x00", "[1]\nnull\n3\n"])
+def test_a_last_line_that_is_half_or_no_line_of_ours_hides_nothing(journal, tmp_path, rest):
+    begin(journal, "eu-1", "a0000000")
+    with (journal.folder / FILE).open("a") as file:
+        file.write(rest)
+    assert dict(find_unfinished(tmp_path, WANTED).open) == {"eu-1": "a0000000"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"event": "begun"}', '{"event": "begun", "fleet": 3}', "no JSON"]
+)
+def test_what_is_no_journal_is_passed_over(tmp_path, text):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / FILE).write_text(text)
+    assert find_unfinished(tmp_path, WANTED) is None
+
+
+def test_a_second_command_cannot_have_it_and_a_dead_ones_can_be_had(journal):
+    assert FleetJournal(journal.folder).open() is False
+    journal.close()
+    died = (
+        "import os, sys, pathlib; from pytest_zkrollback.fleet.command_journal import FleetJournal;"
+        f"FleetJournal(pathlib.Path({str(journal.folder)!r})).open(); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", died], check=False, timeout=60)
+    again = FleetJournal(journal.folder)
+    assert again.open() is True
+    again.close()
+
+
+def test_every_line_is_on_disk_when_it_was_noted(journal):
+    begin(journal, "eu-1", "a0000000")
+    last = (journal.folder / FILE).read_text().splitlines()[-1]
+    assert json.loads(last) == {
+        "event": "member-begun",
+        "member": "eu-1",
+        "phase": "run",
+        "run_id": "a0000000",
+    }
+
+
+def test_where_nothing_can_be_written_it_goes_on_and_says_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    journal = FleetJournal(tmp_path / "file" / "folder")
+    assert journal.open() is True
+    journal.note("begun", **BEGUN)
+    assert "cannot be written" in journal.problem

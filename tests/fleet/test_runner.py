@@ -1,0 +1,375 @@
+"""The runner against a model: who is rolled back, whatever fails, is killed or interrupted."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_zkrollback.domain.fleet import (
+    FleetRecord,
+    Member,
+    MemberReason,
+    MemberState,
+    StopRule,
+    Wave,
+    WaveState,
+)
+from pytest_zkrollback.domain.record import Mode, Outcome
+from pytest_zkrollback.fleet.book import FleetBook
+from pytest_zkrollback.fleet.command_journal import FleetJournal, Wanted, find_unfinished
+from pytest_zkrollback.fleet.engines.interface import Phase
+from pytest_zkrollback.fleet.runner import FleetRunner, Order
+from pytest_zkrollback.fleet.waves import most_failures
+from support.memory_engine import AT, ClusterOfMember, Killed, MemoryEngine, World
+
+WANTED = Wanted("prod", "rollback", "app:1")
+TARGET = "--rollback-to=app:1"
+FIRST_FAILURE = StopRule(failures=0)
+
+
+class TickClock:
+    def __init__(self):
+        self.passed_s = 0.0
+
+    def now(self):
+        return AT
+
+    own_now = now
+
+    def monotonic_s(self):
+        return self.passed_s
+
+    def sleep(self, seconds):
+        self.passed_s += seconds
+
+
+class Heard:
+    """Ctrl-C once the engine was asked so often for runs; None: never."""
+
+    def __init__(self, engine, at):
+        self.engine, self.at = engine, at
+
+    @property
+    def count(self):
+        return int(self.at is not None and self.engine.polls >= self.at)
+
+
+class Command:
+    """The operator's command in a world; typed again it goes on with what was killed."""
+
+    def __init__(self, folder, waves, world, stop=FIRST_FAILURE, at_once=2, mode=Mode.ROLLBACK):
+        self.folder, self.waves, self.world, self.stop = folder, waves, world, stop
+        self.at_once, self.mode, self.pause_s = at_once, mode, 0.0
+        self.numbers = itertools.count(1)
+        self.told = []
+
+    def type(self, *, die_at=None, interrupt_at=None, whole_waves=False):
+        engine = self.engine = MemoryEngine(self.world, whole_waves=whole_waves, die_at=die_at)
+        found = find_unfinished(self.folder, WANTED)
+        run_id = found.fleet_run_id if found else f"{next(self.numbers):08}"
+        journal = FleetJournal(found.folder if found else self.folder / f"2026-{run_id}")
+        assert journal.open()
+        if found is None:
+            began = {"fleet": "prod", "mode": "rollback", "target": "app:1"}
+            journal.note("begun", **began, fleet_run_id=run_id, started_at=AT.isoformat())
+        numbered = list(enumerate(self.waves, 1))
+        record = FleetRecord(
+            fleet="prod",
+            fleet_run_id=run_id,
+            mode=self.mode,
+            started_at=AT,
+            members=tuple(
+                Member(environment=name, wave=number) for number, wave in numbered for name in wave
+            ),
+            waves=tuple(Wave(number=number, members=wave) for number, wave in numbered),
+        )
+        self.book = FleetBook(record, lambda _: None)
+        changes = self.mode is not Mode.VERIFY
+        order = Order(
+            waves=self.waves,
+            stop=self.stop,
+            at_once=self.at_once,
+            pause_s=self.pause_s,
+            mode=self.mode,
+            words=lambda member, phase: (f"--fleet-member={member}", *([TARGET] if changes else [])),
+            environ=lambda run_id: {},
+        )
+        self.clock = TickClock()
+        runner = FleetRunner(
+            order,
+            engine,
+            self.book,
+            journal,
+            self.clock,
+            Heard(engine, interrupt_at),
+            on_change=self.told.append,
+            earlier=frozenset(found.runs) if found else frozenset(),
+            orphans=found.open if found else {},
+        )
+        try:
+            runner.run()
+        except Killed:
+            journal.close()
+            return None
+        self.book.end(AT)
+        journal.note("ended")
+        journal.close()
+        return self.book.record
+
+
+def model(waves, clusters, stop, at_once, commands):
+    """How often each member is rolled back; written without the runner's own words."""
+    done, rolled = set(), Counter()
+    if any(cluster.ends == "refuses" for cluster in clusters.values()):
+        return rolled
+    may_fail = most_failures(stop, len(clusters))
+
+    def finish(member):
+        if member not in done:
+            rolled[member] += 1
+            done.add(member)
+
+    for die_at, interrupt_at in commands:
+        running, failed, polls, starts = {}, 0, 0, 0
+        left = [list(wave) for wave in waves]
+        while True:
+            heard = interrupt_at is not None and polls >= interrupt_at
+            if heard:
+                running = dict.fromkeys(running, 1)
+            while left and not left[0] and not running:
+                left.pop(0)
+            begins = []
+            if not heard and failed <= may_fail and left:
+                begins = left[0][: at_once - len(running)]
+            if not begins and not running:
+                break
+            if begins:
+                starts += 1
+                if die_at == ("start", starts):
+                    break
+                del left[0][: len(begins)]
+                running |= {member: clusters[member].takes for member in begins}
+            polls += 1
+            if die_at == ("poll", polls):
+                break
+            running = {member: ticks - 1 for member, ticks in running.items()}
+            for member in [member for member, ticks in running.items() if not ticks]:
+                del running[member]
+                finish(member)
+                failed += clusters[member].ends != "green" or heard
+        for member in running:  # they outlive the command that began them
+            finish(member)
+    return rolled
+
+
+names = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(
+    lambda sizes: tuple(
+        tuple(f"w{number}-{place}" for place in range(size)) for number, size in enumerate(sizes, 1)
+    )
+)
+ends = st.sampled_from(["green"] * 8 + ["red", "silent"])
+stops = st.one_of(
+    st.integers(0, 3).map(lambda most: StopRule(failures=most)),
+    st.sampled_from([0.1, 0.25, 0.5, 1.0]).map(lambda share: StopRule(share=share)),
+)
+deaths = st.one_of(st.none(), st.tuples(st.sampled_from(["poll", "start"]), st.integers(1, 8)))
+commands_typed = st.lists(
+    st.tuples(deaths, st.one_of(st.none(), st.none(), st.integers(0, 6))), min_size=1, max_size=4
+)
+
+
+def rollbacks(clusters):
+    return Counter({name: each.rollbacks for name, each in clusters.items() if each.rollbacks})
+
+
+@given(st.data(), names, stops, st.integers(1, 5), commands_typed)
+@settings(max_examples=400)
+def test_a_model_and_the_runner_agree_on_who_was_rolled_back(data, waves, stop, at_once, commands):
+    members = [member for wave in waves for member in wave]
+    refuser = data.draw(st.one_of(*[st.none()] * 9, st.sampled_from(members)), "refuses")
+    clusters = {
+        member: ClusterOfMember(
+            "refuses" if member == refuser else data.draw(ends, member), data.draw(st.integers(1, 4), member)
+        )
+        for member in members
+    }
+    expected = model(waves, clusters, stop, at_once, commands)
+    with TemporaryDirectory() as folder:
+        command = Command(Path(folder), waves, World(clusters), stop, at_once)
+        for die_at, interrupt_at in commands:
+            record = command.type(die_at=die_at, interrupt_at=interrupt_at)
+            assert command.engine.most <= at_once
+            if record is not None:
+                check_record(record, clusters, stop, command)
+        while command.world.at_work:  # what was killed last goes on, and nobody looks
+            command.world.tick()
+    assert rollbacks(clusters) == expected
+    assert max(rollbacks(clusters).values(), default=0) <= 1
+
+
+def check_record(record, clusters, stop, command):
+    """What the record says is what happened, and nobody began after the stop."""
+    assert record.outcome is not Outcome.RUNNING
+    bad = [
+        each
+        for each in record.members
+        if each.state in (MemberState.FINISHED, MemberState.UNKNOWN)
+        and clusters[each.environment].ends != "green"
+    ]
+    if record.outcome is Outcome.VERIFIED:
+        assert all(cluster.at_target and cluster.ends == "green" for cluster in clusters.values())
+    if len(bad) > most_failures(stop, len(clusters)):
+        last = max(each.wave for each in bad)
+        assert {each.state for each in record.members if each.wave > last} <= {MemberState.NOT_STARTED}
+    for each in record.members:
+        if each.state is MemberState.NOT_STARTED:
+            assert each.reason is not None
+            assert (each.environment, Phase.RUN) not in command.engine.begun
+        if each.helm_ran:
+            assert clusters[each.environment].rollbacks == 1
+
+
+@given(names, stops, st.integers(1, 5), st.data())
+@settings(max_examples=150)
+def test_an_engine_that_takes_whole_waves_rolls_back_the_same_members(waves, stop, at_once, data):
+    members = [member for wave in waves for member in wave]
+    clusters = {
+        member: ClusterOfMember(data.draw(ends, member), data.draw(st.integers(1, 4), member))
+        for member in members
+    }
+    expected = model(waves, clusters, stop, at_once, [(None, None)])
+    with TemporaryDirectory() as folder:
+        command = Command(Path(folder), waves, World(clusters), stop, at_once)
+        command.type(whole_waves=True)
+    assert rollbacks(clusters) == expected
+    assert command.engine.most <= at_once
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    def prepare(waves=(("a",), ("b", "c"), ("d",)), **more):
+        clusters = {name: ClusterOfMember() for wave in waves for name in wave}
+        return Command(tmp_path, waves, World(clusters), **more), clusters
+
+    return prepare
+
+
+def test_one_refusal_and_nothing_has_run(fleet):
+    command, clusters = fleet()
+    clusters["d"].ends = "refuses"
+    record = command.type()
+    assert record.outcome is Outcome.REFUSED
+    assert [phase for _, phase in command.engine.begun] == [Phase.PLAN] * 4
+    assert record.find_member("d").first_failed.observed == "Flux owns it"
+    assert record.find_member("a").reason is MemberReason.OTHERS_REFUSED
+
+
+def test_all_members_are_asked_although_the_first_refuses(fleet):
+    command, clusters = fleet()
+    clusters["a"].ends = clusters["c"].ends = "refuses"
+    record = command.type()
+    refused = [each.environment for each in record.members if each.state is MemberState.REFUSED]
+    assert refused == ["a", "c"]
+
+
+def test_members_at_the_target_are_verified_only(fleet):
+    command, clusters = fleet()
+    clusters["b"].at_target = True
+    record = command.type()
+    assert record.find_member("b").state is MemberState.FINISHED
+    assert record.find_member("b").outcome is Outcome.VERIFIED
+    assert clusters["b"].rollbacks == 0
+    assert record.find_member("b").reason is MemberReason.AT_TARGET
+    assert record.find_member("b").helm_ran is False
+
+
+def test_a_failed_wave_stops_the_rest_and_they_say_so(fleet):
+    command, clusters = fleet()
+    clusters["c"].ends = "red"
+    record = command.type()
+    assert record.outcome is Outcome.FAILED
+    assert [wave.state for wave in record.waves] == [WaveState.DONE, WaveState.FAILED, WaveState.NOT_STARTED]
+    assert record.find_member("d").said == "not started: wave 2 failed"
+    assert rollbacks(clusters) == {"a": 1, "b": 1, "c": 1}
+
+
+def test_without_a_record_a_member_is_unknown_and_stops_the_rest(fleet):
+    command, clusters = fleet()
+    clusters["a"].ends = "silent"
+    record = command.type()
+    member = record.find_member("a")
+    assert (member.state, member.reason, member.exit_code) == (
+        MemberState.UNKNOWN,
+        MemberReason.NO_RECORD,
+        -9,
+    )
+    assert record.outcome is Outcome.UNVERIFIED
+    assert record.find_member("b").state is MemberState.NOT_STARTED
+
+
+def test_verifying_asks_no_preflight_and_changes_nothing(fleet):
+    command, clusters = fleet(mode=Mode.VERIFY)
+    record = command.type()
+    assert {each.outcome for each in record.members} == {Outcome.VERIFIED}
+    assert {phase for _, phase in command.engine.begun} == {Phase.RUN}
+    assert rollbacks(clusters) == {}
+
+
+def test_a_rehearsal_is_the_preflights_alone(fleet):
+    command, clusters = fleet(mode=Mode.PLAN)
+    record = command.type()
+    assert record.outcome is Outcome.PLANNED
+    assert {phase for _, phase in command.engine.begun} == {Phase.PLAN}
+    assert rollbacks(clusters) == {}
+
+
+def test_a_killed_command_is_resumed_under_its_own_id(fleet):
+    command, clusters = fleet()
+    for cluster in clusters.values():
+        cluster.takes = 3
+    assert command.type(die_at=("poll", 5)) is None  # wave 1 took 3 polls: b and c are at work
+    killed = command.book.record.fleet_run_id
+    record = command.type()
+    assert record.fleet_run_id == killed
+    assert "waiting for b, c, which the command that was killed had begun" in command.told
+    assert {each.outcome for each in record.members} == {Outcome.VERIFIED}
+    assert rollbacks(clusters) == {"a": 1, "b": 1, "c": 1, "d": 1}
+    done = MemberReason.DONE_BEFORE
+    assert {each.environment: each.reason for each in record.members} == {
+        "a": done,
+        "b": done,
+        "c": done,
+        "d": None,
+    }
+
+
+def test_a_fleet_run_that_ended_is_not_resumed(fleet):
+    command, clusters = fleet()
+    clusters["c"].ends = "red"
+    first = command.type()
+    second = command.type()
+    assert first.fleet_run_id != second.fleet_run_id
+    assert clusters["c"].rollbacks == 1
+    assert second.find_member("a").reason is MemberReason.AT_TARGET
+
+
+def test_between_two_waves_it_waits(fleet):
+    command, _ = fleet()
+    command.pause_s = 60
+    command.type()
+    assert 120 <= command.clock.passed_s < 125
+    assert "wave 1 has ended; wave 2 begins in 60 s" in command.told
+
+
+def test_ctrl_c_ends_whoever_runs_and_says_who_is_where(fleet):
+    command, clusters = fleet()
+    clusters["b"].takes = clusters["c"].takes = 50
+    record = command.type(interrupt_at=2)
+    assert record.outcome is Outcome.INTERRUPTED
+    assert [each.environment for each in record.members if each.state is MemberState.NOT_STARTED] == ["d"]
+    assert rollbacks(clusters) == {"a": 1, "b": 1, "c": 1}
+    assert record.find_member("d").said == "not started: the fleet's run was interrupted"
