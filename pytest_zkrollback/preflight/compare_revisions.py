@@ -69,7 +69,7 @@ def gather_change_summary(kube: Kube, namespace: str, view: ReleaseView) -> Chan
         chain=chain_of(history, target.revision.revision),
         deployed_for_s=deployed_spans(history).get(target.revision.revision),
         skipped=choice.skipped,
-        objects=few("objects that change", object_changes(old, new)),
+        objects=few("objects that change", object_changes(view.diffs(head, target))),
         images=few("images", image_changes(old, new)),
         replicas=few("replica counts", replica_changes(old, new)),
         values=few("values", value_changes(head.values, target.values)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -36,8 +37,8 @@ PATIENCE_S = 30.0
 # What is only good to know, and how long it is waited for once everything else has answered.
 _BESIDE = ("images",)
 _BESIDE_S = 0.2
-# What the forecast has tried needs no review of our rights. Nobody waits long for its dry runs, and not in
-# the second half of the budget: the reviews have to be answered within it.
+# What the forecast has tried needs no review of our rights. Nobody waits long for its dry runs and the live
+# objects, and not in the second half of the budget: the reviews have to be answered within it.
 _TRIED_S = 1.0
 
 
@@ -111,14 +112,17 @@ def fetch_facts(
             tried.set()
 
     def denied() -> Sequence[str]:
+        with suppress(ZkRollbackError):
+            view.choice()  # nothing can be tried before
+        now_s = clock.monotonic_s()
+        until_s = min(now_s + _TRIED_S, began_s + env.preflight_budget_s / 2)
         try:
-            wanted = view.writes()
+            wanted = view.writes(max(0.0, until_s - now_s))
         except ZkRollbackError:
             wanted = {}  # what the release holds is unknown, and said so by another guard
         else:
             granted.add_records("list")
-        left_s = began_s + env.preflight_budget_s / 2 - clock.monotonic_s()
-        tried.wait(max(0.0, min(_TRIED_S, left_s)))
+        tried.wait(max(0.0, until_s - clock.monotonic_s()))
         return fetch_denied(kube, env.namespace, wanted, granted)
 
     version = CachedProbe(lambda: helm().fetch_version())

@@ -16,7 +16,7 @@ from ..release.documents import Manifest
 from ..release.drift import LiveObject, fetch_live
 from ..release.helm_secret import Release, rollback_hooks
 from ..release.history import R, ReleaseHistory, RevisionHistory, fetch_history, fetch_outlines
-from ..release.manifest import ObjectKey, identity, is_kept
+from ..release.manifest import ObjectDiff, ObjectKey, identity, is_kept, object_diffs
 from ..release.shared_reads import SharedReads
 from ..rollback.journal import of_this_install
 from .recovery import RECOVER, choose_recovery
@@ -41,6 +41,11 @@ class CachedProbe(Generic[T]):
         self._ask = ask
         self._lock = threading.Lock()
         self._answer: Future[T] | None = None
+        self._answered = threading.Event()
+
+    def is_answered(self, timeout_s: float = 0.0) -> bool:
+        """Whether the answer, or an error, is there within that time; it asks nothing itself."""
+        return self._answered.wait(timeout_s)
 
     def __call__(self) -> T:
         """The value; raises what asking raised, without asking again."""
@@ -52,6 +57,7 @@ class CachedProbe(Generic[T]):
                 except BaseException as error:  # noqa: BLE001 - a bug is the same for all who ask, and found once
                     answer.set_exception(error)
                 self._answer = answer
+                self._answered.set()
         return self._answer.result()
 
 
@@ -100,13 +106,14 @@ class ReleaseView:
         self.asked = asked
         self._env, self._kube = env, kube
         self._among_all: TargetChoice | None = None  # set by asking for the history
+        self._lock = threading.Lock()
+        self._diffs: dict[tuple[str, str], CachedProbe[tuple[ObjectDiff, ...]]] = {}
         self.reads = SharedReads(kube)
         self.lock = CachedProbe(fetch_lock)
         self.history = CachedProbe(self._history)
         self.choice = CachedProbe(self._choice)
         self.live = CachedProbe(self._live)
         self.touched = CachedProbe(self._touched)
-        self.writes = CachedProbe(self._writes)
         self.hook_jobs = CachedProbe(self._hook_jobs)
 
     @property
@@ -142,6 +149,15 @@ class ReleaseView:
                 fails = document.helm_fails and not document.nameless
                 found.append(UnreadPart(what, document.why, fails))
         return tuple(found)
+
+    def diffs(self, old: Release, new: Release) -> tuple[ObjectDiff, ...]:
+        """Every object that differs between the two manifests; worked out once for all who ask."""
+        with self._lock:
+            asked = self._diffs.get((old.manifest, new.manifest))
+            if asked is None:
+                asked = CachedProbe(lambda: object_diffs(self.objects_of(old), self.objects_of(new)))
+                self._diffs[old.manifest, new.manifest] = asked
+        return asked()
 
     def has_unread(self, release: Release) -> bool:
         """Whether its manifest cannot be read in whole."""
@@ -222,27 +238,40 @@ class ReleaseView:
         live, target = self.live(), {identity(item) for item in self.objects_of(self.target)}
         hooks = {identity(item): item for item in self._hooks()}
         return Touched(
-            deleted={key: live[key] for key in self._deleted()},
+            deleted={key: live[key] for key in self._deleted(live)},
             applied={key: found for key, found in live.items() if key in target},
             hooks=dict(zip(hooks, fetch_live(self._kube, tuple(hooks.values())), strict=True)),
             unread=tuple(map(str, self.unread())),
         )
 
-    def _writes(self) -> dict[tuple[str, ...], list[JsonObject]]:
+    def writes(self, patience_s: float) -> dict[tuple[str, ...], list[JsonObject]]:
         """The verbs that helm will need, with their objects.
 
         It patches what exists, creates what does not, deletes what it has to, and makes the target's hooks
-        anew.
+        anew. The live objects are waited for at most ``patience_s``: a thousand may take longer than the
+        budget. Without them the manifests say what exists and what is kept; what somebody deleted by hand
+        the forecast tries to create.
         """
-        target, live = self.objects_of(self.target), self.live()
+        live = self._live_within(patience_s)
+        target = self.objects_of(self.target)
+        head = {identity(item).without_version for item in self.objects_of(self.history().head)}
+
+        def is_missing(item: JsonObject) -> bool:
+            key = identity(item)
+            return live[key] == LiveObject() if key in live else key.without_version not in head
+
         return {
             ("get", "patch"): list(target),
-            ("create",): [item for item in target if live[identity(item)] == LiveObject()],
-            ("get", "delete"): list(self._deleted().values()),
+            ("create",): [item for item in target if is_missing(item)],
+            ("get", "delete"): list(self._deleted(live).values()),
             ("get", "list", "watch", "create", "delete"): list(self._hooks()),  # helm watches what it ran
         }
 
-    def _deleted(self) -> dict[ObjectKey, JsonObject]:
+    def _live_within(self, patience_s: float) -> Mapping[ObjectKey, LiveObject]:
+        """The live objects; none where they are not there in time."""
+        return self.live() if self.live.is_answered(patience_s) else {}
+
+    def _deleted(self, live: Mapping[ObjectKey, LiveObject]) -> dict[ObjectKey, JsonObject]:
         """What only the head has and no policy keeps, as the head's manifest states it.
 
         helm asks the live object whether it is kept; where that was not read, the manifest says it. Where
@@ -250,13 +279,12 @@ class ReleaseView:
         """
         if self._manifest_of(self.target).unread:
             return {}
-        live = self.live()
         target = {identity(item).without_version for item in self.objects_of(self.target)}
         gone = {identity(item): item for item in self.objects_of(self.history().head)}
         return {
             key: item
             for key, item in gone.items()
-            if key.without_version not in target and not is_kept(live[key].item or item)
+            if key.without_version not in target and not is_kept(live.get(key, LiveObject()).item or item)
         }
 
     def _hook_jobs(self) -> tuple[JsonObject, ...]:

@@ -13,7 +13,7 @@ from ..domain.change_summary import Change
 from ..domain.checks import JsonObject
 from .drift import LiveObject
 from .helm_secret import Release
-from .manifest import ObjectKey, container_images, identity, is_kept, pod_template, render_manifest_diff
+from .manifest import ObjectDiff, ObjectKey, container_images, identity, is_kept, pod_template
 
 _SECRET_NAME = re.compile(r"(?i)passw|token|secret|credential|api_?key|private_?key|webhook|dsn|pwd")
 _SHOWN_CHARS = 120
@@ -37,19 +37,18 @@ def by_identity(objects: Sequence[JsonObject]) -> dict[ObjectKey, JsonObject]:
     return {identity(item): item for item in objects}
 
 
-def object_changes(live: Objects, target: Objects) -> tuple[Change, ...]:
-    """Every object that differs; ``live`` and ``target`` are the manifests of the two revisions."""
-    found = []
-    for key in _ordered(live, target):
-        old, new = live.get(key), target.get(key)
-        if old is None or new is None:
-            found.append(Change(what=key.label, live="there" if old else "", target="there" if new else ""))
-        elif old != new:
-            lines = render_manifest_diff([old], [new]).splitlines()
-            gone = sum(line.startswith("-") and not line.startswith("---") for line in lines)
-            come = sum(line.startswith("+") and not line.startswith("+++") for line in lines)
-            found.append(Change(what=key.label, live=_lines(gone), target=_lines(come)))
-    return tuple(found)
+def object_changes(diffs: Sequence[ObjectDiff]) -> tuple[Change, ...]:
+    """Every object that differs: how many lines go and come, or whether it is there at all."""
+    return tuple(map(_object_change, diffs))
+
+
+def _object_change(diff: ObjectDiff) -> Change:
+    if not (diff.was and diff.is_wanted):
+        there, wanted = ("there" if each else "" for each in (diff.was, diff.is_wanted))
+        return Change(what=diff.key.label, live=there, target=wanted)
+    gone = sum(line.startswith("-") and not line.startswith("---") for line in diff.lines)
+    come = sum(line.startswith("+") and not line.startswith("+++") for line in diff.lines)
+    return Change(what=diff.key.label, live=_lines(gone), target=_lines(come))
 
 
 def image_changes(live: Objects, target: Objects) -> tuple[Change, ...]:

@@ -21,6 +21,9 @@ from .shapes import find_misshapen
 # Many revisions hold the same documents; what is beyond this is parsed again, so that memory stays bounded.
 _MOST_DOCUMENTS = 20_000
 _KEPT_CHARS = 6_000_000
+# The head's and the target's, each while helm's own copy of it is looked at, too.
+_KEPT_MANIFESTS = 4
+_FEW_CHARS = 10_000
 _SOURCE = re.compile(r"^# Source: (\S+)", re.MULTILINE)
 _BYTE_ORDER_MARK = "\ufeff"
 _SEPARATOR = "\n---"
@@ -81,6 +84,10 @@ def read_manifest(
     ``namespace`` becomes the ``metadata.namespace`` of those that name none, as helm does it. ``only``: of
     which documents, by their text.
     """
+    return _read(text, namespace, only) if only is not None else _WHOLE.read(text, namespace)
+
+
+def _read(text: str, namespace: str, only: Callable[[str], object] | None = None) -> Manifest:
     objects: list[JsonObject] = []
     unread: list[UnreadDocument] = []
     text = _lines(text)
@@ -213,7 +220,30 @@ class _Parsed:
             return found
 
 
+class _WholeManifests:
+    """The manifests that were asked for last: to take a thousand documents apart again takes milliseconds,
+    and dozens of questions ask for the same two."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[tuple[str, str], Manifest] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, text: str, namespace: str) -> Manifest:
+        if not _FEW_CHARS <= len(text) <= _KEPT_CHARS // _KEPT_MANIFESTS:
+            return _read(text, namespace)
+        with self._lock:
+            key = (text, namespace)
+            found = self._found.get(key)
+            if found is None:
+                found = self._found[key] = _read(text, namespace)
+            self._found.move_to_end(key)
+            if len(self._found) > _KEPT_MANIFESTS:
+                self._found.popitem(last=False)
+            return found
+
+
 _PARSED = _Parsed(_KEPT_CHARS)
+_WHOLE = _WholeManifests()
 
 
 def _parse(text: str, namespace: str) -> _Read:

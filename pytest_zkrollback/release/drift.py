@@ -22,7 +22,7 @@ from ..domain.errors import BadAnswer, ClusterError, HelmProblem, NotFound, ZkRo
 from ..domain.ports import Kube
 from .field_paths import Path, by_merge_key, shown_path
 from .managed_fields import HELM, added_data, added_to_template, set_by, set_only_by
-from .manifest import SECRET_MEMBERS, identity
+from .manifest import SECRET_MEMBERS, ObjectKey, identity
 from .quantity import parse_quantity
 from .served_versions import served_path
 from .shared_reads import LISTED_FROM, SharedReads
@@ -119,16 +119,18 @@ def fetch_live(
     ``shared``: what others read at the same time.
     """
     reads = shared or SharedReads(kube)
+    paths: dict[ObjectKey, str] = {}
     if len(objects) >= LISTED_FROM:
         kinds: dict[str, str] = {}
-        for item in objects:
+        for key in map(identity, objects):
             with suppress(ClusterError):  # said below
-                kinds[served_path(kube, identity(item))] = item["kind"]
+                paths[key] = served_path(kube, key)
+                kinds[paths[key]] = key.kind
         reads.prepare(kinds, timeout_s)
 
     def fetch(item: JsonObject) -> LiveObject:
         key = identity(item)
-        path = served_path(kube, key)
+        path = paths.get(key) or served_path(kube, key)
         try:
             found = reads.get(path, timeout_s)
         except NotFound:

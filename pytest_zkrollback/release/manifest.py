@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -114,26 +114,47 @@ def manifest_workloads(objects: Sequence[JsonObject]) -> tuple[JsonObject, ...]:
     return tuple(item for item in objects if is_workload(item))
 
 
-def render_manifest_diff(bad: Sequence[JsonObject], target: Sequence[JsonObject]) -> str:
-    """A unified diff per object, from ``bad`` to ``target``; empty if nothing differs.
+class ObjectDiff(NamedTuple):
+    """How an object differs between two manifests. ``lines``: of a unified diff, its head included.
+
+    ``was`` and ``is_wanted``: whether the first and the second manifest have it.
+    """
+
+    key: ObjectKey
+    was: bool
+    is_wanted: bool
+    lines: tuple[str, ...]
+
+
+def object_diffs(bad: Sequence[JsonObject], target: Sequence[JsonObject]) -> tuple[ObjectDiff, ...]:
+    """Every object that differs, from ``bad`` to ``target``, by kind and name.
 
     Of a Secret's values only whether they differ is shown.
     """
     before = {identity(item): item for item in bad}
     after = {identity(item): item for item in target}
-    parts: list[str] = []
-    for key in sorted({*before, *after}, key=lambda one: (one.kind, one.name, one)):
-        if before.get(key) == after.get(key):
-            continue  # most of a large manifest: to write it down again would take seconds
-        old, new = _without_secrets(before.get(key), after.get(key))
-        parts += difflib.unified_diff(
-            _dumped(old),
-            _dumped(new),
-            fromfile=f"{key.label} (live before)" if old else "/dev/null",
-            tofile=f"{key.label} (target)" if new else "/dev/null",
-            lineterm="",
-        )
-    return "\n".join(parts)
+    return tuple(
+        _object_diff(key, before.get(key), after.get(key))
+        for key in sorted({*before, *after}, key=lambda one: (one.kind, one.name, one))
+        if before.get(key) != after.get(key)  # most of a large manifest does not
+    )
+
+
+def _object_diff(key: ObjectKey, before: JsonObject | None, after: JsonObject | None) -> ObjectDiff:
+    old, new = _without_secrets(before, after)
+    lines = difflib.unified_diff(
+        _dumped(old),
+        _dumped(new),
+        fromfile=f"{key.label} (live before)" if old else "/dev/null",
+        tofile=f"{key.label} (target)" if new else "/dev/null",
+        lineterm="",
+    )
+    return ObjectDiff(key, old is not None, new is not None, tuple(lines))
+
+
+def render_diffs(diffs: Iterable[ObjectDiff]) -> str:
+    """One text; empty if nothing differs."""
+    return "\n".join(line for each in diffs for line in each.lines)
 
 
 def _without_secrets(

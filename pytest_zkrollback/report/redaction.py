@@ -12,8 +12,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..domain.frozen import Frozen
 from ..domain.record import Record
 from .sanitize import without_colour
 from .secret_matcher import SecretMatcher, Span, encodings_of, is_findable, parts_of
@@ -46,6 +47,7 @@ class Redactor:
         self._cache: dict[str, tuple[str, int]] = {}
         self._cache_room = _CACHED_CHARACTERS
         self._last: tuple[Record, Record] | None = None
+        self._parts: Mapping[int, _Part] = {}
         self._count = 0
         pairs = secrets.items() if isinstance(secrets, Mapping) else (("", value) for value in secrets)
         for name, value in pairs:
@@ -110,19 +112,24 @@ class Redactor:
     def record(self, record: Record) -> Record:
         """``record`` without secrets, encodable in UTF-8, with ``redactions`` counted.
 
-        The file and the display want the same one at every change: it is cleaned once.
+        The file and the display want the same one at every change: it is cleaned once, and of the next one
+        only what has changed since. Every part of a record is frozen.
         """
         with self._cleaning:  # who wants the same meanwhile waits for it
-            last = self._last
+            with self._lock:
+                last, before = self._last, self._parts  # replaced when a secret is added
             if last is not None and last[0] is record:
                 return last[1]
-            before = self._cache  # replaced when a secret is added
-            clean = self.value(_bounded(record.model_dump(by_alias=True, warnings=False)))
-            clean["redactions"] = _marks(clean)
+            parts = _Parts(self, before)
+            clean = {
+                field.alias or name: parts.clean(field.alias or name, getattr(record, name))
+                for name, field in Record.model_fields.items()
+            }
+            clean["redactions"] = parts.marks
             result = Record.model_validate(clean)
             with self._lock:
-                if self._cache is before:
-                    self._last = (record, result)
+                if self._parts is before:
+                    self._last, self._parts = (record, result), parts.used
             return result
 
     def fleet(self, record: FleetRecord) -> FleetRecord:
@@ -132,7 +139,7 @@ class Redactor:
         return type(record).model_validate(clean)
 
     def _forget(self) -> None:
-        self._cache, self._cache_room, self._last = {}, _CACHED_CHARACTERS, None
+        self._cache, self._cache_room, self._last, self._parts = {}, _CACHED_CHARACTERS, None, {}
 
     def _is_spared(self, part: str) -> bool:
         return any(part in word for word in self._plain)
@@ -157,6 +164,42 @@ class Redactor:
         clean, known = _without(text, spans)
         clean, shaped = _without_shapes(clean)
         return clean, known + shaped
+
+
+class _Part(NamedTuple):
+    """A part of a record as it is, and without secrets; ``marks``: in how many places something was."""
+
+    whole: Frozen
+    clean: Frozen
+    marks: int
+
+
+class _Parts:
+    """Cleans the parts of one record; those that the record ``before`` had were cleaned then."""
+
+    def __init__(self, redactor: Redactor, before: Mapping[int, _Part]) -> None:
+        self._redactor, self._before = redactor, before
+        self.used: dict[int, _Part] = {}  # by id: each holds what it is of
+        self.marks = 0
+
+    def clean(self, key: str, value: Any) -> Any:
+        """The record's field of that key."""
+        if isinstance(value, Frozen):
+            return self._part(value)
+        if isinstance(value, tuple) and any(isinstance(each, Frozen) for each in value):
+            return tuple(map(self._part, value))
+        clean = self._redactor.value(_bounded({key: value}))
+        self.marks += _marks(clean)
+        return next(iter(clean.values()))
+
+    def _part(self, whole: Frozen) -> Frozen:
+        part = self._before.get(id(whole)) or self.used.get(id(whole))
+        if part is None:
+            clean = self._redactor.value(_bounded(whole.model_dump(by_alias=True, warnings=False)))
+            part = _Part(whole, type(whole).model_validate(clean), _marks(clean))
+        self.used[id(whole)] = part
+        self.marks += part.marks
+        return part.clean
 
 
 class RedactingFilter(logging.Filter):

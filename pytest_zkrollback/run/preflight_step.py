@@ -25,7 +25,7 @@ from ..release.helm_secret import Release
 from ..release.history import ReleaseHistory
 from ..release.ignored_differences import IgnoreRules
 from ..release.managed_fields import HELM
-from ..release.manifest import ObjectKey, identity, render_manifest_diff
+from ..release.manifest import ObjectKey, identity, render_diffs
 from ..rollback.redeploy_risks import find_rolled_back_from
 from .consent import ask_for_consent
 from .context import RunContext
@@ -59,7 +59,7 @@ def run_preflight(
     target = facts.choice.value.revision if facts.choice.value is not None else None
     if facts.history.value is not None:
         register_secrets_of_release(context.redactor, facts.history.value, env.namespace)
-        plan = _plan(context, facts, facts.history.value)
+        plan = _plan(context, view, facts, facts.history.value)
         head = facts.history.value.head.revision.revision
         recorder.update(revision_before=head, revision_after=head, target_revision=target, plan=plan)
         if _release(facts) is not None and request.target is not None and facts.change_summary.value is None:
@@ -247,7 +247,7 @@ def _observed(guards: Sequence[Guard]) -> str:
     return "; ".join([said, *aside, *warned])
 
 
-def _plan(context: RunContext, facts: Facts, history: ReleaseHistory) -> Plan:
+def _plan(context: RunContext, view: ReleaseView, facts: Facts, history: ReleaseHistory) -> Plan:
     """What the history says before anything is done; without a target, that none could be chosen.
 
     The target is compared with the head, or, where the head already is the target, with the last revision
@@ -263,19 +263,17 @@ def _plan(context: RunContext, facts: Facts, history: ReleaseHistory) -> Plan:
         compared_with=compared.revision if compared else None,
         rolled_back_from=find_rolled_back_from(head, compared.revision if compared else None, helm_ran=False),
         **describe_history(history, facts.entries),
-        diff=_diff(context, compared, wanted) if compared and wanted else "",
+        diff=_diff(context, view, compared, wanted) if compared and wanted else "",
         forecast=facts.forecast.value,
         change_summary=facts.change_summary.value,
     )
 
 
-def _diff(context: RunContext, compared: Release, wanted: Release) -> str:
-    namespace = context.env.namespace
-    bad, target = (each.read(namespace) for each in (compared, wanted))
+def _diff(context: RunContext, view: ReleaseView, compared: Release, wanted: Release) -> str:
     unread = [
         f"# Not compared: {document} of revision {release.revision.revision}"
-        for release, found in ((compared, bad), (wanted, target))
-        for document in found.unread
+        for release in (compared, wanted)
+        for document in release.read(context.env.namespace).unread
     ]
-    diff = render_manifest_diff(bad.objects, target.objects)
+    diff = render_diffs(view.diffs(compared, wanted))
     return "\n".join([*unread, *([diff] if diff else [])])

@@ -20,7 +20,7 @@ from pytest_zkrollback.domain.verdict import CheckResult, Verdict
 from pytest_zkrollback.drill.local_cluster import Cluster
 from pytest_zkrollback.release.drift import compare, fetch_live
 from pytest_zkrollback.release.history import ReleaseHistory, fetch_history
-from pytest_zkrollback.release.manifest import render_manifest_diff
+from pytest_zkrollback.release.manifest import object_diffs, render_diffs
 from support.manifests import parse_manifest
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -151,8 +151,8 @@ def test_history_is_what_helm_says(scene):
     assert history.head.apply_method == ("ssa" if "rollback_revision" in told[2] else "csa")
     target = history.get(1)
     assert target is not None
-    diff = render_manifest_diff(
-        parse_manifest(bad.manifest, scene.namespace), parse_manifest(target.manifest, scene.namespace)
+    diff = render_diffs(
+        object_diffs(*(parse_manifest(each.manifest, scene.namespace) for each in (bad, target)))
     )
     assert "-        image: web:2" in diff and "+        image: web:1" in diff
 

@@ -25,7 +25,7 @@ from pytest_zkrollback.release.diff import (
 from pytest_zkrollback.release.drift import LiveObject
 from pytest_zkrollback.release.helm_secret import Release
 from pytest_zkrollback.release.history import ReleaseHistory
-from pytest_zkrollback.release.manifest import identity
+from pytest_zkrollback.release.manifest import identity, object_diffs
 from pytest_zkrollback.report.change_section import change_summary_parts, render_change_summary_lines
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
@@ -58,7 +58,7 @@ def config_map(name, metadata="", **data):
 def test_every_object_that_differs_comes_or_goes_is_named():
     old = objects(config_map("same") + config_map("goes") + config_map("differs", a="1", b="2"))
     new = objects(config_map("same") + config_map("comes") + config_map("differs", a="1", b="3"))
-    assert object_changes(old, new) == (
+    assert object_changes(object_diffs(tuple(old.values()), tuple(new.values()))) == (
         Change(what="ConfigMap/comes", live="", target="there"),
         Change(what="ConfigMap/differs", live="1 line", target="1 line"),
         Change(what="ConfigMap/goes", live="there", target=""),
@@ -227,6 +227,9 @@ class FakeLook:
 
     def objects_of(self, release):
         return self.objects[release.manifest]
+
+    def diffs(self, old, new):
+        return object_diffs(self.objects_of(old), self.objects_of(new))
 
     def unread(self):
         return ()

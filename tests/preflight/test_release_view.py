@@ -1,5 +1,6 @@
 """What helm would touch: nothing hides anything else, and what cannot be parsed is not known."""
 
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.domain.errors import NotFound
-from pytest_zkrollback.preflight.facts import ask_all
+from pytest_zkrollback.preflight.facts import ask_all, fetch_facts
 from pytest_zkrollback.preflight.guards import judge_guards
 from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.preflight.release_view import CachedProbe, ReleaseView
@@ -89,8 +90,44 @@ def test_what_helm_deletes_it_needs_the_right_to_delete(policy):
     )
     look = view(f"{MAP}---\n{claim}", MAP)
     deleted = [] if policy == "keep" else ["data"]
-    assert [item["metadata"]["name"] for item in look.writes()[("get", "delete")]] == deleted
+    for _ in ("by the manifest alone", "with the live objects"):
+        assert names(look.writes(0.0)[("get", "delete")]) == deleted
+        look.live()
     assert [key.name for key in look.touched().deleted] == deleted
+
+
+def names(items):
+    return [item["metadata"]["name"] for item in items]
+
+
+def test_what_only_the_target_has_helm_creates_and_what_was_deleted_by_hand_once_that_is_known():
+    look = view(MAP, f"{MAP}---\n{CLAIM}")
+    assert names(look.writes(0.0)[("create",)]) == ["data"]
+    look.live()  # nothing is there
+    assert names(look.writes(0.0)[("create",)]) == ["settings", "data"]
+
+
+def test_the_rights_are_known_where_the_live_objects_take_longer_than_the_budget():
+    """On a busy machine a thousand objects do: the guard refused what helm could have done."""
+    ends = threading.Event()
+    look = view(MAP, f"{MAP}---\n{CLAIM}")
+    look.live = CachedProbe(lambda: ends.wait(30) and {})
+    reviews = []
+
+    def send(method, path, body, **_):
+        reviews.append(body["spec"]["resourceAttributes"]["verb"])
+        return {"status": {"allowed": True}}
+
+    kube = look._kube
+    kube.send, kube.resource_path = send, lambda api, kind, place, name="": f"/x/namespaces/{place}/{kind}"
+    env = environment(preflight_budget_s=0.5)
+    try:
+        found = fetch_facts(env, kube, lambda: None, look, lambda lock: lock, SystemClock(), writes=True)
+    finally:
+        ends.set()
+    assert found.live.value is None
+    assert found.denied.value == ()
+    assert {"get", "patch", "create"} <= {*reviews}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from pytest_zkrollback.domain.yaml_as_go import YamlProblem, load_all
 from pytest_zkrollback.notify.slack_message import render_slack_message
 from pytest_zkrollback.notify.teams import render_card
 from pytest_zkrollback.release.helm_secret import parse_release
-from pytest_zkrollback.release.manifest import render_manifest_diff
+from pytest_zkrollback.release.manifest import object_diffs, render_diffs
 from pytest_zkrollback.report.files import render_json
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.junit import render_junit
@@ -110,7 +110,8 @@ def _relayed(text: str) -> None:
 def _diffed(text: str) -> None:
     half = len(text) // 2
     usual = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "n"}}
-    render_manifest_diff([{**usual, "data": {"a": text[:half]}}], [{**usual, "data": {"a": text[half:]}}])
+    halves = ({**usual, "data": {"a": each}} for each in (text[:half], text[half:]))
+    render_diffs(object_diffs(*([each] for each in halves)))
 
 
 def _judged(text: str) -> None:

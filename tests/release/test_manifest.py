@@ -7,8 +7,9 @@ from pytest_zkrollback.release.manifest import (
     identity,
     manifest_images,
     manifest_workloads,
+    object_diffs,
     pod_template,
-    render_manifest_diff,
+    render_diffs,
 )
 from pytest_zkrollback.release.quantity import parse_quantity
 from support.manifests import parse_manifest
@@ -301,7 +302,7 @@ def test_each_document_is_parsed_once_in_whichever_revisions_it_stands(monkeypat
 def test_the_diff_shows_what_changes_per_object():
     bad = parse_manifest(DEPLOYMENT.replace("backend:5", "backend:6") + LIST, "n")
     target = parse_manifest(DEPLOYMENT + CRON.replace("other", "'n'"), "n")
-    diff = render_manifest_diff(bad, target)
+    diff = render_diffs(object_diffs(bad, target))
     assert diff.startswith("--- /dev/null\n+++ CronJob/c (target)\n@@ -0,0 +1,")
     assert (
         "--- Deployment/backend (live before)\n+++ Deployment/backend (target)\n@@ -7,7 +7,7 @@\n"
@@ -313,7 +314,7 @@ def test_the_diff_shows_what_changes_per_object():
 
 def test_equal_manifests_have_no_diff():
     objects = parse_manifest(DEPLOYMENT, "n")
-    assert render_manifest_diff(objects, objects) == ""
+    assert render_diffs(object_diffs(objects, objects)) == ""
 
 
 def test_secret_values_are_never_in_the_diff_fault_49():
@@ -325,11 +326,11 @@ def test_secret_values_are_never_in_the_diff_fault_49():
         )
 
     bad, target = secret(a="hunter1", same="hunter0", gone="hunter3"), secret(a="hunter2", same="hunter0")
-    diff = render_manifest_diff(bad, target)
+    diff = render_diffs(object_diffs(bad, target))
     assert "hunter" not in diff
     assert "-  a: '(hidden: the value before)'\n-  gone: (hidden)\n+  a: '(hidden: another value)'" in diff
     assert "   same: (hidden)" in diff
-    assert "hunter" not in render_manifest_diff((), target) + render_manifest_diff(bad, ())
+    assert "hunter" not in render_diffs(object_diffs((), target)) + render_diffs(object_diffs(bad, ()))
 
 
 @pytest.mark.parametrize(

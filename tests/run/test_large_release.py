@@ -4,14 +4,16 @@ import base64
 import copy
 import random
 import time
+from collections import Counter
 
 import pytest
 
 from pytest_zkrollback.release import documents
+from pytest_zkrollback.release import manifest as release_manifest
 from pytest_zkrollback.run.preflight_step import run_preflight
 from pytest_zkrollback.run.results import PreflightResult, RunState
 from pytest_zkrollback.run.rollback_step import RollbackStep
-from support.fake_release import Release, manifest
+from support.fake_release import MAPS, Release, manifest
 from support.sequences import ITEMS, Tally, World
 
 PROPERTY = (
@@ -38,6 +40,8 @@ spec:
               type: object
               properties:
 """
+# Records, the lock, the two small objects, rights that no dry run shows.
+OTHERS = 20
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -63,6 +67,7 @@ class LargeRelease(Release):
     """Serves definitions, too."""
 
     definitions = {}  # noqa: RUF012 - replaced in each test
+    asked = ()
 
     def resource_path(self, api_version, kind, namespace, name=""):
         if kind == "CustomResourceDefinition":
@@ -70,11 +75,19 @@ class LargeRelease(Release):
         return super().resource_path(api_version, kind, namespace, name)
 
     def _get(self, path):
+        self.asked.append(("GET", path))
         if path.startswith(DEFINITIONS):
             return {"metadata": {"name": path.rpartition("/")[2]}}
         return super()._get(path)
 
+    def list(self, path, query=None, timeout_s=5.0):
+        self.asked.append(("LIST", path))
+        if path == MAPS:
+            return tuple(copy.deepcopy(tuple(self.maps.values())))
+        return super().list(path, query, timeout_s)
+
     def send(self, method, path, body, content_type="application/json", query=None, timeout_s=5.0):
+        self.asked.append((method, path))
         if path.startswith(DEFINITIONS):
             return body
         return super().send(method, path, body, content_type, query, timeout_s)
@@ -89,6 +102,7 @@ def new_world(tmp_path):
     def make():
         found = World(1, helm_file, Tally())
         found.release.__class__ = LargeRelease
+        found.release.asked = []
         return found
 
     return make
@@ -186,3 +200,51 @@ def test_random_base64_costs_little_and_twice_as_much_twice_that(new_world):
     )
     assert some - without <= 1.0
     assert twice - without <= 2.2 * max(some - without, 0.2)
+
+
+def settings(count, text):
+    """ConfigMaps that say ``text``."""
+    return "".join(
+        f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: n{number}}}\ndata: {{a: {text}, b: once}}\n"
+        for number in range(count)
+    )
+
+
+def deploy_settings(world, count):
+    """Two revisions whose ``count`` ConfigMaps all differ, the newer one live; returns the older's number."""
+    newest = add(world, settings(count, "older"), settings(count, "newer"))
+    for number in range(count):
+        world.release.apply(f"n{number}", "newer")
+    return newest - 1
+
+
+def test_a_large_manifest_is_taken_apart_and_each_object_written_down_once(world, monkeypatch):
+    """However many questions ask for its objects; diff and change summary need the same lines."""
+    split, dumped = [], []
+    really_split, really_dump = documents._documents, release_manifest._dumped
+    monkeypatch.setattr(documents, "_documents", lambda text: split.append(text) or really_split(text))
+    monkeypatch.setattr(release_manifest, "_dumped", lambda item: dumped.append(item) or really_dump(item))
+    _, known = preflight(world, deploy_settings(world, 300))
+    assert isinstance(known, PreflightResult), known
+    assert known.plan.diff.count("+  a: older") == 300
+    assert known.plan.change_summary.objects[0].live == "1 line"
+    large = [text for text in split if len(text) > 10_000]
+    assert list(Counter(large).values()) == [2, 2]  # for its objects, and for the names of its images
+    named = [item["metadata"]["name"] for item in dumped if item and item["metadata"]["name"].startswith("n")]
+    assert len(named) == 2 * 300
+
+
+@pytest.mark.parametrize("count", [60, 300])
+def test_what_is_asked_before_helm_grows_by_one_dry_run_for_each_object(world, count):
+    target = deploy_settings(world, count)
+    world.release.asked.clear()
+    _, known = preflight(world, target)
+    assert isinstance(known, PreflightResult), known
+    asked = Counter(world.release.asked)
+    dry_runs = {
+        path: asked.pop((method, path)) for method, path in tuple(asked) if path.startswith(f"{MAPS}/n")
+    }
+    assert len(dry_runs) == count
+    assert set(dry_runs.values()) == {1}
+    assert asked.pop(("LIST", MAPS)) == 1
+    assert sum(asked.values()) <= OTHERS, asked
