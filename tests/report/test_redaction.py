@@ -13,7 +13,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.record import Delivery, Helm
@@ -533,10 +533,11 @@ CHANGES = st.lists(
         st.tuples(st.just("summary"), st.sampled_from(("all is well", "password=abcdefgh"))),
         st.tuples(st.just("secret"), st.sampled_from(("hunter2-hunter2", "abcdefgh"))),
     ),
-    max_size=8,
+    max_size=5,
 )
 
 
+@settings(max_examples=20)
 @given(CHANGES)
 def test_a_record_that_changes_is_cleaned_as_if_it_were_new(changes: list[tuple]) -> None:
     kept, known, record = Redactor(), [], verified()
