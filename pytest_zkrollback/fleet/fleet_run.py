@@ -23,6 +23,7 @@ from ..report.file_names import fleet_stem
 from ..report.files import NONE_WRITTEN
 from ..report.fleet.folder import write_fleet, write_journal
 from ..report.redaction import Redactor
+from ..run.fleet_teller import create_fleet_teller
 from ..run.initial_record import mode_of
 from ..run.secrets import register_secrets_of_environment
 from ..run.signals import Signals
@@ -32,7 +33,7 @@ from .engines.interface import Engine, Phase
 from .engines.local import LocalEngine, read_run
 from .fleet_display import FleetDisplay
 from .member_command import FLEET_RUN_ID, FLEET_TELLS, PLAN, RUN_ID, member_words
-from .runner import FleetRunner, Order, Teller
+from .runner import FleetRunner, Order
 
 
 class FleetRun:
@@ -65,7 +66,14 @@ class FleetRun:
         self._folder = self._report_dir / fleet_stem(self._book.record)
         self._journal = FleetJournal(self._folder)
         self._engine = _ENGINES[engine](self._report_dir, self._folder, here, self._clock, os.environ)
-        self._teller: Teller | None = None
+        self._teller = create_fleet_teller(
+            request,
+            fleet.environments,
+            os.environ,
+            redactor,
+            record=lambda: self._book.record,
+            clock=self._clock,
+        )
         self._executed = False
         self._writes = False
         self._clean: tuple[FleetRecord, FleetRecord] | None = None
@@ -130,6 +138,9 @@ class FleetRun:
         try:
             self._begin()
             display = FleetDisplay(lambda: self.record, self._describe, self._clock, sys.stdout)
+            for problem in self._teller.unusable if self._teller is not None else ():
+                self.note(f"WARNING notify: {problem}")
+                sys.stdout.write(f"WARNING notify: {self.redactor.text(problem)}\n")
             with display:
                 self._runner(display.changed).run()
             self._end()
@@ -193,6 +204,12 @@ class FleetRun:
     def _end(self) -> None:
         """The run's end, unless members go on: then the same command goes on with it, too."""
         self._book.end(self._clock.now())
+        if self._teller is not None:
+            heard = self._signals.count
+            told = self._teller.finish(
+                self._book.record, interrupted=bool(heard), stop=lambda: self._signals.count > heard
+            )
+            self._book.update(notify=told.notify, deliveries=told.deliveries)
         if self._signals.count < _ENOUGH:
             self._journal.note("ended", outcome=str(self._book.record.outcome))
 

@@ -1,6 +1,7 @@
 """Fleets with real member processes and real helm, in namespaces of one control plane."""
 
 import itertools
+import json
 import signal
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.drill_fleet import ASSESSED, TARGET, DrillFleet
+from support.http_server import LoopbackHttpServer, QuietHandler
 
 WAVES = (("canary",), ("eu-1", "eu-2"), ("us-1",))
 _numbers = itertools.count(1)
@@ -143,6 +145,29 @@ def test_ctrl_c_lets_helm_finish_and_says_who_is_where(fleet):
     assert "FLEET INTERRUPTED" in output
     for pid in helm_pids(found, "eu-1", "eu-2"):
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_the_team_hears_of_the_fleet_and_not_of_every_member(fleet):
+    heard = []
+
+    class Slack(QuietHandler):
+        def do_POST(self):
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+    found = fleet(slack=None)
+    with LoopbackHttpServer(Slack) as server:
+        hook = f"{server.url}/services/T0/B0/tokenofthefleet"
+        code, output = found.run(TARGET, "--rollback-reason=1.9.0 is bad", SLACK_WEBHOOK_URL=hook)
+    assert code == 0, output
+    assert len(heard) == 4  # the start, waves 1 and 2, the end
+    assert found.record()["notify"]["verdict"] == "PASS"
+    assert found.record()["outcome"] in ("verified", "verified-with-waivers")
+    assert all(each["fleet"]["told_by_fleet"] for each in found.member_records())
+    assert "tokenofthefleet" not in output + json.dumps(found.record()) + json.dumps(found.member_records())
 
 
 def test_one_member_alone_is_begun_as_an_engine_begins_it(fleet):

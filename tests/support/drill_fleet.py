@@ -77,7 +77,8 @@ class DrillFleet:
             "rollout_timeout_s": 30,
             "preflight_budget_s": 30,
         }
-        lines = ["[defaults]", *(f"{key} = {json.dumps(value)}" for key, value in {**usual, **keys}.items())]
+        given = {key: value for key, value in {**usual, **keys}.items() if value is not None}
+        lines = ["[defaults]", *(f"{key} = {json.dumps(value)}" for key, value in given.items())]
         for name in self.members:
             lines += [f"[environments.{name}]", f'namespace = "{self.namespace(name)}"']
         lines += ["[fleets.all]", f"waves = {json.dumps(self.waves)}", fleet]
@@ -89,18 +90,18 @@ class DrillFleet:
     def argv(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "pytest", "--fleet=all", ASSESSED, *args]
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
+    def start(self, *args: str, **environ: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.argv(*args),
             cwd=self.folder,
-            env=self._environ(),
+            env=self._environ() | environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def run(self, *args: str, timeout: float = 600) -> tuple[int, str]:
-        process = self.start(*args)
+    def run(self, *args: str, timeout: float = 600, **environ: str) -> tuple[int, str]:
+        process = self.start(*args, **environ)
         output, _ = process.communicate(timeout=timeout)
         return process.returncode, output
 
