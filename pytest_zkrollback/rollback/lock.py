@@ -182,16 +182,20 @@ class ReleaseLock:
         *,
         force: bool = False,
         expected_holder: str = "",
+        known: LockState | None = None,
     ) -> AcquiredLock:
         """Acquire the lock and write the intent down, in one step; an expired holder is replaced.
 
         Raises LockHeld if a live holder has it, unless that is the run ``expected_holder``: the operator said
-        to take the lock from it. ``force``: a Secret that cannot be read is overwritten.
+        to take the lock from it. ``force``: a Secret that cannot be read is overwritten. ``known``: as it was
+        read a moment ago; it is read again where somebody holds it, or it has changed.
         """
         lost, previous = False, None
+        if known is not None and known.holder is not None:
+            known = None
         for _ in range(_TRIES):
-            state = self._fetch(unreadable_is_free=force)
-            now = self.clock.now()
+            state = known or self._fetch(unreadable_is_free=force)
+            known, now = None, self.clock.now()
             if state.holder is not None and state.holder.run_id == run_id:
                 self._keep_copy(state.entries)
                 self.is_acquired = True

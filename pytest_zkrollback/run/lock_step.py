@@ -58,7 +58,12 @@ def acquire_lock(
     holder = preflight.lock_holder if takes_over else ""
     try:
         taken = lock.acquire(
-            context.run_id, context.operator, intent, force=takes_over, expected_holder=holder
+            context.run_id,
+            context.operator,
+            intent,
+            force=takes_over,
+            expected_holder=holder,
+            known=preflight.lock,
         )
     except LockHeld as error:
         # Even with break-glass: nobody saw this holder before.

@@ -103,6 +103,7 @@ def run_preflight(
         journal=facts.entries,
         made_by=made_by,
         injected=_injected(view, facts),
+        lock=facts.lock.value,
     )
 
 

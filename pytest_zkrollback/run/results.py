@@ -19,6 +19,7 @@ from ..domain.verdict import Verdict
 from ..release.history import ReleaseHistory
 from ..release.manifest import ObjectKey
 from ..report.outcome import add_up
+from ..rollback.lock import LockState
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class PreflightResult:
     the guards that the operator overrode. ``started_at``: of the preflight, by the API server's clock.
     ``journal``: its entries about this installation, as they were before the run; None: they could not be
     read. ``made_by``: that another run made what was asked for while this one waited; else empty.
-    ``injected``: who had filled in the CA bundle of an object.
+    ``injected``: who had filled in the CA bundle of an object. ``lock``: its state, if nobody alive held it.
     """
 
     history: ReleaseHistory | None
@@ -57,6 +58,7 @@ class PreflightResult:
     journal: tuple[JsonObject, ...] | None = None
     made_by: str = ""
     injected: Mapping[ObjectKey, str] = field(default_factory=dict)
+    lock: LockState | None = None
 
     @property
     def force_conflicts(self) -> bool:

@@ -151,7 +151,7 @@ def test_a_run_that_was_killed_is_explained_from_the_history(shop):
     ann = shop.operator(redeploy=True)
     lock = ann.context.lock()
     history = fetch_history(shop.release, NAMESPACE, RELEASE)
-    preflight = SimpleNamespace(overridden=frozenset(), lock_holder="", journal=())
+    preflight = SimpleNamespace(overridden=frozenset(), lock_holder="", journal=(), lock=None)
     acquire_lock(ann.context, lock, history, None, preflight)
     [entry] = of_this_install(lock.fetch().entries, history)
     assert explain_unfinished(entry, history).endswith(

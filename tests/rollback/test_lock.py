@@ -282,6 +282,35 @@ def test_a_change_between_read_and_write_is_seen(lock, store, clock):
     assert store.state()["lock"]["run_id"] == "run2"
 
 
+def test_what_was_read_a_moment_ago_is_not_read_again(lock, store, clock):
+    known = lock.fetch()
+    store.reads.clear()
+    assert lock.acquire("run1", "ann@host", {}, known=known).previous is None
+    lock.release_lock("run1", {"outcome": "done"})
+    known = lock.fetch()
+    other = ReleaseLock(store, clock, "shop", "zkprova", lease_s=195)
+    store.reads.clear()
+    assert [each["run_id"] for each in other.acquire("run2", "bob@host", {}, known=known).entries] == ["run1", "run2"]
+    assert store.reads == []
+
+
+def test_a_holder_since_what_was_read_a_moment_ago_keeps_the_lock(lock, store, clock):
+    for known in (lock.fetch(), LockState(version="0")):  # there was none yet; it has been changed since
+        other = ReleaseLock(store, clock, "shop", "zkprova", lease_s=195)
+        other.acquire("run2", "bob@host", {})
+        with pytest.raises(LockHeld, match="bob@host"):
+            lock.acquire("run1", "ann@host", {}, known=known)
+        assert store.state()["lock"]["run_id"] == "run2"
+        other.release_lock("run2", {"outcome": "done"})
+
+
+def test_a_dead_holder_that_was_read_a_moment_ago_is_looked_at_again(lock, store, clock):
+    lock.acquire("run1", "ann@host", {})
+    known = lock.fetch()
+    with pytest.raises(LockHeld):
+        lock.acquire("run2", "bob@host", {}, known=known)
+
+
 def test_deleted_meanwhile_it_is_made_anew(lock, store):
     lock.acquire("run1", "ann@host", {})
     store.before_write.append(lambda: setattr(store, "secret", None))

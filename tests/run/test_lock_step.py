@@ -95,7 +95,7 @@ def test_a_journal_that_the_preflight_could_not_read_is_judged_under_the_lock(
     )
     lock = SimpleNamespace(acquire=lambda *args, **kwargs: AcquiredLock("bbbb", None, (VERIFIED,)))
     monkeypatch.setattr(lock_step, "unlock", lambda *args: unlocked.append(args[-1]))
-    preflight = SimpleNamespace(overridden=frozenset(consented), lock_holder="", journal=journal)
+    preflight = SimpleNamespace(overridden=frozenset(consented), lock_holder="", journal=journal, lock=None)
     found = lock_step.acquire_lock(context, lock, history, 3, preflight)
     if not refuses:
         assert (found, unlocked) == (7, [])
