@@ -11,7 +11,7 @@ import pytest
 from pytest_zkrollback.domain.errors import BadAnswer, Forbidden, LockHeld, NotFound, Unreachable
 from pytest_zkrollback.preflight.guards.cluster import judge_lock
 from pytest_zkrollback.rollback.journal import find_migration_word
-from pytest_zkrollback.rollback.lock import HolderWatch, ReleaseLock
+from pytest_zkrollback.rollback.lock import HolderWatch, LockState, ReleaseLock
 
 PATH = "/api/v1/namespaces/shop/secrets"
 START = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
@@ -26,9 +26,11 @@ class Store:
         self.lock = threading.Lock()
         self.before_write = []
         self.answers_lost = 0
+        self.reads = []
 
     def get(self, path, query=None, timeout_s=5.0):
         assert path == f"{PATH}/zkrollback.v1.zkprova"
+        self.reads.append(path)
         with self.lock:
             if self.secret is None:
                 raise NotFound("not there")
@@ -290,7 +292,10 @@ def test_what_was_read_a_moment_ago_is_not_read_again(lock, store, clock):
     known = lock.fetch()
     other = ReleaseLock(store, clock, "shop", "zkprova", lease_s=195)
     store.reads.clear()
-    assert [each["run_id"] for each in other.acquire("run2", "bob@host", {}, known=known).entries] == ["run1", "run2"]
+    assert [each["run_id"] for each in other.acquire("run2", "bob@host", {}, known=known).entries] == [
+        "run1",
+        "run2",
+    ]
     assert store.reads == []
 
 
