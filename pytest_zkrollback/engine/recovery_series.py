@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from threading import Lock
 from typing import Final
 
 from ..domain.checks import JsonObject, Snapshot
-from ..domain.kube_objects import WorkloadName, is_ready, is_terminating, owners, plural_of, uid
+from ..domain.kube_objects import WorkloadName, is_ready, is_terminating, owned_by, plural_of, uid
 from ..domain.record import SamplePoint
 
 LIMIT: Final = 500
@@ -30,6 +30,7 @@ class Samples:
         self._workloads = tuple(WorkloadName.parse(each, "") for each in dict.fromkeys(workloads))
         self._limit = limit
         self._series: dict[str, list[SamplePoint]] = {}
+        self._noted: dict[str, Mapping[str, object]] = {}  # by namespace, what was shown last
         self._restarts: dict[str, int] = {}  # by a pod's uid, when it was last seen
         self._failed = False
         self._passes_since: datetime | None = None
@@ -41,7 +42,9 @@ class Samples:
         ``namespace``: the one that the snapshot is of; empty: the release's own.
         """
         pods = snapshot.objects.get("pods")
-        if pods is None:
+        with self._lock:
+            before, self._noted[namespace] = self._noted.get(namespace, {}), snapshot.objects
+        if pods is None or _are_same(before, snapshot.objects):
             return
         for workload in (each for each in self._workloads if each.namespace == namespace):
             owners = _owners(snapshot, workload)
@@ -49,11 +52,11 @@ class Samples:
                 continue
             prefix = f"replicas/{_shown(workload)}/"
             ready: dict[str, int] = {}
-            for pod in pods:
-                if _owned(pod, owners):
-                    series = prefix + image_tag(_image(pod))
-                    ready[series] = ready.get(series, 0) + (is_ready(pod) and not is_terminating(pod))
-            counts = _wanted(snapshot, workload) | self._restarted(workload, pods, owners)
+            own = owned_by(pods, owners)
+            for pod in own:
+                series = prefix + image_tag(_image(pod))
+                ready[series] = ready.get(series, 0) + (is_ready(pod) and not is_terminating(pod))
+            counts = _wanted(snapshot, workload) | self._restarted(workload, own)
             with self._lock:
                 gone = {series: 0 for series in self._series if series.startswith(prefix)}
                 for series, count in (gone | ready | counts).items():
@@ -61,12 +64,10 @@ class Samples:
                     if points is None or points[-1].value != count:
                         self._add(SamplePoint(at=snapshot.at, series=series, value=count))
 
-    def _restarted(
-        self, workload: WorkloadName, pods: Iterable[JsonObject], owners: set[str]
-    ) -> dict[str, int]:
+    def _restarted(self, workload: WorkloadName, pods: Iterable[JsonObject]) -> dict[str, int]:
         """Series and number of the restarts of containers that were seen; empty for what has seen none."""
         found: dict[str, int] = {}
-        for pod in (each for each in pods if _owned(each, owners)):
+        for pod in pods:
             now = _restart_count(pod)
             more = now - self._restarts.get(uid(pod), now)
             self._restarts[uid(pod)] = now
@@ -156,11 +157,12 @@ def _owners(snapshot: Snapshot, workload: WorkloadName) -> set[str] | None:
     replicasets = snapshot.objects.get("replicasets")
     if replicasets is None:
         return None
-    return {uid(item) for item in replicasets if _owned(item, found)}
+    return {uid(item) for item in owned_by(replicasets, found)}
 
 
-def _owned(item: JsonObject, by: set[str]) -> bool:
-    return any(owner.get("uid") in by for owner in owners(item))
+def _are_same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Whether two snapshots show the same state of every list: twenty checks bring the same one."""
+    return one.keys() == other.keys() and all(one[name] is other[name] for name in one)
 
 
 def _restart_count(pod: JsonObject) -> int:

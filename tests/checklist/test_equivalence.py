@@ -853,7 +853,7 @@ def test_fault_22_where_objects_differ_the_release_is_read_once_more_after_them(
         read.append(7 + len(read))
         return read[-1]
 
-    found, _ = replace(CHECK, release=release)._read()
+    found, *_ = replace(CHECK, release=release)._read()
     assert (found, read) == (heads[-1], heads)
 
 

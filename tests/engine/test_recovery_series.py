@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import Unreachable
+from pytest_zkrollback.domain.kube_objects import owned_by
+from pytest_zkrollback.engine import recovery_series
 from pytest_zkrollback.engine.recovery_series import Samples, image_tag
 from support.workload_objects import at, container, pod, replicaset, running, snapshot
 
@@ -147,3 +149,21 @@ def test_restarts_count_from_what_was_first_seen() -> None:
         ("restarts/web/6", 1),
         ("restarts/web/6", 3),
     ]
+
+
+def test_a_state_that_was_noted_already_is_not_gone_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty rollouts bring the same picture again and again."""
+    asked: list[object] = []
+
+    def ask(items: Any, uids: Any) -> Any:
+        asked.append(uids)
+        return owned_by(items, uids)
+
+    monkeypatch.setattr(recovery_series, "owned_by", ask)
+    samples, one = Samples(["deployment/web"]), snapshot(_pod("a", "6"), replicasets=[replicaset("rs-6")])
+    for seconds in range(20):
+        samples.add_snapshot(replace(one, at=at(seconds)))
+    once = len(asked)
+    assert once == 2  # its ReplicaSets, and their pods
+    samples.add_snapshot(snapshot(_pod("a", "6", ready=False), replicasets=[replicaset("rs-6")], at_s=30))
+    assert len(asked) == 2 * once

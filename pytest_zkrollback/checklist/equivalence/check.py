@@ -83,7 +83,8 @@ class Observed:
     moment, ``deployed`` the numbers of all that helm calls deployed. ``made``: by its place in the manifest,
     what the server makes today of an object that differs, ``made_pods`` the same of a workload's pod.
     ``generated`` answers ``generated_sources``. ``unread`` are the namespaces whose pods could not be looked
-    at, with ``error`` for the first of them.
+    at, with ``error`` for the first of them. ``compared``: of each object of the manifest what differs in
+    ``live``; None: that is worked out when it is judged.
     """
 
     live: tuple[LiveObject, ...]
@@ -102,6 +103,7 @@ class Observed:
     left_behind: tuple[LiveObject, ...] = ()
     unread: frozenset[str] = frozenset()
     generated: tuple[LiveObject, ...] = ()
+    compared: Sequence[Sequence[Difference]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +221,7 @@ class EquivalenceCheck:
     def observe(self) -> Observed:
         """Every object once, all at the same time, the pods out of the snapshot; what could not be read is
         in the answer."""
-        release, answers = self._read()
+        release, answers, compared = self._read()
         wanted, left = len(self.target), len(self.target) + len(self.leftovers)
         kept = len(answers) - len(self.left_behind)
         live = answers[:wanted]
@@ -230,7 +232,8 @@ class EquivalenceCheck:
             left_behind=answers[kept:],
             head=release.head.revision if release is not None else None,
             deployed=release.deployed_numbers if release is not None else (),
-            made=self._made(live),
+            made=self._made(live, compared),
+            compared=compared,
             generated=self._generated(),
         )
         seen = self._with_pods(seen)
@@ -247,8 +250,9 @@ class EquivalenceCheck:
             endpointslices=self._endpoints(seen) if leaves_too_late(expected, _cluster(seen)) else (),
         )
 
-    def _read(self) -> tuple[ReleaseHistory | None, tuple[LiveObject, ...]]:
-        """The release's history and every object, at the same time: far away each answer takes a while."""
+    def _read(self) -> tuple[ReleaseHistory | None, tuple[LiveObject, ...], list[list[Difference]]]:
+        """The release's history and every object, at the same time: far away each answer takes a while;
+        and what differs, which takes a while for a thousand objects, and is wanted three times."""
         outer = [each.item for each in outer_references(self.target)]
         ask: tuple[Callable[[], Any], ...] = (
             self.release or (lambda: None),
@@ -261,9 +265,10 @@ class EquivalenceCheck:
             if isinstance(each, ZkRollbackError):
                 raise each
         release, live = found
-        if self.release is not None and any(self._compare(live[: len(self.target)])):
+        compared = self._compare(live[: len(self.target)])
+        if self.release is not None and any(compared):
             release = self.release()  # somebody else's helm may have begun in between: then it says so
-        return release, live
+        return release, live, compared
 
     def _generated(self) -> tuple[LiveObject, ...]:
         wanted = generated_sources(self.target, self.rolled_away)
@@ -302,12 +307,10 @@ class EquivalenceCheck:
             raise snapshot.errors[resource]
         return snapshot.objects[resource]
 
-    def _made(self, live: Sequence[LiveObject]) -> dict[int, Made]:
+    def _made(self, live: Sequence[LiveObject], compared: Sequence[Sequence[Difference]]) -> dict[int, Made]:
         """A dry run of each object that differs and exists."""
         differing = [
-            number
-            for number, found in enumerate(self._compare(live))
-            if found and live[number].item is not None
+            number for number, found in enumerate(compared) if found and live[number].item is not None
         ][:_TRIED]
         tried = fetch_each(
             lambda number: fetch_made(self.kube, self.target[number], live[number].item), differing
@@ -555,7 +558,9 @@ class EquivalenceCheck:
             drop_admission_changes(
                 differences, self.target[number], seen.made.get(number), seen.live[number], self._trusted
             )
-            for number, differences in enumerate(self._compare(seen.live))
+            for number, differences in enumerate(
+                seen.compared if seen.compared is not None else self._compare(seen.live)
+            )
         ]
         return [
             [replace(one, label=self._label(item)) for one in differences if one.parts not in paths]

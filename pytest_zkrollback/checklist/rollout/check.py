@@ -17,6 +17,7 @@ from ...domain.errors import Forbidden, ZkRollbackError
 from ...domain.item_ids import rollout_id
 from ...domain.kube_objects import (
     WorkloadName,
+    controller_uid,
     is_alive,
     is_observed,
     is_ready,
@@ -46,7 +47,15 @@ from .event_causes import creation_failure
 from .evidence import render_notes, render_pods, render_state, telling_log_line, worst_log_line
 from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas
 from .stand_in import find_stand_in
-from .workload import Workload, find_object, images, needed_resources, progress, read_workload
+from .workload import (
+    Workload,
+    controlled_by,
+    find_object,
+    images,
+    needed_resources,
+    progress,
+    read_workload,
+)
 
 # An application beside its proxy or its database exits once or twice, and is well at its third start.
 FAILED_STARTS = 2
@@ -235,7 +244,9 @@ class RolloutCheck:
             since=history.since,
             watched_from=history.judged_from or history.since,
             now=now,
-            restarts_before=restart_counts(snapshots[0].objects["pods"]),
+            restarts_before=restart_counts(
+                controlled_by(snapshots[0].objects["pods"], set(map(controller_uid, workload.current)))
+            ),
             pull_errors=_earlier_pull_errors(workload, history),
             restarts_green=_restarts_green(history),
             room_at=_room_at(workload, history, notes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...domain.checks import JsonObject, Snapshot
@@ -12,6 +12,7 @@ from ...domain.kube_objects import (
     is_alive,
     is_observed,
     is_terminating,
+    owned_by,
     plural_of,
     replaces_by_hand,
     uid,
@@ -112,15 +113,14 @@ def read_workload(snapshot: Snapshot, kind: str, item: JsonObject) -> Workload:
     done = progress(kind, item).done
     replicaset: JsonObject | None = None
     if kind == "deployment":
-        owned = [rs for rs in snapshot.objects["replicasets"] if controller_uid(rs) == uid(item)]
-        owners = {uid(rs) for rs in owned}
-        pods = tuple(pod for pod in every if controller_uid(pod) in owners)
+        owned = controlled_by(snapshot.objects["replicasets"], {uid(item)})
+        pods = controlled_by(every, {uid(rs) for rs in owned})
         replicaset = choose_replicaset(item, owned, done=done) if observed else None
         current = tuple(
             pod for pod in pods if replicaset is not None and controller_uid(pod) == uid(replicaset)
         )
     else:
-        pods = tuple(pod for pod in every if controller_uid(pod) == uid(item))
+        pods = controlled_by(every, {uid(item)})
         current = tuple(pod for pod in pods if observed and _is_current(kind, item, pod, done))
     return Workload(
         kind=kind,
@@ -130,6 +130,11 @@ def read_workload(snapshot: Snapshot, kind: str, item: JsonObject) -> Workload:
         current=tuple(pod for pod in current if is_alive(pod)),
         over=tuple(pod for pod in current if has_ended(pod)),
     )
+
+
+def controlled_by(items: Sequence[JsonObject], uids: Collection[str]) -> tuple[JsonObject, ...]:
+    """Those whose controller is one of the ``uids``, in their order."""
+    return tuple(item for item in owned_by(items, uids) if controller_uid(item) in uids)
 
 
 def choose_replicaset(
