@@ -28,7 +28,12 @@ TYPES_IN_DOMAIN = {
     "github",
     "migration",
 }  # and the room that works with them
-ONE_IN_EACH_ROOM = {"base", "custom", "interface"}  # what its modules share; what a repository brings itself
+ONE_IN_EACH_ROOM = {
+    "__main__",
+    "base",
+    "custom",
+    "interface",
+}  # what its modules share; what a repository brings itself
 TWICE = TYPES_IN_DOMAIN | ONE_IN_EACH_ROOM
 
 
