@@ -1,4 +1,5 @@
-"""Writes docs/gallery/: one record of each kind, from real runs on one kept drill (about 3 minutes).
+"""Writes docs/gallery/: one record of each kind, from real runs on one kept drill (about 3 minutes), and two
+of fleets, from examples.
 
     python tools/gallery.py            runs everything again (the drill's programs are built if missing)
     python tools/gallery.py --render   renders the pages again from the records that are there
@@ -26,7 +27,10 @@ from typing import Any
 from pytest_zkrollback.domain.record import Record
 from pytest_zkrollback.drill.drill_namespace import checkout_id
 from pytest_zkrollback.drill.scenarios import BAD_REVISION, CHART, SCENARIOS
-from pytest_zkrollback.report.file_names import file_stem
+from pytest_zkrollback.report.file_names import file_stem, fleet_stem
+from pytest_zkrollback.report.fleet.fleet_markdown import render_fleet_markdown
+from pytest_zkrollback.report.fleet.fleet_page import render_fleet_page
+from pytest_zkrollback.report.fleet.written import render_fleet_json
 from pytest_zkrollback.report.html import render_page
 from pytest_zkrollback.report.markdown import render_markdown
 
@@ -34,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.checkout import make_checkout  # noqa: E402
+from support.example_fleets import GALLERY_FLEETS  # noqa: E402
 
 GALLERY = ROOT / "docs" / "gallery"
 BAD = SCENARIOS["crash-loop"].bad
@@ -53,6 +58,11 @@ KINDS = {
     "refused": ("refused", "a pipeline's helm upgrade still hangs: helm did not run"),
     "interrupted": ("interrupted", "SIGTERM while the items were being judged"),
     "plan": ("planned", "a rehearsal: nothing was changed"),
+}
+# Name -> what the fleet's run was; its members' records are the tests' examples.
+FLEETS = {
+    "fleet-of-40": "40 members in three waves, one bad in wave 2: wave 3 is not started",
+    "fleet-of-100": "100 members, ten at once, of which four are not verified",
 }
 
 
@@ -212,20 +222,44 @@ One record of each kind, from real runs on one kept drill: the page (open it in 
 is rendered from, and the Markdown for a comment. Only what named the machine was replaced in them. Made by
 `tools/gallery.py` (`make gallery`), which writes this page, too.
 
-| record | what the run was | page | JSON | Markdown |
+"""
+HEAD = """| record | what the run was | page | JSON | Markdown |
 |---|---|---|---|---|
+"""
+OF_FLEETS = """
+## Fleets
+
+These two are no real runs: they are merged from the records that the tests have as examples, so their
+members have no reports to link to.
+
 """
 
 
 def render_all() -> None:
-    rows = [f"| {name} | {what} | {_links(name)} |" for name, (_, what) in KINDS.items()]
-    (GALLERY / "README.md").write_text(INDEX + "\n".join(rows) + "\n", encoding="utf-8")
+    rows, fleets = (
+        "".join(f"| {name} | {what} | {_links(name)} |\n" for name, what in table)
+        for table in ([(name, what) for name, (_, what) in KINDS.items()], FLEETS.items())
+    )
+    index = INDEX + HEAD + rows + OF_FLEETS + HEAD + fleets
+    (GALLERY / "README.md").write_text(index, encoding="utf-8")
+    render_fleets()
     for name in KINDS:
         record = Record.model_validate_json((GALLERY / f"{name}.json").read_bytes())
         for kind, text in (("html", render_page(record)), ("md", render_markdown(record))):
             # A page names the files beside it as the run called them.
             named = text.replace(file_stem(record), name)
             (GALLERY / f"{name}.{kind}").write_text(named, encoding="utf-8")
+
+
+def render_fleets() -> None:
+    for name in FLEETS:
+        record = GALLERY_FLEETS[name]()
+        for kind, text in (
+            ("html", render_fleet_page(record)),
+            ("md", render_fleet_markdown(record)),
+            ("json", render_fleet_json(record)),
+        ):
+            (GALLERY / f"{name}.{kind}").write_text(text.replace(fleet_stem(record), name), encoding="utf-8")
 
 
 def _links(name: str) -> str:

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from pytest_zkrollback.domain.record import ObjectionKind, Outcome, Record
 from pytest_zkrollback.report.files import render_json
-from pytest_zkrollback.report.schema import FILES, PACKAGED, record_schema, render_schema
+from pytest_zkrollback.report.schema import FILES, PACKAGED, fleet_schema, record_schema, render_schema
 from support.example_records import ALL, verified
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -102,6 +102,20 @@ def properties_of(field: str) -> set[str]:
 def test_every_field_of_the_record_has_its_row_in_the_documentation() -> None:
     """A new field: a row in one of the tables `field` of docs/record.md."""
     assert sorted(named("field")) == sorted(record_schema()["properties"])
+
+
+def fleet_fields(head: str) -> list[str]:
+    """What the first column of the table with this head names, in the section on a fleet's record."""
+    section = (DOCS / "record.md").read_text(encoding="utf-8").split("\n## A fleet's record\n")[1]
+    table = section.split(f"| {head} |")[1].split("\n\n")[0].splitlines()[2:]
+    return [name for line in table for name in re.findall(r"`([^`]+)`", line.split("|")[1])]
+
+
+def test_every_field_of_a_fleet_and_of_its_members_has_its_row_in_the_documentation() -> None:
+    schema = fleet_schema()
+    assert sorted(fleet_fields("field of a fleet")) == sorted(schema["properties"])
+    members = schema["$defs"]["Member"]["properties"]
+    assert sorted(fleet_fields("field of a fleet's `members`")) == sorted(members)
 
 
 PARTS = ["plan", "commits", "guards", "helm", "items", "own_tests", "metrics", "deliveries", "facts"]

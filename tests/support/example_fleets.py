@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -195,3 +195,21 @@ def write_members(folder: Path, records: Sequence[Record]) -> None:
     """The members' JSON files, named as their runs name them."""
     for record in records:
         (folder / f"{file_stem(record)}.json").write_text(render_json(record), encoding="utf-8")
+
+
+def _without_pages(record: FleetRecord) -> FleetRecord:
+    members = tuple(each.model_copy(update={"page": "", "record": ""}) for each in record.members)
+    return record.model_copy(update={"members": members})
+
+
+# Those of docs/gallery/, whose members' reports are not there.
+GALLERY_FLEETS: dict[str, Callable[[], FleetRecord]] = {
+    "fleet-of-40": lambda: _without_pages(rolled_back(regions(40), {"eu-03": "failed"}, until_wave=2)),
+    "fleet-of-100": lambda: _without_pages(
+        rolled_back(
+            regions(100),
+            {"eu-03": "failed", "eu-05": "unverified", "eu-09": "interrupted", "us-02": "refused"},
+            at_once=10,
+        ).model_copy(update={"at_once": 10, "stop": StopRule(share=0.2)})
+    ),
+}

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from pytest_zkrollback.domain.fleet import FleetRecord
 from pytest_zkrollback.domain.record import Mode, Outcome, Record
 from support.example_records import at
 
@@ -29,6 +30,16 @@ def filled(
         text,
         "",
         {"outcome": outcome, "mode": mode, "schema_": Record.model_fields["schema_"].default},
+    )
+
+
+def filled_fleet(text: Callable[[str], str], outcome: Outcome = Outcome.FAILED) -> FleetRecord:
+    """The same of a fleet's record, with one member of one wave."""
+    return _instance(
+        FleetRecord,
+        text,
+        "",
+        {"outcome": outcome, "mode": Mode.ROLLBACK, "schema_": FleetRecord.model_fields["schema_"].default},
     )
 
 

@@ -111,13 +111,14 @@ def _together(parts: list[Markup], axis: Axis, members: Sequence[Member], y: int
         return y
     ends = [_ends(axis, each) for each in members]
     left, right = min(each[0] for each in ends), max(each[1] for each in ends)
+    bar = y + 16 if axis.is_narrow else y
     parts.append(
         Markup(
-            '<rect class="bar v-pass" x="{}" y="{}" width="{}" height="{}" rx="2"/>'
             '<text class="num" x="12" y="{}">{}</text>'
-        ).format(left, y + 1, max(1.5, round(right - left, 1)), _BAR, y + 11, f"{len(members)} verified")
+            '<rect class="bar v-pass" x="{}" y="{}" width="{}" height="{}" rx="2"/>'
+        ).format(y + 11, f"{len(members)} verified", left, bar, max(1.5, round(right - left, 1)), _BAR)
     )
-    return y + _BAR + 6
+    return bar + _BAR + 6
 
 
 def _ends(axis: Axis, member: Member) -> tuple[float, float]:

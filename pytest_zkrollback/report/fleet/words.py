@@ -215,7 +215,8 @@ def failed_line(member: Member) -> str:
     said = "" if first is None else f"{first.id}: {first.observed or 'no verdict; nothing was seen'}"
     if first is None and member.exit_code and member.outcome in GREEN_OUTCOMES:
         said = f"its process ended with exit code {member.exit_code}, which its record does not explain"
-    if member.said and member.said != said:
+    known = member.reason in (MemberReason.INTERRUPTED, MemberReason.PREFLIGHT_REFUSED)
+    if member.said and member.said != said and not (said and known):
         said = f"{said} ({member.said})" if said else member.said
     return inert_facts(said, _SAID_LIMIT * 2)
 
