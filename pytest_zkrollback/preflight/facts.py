@@ -17,7 +17,7 @@ from .compare_revisions import gather_change_summary
 from .contents import fetch_contents
 from .forecast import make_forecast
 from .node_images import fetch_images
-from .permissions import Granted, fetch_denied, fetch_unreadable
+from .permissions import Granted, fetch_denied, fetch_missing_of_records, fetch_unreadable
 from .probe import Facts, ProbeResult
 from .release_view import CachedProbe, ReleaseView
 
@@ -112,6 +112,7 @@ def fetch_facts(
             tried.set()
 
     def denied() -> Sequence[str]:
+        of_records = submit("rights", lambda: fetch_missing_of_records(kube, env.namespace))
         with suppress(ZkRollbackError):
             view.choice()  # nothing can be tried before
         now_s = clock.monotonic_s()
@@ -123,7 +124,7 @@ def fetch_facts(
         else:
             granted.add_records("list")
         tried.wait(max(0.0, until_s - clock.monotonic_s()))
-        return fetch_denied(kube, env.namespace, wanted, granted)
+        return fetch_denied(kube, env.namespace, wanted, granted, of_records.result)
 
     version = CachedProbe(lambda: helm().fetch_version())
     questions: dict[str, Callable[[], object]] = {

@@ -6,7 +6,7 @@ the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # What helm does to its own records while it rolls back with --history-max 0 (docs/helm-facts.md, 9). The lock
 # beside them needs no more.
 _STORE_VERBS = ("list", "get", "create", "update")
+# Of these no reading and no dry run shows that they are allowed for every name.
+_STORE_UNSHOWN = ("get", "update")
 # Verbs that no Role can allow by name.
 _UNNAMED = ("create", "list", "watch")
 _RBAC = "rbac.authorization.k8s.io"
@@ -89,7 +91,7 @@ def rollback_needs(
 
     A kind that is not served is left out: the forecast says so. Raises ClusterError.
     """
-    needs = [Need(Right(verb, "", "secrets", namespace), _WHY_STORE) for verb in _STORE_VERBS]
+    needs = _store_needs(namespace, _STORE_VERBS)
     for verbs, entries in writes.items():
         why = _WHY_HOOKS if "watch" in verbs else _WHY_APPLY
         needs += _needs_of(kube, namespace, verbs, entries, why)
@@ -129,7 +131,7 @@ def verify_needs(
     identity_of = Right("get", "", "namespaces", _CLUSTER)
     needs = [
         Need(identity_of, "its UID is the cluster's identity", frozenset({_CLUSTER}), helpful=not pinned),
-        *(Need(Right(verb, "", "secrets", namespace), _WHY_STORE) for verb in ("list", "get")),
+        *_store_needs(namespace, ("list", "get")),
         *_needs_of(kube, namespace, ("get",), objects, _WHY_LIVE),
         *_needs_of(kube, namespace, ("get",), [one.item for one in outer_references(objects)], _WHY_OUTER),
         *look_needs(namespace, objects),
@@ -211,15 +213,25 @@ def fetch_missing(kube: Kube, needs: Sequence[Need]) -> tuple[Need, ...]:
     return tuple(need for need in found if need.instead is None or not all(fetch_allowed(kube, need.instead)))
 
 
+def fetch_missing_of_records(kube: Kube, namespace: str) -> tuple[Need, ...]:
+    """Of what helm does to its records, the missing rights that must be asked for in any case.
+
+    Raises ClusterError where a review got no answer.
+    """
+    return fetch_missing(kube, _store_needs(namespace, _STORE_UNSHOWN))
+
+
 def fetch_denied(
     kube: Kube,
     namespace: str,
     writes: Mapping[tuple[str, ...], Sequence[JsonObject]],
     granted: Granted | None = None,
+    of_records: Callable[[], Sequence[Need]] | None = None,
 ) -> tuple[str, ...]:
     """The rights that helm needs and that are missing, in RBAC's words; see :func:`rollback_needs`.
 
-    What is ``granted`` is not asked for. Raises ClusterError where a review got no answer.
+    What is ``granted`` is not asked for. ``of_records`` gives what :func:`fetch_missing_of_records` found
+    meanwhile. Raises ClusterError where a review got no answer.
     """
     known = granted or Granted()
     left: dict[tuple[str, ...], list[JsonObject]] = {
@@ -227,8 +239,12 @@ def fetch_denied(
         for verb, items in _by_verb(writes).items()
     }
     done = {Right(verb, "", "secrets", namespace) for verb in _STORE_VERBS if known.has_records(verb)}
+    if of_records is not None:
+        done |= {need.right for need in _store_needs(namespace, _STORE_UNSHOWN)}
     needs = [need for need in rollback_needs(kube, namespace, left) if need.right not in done]
     missing = fetch_missing(kube, needs)
+    if of_records is not None:
+        missing += tuple(of_records())
     return tuple(sorted(need.right.spoken(namespace) for need in missing))
 
 
@@ -264,6 +280,10 @@ def merged(needs: Iterable[Need]) -> tuple[Need, ...]:
         names = frozenset[str]() if whole else before.names | need.names
         found[need.right] = replace(first, names=names, helpful=before.helpful and need.helpful)
     return tuple(found.values())
+
+
+def _store_needs(namespace: str, verbs: Collection[str]) -> list[Need]:
+    return [Need(Right(verb, "", "secrets", namespace), _WHY_STORE) for verb in verbs]
 
 
 def _needs_of(

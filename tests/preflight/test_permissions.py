@@ -4,7 +4,12 @@ import pytest
 
 from pytest_zkrollback.domain.errors import NotFound, Unreachable
 from pytest_zkrollback.preflight.guards.cluster import judge_permissions
-from pytest_zkrollback.preflight.permissions import Granted, fetch_denied, fetch_unreadable
+from pytest_zkrollback.preflight.permissions import (
+    Granted,
+    fetch_denied,
+    fetch_missing_of_records,
+    fetch_unreadable,
+)
 from pytest_zkrollback.preflight.probe import ProbeResult
 from pytest_zkrollback.release.manifest import identity
 from support.manifests import parse_manifest
@@ -175,6 +180,26 @@ def test_what_it_did_not_do_is_asked_for(done, missing):
     for name, verb in done:
         granted.add(identity(item("Deployment", name)), verb)
     assert fetch_denied(rules, "shop", {("get", "patch"): [WEB, api]}, granted) == missing
+
+
+@pytest.mark.parametrize(
+    ("removed", "missing"),
+    [((), ()), (("get",), ("get secrets",)), (("get", "update"), ("get secrets", "update secrets"))],
+    ids=["all are there", "get", "both"],
+)
+def test_what_was_asked_meanwhile_is_not_asked_for_again(removed, missing):
+    rules, granted = Rules(("get", "secrets", "shop", "web"), ("patch", "secrets", "shop", "")), Granted()
+    rules.allowed -= {(verb, "secrets", "shop", "") for verb in removed}
+    of_records = fetch_missing_of_records(rules, "shop")
+    assert [each[:2] for each in rules.asked] == [("get", "secrets"), ("update", "secrets")]
+    rules.asked.clear()
+    writes = {("get", "patch"): [item("Secret", "web", api_version="v1")]}
+    assert fetch_denied(rules, "shop", writes, granted, lambda: of_records) == missing
+    assert {each[:2] for each in rules.asked} == {
+        ("create", "secrets"),
+        ("list", "secrets"),
+        ("patch", "secrets"),
+    }
 
 
 def test_a_record_that_may_be_made_is_no_right_to_read_others():
