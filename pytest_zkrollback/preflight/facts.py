@@ -37,9 +37,6 @@ PATIENCE_S = 30.0
 # What is only good to know, and how long it is waited for once everything else has answered.
 _BESIDE = ("images",)
 _BESIDE_S = 0.2
-# What the forecast has tried needs no review of our rights. Nobody waits long for its dry runs and the live
-# objects, and not in the second half of the budget: the reviews have to be answered within it.
-_TRIED_S = 1.0
 
 
 def ask_all(
@@ -115,10 +112,11 @@ def fetch_facts(
         of_records = submit("rights", lambda: fetch_missing_of_records(kube, env.namespace))
         with suppress(ZkRollbackError):
             view.choice()  # nothing can be tried before
-        now_s = clock.monotonic_s()
-        until_s = min(now_s + _TRIED_S, began_s + env.preflight_budget_s / 2)
+        # What the forecast has tried needs no review. It is waited for in the first half of the budget: the
+        # reviews have to be answered in the second.
+        until_s = began_s + env.preflight_budget_s / 2
         try:
-            wanted = view.writes(max(0.0, until_s - now_s))
+            wanted = view.writes(max(0.0, until_s - clock.monotonic_s()))
         except ZkRollbackError:
             wanted = {}  # what the release holds is unknown, and said so by another guard
         else:
