@@ -6,7 +6,7 @@ REQUESTS = 20
 BEGIN, END = "<!-- benchmarks/verification.py -->", "<!-- end -->"
 ROWS = {
     "healthy": "good release, smoke test left out",
-    "smoke": "good release, beside its slowest item",
+    "whole": "good release, from the command's start (`helm history` and `helm rollback` beside it)",
     "far": "good release, 50 ms away",
     "crowded": "500 pods, 10,000 events, 10 records of 1 MB",
     "crash-loop": "crash loop",
