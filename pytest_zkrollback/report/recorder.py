@@ -1,6 +1,7 @@
 """Keeps the run's record: whatever is known is on disk before helm is started, and while it runs.
 
 Before that and once helm has ended nothing is changed: the disk follows, and only who tells others waits.
+Following takes a part of the time only, because each record is redacted, and others judge meanwhile.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ from ..domain.record import (
 )
 from ..domain.verdict import Verdict
 
+# While nobody waits for it: how many times as long as a write took the thread pauses, at most so long.
+_REST = 3.0
+_LONGEST_REST_S = 1.0
+# Changes come in bursts: so long it waits for more of one.
+_GATHER_S = 0.25
+
 
 class Recorder:
     """The one owner of the record. Threads may write; readers get a frozen model."""
@@ -46,6 +53,7 @@ class Recorder:
         self._news = threading.Condition(self._lock)
         self._follower: threading.Thread | None = None
         self._ending = False
+        self._waiting = 0  # how many wait for what has changed so far
         self._changes = self._written = 0
 
     @property
@@ -63,9 +71,9 @@ class Recorder:
         return partial(self._clean, self._record)
 
     def write_async(self) -> None:
-        """From now on a thread writes what has changed, as soon as the disk has taken the last change.
+        """From now on a thread writes what has changed, a little later.
 
-        A busy disk takes a quarter of a second for one. Where no thread is to be had all stays as it was.
+        Where somebody waits for it that is at once. Where no thread is to be had all stays as it was.
         """
         with self._lock, suppress(RuntimeError):
             if self._follower is None:
@@ -77,7 +85,10 @@ class Recorder:
         """Before others are told: wait until what has changed so far is on disk, at most ``timeout_s``."""
         with self._news:
             so_far = self._changes
+            self._waiting += 1
+            self._news.notify_all()
             self._news.wait_for(lambda: self._follower is None or self._written >= so_far, timeout_s)
+            self._waiting -= 1
 
     def flush(self) -> None:
         """Wait until all is on disk; from now on every change is waited for again."""
@@ -206,11 +217,15 @@ class Recorder:
                     self._news.wait_for(lambda: self._written < self._changes or self._ending)
                     if self._written == self._changes:
                         return
+                    self._news.wait_for(lambda: self._waiting or self._ending, _GATHER_S)
                     record, change = self._record, self._changes
+                begun_s = self._clock.monotonic_s()
                 self._write(record)
+                rest_s = min(_REST * (self._clock.monotonic_s() - begun_s), _LONGEST_REST_S)
                 with self._news:
                     self._written = change
                     self._news.notify_all()
+                    self._news.wait_for(lambda: self._waiting or self._ending, rest_s)
         except BaseException:  # a defect: no change may be left to a thread that is gone
             with self._news:
                 self._follower = None

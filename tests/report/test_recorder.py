@@ -179,3 +179,18 @@ def test_a_thread_that_fails_leaves_nothing_unwritten(more: bool) -> None:
         recorder.update(summary="b")
     recorder.flush()
     assert taken == ["b" if more else "a"]
+
+
+def test_a_burst_of_changes_is_one_write_by_the_thread_and_who_waits_has_it_at_once() -> None:
+    writers: list[str] = []
+    recorder = Recorder(
+        running(), SystemClock(), lambda record: writers.append(threading.current_thread().name)
+    )
+    recorder.write_async()
+    for number in range(200):
+        recorder.update(summary=str(number))
+    begun = time.monotonic()
+    recorder.wait_written(5)
+    assert time.monotonic() - begun < 0.2, "not after the pause"
+    assert writers == ["zkrollback-record"]
+    recorder.flush()
