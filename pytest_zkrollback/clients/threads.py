@@ -3,22 +3,30 @@
 Daemon threads, because an executor's would hold the process's exit back. A question is a
 :class:`concurrent.futures.Future`. Its ``exception(timeout)`` returns what the question raised, and raises
 TimeoutError where no answer came in time. The thread of a late answer goes on, and nobody waits for it.
+
+A thread that has answered waits for the next question: to start one waits for the interpreter's lock, which
+takes some milliseconds while others compute.
 """
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ..domain.errors import ZkRollbackError
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 _END: Any = object()
+_WAITING: Final = "zkrollback-waiting"
+# So long a thread waits for its next question.
+_IDLE_S: Final = 10.0
 
 
 def start_thread(name: str, work: Callable[[], object]) -> threading.Thread:
@@ -28,10 +36,20 @@ def start_thread(name: str, work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+def hand_over(name: str, work: Callable[[], object]) -> None:
+    """The same in a thread that waits for something to do, or in a new one."""
+    try:
+        waiting = _idle.pop()
+    except IndexError:
+        _Answering(name, work)
+    else:
+        waiting.take(name, work)
+
+
 def submit(name: str, question: Callable[[], Value]) -> Future[Value]:
     """Ask in a daemon thread; the future has the answer, or whatever the question raised."""
     future: Future[Value] = Future()
-    start_thread(name, lambda: _answer(future, question))
+    hand_over(name, lambda: _answer(future, question))
     return future
 
 
@@ -53,7 +71,7 @@ def submit_each(
             _answer(future, lambda key=key: fetch(key))  # type: ignore[misc]
 
     for _ in range(min(workers, len(keys))):
-        start_thread(name, work)
+        hand_over(name, work)
     return futures
 
 
@@ -84,6 +102,39 @@ def one_ahead(values: Iterator[Value], is_large: Callable[[Value], bool]) -> Ite
         yield value
         del value  # before the next one is there
         value = fetch() if asked is None else asked.result()
+
+
+class _Answering:
+    """A daemon thread that answers one question after the other, until none comes for a while."""
+
+    def __init__(self, name: str, work: Callable[[], object]) -> None:
+        self._questions: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._questions.put(work)
+        start_thread(name, self._go_on)
+
+    def take(self, name: str, work: Callable[[], object]) -> None:
+        self._thread.name = name
+        self._questions.put(work)
+
+    def _go_on(self) -> None:
+        self._thread = threading.current_thread()
+        while True:
+            try:
+                work = self._questions.get(timeout=_IDLE_S)
+            except queue.Empty:
+                try:
+                    _idle.remove(self)
+                except ValueError:
+                    continue  # it was chosen just now
+                return
+            work()
+            del work  # and what it holds
+            self._thread.name = _WAITING
+            _idle.append(self)
+
+
+_idle: deque[_Answering] = deque()  # each of its methods is atomic
+os.register_at_fork(after_in_child=_idle.clear)  # they do not live there
 
 
 def _answer(future: Future[Value], question: Callable[[], Value]) -> None:

@@ -73,6 +73,10 @@ class Check(Protocol):
         """The same once it has passed, until the soak ends; None: it is not looked at again."""
 
     @property
+    def looked_at_on_news(self) -> bool:
+        """Whether it is judged by what is watched, so that a change there is a reason to look at once."""
+
+    @property
     def gates_others(self) -> bool:
         """Whether the stages after IMMEDIATE wait for its first verdict."""
 
@@ -184,6 +188,9 @@ class Kube(Protocol):
         timeout_s: float = 5.0,
     ) -> JsonObject:
         """POST, PUT or PATCH; access reviews and server-side dry runs are done with this."""
+
+    def open_connections(self, count: int) -> None:
+        """Have so many idle connections, for what is asked side by side; nothing is raised."""
 
     def api_client(self) -> ApiClient:
         """Kubernetes' own client for the same server, for items of a repository's own."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Event
+from threading import Condition
 from typing import Final
 
 from ..domain.checks import Sample
-from ..domain.ports import Check
+from ..domain.ports import Check, Clock
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
 
 KEPT_EARLY: Final = 50
@@ -17,6 +17,10 @@ KEPT_FIRST: Final = 10
 KEPT: Final = 250
 # A thread that is behind by less is not called late: that is how a busy machine always works.
 _PUNCTUAL_S: Final = 0.5
+# News of a large release come in hundreds: looks on news take a third of a thread's time at most, and are
+# no more than so many for each that is due anyway.
+_REST: Final = 2.0
+_MORE_ON_NEWS: Final = 20
 
 
 @dataclass
@@ -48,6 +52,50 @@ class Lag:
         return behind_s if behind_s > max(self.interval_s, _PUNCTUAL_S) else 0.0
 
 
+class Alarm:
+    """Wakes who looks at one check: at once where it is due, and on news once it has rested."""
+
+    def __init__(self) -> None:
+        """Neither is due."""
+        self._changed = Condition()
+        self._due = False
+        self._news = False
+
+    def ring(self) -> None:
+        """It has to be looked at now."""
+        with self._changed:
+            self._due = True
+            self._changed.notify_all()
+
+    def note_news(self) -> None:
+        """What it is judged by has changed."""
+        with self._changed:
+            if not self._news:
+                self._news = True
+                self._changed.notify_all()
+
+    def clear(self) -> None:
+        """A look begins, which sees all that was noted so far."""
+        with self._changed:
+            self._due = self._news = False
+
+    def wait_due(self) -> None:
+        """Wait until it is due, however long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._due)
+
+    def wait(self, clock: Clock, until_s: float, rested_s: float) -> bool:
+        """Wait until it is due, or for news; False if ``until_s`` came before. Both are monotonic.
+
+        News are waited for, but not acted on before ``rested_s``.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._due or self._news, max(0.0, until_s - clock.monotonic_s()))
+            if self._news and not self._due:
+                self._changed.wait_for(lambda: self._due, max(0.0, rested_s - clock.monotonic_s()))
+            return self._due or self._news
+
+
 @dataclass
 class CheckRun:
     """One check's run: where it stands, and its samples, bounded.
@@ -63,13 +111,15 @@ class CheckRun:
     bug: str | None = None
     fresh: bool = False
     generation: int = 0  # of the observing thread whose samples count; an older one ends
-    due: Event = field(default_factory=Event)
+    alarm: Alarm = field(default_factory=Alarm)
     observing: bool = False
+    looking: bool = False  # an observation is under way
     lag: Lag = field(default_factory=Lag)
     judged_from: datetime | None = None
     pending_s: float = 0.0  # since when there is no verdict
     ends_s: float = 0.0
     judged_s: float = 0.0
+    judging_took_s: float = 0.0
     judgement: Judgement | None = None
     finished_at: datetime | None = None
     green_since: datetime | None = None  # nothing else was seen since then
@@ -101,7 +151,12 @@ class CheckRun:
     def stop(self) -> None:
         """Observe no more; what is under way is not waited for, and counts no more."""
         self.generation += 1
-        self.due.set()
+        self.alarm.ring()
+
+    def rested_s(self, begun_s: float, now_s: float) -> float:
+        """When the next look may follow on news, if the last one was from ``begun_s`` until now."""
+        took_s = now_s - begun_s + self.judging_took_s
+        return max(now_s + _REST * took_s, begun_s + (self.check.interval_s or 0.0) / _MORE_ON_NEWS)
 
     def note_green(self, judgement: Judgement, now: datetime) -> None:
         """Since when it is green: an answer that did not come is no sign that it is not."""

@@ -7,7 +7,7 @@ within :data:`STALE_S`: such a resource is named in ``Snapshot.errors`` instead.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Condition, Event, Lock
@@ -83,6 +83,11 @@ class ClusterWatch:
         self._news = Condition(self._lock)
         self._stopping = Event()
         self._wanted = 0
+        self._heard: Callable[[], None] = lambda: None
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call ``heard`` whenever the picture has changed, in the thread that reads; it may not wait."""
+        self._heard = heard
 
     def start(self) -> None:
         """Begin to list and watch, in daemon threads."""
@@ -199,6 +204,7 @@ class ClusterWatch:
             feed.listed_s = begun_s
             feed.error = None
             self._news.notify_all()
+        self._heard()
         return True
 
     def _apply(self, name: str, feed: _Feed, epoch: int, event: JsonObject) -> bool:
@@ -228,6 +234,7 @@ class ClusterWatch:
                 feed.items[key] = item
             feed.shown = None
             self._news.notify_all()
+        self._heard()
         return True
 
     def _note(self, feed: _Feed, epoch: int, error: ClusterError) -> None:
@@ -238,6 +245,7 @@ class ClusterWatch:
                 feed.failing_since_s = self._clock.monotonic_s()
             feed.error = error
             self._news.notify_all()
+        self._heard()
 
 
 class NamespaceWatches:
@@ -255,6 +263,11 @@ class NamespaceWatches:
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces that are watched, the release's own first."""
         return tuple(self._watches)
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call ``heard`` whenever a picture has changed, in the thread that reads; it may not wait."""
+        for watch in self._watches.values():
+            watch.listen(heard)
 
     def start(self) -> None:
         """Begin to list and watch, in daemon threads."""

@@ -12,12 +12,13 @@ anything: none is older than the failure beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock
 from typing import Final
 
-from ..clients.threads import start_thread
+from ..clients.threads import hand_over
 from ..domain.checks import History, Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Check, Clock, Stage
@@ -90,6 +91,7 @@ class Schedule:
         self._before_last = [run for run in self._runs if run.check.stage is not Stage.FINAL]
         self._first = [run for run in self._before_last if run.check.stage is not Stage.SOAK]
         self._in_soak = [run for run in self._before_last if run.check.stage is Stage.SOAK]
+        self._gates = [run for run in self._runs if run.check.gates_others]
         self._clock = clock
         self._since = since
         self._on_judgement = on_judgement
@@ -115,11 +117,23 @@ class Schedule:
         self._lag = Lag()
 
     def start(self) -> None:
-        """Begin to observe what is followed from the beginning; judging begins with :meth:`run`."""
+        """Begin to observe what is followed from the beginning; judging begins with :meth:`run`.
+
+        The other threads are there, too, and wait: to start one takes time that is dear later.
+        """
         for run in self._runs:
-            early = run.check.stage in (Stage.IMMEDIATE, Stage.OBSERVED_EARLY)
-            if early and run.check.interval_s is not None:
+            with suppress(RuntimeError):  # no thread to be had: it is tried again when it is needed
                 self._observe(run)
+
+    def note_news(self) -> None:
+        """What is watched has changed: whoever is judged by it is looked at now. Called in any thread.
+
+        What has passed and is looked at more seldom since then waits for its time.
+        """
+        for run in self._runs:
+            often_s, now_s = run.check.interval_s, self._interval_s(run)
+            if run.check.looked_at_on_news and often_s is not None and now_s is not None and now_s <= often_s:
+                run.alarm.note_news()
 
     def stop(self) -> None:
         """Tell the observing threads to end; does not wait for them."""
@@ -170,7 +184,7 @@ class Schedule:
         self._lag.plan(self._clock.monotonic_s() + _TICK_S, _REJUDGE_S)
 
     def _begin_stages(self) -> None:
-        gates = [run.verdict for run in self._runs if run.check.gates_others]
+        gates = [run.verdict for run in self._gates]
         if all(gates):
             self._rollouts_passed = all(
                 verdict is not None and verdict.word is Verdict.PASS for verdict in gates
@@ -188,14 +202,23 @@ class Schedule:
             Stage.SOAK: self._provisional_at is not None and self._closing_from is None,
             Stage.FINAL: self._provisional_at is not None or all(run.final for run in self._before_last),
         }
-        for run in self._runs:
-            if run.judged_from is None and open_stages[run.check.stage]:
-                with self._lock:
-                    run.judged_from = self._tick()
-                run.pending_s = self._clock.monotonic_s()
-                run.ends_s = run.pending_s + run.check.deadline_s
-                run.due.set()
-                self._observe(run)
+        opening = [run for run in self._runs if run.judged_from is None and open_stages[run.check.stage]]
+        # What has to answer several times takes longest, so it begins.
+        for run in sorted(opening, key=lambda run: run.check.stage is not Stage.OBSERVED_EARLY):
+            self._open(run)
+
+    def _open(self, run: CheckRun) -> None:
+        """Judge it from now on."""
+        with self._lock:
+            run.judged_from = self._tick()
+            asks_too_early, run.looking = run.looking, False
+        run.pending_s = self._clock.monotonic_s()
+        run.ends_s = run.pending_s + run.check.deadline_s
+        if asks_too_early and run.check.stage is Stage.OBSERVED_EARLY:
+            run.stop()  # its answer does not count, and may be long in coming
+            run.observing = False
+        run.alarm.ring()
+        self._observe(run)
 
     def _failed(self, which: Callable[[Check], bool] = lambda _: True) -> list[str]:
         """The ids of those checks that failed, but for the FINAL ones."""
@@ -333,13 +356,13 @@ class Schedule:
                 continue
             run.ends_s = max(run.ends_s, self._clock.monotonic_s() + _CLOSING_S)
             run.fresh = True  # what is not looked at again is final now
-            run.due.set()
+            run.alarm.ring()
 
     def _open_runs(self) -> list[CheckRun]:
         return [run for run in self._before_last if run.is_open]
 
     def _judge_all(self) -> bool:
-        """Judge what is due; True if a verdict became final."""
+        """Judge what is due; True if a verdict is new or became final."""
         decided = False
         for run in self._runs:
             if not run.is_open:
@@ -373,8 +396,9 @@ class Schedule:
         over = now_s >= run.ends_s
         if not (run.fresh or over or now_s - run.judged_s >= _REJUDGE_S):
             return False
+        before = run.verdict
         judgement = self._judge(run)
-        run.judged_s = now_s
+        run.judged_s, run.judging_took_s = now_s, self._clock.monotonic_s() - now_s
         if over and self._waits_on(run, judgement, now_s):
             over, run.ends_s = False, now_s + _REJUDGE_S
         if over:
@@ -389,7 +413,7 @@ class Schedule:
             if not run.is_open or not _says_nothing_new(judgement, run.judgement):
                 finished = isinstance(judgement, CheckResult)
                 self._tell(run, judgement, self._clock.now() if finished else None)
-        return not run.is_open
+        return not run.is_open or _word_of(run.verdict) is not _word_of(before)
 
     def _tell(self, run: CheckRun, judgement: Judgement, finished_at: datetime | None) -> None:
         assert run.judged_from is not None  # noqa: S101 - else it would not have been judged
@@ -479,13 +503,18 @@ class Schedule:
         if run.observing:
             return
         run.observing = True
-        start_thread(f"zkrollback-{run.check.id}", partial(self._keep_observing, run, run.generation))
+        hand_over(f"zkrollback-{run.check.id}", partial(self._keep_observing, run, run.generation))
 
     def _keep_observing(self, run: CheckRun, generation: int) -> None:
+        if not self._wait_for_stage(run, generation):
+            return
         while run.generation == generation:
-            run.due.clear()
+            run.alarm.clear()
+            begun_s = self._clock.monotonic_s()
             with self._lock:
-                at = self._tick()
+                if run.generation != generation:
+                    return
+                at, run.looking = self._tick(), True
             try:
                 sample = Sample(at=at, value=run.check.observe())
             except ZkRollbackError as error:
@@ -500,22 +529,39 @@ class Schedule:
                 if run.generation != generation:
                     return
                 run.keep(sample)
+                run.looking = False
             self._wake.set()
             if self._on_sample is not None:
                 self._on_sample(run.check.id, sample)
-            if not self._pause(run, generation):
+            if not self._pause(run, generation, begun_s):
                 return
 
-    def _pause(self, run: CheckRun, generation: int) -> bool:
+    def _wait_for_stage(self, run: CheckRun, generation: int) -> bool:
+        """Wait until this one is observed; False: it is not any more."""
+        early = run.check.stage in (Stage.IMMEDIATE, Stage.OBSERVED_EARLY)
+        while not (early and run.check.interval_s is not None) and run.judged_from is None:
+            if run.generation != generation:
+                return False
+            run.alarm.wait_due()
+            run.alarm.clear()
+        return True
+
+    def _pause(self, run: CheckRun, generation: int, begun_s: float) -> bool:
         """Wait until the next observation is due; False: there is none. It is judged meanwhile, and then
-        may be looked at more seldom."""
-        waited_s, began_s = 0.0, self._clock.monotonic_s()
-        while (interval_s := self._interval_s(run)) is not None and waited_s < interval_s:
-            run.lag.plan(began_s + interval_s, interval_s)
-            if run.due.wait(interval_s - waited_s):
+        may be looked at more seldom. ``begun_s``: when the last one began."""
+        ended_s = self._clock.monotonic_s()
+        rested_s = run.rested_s(begun_s, ended_s)
+        waited_s = ended_s
+        while (interval_s := self._interval_s(run)) is not None:
+            # From beginning to beginning, but nobody is asked without a pause who answers slowly.
+            due_s = max(begun_s + interval_s, ended_s + interval_s / 2)
+            if waited_s >= due_s:
+                break
+            run.lag.plan(due_s, interval_s)
+            if run.alarm.wait(self._clock, due_s, rested_s):
                 run.lag.plan(self._clock.monotonic_s(), interval_s)
                 break
-            waited_s = interval_s
+            waited_s = due_s
         if run.generation == generation:
             run.lag.begin(self._clock.monotonic_s())
         return interval_s is not None
@@ -541,6 +587,10 @@ def _watch_until(run: CheckRun, now: datetime) -> datetime:
     """Until when it has to be watched, as it says itself."""
     until = run.judgement.watch_until if run.judgement is not None else None
     return until or now
+
+
+def _word_of(verdict: CheckResult | None) -> Verdict | None:
+    return None if verdict is None else verdict.word
 
 
 def _no_observation(run: CheckRun) -> Pending:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from ..checklist.events.feed import EventFeeds
 from ..checklist.metrics import MetricCheck
 from ..checklist.rollout.check import RolloutCheck
+from ..clients.threads import hand_over
 from ..domain.errors import ZkRollbackError
 from ..domain.item_ids import EQUIVALENCE, NOTIFY
 from ..domain.ports import Check
@@ -28,6 +30,8 @@ from .results import ExpectedRelease, RunState
 
 _ANEW_S = 4.0  # as long as a list may take
 _TICK_S = 0.1
+# Objects, logs and the history are read side by side once the rollouts have settled.
+_CONNECTIONS = 12
 
 
 def run_verify(
@@ -47,7 +51,7 @@ def run_verify(
     they are asked for since before that.
     """
     recorder = context.recorder
-    recorder.write_async()
+    _get_ready(context)
     reader = ReleaseReader(context, release, state)
     checks = build_checks(context, release, reader, state, watch, events, since, metrics)
     state.expect(check.id for check in checks)
@@ -110,6 +114,7 @@ def run_verify(
         on_last_look=look_anew,
         failed_before=state.failed,
     )
+    watch.listen(schedule.note_news)
     timeline.hand_over()
     verdicts = schedule.run(lambda: context.signals.count > 0)
     recorder.flush()
@@ -124,6 +129,14 @@ def run_verify(
         _look_at_head(context, reader)
     if schedule.provisional_at is not None:
         _end_soak(context, state.add_up(without=(NOTIFY,)) in GREEN_OUTCOMES)
+
+
+def _get_ready(context: RunContext) -> None:
+    """What need not be done when it counts."""
+    context.recorder.write_async()
+    if context.request.changes:  # pods come first, and nobody waits yet
+        with suppress(RuntimeError):
+            hand_over("connections", partial(context.kube.open_connections, _CONNECTIONS))
 
 
 class JudgementNotes:

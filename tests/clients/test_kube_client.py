@@ -14,6 +14,7 @@ from pytest_zkrollback.clients.kube.access import Access
 from pytest_zkrollback.clients.kube.client import KubeClient
 from pytest_zkrollback.clients.kube.errors import rbac_words
 from pytest_zkrollback.clients.kube.transport import _pools_of
+from pytest_zkrollback.clients.threads import fetch_each
 from pytest_zkrollback.domain.errors import (
     BadAnswer,
     Forbidden,
@@ -550,6 +551,30 @@ def test_many_threads_share_one_client():
         for thread in threads:
             thread.join()
     assert problems == []
+
+
+def test_what_is_asked_side_by_side_finds_open_connections():
+    together = threading.Barrier(4)
+
+    def slowly(connection: socket.socket, _request: str) -> None:
+        together.wait(5)  # so that no connection serves two of them
+        connection.sendall(answer('{"ok": true}'))
+
+    with LocalServer(*[slowly] * 8) as server:
+        kube = client(server.url)
+        kube.open_connections(4)
+        assert len(server.open) == 4
+        assert fetch_each(kube.get, ["/p"] * 4, workers=4) == [{"ok": True}] * 4
+        assert len(server.open) == 4
+        assert sum(request.startswith("GET /version ") for request in server.requests) == 4
+
+
+def test_connections_that_cannot_be_opened_are_nobodys_problem():
+    client(f"http://127.0.0.1:{free_port()}").open_connections(3)
+    with LocalServer(answer("no", 403), answer('{"ok": true}')) as server:
+        kube = client(server.url)
+        kube.open_connections(1)
+        assert kube.get("/p") == {"ok": True}
 
 
 def test_an_error_shows_neither_query_nor_credentials_fault_49():

@@ -2,10 +2,12 @@
 
 import threading
 import time
+import weakref
 from concurrent.futures import wait
 
 import pytest
 
+from pytest_zkrollback.clients import threads
 from pytest_zkrollback.clients.threads import fetch_each, one_ahead, start_thread, submit, submit_each
 from pytest_zkrollback.domain.errors import ClusterError
 
@@ -91,3 +93,44 @@ def test_one_is_fetched_ahead_unless_one_is_large():
                 time.sleep(0.001)
             looked.append((each, len(fetched)))
     assert looked == [(0, 2), (1, 3), (2, 3), (3, 4), (4, 5)]
+
+
+def test_who_has_answered_answers_the_next_question_too():
+    """Starting a thread waits for the interpreter's lock; and what a question held is let go."""
+
+    class Held:
+        pass
+
+    held = Held()
+    gone = weakref.ref(held)
+    answering = {submit("first", lambda held=held: (held, threading.current_thread())[1]).result(timeout=2)}
+    del held
+    for _ in range(50):
+        wait_until(lambda: all(one.name == "zkrollback-waiting" for one in answering))
+        answering.add(submit("next", threading.current_thread).result(timeout=2))
+    assert len(answering) < 10, "one, and those that were left by other tests"
+    wait_until(lambda: gone() is None)
+
+
+def test_many_questions_at_once_from_many_threads_are_each_answered_once():
+    answered = []
+    futures = submit_each(
+        "asks", lambda n: [submit("asked", lambda n=n: answered.append(n)) for _ in range(20)], range(30), 8
+    )
+    for each in futures:
+        wait(each.result(timeout=10), 10)
+    assert sorted(answered) == sorted([*range(30)] * 20)
+
+
+def test_an_idle_thread_ends(monkeypatch):
+    monkeypatch.setattr(threads, "_IDLE_S", 0.02)
+    thread = submit("once", threading.current_thread).result(timeout=2)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def wait_until(done):
+    until_s = time.monotonic() + 10
+    while not done() and time.monotonic() < until_s:
+        time.sleep(0.001)
+    assert done()

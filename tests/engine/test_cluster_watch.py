@@ -154,6 +154,23 @@ def test_lists_then_follows(bench: Bench) -> None:
     assert bench.kube.lists.count("pods") == 1
 
 
+def test_whoever_listens_hears_of_every_change_once_it_is_in_the_picture(bench: Bench) -> None:
+    heard: list[list[str]] = []
+    bench.watch.listen(
+        lambda: heard.append(sorted(bench.watch.snapshot().objects.get("pods", ()) and bench.names()))
+    )
+    bench.start()
+    bench.until(lambda _: len(heard) == len(RESOURCES))
+    bench.kube.send("pods", _event("ADDED", bench.kube.put("pods", "a")))
+    bench.until(lambda _: len(heard) == len(RESOURCES) + 1)
+    assert heard[-1] == ["a"]
+    bench.kube.send("pods", _event("DELETED", bench.kube.items["pods"].pop("a")))
+    bench.until(lambda _: len(heard) == len(RESOURCES) + 2)
+    assert heard[-1] == []
+    bench.kube.send("pods", Unreachable("gone"))
+    bench.until(lambda _: len(heard) > len(RESOURCES) + 2)
+
+
 def test_snapshots_are_cheap_and_cannot_be_changed(bench: Bench) -> None:
     bench.kube.put("deployments", "web")
     bench.start()

@@ -17,6 +17,7 @@ from pytest_zkrollback.domain.checks import History, Sample
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
+from pytest_zkrollback.engine import scheduler
 from pytest_zkrollback.engine.check_state import KEPT, KEPT_EARLY, KEPT_FIRST, CheckRun, Lag
 from pytest_zkrollback.engine.scheduler import Schedule
 
@@ -53,6 +54,7 @@ class FakeCheck:
     deadline_s: float = 5.0
     interval_s: float | None = 0.01
     soak_interval_s: float | None = None
+    looked_at_on_news: bool = False
     gates_others: bool = False
     rechecked_at_end: bool = False
     rechecked_on_failure: bool = False
@@ -1222,3 +1224,143 @@ def test_green_since_is_that_of_the_first_verdict_and_the_watch_ends_with_all() 
     assert schedule.green_since <= schedule.provisional_at
     assert schedule.watched_until is not None
     assert (schedule.watched_until - schedule.provisional_at).total_seconds() >= 0.4
+
+
+def test_news_are_a_reason_to_look_at_once_for_who_is_judged_by_them() -> None:
+    looks: list[str] = []
+    watched = _rollout(
+        "rollout-a",
+        interval_s=30.0,
+        looked_at_on_news=True,
+        observing=lambda: looks.append("watched"),
+        judging=lambda history: PASS if len(history.judged) > 3 else PENDING,
+    )
+    other = FakeCheck(
+        "smoke", interval_s=30.0, observing=lambda: looks.append("other"), rechecked_at_end=False
+    )
+    schedule = Schedule([watched, other], RealClock(), SINCE, Heard())
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(0.005):
+            schedule.note_news()
+
+    threading.Thread(target=tell, daemon=True).start()
+    begun = time.monotonic()
+    schedule.run(lambda: False)
+    over.set()
+    assert time.monotonic() - begun < 10
+    assert looks.count("watched") >= 4
+    assert looks.count("other") == 1
+
+
+def test_news_without_end_leave_others_their_time() -> None:
+    """A large release has hundreds in a second: a look that takes long is followed by a longer pause."""
+    busy: list[float] = []
+
+    def slow() -> None:
+        begun = time.monotonic()
+        time.sleep(0.02)
+        busy.append(time.monotonic() - begun)
+
+    check = FakeCheck("a", interval_s=30.0, looked_at_on_news=True, observing=slow, judging=lambda _: PENDING)
+    schedule = Schedule([check], RealClock(), SINCE, Heard())
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(0.001):
+            schedule.note_news()
+
+    threading.Thread(target=tell, daemon=True).start()
+    begun = time.monotonic()
+    schedule.run(lambda: len(busy) > 5)
+    over.set()
+    assert sum(busy[:5]) < 0.45 * (time.monotonic() - begun)
+
+
+def test_what_passed_and_is_looked_at_seldom_since_then_waits_in_spite_of_news() -> None:
+    looks: list[float] = []
+    events = _soaked(
+        "events",
+        observing=lambda: looks.append(0.0),
+        stage=Stage.AFTER_ROLLOUTS,
+        interval_s=0.01,
+        looked_at_on_news=True,
+    )
+    events.soak_interval_s = 30.0
+    schedule = Schedule([events], RealClock(), SINCE, Heard(), soak_s=0.2)
+
+    def tell() -> bool:
+        schedule.note_news()
+        return False
+
+    schedule.run(tell)
+    assert len(looks) <= 3, "at first, and at the soak's end"
+
+
+def test_between_the_last_rollout_and_the_first_verdict_nobody_waits_for_a_tick_and_no_thread_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What follows a verdict follows at once: with ticks of a minute the run would take one."""
+    monkeypatch.setattr(scheduler, "_TICK_S", 60.0)
+    started: list[str] = []
+    settled = threading.Event()
+    start = threading.Thread.start
+
+    def counted(thread: threading.Thread) -> None:
+        if settled.is_set():
+            started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", counted)
+
+    def settles(history: History) -> Judgement:
+        settled.set()
+        return PASS
+
+    provisional: list[datetime] = []
+    more = {"stage": Stage.AFTER_ROLLOUTS, "interval_s": None}
+    checks = [
+        _rollout("rollout-a", interval_s=30.0, soak_interval_s=30.0, judging=settles),
+        FakeCheck(
+            "health", stage=Stage.OBSERVED_EARLY, interval_s=0.02, soak_interval_s=30.0, judging=_thrice
+        ),
+        FakeCheck("smoke", **more),
+        FakeCheck("logs", soak_interval_s=30.0, **more),
+        FakeCheck("notify", stage=Stage.FINAL, interval_s=None),
+    ]
+    schedule = Schedule(checks, RealClock(), SINCE, Heard(), soak_s=60.0, on_provisional=provisional.append)
+    begun = time.monotonic()
+    schedule.run(lambda: bool(provisional))
+    assert time.monotonic() - begun < 10
+    # Only where an answer that was asked for too early is still awaited another thread asks.
+    assert started in ([], ["zkrollback-health"])
+
+
+def _thrice(history: History) -> Judgement:
+    return PASS if len(history.judged) >= 3 else PENDING
+
+
+def test_an_answer_that_was_asked_for_before_the_rollouts_settled_neither_counts_nor_is_waited_for(
+    hang: Callable[[], object],
+) -> None:
+    asked: list[int] = []
+    hangs = threading.Event()
+
+    def observe() -> object:
+        asked.append(len(asked))
+        if len(asked) == 1:
+            hangs.set()
+            hang()
+            return "of the bad revision's time"
+        return "now"
+
+    health = FakeCheck("health", stage=Stage.OBSERVED_EARLY, observing=observe, judging=_thrice)
+    rollout = _rollout("rollout-a", judging=lambda _: PASS if hangs.is_set() else PENDING)
+    begun = time.monotonic()
+    assert _run(health, rollout)["health"] == PASS
+    assert time.monotonic() - begun < 5
+    for history in health.histories:
+        assert all(sample.value == "now" for sample in history.samples)
+        assert history.judged_from is not None
+        assert all(sample.at >= history.judged_from for sample in history.judged)

@@ -69,6 +69,7 @@ class Looked:
     rechecked_on_failure: bool = False
     failure_ends_waiting: bool = False
     waiting_may_end: bool = False
+    looked_at_on_news: bool = False
     gates_others: bool = field(init=False)
 
     def __post_init__(self):
@@ -134,7 +135,11 @@ class Incident:
         self._replace(monkeypatch, target)
 
     def _replace(self, monkeypatch, target):
-        monkeypatch.setattr(module, "connect", lambda *_, **__: SimpleNamespace(server="https://cluster"))
+        monkeypatch.setattr(
+            module,
+            "connect",
+            lambda *_, **__: SimpleNamespace(server="https://cluster", open_connections=lambda _: None),
+        )
         monkeypatch.setattr(module, "run_preflight", lambda context: self._preflight(context, target))
         monkeypatch.setattr(module, "resolve_workloads", lambda found, *_: found)
         step = SimpleNamespace(run=self.step, may_have_changed=True)

@@ -202,6 +202,9 @@ class Release:
             return
         yield self.list(path, {key: value for key, value in query.items() if key != "limit"}), "7"
 
+    def open_connections(self, count):
+        pass
+
     def list_metadata(self, path, query=None, timeout_s=5.0):
         return tuple({"metadata": one["metadata"]} for one in self.list(path, query))
 

@@ -50,6 +50,9 @@ class AnyRelease(Release):
     def list(self, path, query=None, timeout_s=5.0):
         return super().list(path, query, timeout_s) if path == SECRETS and query else ()
 
+    def open_connections(self, count):
+        pass
+
     def list_metadata(self, path, query=None, timeout_s=5.0):
         return super().list_metadata(path, query, timeout_s) if path == SECRETS and query else ()
 

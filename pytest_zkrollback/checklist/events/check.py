@@ -127,6 +127,7 @@ class EventsCheck:
     deadline_s: float = field(default=45.0, init=False)
     interval_s: float | None = field(default=0.5, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)
+    looked_at_on_news: bool = field(default=True, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
     rechecked_on_failure: bool = field(default=True, init=False)

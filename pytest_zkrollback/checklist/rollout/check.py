@@ -80,8 +80,9 @@ class RolloutCheck:
     target: JsonObject | None = None
     services: tuple[JsonObject, ...] = ()
     stage: Stage = field(default=Stage.IMMEDIATE, init=False)
-    interval_s: float | None = field(default=0.05, init=False)
+    interval_s: float | None = field(default=0.2, init=False)  # and on news
     soak_interval_s: float | None = field(default=0.1, init=False)
+    looked_at_on_news: bool = field(default=True, init=False)
     gates_others: bool = field(default=True, init=False)
     rechecked_at_end: bool = field(default=True, init=False)
     rechecked_on_failure: bool = field(default=True, init=False)

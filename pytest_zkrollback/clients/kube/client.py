@@ -188,6 +188,10 @@ class KubeClient:
         end_s = self._clock.monotonic_s() + timeout_s
         return self._wire.exchange(Call(method, path, {}, timeout_s, end_s, headers, body))
 
+    def open_connections(self, count: int) -> None:
+        """Have so many idle connections, for what is asked side by side; nothing is raised."""
+        self._wire.open_connections(count)
+
     def resource_path(self, api_version: str, kind: str, namespace: str, name: str = "") -> str:
         """The path of a kind's objects, ``/apis/apps/v1/namespaces/n/deployments/name``, by discovery.
 

@@ -7,11 +7,12 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -21,7 +22,7 @@ from ...domain.errors import BadAnswer, ClusterError, Unauthorized, Unreachable
 from ...domain.ports import HttpAnswer
 from ..clock import SystemClock
 from ..retry import SHORTEST_PAUSE_S, constant, retry
-from ..threads import submit
+from ..threads import fetch_each, submit
 from .access import Access
 from .connections import POOLS
 from .errors import broken_connection, refusal
@@ -236,6 +237,26 @@ class KubeWire:
         client = ApiClient(Configuration(host=self._access.server))
         setattr(client.rest_client, "pool_manager", _ReadingPools(self._current))  # noqa: B010 - all that it uses
         return client
+
+    def open_connections(self, count: int) -> None:
+        """Have so many idle connections, so that what is asked side by side need not begin with opening one.
+
+        Each is opened by a small request: one that was never used looks as if the server had closed it.
+        Nothing is raised: where one cannot be opened, whoever asks next says so.
+        """
+        access, pools = self._current()
+        call = Call("GET", "/version", {}, CONNECT_TIMEOUT_S, self._clock.monotonic_s() + CONNECT_TIMEOUT_S)
+
+        def ask(_: int) -> urllib3.BaseHTTPResponse:
+            try:
+                return self._request(access, pools, call, retryable=False)
+            except (HTTPError, OSError, ValueError) as error:
+                raise self.broken(error, call) from None
+
+        for response in fetch_each(ask, range(count), workers=count):  # given back when all are there
+            if not isinstance(response, ClusterError):
+                with suppress(ClusterError):
+                    self._body(cast("urllib3.BaseHTTPResponse", response), call)
 
     def drop_idle_connections(self) -> None:
         """Leave the idle connections: where one fell silent (half-open), the others may have, too."""
