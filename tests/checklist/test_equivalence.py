@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_zkrollback.checklist.equivalence import check as equivalence
+from pytest_zkrollback.checklist.equivalence import read_settings
 from pytest_zkrollback.checklist.equivalence.check import EquivalenceCheck, Observed
 from pytest_zkrollback.checklist.equivalence.left_behind import LeftBehind
 from pytest_zkrollback.checklist.equivalence.model import Cluster, DeployedInterval, Expectation
@@ -1456,3 +1457,31 @@ def test_case_p34_what_somebody_else_set_is_drift_under_any_version() -> None:
     verdict = with_budget(2, manager="kubectl-edit")
     assert isinstance(verdict, CheckResult)
     assert verdict.word is Verdict.FAIL
+
+
+def test_only_the_settings_that_a_workload_reads_are_looked_at_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twenty workloads beside a thousand ConfigMaps: each looked at all of them, five times a second."""
+    asked: list[str] = []
+
+    def look(item: dict, *others: Any) -> object:
+        asked.append(item["metadata"]["name"])
+        return really(item, *others)
+
+    really = read_settings.data_taken
+    monkeypatch.setattr(read_settings, "data_taken", look)
+    many = parse_manifest(
+        "".join(
+            f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: n{number}}}\ndata: {{a: b}}\n"
+            for number in range(50)
+        ),
+        "n",
+    )
+    web, config = live_objects()
+    spec = web["spec"]["template"]["spec"]
+    spec["containers"][0]["envFrom"] = [{"configMapRef": {"name": "n7"}}]
+    target = (web, config, *many)
+    value = observed(live=tuple(map(LiveObject, target)))
+    judge(value, check=replace(CHECK, target=target))
+    assert asked == ["n7"]

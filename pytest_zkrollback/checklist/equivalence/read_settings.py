@@ -96,13 +96,16 @@ def judge_taken_values(
 ) -> Iterator[PodProblem]:
     """Pods that may have read, at their start, what somebody wrote by hand and has put back since."""
     key, workload = identity(item), f"{item['kind'].lower()}/{identity(item).name}"
+    read_by = read_at_start(pod_template(item) or {})
+    wanted = {source for sources in read_by.values() for source in sources}
     taken: dict[Source, tuple[datetime, str]] = {}
-    for each, answer in zip(expected.target, seen.live, strict=True):
-        here = each["kind"] in ("ConfigMap", "Secret") and identity(each).namespace == key.namespace
+    # Of a thousand objects a workload reads a few.
+    for each, answer in zip(expected.target, seen.live, strict=True) if wanted else ():
+        source = each["kind"], identity(each).name
+        here = source in wanted and identity(each).namespace == key.namespace
         found = data_taken(each, answer.item, expected.trusted) if here and answer.item is not None else None
         if found is not None:
-            taken[each["kind"], identity(each).name] = found
-    read_by = read_at_start(pod_template(item) or {}) if taken else {}
+            taken[source] = found
     for pod in pods:
         written = seen.status_written.get(uid(pod))
         for container, sources in read_by.items():
@@ -168,9 +171,10 @@ def _read(
     read_by: Mapping[str, set[Source]],
 ) -> Iterator[_Read]:
     """Every container of these pods that may have read what is not the target's."""
-    if expected.since is None or not expected.before:
+    wanted = {source for sources in read_by.values() for source in sources}
+    if expected.since is None or not expected.before or not wanted:
         return
-    written = _written(expected, seen, identity(item).namespace)
+    written = _written(expected, seen, identity(item).namespace, wanted)
     since = expected.since.replace(microsecond=0)  # API times are whole seconds
     changed = cache(partial(_changed, item, expected))  # pods that came together started together
 
@@ -198,7 +202,9 @@ def _put_back(written: datetime | None, since: datetime) -> datetime:
     return written if written is not None and written < since + APPLIED else since
 
 
-def _written(expected: Expectation, seen: Cluster, namespace: str) -> dict[Source, datetime]:
+def _written(
+    expected: Expectation, seen: Cluster, namespace: str, wanted: set[Source]
+) -> dict[Source, datetime]:
     """When the data of the target's ConfigMaps and Secrets there was last written, where that can be told.
 
     An update that only takes keys away leaves no time (see data_written).
@@ -207,9 +213,9 @@ def _written(expected: Expectation, seen: Cluster, namespace: str) -> dict[Sourc
     held = [each.objects for each in expected.intervals] or [expected.before]
     steps = [in_namespace(each, namespace) for each in (*held, expected.target)]
     for item, answer in zip(expected.target, seen.live, strict=True):
-        here = item["kind"] in ("ConfigMap", "Secret") and identity(item).namespace == namespace
-        last = data_written(answer.item) if here and answer.item is not None else None
         source = (item["kind"], identity(item).name)
+        here = source in wanted and identity(item).namespace == namespace
+        last = data_written(answer.item) if here and answer.item is not None else None
         if last is not None and (last.by_apply or not only_removes(steps, source)):
             found[source] = last.at
     return found
