@@ -6,7 +6,9 @@ import os
 import platform
 import secrets
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from .. import __version__
@@ -20,11 +22,12 @@ from ..domain.ports import Clock
 from ..domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ..domain.request import Request
 from ..report.file_names import fleet_stem
-from ..report.files import NONE_WRITTEN
-from ..report.fleet.folder import write_fleet, write_journal
+from ..report.files import NONE_WRITTEN, SUFFIXES
+from ..report.fleet.folder import LATEST_FLEET, write_fleet, write_journal
 from ..report.redaction import Redactor
 from ..run.fleet_teller import create_fleet_teller
 from ..run.initial_record import mode_of
+from ..run.notify_step import report_address
 from ..run.secrets import register_secrets_of_environment
 from ..run.signals import Signals
 from .book import FleetBook
@@ -53,8 +56,10 @@ class FleetRun:
         self._here = here
         self._clock = SystemClock()
         self._signals = Signals()
-        self._report_dir = Path(os.path.normpath(here / request.report_dir))
         self._problems: list[str] = []
+        self._executed = self._writes = False
+        self._clean: tuple[FleetRecord, FleetRecord] | None = None
+        self._report_dir = self._choose_folder(Path(os.path.normpath(here / request.report_dir)))
         self._words = member_words(command_line, request.impact_since)
         for env in fleet.environments.values():
             register_secrets_of_environment(redactor, env, os.environ)
@@ -63,7 +68,10 @@ class FleetRun:
         self._wanted = Wanted(fleet.name, str(mode), str(request.target or ""))
         self.unfinished = find_unfinished(self._report_dir, self._wanted)
         self._book = FleetBook(self._blank(mode, command_line), self._save)
-        self._folder = self._report_dir / fleet_stem(self._book.record)
+        stem = fleet_stem(self._book.record)
+        places = {report_address(env, f"{stem}.html", os.environ) for env in fleet.environments.values()}
+        self._book.update(report=places.pop() if len(places) == 1 else "")
+        self._folder = self._report_dir / stem
         self._journal = FleetJournal(self._folder)
         self._engine = _ENGINES[engine](self._report_dir, self._folder, here, self._clock, os.environ)
         self._teller = create_fleet_teller(
@@ -74,9 +82,6 @@ class FleetRun:
             record=lambda: self._book.record,
             clock=self._clock,
         )
-        self._executed = False
-        self._writes = False
-        self._clean: tuple[FleetRecord, FleetRecord] | None = None
 
     @classmethod
     def create(
@@ -139,7 +144,6 @@ class FleetRun:
             self._begin()
             display = FleetDisplay(lambda: self.record, self._describe, self._clock, sys.stdout)
             for problem in self._teller.unusable if self._teller is not None else ():
-                self.note(f"WARNING notify: {problem}")
                 sys.stdout.write(f"WARNING notify: {self.redactor.text(problem)}\n")
             with display:
                 self._runner(display.changed).run()
@@ -184,8 +188,23 @@ class FleetRun:
             versions={"pytest-zkrollback": __version__, "Python": platform.python_version()},
         )
 
+    def _choose_folder(self, asked: Path) -> Path:
+        """Where reports go: where that cannot be written, elsewhere, since no rollback waits for a disk."""
+        there = next(each for each in (asked, *asked.parents) if each.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            return asked
+        folder = Path(tempfile.mkdtemp(prefix="zkrollback-fleet-"))
+        self.note(
+            f"{asked} cannot be written; this run's files are in {folder}, and if it is killed, the same "
+            "command does not go on with it."
+        )
+        return folder
+
     def _begin(self) -> None:
         record, found = self._book.record, self.unfinished
+        for suffix in SUFFIXES:  # better none than an older run's green
+            with suppress(OSError):
+                (self._report_dir / f"{LATEST_FLEET}{suffix}").unlink(missing_ok=True)
         if found is None:
             self._journal.note(
                 "begun",

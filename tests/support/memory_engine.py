@@ -71,6 +71,7 @@ class MemoryEngine:
         self.polls = self.starts = 0
         self.waiting, self.at_once = [], 0
         self.begun: list[tuple[str, Phase]] = []
+        self.mine: set[str] = set()  # run ids; others were begun by a command that was killed
         self.most = 0
 
     def start(self, jobs, at_once):
@@ -83,19 +84,23 @@ class MemoryEngine:
         self._fill()
 
     def _fill(self):
-        while self.waiting and len(self.world.at_work) < self.at_once:
+        while self.waiting and len(self._at_work()) < self.at_once:
             job = self.waiting.pop(0)
             self.begun.append((job.member, job.phase))
+            self.mine.add(job.run_id)
             self.world.begin(job)
-        self.most = max(self.most, len(self.world.at_work))
+        self.most = max(self.most, len(self._at_work()))
 
     def poll(self, wait_s):
         self._fill()
-        if any(work.job.phase is Phase.RUN for work in self.world.at_work):
+        if any(work.job.phase is Phase.RUN for work in self._at_work()):
             self.polls += 1
             if self.die_at == ("poll", self.polls):
                 raise Killed
-        return [self._result(work) for work in self.world.tick()]
+        return [self._result(work) for work in self.world.tick() if work.job.run_id in self.mine]
+
+    def _at_work(self):
+        return [work for work in self.world.at_work if work.job.run_id in self.mine]
 
     def hold(self):
         held, self.waiting = [job.member for job in self.waiting], []
@@ -105,7 +110,7 @@ class MemoryEngine:
         return "at work"
 
     def interrupt(self):
-        for work in self.world.at_work:
+        for work in self._at_work():
             work.left, work.is_interrupted = 1, True
 
     def wait_for_orphans(self, jobs, wait_s):

@@ -8,6 +8,7 @@ later command sees whether it still runs.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _LOOK_S = 0.05
 # The end of an output in which its last line is looked for.
 _TAIL_BYTES = 4096
 _ERROR = "ERROR: "
+# What tells nobody how far a member is.
+_PYTESTS_OWN = re.compile(r"=|Report: |.*\[ *[0-9]+%\]$|(rootdir|configfile|testpaths|platform)\b|collected ")
 _SAID_LIMIT = 300
 # One summary for the fleet, not one for each member.
 _NOT_FOR_MEMBERS = ("GITHUB_STEP_SUMMARY",)
@@ -101,7 +104,8 @@ class LocalEngine:
                 lines = file.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
-        return inert_line(next((line.strip() for line in reversed(lines) if line.strip()), ""))
+        said = (line.strip() for line in reversed(lines))
+        return inert_line(next((line for line in said if line and not _PYTESTS_OWN.match(line)), ""))
 
     def interrupt(self) -> None:
         """SIGINT to each member's process, and to nothing that it has started."""

@@ -212,9 +212,7 @@ class _FleetLive:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         record, width = self._record, options.max_width
         took = elapsed(record.started_at, record.finished_at or max(self._now, record.started_at))
-        head = Text(
-            inert_line(f"{words.fleet_label(record)}: {words.headline(record).lower()}, {took}"), "bold"
-        )
+        head = Text(inert_line(f"{words.fleet_label(record)}: {took}"), "bold")
         rows: list[Text] = [head, *map(self._wave, record.waves)]
         room = (console.size.height if console.is_terminal else _ROWS) - len(rows) - _ROWS_BELOW
         rows += self._members(max(3, room))
@@ -227,7 +225,9 @@ class _FleetLive:
     def _wave(self, wave: Wave) -> Text:
         members = self._record.members_of(wave.number)
         over = sum(1 for each in members if _is_over(each) and each.state is not MemberState.NOT_STARTED)
-        said = f"wave {wave.number}: {words.WAVE_STATES[wave.state]}, {over} of {len(members)}"
+        refused = any(each.state is MemberState.REFUSED and not each.run_id for each in members)
+        state = "REFUSED" if refused else words.WAVE_STATES[wave.state]
+        said = f"wave {wave.number}: {state}, {over} of {len(members)}"
         if wave.state is not WaveState.WAITING and len({words.member_word(each) for each in members}) > 1:
             said += f": {_counted(members)}"
         return Text(said)
