@@ -229,8 +229,13 @@ class FleetRun:
                 self._book.record, interrupted=bool(heard), stop=lambda: self._signals.count > heard
             )
             self._book.update(notify=told.notify, deliveries=told.deliveries)
-        if self._signals.count < _ENOUGH:
+        if not self._still_at_work():
             self._journal.note("ended", outcome=str(self._book.record.outcome))
+
+    def _still_at_work(self) -> bool:
+        """Whether a member that this fleet run has begun goes on: after Ctrl-C, nobody may wait for it."""
+        found = find_unfinished(self._report_dir, self._wanted)
+        return found is not None and bool(self._engine.wait_for_orphans(found.open, 0))
 
     def _runner(self, on_change: Callable[[str], None]) -> FleetRunner:
         fleet, found = self.fleet, self.unfinished
@@ -285,8 +290,6 @@ class FleetRun:
 _ENGINES: dict[str, Callable[[Path, Path, Path, Clock, Mapping[str, str]], Engine]] = {
     LocalEngine.name: LocalEngine,
 }
-# As in the runner: after so many signals nobody is waited for.
-_ENOUGH = 3
 
 
 def require_confirmed(fleet: Fleet, request: Request) -> None:

@@ -13,7 +13,7 @@ from ..domain.record import Mode
 from .book import FleetBook, is_planned
 from .command_journal import FleetJournal
 from .engines.interface import Engine, MemberJob, MemberResult, Phase
-from .waves import NotStarted, Waves
+from .waves import NotStarted, Stage, Waves
 
 _LOOK_S = 0.25
 # After so many signals nobody is waited for: members go on, and the record says so.
@@ -150,6 +150,8 @@ class FleetRunner:
                 wave = waves.current
             self._begin(waves, phase)
             for result in self._engine.poll(_LOOK_S):
+                if waves.stages.get(result.member) is not Stage.RUNNING:
+                    continue  # of a command that was killed: nobody here has begun it
                 results.append(result)
                 self._take(result, waves)
                 if tell and self._teller is not None and waves.current != wave:
