@@ -81,6 +81,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/exec_time.py
 	$(BIN)/python benchmarks/metrics_delay.py
 	$(BIN)/python benchmarks/verification.py
+	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/generated.py
 	$(BIN)/python benchmarks/sequences.py
 	$(BIN)/python benchmarks/manifests.py

@@ -10,3 +10,11 @@ def test_the_page_shows_what_was_measured():
     result = json.loads((ROOT / "benchmarks" / "results" / "verification.json").read_text())
     page = (ROOT / "docs" / "how-fast.md").read_text(encoding="utf-8")
     assert table.in_page(page, table.render_table(result)) == page
+
+
+def test_page_and_picture_show_how_it_was_measured_to_grow():
+    growth = load_script("benchmarks/growth_page.py")
+    result = json.loads((ROOT / "benchmarks" / "results" / "growth.json").read_text())
+    page = growth.PAGE.read_text(encoding="utf-8")
+    assert growth.in_page(page, growth.render_table(result)) == page
+    assert growth.render_picture(result) == growth.PICTURE.read_text(encoding="utf-8")
