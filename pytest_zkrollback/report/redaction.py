@@ -48,6 +48,7 @@ class Redactor:
         self._cache_room = _CACHED_CHARACTERS
         self._last: tuple[Record, Record] | None = None
         self._parts: Mapping[int, _Part] = {}
+        self._members: Mapping[int, _Part] = {}
         self._count = 0
         pairs = secrets.items() if isinstance(secrets, Mapping) else (("", value) for value in secrets)
         for name, value in pairs:
@@ -121,25 +122,27 @@ class Redactor:
             if last is not None and last[0] is record:
                 return last[1]
             parts = _Parts(self, before)
-            clean = {
-                field.alias or name: parts.clean(field.alias or name, getattr(record, name))
-                for name, field in Record.model_fields.items()
-            }
-            clean["redactions"] = parts.marks
-            result = Record.model_validate(clean)
+            result = Record.model_validate(parts.fields_of(record, Record))
             with self._lock:
                 if self._parts is before:
                     self._last, self._parts = (record, result), parts.used
             return result
 
     def fleet(self, record: FleetRecord) -> FleetRecord:
-        """The same of a fleet's record, whose members' records were cleaned by their own runs already."""
-        clean = self.value(_bounded(record.model_dump(by_alias=True, warnings=False)))
-        clean["redactions"] = _marks(clean)
-        return type(record).model_validate(clean)
+        """The same of a fleet's record, of which most members are the same at the next change."""
+        with self._cleaning:
+            with self._lock:
+                before = self._members
+            parts = _Parts(self, before)
+            result = type(record).model_validate(parts.fields_of(record, type(record)))
+            with self._lock:
+                if self._members is before:
+                    self._members = parts.used
+            return result
 
     def _forget(self) -> None:
         self._cache, self._cache_room, self._last, self._parts = {}, _CACHED_CHARACTERS, None, {}
+        self._members = {}
 
     def _is_spared(self, part: str) -> bool:
         return any(part in word for word in self._plain)
@@ -181,6 +184,14 @@ class _Parts:
         self._redactor, self._before = redactor, before
         self.used: dict[int, _Part] = {}  # by id: each holds what it is of
         self.marks = 0
+
+    def fields_of(self, record: Frozen, model: type[Frozen]) -> dict[str, Any]:
+        """All fields of ``model``, cleaned, with ``redactions`` counted."""
+        clean = {
+            field.alias or name: self.clean(field.alias or name, getattr(record, name))
+            for name, field in model.model_fields.items()
+        }
+        return clean | {"redactions": self.marks}
 
     def clean(self, key: str, value: Any) -> Any:
         """The record's field of that key."""

@@ -226,6 +226,17 @@ def test_a_rehearsal_of_a_member_is_no_rollback_of_it():
     assert record.outcome is Outcome.UNVERIFIED
 
 
+def test_a_preflight_that_no_longer_refuses_is_no_refusal():
+    refused = member_record("eu-1", "refused", run_id="aaaa0001").model_copy(update={"mode": Mode.PLAN})
+    passed = member_record("eu-1", later_s=60, run_id="aaaa0002").model_copy(
+        update={"mode": Mode.PLAN, "outcome": Outcome.PLANNED}
+    )
+    runs = [*runs_of(eu_1=None), member_run(passed), member_run(refused)]
+    assert states(merge_offline(ended(), runs))["eu-1"] is MemberState.UNKNOWN
+    runs.append(member_run(member_record("eu-1", later_s=120)))
+    assert merge_offline(ended(), runs).outcome is Outcome.VERIFIED
+
+
 def as_verified_only(name: str, later_s: float, run_id: str, revision: int = 7) -> Record:
     record = member_record(name, later_s=later_s, run_id=run_id)
     return record.model_copy(
@@ -276,6 +287,18 @@ def test_what_the_fleets_process_found_at_the_target_may_be_verified_only():
     record = merge_offline(base.model_copy(update={"members": members}), runs)
     assert record.outcome is Outcome.VERIFIED
     assert "helm ran in 5, 1 had it already" in record.summary
+
+
+def test_a_record_says_itself_that_its_target_was_live_already():
+    record = member_record("eu-1")
+    skipped = type(record.helm)(skipped_reason="revision 7 is a rollback to 5 already")
+    runs = [*runs_of(eu_1=None), member_run(record.model_copy(update={"helm": skipped}))]
+    merged = merge_offline(ended(), runs)
+    member = merged.find_member("eu-1")
+    assert member is not None
+    assert (member.reason, member.helm_ran) == (MemberReason.AT_TARGET, False)
+    assert member.said == "what was asked for was live already: verified only"
+    assert merged.outcome is Outcome.VERIFIED
 
 
 def test_an_own_test_that_failed_is_the_members_failure():
@@ -533,6 +556,17 @@ def test_secrets_of_the_operators_words_are_taken_out_at_the_same_door(tmp_path)
     for path in tmp_path.iterdir():
         assert secret not in path.read_text(encoding="utf-8")
     assert "[redacted TOKEN]" in page.read_text(encoding="utf-8")
+
+
+def test_a_member_that_is_the_same_is_not_cleaned_again_but_for_a_secret_that_is_learnt_meanwhile():
+    record = rolled_back(WAVES, {"eu-2": "failed"}, until_wave=2)
+    redactor = Redactor()
+    first, second = redactor.fleet(record), redactor.fleet(sum_up(record))
+    assert all(one is other for one, other in zip(first.members, second.members, strict=True))
+    redactor.add("POOL_SIZE", "NAME")
+    text = render_fleet_json(redactor.fleet(record))
+    assert "POOL_SIZE" not in text
+    assert redactor.fleet(record).redactions == text.count("[redacted NAME]") > 0
 
 
 def test_what_is_read_again_is_what_was_written(tmp_path):

@@ -43,6 +43,7 @@ class MemberRun(Frozen):
     after: ReleaseVersion | None
     helm_ran: bool
     helm_running: bool
+    skipped: bool = Field(description="helm was not run because what was asked for was live already")
     items: tuple[FleetItem, ...]
     first_failed: FailedItem | None
     refuses: FailedItem | None = Field(description="the guard that refused, where that is all there is")
@@ -83,6 +84,7 @@ def member_run(record: Record, file: str = "", page: str = "") -> MemberRun:
         after=_live(record),
         helm_ran=record.helm.ran or (record.github is not None and record.github.deploys),
         helm_running=record.helm.running,
+        skipped=bool(record.helm.skipped_reason),
         items=tuple(FleetItem(id=item.id, verdict=item.verdict) for item in record.items),
         first_failed=refuses or _first_failed(record),
         refuses=refuses,

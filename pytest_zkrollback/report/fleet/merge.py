@@ -56,8 +56,7 @@ def sum_up(base: FleetRecord, *, goes_on: bool = True) -> FleetRecord:
         _summed(wave, [each for each in members if each.wave == wave.number]) for wave in base.waves
     )
     record = base.model_copy(update={"members": members, "waves": waves})
-    said = tuple(each.model_copy(update={"said": words.said_of(each, record)}) for each in members)
-    record = record.model_copy(update={"members": said})
+    record = record.model_copy(update={"members": tuple(_with_words(each, record) for each in members)})
     record = record.model_copy(update={"outcome": choose_outcome(record, goes_on=goes_on)})
     return record.model_copy(update={"summary": words.render_summary(record)})
 
@@ -222,8 +221,12 @@ def _with_preflight(member: Member, run: MemberRun) -> Member:
         "before": member.before or run.before,
         "target": member.target or run.target,
     }
-    if member.run_id or run.outcome is not Outcome.REFUSED:
+    if member.run_id:
         return member.model_copy(update=known)
+    if run.outcome is not Outcome.REFUSED:
+        refused_before = member.reason is MemberReason.PREFLIGHT_REFUSED  # by an earlier rehearsal
+        base = Member(environment=member.environment, wave=member.wave) if refused_before else member
+        return base.model_copy(update=known)
     refused = {
         "state": MemberState.REFUSED,
         "reason": MemberReason.PREFLIGHT_REFUSED,
@@ -267,7 +270,15 @@ def _reason(member: Member, run: MemberRun, *, again: bool) -> MemberReason | No
         return MemberReason.INTERRUPTED
     if again and member.helm_ran and not run.helm_ran:
         return MemberReason.DONE_BEFORE
-    return member.reason if member.reason in _VERIFIED_ONLY else None
+    if member.reason in _VERIFIED_ONLY and run.outcome in GREEN_OUTCOMES:
+        return member.reason
+    return MemberReason.AT_TARGET if run.skipped else None
+
+
+def _with_words(member: Member, record: FleetRecord) -> Member:
+    """The same member where nothing is new: what was redacted once is known by its identity."""
+    said = words.said_of(member, record)
+    return member if said == member.said else member.model_copy(update={"said": said})
 
 
 def _at_the_end(member: Member) -> Member:
