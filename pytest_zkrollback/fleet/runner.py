@@ -101,8 +101,9 @@ class FleetRunner:
             return
         if self._order.mode is not Mode.VERIFY and not self._ask_all():
             return
-        waves = Waves(self._order.waves, self._order.stop, self._at_once)
-        self._perform(waves, Phase.RUN, tell=True)
+        # Verifying changes nothing: whoever asks wants to know of every member.
+        stop = StopRule() if self._order.mode is Mode.VERIFY else self._order.stop
+        self._perform(Waves(self._order.waves, stop, self._at_once), Phase.RUN, tell=True)
 
     @property
     def _at_once(self) -> int | None:
@@ -199,7 +200,8 @@ class FleetRunner:
 
     def _pause(self, ended: int, waves: Waves) -> None:
         """Between two waves; a signal ends it."""
-        until_s = self._clock.monotonic_s() + self._order.pause_s
+        pause_s = 0.0 if self._order.mode is Mode.VERIFY else self._order.pause_s
+        until_s = self._clock.monotonic_s() + pause_s
         while (left := until_s - self._clock.monotonic_s()) > 0 and not self._heard.count:
             self._on_change(f"wave {ended} has ended; wave {waves.current} begins in {left:.0f} s")
             self._clock.sleep(min(_LOOK_S, left))

@@ -319,6 +319,14 @@ def test_verifying_asks_no_preflight_and_changes_nothing(fleet):
     assert rollbacks(clusters) == {}
 
 
+def test_verifying_looks_at_every_member_although_the_first_fails(fleet):
+    command, clusters = fleet(mode=Mode.VERIFY)
+    clusters["a"].ends = "red"
+    record = command.type()
+    assert record.outcome is Outcome.FAILED
+    assert [each.outcome for each in record.members] == [Outcome.FAILED] + [Outcome.VERIFIED] * 3
+
+
 def test_a_rehearsal_is_the_preflights_alone(fleet):
     command, clusters = fleet(mode=Mode.PLAN)
     record = command.type()
