@@ -77,6 +77,7 @@ def render_page() -> str:
         parts += _table(f"[environments.NAME.{key}]", schema["$defs"][definition], schema)
     fleet = FleetTable.model_json_schema()
     parts += _table("[fleets.NAME]", fleet, fleet)
+    parts += _table("[fleets.NAME.kubernetes]", fleet["$defs"]["KubernetesEngineTable"], fleet)
     return "\n".join(parts)
 
 

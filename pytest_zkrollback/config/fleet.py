@@ -22,6 +22,34 @@ _WAVES = 'it has to be a list of waves, each a list of names or patterns, as in 
 _STOP = f'it has to be "{FIRST_FAILURE}", how many members may fail (2), or which share of them ("20%")'
 
 
+class KubernetesEngineTable(Table):
+    """``[fleets.NAME.kubernetes]``: where ``--fleet-engine=kubernetes`` runs members as pods."""
+
+    context: str | None = Field(
+        default=None, description="the management cluster's context; none: the pod's own service account"
+    )
+    kubeconfig: str | None = Field(default=None, description="file to use for it instead of $KUBECONFIG")
+    namespace: str = Field(default="zkrollback", min_length=1, description="where the Jobs are made")
+    image: str = Field(min_length=1, description="image with Python, this package and helm")
+    kubeconfig_secret: str | None = Field(
+        default=None,
+        description="Secret with the kubeconfig of the members' clusters, which is $KUBECONFIG there",
+    )
+    kubeconfig_key: str = Field(
+        default="kubeconfig", pattern=r"^[-._a-zA-Z0-9]+$", description="the key in that Secret"
+    )
+    env_secret: str | None = Field(
+        default=None, description="Secret whose keys are the members' environment variables"
+    )
+    service_account: str | None = Field(default=None, description="of the pods; none: they get no token")
+    arguments: tuple[str, ...] = Field(
+        default=("--pyargs", "pytest_zkrollback.items"), description="what pytest is given there first"
+    )
+    start_timeout_s: float = Field(
+        default=300, gt=0, le=3600, description="a pod that has not begun after this long is given up"
+    )
+
+
 class FleetTable(Table):
     """One table ``[fleets.NAME]``."""
 
@@ -43,6 +71,9 @@ class FleetTable(Table):
         default=False,
         description="members are rolled back only with --rollback-confirm=NAME of the fleet; so it is where "
         "a member is protected",
+    )
+    kubernetes: KubernetesEngineTable | None = Field(
+        default=None, description="where `--fleet-engine=kubernetes` runs members"
     )
 
     @field_validator("waves", mode="before")
@@ -88,6 +119,7 @@ class Fleet:
     stop: StopRule
     protected: bool
     environments: Mapping[str, Environment]
+    kubernetes: KubernetesEngineTable | None = None
 
     @property
     def members(self) -> tuple[str, ...]:

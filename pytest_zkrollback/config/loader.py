@@ -99,6 +99,7 @@ def load_fleet(path: Path, name: str) -> Fleet:
         stop=table.stop_rule,
         protected=table.protected or any(env.protected for env in environments.values()),
         environments=environments,
+        kubernetes=table.kubernetes,
     )
 
 

@@ -78,7 +78,8 @@ OPTIONS = (
     ),
     Option(
         "--fleet-engine",
-        f"with {FLEET}: where members run; local, the default: each as a process of this machine",
+        f"with {FLEET}: where members run; local, the default: each as a process of this machine; "
+        "kubernetes: as pods of a management cluster",
         metavar="ENGINE",
         needs_environment=False,
         goes_with=FLEET,

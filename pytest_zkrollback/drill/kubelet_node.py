@@ -79,9 +79,15 @@ class KubeletNode:
         running = self._cluster
         archive = running.data_dir / "images.tar"
         images = make_images(program or running.cluster.binaries["zkprova"], releases, pause=pause)
+        self.import_archive(write_archive(images, archive))
+        archive.unlink()
+
+    def import_archive(self, archive: Path) -> None:
+        """Give the node the images of an archive. Raises DrillProblem."""
+        running = self._cluster
         socket = NodeFiles(running.layout).socket
         ctr = [str(running.cluster.binaries["ctr"]), f"--address={socket}", "--namespace=k8s.io"]
-        argv = [*self._inside, *ctr, "images", "import", str(write_archive(images, archive))]
+        argv = [*self._inside, *ctr, "images", "import", str(archive)]
         try:
             ended = self._processes.run(argv, timeout_s=_IMPORT_S)
             trouble = ended.output.strip()[-2000:] if ended.exit_code != 0 else ""
@@ -89,7 +95,6 @@ class KubeletNode:
             trouble = str(problem)
         if trouble:
             raise DrillProblem(f"The drill's images could not be imported into its node: {trouble}")
-        archive.unlink()
 
     @property
     def _cluster(self) -> RunningCluster:

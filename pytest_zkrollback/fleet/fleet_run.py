@@ -7,7 +7,7 @@ import platform
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from ..config.fleet import Fleet
 from ..config.loader import find_config, load_fleet
 from ..domain.errors import UsageProblem
 from ..domain.fleet import FleetRecord, Member, Wave
-from ..domain.ports import Clock
 from ..domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ..domain.request import Request
 from ..report.file_names import fleet_stem
@@ -32,7 +31,7 @@ from ..run.secrets import register_secrets_of_environment
 from ..run.signals import Signals
 from .book import FleetBook
 from .command_journal import FleetJournal, Unfinished, Wanted, find_unfinished
-from .engines.interface import Engine, Phase
+from .engines.interface import Engine, EnginePlace, Phase
 from .engines.local import LocalEngine, read_run
 from .fleet_display import FleetDisplay
 from .member_command import FLEET_RUN_ID, FLEET_TELLS, PLAN, RUN_ID, member_words
@@ -50,6 +49,7 @@ class FleetRun:
         command_line: str,
         redactor: Redactor,
         engine: str,
+        config_file: Path,
     ) -> None:
         """``request.environment`` is the fleet's name; ``here`` is where the command was typed."""
         self.request, self.fleet, self.redactor = request, fleet, redactor
@@ -73,7 +73,18 @@ class FleetRun:
         self._book.update(report=places.pop() if len(places) == 1 else "")
         self._folder = self._report_dir / stem
         self._journal = FleetJournal(self._folder)
-        self._engine = _ENGINES[engine](self._report_dir, self._folder, here, self._clock, os.environ)
+        self._engine = _ENGINES[engine](
+            EnginePlace(
+                report_dir=self._report_dir,
+                folder=self._folder,
+                here=here,
+                clock=self._clock,
+                environ=os.environ,
+                fleet=fleet,
+                config_file=config_file,
+                fleet_run_id=self._book.record.fleet_run_id,
+            )
+        )
         self._teller = create_fleet_teller(
             request,
             fleet.environments,
@@ -92,9 +103,10 @@ class FleetRun:
             raise UsageProblem(
                 f"--fleet-engine={engine} is not known: engines are {', '.join(_ENGINES)}; helm did not run."
             )
-        fleet = load_fleet(find_config(rootpath, request.config_file), request.environment)
+        config_file = find_config(rootpath, request.config_file)
+        fleet = load_fleet(config_file, request.environment)
         require_confirmed(fleet, request)
-        return cls(request, fleet, here, command_line, redactor, engine)
+        return cls(request, fleet, here, command_line, redactor, engine, config_file)
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -286,9 +298,34 @@ class FleetRun:
             self._problems.append(problem)
 
 
+def _local_engine(place: EnginePlace) -> Engine:
+    return LocalEngine(place.report_dir, place.folder, place.here, place.clock, place.environ)
+
+
+def _kubernetes_engine(place: EnginePlace) -> Engine:
+    """Raises UsageProblem where the fleet has no table for it."""
+    from .engines.kubernetes import KubernetesEngine  # brings the Kubernetes client along
+
+    fleet = place.fleet
+    if fleet.kubernetes is None:
+        raise UsageProblem(
+            f"--fleet-engine=kubernetes needs a table [fleets.{fleet.name}.kubernetes] with its image, in "
+            f"{place.config_file.name}; helm did not run."
+        )
+    return KubernetesEngine(
+        place.report_dir,
+        place.folder,
+        place.clock,
+        fleet.kubernetes,
+        place.config_file,
+        place.fleet_run_id,
+    )
+
+
 # By their names on the command line.
-_ENGINES: dict[str, Callable[[Path, Path, Path, Clock, Mapping[str, str]], Engine]] = {
-    LocalEngine.name: LocalEngine,
+_ENGINES: dict[str, Callable[[EnginePlace], Engine]] = {
+    "local": _local_engine,
+    "kubernetes": _kubernetes_engine,
 }
 
 

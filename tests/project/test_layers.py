@@ -82,7 +82,7 @@ MAY = {
         "rollback",
         "run",
     },
-    "fleet": {"clients", "config", "domain", "notify", "report", "run"},
+    "fleet": {"clients", "clients/kube", "config", "domain", "notify", "report", "run"},
     # An entry point: nothing imports it.
     "report/__main__": {"config", "domain", "report", "run"},
     "plugin": {

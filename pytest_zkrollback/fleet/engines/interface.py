@@ -10,9 +10,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
+from ...config.fleet import Fleet
+from ...domain.ports import Clock
 from ...report.fleet.member_run import MemberRun
+
+
+@dataclass(frozen=True)
+class EnginePlace:
+    """What an engine is made of.
+
+    ``folder`` takes outputs and plans of the fleet run ``fleet_run_id``, ``report_dir`` the members' reports.
+    ``here`` is where the command was typed, ``config_file`` what was read.
+    """
+
+    report_dir: Path
+    folder: Path
+    here: Path
+    clock: Clock
+    environ: Mapping[str, str]
+    fleet: Fleet
+    config_file: Path
+    fleet_run_id: str
 
 
 class Phase(StrEnum):
