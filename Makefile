@@ -95,6 +95,7 @@ campaign: $(READY) ## what is long; results go to benchmarks/
 	$(BIN)/python benchmarks/kubelet_cases.py
 	$(BIN)/python benchmarks/drill_venues.py
 	$(BIN)/python benchmarks/fleet.py
+	$(BIN)/python benchmarks/fleet_scale.py
 	$(BIN)/pytest tests -m campaign
 	ZKROLLBACK_EACH_RIGHT=1 $(BIN)/pytest tests/drill/test_setup.py -k one_right_less
 

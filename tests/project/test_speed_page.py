@@ -18,3 +18,11 @@ def test_page_and_picture_show_how_it_was_measured_to_grow():
     page = growth.PAGE.read_text(encoding="utf-8")
     assert growth.in_page(page, growth.render_table(result)) == page
     assert growth.render_picture(result) == growth.PICTURE.read_text(encoding="utf-8")
+
+
+def test_page_and_picture_show_what_fleets_cost():
+    scale = load_script("benchmarks/fleet_scale_page.py")
+    result = json.loads((ROOT / "benchmarks" / "results" / "fleet_scale.json").read_text())
+    page = scale.PAGE.read_text(encoding="utf-8")
+    assert scale.in_page(page, scale.render_table(result)) == page
+    assert scale.render_picture(result) == scale.PICTURE.read_text(encoding="utf-8")
