@@ -151,3 +151,83 @@ def test_where_nobody_knows_what_is_live_it_is_not_said():
     )
     text = render_fleet_last_lines(record.model_copy(update={"members": (lost, *record.members[1:])}), "x")
     assert "  not known: 1 member (eu-canary)" in text.splitlines()
+
+
+def fleet(*members, command=COMMAND, mode=Mode.ROLLBACK, **facts):
+    numbers = sorted({each.wave for each in members})
+    waves = tuple(
+        Wave(number=number, members=tuple(each.environment for each in members if each.wave == number))
+        for number in numbers
+    )
+    return sum_up(
+        FleetRecord(
+            **{
+                "fleet": "prod",
+                "fleet_run_id": "f0000000",
+                "mode": mode,
+                "target": "" if mode is Mode.VERIFY else "app:1.8.0",
+                "command_line": command,
+                "started_at": AT,
+                "finished_at": AT,
+                "waves": waves,
+                "members": members,
+            }
+            | facts
+        )
+    )
+
+
+def refused(name, wave, item="lock", observed="run 0badc0de holds the lock"):
+    first = FailedItem(id=item, observed=observed)
+    facts = {"reason": MemberReason.PREFLIGHT_REFUSED, "first_failed": first, "helm_ran": False}
+    return member(name, wave, state=MemberState.REFUSED, run_id="a0000000", exit_code=1, **facts)
+
+
+BROKEN = FailedItem(id="rollout-shop", verdict=Verdict.FAIL, observed="0 of 2 replicas are ready")
+
+
+def blocks(record):
+    return render_fleet_last_lines(record, "reports/fleet.html").split("\n\n")
+
+
+def test_who_failed_is_listed_beside_who_refused_and_what_ran_is_not_denied():
+    found = blocks(
+        fleet(
+            member("eu-canary", 1, Outcome.VERIFIED),
+            member("eu-1", 2, Outcome.FAILED, first_failed=BROKEN),
+            refused("eu-2", 2),
+            member("us-1", 3, state=MemberState.NOT_STARTED, reason=MemberReason.WAVE_FAILED),
+        )
+    )
+    assert found[0].splitlines() == [
+        "FAILED eu-1: rollout-shop: 0 of 2 replicas are ready (eu-1.html)",
+        "REFUSED: 1 member of 4.",
+        "  eu-2  lock: run 0badc0de holds the lock",
+        "Not started: wave 2 failed: us-1",
+    ]
+    assert found[1].splitlines() == [
+        "HELM RAN: in 2 of 4 members (eu-canary and eu-1)",
+        "Live, by Helm:",
+        "  app version 1.8.0: 2 members (eu-canary and eu-1)",
+        "  app version 1.9.0: 2 members (eu-2 and us-1)",
+    ]
+
+
+def test_where_preflights_alone_ran_nothing_has_run():
+    others = {"state": MemberState.NOT_STARTED, "reason": MemberReason.OTHERS_REFUSED}
+    found = blocks(fleet(refused("eu-1", 1), member("us-1", 2, **others)))
+    assert found[0].splitlines() == [
+        "REFUSED: 1 member of 2; nothing has run.",
+        "  eu-1  lock: run 0badc0de holds the lock",
+    ]
+    assert found[1].splitlines()[0] == "HELM DID NOT RUN in any member"
+
+
+def test_where_helm_may_have_run_it_is_not_said_that_it_did_not():
+    lost = {"state": MemberState.UNKNOWN, "reason": MemberReason.NO_RECORD}
+    record = fleet(member("eu-1", 1, Outcome.VERIFIED), member("eu-2", 1, **lost))
+    assert blocks(record)[1].splitlines()[0] == (
+        "HELM RAN: in 1 of 2 members (eu-1); of 1 it is not known (eu-2)"
+    )
+    record = fleet(member("eu-2", 1, **lost), unnamed_members=1)
+    assert blocks(record)[1].splitlines()[0] == "HELM MAY HAVE RUN: of 2 of 2 members it is not known (eu-2)"

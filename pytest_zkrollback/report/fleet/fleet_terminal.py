@@ -63,13 +63,14 @@ def render_member_line(member: Member, record: FleetRecord, now: datetime) -> st
 
 
 def render_refusals(record: FleetRecord) -> str:
-    """Whose preflight refuses, and why: a table; empty where none does."""
+    """Who refuses, and why: a table; empty where nobody does. That nothing has run is said where it is so."""
     refused = [each for each in record.members if each.state is MemberState.REFUSED]
     if not refused:
         return ""
     width = max(len(inert_line(each.environment)) for each in refused)
     rows = [f"  {inert_line(each.environment):<{width}}  {words.failed_line(each)}" for each in refused]
-    head = f"REFUSED: {plural(len(refused), 'member')} of {len(record.members)}; nothing has run."
+    head = f"REFUSED: {plural(len(refused), 'member')} of {len(record.members)}"
+    head += "." if any(_has_run(each, record) for each in record.members) else "; nothing has run."
     return "\n".join([head, *rows])
 
 
@@ -77,7 +78,7 @@ def render_fleet_last_lines(record: FleetRecord, report_path: str) -> str:
     """What failed, what is live where, what to type, and last of all the verdict."""
     parts = (
         _not_well(record),
-        _live_where(record),
+        [_helm(record), *_live_where(record)],
         _next(record),
         [
             f"FLEET {words.headline(record)}: {record.summary}",
@@ -86,6 +87,12 @@ def render_fleet_last_lines(record: FleetRecord, report_path: str) -> str:
         ],
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _has_run(member: Member, record: FleetRecord) -> bool:
+    """Whether more than its preflight ran, as far as anybody knows."""
+    begun = member.state in (MemberState.RUNNING, MemberState.FINISHED, MemberState.UNKNOWN)
+    return bool(member.helm_ran) or (begun and record.mode is not Mode.PLAN)
 
 
 def _is_over(member: Member) -> bool:
@@ -104,9 +111,13 @@ def _counted(members: Sequence[Member]) -> str:
 
 
 def _not_well(record: FleetRecord) -> list[str]:
-    """Every member that ran and is not green, worst first; those that did not begin only by number."""
-    if refusals := render_refusals(record):
-        return refusals.splitlines()
+    """Every member that ran and is not green, worst first; who refused; those that did not begin by why.
+
+    Where nothing has run, the refusals alone: nobody began because of them.
+    """
+    refusals = render_refusals(record).splitlines()
+    if refusals and not any(_has_run(each, record) for each in record.members):
+        return refusals
     bad = [
         each
         for each in words.worst_first(record.members)
@@ -121,6 +132,7 @@ def _not_well(record: FleetRecord) -> list[str]:
         lines.append(f"{words.member_word(each)} {name}" + (f": {said}" if said else "") + page)
     if len(bad) > _MOST_LINES:
         lines.append(f"and {len(bad) - _MOST_LINES} more: see the report")
+    lines += refusals
     waiting: dict[str, list[Member]] = {}
     for each in record.members:
         if each.state is MemberState.NOT_STARTED:
@@ -129,6 +141,21 @@ def _not_well(record: FleetRecord) -> list[str]:
         f"{said[0].upper()}{said[1:]}: {words.names(those, _MOST_NAMES)}" for said, those in waiting.items()
     ]
     return lines
+
+
+def _helm(record: FleetRecord) -> str:
+    """In which members helm ran; of whom nobody knows is said, and is no "did not"."""
+    total = plural(len(record.members) + record.unnamed_members, "member")
+    ran = [each for each in record.members if each.helm_ran]
+    unknown = [each for each in record.members if each.helm_ran is None and _has_run(each, record)]
+    count = len(unknown) + record.unnamed_members
+    who = f" ({words.names(unknown, _MOST_NAMES)})" if unknown else ""
+    if ran:
+        said = f"HELM RAN: in {len(ran)} of {total} ({words.names(ran, _MOST_NAMES)})"
+        return f"{said}; of {count} it is not known{who}" if count else said
+    if count:
+        return f"HELM MAY HAVE RUN: of {count} of {total} it is not known{who}"
+    return "HELM DID NOT RUN in any member"
 
 
 def _live_where(record: FleetRecord) -> list[str]:
