@@ -131,7 +131,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     except OSError:
         return
     for line in text.splitlines():
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):  # half a line, or nested too deeply
             entry = json.loads(line)
             if isinstance(entry, dict):
                 yield entry

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..domain.record import Record
+from ..domain.record import Mode, Record
 from .files import replace_file
 from .html import render_page
 from .junit import render_junit
@@ -70,6 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the members that there have to be, wave by wave; again for the next wave; default: as the "
         "fleet's own record says, or the members' records",
     )
+    merge.add_argument(
+        "--mode",
+        type=Mode,
+        choices=tuple(Mode),
+        metavar=f"{{{','.join(Mode)}}}",
+        help="what the members were to do: with rollback, preflights alone are no success; default: as the "
+        "records say",
+    )
     merge.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: the same folder")
     note = commands.add_parser(
         "note",
@@ -105,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fleet=options.fleet,
             fleet_run_id=options.fleet_run,
             waves=options.wave,
+            mode=options.mode,
             output=options.output,
         )
     if options.command == "note":

@@ -67,7 +67,15 @@ def test_a_last_line_that_is_half_or_no_line_of_ours_hides_nothing(journal, tmp_
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", '{"event": "begun"}', '{"event": "begun", "fleet": 3}', "no JSON"]
+    "text",
+    [
+        "",
+        "{}",
+        pytest.param("[" * 100_000, id="deep"),
+        '{"event": "begun"}',
+        '{"event": "begun", "fleet": 3}',
+        "no JSON",
+    ],
 )
 def test_what_is_no_journal_is_passed_over(tmp_path, text):
     (tmp_path / "folder").mkdir()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pytest_zkrollback.domain.record import Mode, Outcome
 from support.example_fleets import FLEET_RUN, member_record, write_members
 
 FOLDER = Path(__file__).parents[2] / ".github" / "workflows"
@@ -189,7 +190,7 @@ def plan_of(runner):
     return runner.outputs()["plan"]
 
 
-def merge(runner, kinds):
+def merge(runner, kinds, what="roll-back", preflights=()):
     """The report's step with those members' records as downloaded artifacts."""
     folder = runner.folder / "fleet-reports"
     folder.mkdir()
@@ -197,8 +198,16 @@ def merge(runner, kinds):
     records = [
         member_record(name, kind, waves[name], members=4, told_by_fleet=False) for name, kind in kinds.items()
     ]
-    write_members(folder, records)
-    done = runner.run(step(FLEET["report"], "Merge"), FLEET="shop", FLEET_RUN=FLEET_RUN, PLAN=plan_of(runner))
+    rehearsed = [
+        member_record(
+            name, "verified", waves[name], members=4, told_by_fleet=False, run_id=f"0000000{number}"
+        )
+        for number, name in enumerate(preflights)
+    ]
+    planned = {"mode": Mode.PLAN, "outcome": Outcome.PLANNED, "items": ()}
+    write_members(folder, [*records, *(each.model_copy(update=planned) for each in rehearsed)])
+    given = {"FLEET": "shop", "FLEET_RUN": FLEET_RUN, "WHAT": what, "PLAN": plan_of(runner)}
+    done = runner.run(step(FLEET["report"], "Merge"), **given)
     return done, json.loads((folder / "latest-fleet.json").read_text())
 
 
@@ -223,6 +232,15 @@ def test_a_member_whose_record_is_missing_is_never_green(runner):
     assert done.returncode == 1 and record["outcome"] != "verified", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("what", "code", "outcome"), [("roll-back", 1, "unverified"), ("rehearse", 0, "planned")]
+)
+def test_preflights_whose_waves_never_ran_are_a_success_of_a_rehearsal_alone(runner, what, code, outcome):
+    done, record = merge(runner, {}, what, preflights=("eu-canary", "eu-1", "us-1", "us-2"))
+    assert (done.returncode, record["outcome"]) == (code, outcome), done.stderr
+
+
 def test_no_record_at_all_fails_too(runner):
-    done = runner.run(step(FLEET["report"], "Merge"), FLEET="shop", FLEET_RUN=FLEET_RUN, PLAN=plan_of(runner))
+    given = {"FLEET": "shop", "FLEET_RUN": FLEET_RUN, "WHAT": "roll-back", "PLAN": plan_of(runner)}
+    done = runner.run(step(FLEET["report"], "Merge"), **given)
     assert done.returncode not in (0, 127)

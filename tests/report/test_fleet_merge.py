@@ -478,6 +478,60 @@ def test_the_newest_fleet_run_of_a_folder_is_merged_unless_another_is_named(tmp_
     )
 
 
+def of_fleet(records: list[Record], fleet: str, run_id: str, later_s: float) -> list[Record]:
+    """The same as runs of another fleet's run, begun ``later_s`` after the example's start."""
+    return [
+        each.model_copy(
+            update={
+                "run_id": f"{index:07x}{run_id[-1]}",
+                "started_at": at(later_s),
+                "fleet": each.fleet.model_copy(update={"fleet": fleet, "fleet_run_id": run_id}),
+            }
+        )
+        for index, each in enumerate(records)
+        if each.fleet is not None
+    ]
+
+
+def test_another_fleets_newer_run_does_not_answer_for_the_fleet_that_was_typed(tmp_path, capsys):
+    prod = of_fleet(members(eu_1="failed"), "prod", "0000000a", -9000)
+    staging = of_fleet(members(), "staging", "0000000b", 0)
+    write_members(tmp_path, [*prod, *staging])
+    assert main(["merge", str(tmp_path), "--fleet=prod"]) == 1
+    record = merged(tmp_path)
+    assert (record.fleet, record.fleet_run_id, record.outcome) == ("prod", "0000000a", Outcome.FAILED)
+    capsys.readouterr()
+    assert main(["merge", str(tmp_path), "--fleet=prod", "--fleet-run=0000000b"]) == 2
+    assert main(["merge", str(tmp_path), "--fleet=dev"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "Fleet run 0000000b is of fleet staging, and not of prod.",
+        "There is no record of fleet dev. There are records of prod, staging.",
+    ]
+    [file] = tmp_path.glob("*-fleet-*.json")
+    assert "prod" in file.name
+
+
+@pytest.mark.parametrize("order", [("00000001", "00000002"), ("00000002", "00000001")])
+def test_of_runs_that_began_together_the_one_that_ended_last_counts(tmp_path, capsys, order):
+    verified, failed = (
+        member_record("eu-1", kind, run_id=run_id, told_by_fleet=False, members=1)
+        for kind, run_id in zip(("verified", "failed"), order, strict=True)
+    )
+    ended = {"started_at": verified.started_at, "finished_at": at(480)}
+    write_members(tmp_path, [verified, failed.model_copy(update=ended)])
+    assert main(["merge", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.startswith("FAILED: 1 member: 1 FAILED.")
+
+
+@pytest.mark.parametrize("mode", ["verify", "plan"])
+def test_who_was_rolled_back_was_not_asked_for_that(tmp_path, capsys, mode):
+    write_members(tmp_path, members())
+    assert main(["merge", str(tmp_path), f"--mode={mode}"]) == 1
+    assert capsys.readouterr().out.startswith("UNVERIFIED: ")
+    assert main(["merge", str(tmp_path), "--mode=rollback"]) == 0
+    capsys.readouterr()
+
+
 def test_ordinary_runs_are_merged_too_of_each_environment_the_newest(tmp_path, capsys):
     runs = [
         member_record(name, kind, later_s=later, run_id=run_id, told_by_fleet=False).model_copy(
@@ -492,7 +546,11 @@ def test_ordinary_runs_are_merged_too_of_each_environment_the_newest(tmp_path, c
     write_members(tmp_path, runs)
     assert main(["merge", str(tmp_path), "--fleet=shop"]) == 0
     caught = capsys.readouterr()
-    assert caught.err == "Of eu-1 there are 2 records: the newest counts.\n"
+    assert caught.err.splitlines() == [
+        "Of eu-1 there are 2 records: the newest counts.",
+        "These records belong to no fleet's run. They began: the first, eu-2's at 2026-11-23 11:50 UTC, and "
+        "the last, eu-1's at 2026-11-23 12:00 UTC.",
+    ]
     assert caught.out.startswith("VERIFIED: 2 members: 2 VERIFIED.")
 
 
@@ -504,6 +562,7 @@ def test_ordinary_runs_are_merged_too_of_each_environment_the_newest(tmp_path, c
         (b'{"schema": "zkrollback.record/1", "run_id": 7}', "is no record of zkrollback.record/1: run_id:"),
         (b'{"schema": "zkrollback.record/2"}', "it is of schema zkrollback.record/2, which this version"),
         (b"", "cannot be read: Expecting value"),
+        pytest.param(b"[" * 100_000, "cannot be read: it is nested too deeply", id="deep"),
     ],
 )
 def test_a_record_that_cannot_be_read_says_why_and_its_member_is_unknown(tmp_path, capsys, content, said):

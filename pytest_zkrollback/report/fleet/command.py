@@ -12,6 +12,7 @@ from pathlib import Path
 from ... import __version__
 from ...domain.errors import UsageProblem
 from ...domain.fleet import FleetRecord
+from ...domain.record import Mode
 from ..redaction import Redactor
 from ..summary import GREEN
 from .folder import Asked, merge_folder, read_folder, write_fleet
@@ -21,14 +22,22 @@ NOT_GREEN, NOTHING_MERGED = 1, 2
 
 
 def merge_records(
-    folder: Path, *, fleet: str, fleet_run_id: str, waves: Sequence[str], output: Path | None
+    folder: Path,
+    *,
+    fleet: str,
+    fleet_run_id: str,
+    waves: Sequence[str],
+    mode: Mode | None,
+    output: Path | None,
 ) -> int:
     """The exit code: 0 green, 1 not green, 2 nothing was merged. Says on stderr what could not be read.
+
+    ``mode``: what the members were to do; a rehearsal is green only where nothing else was asked for.
 
     Nothing has to be known of the members' secrets: their own runs have taken them out.
     """
     try:
-        asked = Asked(fleet=fleet, fleet_run_id=fleet_run_id, waves=parse_waves(waves))
+        asked = Asked(fleet=fleet, fleet_run_id=fleet_run_id, waves=parse_waves(waves), mode=mode)
         record = merge_folder(read_folder(folder), asked)
         versions = {"pytest-zkrollback": __version__, "Python": platform.python_version()}
         record = record.model_copy(update={"versions": record.versions or versions})

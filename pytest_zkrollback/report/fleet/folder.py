@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ...domain.errors import UsageProblem
 from ...domain.fleet import FLEET_SCHEMA, FleetRecord, Member, MemberReason, MemberState, Wave
-from ...domain.record import SCHEMA, Record
+from ...domain.record import SCHEMA, Mode, Record
 from ...domain.regular_files import may_replace, read_regular
 from ..file_names import environment_part, fleet_stem
 from ..files import replace_file
@@ -21,7 +21,7 @@ from ..redaction import Redactor
 from .fleet_junit import render_fleet_junit
 from .fleet_markdown import render_fleet_markdown
 from .fleet_page import render_fleet_page
-from .member_run import MemberRun, member_run
+from .member_run import MemberRun, member_run, run_order
 from .merge import merge_offline, plan_of
 from .written import render_fleet_json
 
@@ -48,6 +48,7 @@ class Asked:
     fleet: str = ""
     fleet_run_id: str = ""
     waves: tuple[tuple[str, ...], ...] = ()
+    mode: Mode | None = None
 
 
 def read_folder(folder: Path) -> FoundFiles:
@@ -61,7 +62,7 @@ def read_folder(folder: Path) -> FoundFiles:
         name = path.relative_to(folder).as_posix()
         try:
             found = _read(path)
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, RecursionError) as problem:
             if not path.stem.startswith(LATEST):
                 unreadable[name] = _explain(name, problem)
             continue
@@ -77,16 +78,20 @@ def read_folder(folder: Path) -> FoundFiles:
 
 
 def merge_folder(found: FoundFiles, asked: Asked) -> FleetRecord:
-    """The fleet's record of what was found. Raises UsageProblem where there is nothing to merge."""
-    run_id = asked.fleet_run_id or _newest_fleet_run(found)
+    """The fleet's record of what was found.
+
+    Raises UsageProblem where there is nothing to merge, or it is of another fleet than the typed one.
+    """
+    run_id = asked.fleet_run_id or _newest_fleet_run(found, asked.fleet)
     runs = [run for run in found.runs if (run.fleet.fleet_run_id if run.fleet else "") == run_id]
     plans = [each for each in found.fleets if each.fleet_run_id == run_id]
     problems = list(found.unreadable.values())
     if not runs and not plans:
         raise UsageProblem(_nothing(found, asked))
+    _require_fleet(asked, run_id, runs, plans)
     if not run_id:
         runs, passed_over = _newest_of_each(runs)
-        problems += passed_over
+        problems += [*passed_over, _when_they_began(runs)]
     if plans and not asked.waves:
         base = max(plans, key=lambda each: (each.finished_at or each.started_at, render_fleet_json(each)))
     else:
@@ -97,6 +102,7 @@ def merge_folder(found: FoundFiles, asked: Asked) -> FleetRecord:
     base = base.model_copy(
         update={
             "fleet": asked.fleet or base.fleet,
+            "mode": asked.mode or base.mode,
             "members": tuple(_with_problem(each, runs, found.unreadable) for each in base.members),
             "problems": tuple(dict.fromkeys((*base.problems, *problems))),
         }
@@ -143,7 +149,10 @@ def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
 
 
 def _read(path: Path) -> Record | FleetRecord | None:
-    """The record in a file; None: it is JSON, and no record of ours. Raises OSError or ValueError."""
+    """The record in a file; None: it is JSON, and no record of ours.
+
+    Raises OSError, ValueError or, nested too deeply, RecursionError.
+    """
     if path.stat().st_size > _LARGEST_BYTES:
         raise ValueError(f"it is larger than {_LARGEST_BYTES >> 20} MiB")
     data: Any = json.loads(read_regular(path))
@@ -162,6 +171,8 @@ def _explain(name: str, problem: Exception) -> str:
         return f"{explain_problem(Path(name), problem)}."
     if isinstance(problem, OSError):
         return f"{name} cannot be read: {problem.strerror or problem}."
+    if isinstance(problem, RecursionError):
+        return f"{name} cannot be read: it is nested too deeply."
     return f"{name} cannot be read: {problem}."
 
 
@@ -174,17 +185,33 @@ def _is_newer(run: MemberRun, known: MemberRun) -> bool:
     return key(run) > key(known)
 
 
-def _newest_fleet_run(found: FoundFiles) -> str:
-    started = [(each.started_at, each.fleet_run_id) for each in found.fleets]
-    started += [(run.started_at, run.fleet.fleet_run_id) for run in found.runs if run.fleet is not None]
+def _newest_fleet_run(found: FoundFiles, fleet: str) -> str:
+    """The id of the newest run of ``fleet``, or of any where none was typed; empty: there is none."""
+    started = [(each.started_at, each.fleet_run_id) for each in found.fleets if fleet in ("", each.fleet)]
+    started += [
+        (run.started_at, run.fleet.fleet_run_id)
+        for run in found.runs
+        if run.fleet is not None and fleet in ("", run.fleet.fleet)
+    ]
     return max(started, default=(None, ""))[1]
+
+
+def _require_fleet(
+    asked: Asked, run_id: str, runs: Iterable[MemberRun], plans: Iterable[FleetRecord]
+) -> None:
+    """Raises UsageProblem where the run is another fleet's: its verdict says nothing of the one asked for."""
+    names = {each.fleet for each in plans} | {run.fleet.fleet for run in runs if run.fleet is not None}
+    if asked.fleet and (others := names - {asked.fleet}):
+        raise UsageProblem(
+            f"Fleet run {run_id} is of fleet {', '.join(sorted(others))}, and not of {asked.fleet}."
+        )
 
 
 def _newest_of_each(runs: Iterable[MemberRun]) -> tuple[list[MemberRun], list[str]]:
     """Runs that belong to no fleet's run: of each environment the newest, and what was passed over."""
     newest: dict[str, MemberRun] = {}
     older: dict[str, int] = {}
-    for run in sorted(runs, key=lambda each: (each.started_at, each.run_id)):
+    for run in sorted(runs, key=run_order):
         if run.environment in newest:
             older[run.environment] = older.get(run.environment, 0) + 1
         newest[run.environment] = run
@@ -193,6 +220,14 @@ def _newest_of_each(runs: Iterable[MemberRun]) -> tuple[list[MemberRun], list[st
         for name, count in sorted(older.items())
     ]
     return list(newest.values()), said
+
+
+def _when_they_began(runs: Iterable[MemberRun]) -> str:
+    """Nothing but the reader can tell whether records of no fleet's run are of today's rollback."""
+    ordered = sorted(runs, key=run_order)
+    told = [f"{run.environment}'s at {run.started_at:%Y-%m-%d %H:%M} UTC" for run in ordered]
+    between = told[0] if len(told) == 1 else f"the first, {told[0]}, and the last, {told[-1]}"
+    return f"These records belong to no fleet's run. They began: {between}."
 
 
 def _replanned(plan: FleetRecord, asked: Asked) -> FleetRecord:
@@ -220,6 +255,10 @@ def _nothing(found: FoundFiles, asked: Asked) -> str:
     known |= {run.fleet.fleet_run_id for run in found.runs if run.fleet is not None}
     if asked.fleet_run_id and known:
         return f"There is no record of fleet run {asked.fleet_run_id}. There are {', '.join(sorted(known))}."
+    fleets = {each.fleet for each in found.fleets}
+    fleets |= {run.fleet.fleet for run in found.runs if run.fleet is not None}
+    if asked.fleet and fleets:
+        return f"There is no record of fleet {asked.fleet}. There are records of {', '.join(sorted(fleets))}."
     if found.unreadable:
         return f"There is no record that can be read. {' '.join(sorted(found.unreadable.values()))}"
     return "There is no record: give the folder that holds the members' JSON files."

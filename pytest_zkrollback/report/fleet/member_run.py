@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from pydantic import Field
 
 from ...domain.fleet import FailedItem, FleetItem, ReleaseVersion
 from ...domain.frozen import Frozen, Time
 from ...domain.item_ids import NOTIFY
-from ...domain.record import FleetMembership, Mode, Outcome, Record
+from ...domain.record import GREEN_OUTCOMES, FleetMembership, Mode, Outcome, Record
 from ...domain.verdict import Verdict
 from ..failures import failed_items, failed_own_tests, refused
 from ..incident_facts import find_live, head, revision_of
@@ -97,6 +99,16 @@ def member_run(record: Record, file: str = "", page: str = "") -> MemberRun:
         command_line=record.command_line,
         report_timezone=record.report_timezone,
     )
+
+
+def run_order(run: MemberRun) -> tuple[datetime, bool, datetime, bool, str]:
+    """Runs of one member in the order in which they were made, for ``sort``; the last one counts.
+
+    Of runs that began at the same instant the one that ended last counts, of those the worse one: nothing
+    else tells them apart, and green has to be earned.
+    """
+    ended = run.finished_at or run.started_at
+    return run.started_at, run.finished_at is None, ended, run.outcome not in GREEN_OUTCOMES, run.run_id
 
 
 def _said(text: str) -> str:

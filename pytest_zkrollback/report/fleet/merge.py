@@ -22,7 +22,7 @@ from ...domain.fleet import (
 from ...domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ...domain.verdict import Verdict
 from . import words
-from .member_run import MemberRun
+from .member_run import MemberRun, run_order
 
 # The fleet's process alone can say these of a member, and no record contradicts them.
 _WITHOUT_RECORD = (MemberState.NOT_STARTED, MemberState.REFUSED)
@@ -37,7 +37,7 @@ def fill_in(base: FleetRecord, runs: Iterable[MemberRun]) -> FleetRecord:
     Runs of one member come one after another, in this call or in several. A run of no member is passed over.
     """
     found: dict[str, Member] = {each.environment: each for each in base.members}
-    for run in sorted(runs, key=lambda each: (each.started_at, each.run_id)):
+    for run in sorted(runs, key=run_order):
         if (member := found.get(run.environment)) is not None:
             found[run.environment] = _with_run(member, run, base.mode)
     return base.model_copy(update={"members": tuple(found[each.environment] for each in base.members)})
@@ -100,7 +100,7 @@ def plan_of(runs: Sequence[MemberRun], fleet: str = "", waves: Sequence[Sequence
         planned[max(planned) + 1] = tuple(sorted(strangers))
     known = [name for wave in planned.values() for name in wave]
     wanted = max((run.fleet.members or 0 for run in runs if run.fleet is not None), default=0)
-    first = min(runs, key=lambda each: (each.started_at, each.run_id))
+    first = min(runs, key=run_order)
     given = next((run.fleet for run in runs if run.fleet is not None), None)
     return FleetRecord(
         fleet=fleet or (given.fleet if given is not None else "merged"),
