@@ -8,6 +8,7 @@ from rich.console import Console
 from pytest_zkrollback.domain.fleet import (
     FailedItem,
     FleetItem,
+    FleetNotify,
     FleetRecord,
     Member,
     MemberReason,
@@ -231,3 +232,51 @@ def test_where_helm_may_have_run_it_is_not_said_that_it_did_not():
     )
     record = fleet(member("eu-2", 1, **lost), unnamed_members=1)
     assert blocks(record)[1].splitlines()[0] == "HELM MAY HAVE RUN: of 2 of 2 members it is not known (eu-2)"
+
+
+@pytest.mark.parametrize(
+    ("typed", "proposed"),
+    [
+        ("--rollback-plan", "--rollback-to=previous --rollback-confirm=prod"),
+        ("--rollback-plan -- checks", "--rollback-to=previous --rollback-confirm=prod -- checks"),
+        ("--rollback-to app:1.8.0 --rollback-plan", "--rollback-to app:1.8.0 --rollback-confirm=prod"),
+        (
+            "--rollback-plan --rollback-confirm=prod --rollback-to=app:1.8.0",
+            "--rollback-confirm=prod --rollback-to=app:1.8.0",
+        ),
+    ],
+)
+def test_after_a_rehearsal_the_rollback_itself_is_proposed_whole(typed, proposed):
+    planned = {"outcome": Outcome.PLANNED, "run_id": "a0000000", "exit_code": 0, "helm_ran": False}
+    rehearsed = member("eu-1", 1, state=MemberState.FINISHED, **planned)
+    command = f"pytest --fleet=prod {typed}"
+    record = fleet(rehearsed, command=command, mode=Mode.PLAN, protected=True)
+    assert blocks(record)[1].splitlines() == ["Next:", f"  pytest --fleet=prod {proposed}"]
+
+
+def test_what_passed_a_guard_is_not_proposed_again():
+    record = fleet(
+        member("eu-1", 1, Outcome.VERIFIED),
+        member("eu-2", 1, Outcome.FAILED, first_failed=BROKEN),
+        command="pytest --fleet=prod --rollback-to=previous --rollback-break-glass=now "
+        "--rollback-override pending=x --rollback-waive=smoke=x --rollback-confirm=prod",
+    )
+    assert blocks(record)[2].splitlines() == [
+        "Next:",
+        "  # how is it now? this only verifies:",
+        "  pytest --env=eu-2",
+        "  # when that is mended; finished members are only verified:",
+        "  pytest --fleet=prod --rollback-to=previous --rollback-confirm=prod",
+    ]
+
+
+def test_where_only_the_message_is_missing_no_rollback_is_proposed():
+    record = fleet(
+        member("eu-1", 1, Outcome.VERIFIED),
+        notify=FleetNotify(verdict=Verdict.FAIL, observed="slack answered: 404"),
+    )
+    assert blocks(record)[1].splitlines() == [
+        "Next:",
+        "  # every member is verified; only the message to the team is missing. To check all of them again:",
+        "  pytest --fleet=prod --zkrollback-config=mine.toml",
+    ]

@@ -10,7 +10,7 @@ from datetime import datetime
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ...domain.command_line import FLEET, SHORT_ENV, split_command
+from ...domain.command_line import FLEET, SEPARATOR, SHORT_ENV, split_command
 from ...domain.fleet import FleetRecord, Member, MemberReason, MemberState, Wave, WaveState
 from ...domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ..formatting import elapsed
@@ -18,6 +18,8 @@ from ..sanitize import inert_line
 from ..summary import plural
 from . import words
 
+_CONFIRM = "--rollback-confirm"
+_PASSING = ("--rollback-break-glass", "--rollback-override", "--rollback-waive")
 _WORD_WIDTH = 14
 _MOST_NAME = 24
 _MOST_SAID = 300
@@ -187,6 +189,9 @@ def _next(record: FleetRecord) -> list[str]:
     again = _again(record)
     if record.outcome is Outcome.PLANNED:
         return ["Next:", f"  {_without_plan(record)}"]
+    if record.members and not record.unnamed_members and all(map(words.is_well, record.members)):
+        why = "every member is verified; only the message to the team is missing. To check all of them again:"
+        return ["Next:", f"  # {why}", f"  {_verify_all(record)}"]
     lines = ["Next:"]
     bad = [
         each
@@ -203,28 +208,46 @@ def _next(record: FleetRecord) -> list[str]:
 
 
 def _again(record: FleetRecord) -> str:
-    return record.command_line
+    """The same, without what passes a guard or leaves an item out: that was said of another state."""
+    return _typed(record, without=_PASSING)
 
 
 def _without_plan(record: FleetRecord) -> str:
-    kept = [
-        word
+    """What was rehearsed, done: without a target it was ``previous``, and a protected fleet is confirmed."""
+    confirm = (f"{_CONFIRM}={record.fleet}",) if record.protected else ()
+    return _typed(record, without=("--rollback-plan",), also=("--rollback-to=previous", *confirm))
+
+
+def _typed(record: FleetRecord, without: Sequence[str], also: Sequence[str] = ()) -> str:
+    """What was typed, without some options, and with those of ``also`` that were not typed."""
+    options = [
+        (option.name if option is not None else "", given)
         for option, given in split_command(record.command_line)
-        if option is None or option.name != "--rollback-plan"
-        for word in given
     ]
-    return shlex.join(["pytest", *kept])
+    names = {name for name, _ in options}
+    kept = [word for name, given in options if name not in without for word in given]
+    added = [each for each in also if each.partition("=")[0] not in names]
+    end = kept.index(SEPARATOR) if SEPARATOR in kept else len(kept)
+    return shlex.join(["pytest", *kept[:end], *added, *kept[end:]])
 
 
-def _verify(record: FleetRecord, member: Member) -> str:
-    """A run that only verifies one member, with what says where."""
-    kept = [
+def _verify_all(record: FleetRecord) -> str:
+    """A run that only verifies the fleet, with what says where."""
+    return shlex.join(["pytest", f"{FLEET}={record.fleet}", *_where(record)])
+
+
+def _where(record: FleetRecord) -> list[str]:
+    return [
         word
         for option, given in split_command(record.command_line)
         if option is not None and option.stays and option.name != FLEET
         for word in given
     ]
-    return shlex.join(["pytest", f"{SHORT_ENV}={member.environment}", *kept])
+
+
+def _verify(record: FleetRecord, member: Member) -> str:
+    """A run that only verifies one member, with what says where."""
+    return shlex.join(["pytest", f"{SHORT_ENV}={member.environment}", *_where(record)])
 
 
 class _FleetLive:
