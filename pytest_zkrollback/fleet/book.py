@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from ..domain.fleet import FailedItem, FleetRecord, MemberReason, MemberState
+from ..domain.fleet import FailedItem, FleetRecord, Member, MemberReason, MemberState
 from ..domain.item_ids import PREFLIGHT
 from ..domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ..report.fleet.member_run import MemberRun
@@ -42,6 +42,11 @@ class FleetBook:
             and is_well(found)
         )
 
+    def is_refused(self, member: str) -> bool:
+        """Whether its own preflight refuses."""
+        found = self._record.find_member(member)
+        return found is not None and found.state is MemberState.REFUSED
+
     def update(self, **facts: Any) -> None:
         """Facts of the fleet as a whole."""
         self._put(self._record.model_copy(update=facts))
@@ -53,18 +58,18 @@ class FleetBook:
         else:
             self._change(members, state=MemberState.RUNNING, reason=None, said="", started_at=at)
 
-    def ended(self, result: MemberResult, at: datetime, *, done_before: bool) -> None:
-        """One has ended. ``done_before``: a run of the same fleet run was there before this one."""
+    def ended(self, result: MemberResult, at: datetime, *, interrupted: bool = False) -> None:
+        """One has ended. ``interrupted``: it had been asked to, by Ctrl-C."""
         if result.phase is Phase.PLAN and self._record.mode is not Mode.PLAN:
-            self._planned(result)
+            self._planned(result, interrupted=interrupted)
             return
         self._change([result.member], exit_code=result.exit_code)
         if result.run is None:
-            reason = MemberReason.UNREADABLE_RECORD if result.is_unreadable else MemberReason.NO_RECORD
-            state = MemberState.UNKNOWN
-            self._change([result.member], state=state, reason=reason, said=result.problem, finished_at=at)
+            self._lost(result, at, interrupted=interrupted)
             return
         if result.run.mode is Mode.ROLLBACK and not result.run.helm_ran:
+            known = self._record.find_member(result.member)
+            done_before = known is not None and known.helm_ran
             reason = MemberReason.DONE_BEFORE if done_before else MemberReason.AT_TARGET
             self._change([result.member], reason=reason)
         self._put(fill_in(self._record, [result.run]))
@@ -95,18 +100,62 @@ class FleetBook:
         """Nobody is at work any more."""
         self._put(self._record.model_copy(update={"finished_at": at}))
 
-    def _planned(self, result: MemberResult) -> None:
+    def _lost(self, result: MemberResult, at: datetime, *, interrupted: bool) -> None:
+        """A run without a record that can be read: what an earlier one saw is no longer known."""
+        reason = MemberReason.INTERRUPTED if interrupted else MemberReason.NO_RECORD
+        if result.is_unreadable:
+            reason = MemberReason.UNREADABLE_RECORD
+        known = self._record.find_member(result.member)
+        if known is None:
+            return
+        earlier = known.earlier_run_ids
+        if known.run_id and known.run_id not in earlier:
+            earlier = (*earlier, known.run_id)
+        self._put_member(
+            Member(
+                environment=known.environment,
+                wave=known.wave,
+                state=MemberState.UNKNOWN,
+                reason=reason,
+                said=result.problem,
+                exit_code=result.exit_code,
+                earlier_run_ids=earlier,
+                cluster=known.cluster,
+                namespace=known.namespace,
+                release=known.release,
+                before=known.before,
+                target=known.target,
+                helm_ran=True if known.helm_ran else None,
+                helm_started_at=known.helm_started_at,
+                helm_finished_at=known.helm_finished_at,
+                started_at=known.started_at,
+                finished_at=at,
+            )
+        )
+
+    def _planned(self, result: MemberResult, *, interrupted: bool) -> None:
         """A preflight before the waves."""
         if result.run is not None:
             self._put(fill_in(self._record, [result.run]))
         if is_planned(result):
             self._change([result.member], state=MemberState.WAITING)
             return
+        refused = result.run is not None and result.run.outcome is Outcome.REFUSED
+        if not refused and (interrupted or is_interrupted(result)):
+            state, reason = MemberState.NOT_STARTED, MemberReason.INTERRUPTED
+            self._change([result.member], state=state, reason=reason, said="")
+            return
         facts: dict[str, Any] = {"state": MemberState.REFUSED, "reason": MemberReason.PREFLIGHT_REFUSED}
-        found = self._record.find_member(result.member)
-        if found is None or found.first_failed is None:
+        if not refused:
+            facts["outcome"] = None if result.run is None else Outcome.REFUSED
             facts["first_failed"] = FailedItem(id=PREFLIGHT, observed=preflight_problem(result))
         self._change([result.member], **facts)
+
+    def _put_member(self, member: Member) -> None:
+        members = tuple(
+            member if each.environment == member.environment else each for each in self._record.members
+        )
+        self._put(self._record.model_copy(update={"members": members}))
 
     def _change(self, members: Iterable[str], **facts: Any) -> None:
         names = frozenset(members)
@@ -125,6 +174,11 @@ class FleetBook:
 def is_planned(result: MemberResult) -> bool:
     """Whether a preflight refuses nothing."""
     return result.exit_code == 0 and result.run is not None and result.run.outcome is Outcome.PLANNED
+
+
+def is_interrupted(result: MemberResult) -> bool:
+    """Whether it says itself that somebody ended it."""
+    return result.run is not None and result.run.outcome is Outcome.INTERRUPTED
 
 
 def preflight_problem(result: MemberResult) -> str:

@@ -60,6 +60,8 @@ class FleetJournal:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = (self.folder / FILE).open("ab")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._file.tell():  # a killed command may have left half a line
+                self._file.write(b"\n")
         except BlockingIOError:
             self.close()
             return False

@@ -228,6 +228,13 @@ class FleetRun:
             )
             self._save(record)
             return
+        self._remember()
+
+    def _remember(self) -> None:
+        """What members' runs have left that the killed command had begun."""
+        found = self.unfinished
+        if found is None:
+            return
         ids = [run_id for member in self.members for run_id in found.runs.get(member, ())]
         runs = [read_run(self._report_dir, run_id, self._report_dir).run for run_id in ids]
         self._book.remember(run for run in runs if run is not None)
@@ -269,8 +276,8 @@ class FleetRun:
             self._signals,
             on_change=on_change,
             teller=self._teller,
-            earlier=frozenset(found.runs) if found is not None else frozenset(),
             orphans=_still_members(found, fleet) if found is not None else {},
+            remember=self._remember,
         )
 
     def _words_of(self, member: str, phase: Phase) -> tuple[str, ...]:

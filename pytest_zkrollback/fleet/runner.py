@@ -72,13 +72,13 @@ class FleetRunner:
         *,
         on_change: Callable[[str], None] = lambda _: None,
         teller: Teller | None = None,
-        earlier: frozenset[str] = frozenset(),
         orphans: Mapping[str, str] | None = None,
+        remember: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing is begun yet. ``on_change`` is told what is going on.
 
-        ``earlier``: members with a run that a killed command of this fleet run began. ``orphans``: member ->
-        run id, of those that may still go on.
+        ``orphans``: member -> run id, of those that a killed command began and that may still go on.
+        ``remember`` puts into the book what members' runs have left, once none of them goes on.
         """
         self._order = order
         self._engine = engine
@@ -88,14 +88,15 @@ class FleetRunner:
         self._heard = heard
         self._on_change = on_change
         self._teller = teller
-        self._earlier = earlier
         self._orphans = dict(orphans or {})
+        self._remember = remember
         self._passed_on = 0
         self._told_start = False
 
     def run(self) -> None:
         """All of it. The record is in the book; nothing is raised for what a member does."""
         self._wait_for_orphans()
+        self._remember()
         if self._order.mode is Mode.PLAN:
             self._perform(self._all_at_once(), Phase.PLAN, tell=False)
             return
@@ -128,7 +129,7 @@ class FleetRunner:
         results = self._perform(self._all_at_once(), Phase.PLAN, tell=False)
         refused = [result.member for result in results if not is_planned(result)]
         if self._heard.count:
-            left = [each for each in self._order.members if each not in refused]
+            left = [each for each in self._order.members if not self._book.is_refused(each)]
             why = NotStarted(MemberReason.INTERRUPTED, "not started: interrupted")
             self._book.not_started(dict.fromkeys(left, why))
             return False
@@ -182,7 +183,7 @@ class FleetRunner:
         self._journal.note(
             "member-ended", member=result.member, run_id=result.run_id, exit_code=result.exit_code
         )
-        self._book.ended(result, self._clock.now(), done_before=result.member in self._earlier)
+        self._book.ended(result, self._clock.now(), interrupted=self._passed_on > 0)
         green = is_planned(result) if result.phase is Phase.PLAN else self._book.is_green(result.member)
         waves.end(result.member, is_green=green)
 

@@ -66,6 +66,18 @@ def test_a_last_line_that_is_half_or_no_line_of_ours_hides_nothing(journal, tmp_
     assert dict(find_unfinished(tmp_path, WANTED).open) == {"eu-1": "a0000000"}
 
 
+def test_what_is_written_after_a_killed_commands_half_line_is_read(journal, tmp_path):
+    begin(journal, "eu-1", "a0000000")
+    journal.close()
+    with (journal.folder / FILE).open("a") as file:
+        file.write('{"event": "member-beg')
+    again = FleetJournal(journal.folder)
+    assert again.open()
+    begin(again, "eu-2", "b0000000")
+    again.close()
+    assert dict(find_unfinished(tmp_path, WANTED).open) == {"eu-1": "a0000000", "eu-2": "b0000000"}
+
+
 @pytest.mark.parametrize(
     "text",
     [

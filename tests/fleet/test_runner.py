@@ -14,6 +14,7 @@ from pytest_zkrollback.domain.fleet import (
     Member,
     MemberReason,
     MemberState,
+    ReleaseVersion,
     StopRule,
     Wave,
     WaveState,
@@ -21,10 +22,13 @@ from pytest_zkrollback.domain.fleet import (
 from pytest_zkrollback.domain.record import Mode, Outcome
 from pytest_zkrollback.fleet.book import FleetBook
 from pytest_zkrollback.fleet.command_journal import FleetJournal, Wanted, find_unfinished
-from pytest_zkrollback.fleet.engines.interface import Phase
+from pytest_zkrollback.fleet.engines.interface import MemberResult, Phase
+from pytest_zkrollback.fleet.fleet_run import exit_code
 from pytest_zkrollback.fleet.runner import FleetRunner, Order
 from pytest_zkrollback.fleet.waves import most_failures
-from support.memory_engine import AT, ClusterOfMember, Killed, MemoryEngine, World
+from pytest_zkrollback.report.fleet.fleet_terminal import render_fleet_last_lines
+from pytest_zkrollback.report.fleet.words import member_word
+from support.memory_engine import AT, ClusterOfMember, Killed, MemoryEngine, World, work_result
 
 WANTED = Wanted("prod", "rollback", "app:1")
 TARGET = "--rollback-to=app:1"
@@ -50,11 +54,13 @@ class TickClock:
 class Heard:
     """Ctrl-C once the engine was asked so often for runs; None: never."""
 
-    def __init__(self, engine, at):
-        self.engine, self.at = engine, at
+    def __init__(self, engine, at, in_preflight=False):
+        self.engine, self.at, self.in_preflight = engine, at, in_preflight
 
     @property
     def count(self):
+        if self.in_preflight:
+            return int(bool(self.engine.begun))
         return int(self.at is not None and self.engine.polls >= self.at)
 
 
@@ -67,7 +73,7 @@ class Command:
         self.numbers = itertools.count(1)
         self.told = []
 
-    def type(self, *, die_at=None, interrupt_at=None, whole_waves=False):
+    def type(self, *, die_at=None, interrupt_at=None, whole_waves=False, interrupt_in_preflight=False):
         engine = self.engine = MemoryEngine(self.world, whole_waves=whole_waves, die_at=die_at)
         found = find_unfinished(self.folder, WANTED)
         run_id = found.fleet_run_id if found else f"{next(self.numbers):08}"
@@ -105,10 +111,10 @@ class Command:
             self.book,
             journal,
             self.clock,
-            Heard(engine, interrupt_at),
+            Heard(engine, interrupt_at, interrupt_in_preflight),
             on_change=self.told.append,
-            earlier=frozenset(found.runs) if found else frozenset(),
             orphans=found.open if found else {},
+            remember=lambda: self._remember(found),
         )
         try:
             runner.run()
@@ -119,6 +125,10 @@ class Command:
         journal.note("ended")
         journal.close()
         return self.book.record
+
+    def _remember(self, found):
+        ids = [run_id for runs in (found.runs.values() if found else ()) for run_id in runs]
+        self.book.remember(self.world.left[run_id] for run_id in ids if run_id in self.world.left)
 
 
 def model(waves, clusters, stop, at_once, commands):
@@ -381,3 +391,83 @@ def test_ctrl_c_ends_whoever_runs_and_says_who_is_where(fleet):
     assert [each.environment for each in record.members if each.state is MemberState.NOT_STARTED] == ["d"]
     assert rollbacks(clusters) == {"a": 1, "b": 1, "c": 1}
     assert record.find_member("d").said == "not started: the fleet's run was interrupted"
+
+
+def killed_after_wave_1(fleet):
+    command, clusters = fleet()
+    assert command.type(die_at=("poll", 2)) is None
+    assert rollbacks(clusters)["a"] == 1
+    return command, clusters
+
+
+def test_a_guard_that_refuses_when_the_command_is_typed_again_is_named(fleet):
+    """Of the member that the killed command had rolled back it is not said that nothing was changed."""
+    command, clusters = killed_after_wave_1(fleet)
+    clusters["a"].ends = "refuses"
+    record = command.type()
+    member = record.find_member("a")
+    assert (member.first_failed.id, member.first_failed.observed) == ("gitops", "Flux owns it")
+    assert member.helm_ran is True
+    assert member_word(member) == "REFUSED"
+    assert record.outcome is Outcome.UNVERIFIED
+    assert "1 refused (a: gitops)" in record.summary
+    assert "Nothing was changed" not in record.summary
+
+
+def test_a_preflight_that_fails_without_a_record_does_not_show_an_earlier_runs_failure(fleet):
+    command, _ = fleet()
+    runs = [work_result("a", "red", Phase.RUN, rolls_back=True).run]
+    command.type(interrupt_at=0)
+    book = FleetBook(command.book.record.model_copy(update={"finished_at": None}), lambda _: None)
+    book.remember(runs)
+    book.ended(MemberResult("a", "e0000000", Phase.PLAN, 4, None, "it left no record"), AT)
+    found = book.record.find_member("a")
+    assert (found.state, found.first_failed.observed) == (MemberState.REFUSED, "it left no record")
+
+
+def test_ctrl_c_while_preflights_run_is_an_interruption_and_no_refusal(fleet, monkeypatch):
+    command, clusters = fleet()
+    monkeypatch.setattr(World, "takes_of", lambda self, job: 3)
+    record = command.type(interrupt_in_preflight=True)
+    assert record.outcome is Outcome.INTERRUPTED
+    assert exit_code(record) == 2
+    assert {each.state for each in record.members} == {MemberState.NOT_STARTED}
+    assert {each.said for each in record.members} == {"not started: the fleet's run was interrupted"}
+    assert rollbacks(clusters) == {}
+
+
+def test_a_member_that_ctrl_c_ends_before_its_record_makes_the_run_interrupted(fleet):
+    command, clusters = fleet()
+    clusters["a"].ends, clusters["a"].takes = "silent", 9
+    record = command.type(interrupt_at=1)
+    assert exit_code(record) == 2
+    member = record.find_member("a")
+    assert (member.state, member.said) == (
+        MemberState.UNKNOWN,
+        "interrupted, and it left no record: what is live is not known",
+    )
+
+
+def test_what_an_earlier_run_saw_is_not_what_a_run_without_a_record_left(fleet):
+    command, _ = fleet(waves=(("a",),))
+    command.type(interrupt_at=0)
+    book = FleetBook(command.book.record.model_copy(update={"finished_at": None}), lambda _: None)
+    earlier = work_result("a", "green", Phase.RUN, rolls_back=True).run
+    live = ReleaseVersion(revision=7, app_version="1.8.0")
+    book.remember([earlier.model_copy(update={"after": live})])
+    book.ended(MemberResult("a", "e0000000", Phase.RUN, -9, None, "it left no record"), AT)
+    text = render_fleet_last_lines(book.record, "x")
+    assert "  not known: 1 member (a)" in text.splitlines()
+    member = book.record.find_member("a")
+    assert (member.outcome, member.items, member.helm_ran) == (None, (), True)
+    assert len(member.earlier_run_ids) == 1
+
+
+def test_begun_before_is_not_rolled_back_before(fleet):
+    """Its first run was there and helm did not run in it: what is live was there already."""
+    command, clusters = fleet()
+    clusters["a"].at_target = True
+    assert command.type(die_at=("poll", 2)) is None
+    record = command.type()
+    member = record.find_member("a")
+    assert (member.reason, member.helm_ran) == (MemberReason.AT_TARGET, False)

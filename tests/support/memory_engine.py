@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from pytest_zkrollback.domain.record import Guard, GuardReason, GuardState, Helm, Item, Mode, Outcome, Record
 from pytest_zkrollback.domain.verdict import Verdict
-from pytest_zkrollback.fleet.engines.interface import MemberResult, Phase
-from pytest_zkrollback.report.fleet.member_run import member_run
+from pytest_zkrollback.fleet.engines.interface import MemberJob, MemberResult, Phase
+from pytest_zkrollback.report.fleet.member_run import MemberRun, member_run
 
 AT = datetime(2026, 12, 1, 3, tzinfo=UTC)
 
@@ -41,12 +41,15 @@ class World:
 
     clusters: dict[str, ClusterOfMember]
     at_work: list[_Work] = field(default_factory=list)
+    left: dict[str, MemberRun] = field(default_factory=dict)  # run id -> what its record says
 
     def begin(self, job):
         cluster = self.clusters[job.member]
         rolls_back = job.phase is Phase.RUN and "--rollback-to=app:1" in job.words and not cluster.at_target
-        takes = 1 if job.phase is Phase.PLAN else cluster.takes
-        self.at_work.append(_Work(job, takes, rolls_back))
+        self.at_work.append(_Work(job, self.takes_of(job), rolls_back))
+
+    def takes_of(self, job):
+        return 1 if job.phase is Phase.PLAN else self.clusters[job.member].takes
 
     def tick(self):
         """One tick; the work that ended in it."""
@@ -58,6 +61,9 @@ class World:
             if work.rolls_back:
                 self.clusters[work.job.member].rollbacks += 1
                 self.clusters[work.job.member].at_target = True
+            result = result_of(work, self.clusters[work.job.member])
+            if result.run is not None:
+                self.left[work.job.run_id] = result.run
         return ended
 
 
@@ -97,7 +103,11 @@ class MemoryEngine:
             self.polls += 1
             if self.die_at == ("poll", self.polls):
                 raise Killed
-        return [self._result(work) for work in self.world.tick() if work.job.run_id in self.mine]
+        return [
+            result_of(work, self.world.clusters[work.job.member])
+            for work in self.world.tick()
+            if work.job.run_id in self.mine
+        ]
 
     def _at_work(self):
         return [work for work in self.world.at_work if work.job.run_id in self.mine]
@@ -120,17 +130,25 @@ class MemoryEngine:
     def close(self):
         pass
 
-    def _result(self, work):
-        job, cluster = work.job, self.world.clusters[work.job.member]
-        if cluster.ends == "silent" and job.phase is Phase.RUN:
-            return MemberResult(job.member, job.run_id, job.phase, -9, None, "it left no record")
-        outcome = {"green": Outcome.VERIFIED, "red": Outcome.FAILED}.get(cluster.ends, Outcome.VERIFIED)
-        if job.phase is Phase.PLAN:
-            outcome = Outcome.REFUSED if cluster.ends == "refuses" else Outcome.PLANNED
-        if work.is_interrupted:
-            outcome = Outcome.INTERRUPTED
-        code = {Outcome.VERIFIED: 0, Outcome.PLANNED: 0, Outcome.INTERRUPTED: 2}.get(outcome, 1)
-        return MemberResult(job.member, job.run_id, job.phase, code, member_run(_record(job, outcome, work)))
+
+def work_result(member, ends, phase, *, rolls_back=False):
+    """How one run of ``member`` ends, beside any world."""
+    job = MemberJob(member, "d0000000", phase, 1, ("--rollback-to=app:1",), {})
+    return result_of(_Work(job, 0, rolls_back), ClusterOfMember(ends))
+
+
+def result_of(work, cluster):
+    """How a piece of work ends, with the record that it leaves."""
+    job = work.job
+    if cluster.ends == "silent" and job.phase is Phase.RUN:
+        return MemberResult(job.member, job.run_id, job.phase, -9, None, "it left no record")
+    outcome = {"green": Outcome.VERIFIED, "red": Outcome.FAILED}.get(cluster.ends, Outcome.VERIFIED)
+    if job.phase is Phase.PLAN:
+        outcome = Outcome.REFUSED if cluster.ends == "refuses" else Outcome.PLANNED
+    if work.is_interrupted:
+        outcome = Outcome.INTERRUPTED
+    code = {Outcome.VERIFIED: 0, Outcome.PLANNED: 0, Outcome.INTERRUPTED: 2}.get(outcome, 1)
+    return MemberResult(job.member, job.run_id, job.phase, code, member_run(_record(job, outcome, work)))
 
 
 def _record(job, outcome, work):

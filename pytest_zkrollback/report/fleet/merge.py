@@ -130,10 +130,10 @@ def choose_outcome(record: FleetRecord, *, goes_on: bool = True) -> Outcome:
         return Outcome.RUNNING
     if Outcome.FAILED in outcomes or any(_own_test_failed(each) for each in members):
         return Outcome.FAILED
-    if _nothing_began(members) and any(each.state is MemberState.REFUSED for each in members):
-        return Outcome.REFUSED
     if Outcome.INTERRUPTED in outcomes or any(each.reason is MemberReason.INTERRUPTED for each in members):
         return Outcome.INTERRUPTED
+    if _nothing_began(members) and any(each.state is MemberState.REFUSED for each in members):
+        return Outcome.REFUSED
     if any(each.state in _ON_ITS_WAY for each in members):
         return Outcome.RUNNING
     wanted = {Outcome.PLANNED} if record.mode is Mode.PLAN else set(GREEN_OUTCOMES)
@@ -222,7 +222,17 @@ def _with_preflight(member: Member, run: MemberRun) -> Member:
         "target": member.target or run.target,
     }
     if member.run_id:
-        return member.model_copy(update=known)
+        # Begun by a command that was killed: what that run did stays, and nobody goes on with it now.
+        refused_now: dict[str, object] = {}
+        if run.outcome is Outcome.REFUSED:
+            refused_now = {
+                "state": MemberState.REFUSED,
+                "reason": MemberReason.PREFLIGHT_REFUSED,
+                "said": "",
+                "outcome": Outcome.REFUSED,
+                "first_failed": run.refuses or run.first_failed,
+            }
+        return member.model_copy(update=known | refused_now)
     if run.outcome is not Outcome.REFUSED:
         refused_before = member.reason is MemberReason.PREFLIGHT_REFUSED  # by an earlier rehearsal
         base = Member(environment=member.environment, wave=member.wave) if refused_before else member

@@ -189,6 +189,8 @@ def said_of(member: Member, record: FleetRecord) -> str:
         case MemberReason.PREFLIGHT_REFUSED:
             first = member.first_failed
             return f"{first.id}: {first.observed}" if first else "its preflight refused"
+        case MemberReason.INTERRUPTED if member.state is MemberState.UNKNOWN:
+            return "interrupted, and it left no record: what is live is not known"
         case MemberReason.INTERRUPTED:
             return "interrupted" if member.run_id else "not started: the fleet's run was interrupted"
         case MemberReason.UNREADABLE_RECORD:
