@@ -305,10 +305,10 @@ def _another_target(record: Record, env: Environment | None, refused: Sequence[G
     """The target that was asked for is none: what is better, if something has to be done at all."""
     known, offers = way_back.service_before(record), way_back.offers(record)
     if known is Service.BROKEN and offers:
-        better = f"--rollback-to={offers[0].revision.revision}"
+        instead = f"--rollback-to={offers[0].revision.revision}"
         others = [guard for guard in refused if guard.id not in ("target", "forecast")]  # of that revision
         why = _when(record, others) if others else ""
-        command = _typed(record, without=("--rollback-to",), also=(better, *_goes_ahead(record, others)))
+        command = _typed(record, without=("--rollback-to",), also=(instead, *_goes_ahead(record, others)))
         yield _Step(command, why or _offered(offers[0]), condition=_needs_mending(record, others))
         return
     if env is not None:
@@ -316,9 +316,10 @@ def _another_target(record: Record, env: Environment | None, refused: Sequence[G
     if known is Service.SERVES:
         why = f"nothing is known to be wrong with revision {record.revision_before}; to check it:"
         yield _Step(_verify(record), why, here=True)
-    elif offers:
-        plan = f"{_verify(record)} --rollback-to={offers[0].revision.revision} --rollback-plan"
-        yield _Step(plan, f"what going back to {offers[0].revision.revision} means; it changes nothing:")
+    # What was rolled back away from is refused as a target: nobody is sent there.
+    elif better := [each.revision.revision for each in offers if each.ground is not Ground.LEFT]:
+        plan = f"{_verify(record)} --rollback-to={better[0]} --rollback-plan"
+        yield _Step(plan, f"what going back to {better[0]} means; it changes nothing:")
 
 
 def _which_exist(record: Record) -> str:

@@ -87,7 +87,9 @@ def test_what_is_said_last_describes_a_running_member(engine):
 def test_ctrl_c_is_passed_on_and_reaches_no_helm(engine, tmp_path):
     """The member alone gets it: what it has started has a session of its own."""
     script = (
-        "import subprocess, sys, time\n"
+        "import signal, subprocess, sys, time\n"
+        # Whoever started pytest in the background had it ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "child = subprocess.Popen(['sleep', '30'], start_new_session=True)\n"
         f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
         "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    raise SystemExit(2)\n"

@@ -45,7 +45,7 @@ def test_our_items_are_left_out_where_there_are_others(pytester):
         test_runbook="from pytest_zkrollback.items import *\n", test_theirs="def test_theirs():\n    pass\n"
     )
     result = pytester.runpytest_subprocess()
-    result.assert_outcomes(passed=1, deselected=11 - 1 + 1)
+    result.assert_outcomes(passed=1, deselected=12 - 1 + 1)
 
 
 def test_loading_imports_nothing_heavy(pytester):

@@ -509,7 +509,7 @@ def test_without_an_environment_the_fixture_is_a_view_on_nothing(repository):
         "def test_own(rollback):\n    assert rollback.record is None\n"
         "    assert rollback.verdict('smoke')[0] == 'UNVERIFIED'\n",
     )
-    repository.runpytest_subprocess().assert_outcomes(passed=1, deselected=11)
+    repository.runpytest_subprocess().assert_outcomes(passed=1, deselected=12)
 
 
 def test_what_is_said_inside_is_on_the_real_terminal(prepared):
