@@ -1,7 +1,7 @@
 """Keeps the run's record: whatever is known is on disk before helm is started, and while it runs.
 
 Before that and once helm has ended nothing is changed: the disk follows, and only who tells others waits.
-Following takes a part of the time only, because each record is redacted, and others judge meanwhile.
+While the checklist is judged, following takes a part of the time only: each record is redacted.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Recorder:
         self._news = threading.Condition(self._lock)
         self._follower: threading.Thread | None = None
         self._ending = False
+        self._gathers = False
         self._waiting = 0  # how many wait for what has changed so far
         self._changes = self._written = 0
 
@@ -70,12 +71,14 @@ class Recorder:
         """The record of this moment, redacted by whoever calls it: that takes time with many secrets."""
         return partial(self._clean, self._record)
 
-    def write_async(self) -> None:
-        """From now on a thread writes what has changed, a little later.
+    def write_async(self, *, gathers: bool = False) -> None:
+        """From now on a thread writes what has changed, as soon as the disk has taken the last change.
 
-        Where somebody waits for it that is at once. Where no thread is to be had all stays as it was.
+        ``gathers``: a little later, with what comes meanwhile; where somebody waits for it, at once. Where no
+        thread is to be had all stays as it was.
         """
         with self._lock, suppress(RuntimeError):
+            self._gathers = gathers
             if self._follower is None:
                 follower = threading.Thread(target=self._follow, name="zkrollback-record", daemon=True)
                 follower.start()
@@ -217,7 +220,8 @@ class Recorder:
                     self._news.wait_for(lambda: self._written < self._changes or self._ending)
                     if self._written == self._changes:
                         return
-                    self._news.wait_for(lambda: self._waiting or self._ending, _GATHER_S)
+                    if self._gathers:
+                        self._news.wait_for(lambda: self._waiting or self._ending, _GATHER_S)
                     record, change = self._record, self._changes
                 begun_s = self._clock.monotonic_s()
                 self._write(record)
@@ -225,7 +229,8 @@ class Recorder:
                 with self._news:
                     self._written = change
                     self._news.notify_all()
-                    self._news.wait_for(lambda: self._waiting or self._ending, rest_s)
+                    if self._gathers:
+                        self._news.wait_for(lambda: self._waiting or self._ending, rest_s)
         except BaseException:  # a defect: no change may be left to a thread that is gone
             with self._news:
                 self._follower = None

@@ -133,7 +133,7 @@ def run_verify(
 
 def _get_ready(context: RunContext) -> None:
     """What need not be done when it counts."""
-    context.recorder.write_async()
+    context.recorder.write_async(gathers=True)
     if context.request.changes:  # pods come first, and nobody waits yet
         with suppress(RuntimeError):
             hand_over("connections", partial(context.kube.open_connections, _CONNECTIONS))

@@ -1,5 +1,6 @@
 """The record follows the run: at once where something will be changed, without being waited for later."""
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ import pytest
 
 from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.domain.record import Record
+from pytest_zkrollback.report import recorder as module
 from pytest_zkrollback.report.recorder import Recorder
 from support.example_records import running
 
@@ -186,11 +188,22 @@ def test_a_burst_of_changes_is_one_write_by_the_thread_and_who_waits_has_it_at_o
     recorder = Recorder(
         running(), SystemClock(), lambda record: writers.append(threading.current_thread().name)
     )
-    recorder.write_async()
+    recorder.write_async(gathers=True)
     for number in range(200):
         recorder.update(summary=str(number))
     begun = time.monotonic()
     recorder.wait_written(5)
     assert time.monotonic() - begun < 0.2, "not after the pause"
     assert writers == ["zkrollback-record"]
+    recorder.flush()
+
+
+def test_where_nothing_is_gathered_each_change_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_GATHER_S", 60.0)
+    written: queue.SimpleQueue[Record] = queue.SimpleQueue()
+    recorder = Recorder(running(), SystemClock(), written.put)
+    recorder.write_async()
+    for number in range(3):  # a run that is killed a moment later has it on disk
+        recorder.update(summary=str(number))
+        assert written.get(timeout=5).summary == str(number)
     recorder.flush()

@@ -48,7 +48,7 @@ def test_helms_end_is_on_disk_before_the_lock_is_given_back(tmp_path, monkeypatc
         write = made._write
         made._write = lambda record: (time.sleep(0.02), write(record))
         if not threads:
-            made.write_async = lambda: None  # as where none is to be had
+            made.write_async = lambda **_: None  # as where none is to be had
         return made
 
     def look(self, run_id, outcome):
