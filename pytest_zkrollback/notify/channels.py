@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from ..clients.http import HttpClient
 from ..config.environment import Environment
 from ..domain.errors import HookProblem, UsageProblem, ZkRollbackError
-from ..domain.notification import Notification
 from ..domain.ports import Clock, Hooks, Http
 from ..domain.record import Delivery
 from .interface import Channel
+
+Chosen = TypeVar("Chosen")
 
 HOOK = "pytest_zkrollback_notify"
 GITHUB = "github"
@@ -27,7 +28,7 @@ class Unusable:
     name: str
     problem: ZkRollbackError
 
-    def tell(self, _news: Notification) -> Delivery:
+    def tell(self, _news: object) -> Delivery:
         """Raises the problem."""
         raise self.problem
 
@@ -61,7 +62,7 @@ def choose_channels(
         from .github_comment import choose_github_comment
 
         wanted[GITHUB] = lambda: choose_github_comment(github, notify, environ, clock, say)
-    return tuple(_usable(name, choose) for name, choose in wanted.items())
+    return tuple(usable(name, choose) for name, choose in wanted.items())
 
 
 def own_channels(hooks: Hooks, environment: str) -> tuple[Channel, ...]:
@@ -87,7 +88,8 @@ def _no_channel(given: object) -> Unusable:
     return Unusable(HOOK, UsageProblem(text))
 
 
-def _usable(name: str, choose: Callable[[], Channel]) -> Channel:
+def usable(name: str, choose: Callable[[], Chosen]) -> Chosen | Unusable:
+    """What ``choose`` gives; where the configuration lacks something for it, a channel that says so."""
     try:
         return choose()
     except UsageProblem as problem:

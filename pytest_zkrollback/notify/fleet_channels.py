@@ -6,28 +6,24 @@ made of a single run's record: they are not told of a fleet.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from ..clients.http import HttpClient
 from ..clients.slack_bot import SlackBot, choose_bot_token
-from ..clients.threads import submit
-from ..clients.webhook import Webhook, choose_url, says_ok
-from ..config.environment import Environment, Notify, Slack
+from ..config.environment import Environment, Slack
 from ..domain.checks import JsonObject
-from ..domain.errors import UsageProblem, ZkRollbackError
 from ..domain.ports import Clock
 from ..domain.record import Delivery, NotificationEvent
 from ..report.fleet.written import find_fleet_facts
+from .channels import usable
 from .fleet_text import FleetNews, bad_lines, fields, foot, headline, links, summary
-from .json_webhook import WEBHOOK
-from .slack_channels import OFF, SLACK, UPLOAD_S
-from .slack_message import HEADER_LIMIT, SECTION_LIMIT, TOTAL_LIMIT, escaped, plain_text
-from .teams import TEAMS, TOTAL_LIMIT_BYTES, adaptive_card, text_block
-from .text import characters, shortened
+from .json_webhook import WEBHOOK, json_webhook
+from .slack_channels import SLACK, slack_webhook, upload_page
+from .slack_message import HEADER_LIMIT, SECTION_LIMIT, escaped, fits_slack, plain_text
+from .teams import TEAMS, adaptive_card, fits_teams, teams_webhook, text_block
+from .text import fitted, shortened
 
 SCHEMA = "zkrollback.fleet-news/1"
 # Of the record; the rest is in its file, which `report` leads to.
@@ -35,7 +31,6 @@ _MEMBERS = (
     *("fleet", "fleet_run_id", "mode", "target", "outcome", "summary", "protected", "reason", "next_steps"),
     *("incident", "operator", "started_at", "finished_at", "report", "waves"),
 )
-_NEVER_SENT = (NotificationEvent.START, NotificationEvent.WAVE)  # with a file
 
 
 class FleetChannel(Protocol):
@@ -47,33 +42,6 @@ class FleetChannel(Protocol):
 
     def tell(self, news: FleetNews) -> Delivery:
         """Send it, once; one event after the other. Raises NotifyProblem or UsageProblem."""
-
-
-@dataclass(frozen=True)
-class UnusableFleetChannel:
-    """A channel that cannot work, and why."""
-
-    name: str
-    problem: ZkRollbackError
-
-    def tell(self, _news: FleetNews) -> Delivery:
-        """Raises the problem."""
-        raise self.problem
-
-
-@dataclass(frozen=True)
-class FleetWebhook:
-    """POSTs one message per event: without threads they follow one another."""
-
-    name: str
-    webhook: Webhook
-    render: Callable[[FleetNews], JsonObject]
-
-    def tell(self, news: FleetNews) -> Delivery:
-        """See :class:`FleetChannel`."""
-        message = self.render(news)
-        answer = self.webhook.send(message, news.cancelled)
-        return Delivery(to=self.name, ok=True, answer=answer, message=message)
 
 
 class FleetBot:
@@ -93,27 +61,16 @@ class FleetBot:
         loud = news.event is NotificationEvent.VERDICT or bool(bad_lines(news, 20, SECTION_LIMIT))
         posted = self._bot.post(message, self._thread, news.cancelled, in_channel=loud)
         self._thread = self._thread or posted
-        answer = "ok" if news.event in _NEVER_SENT else f"ok; {self._uploaded(news)}"
+        answer = "ok"
+        if news.event is NotificationEvent.VERDICT:
+            stem = f"fleet-{news.record.fleet}-{news.record.fleet_run_id}"
+            answer += f"; {upload_page(self._bot, partial(self._page, news), stem, self._thread)}"
         return Delivery(to=SLACK, ok=True, answer=answer, message=message)
-
-    def _uploaded(self, news: FleetNews) -> str:
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"fleet-{news.record.fleet}-{news.record.fleet_run_id}.html")
-        upload = submit("slack-upload", lambda: self._bot.upload(self._page(news), name, self._thread))
-        try:
-            error = upload.exception(timeout=UPLOAD_S)
-        except TimeoutError:
-            return f"whether the report is uploaded is not known: no answer within {UPLOAD_S:g} s"
-        return "the report is uploaded" if error is None else f"the report was not uploaded: {error}"
 
 
 def render_fleet_slack(news: FleetNews) -> JsonObject:
     """The message: ``text`` and ``blocks``, at most 12,000 characters as JSON."""
-    message = _slack(news, 1.0)
-    for share in (0.6, 0.35, 0.2, 0.1):
-        if characters(json.dumps(message, ensure_ascii=False)) <= TOTAL_LIMIT:
-            break
-        message = _slack(news, share)
-    return message
+    return fitted(partial(_slack, news), fits_slack)
 
 
 def _slack(news: FleetNews, share: float) -> JsonObject:
@@ -165,12 +122,7 @@ def render_fleet_news(news: FleetNews) -> JsonObject:
 
 def render_fleet_card(news: FleetNews) -> JsonObject:
     """The Teams message with its card, at most 24,000 bytes as it is sent."""
-    message = _card(news, 1.0)
-    for share in (0.6, 0.35, 0.2, 0.1):
-        if len(json.dumps(message)) <= TOTAL_LIMIT_BYTES:
-            break
-        message = _card(news, share)
-    return message
+    return fitted(partial(_card, news), fits_teams)
 
 
 def _card(news: FleetNews, share: float) -> JsonObject:
@@ -200,59 +152,28 @@ def choose_fleet_channels(
     page: Callable[[FleetNews], str],
 ) -> tuple[FleetChannel, ...]:
     """Every channel that a member's tables ask for, each once; nothing is contacted."""
-    wanted: dict[object, Callable[[], FleetChannel]] = {}
+    wanted: dict[tuple[str, str], Callable[[], FleetChannel]] = {}
     for env in environments:
         slack, notify = env.slack, env.notify
         if slack is not False:
-            wanted[(SLACK, slack.model_dump_json())] = _slack_of(slack, environ, clock, page)
+            wanted[SLACK, slack.model_dump_json()] = partial(_choose_slack, slack, environ, clock, page)
         if notify.webhook_env is not None:
-            wanted[(WEBHOOK, notify.webhook_env)] = _webhook_of(notify.webhook_env, notify, environ, clock)
+            http = HttpClient(proxy=notify.webhook_proxy, clock=clock)
+            wanted[WEBHOOK, notify.webhook_env] = partial(
+                json_webhook, notify.webhook_env, notify, environ, http, render_fleet_news
+            )
         if notify.teams_env is not None:
-            wanted[(TEAMS, notify.teams_env)] = _teams_of(notify.teams_env, notify, environ, clock)
-    return tuple(choose() for choose in wanted.values())
+            http = HttpClient(proxy=notify.teams_proxy, clock=clock)
+            wanted[TEAMS, notify.teams_env] = partial(
+                teams_webhook, notify.teams_env, notify, environ, http, render_fleet_card
+            )
+    return tuple(usable(name, choose) for (name, _), choose in wanted.items())
 
 
-def _slack_of(
+def _choose_slack(
     slack: Slack, environ: Mapping[str, str], clock: Clock, page: Callable[[FleetNews], str]
-) -> Callable[[], FleetChannel]:
-    def choose() -> FleetChannel:
-        try:
-            if slack.token_env is not None:
-                return FleetBot(SlackBot(slack, choose_bot_token(slack, environ)), page)
-            url = choose_url(slack.webhook_env, environ, "Slack", OFF)
-        except UsageProblem as problem:
-            return UnusableFleetChannel(SLACK, problem)
-        http = HttpClient(proxy=slack.proxy, clock=clock)
-        webhook = Webhook(url, http, slack.timeout_s, who="Slack", confirms=says_ok)
-        return FleetWebhook(SLACK, webhook, render_fleet_slack)
-
-    return choose
-
-
-def _webhook_of(
-    variable: str, notify: Notify, environ: Mapping[str, str], clock: Clock
-) -> Callable[[], FleetChannel]:
-    def choose() -> FleetChannel:
-        try:
-            url = choose_url(variable, environ, "the webhook", "leaving webhook_env out")
-        except UsageProblem as problem:
-            return UnusableFleetChannel(WEBHOOK, problem)
-        http = HttpClient(proxy=notify.webhook_proxy, clock=clock)
-        webhook = Webhook(url, http, notify.timeout_s, who="the webhook")
-        return FleetWebhook(WEBHOOK, webhook, render_fleet_news)
-
-    return choose
-
-
-def _teams_of(
-    variable: str, notify: Notify, environ: Mapping[str, str], clock: Clock
-) -> Callable[[], FleetChannel]:
-    def choose() -> FleetChannel:
-        try:
-            url = choose_url(variable, environ, "Teams", "leaving teams_env out")
-        except UsageProblem as problem:
-            return UnusableFleetChannel(TEAMS, problem)
-        http = HttpClient(proxy=notify.teams_proxy, clock=clock)
-        return FleetWebhook(TEAMS, Webhook(url, http, notify.timeout_s, who="Teams"), render_fleet_card)
-
-    return choose
+) -> FleetChannel:
+    if slack.token_env is not None:
+        return FleetBot(SlackBot(slack, choose_bot_token(slack, environ)), page)
+    http = HttpClient(proxy=slack.proxy, clock=clock)
+    return slack_webhook(slack, environ, http, render_fleet_slack)

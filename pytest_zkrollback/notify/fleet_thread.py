@@ -15,7 +15,8 @@ from ..domain.errors import NotifyProblem, UsageProblem, ZkRollbackError
 from ..domain.fleet import FleetRecord
 from ..domain.ports import Clock
 from ..domain.record import Delivery, NotificationEvent
-from .fleet_channels import FleetChannel, UnusableFleetChannel
+from .channels import Unusable
+from .fleet_channels import FleetChannel
 from .fleet_text import FleetNews
 
 _TICK_S = 0.05
@@ -45,7 +46,7 @@ class FleetThread:
     @property
     def unusable(self) -> tuple[str, ...]:
         """Why some channels cannot work, in sentences; known before anything is contacted."""
-        return tuple(str(each.problem) for each in self.channels if isinstance(each, UnusableFleetChannel))
+        return tuple(str(each.problem) for each in self.channels if isinstance(each, Unusable))
 
     def start(self, record: FleetRecord) -> None:
         """Tell that the first wave begins; returns at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..clients.webhook import Webhook, choose_url
@@ -13,7 +13,7 @@ from ..domain.notification import Notification
 from ..domain.ports import Http
 from ..report.incident_facts import find_facts
 from . import text
-from .webhook_channel import WebhookChannel
+from .webhook_channel import News, WebhookChannel
 
 WEBHOOK = "webhook"
 SCHEMA = "zkrollback.news/1"
@@ -56,7 +56,18 @@ def render_news(news: Notification) -> JsonObject:
 
 def choose_json_webhook(
     variable: str, notify: Notify, environ: Mapping[str, str], http: Http
-) -> WebhookChannel:
+) -> WebhookChannel[Notification]:
     """Raises UsageProblem if the variable holds no URL."""
+    return json_webhook(variable, notify, environ, http, render_news)
+
+
+def json_webhook(
+    variable: str,
+    notify: Notify,
+    environ: Mapping[str, str],
+    http: Http,
+    render: Callable[[News], JsonObject],
+) -> WebhookChannel[News]:
+    """``render`` makes the object. Raises UsageProblem if the variable holds no URL."""
     url = choose_url(variable, environ, "the webhook", "leaving webhook_env out")
-    return WebhookChannel(WEBHOOK, Webhook(url, http, notify.timeout_s, who="the webhook"), render_news)
+    return WebhookChannel(WEBHOOK, Webhook(url, http, notify.timeout_s, who="the webhook"), render)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from ..clients.slack_bot import SlackBot, choose_bot_token
 from ..clients.threads import submit
@@ -15,7 +16,7 @@ from ..domain.ports import Http
 from ..domain.record import Delivery, NotificationEvent
 from ..report.files import render_page
 from .interface import Channel
-from .webhook_channel import WebhookChannel
+from .webhook_channel import News, WebhookChannel
 
 SLACK = "slack"
 OFF = "slack = false"
@@ -27,9 +28,27 @@ def choose_slack(slack: Slack, environ: Mapping[str, str], http: Http) -> Channe
     """The channel that the configuration asks for. Raises UsageProblem if it cannot work."""
     if slack.token_env is not None:
         return BotChannel(SlackBot(slack, choose_bot_token(slack, environ)))
+    return slack_webhook(slack, environ, http, _message)
+
+
+def slack_webhook(
+    slack: Slack, environ: Mapping[str, str], http: Http, render: Callable[[News], JsonObject]
+) -> WebhookChannel[News]:
+    """The incoming webhook. Raises UsageProblem if its variable holds no URL."""
     url = choose_url(slack.webhook_env, environ, "Slack", OFF)
     webhook = Webhook(url, http, slack.timeout_s, who="Slack", confirms=says_ok)
-    return WebhookChannel(SLACK, webhook, _message)
+    return WebhookChannel(SLACK, webhook, render)
+
+
+def upload_page(bot: SlackBot, render: Callable[[], str], stem: str, thread: str) -> str:
+    """What became of the page as a file in the thread: the message stands, whatever it is."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{stem}.html")
+    upload = submit("slack-upload", lambda: bot.upload(render(), name, thread))
+    try:
+        error = upload.exception(timeout=UPLOAD_S)
+    except TimeoutError:
+        return f"whether the report is uploaded is not known: no answer within {UPLOAD_S:g} s"
+    return "the report is uploaded" if error is None else f"the report was not uploaded: {error}"
 
 
 def _message(news: Notification) -> JsonObject:
@@ -58,17 +77,7 @@ class BotChannel:
         self._thread = self._thread or posted
         answer = "ok"
         if news.event is not NotificationEvent.START:
-            answer += f"; {self._uploaded(news)}"
+            record = news.record
+            stem = f"{record.environment}-{record.run_id}"
+            answer += f"; {upload_page(self._bot, partial(render_page, record), stem, self._thread)}"
         return Delivery(to=SLACK, ok=True, answer=answer, message=message)
-
-    def _uploaded(self, news: Notification) -> str:
-        record = news.record
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{record.environment}-{record.run_id}.html")
-        thread = self._thread
-        upload = submit("slack-upload", lambda: self._bot.upload(render_page(record), name, thread))
-        try:
-            error = upload.exception(timeout=UPLOAD_S)
-        except TimeoutError:
-            return f"whether the report is uploaded is not known: no answer within {UPLOAD_S:g} s"
-        # The message stands, whatever becomes of the file.
-        return "the report is uploaded" if error is None else f"the report was not uploaded: {error}"

@@ -9,6 +9,7 @@ characters in all (slackapi/bolt-js#2509).
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from ..domain.checks import JsonObject
 from ..domain.notification import Notification
@@ -24,12 +25,12 @@ TOTAL_LIMIT = 12_000
 
 def render_slack_message(news: Notification) -> JsonObject:
     """The message: ``text`` and ``blocks``, at most 12,000 characters as JSON."""
-    message = _render(news, 1.0)
-    for share in (0.6, 0.35, 0.2, 0.1):
-        if characters(json.dumps(message, ensure_ascii=False)) <= TOTAL_LIMIT:
-            break
-        message = _render(news, share)
-    return message
+    return words.fitted(partial(_render, news), fits_slack)
+
+
+def fits_slack(message: JsonObject) -> bool:
+    """Whether Slack takes it."""
+    return characters(json.dumps(message, ensure_ascii=False)) <= TOTAL_LIMIT
 
 
 def _render(news: Notification, share: float) -> JsonObject:

@@ -7,7 +7,8 @@ Cards 1.4, RichTextBlock), and everything goes into those. A workflow takes 28 K
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from ..clients.webhook import Webhook, choose_url
 from ..config.environment import Notify
@@ -16,7 +17,7 @@ from ..domain.notification import Notification
 from ..domain.ports import Http
 from ..domain.record import NotificationEvent
 from . import text as words
-from .webhook_channel import WebhookChannel
+from .webhook_channel import News, WebhookChannel
 
 TEAMS = "teams"
 TOTAL_LIMIT_BYTES = 24_000
@@ -24,12 +25,12 @@ TOTAL_LIMIT_BYTES = 24_000
 
 def render_card(news: Notification) -> JsonObject:
     """The message with its card, at most 24,000 bytes as it is sent."""
-    message = _render(news, 1.0)
-    for share in (0.6, 0.35, 0.2, 0.1, 0.05):
-        if len(json.dumps(message)) <= TOTAL_LIMIT_BYTES:
-            break
-        message = _render(news, share)
-    return message
+    return words.fitted(partial(_render, news), fits_teams, least=0.05)
+
+
+def fits_teams(message: JsonObject) -> bool:
+    """Whether a workflow takes it."""
+    return len(json.dumps(message)) <= TOTAL_LIMIT_BYTES
 
 
 def _render(news: Notification, share: float) -> JsonObject:
@@ -88,7 +89,23 @@ def text_block(text: str, *, spacing: str = "Small", **how: object) -> JsonObjec
     return {"type": "RichTextBlock", "spacing": spacing, "inlines": [run]}
 
 
-def choose_teams(variable: str, notify: Notify, environ: Mapping[str, str], http: Http) -> WebhookChannel:
-    """The workflow answers 202 before it shows the card. Raises UsageProblem if the variable holds no URL."""
+def choose_teams(
+    variable: str, notify: Notify, environ: Mapping[str, str], http: Http
+) -> WebhookChannel[Notification]:
+    """Raises UsageProblem if the variable holds no URL."""
+    return teams_webhook(variable, notify, environ, http, render_card)
+
+
+def teams_webhook(
+    variable: str,
+    notify: Notify,
+    environ: Mapping[str, str],
+    http: Http,
+    render: Callable[[News], JsonObject],
+) -> WebhookChannel[News]:
+    """The workflow answers 202 before it shows the card that ``render`` makes.
+
+    Raises UsageProblem if the variable holds no URL.
+    """
     url = choose_url(variable, environ, "Teams", "leaving teams_env out")
-    return WebhookChannel(TEAMS, Webhook(url, http, notify.timeout_s, who="Teams"), render_card)
+    return WebhookChannel(TEAMS, Webhook(url, http, notify.timeout_s, who="Teams"), render)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ..domain.checks import JsonObject
 from ..domain.item_ids import NOTIFY
 from ..domain.links import is_address
 from ..domain.notification import Notification
@@ -40,6 +43,18 @@ def shortened(text: str, limit: int) -> str:
     while characters(kept) > room:
         kept = kept[: len(kept) - max(1, (characters(kept) - room) // 2)]
     return f"{kept.rstrip()}..."
+
+
+def fitted(
+    render: Callable[[float], JsonObject], fits: Callable[[JsonObject], bool], *, least: float = 0.1
+) -> JsonObject:
+    """The message, rendered with so small a share of its room that it ``fits``; with ``least`` at last."""
+    message = render(1.0)
+    for share in (0.6, 0.35, 0.2, 0.1, 0.05):
+        if share < least or fits(message):
+            break
+        message = render(share)
+    return message
 
 
 def characters(text: str) -> int:

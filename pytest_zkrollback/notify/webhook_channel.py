@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Event
+from typing import Generic, Protocol, TypeVar
 
 from ..clients.webhook import Webhook
 from ..domain.checks import JsonObject
-from ..domain.notification import Notification
 from ..domain.record import Delivery
 
 
+class _News(Protocol):
+    @property
+    def cancelled(self) -> Event:
+        """Set: no longer worth sending."""
+
+
+News = TypeVar("News", bound=_News)
+
+
 @dataclass(frozen=True)
-class WebhookChannel:
+class WebhookChannel(Generic[News]):
     """``render`` makes the message; nothing is contacted before :meth:`tell`."""
 
     name: str
     webhook: Webhook
-    render: Callable[[Notification], JsonObject]
+    render: Callable[[News], JsonObject]
 
-    def tell(self, news: Notification) -> Delivery:
+    def tell(self, news: News) -> Delivery:
         """See :class:`~.interface.Channel`."""
         message = self.render(news)
         answer = self.webhook.send(message, news.cancelled)
