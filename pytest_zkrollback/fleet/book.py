@@ -63,27 +63,21 @@ class FleetBook:
         if result.phase is Phase.PLAN and self._record.mode is not Mode.PLAN:
             self._planned(result, interrupted=interrupted)
             return
-        self._change([result.member], exit_code=result.exit_code)
         if result.run is None:
             self._lost(result, at, interrupted=interrupted)
             return
+        facts: dict[str, Any] = {"exit_code": result.exit_code}
         if result.run.mode is Mode.ROLLBACK and not result.run.helm_ran:
             known = self._record.find_member(result.member)
             done_before = known is not None and known.helm_ran
-            reason = MemberReason.DONE_BEFORE if done_before else MemberReason.AT_TARGET
-            self._change([result.member], reason=reason)
-        self._put(fill_in(self._record, [result.run]))
+            facts["reason"] = MemberReason.DONE_BEFORE if done_before else MemberReason.AT_TARGET
+        self._put(fill_in(_changed(self._record, [result.member], facts), [result.run]))
 
     def remember(self, runs: Iterable[MemberRun]) -> None:
         """Runs that a killed command of the same fleet run made: facts, and nobody counts as finished."""
-        self._put(fill_in(self._record, runs))
-        self._change(
-            [each.environment for each in self._record.members],
-            state=MemberState.WAITING,
-            reason=None,
-            said="",
-            exit_code=None,
-        )
+        known = fill_in(self._record, runs)
+        waits = {"state": MemberState.WAITING, "reason": None, "said": "", "exit_code": None}
+        self._put(_changed(known, [each.environment for each in known.members], waits))
 
     def not_started(self, found: dict[str, NotStarted]) -> None:
         """These will not begin; what is known of an earlier run of theirs stays."""
@@ -135,21 +129,19 @@ class FleetBook:
 
     def _planned(self, result: MemberResult, *, interrupted: bool) -> None:
         """A preflight before the waves."""
-        if result.run is not None:
-            self._put(fill_in(self._record, [result.run]))
-        if is_planned(result):
-            self._change([result.member], state=MemberState.WAITING)
-            return
+        known = self._record if result.run is None else fill_in(self._record, [result.run])
         refused = result.run is not None and result.run.outcome is Outcome.REFUSED
-        if not refused and (interrupted or is_interrupted(result)):
-            state, reason = MemberState.NOT_STARTED, MemberReason.INTERRUPTED
-            self._change([result.member], state=state, reason=reason, said="")
-            return
-        facts: dict[str, Any] = {"state": MemberState.REFUSED, "reason": MemberReason.PREFLIGHT_REFUSED}
-        if not refused:
-            facts["outcome"] = None if result.run is None else Outcome.REFUSED
-            facts["first_failed"] = FailedItem(id=PREFLIGHT, observed=preflight_problem(result))
-        self._change([result.member], **facts)
+        facts: dict[str, Any]
+        if is_planned(result):
+            facts = {"state": MemberState.WAITING}
+        elif not refused and (interrupted or is_interrupted(result)):
+            facts = {"state": MemberState.NOT_STARTED, "reason": MemberReason.INTERRUPTED, "said": ""}
+        else:
+            facts = {"state": MemberState.REFUSED, "reason": MemberReason.PREFLIGHT_REFUSED}
+            if not refused:
+                facts["outcome"] = None if result.run is None else Outcome.REFUSED
+                facts["first_failed"] = FailedItem(id=PREFLIGHT, observed=preflight_problem(result))
+        self._put(_changed(known, [result.member], facts))
 
     def _put_member(self, member: Member) -> None:
         members = tuple(
@@ -158,17 +150,21 @@ class FleetBook:
         self._put(self._record.model_copy(update={"members": members}))
 
     def _change(self, members: Iterable[str], **facts: Any) -> None:
-        names = frozenset(members)
-        changed = tuple(
-            each.model_copy(update=facts) if each.environment in names else each
-            for each in self._record.members
-        )
-        self._put(self._record.model_copy(update={"members": changed}))
+        self._put(_changed(self._record, members, facts))
 
     def _put(self, record: FleetRecord) -> None:
         with self._lock:
             self._record = sum_up(record)
             self._save(self._record)
+
+
+def _changed(record: FleetRecord, members: Iterable[str], facts: dict[str, Any]) -> FleetRecord:
+    """The record with these facts of these members."""
+    names = frozenset(members)
+    changed = tuple(
+        each.model_copy(update=facts) if each.environment in names else each for each in record.members
+    )
+    return record.model_copy(update={"members": changed})
 
 
 def is_planned(result: MemberResult) -> bool:
