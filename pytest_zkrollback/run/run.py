@@ -280,10 +280,10 @@ class Run:
 
     def _note_neighbours(self) -> None:
         """What the report says beside this run: commits and earlier runs. An operator in a hurry has none."""
-        from ..report.earlier_runs import fetch_earlier_runs
-
         if self._signals.count:
             return
+        from ..report.earlier_runs import fetch_earlier_runs
+
         if self._commits is not None:
             self._recorder.update(commits=self._commits.answer())
         asked = submit(
@@ -313,10 +313,10 @@ class Run:
 
     def _ask(self, question: str) -> str:
         """The operator's answer at the terminal; empty where there is none."""
-        from .prompt import ask
-
         if not self.request.interactive:
             return ""
+        from .prompt import ask
+
         until_s = self._clock.monotonic_s() + ASK_S
         with self._display.paused():
             reply = ask(self.redactor.text(question), self._clock, until_s)

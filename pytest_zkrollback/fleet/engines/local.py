@@ -125,10 +125,6 @@ class LocalEngine:
     def close(self) -> None:
         """Members that still run have a session of their own and go on."""
 
-    def output_of(self, run_id: str) -> Path:
-        """What that run of a member has written to its terminal."""
-        return self._output(run_id)
-
     def _output(self, run_id: str) -> Path:
         return self._folder / f"{run_id}.out"
 
