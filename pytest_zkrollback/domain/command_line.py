@@ -6,7 +6,8 @@ Loaded in every pytest run of the installation, so it imports nothing but the st
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 
@@ -46,8 +47,10 @@ class Option(NamedTuple):
 
 ENV = "--zkrollback-env"
 FLEET = "--fleet"
+CONFIRM = "--rollback-confirm"
 IMPACT_SINCE = "--rollback-impact-since"
 INIT = "--zkrollback-init"
+PLAN = "--rollback-plan"
 # The value of a flag that may have one, where it was given without.
 PLAIN = "on"
 # A repository's conftest.py adds it (plugin/options.add_env_option).
@@ -114,7 +117,7 @@ OPTIONS = (
     ),
     Option("--rollback-no-merge", "stop at the pull request, unmerged", not_for_fleets=True),
     Option(
-        "--rollback-plan",
+        PLAN,
         "rehearse: change and tell nothing, anywhere; alone: --rollback-to=previous",
     ),
     Option(
@@ -133,7 +136,7 @@ OPTIONS = (
         metavar="TIME",
     ),
     Option(
-        "--rollback-confirm",
+        CONFIRM,
         "the environment's or the fleet's name again, where it is protected; with --drill-context the "
         "context's",
         metavar="NAME",
@@ -289,3 +292,14 @@ def split_command(command_line: str) -> Iterator[tuple[Option | None, list[str]]
             yield option, [word, words.pop(0)]
         else:
             yield option, [word]
+
+
+def join_command(words: Sequence[str], also: Sequence[str]) -> str:
+    """``pytest`` with these words, and with the options ``also`` before a ``--``."""
+    end = words.index(SEPARATOR) if SEPARATOR in words else len(words)
+    return shlex.join(["pytest", *words[:end], *also, *words[end:]])
+
+
+def lasting_impact(since: datetime) -> str:
+    """The option with a time that means the same whenever it is typed."""
+    return f"{IMPACT_SINCE}={since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -7,11 +7,10 @@ compared. Waves are numbered from 1. Times, durations and sizes are written as t
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
-from .frozen import Frozen, Time
+from .frozen import Frozen, FrozenFile, Time
 from .record import Delivery, Mode, Outcome
 from .verdict import Verdict
 
@@ -172,7 +171,7 @@ class Member(Frozen):
     )
 
 
-class FleetRecord(Frozen):
+class FleetRecord(FrozenFile):
     """Everything about one run over a fleet. The JSON file is this, the other files are rendered from it."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -226,14 +225,6 @@ class FleetRecord(Frozen):
     )
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, Python")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_facts(cls, data: Any) -> Any:
-        """The file's ``facts`` are worked out from the rest: they are not read back."""
-        if isinstance(data, dict) and "facts" in data:
-            return {key: value for key, value in data.items() if key != "facts"}
-        return data
 
     def find_member(self, environment: str) -> Member | None:
         """The member of that environment; None where the fleet has none."""

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
 
 
 class Frozen(BaseModel):
     """A value: nothing changes afterwards, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FrozenFile(Frozen):
+    """What stands in a file of its own, with ``facts`` that are worked out from the rest: not read back."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_facts(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "facts" in data:
+            return {key: value for key, value in data.items() if key != "facts"}
+        return data
 
 
 def _utc(value: datetime) -> datetime:

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from .change_summary import ChangeSummary
 from .commit_range import CommitRange
 from .decision import Decision
 from .earlier_run import EarlierRun
 from .forecast import Forecast
-from .frozen import Frozen, Time
+from .frozen import Frozen, FrozenFile, Time
 from .github import Github
 from .metric import MetricSeries
 from .notes import AddedNote
@@ -473,7 +473,7 @@ class FleetMembership(Frozen):
     )
 
 
-class Record(Frozen):
+class Record(FrozenFile):
     """Everything about one run. The JSON file is this, the other files are rendered from it."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -585,14 +585,6 @@ class Record(Frozen):
     )
     redactions: int = Field(default=0, description="how many known or likely secrets were taken out")
     versions: dict[str, str] = Field(default={}, description="this tool, helm, Kubernetes, Python, ...")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_facts(cls, data: Any) -> Any:
-        """The file's ``facts`` are worked out from the rest: they are not read back."""
-        if isinstance(data, dict) and "facts" in data:
-            return {key: value for key, value in data.items() if key != "facts"}
-        return data
 
     def find_item(self, item_id: str) -> Item | None:
         """The item of that id; None where the run has none."""

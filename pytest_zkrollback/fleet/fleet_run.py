@@ -16,6 +16,7 @@ from ..clients.clock import SystemClock
 from ..clients.state_dir import user_name
 from ..config.fleet import Fleet
 from ..config.loader import find_config, load_fleet
+from ..domain.command_line import PLAN
 from ..domain.errors import UsageProblem
 from ..domain.fleet import FleetRecord, Member, Wave
 from ..domain.record import GREEN_OUTCOMES, Mode, Outcome
@@ -34,7 +35,7 @@ from .command_journal import FleetJournal, Unfinished, Wanted, find_unfinished
 from .engines.interface import Engine, EnginePlace, Phase
 from .engines.local import LocalEngine, read_run
 from .fleet_display import FleetDisplay
-from .member_command import FLEET_RUN_ID, FLEET_TELLS, PLAN, RUN_ID, member_words
+from .member_command import FLEET_RUN_ID, FLEET_TELLS, RUN_ID, member_words
 from .runner import FleetRunner, Order
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
-from ..domain.command_line import FLEET, IMPACT_SINCE, SEPARATOR, SHORT_ENV, split_command
+from ..domain.command_line import (
+    CONFIRM,
+    FLEET,
+    IMPACT_SINCE,
+    SEPARATOR,
+    SHORT_ENV,
+    lasting_impact,
+    split_command,
+)
 
 # In a member's process: the ids of its run and of the fleet's, and whether the fleet tells the team.
 RUN_ID = "ZKROLLBACK_RUN_ID"
 FLEET_RUN_ID = "ZKROLLBACK_FLEET_RUN_ID"
 FLEET_TELLS = "ZKROLLBACK_FLEET_TELLS"
 
-CONFIRM = "--rollback-confirm"
-PLAN = "--rollback-plan"
 # An engine says these itself.
 _OF_THE_ENGINE = ("--fleet-member", "--fleet-engine", "--zkrollback-report-dir")
 # pytest's own: each would be written (or emptied) by every member, or splits a session.
@@ -57,7 +63,7 @@ def _kept(command_line: str, impact_since: datetime | None) -> Iterator[str]:
         if option is not None:
             value_follows = False
             if option.name == IMPACT_SINCE and impact_since is not None:
-                yield f"{IMPACT_SINCE}={impact_since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+                yield lasting_impact(impact_since)
             elif option.name not in _OF_THE_ENGINE:
                 yield from words
             continue

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from ..domain.command_line import SEPARATOR, Option, split_command
+from ..domain.command_line import PLAN, Option, join_command, split_command
 from ..domain.record import AdvisedStep, Outcome, Record, StepEffect
 
-PLAN = "--rollback-plan"
 _PASS_GUARDS = ("--rollback-override", "--rollback-break-glass")
 _HELM_CHANGES = ("install", "rollback", "test", "uninstall", "upgrade")
 _KUBECTL_LOOKS = ("describe", "events", "get", "logs", "top")
@@ -84,8 +83,7 @@ def rehearsal_of(command: str) -> str:
         if option is None or option.name not in _PASS_GUARDS
         for word in words
     ]
-    end = kept.index(SEPARATOR) if SEPARATOR in kept else len(kept)
-    return shlex.join(["pytest", *kept[:end], PLAN, *kept[end:]])
+    return join_command(kept, (PLAN,))
 
 
 def _rolls_back(options: Sequence[tuple[Option | None, list[str]]]) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
 
 from ..config.environment import Environment
 from ..domain.command_line import (
@@ -17,9 +16,11 @@ from ..domain.command_line import (
     ENV,
     IMPACT_SINCE,
     OPTIONS,
-    SEPARATOR,
+    PLAN,
     SHORT_ENV,
     Option,
+    join_command,
+    lasting_impact,
     split_command,
 )
 from ..domain.item_ids import HEALTH, MIGRATION, NOTIFY, ROLLBACK, SMOKE
@@ -204,7 +205,7 @@ def propose_target(
     if at_work:
         return Proposal(f"Nothing is proposed now: {at_work.rstrip('.')}.")
     if stranded:
-        plan = shlex.join([*shlex.split(verify), "--rollback-recover", "--rollback-plan", *confirm])
+        plan = shlex.join([*shlex.split(verify), "--rollback-recover", PLAN, *confirm])
         why = "# what leading it out means; it changes nothing:"
         return Proposal(f"The release is stranded: {stranded}.", (why, plan))
     if now.verified is not None:
@@ -230,7 +231,7 @@ def _steps(record: Record, env: Environment | None) -> Iterator[_Step]:
     if refused and not record.helm.ran:
         yield from _after_refusal(record, env, refused)
     elif record.outcome is Outcome.PLANNED:
-        command = _typed(record, without=("--rollback-plan",), also=_chosen(record))
+        command = _typed(record, without=(PLAN,), also=_chosen(record))
         yield from _roll_back(record, command, "to do it:")
     elif record.outcome is Outcome.INTERRUPTED:
         yield from _after_interruption(record, env)
@@ -621,8 +622,7 @@ def _typed(record: Record, without: Sequence[str] = (), also: Sequence[str] = ()
         if option not in without and option not in replaced
         for word in words
     ]
-    end = kept.index(SEPARATOR) if SEPARATOR in kept else len(kept)
-    return shlex.join(["pytest", *kept[:end], *also, *kept[end:]])
+    return join_command(kept, also)
 
 
 def _chosen(record: Record) -> tuple[str, ...]:
@@ -675,4 +675,4 @@ def _lasting(record: Record, option: Option | None, words: list[str]) -> list[st
         return words
     if parse_time(words[-1].removeprefix(f"{IMPACT_SINCE}=")) is not None:
         return words
-    return [f"{IMPACT_SINCE}={since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"]
+    return [lasting_impact(since)]

@@ -10,7 +10,7 @@ from datetime import datetime
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ...domain.command_line import FLEET, SEPARATOR, SHORT_ENV, split_command
+from ...domain.command_line import CONFIRM, FLEET, PLAN, SHORT_ENV, join_command, split_command
 from ...domain.fleet import FleetRecord, Member, MemberReason, MemberState, Wave, WaveState
 from ...domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ..formatting import elapsed
@@ -18,7 +18,6 @@ from ..sanitize import inert_line
 from ..summary import plural
 from . import words
 
-_CONFIRM = "--rollback-confirm"
 _PASSING = ("--rollback-break-glass", "--rollback-override", "--rollback-waive")
 _WORD_WIDTH = 14
 _MOST_NAME = 24
@@ -214,8 +213,8 @@ def _again(record: FleetRecord) -> str:
 
 def _without_plan(record: FleetRecord) -> str:
     """What was rehearsed, done: without a target it was ``previous``, and a protected fleet is confirmed."""
-    confirm = (f"{_CONFIRM}={record.fleet}",) if record.protected else ()
-    return _typed(record, without=("--rollback-plan",), also=("--rollback-to=previous", *confirm))
+    confirm = (f"{CONFIRM}={record.fleet}",) if record.protected else ()
+    return _typed(record, without=(PLAN,), also=("--rollback-to=previous", *confirm))
 
 
 def _typed(record: FleetRecord, without: Sequence[str], also: Sequence[str] = ()) -> str:
@@ -227,8 +226,7 @@ def _typed(record: FleetRecord, without: Sequence[str], also: Sequence[str] = ()
     names = {name for name, _ in options}
     kept = [word for name, given in options if name not in without for word in given]
     added = [each for each in also if each.partition("=")[0] not in names]
-    end = kept.index(SEPARATOR) if SEPARATOR in kept else len(kept)
-    return shlex.join(["pytest", *kept[:end], *added, *kept[end:]])
+    return join_command(kept, added)
 
 
 def _verify_all(record: FleetRecord) -> str:
