@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator
 from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from .fixtures import NOT_STARTED
 from .fleet_member import fleet_request
 from .options import command_line
 from .session import neutralise, refuse_partial_sessions, refuse_unknown
-from .streams import fit_header, guard_streams, real_terminal, write_last
+from .streams import copy_for_user, fit_headers, guard_streams, real_terminal, write_last
 
 _WORDS = {
     "PASS": ("passed", ".", ("PASS", {"green": True})),
@@ -163,11 +162,7 @@ class FleetSession:
     def pytest_report_header(self) -> Generator[None, list[Any], list[Any]]:
         """What this run is about, in one line; pytest's list of plugins is left out."""
         headers = yield
-        kept = [
-            each if isinstance(each, str) else [line for line in each if not line.startswith("plugins: ")]
-            for each in headers
-        ]
-        return [*kept, fit_header(self.run.describe_start(), self._config)]
+        return fit_headers(headers, (self.run.describe_start(),), self._config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -194,13 +189,8 @@ class FleetSession:
 
     def _copy_for_user(self, path: Path) -> None:
         """The path that the user gave with --html gets a copy."""
-        if self._user_html is None or not path.is_file():
-            return
-        try:
-            Path(self._user_html).parent.mkdir(parents=True, exist_ok=True)
-            copyfile(path, self._user_html)
-        except OSError as error:
-            self.run.note(f"--html={self._user_html} could not be written: {error}")
+        if self._user_html is not None and path.is_file():
+            copy_for_user(path, self._user_html, self.run.note)
 
 
 def _member(item: pytest.Item) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
@@ -31,7 +30,7 @@ from .hook_caller import Relay
 from .html_plugin import say_path_once
 from .options import command_line, parse_request
 from .own_tests import OwnTests, asks_for_our_fixture, keep_first_line, why_none_runs
-from .streams import fit_header, guard_streams, real_terminal, write_last
+from .streams import copy_for_user, fit_headers, guard_streams, real_terminal, write_last
 
 if TYPE_CHECKING:
     from _pytest.fixtures import SubRequest
@@ -262,14 +261,9 @@ class RollbackSession:
     def pytest_report_header(self) -> Generator[None, list[Any], list[Any]]:
         """What this run is about, in one line; pytest's list of plugins is left out."""
         headers = yield
-        kept = [
-            each if isinstance(each, str) else [line for line in each if not line.startswith("plugins: ")]
-            for each in headers
-        ]
         impact = self.run.describe_impact()
         said = [f"zkrollback: {impact}"] if impact else []
-        ours = (self.run.describe_start(), *said)  # pytest shows the last one first
-        return [*kept, *(fit_header(line, self._config) for line in reversed(ours))]
+        return fit_headers(headers, (self.run.describe_start(), *said), self._config)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -364,13 +358,8 @@ class RollbackSession:
 
     def _copy_for_user(self, path: Path) -> None:
         """The path that the user gave with --html gets a copy."""
-        if self._user_html is None:
-            return
-        try:
-            Path(self._user_html).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, self._user_html)
-        except OSError as error:
-            self.run.store.note(f"--html={self._user_html} could not be written: {error}")
+        if self._user_html is not None:
+            copy_for_user(path, self._user_html, self.run.store.note)
 
 
 def _write_last(

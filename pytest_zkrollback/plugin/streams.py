@@ -6,8 +6,9 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 import pytest
@@ -123,6 +124,24 @@ def write_last(reporter: Any, render: Callable[[int], list[Line]], text: str) ->
         word, written = said.partition(" ")[0].rstrip(":"), "\n".join(_fitted(said, width))
         reporter.write(word, **({_COLOURS[word]: True, "bold": True} if word in _COLOURS else {}))
         reporter.write(f"{written[len(word) :]}\n")
+
+
+def fit_headers(headers: list[Any], ours: Sequence[str], config: pytest.Config) -> list[Any]:
+    """pytest's header without its list of plugins, and our lines; pytest shows the last ones first."""
+    kept = [
+        each if isinstance(each, str) else [line for line in each if not line.startswith("plugins: ")]
+        for each in headers
+    ]
+    return [*kept, *(fit_header(line, config) for line in reversed(ours))]
+
+
+def copy_for_user(path: Path, wanted: str, note: Callable[[str], object]) -> None:
+    """Copy the page to where the user's --html says; what is wrong is noted."""
+    try:
+        Path(wanted).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, wanted)
+    except OSError as error:
+        note(f"--html={wanted} could not be written: {error}")
 
 
 def fit_header(text: str, config: pytest.Config) -> list[str]:

@@ -13,10 +13,10 @@ import yaml
 
 from pytest_zkrollback.domain.record import Mode, Outcome
 from support.example_fleets import FLEET_RUN, member_record, write_members
+from support.workflow_lint import actionlint, zizmor
 
 FOLDER = Path(__file__).parents[2] / ".github" / "workflows"
 FILES = [FOLDER / "fleet.yml", FOLDER / "fleet-wave.yml"]
-ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 FLEET, WAVE = (yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"] for path in FILES)
 CONFIG = """
 [defaults]
@@ -34,17 +34,13 @@ at_once = 7
 
 
 def test_zizmor_finds_nothing():
-    zizmor = Path(sys.executable).with_name("zizmor")
-    argv = [str(zizmor), "--offline", "--no-progress", "--no-config", *map(str, FILES)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    done = zizmor(FILES)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="actionlint is run by go, which is not installed")
 def test_actionlint_finds_nothing():
-    env = {**os.environ, "GOWORK": "off", "GOFLAGS": ""}
-    argv = ["go", "run", ACTIONLINT, *map(str, FILES)]
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = actionlint(FILES)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

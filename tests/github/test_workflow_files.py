@@ -1,31 +1,26 @@
 """action.yml and the workflow that others copy, held against actionlint and zizmor."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from support.workflow_lint import actionlint, zizmor
+
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "action.yml", ROOT / ".github" / "workflows" / "rollback.yml"]
-ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 
 def test_zizmor_finds_nothing():
-    zizmor = Path(sys.executable).with_name("zizmor")
-    argv = [str(zizmor), "--offline", "--no-progress", "--no-config", *map(str, FILES)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    done = zizmor(FILES)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="actionlint is run by go, which is not installed")
 def test_actionlint_finds_nothing():
-    env = {**os.environ, "GOWORK": "off", "GOFLAGS": ""}
-    argv = ["go", "run", ACTIONLINT, str(FILES[1])]
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = actionlint([FILES[1]])
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET  # written here, never read from outside
 
 from ...domain.fleet import FleetRecord, Member, MemberState
 from ...domain.record import Outcome
+from ..junit import close_suite
 from ..sanitize import escape_control_characters, inert_line
 from ..summary import GREEN
 from .words import failed_line, headline, is_well, member_word, title
@@ -39,14 +40,7 @@ def render_fleet_junit(record: FleetRecord) -> str:
         counts[f"{kind}s"] += 1
         message = inert_line(record.summary)
         ET.SubElement(case, kind, type=headline(record), message=message).text = message
-    suite.set("tests", str(len(record.members) + 1))
-    for name, count in counts.items():
-        suite.set(name, str(count))
-    span = (record.finished_at or record.started_at) - record.started_at
-    suite.set("time", f"{max(0.0, span.total_seconds()):.3f}")
-    suite.set("timestamp", record.started_at.isoformat(timespec="milliseconds"))
-    ET.indent(suites)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+    return close_suite(suites, suite, counts, record.started_at, record.finished_at)
 
 
 def _class(record: FleetRecord, wave: int = 0) -> str:
