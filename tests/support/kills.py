@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from support.audited_release import AuditedRelease
+from support.fault_proxy import FaultProxy
 
 KINDS = ("json", "html", "md", "xml")
 OLD = "01dgreen"  # the run id of an older run's green
 HELM_TAKES_S = 0.7
+SLOW_ROUND_TRIP_S = 0.1  # makes a preflight last: on this machine's own cluster it is over within 0.2 s
 PREFLIGHT, HELM_RUNS, HELM_ENDED = "preflight", "while helm ran", "helm has ended"
 
 
@@ -46,7 +48,8 @@ class Killer:
             f': > {self.began}\nsleep {HELM_TAKES_S}\n{incident.helm_path} "$@"\ncode=$?\n: > {self.ended}\nexit $code\n'
         )
         path.chmod(0o755)
-        incident.configure(helm=str(path))
+        self.slow_helm = str(path)
+        incident.configure(helm=self.slow_helm)
         first = incident.run("--rollback-to=5")
         assert first.code == 0, first.output
         self.lasts_s = lasted_s(first.record)
@@ -60,6 +63,16 @@ class Killer:
 
         ``moment``: as soon as it is there; None: a random one.
         """
+        if moment != PREFLIGHT:
+            self._kill(moment)
+            return
+        with FaultProxy(self.incident.cluster, SLOW_ROUND_TRIP_S) as proxy:
+            slow = proxy.kubeconfig(self.incident.folder)
+            self.incident.configure(helm=self.slow_helm, kubeconfig=str(slow))
+            self._kill(moment)
+        self.incident.configure(helm=self.slow_helm)
+
+    def _kill(self, moment):
         process, before, seen, known = self._start()
         if moment is None:
             self._wait_for_a_moment(process)
