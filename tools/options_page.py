@@ -5,7 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pytest_zkrollback.domain.command_line import BY_NAME, ENV, FLEET, SHORT_ENV, Option
+from pytest_zkrollback.domain.command_line import (
+    BY_NAME,
+    ENV,
+    FLEET,
+    FLEET_ENGINE,
+    FLEET_MEMBER,
+    SHORT_ENV,
+    SHORT_FLEET,
+    Option,
+)
 from pytest_zkrollback.drill.scenarios import SCENARIOS
 from pytest_zkrollback.plugin.options import SIGNALS
 
@@ -19,10 +28,11 @@ HEAD = f"""# Options
 Every option of the command line, by subject. `pytest --help` says the same. Without an option that rolls
 back, a run verifies only.
 
-`{SHORT_ENV}` is added by a repository's `conftest.py` ([how](first-rollback.md#the-short-option)). The plugin
-itself registers `{ENV}` alone, because many test suites have an option `{SHORT_ENV}` already. All
-other options need an environment, unless the last column says something else. An option in the wrong place
-ends with exit code 4 and one sentence; helm does not run. This page is made by `tools/options_page.py`.
+`{SHORT_ENV}` and `{SHORT_FLEET}` are added by a repository's `conftest.py`
+([how](first-rollback.md#the-short-option)). The plugin itself registers their long names alone, because many
+test suites have options of these names already. All other options need an environment, unless the last column
+says something else. An option in the wrong place ends with exit code 4 and one sentence; helm does not run.
+This page is made by `tools/options_page.py`.
 """
 TAIL = """## Beside pytest's own options
 
@@ -35,7 +45,14 @@ TAIL = """## Beside pytest's own options
 """
 SUBJECTS = {
     "where": (SHORT_ENV, ENV, "--zkrollback-config", "--zkrollback-report-dir"),
-    "fleets": (FLEET, "--fleet-member", "--fleet-engine"),
+    "fleets": (
+        SHORT_FLEET,
+        FLEET,
+        "--fleet-member",
+        FLEET_MEMBER,
+        "--fleet-engine",
+        FLEET_ENGINE,
+    ),
     "before the first rollback": (
         "--zkrollback-init",
         "--zkrollback-context",
@@ -80,8 +97,8 @@ SUBJECTS = {
 # What goes beyond the one line of --help, and where it is explained.
 MORE = {
     FLEET: "[Fleets](fleets.md).",
-    "--fleet-member": "[Fleets](fleets.md).",
-    "--fleet-engine": "[Fleets](fleets.md).",
+    FLEET_MEMBER: "[Fleets](fleets.md).",
+    FLEET_ENGINE: "[Fleets](fleets.md).",
     "--zkrollback-init": "[Set up](setup.md).",
     "--zkrollback-check": "[Set up](setup.md).",
     "--rollback-list": "[Which revision](revisions.md).",
@@ -116,16 +133,17 @@ def render_page() -> str:
         raise KeyError(f"{', '.join(sorted(missing))}: in no subject of tools/options_page.py")
     parts = [HEAD]
     for subject, names in SUBJECTS.items():
-        rows = "\n".join(_row(BY_NAME[name]) for name in names)
+        rows = "\n".join(_row(name, BY_NAME[name]) for name in names)
         title = f"## {subject[0].upper()}{subject[1:]}"
         parts.append(f"{title}\n\n| option | meaning | goes with |\n|---|---|---|\n{rows}\n")
     return "\n".join([*parts, TAIL])
 
 
-def _row(option: Option) -> str:
+def _row(name: str, option: Option) -> str:
     value = f"={option.metavar}" if option.metavar else f"[={option.choice}]" if option.choice else ""
-    meaning = option.help[0].upper() + option.help[1:].removesuffix(".") + "."
-    cells = (f"`{option.name}{value}`", f"{meaning} {MORE.get(option.name, '')}".strip(), _company(option))
+    said = f"short for {option.name}" if name == option.short else option.help
+    meaning = said[0].upper() + said[1:].removesuffix(".") + "."
+    cells = (f"`{name}{value}`", f"{meaning} {MORE.get(name, '')}".strip(), _company(option))
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
@@ -137,7 +155,7 @@ def _company(option: Option) -> str:
     if option.name == FLEET:
         return f"what goes with an environment; not `{SHORT_ENV}`"
     if option.goes_with:
-        return f"`{option.goes_with}`"
+        return f"`{BY_NAME[option.goes_with].label}`"
     if option.needs_rollback:
         return "a rollback"
     if option.only_verifies:

@@ -21,7 +21,7 @@ class Option(NamedTuple):
     every command that is proposed for the same environment. ``alone``: it is all that the command does; what
     asks for something else is refused beside it. ``choice``: the one value that a flag may be given with.
     ``goes_with``: the option without which it means nothing. ``not_for_fleets``: it makes sense for one
-    environment only.
+    environment only. ``short``: the name that a repository's conftest.py adds (plugin/options.py).
     """
 
     name: str
@@ -38,6 +38,12 @@ class Option(NamedTuple):
     choice: str = ""
     goes_with: str = ""
     not_for_fleets: bool = False
+    short: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name that a sentence uses: the short one, where it has one."""
+        return self.short or self.name
 
     @property
     def dest(self) -> str:
@@ -46,15 +52,19 @@ class Option(NamedTuple):
 
 
 ENV = "--zkrollback-env"
-FLEET = "--fleet"
+FLEET = "--zkrollback-fleet"
+FLEET_MEMBER = "--zkrollback-fleet-member"
+FLEET_ENGINE = "--zkrollback-fleet-engine"
 CONFIRM = "--rollback-confirm"
 IMPACT_SINCE = "--rollback-impact-since"
 INIT = "--zkrollback-init"
 PLAN = "--rollback-plan"
 # The value of a flag that may have one, where it was given without.
 PLAIN = "on"
-# A repository's conftest.py adds it (plugin/options.add_env_option).
+# The plugin registers long names alone: many test suites have options of these short names. A repository's
+# conftest.py adds them (plugin/options.add_env_option).
 SHORT_ENV = "--env"
+SHORT_FLEET = "--fleet"
 # What comes after it are no options.
 SEPARATOR = "--"
 
@@ -65,27 +75,31 @@ OPTIONS = (
         metavar="NAME",
         needs_environment=False,
         stays=True,
+        short=SHORT_ENV,
     ),
     Option(
         FLEET,
         "instead of an environment: roll back or verify this fleet of the configuration, wave by wave",
         metavar="NAME",
         needs_environment=False,
+        short=SHORT_FLEET,
     ),
     Option(
-        "--fleet-member",
-        f"with {FLEET}: this member alone, as an engine begins it",
+        FLEET_MEMBER,
+        f"with {SHORT_FLEET}: this member alone, as an engine begins it",
         metavar="NAME",
         needs_environment=False,
         goes_with=FLEET,
+        short="--fleet-member",
     ),
     Option(
-        "--fleet-engine",
-        f"with {FLEET}: where members run; local, the default: each as a process of this machine; "
+        FLEET_ENGINE,
+        f"with {SHORT_FLEET}: where members run; local, the default: each as a process of this machine; "
         "kubernetes: as pods of a management cluster",
         metavar="ENGINE",
         needs_environment=False,
         goes_with=FLEET,
+        short="--fleet-engine",
     ),
     Option(
         "--rollback-list",
@@ -265,9 +279,8 @@ OPTIONS = (
         stays=True,
     ),
 )
-BY_NAME = {each.name: each for each in OPTIONS} | {
-    SHORT_ENV: Option(SHORT_ENV, f"short for {ENV}", metavar="NAME", needs_environment=False, stays=True)
-}
+# By both names of those that have two.
+BY_NAME = {name: each for each in OPTIONS for name in (each.name, each.short) if name}
 
 
 def split_command(command_line: str) -> Iterator[tuple[Option | None, list[str]]]:
@@ -292,6 +305,15 @@ def split_command(command_line: str) -> Iterator[tuple[Option | None, list[str]]
             yield option, [word, words.pop(0)]
         else:
             yield option, [word]
+
+
+def name_option(option: str, value: str, command_line: str) -> str:
+    """``OPTION=VALUE``, short, but long where this command names what it works on by a long name.
+
+    Whoever typed that may have no short names. Raises ValueError where a quotation mark is not closed.
+    """
+    typed = {words[0].partition("=")[0] for known, words in split_command(command_line) if known is not None}
+    return f"{option if typed & {ENV, FLEET} else BY_NAME[option].label}={value}"
 
 
 def join_command(words: Sequence[str], also: Sequence[str]) -> str:

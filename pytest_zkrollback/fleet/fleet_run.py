@@ -16,7 +16,7 @@ from ..clients.clock import SystemClock
 from ..clients.state_dir import user_name
 from ..config.fleet import Fleet
 from ..config.loader import find_config, load_fleet
-from ..domain.command_line import PLAN
+from ..domain.command_line import FLEET_MEMBER, PLAN
 from ..domain.errors import UsageProblem
 from ..domain.fleet import FleetRecord, Member, Wave
 from ..domain.record import GREEN_OUTCOMES, Mode, Outcome
@@ -283,7 +283,7 @@ class FleetRun:
 
     def _words_of(self, member: str, phase: Phase) -> tuple[str, ...]:
         plans = phase is Phase.PLAN and PLAN not in self._words
-        return (f"--fleet-member={member}", *([PLAN] if plans else []), *self._words)
+        return (f"{FLEET_MEMBER}={member}", *([PLAN] if plans else []), *self._words)
 
     def _environ_of(self, run_id: str) -> dict[str, str]:
         found = {RUN_ID: run_id, FLEET_RUN_ID: self._book.record.fleet_run_id}

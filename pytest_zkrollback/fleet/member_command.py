@@ -8,11 +8,14 @@ from datetime import datetime
 
 from ..domain.command_line import (
     CONFIRM,
+    ENV,
     FLEET,
+    FLEET_ENGINE,
+    FLEET_MEMBER,
     IMPACT_SINCE,
     SEPARATOR,
-    SHORT_ENV,
     lasting_impact,
+    name_option,
     split_command,
 )
 
@@ -22,7 +25,7 @@ FLEET_RUN_ID = "ZKROLLBACK_FLEET_RUN_ID"
 FLEET_TELLS = "ZKROLLBACK_FLEET_TELLS"
 
 # An engine says these itself.
-_OF_THE_ENGINE = ("--fleet-member", "--fleet-engine", "--zkrollback-report-dir")
+_OF_THE_ENGINE = (FLEET_MEMBER, FLEET_ENGINE, "--zkrollback-report-dir")
 # pytest's own: each would be written (or emptied) by every member, or splits a session.
 _ONE_FILE_FOR_ALL = (
     "--junitxml",
@@ -39,8 +42,9 @@ _ONE_FILE_FOR_ALL = (
 
 
 def member_words(command_line: str, impact_since: datetime | None) -> tuple[str, ...]:
-    """What was typed for the fleet after ``pytest``, as each member gets it behind ``--fleet-member``.
+    """What was typed for the fleet after ``pytest``, as each member gets it behind its own name.
 
+    Long names take the place of short ones: where members run there may be no ``conftest.py``.
     ``impact_since`` takes the place of a time that is told from now: members begin at different times.
     """
     return tuple(word for word in _kept(command_line, impact_since))
@@ -54,7 +58,7 @@ def own_command(command_line: str, member: str) -> str:
         if name in (FLEET, *_OF_THE_ENGINE[:2]):
             continue
         words += [f"{CONFIRM}={member}"] if name == CONFIRM else given
-    return shlex.join(["pytest", f"{SHORT_ENV}={member}", *words])
+    return shlex.join(["pytest", name_option(ENV, member, command_line), *words])
 
 
 def _kept(command_line: str, impact_since: datetime | None) -> Iterator[str]:
@@ -65,7 +69,9 @@ def _kept(command_line: str, impact_since: datetime | None) -> Iterator[str]:
             if option.name == IMPACT_SINCE and impact_since is not None:
                 yield lasting_impact(impact_since)
             elif option.name not in _OF_THE_ENGINE:
-                yield from words
+                name, joined, value = words[0].partition("=")
+                yield f"{option.name}{joined}{value}" if name == option.short else words[0]
+                yield from words[1:]
             continue
         if value_follows:
             value_follows = False

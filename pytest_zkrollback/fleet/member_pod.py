@@ -23,6 +23,7 @@ from pathlib import Path
 
 from ..clients.clock import SystemClock
 from ..clients.process import start_job
+from ..domain.command_line import FLEET_MEMBER
 from ..run.signals import Signals
 from .member_command import RUN_ID
 
@@ -66,7 +67,7 @@ def main() -> int:
     config.write_text(order.config, encoding="utf-8")
     reports = folder / "reports"
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no"]
-    argv += [f"--fleet-member={member}", *order.words]
+    argv += [f"{FLEET_MEMBER}={member}", *order.words]
     argv += [f"--zkrollback-config={config}", f"--zkrollback-report-dir={reports}"]
     environ = {key: value for key, value in os.environ.items() if key != ORDER}
     code = _run(argv, {**environ, **order.environ, RUN_ID: run_id}, folder / "output")

@@ -68,7 +68,7 @@ def pytest_cmdline_main_activates(config: pytest.Config) -> Generator[None, obje
     if is_wanted(config.option) and not alone and not hasattr(config, "workerinput"):
         from .own_modules import quick_imports
 
-        if config.option.fleet is not None and config.option.fleet_member is None:
+        if config.option.zkrollback_fleet is not None and config.option.zkrollback_fleet_member is None:
             return (yield from _as_fleet(config))
         with quick_imports():
             from ..run.secrets import redactor_of_this_process

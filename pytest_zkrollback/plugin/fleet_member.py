@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ..config.loader import find_config, load_fleet
-from ..domain.command_line import FLEET, OPTIONS
+from ..domain.command_line import OPTIONS, SHORT_FLEET
 from ..domain.errors import UsageProblem
 from ..domain.record import FleetMembership
 from ..domain.request import Request
@@ -31,13 +31,13 @@ def fleet_request(option: Any) -> Request:
     """
     if option.zkrollback_env is not None:
         raise pytest.UsageError(
-            f"{FLEET}={option.fleet} and --env={option.zkrollback_env} exclude each other: a fleet names its "
-            "environments itself; helm did not run."
+            f"{SHORT_FLEET}={option.zkrollback_fleet} and --env={option.zkrollback_env} exclude each other: "
+            "a fleet names its environments itself; helm did not run."
         )
     for each in OPTIONS:
         if (each.not_for_fleets or each.needs_drill) and getattr(option, each.dest):
-            raise pytest.UsageError(f"{each.name} does not go with {FLEET}; helm did not run.")
-    asked = argparse.Namespace(**{**vars(option), "zkrollback_env": option.fleet})
+            raise pytest.UsageError(f"{each.name} does not go with {SHORT_FLEET}; helm did not run.")
+    asked = argparse.Namespace(**{**vars(option), "zkrollback_env": option.zkrollback_fleet})
     request = parse_request(asked)
     if isinstance(request.target, int):
         raise pytest.UsageError(
@@ -53,9 +53,9 @@ def member_request(config: pytest.Config) -> tuple[Request, str]:
     Raises pytest.UsageError.
     """
     option = config.option
-    request, member = fleet_request(option), option.fleet_member
+    request, member = fleet_request(option), option.zkrollback_fleet_member
     try:
-        fleet = load_fleet(find_config(config.rootpath, request.config_file), option.fleet)
+        fleet = load_fleet(find_config(config.rootpath, request.config_file), option.zkrollback_fleet)
         if member not in fleet.members:
             near = difflib.get_close_matches(member, fleet.members, n=1)
             meant = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(fleet.members)}"

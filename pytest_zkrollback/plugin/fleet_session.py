@@ -43,7 +43,7 @@ class FleetSession:
         request = fleet_request(option)
         refuse_partial_sessions(option)
         refuse_unknown("--rollback-override", "guard", request.overrides, GUARD_IDS)
-        engine = option.fleet_engine or "local"
+        engine = option.zkrollback_fleet_engine or "local"
         try:
             self.run = FleetRun.create(
                 request,

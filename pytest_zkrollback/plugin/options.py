@@ -12,12 +12,13 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from ..domain.command_line import BY_NAME, ENV, OPTIONS, PLAIN, SEPARATOR, SHORT_ENV, Option
+from ..domain.command_line import BY_NAME, OPTIONS, PLAIN, SEPARATOR, Option
 from ..domain.request import NOT_GIVEN, REPORT_DIR, Request
 from ..domain.target_names import NAMES, PREVIOUS, VERSIONS_OF, parse_target_version, suggest_targets
 
@@ -33,7 +34,7 @@ def stdin_is_terminal() -> bool:
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Register everything but ``--env``, the commonest private option of test suites."""
+    """Register everything by its long name; ``--env`` is the commonest private option of test suites."""
     group = parser.getgroup("zkrollback", _GROUP)
     for option in OPTIONS:
         how: dict[str, Any] = {"help": option.help, "dest": option.dest}
@@ -47,20 +48,18 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def add_env_option(parser: pytest.Parser) -> None:
-    """For a repository's own ``conftest.py``: ``--env`` as a short name of ``--zkrollback-env``.
+    """For a repository's own ``conftest.py``: ``--env``, short for ``--zkrollback-env``, and ``--fleet``.
 
-    If another plugin or conftest already owns ``--env`` it stays theirs, and ``--zkrollback-env`` serves.
+    A name that another plugin or conftest already owns stays theirs, and the long one serves.
     """
-    env = BY_NAME[ENV]
-    if pytest.version_tuple < (9,) and _is_taken(parser, SHORT_ENV):
-        return
-    try:
-        parser.getgroup("zkrollback", _GROUP).addoption(
-            SHORT_ENV, dest=env.dest, metavar=env.metavar, help=BY_NAME[SHORT_ENV].help
-        )
-    except (ValueError, argparse.ArgumentError):
-        # pytest's and argparse's words for "already added": it stays theirs, the longer name serves.
-        return
+    for each in OPTIONS:
+        if not each.short or (pytest.version_tuple < (9,) and _is_taken(parser, each.short)):
+            continue
+        # Both errors are for "already added", pytest's and argparse's.
+        with suppress(ValueError, argparse.ArgumentError):
+            parser.getgroup("zkrollback", _GROUP).addoption(
+                each.short, dest=each.dest, metavar=each.metavar, help=f"short for {each.name}"
+            )
 
 
 def _is_taken(parser: pytest.Parser, name: str) -> bool:
@@ -99,7 +98,7 @@ def command_line(config: pytest.Config) -> str:
 def is_wanted(option: Any) -> bool:
     """Whether any of our options was given, so that the plugin has something to do or to refuse."""
     alone = any((each.alone or each.goes_with) and _is_given(option, each) for each in OPTIONS)
-    named = option.zkrollback_env is not None or option.fleet is not None
+    named = option.zkrollback_env is not None or option.zkrollback_fleet is not None
     return named or alone or bool(_given_without_env(option))
 
 
@@ -117,11 +116,13 @@ def choose_alone(option: Any) -> Option | None:
     alone = next((each for each in given if each.alone), None)
     wanting = next((each for each in given if each.goes_with and each.goes_with not in _names(given)), None)
     if wanting is not None:
-        raise pytest.UsageError(f"{wanting.name} goes with {wanting.goes_with} alone; helm did not run.")
+        raise pytest.UsageError(
+            f"{wanting.label} goes with {BY_NAME[wanting.goes_with].label} alone; helm did not run."
+        )
     if alone is None:
         return None
     mine = [each for each in given if each is alone or each.stays or each.goes_with == alone.name]
-    beside = [each.name for each in given if each not in mine]
+    beside = [each.label for each in given if each not in mine]
     if beside:
         raise pytest.UsageError(
             f"{alone.name} goes alone: leave {' and '.join(beside)} out; helm did not run."
@@ -139,8 +140,7 @@ def choose_alone(option: Any) -> Option | None:
 
 def is_wanted_early(arguments: Iterable[str | os.PathLike[str]]) -> bool:
     """The same before the command line is parsed: whether any word of it is an option of ours."""
-    ours = {SHORT_ENV, ENV, *BY_NAME}
-    return any(os.fspath(word).partition("=")[0] in ours for word in arguments)
+    return any(os.fspath(word).partition("=")[0] in BY_NAME for word in arguments)
 
 
 def has_temporary_files() -> bool:
@@ -206,7 +206,7 @@ def _names(options: Iterable[Option]) -> set[str]:
 
 def require_environment(option: Any) -> None:
     """Raises pytest.UsageError where an option was given that makes no sense without an environment."""
-    if option.zkrollback_env is None and option.fleet is None:
+    if option.zkrollback_env is None and option.zkrollback_fleet is None:
         given = ", ".join(_given_without_env(option))
         raise pytest.UsageError(
             f"{given} needs an environment: add --env=NAME (or --zkrollback-env=NAME where --env belongs to "

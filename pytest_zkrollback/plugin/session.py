@@ -73,7 +73,7 @@ class RollbackSession:
         """Validate options and configuration (pytest.UsageError); neutralise what would run things twice."""
         option, typed = config.option, command_line(config)
         guard_streams(redactor.text)  # before anything is said, even about a mistake on the command line
-        if option.fleet is None:
+        if option.zkrollback_fleet is None:
             self.request = parse_request(option)
         else:
             from .fleet_member import member_request

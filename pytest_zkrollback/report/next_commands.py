@@ -17,7 +17,6 @@ from ..domain.command_line import (
     IMPACT_SINCE,
     OPTIONS,
     PLAN,
-    SHORT_ENV,
     Option,
     join_command,
     lasting_impact,
@@ -643,8 +642,8 @@ def verify_command(command_line: str, environment: str) -> str:
     """``pytest --env=NAME``, with what was typed to find the environment and to report on it."""
     typed = _typed_options(command_line, environment)
     kept = [(option.name, words) for option, words in typed if option is not None and option.stays]
-    if not any(name in (SHORT_ENV, ENV) for name, _ in kept):
-        kept.insert(0, (SHORT_ENV, [f"{SHORT_ENV}={environment}"]))
+    if not any(name == ENV for name, _ in kept):
+        kept.insert(0, (ENV, [f"{BY_NAME[ENV].label}={environment}"]))
     return shlex.join(["pytest", *(word for _, words in kept for word in words)])
 
 
@@ -666,7 +665,7 @@ def _typed_options(command_line: str, environment: str) -> list[tuple[Option | N
     try:
         return list(split_command(command_line))
     except ValueError:
-        return [(BY_NAME[SHORT_ENV], [f"{SHORT_ENV}={environment}"])]
+        return [(BY_NAME[ENV], [f"{BY_NAME[ENV].label}={environment}"])]
 
 
 def _lasting(record: Record, option: Option | None, words: list[str]) -> list[str]:

@@ -208,4 +208,9 @@ def test_every_option_that_needs_an_environment_says_so():
 
 def test_the_table_is_registered_whole_and_each_once():
     assert len({each.dest for each in OPTIONS}) == len(OPTIONS)
-    assert set(BY_NAME) == {each.name for each in OPTIONS} | {"--env"}
+    assert set(BY_NAME) == {each.name for each in OPTIONS} | {
+        "--env",
+        "--fleet",
+        "--fleet-member",
+        "--fleet-engine",
+    }

@@ -47,7 +47,12 @@ def make(folder, cluster, **keys):
 
 
 def job(name, phase=Phase.RUN, run_id=""):
-    words = (f"--fleet-member={name}", "--fleet=shop", "--zkrollback-config=mine.toml", "--rollback-to=app:1")
+    words = (
+        f"--zkrollback-fleet-member={name}",
+        "--zkrollback-fleet=shop",
+        "--zkrollback-config=mine.toml",
+        "--rollback-to=app:1",
+    )
     run_id = run_id or IDS[name]
     environ = {"ZKROLLBACK_RUN_ID": run_id, "ZKROLLBACK_FLEET_RUN_ID": "f1ee7000"}
     return MemberJob(name, run_id, phase, 2, words, environ)
@@ -85,7 +90,12 @@ def test_a_wave_is_one_indexed_job_whose_failed_indexes_are_not_begun_again(engi
     assert pod["automountServiceAccountToken"] is False
     order = json.loads(env[ORDER])
     assert order["members"] == [[name, IDS[name]] for name in NAMES]
-    assert order["words"] == ["--pyargs", "pytest_zkrollback.items", "--fleet=shop", "--rollback-to=app:1"]
+    assert order["words"] == [
+        "--pyargs",
+        "pytest_zkrollback.items",
+        "--zkrollback-fleet=shop",
+        "--rollback-to=app:1",
+    ]
     assert order["environ"] == {"ZKROLLBACK_FLEET_RUN_ID": "f1ee7000"}
     assert order["config"] == CONFIG
     assert cluster.running() == ["eu-1", "eu-2"]
@@ -279,12 +289,16 @@ def test_the_pod_runs_its_index_and_prints_the_record(tmp_path):
         "given = dict(word.split('=', 1) for word in sys.argv[1:] if '=' in word)\n"
         "folder = pathlib.Path(given['--zkrollback-report-dir']); folder.mkdir()\n"
         "config = pathlib.Path(given['--zkrollback-config'])\n"
-        "text = given['--fleet-member'] + ' ' + config.name + ' ' + config.read_text()\n"
+        "text = given['--zkrollback-fleet-member'] + ' ' + config.name + ' ' + config.read_text()\n"
         "(folder / ('2-' + os.environ['ZKROLLBACK_RUN_ID'] + '.json')).write_text(text)\n"
         "sys.exit(3)\n"
     )
     order = PodOrder(
-        [("eu-1", "00000001"), ("eu-2", "00000002")], ["--fleet=shop"], {}, "zkrollback.toml", CONFIG
+        [("eu-1", "00000001"), ("eu-2", "00000002")],
+        ["--zkrollback-fleet=shop"],
+        {},
+        "zkrollback.toml",
+        CONFIG,
     )
     env = {
         **os.environ,

@@ -101,7 +101,10 @@ class Command:
             at_once=self.at_once,
             pause_s=self.pause_s,
             mode=self.mode,
-            words=lambda member, phase: (f"--fleet-member={member}", *([TARGET] if changes else [])),
+            words=lambda member, phase: (
+                f"--zkrollback-fleet-member={member}",
+                *([TARGET] if changes else []),
+            ),
             environ=lambda run_id: {},
         )
         self.clock = TickClock()

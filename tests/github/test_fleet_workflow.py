@@ -165,7 +165,7 @@ def test_a_members_command(runner, what, arguments):
     done = runner.run(step(WAVE["member"], "Member"), **given, ZKROLLBACK_FLEET_RUN_ID="0a1b2c3d")
     assert done.returncode == 0, done.stderr
     argv = (runner.folder / "argv").read_text().splitlines()
-    assert argv[3:] == ["--fleet=shop", "--fleet-member=eu-1", *arguments]
+    assert argv[3:] == ["--zkrollback-fleet=shop", "--zkrollback-fleet-member=eu-1", *arguments]
     assert (runner.folder / "id").read_text().strip() == "0a1b2c3d"
 
 

@@ -119,6 +119,31 @@ def test_a_member_is_an_ordinary_run_of_its_environment(fleets):
     assert record["fleet"]["told_by_fleet"] is False
 
 
+def test_a_suite_keeps_its_own_option_fleet_and_the_long_name_serves(fleets):
+    conftest = fleets.path / "conftest.py"
+    assert "add_env_option" in conftest.read_text()
+    conftest.write_text(
+        "def pytest_addoption(parser, pluginmanager):\n"
+        "    parser.addoption('--fleet', choices=['cars'])\n"
+        "    from pytest_zkrollback.plugin.options import add_env_option\n"
+        "    add_env_option(parser)\n"
+        "def pytest_report_header(config):\n"
+        "    return f'mine: {config.option.fleet}'\n"
+    )
+    result = fleets.runpytest_subprocess("--fleet=cars", "--co", "-q", "-v")
+    result.stdout.fnmatch_lines(["*mine: cars"])
+    assert "zkrollback: fleet" not in result.stdout.str()
+    result = fleets.runpytest_subprocess("--zkrollback-fleet=prod", "--rollback-to=app:1.8.0")
+    assert result.ret == 1
+    output = result.stdout.str()
+    assert "FLEET REFUSED" in output
+    assert " --zkrollback-fleet=prod --rollback-to=app:1.8.0" in output.partition("Next:")[2]
+    member = ("--zkrollback-fleet-member=eu-1", "--rollback-to=app:1.8.0")
+    assert fleets.runpytest_subprocess("--zkrollback-fleet=prod", *member).ret == 1
+    record = json.loads((fleets.path / "reports" / "latest.json").read_text())
+    assert record["command_line"].startswith("pytest --zkrollback-env=eu-1 ")
+
+
 def test_nothing_of_fleets_is_imported_by_an_ordinary_run(fleets):
     conftest = fleets.path / "conftest.py"
     conftest.write_text(

@@ -22,6 +22,7 @@ from ...clients.kube.client import connect
 from ...clients.state_dir import user_name
 from ...config.fleet import KubernetesEngineTable
 from ...domain.checks import JsonObject
+from ...domain.command_line import FLEET_MEMBER
 from ...domain.errors import ClusterError, NotFound
 from ...domain.ports import Clock, Kube
 from ...domain.record import Record
@@ -441,7 +442,7 @@ def _words_for_all(jobs: Sequence[MemberJob]) -> list[str]:
             skip = False
         elif word == "--zkrollback-config":
             skip = True
-        elif not word.startswith(("--fleet-member=", "--zkrollback-config=")):
+        elif not word.startswith((f"{FLEET_MEMBER}=", "--zkrollback-config=")):
             own.append(word)
     return own
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ...domain.command_line import CONFIRM, FLEET, PLAN, SHORT_ENV, join_command, split_command
+from ...domain.command_line import CONFIRM, ENV, FLEET, PLAN, join_command, name_option, split_command
 from ...domain.fleet import FleetRecord, Member, MemberReason, MemberState, Wave, WaveState
 from ...domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ..formatting import elapsed
@@ -231,21 +231,21 @@ def _typed(record: FleetRecord, without: Sequence[str], also: Sequence[str] = ()
 
 def _verify_all(record: FleetRecord) -> str:
     """A run that only verifies the fleet, with what says where."""
-    return shlex.join(["pytest", f"{FLEET}={record.fleet}", *_where(record)])
+    return shlex.join(["pytest", name_option(FLEET, record.fleet, record.command_line), *_where(record)])
 
 
 def _where(record: FleetRecord) -> list[str]:
     return [
         word
         for option, given in split_command(record.command_line)
-        if option is not None and option.stays and option.name != FLEET
+        if option is not None and option.stays
         for word in given
     ]
 
 
 def _verify(record: FleetRecord, member: Member) -> str:
     """A run that only verifies one member, with what says where."""
-    return shlex.join(["pytest", f"{SHORT_ENV}={member.environment}", *_where(record)])
+    return shlex.join(["pytest", name_option(ENV, member.environment, record.command_line), *_where(record)])
 
 
 class _FleetLive:
