@@ -178,13 +178,15 @@ def start_server(
 
 
 def start_job(
-    argv: Sequence[str], *, output_path: Path, env: Mapping[str, str], cwd: Path | None = None
+    argv: Sequence[str], *, output_path: Path | None, env: Mapping[str, str], cwd: Path | None = None
 ) -> Server:
-    """Start a program that may outlive us: a session of its own, both outputs in a new file.
+    """Start a program that may outlive us: a session of its own, both outputs in a new file, or nowhere.
 
     The file is locked (flock) for as long as the program has it open: so anybody can see whether it lives.
     Raises ProcessProblem, and OSError where the file cannot be made or is there already.
     """
+    if output_path is None:
+        return Server(_popen(argv, env, cwd, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT))
     with output_path.open("xb") as output:
         with suppress(OSError):  # a file system without locks: then nobody can see it
             fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)

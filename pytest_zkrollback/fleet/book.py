@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -89,6 +89,17 @@ class FleetBook:
             for each in self._record.members
         )
         self._put(self._record.model_copy(update={"members": changed}))
+
+    def go_on(self, runs: Mapping[str, str]) -> None:
+        """These (member -> run id) were begun by a killed command, and nobody here waits for them."""
+        facts = {"state": MemberState.RUNNING, "reason": MemberReason.NO_END, "said": "", "after": None}
+        record = self._record
+        for member, run_id in runs.items():
+            known = record.find_member(member)
+            ran = True if known is not None and known.helm_ran else None
+            record = _changed(record, [member], {**facts, "run_id": run_id, "helm_ran": ran})
+        if runs:
+            self._put(record)
 
     def end(self, at: datetime) -> None:
         """Nobody is at work any more."""

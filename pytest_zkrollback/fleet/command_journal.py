@@ -13,22 +13,29 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
 FILE = "journal.jsonl"
+# A command that was killed longer ago belongs to another incident.
+RESUMED_WITHIN = timedelta(hours=24)
 # More than any fleet's journal has; what is longer is no journal of ours.
 _MOST_BYTES = 8_000_000
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a command asks for: a command that asks for the same goes on with a killed one."""
+    """What a command asks for: a command that asks for the same goes on with a killed one.
+
+    ``waves`` are the members. A fleet that was edited meanwhile is another one: who was taken out would have
+    no place in its record.
+    """
 
     fleet: str
     mode: str
     target: str
+    waves: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -89,16 +96,18 @@ class FleetJournal:
                 file.close()
 
 
-def find_unfinished(report_dir: Path, wanted: Wanted) -> Unfinished | None:
+def find_unfinished(report_dir: Path, wanted: Wanted, now: datetime) -> Unfinished | None:
     """The newest fleet run of ``report_dir`` that asked for the same and has no end; None: there is none.
 
-    What is no journal of ours, or cannot be read, is passed over.
+    What began too long before ``now``, is no journal of ours or cannot be read, is passed over.
     """
     for path in sorted(report_dir.glob(f"*/{FILE}"), reverse=True):
         found = _read(path)
         if found is None or found[0] != wanted:
             continue
-        return found[1]
+        unfinished = found[1]
+        is_old = unfinished is not None and now - unfinished.started_at > RESUMED_WITHIN
+        return None if is_old else unfinished
     return None
 
 
@@ -107,8 +116,11 @@ def _read(path: Path) -> tuple[Wanted, Unfinished | None] | None:
     entries = list(_lines(path))
     try:
         first = next(each for each in entries if each.get("event") == "begun")
-        wanted = Wanted(str(first["fleet"]), str(first["mode"]), str(first["target"]))
+        waves = tuple(tuple(map(str, wave)) for wave in first["waves"])
+        wanted = Wanted(str(first["fleet"]), str(first["mode"]), str(first["target"]), waves)
         started_at, run_id = datetime.fromisoformat(first["started_at"]), str(first["fleet_run_id"])
+        if started_at.tzinfo is None:
+            return None
         runs: dict[str, tuple[str, ...]] = {}
         alive: dict[str, str] = {}
         for each in entries:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from .. import __version__
@@ -22,8 +23,8 @@ from ..domain.fleet import FleetRecord, Member, Wave
 from ..domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ..domain.request import Request
 from ..report.file_names import fleet_stem
-from ..report.files import NONE_WRITTEN, SUFFIXES
-from ..report.fleet.folder import LATEST_FLEET, write_fleet, write_journal
+from ..report.files import NONE_WRITTEN, SUFFIXES, has_room
+from ..report.fleet.folder import LATEST_FLEET, write_fleet, write_journal, write_unfinished
 from ..report.redaction import Redactor
 from ..run.fleet_teller import create_fleet_teller
 from ..run.initial_record import mode_of
@@ -38,6 +39,13 @@ from .fleet_display import FleetDisplay
 from .member_command import FLEET_RUN_ID, FLEET_TELLS, RUN_ID, member_words
 from .runner import FleetRunner, Order
 
+# After each writing of the record it rests so many times as long.
+_REST = 3.0
+# A member's files, with some to spare.
+_MEMBER_BYTES = 2 << 20
+# Where they go instead, in this order.
+_ELSEWHERE = (*filter(None, (os.environ.get("TMPDIR"),)), "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - a fresh folder below it
+
 
 class FleetRun:
     """One fleet run. Making it contacts nothing and writes nothing; :meth:`execute` does everything, once."""
@@ -51,6 +59,8 @@ class FleetRun:
         redactor: Redactor,
         engine: str,
         config_file: Path,
+        *,
+        has_own_channels: bool,
     ) -> None:
         """``request.environment`` is the fleet's name; ``here`` is where the command was typed."""
         self.request, self.fleet, self.redactor = request, fleet, redactor
@@ -60,14 +70,17 @@ class FleetRun:
         self._problems: list[str] = []
         self._executed = self._writes = False
         self._clean: tuple[FleetRecord, FleetRecord] | None = None
-        self._report_dir = self._choose_folder(Path(os.path.normpath(here / request.report_dir)))
+        self._saved: FleetRecord | None = None
+        self._next_save_s = 0.0
+        self._asked_dir = Path(os.path.normpath(here / request.report_dir))
+        self._report_dir = self._choose_folder(self._asked_dir)
         self._words = member_words(command_line, request.impact_since)
         for env in fleet.environments.values():
             register_secrets_of_environment(redactor, env, os.environ)
         redactor.spare([fleet.name])
         mode = mode_of(request)
-        self._wanted = Wanted(fleet.name, str(mode), str(request.target or ""))
-        self.unfinished = find_unfinished(self._report_dir, self._wanted)
+        self._wanted = Wanted(fleet.name, str(mode), str(request.target or ""), fleet.waves)
+        self.unfinished = find_unfinished(self._report_dir, self._wanted, self._clock.now())
         self._book = FleetBook(self._blank(mode, command_line), self._save)
         stem = fleet_stem(self._book.record)
         places = {report_address(env, f"{stem}.html", os.environ) for env in fleet.environments.values()}
@@ -93,13 +106,25 @@ class FleetRun:
             redactor,
             record=lambda: self._book.record,
             clock=self._clock,
+            has_own_channels=has_own_channels,
         )
 
     @classmethod
     def create(
-        cls, request: Request, rootpath: Path, here: Path, command_line: str, redactor: Redactor, engine: str
+        cls,
+        request: Request,
+        rootpath: Path,
+        here: Path,
+        command_line: str,
+        redactor: Redactor,
+        engine: str,
+        *,
+        has_own_channels: bool = False,
     ) -> FleetRun:
-        """Read the configuration; raises UsageProblem, also for a protected fleet without confirmation."""
+        """Read the configuration; raises UsageProblem, also for a protected fleet without confirmation.
+
+        ``has_own_channels``: the repository has channels of its own, which a fleet does not tell.
+        """
         if engine not in _ENGINES:
             raise UsageProblem(
                 f"--fleet-engine={engine} is not known: engines are {', '.join(_ENGINES)}; helm did not run."
@@ -107,12 +132,26 @@ class FleetRun:
         config_file = find_config(rootpath, request.config_file)
         fleet = load_fleet(config_file, request.environment)
         require_confirmed(fleet, request)
-        return cls(request, fleet, here, command_line, redactor, engine, config_file)
+        return cls(
+            request,
+            fleet,
+            here,
+            command_line,
+            redactor,
+            engine,
+            config_file,
+            has_own_channels=has_own_channels,
+        )
 
     @property
     def members(self) -> tuple[str, ...]:
         """All members, wave by wave."""
         return self.fleet.members
+
+    @property
+    def tells(self) -> bool:
+        """Whether the fleet tells the team, in its members' place."""
+        return self._teller is not None
 
     @property
     def record(self) -> FleetRecord:
@@ -158,8 +197,13 @@ class FleetRun:
             display = FleetDisplay(lambda: self.record, self._describe, self._clock, sys.stdout)
             for problem in self._teller.unusable if self._teller is not None else ():
                 sys.stdout.write(f"WARNING notify: {self.redactor.text(problem)}\n")
+
+            def on_change(said: str) -> None:
+                self._save_what_waits()
+                display.changed(said)
+
             with display:
-                self._runner(display.changed).run()
+                self._runner(on_change).run()
             self._end()
         finally:
             self._engine.close()
@@ -171,7 +215,7 @@ class FleetRun:
         try:
             return str(write_fleet(self._report_dir, self._book.record, self.redactor).resolve())
         except OSError as error:
-            self.note(f"The fleet's report could not be written to {self._report_dir}: {error.strerror}.")
+            self._not_written("report", error)
             return NONE_WRITTEN
 
     def _blank(self, mode: Mode, command_line: str) -> FleetRecord:
@@ -203,33 +247,44 @@ class FleetRun:
 
     def _choose_folder(self, asked: Path) -> Path:
         """Where reports go: where that cannot be written, elsewhere, since no rollback waits for a disk."""
-        there = next(each for each in (asked, *asked.parents) if each.exists())
-        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        wanted_bytes = _MEMBER_BYTES * len(self.fleet.members)
+        if has_room(asked, wanted_bytes):
             return asked
-        folder = Path(tempfile.mkdtemp(prefix="zkrollback-fleet-"))
+        elsewhere = next((each for each in _ELSEWHERE if has_room(Path(each), wanted_bytes)), None)
+        if elsewhere is None:
+            self.note(f"{asked} cannot be written, or has no room, and no other folder was found.")
+            return asked
+        folder = Path(tempfile.mkdtemp(prefix="zkrollback-fleet-", dir=elsewhere))
         self.note(
-            f"{asked} cannot be written; this run's files are in {folder}, and if it is killed, the same "
-            "command does not go on with it."
+            f"{asked} cannot be written, or has no room; this run's files are in {folder}, and if it is "
+            "killed, the same command does not go on with it."
         )
         return folder
 
     def _begin(self) -> None:
         record, found = self._book.record, self.unfinished
-        for suffix in SUFFIXES:  # better none than an older run's green
-            with suppress(OSError):
-                (self._report_dir / f"{LATEST_FLEET}{suffix}").unlink(missing_ok=True)
+        for folder in {self._asked_dir, self._report_dir}:  # better none than an older run's green
+            for suffix in SUFFIXES:
+                with suppress(OSError):
+                    (folder / f"{LATEST_FLEET}{suffix}").unlink(missing_ok=True)
+        self._report_start()
         if found is None:
             self._journal.note(
                 "begun",
-                fleet=self._wanted.fleet,
-                mode=self._wanted.mode,
-                target=self._wanted.target,
+                **asdict(self._wanted),
                 fleet_run_id=record.fleet_run_id,
                 started_at=record.started_at.isoformat(),
             )
             self._save(record)
             return
         self._remember()
+
+    def _report_start(self) -> None:
+        """Say in every ``latest-fleet.*`` that a run goes on."""
+        try:
+            write_unfinished(self._report_dir, self._book.record, self.redactor)
+        except OSError as error:
+            self._not_written("record", error)
 
     def _remember(self) -> None:
         """What members' runs have left that the killed command had begun."""
@@ -254,7 +309,7 @@ class FleetRun:
 
     def _still_at_work(self) -> bool:
         """Whether a member that this fleet run has begun goes on: after Ctrl-C, nobody may wait for it."""
-        found = find_unfinished(self._report_dir, self._wanted)
+        found = find_unfinished(self._report_dir, self._wanted, self._clock.now())
         return found is not None and bool(self._engine.wait_for_orphans(found.open, 0))
 
     def _runner(self, on_change: Callable[[str], None]) -> FleetRunner:
@@ -293,12 +348,24 @@ class FleetRun:
         return self.redactor.text(self._engine.describe(member))
 
     def _save(self, record: FleetRecord) -> None:
-        if not self._writes:
+        """Write it down, at most a quarter of the time: a thousand members make thousands of changes."""
+        began_s = self._clock.monotonic_s()
+        if not self._writes or began_s < self._next_save_s:
             return
         try:
             write_journal(self._report_dir, record, self.redactor)
+            self._saved = record
         except OSError as error:
-            self.note(f"The fleet's record could not be written to {self._report_dir}: {error.strerror}.")
+            self._not_written("record", error)
+        ended_s = self._clock.monotonic_s()
+        self._next_save_s = ended_s + _REST * (ended_s - began_s)
+
+    def _save_what_waits(self) -> None:
+        if self._saved is not self._book.record:
+            self._save(self._book.record)
+
+    def _not_written(self, what: str, error: OSError) -> None:
+        self.note(f"The fleet's {what} could not be written to {self._report_dir}: {error.strerror}.")
 
     def note(self, problem: str) -> None:
         """A problem with files that somebody had; said once."""

@@ -97,6 +97,10 @@ class FleetRunner:
         """All of it. The record is in the book; nothing is raised for what a member does."""
         self._wait_for_orphans()
         self._remember()
+        self._run()
+        self._name_orphans()
+
+    def _run(self) -> None:
         if self._order.mode is Mode.PLAN:
             self._perform(self._all_at_once(), Phase.PLAN, tell=False)
             return
@@ -105,6 +109,11 @@ class FleetRunner:
         # Verifying changes nothing: whoever asks wants to know of every member.
         stop = StopRule() if self._order.mode is Mode.VERIFY else self._order.stop
         self._perform(Waves(self._order.waves, stop, self._at_once), Phase.RUN, tell=True)
+
+    def _name_orphans(self) -> None:
+        """Whom Ctrl-C kept from being waited for goes on: it is not one that was not begun."""
+        alive = self._engine.wait_for_orphans(self._orphans, 0) if self._orphans else ()
+        self._book.go_on({member: self._orphans[member] for member in alive})
 
     @property
     def _at_once(self) -> int | None:

@@ -126,8 +126,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("checklist_item", ids, ids=ids)
     if metafunc.function is checklist_items.test_fleet:
         fleet = metafunc.config.stash.get(FLEET_KEY, None)
-        members = fleet.members if fleet is not None else ("MEMBER",)
-        metafunc.parametrize("fleet_member", members, ids=members)
+        ids = fleet.test_ids if fleet is not None else ("MEMBER",)
+        metafunc.parametrize("fleet_member", ids, ids=ids)
 
 
 @pytest.hookimpl(trylast=True)

@@ -39,7 +39,7 @@ def test_checklist(request: pytest.FixtureRequest, checklist_item: str) -> None:
 
 
 def test_fleet(request: pytest.FixtureRequest, fleet_member: str) -> None:
-    """One environment of a fleet, judged by its own run's record; only with --fleet."""
+    """One environment of a fleet, judged by its own run's record, or its message; only with --fleet."""
     __tracebackhide__ = True
     word, text = stored_member(request.config, fleet_member)
     if word == NOT_STARTED:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ..domain.errors import UsageProblem
-from ..domain.fleet import MemberState
+from ..domain.fleet import Member, MemberState
+from ..domain.item_ids import NOTIFY
 from ..domain.record import GREEN_OUTCOMES, Outcome
 from ..fleet.fleet_run import FleetRun, exit_code
 from ..preflight.guards import GUARD_IDS
@@ -52,10 +53,13 @@ class FleetSession:
                 command_line(config),
                 redactor,
                 engine,
+                has_own_channels=bool(config.hook.pytest_zkrollback_notify.get_hookimpls()),
             )
         except UsageProblem as problem:
             raise pytest.UsageError(str(problem)) from None
         self.members = self.run.members
+        tells = self.run.tells and NOTIFY not in self.members  # a member may have that name
+        self.test_ids = (*self.members, *([NOTIFY] if tells else []))
         neutralise(option)
         self._user_html: str | None = getattr(option, "htmlpath", None)
         option.htmlpath = None  # the fleet's page is our own
@@ -64,11 +68,22 @@ class FleetSession:
         self._config = config
         self._ran = False
 
-    def verdict(self, environment: str) -> tuple[str, str]:
-        """A member's word and the text that a person reads, as stored."""
-        member = self.run.record.find_member(environment)
-        if not self._ran or member is None:
-            return "UNVERIFIED", f"UNVERIFIED {environment}: nothing ran"
+    def verdict(self, test_id: str) -> tuple[str, str]:
+        """The word of a member, or of the message, and the text that a person reads, as stored."""
+        member = self.run.record.find_member(test_id)
+        if not self._ran:
+            return "UNVERIFIED", f"UNVERIFIED {test_id}: nothing ran"
+        return self._told() if member is None else self._of_member(member)
+
+    def _told(self) -> tuple[str, str]:
+        notify = self.run.record.notify
+        if notify is None:
+            return NOT_STARTED, f"{NOT_STARTED} {NOTIFY}: nothing was begun, so there is nothing to tell"
+        word = str(notify.verdict) if notify.verdict is not None else "UNVERIFIED"
+        return word, f"{word} {NOTIFY}: {notify.observed}"
+
+    @staticmethod
+    def _of_member(member: Member) -> tuple[str, str]:
         word = "UNVERIFIED"
         if member.state is MemberState.NOT_STARTED:
             word = NOT_STARTED
@@ -79,7 +94,7 @@ class FleetSession:
         elif member.outcome in (Outcome.FAILED, *GREEN_OUTCOMES):  # green by its record, and not by its exit
             word = "FAIL"
         said = words.failed_line(member) or member.summary or str(words.member_word(member))
-        return word, f"{word} {environment}: {said}"
+        return word, f"{word} {member.environment}: {said}"
 
     def pytest_pycollect_makeitem(self, name: str, obj: object) -> list[pytest.Item] | None:
         """Of our tests only the fleet's: the members' own sessions have the others."""
@@ -92,9 +107,9 @@ class FleetSession:
         chosen: dict[str, pytest.Item] = {}
         for item in items:
             if is_ours(item):
-                chosen.setdefault(_member(item), item)
+                chosen.setdefault(_test_id(item), item)
         left_out = [item for item in items if not is_ours(item)]
-        items[:] = [chosen[member] for member in self.members if member in chosen]
+        items[:] = [chosen[each] for each in self.test_ids if each in chosen]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
 
@@ -115,9 +130,9 @@ class FleetSession:
 
     def _require_complete(self, session: pytest.Session) -> None:
         session.items[:] = [item for item in session.items if is_ours(item)]
-        session.items.sort(key=lambda item: self.members.index(_member(item)))
-        found = [_member(item) for item in session.items]
-        missing = [member for member in self.members if member not in found]
+        session.items.sort(key=lambda item: self.test_ids.index(_test_id(item)))
+        found = [_test_id(item) for item in session.items]
+        missing = [each for each in self.test_ids if each not in found]
         if session.testsfailed:
             raise pytest.UsageError(
                 f"Collecting failed in {session.testsfailed} place(s): members may be missing; "
@@ -145,7 +160,7 @@ class FleetSession:
         if report.failed:
             report.longrepr = self._redactor.text(report.longreprtext)
         if is_ours(item) and report.when == "call":
-            word, _ = self.verdict(_member(item))
+            word, _ = self.verdict(_test_id(item))
             vars(report).update(zkrollback_word=word)
             item.user_properties[:] = [("zkrollback_verdict", word)]
             if report.failed and call.excinfo is not None:
@@ -193,6 +208,6 @@ class FleetSession:
             copy_for_user(path, self._user_html, self.run.note)
 
 
-def _member(item: pytest.Item) -> str:
+def _test_id(item: pytest.Item) -> str:
     callspec = getattr(item, "callspec", None)
     return str(callspec.params["fleet_member"]) if callspec is not None else ""

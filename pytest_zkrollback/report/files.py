@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -376,6 +377,17 @@ def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def has_room(folder: Path, wanted_bytes: int) -> bool:
+    """Whether that much can be written there, as far as one sees without writing; it need not exist yet."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return False
+    try:
+        return shutil.disk_usage(there).free >= wanted_bytes
+    except OSError:
+        return True
 
 
 def _probe(folder: Path) -> str:

@@ -6,6 +6,8 @@ a second.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from ..domain.record import Record
@@ -35,34 +37,67 @@ pre {{ white-space: pre-wrap; overflow-wrap: anywhere }}</style>
 
 _NOTE = (
     "This file is written again when the run ends. If the run was killed, its record as it stood is the file "
-    "latest.json beside this one."
+    "{record} beside this one."
 )
 
 
-def render_unfinished_page(record: Record) -> str:
-    """HTML that says what runs; ``record`` is redacted, and its strings may be hostile."""
+@dataclass(frozen=True)
+class Unfinished:
+    """What runs. Its strings are redacted, and may be hostile; ``record`` names the file to look into."""
+
+    title: str
+    headline: str
+    facts: Sequence[tuple[str, str]]
+    record: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The facts that there are, a line each."""
+        return [f"{name}: {inert_line(value)}" for name, value in self.facts if value]
+
+    @property
+    def note(self) -> str:
+        """What becomes of this file."""
+        return _NOTE.format(record=self.record)
+
+
+def unfinished_page(what: Unfinished) -> str:
+    """HTML that says what runs."""
     return _PAGE.format(
-        title=escape(title(record)),
-        headline=escape(headline(record)),
-        note=_NOTE,
-        text=escape("\n".join(_facts(record))),
+        title=escape(what.title),
+        headline=escape(what.headline),
+        note=escape(what.note),
+        text=escape("\n".join(what.lines)),
     )
+
+
+def unfinished_markdown(what: Unfinished) -> str:
+    """Markdown that says what runs; what somebody else wrote stands in a block of code."""
+    facts = [f"    {line}" for line in what.lines]
+    return "\n".join([f"# {inert_line(what.headline)}", "", what.note, "", *facts, ""])
+
+
+def render_unfinished_page(record: Record) -> str:
+    """The page of one run."""
+    return unfinished_page(_unfinished(record))
 
 
 def render_unfinished_markdown(record: Record) -> str:
-    """Markdown that says what runs; what somebody else wrote stands in a block of code."""
-    return "\n".join(
-        [f"# {headline(record)}", "", _NOTE, "", *(f"    {line}" for line in _facts(record)), ""]
-    )
+    """The Markdown of one run."""
+    return unfinished_markdown(_unfinished(record))
 
 
-def _facts(record: Record) -> list[str]:
-    facts = (
-        ("What", mode_label(record)),
-        ("Reason", record.reason),
-        ("Incident", record.incident or ""),
-        ("Operator", record.operator),
-        ("Run", record.run_id),
-        ("Started", record.started_at.isoformat(timespec="seconds")),
+def _unfinished(record: Record) -> Unfinished:
+    return Unfinished(
+        title=title(record),
+        headline=headline(record),
+        facts=(
+            ("What", mode_label(record)),
+            ("Reason", record.reason),
+            ("Incident", record.incident or ""),
+            ("Operator", record.operator),
+            ("Run", record.run_id),
+            ("Started", record.started_at.isoformat(timespec="seconds")),
+        ),
+        record="latest.json",
     )
-    return [f"{name}: {inert_line(value)}" for name, value in facts if value]

@@ -38,7 +38,8 @@ class FleetTeller:
     @property
     def unusable(self) -> tuple[str, ...]:
         """Why some channels cannot work, in sentences; known before anything is contacted."""
-        return self._thread.unusable
+        untold = f"A fleet does not tell {' and '.join(self._untold)}." if self._untold else ""
+        return (*self._thread.unusable, *filter(None, (untold,)))
 
     def start(self) -> None:
         """The first wave begins. As of a single run, of one that only verifies the end alone is told."""
@@ -81,8 +82,13 @@ def create_fleet_teller(
     redactor: Redactor,
     record: Callable[[], FleetRecord],
     clock: Clock,
+    *,
+    has_own_channels: bool = False,
 ) -> FleetTeller | None:
-    """Who tells the team of this fleet; None: nobody does, and each member judges that for itself."""
+    """Who tells the team of this fleet; None: nobody does, and each member judges that for itself.
+
+    ``has_own_channels``: the repository has channels of its own (pytest_zkrollback_notify).
+    """
     mode, envs = mode_of(request), tuple(environments.values())
     if NOTIFY in request.waivers or mode is Mode.PLAN:
         return None
@@ -91,9 +97,10 @@ def create_fleet_teller(
     channels = choose_fleet_channels(envs, environ, clock, _page)
     if not channels:
         return None
-    github = any(each.notify.github_issue is not None for each in envs)
+    untold = ["comments on GitHub"] if any(each.notify.github_issue is not None for each in envs) else []
+    untold += ["channels of the repository's own"] if has_own_channels else []
     thread = FleetThread(channels, clock, redactor.fleet, redactor.text)
-    return FleetTeller(thread, record, ("comments on GitHub",) if github else ())
+    return FleetTeller(thread, record, untold)
 
 
 def _page(news: FleetNews) -> str:

@@ -117,6 +117,11 @@ def test_killed_in_wave_2_and_typed_again_is_one_rollback_each(fleet):
     process.communicate()
     killed = found.running_record()
     assert killed["finished_at"] is None
+    latest = found.folder / "reports" / "latest-fleet"
+    assert found.record()["outcome"] == "running"
+    assert latest.with_suffix(".md").read_text().startswith("# NOT FINISHED: fleet all, rollback to app")
+    assert "<h1>NOT FINISHED: fleet all" in latest.with_suffix(".html").read_text()
+    assert 'errors="' in latest.with_suffix(".xml").read_text()
 
     code, output = found.run(TARGET)
     assert code == 0, output

@@ -3,16 +3,27 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pytest_zkrollback.fleet.command_journal import FILE, FleetJournal, Wanted, find_unfinished
+from pytest_zkrollback.fleet.command_journal import (
+    FILE,
+    RESUMED_WITHIN,
+    FleetJournal,
+    Wanted,
+    find_unfinished,
+)
 
-WANTED = Wanted("prod", "rollback", "app:1")
+WAVES = (("eu-1",), ("eu-2", "us-1"))
+WANTED = Wanted("prod", "rollback", "app:1", WAVES)
+NOW = datetime(2026, 12, 1, 3, 30, tzinfo=UTC)
 BEGUN = {
     "fleet": "prod",
     "mode": "rollback",
     "target": "app:1",
+    "waves": WAVES,
     "fleet_run_id": "50af01e1",
     "started_at": "2026-12-01T03:00:00+00:00",
 }
@@ -36,17 +47,30 @@ def test_what_began_and_has_no_end_is_found(journal, tmp_path):
     begin(journal, "eu-1", "a0000000")
     journal.note("member-ended", member="eu-1", run_id="a0000000", exit_code=0)
     begin(journal, "eu-2", "b0000000")
-    found = find_unfinished(tmp_path, WANTED)
+    found = find_unfinished(tmp_path, WANTED, NOW)
     assert found.fleet_run_id == "50af01e1"
     assert dict(found.runs) == {"eu-1": ("a0000000",), "eu-2": ("b0000000",)}
     assert dict(found.open) == {"eu-2": "b0000000"}
 
 
 def test_one_that_ended_or_asked_for_something_else_is_passed_over(journal, tmp_path):
-    assert find_unfinished(tmp_path, Wanted("prod", "rollback", "app:2")) is None
-    assert find_unfinished(tmp_path, Wanted("prod", "verify", "")) is None
+    assert find_unfinished(tmp_path, Wanted("prod", "rollback", "app:2", WAVES), NOW) is None
+    assert find_unfinished(tmp_path, Wanted("prod", "verify", "", WAVES), NOW) is None
     journal.note("ended", outcome="failed")
-    assert find_unfinished(tmp_path, WANTED) is None
+    assert find_unfinished(tmp_path, WANTED, NOW) is None
+
+
+@pytest.mark.parametrize("waves", [(("eu-1",), ("eu-2",)), (("eu-1", "eu-2", "us-1"),)])
+def test_a_fleet_that_was_edited_meanwhile_is_another_one(journal, tmp_path, waves):
+    begin(journal, "us-1", "a0000000")
+    assert find_unfinished(tmp_path, replace(WANTED, waves=waves), NOW) is None
+    assert find_unfinished(tmp_path, WANTED, NOW) is not None
+
+
+def test_one_that_was_killed_long_ago_belongs_to_another_incident(journal, tmp_path):
+    began = datetime.fromisoformat(BEGUN["started_at"])
+    assert find_unfinished(tmp_path, WANTED, began + RESUMED_WITHIN) is not None
+    assert find_unfinished(tmp_path, WANTED, began + RESUMED_WITHIN + timedelta(seconds=1)) is None
 
 
 def test_an_older_unfinished_one_is_not_taken_up_behind_one_that_ended(journal, tmp_path):
@@ -55,7 +79,7 @@ def test_an_older_unfinished_one_is_not_taken_up_behind_one_that_ended(journal, 
     later.note("begun", **BEGUN | {"fleet_run_id": "60af01e1"})
     later.note("ended", outcome="verified")
     later.close()
-    assert find_unfinished(tmp_path, WANTED) is None
+    assert find_unfinished(tmp_path, WANTED, NOW) is None
 
 
 @pytest.mark.parametrize("rest", ['{"event": "member-beg', "", "\x00\x00", "[1]\nnull\n3\n"])
@@ -63,7 +87,7 @@ def test_a_last_line_that_is_half_or_no_line_of_ours_hides_nothing(journal, tmp_
     begin(journal, "eu-1", "a0000000")
     with (journal.folder / FILE).open("a") as file:
         file.write(rest)
-    assert dict(find_unfinished(tmp_path, WANTED).open) == {"eu-1": "a0000000"}
+    assert dict(find_unfinished(tmp_path, WANTED, NOW).open) == {"eu-1": "a0000000"}
 
 
 def test_what_is_written_after_a_killed_commands_half_line_is_read(journal, tmp_path):
@@ -75,7 +99,7 @@ def test_what_is_written_after_a_killed_commands_half_line_is_read(journal, tmp_
     assert again.open()
     begin(again, "eu-2", "b0000000")
     again.close()
-    assert dict(find_unfinished(tmp_path, WANTED).open) == {"eu-1": "a0000000", "eu-2": "b0000000"}
+    assert dict(find_unfinished(tmp_path, WANTED, NOW).open) == {"eu-1": "a0000000", "eu-2": "b0000000"}
 
 
 @pytest.mark.parametrize(
@@ -86,13 +110,14 @@ def test_what_is_written_after_a_killed_commands_half_line_is_read(journal, tmp_
         pytest.param("[" * 100_000, id="deep"),
         '{"event": "begun"}',
         '{"event": "begun", "fleet": 3}',
+        json.dumps({"event": "begun", **BEGUN, "started_at": "2026-12-01T03:00:00"}),
         "no JSON",
     ],
 )
 def test_what_is_no_journal_is_passed_over(tmp_path, text):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / FILE).write_text(text)
-    assert find_unfinished(tmp_path, WANTED) is None
+    assert find_unfinished(tmp_path, WANTED, NOW) is None
 
 
 def test_a_second_command_cannot_have_it_and_a_dead_ones_can_be_had(journal):

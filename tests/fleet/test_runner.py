@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +31,6 @@ from pytest_zkrollback.report.fleet.fleet_terminal import render_fleet_last_line
 from pytest_zkrollback.report.fleet.words import member_word
 from support.memory_engine import AT, ClusterOfMember, Killed, MemoryEngine, World, work_result
 
-WANTED = Wanted("prod", "rollback", "app:1")
 TARGET = "--rollback-to=app:1"
 FIRST_FAILURE = StopRule(failures=0)
 
@@ -75,13 +75,13 @@ class Command:
 
     def type(self, *, die_at=None, interrupt_at=None, whole_waves=False, interrupt_in_preflight=False):
         engine = self.engine = MemoryEngine(self.world, whole_waves=whole_waves, die_at=die_at)
-        found = find_unfinished(self.folder, WANTED)
+        wanted = Wanted("prod", "rollback", "app:1", self.waves)
+        found = find_unfinished(self.folder, wanted, AT)
         run_id = found.fleet_run_id if found else f"{next(self.numbers):08}"
         journal = FleetJournal(found.folder if found else self.folder / f"2026-{run_id}")
         assert journal.open()
         if found is None:
-            began = {"fleet": "prod", "mode": "rollback", "target": "app:1"}
-            journal.note("begun", **began, fleet_run_id=run_id, started_at=AT.isoformat())
+            journal.note("begun", **asdict(wanted), fleet_run_id=run_id, started_at=AT.isoformat())
         numbered = list(enumerate(self.waves, 1))
         record = FleetRecord(
             fleet="prod",
@@ -366,6 +366,26 @@ def test_a_killed_command_is_resumed_under_its_own_id(fleet):
         "c": done,
         "d": None,
     }
+
+
+def test_who_goes_on_after_a_kill_and_ctrl_c_is_not_called_not_started(fleet):
+    command, clusters = fleet()
+    for cluster in clusters.values():
+        cluster.takes = 50
+    clusters["a"].takes = 1
+    assert command.type(die_at=("poll", 3)) is None  # b and c are at work, and go on
+    record = command.type(interrupt_at=0)
+    assert {each.environment: member_word(each) for each in record.members} == {
+        "a": "NOT STARTED",
+        "b": "NOT FINISHED",
+        "c": "NOT FINISHED",
+        "d": "NOT STARTED",
+    }
+    assert record.outcome is Outcome.INTERRUPTED
+    last = render_fleet_last_lines(record, "x")
+    assert "NOT FINISHED b: its record has no end: it goes on, or was killed" in last
+    assert "of 2 it is not known (b and c)" in last
+    assert "not known: 4 members" in last
 
 
 def test_a_fleet_run_that_ended_is_not_resumed(fleet):

@@ -12,7 +12,7 @@ from pytest_zkrollback.clients.clock import SystemClock
 from pytest_zkrollback.clients.slack_bot import SlackBot
 from pytest_zkrollback.config.environment import Environment, Slack
 from pytest_zkrollback.domain.errors import NotifyProblem
-from pytest_zkrollback.domain.fleet import Member, MemberState
+from pytest_zkrollback.domain.fleet import FleetNotify, Member, MemberState
 from pytest_zkrollback.domain.record import Delivery, Mode, NotificationEvent, Outcome
 from pytest_zkrollback.domain.request import Request
 from pytest_zkrollback.domain.verdict import Verdict
@@ -25,6 +25,7 @@ from pytest_zkrollback.notify.fleet_channels import (
 )
 from pytest_zkrollback.notify.fleet_text import FleetNews, headline, summary
 from pytest_zkrollback.notify.fleet_thread import FleetThread
+from pytest_zkrollback.report.fleet.fleet_terminal import render_fleet_last_lines
 from pytest_zkrollback.report.fleet.member_run import member_run
 from pytest_zkrollback.report.fleet.merge import sum_up
 from pytest_zkrollback.report.redaction import Redactor
@@ -181,20 +182,27 @@ def teller(channel, record=None, **more):
 
 
 @pytest.mark.parametrize(
-    ("answer", "verdict", "outcome"),
+    ("answer", "verdict", "outcome", "told"),
     [
-        ("ok", Verdict.PASS, Outcome.VERIFIED),
-        (NotifyProblem("no_service"), Verdict.FAIL, Outcome.FAILED),
-        (NotifyProblem("no answer", maybe_sent=True), Verdict.UNVERIFIED, Outcome.UNVERIFIED),
+        ("ok", Verdict.PASS, Outcome.VERIFIED, ""),
+        (NotifyProblem("no_service"), Verdict.FAIL, Outcome.FAILED, " The team was not told."),
+        (
+            NotifyProblem("no answer", maybe_sent=True),
+            Verdict.UNVERIFIED,
+            Outcome.UNVERIFIED,
+            " It is not known whether the team was told.",
+        ),
     ],
 )
-def test_the_fleet_is_green_only_if_the_team_was_told(answer, verdict, outcome):
+def test_the_fleet_is_green_only_if_the_team_was_told(answer, verdict, outcome, told):
     channel = Told(answer=answer)
     telling = teller(channel)
     telling.start()
     record = telling.finish(sum_up(rolled_back(WAVES).model_copy(update={"notify": None})))
     assert record.notify is not None
     assert (record.notify.verdict, record.outcome) == (verdict, outcome)
+    every = "Fleet shop is back to app version 2026.11.4: all 6 members verified; helm ran in 6."
+    assert record.summary == every + told
     assert channel.news[-1].record.outcome is Outcome.VERIFIED  # as it stood but for the message itself
     assert [each.event for each in record.deliveries] == [START, END]
 
@@ -233,6 +241,18 @@ def test_a_run_that_only_verifies_tells_its_end_alone():
     telling.wave(1)
     telling.finish(record)
     assert [each.event for each in channel.news] == [END]
+
+
+def test_a_rehearsal_of_every_member_is_not_called_verified_where_the_message_is_missing():
+    members = tuple(
+        each.model_copy(update={"outcome": Outcome.PLANNED, "items": ()})
+        for each in rolled_back(WAVES).members
+    )
+    untold = {"members": members, "notify": FleetNotify(verdict=Verdict.FAIL)}
+    record = sum_up(rolled_back(WAVES).model_copy(update=untold))
+    assert record.outcome is Outcome.UNVERIFIED
+    assert record.summary.startswith("Fleet shop is NOT verified: 6 plan only")
+    assert "only the message" not in render_fleet_last_lines(record, "x")
 
 
 def test_what_a_fleet_cannot_tell_is_said():

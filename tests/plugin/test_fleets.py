@@ -79,9 +79,26 @@ def test_a_mistake_is_a_sentence_and_nothing_is_written(fleets, args, sentence):
 def test_a_test_per_member_wave_by_wave_and_nothing_else(fleets):
     result = fleets.runpytest("--fleet=prod", "--collect-only", "-q")
     assert [line for line in result.outlines if "::" in line] == [
-        f"checks/test_runbook.py::test_fleet[{name}]" for name in ("eu-canary", "eu-1", "us-1")
+        f"checks/test_runbook.py::test_fleet[{name}]" for name in ("eu-canary", "eu-1", "us-1", "notify")
     ]
     assert not (fleets.path / "reports").exists()
+
+
+def test_members_that_tell_the_team_themselves_leave_no_test_of_a_message(fleets):
+    text = (fleets.path / "zkrollback.toml").read_text()
+    (fleets.path / "zkrollback.toml").write_text(text.replace("[defaults]", "[defaults]\nslack = false"))
+    result = fleets.runpytest("--fleet=prod", "--collect-only", "-q")
+    assert "test_fleet[us-1]" in result.stdout.str()
+    assert "test_fleet[notify]" not in result.stdout.str()
+
+
+def test_channels_of_the_repositorys_own_are_said_not_to_be_told(fleets):
+    conftest = fleets.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text() + "\ndef pytest_zkrollback_notify(environment):\n    return []\n"
+    )
+    result = fleets.runpytest_subprocess("--fleet=prod", "--rollback-to=app:1.8.0")
+    assert "WARNING notify: A fleet does not tell channels of the repository's own." in result.outlines
 
 
 def test_an_ordinary_run_has_no_fleets_test(fleets):
@@ -102,7 +119,14 @@ def test_refusals_of_all_members_are_one_table_and_the_record_says_so(fleets):
     record = json.loads((fleets.path / "reports" / "latest-fleet.json").read_text())
     assert record["outcome"] == "refused"
     assert {each["first_failed"]["id"] for each in record["members"]} == {"cluster"}
-    assert (fleets.path / "mine.xml").read_text().count("<testcase") == 3
+    assert "test_fleet[notify] NOT STARTED" in output
+    suite = (fleets.path / "mine.xml").read_text()
+    assert (suite.count("<testcase"), suite.count("<failure"), suite.count("<skipped")) == (4, 3, 1)
+    assert output.partition("Next:\n")[2].splitlines()[:2] == [
+        "  # rehearses eu-canary alone, and says what goes ahead there:",
+        f"  pytest --basetemp={fleets.path}/runpytest-0 --rollback-to=app:1.8.0 --junitxml=mine.xml -v "
+        "--env=eu-canary --rollback-plan",
+    ]
     assert output.rstrip().splitlines()[-2].startswith("Report: ") or "Report: " in output
 
 

@@ -50,6 +50,32 @@ def test_fault_64_a_disk_that_takes_nothing_more(repository, monkeypatch, before
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_fault_64_a_fleet_whose_disk_is_full_asks_its_members_all_the_same(repository, monkeypatch):
+    elsewhere = repository.mkdir("elsewhere")
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    repository.mkdir("reports")
+    (repository.path / "zkrollback.toml").write_text(
+        '[defaults]\nworkloads = "auto"\nkubeconfig = "there-is-none"\n[environments.eu-1]\n'
+        '[environments.us-1]\n[fleets.prod]\nwaves = [["eu-1"], ["us-1"]]\n'
+    )
+    script = SMALL_DISK.format(before="cp reports/latest.html reports/latest-fleet.html")
+    fleet = [*COMMAND[:-2], "--fleet=prod", "--rollback-to=app:1.8.0"]
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *fleet]
+    done = subprocess.run(argv, cwd=repository.path, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("No mount namespaces here.")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "REFUSED: 2 members of 2; nothing has run." in done.stdout
+    assert "cluster: There is no kubeconfig" in done.stdout
+    [folder] = [path for path in elsewhere.iterdir() if path.name.startswith("zkrollback-fleet-")]
+    assert f"or has no room; this run's files are in {folder}, and if it is killed" in done.stdout
+    assert json.loads((folder / "latest-fleet.json").read_text())["outcome"] == "refused"
+    *_, last, on_the_disk = done.stdout.rstrip().splitlines()
+    assert last.startswith(f"Report: {folder}/")
+    assert "latest-fleet" not in on_the_disk
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_fault_64_nothing_can_be_written_anywhere_so_the_summary_is_said(repository, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(repository.mkdir("elsewhere")))
     # Python 3.13.0 keeps what it could write of a compiled module, and every later run would load that.

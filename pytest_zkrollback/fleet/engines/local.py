@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +61,9 @@ class LocalEngine:
         """A process for each."""
         for job in jobs:
             argv = [*_pytest(self._here), *self._where(job.phase), *job.words]
+            env = {**self._environ, **job.environ}
             try:
-                server = start_job(
-                    argv,
-                    output_path=self._output(job.run_id),
-                    env={**self._environ, **job.environ},
-                    cwd=self._here,
-                )
+                server = start_job(argv, output_path=self._new_output(job.run_id), env=env, cwd=self._here)
             except (OSError, ProcessProblem) as problem:
                 said = f"it could not be started: {problem}"
                 result = MemberResult(job.member, job.run_id, job.phase, None, None, problem=said)
@@ -127,6 +124,16 @@ class LocalEngine:
 
     def _output(self, run_id: str) -> Path:
         return self._folder / f"{run_id}.out"
+
+    def _new_output(self, run_id: str) -> Path | None:
+        """Where its output goes; None: nowhere. No rollback waits for a disk that takes no file."""
+        path = self._output(run_id)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._folder):
+                return path
+        except OSError:
+            return None
 
     def _error(self, run_id: str) -> str:
         """What pytest said was wrong, and where all of its output is."""

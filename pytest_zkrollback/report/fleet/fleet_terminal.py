@@ -10,7 +10,16 @@ from datetime import datetime
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from ...domain.command_line import CONFIRM, ENV, FLEET, PLAN, join_command, name_option, split_command
+from ...domain.command_line import (
+    CONFIRM,
+    ENV,
+    FLEET,
+    FLEET_ENGINE,
+    PLAN,
+    join_command,
+    name_option,
+    split_command,
+)
 from ...domain.fleet import FleetRecord, Member, MemberReason, MemberState, Wave, WaveState
 from ...domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ..formatting import elapsed
@@ -165,7 +174,8 @@ def _live_where(record: FleetRecord) -> list[str]:
         return []
     found: dict[str, list[Member]] = {}
     for each in record.members:
-        version = each.after or (None if each.helm_ran or each.state is MemberState.UNKNOWN else each.before)
+        may_have_changed = each.helm_ran or each.state in (MemberState.UNKNOWN, MemberState.RUNNING)
+        version = each.after or (None if may_have_changed else each.before)
         name = "not known"
         if version is not None:
             name = f"app version {version.app_version}" if version.app_version else version.chart
@@ -188,7 +198,7 @@ def _next(record: FleetRecord) -> list[str]:
     again = _again(record)
     if record.outcome is Outcome.PLANNED:
         return ["Next:", f"  {_without_plan(record)}"]
-    if record.members and not record.unnamed_members and all(map(words.is_well, record.members)):
+    if words.is_only_untold(record):
         why = "every member is verified; only the message to the team is missing. To check all of them again:"
         return ["Next:", f"  # {why}", f"  {_verify_all(record)}"]
     lines = ["Next:"]
@@ -199,6 +209,11 @@ def _next(record: FleetRecord) -> list[str]:
     ]
     if bad:
         lines += ["  # how is it now? this only verifies:", f"  {_verify(record, bad[0])}"]
+    refused = [each for each in record.members if each.state is MemberState.REFUSED]
+    if record.outcome is Outcome.REFUSED and refused and record.mode is not Mode.VERIFY:
+        name = inert_line(refused[0].environment, _MOST_NAME)
+        lines += [f"  # rehearses {name} alone, and says what goes ahead there:"]
+        lines += [f"  {_rehearse(record, refused[0])}"]
     why = {
         Outcome.REFUSED: "when what refuses is mended:",
         Outcome.INTERRUPTED: "goes on; finished members are only verified:",
@@ -227,6 +242,13 @@ def _typed(record: FleetRecord, without: Sequence[str], also: Sequence[str] = ()
     kept = [word for name, given in options if name not in without for word in given]
     added = [each for each in also if each.partition("=")[0] not in names]
     return join_command(kept, added)
+
+
+def _rehearse(record: FleetRecord, member: Member) -> str:
+    """What was typed, of one member alone and rehearsed, without what passes a guard."""
+    own = name_option(ENV, member.environment, record.command_line)
+    without = (FLEET, FLEET_ENGINE, CONFIRM, PLAN, *_PASSING)
+    return _typed(record, without=without, also=(own, PLAN))
 
 
 def _verify_all(record: FleetRecord) -> str:

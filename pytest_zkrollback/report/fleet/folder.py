@@ -18,11 +18,13 @@ from ..file_names import environment_part, fleet_stem
 from ..files import replace_file
 from ..record_problem import explain_problem
 from ..redaction import Redactor
+from ..unfinished import Unfinished, unfinished_markdown, unfinished_page
 from .fleet_junit import render_fleet_junit
 from .fleet_markdown import render_fleet_markdown
 from .fleet_page import render_fleet_page
 from .member_run import MemberRun, member_run, run_order
 from .merge import merge_offline, plan_of
+from .words import fleet_label, headline, title
 from .written import render_fleet_json
 
 LATEST = "latest"
@@ -67,7 +69,9 @@ def read_folder(folder: Path) -> FoundFiles:
                 unreadable[name] = _explain(name, problem)
             continue
         if isinstance(found, FleetRecord):
-            fleets.append(found)
+            is_copy = path.stem.startswith(LATEST)
+            if not is_copy or found.fleet_run_id not in {each.fleet_run_id for each in fleets}:
+                fleets.append(found)
         elif found is not None:
             page = path.with_suffix(".html")
             run = member_run(found, name, f"{name[:-5]}.html" if page.is_file() else "")
@@ -116,6 +120,44 @@ def write_journal(folder: Path, record: FleetRecord, redactor: Redactor) -> Path
     path = folder / f"{fleet_stem(clean)}.json"
     replace_file(path, render_fleet_json(clean).encode("utf-8", errors="replace"))
     return path
+
+
+def write_unfinished(folder: Path, record: FleetRecord, redactor: Redactor) -> None:
+    """Say in ``latest-fleet.*`` that this run goes on. Raises OSError."""
+    clean = redactor.fleet(record)
+    for suffix, render in (
+        (".json", render_fleet_json),
+        (".md", _unfinished_markdown),
+        (".xml", render_fleet_junit),
+        (".html", _unfinished_page),
+    ):
+        if may_replace(latest := folder / f"{LATEST_FLEET}{suffix}"):
+            content = render(clean).encode("utf-8", errors="replace")
+            replace_file(latest, content, durable=False)
+
+
+def _unfinished(record: FleetRecord) -> Unfinished:
+    return Unfinished(
+        title=title(record),
+        headline=f"{headline(record)}: {fleet_label(record)}",
+        facts=(
+            ("Members", str(len(record.members))),
+            ("Reason", record.reason),
+            ("Incident", record.incident),
+            ("Operator", record.operator),
+            ("Run", record.fleet_run_id),
+            ("Started", record.started_at.isoformat(timespec="seconds")),
+        ),
+        record=f"{fleet_stem(record)}.json",
+    )
+
+
+def _unfinished_markdown(record: FleetRecord) -> str:
+    return unfinished_markdown(_unfinished(record))
+
+
+def _unfinished_page(record: FleetRecord) -> str:
+    return unfinished_page(_unfinished(record))
 
 
 def write_fleet(folder: Path, record: FleetRecord, redactor: Redactor) -> Path:

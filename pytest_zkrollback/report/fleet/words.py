@@ -111,6 +111,16 @@ def is_well(member: Member) -> bool:
     )
 
 
+def is_only_untold(record: FleetRecord) -> bool:
+    """Whether every member is verified, and only the message to the team is missing."""
+    return (
+        record.outcome not in GREEN_OUTCOMES
+        and bool(record.members)
+        and not record.unnamed_members
+        and all(is_well(each) and each.outcome in GREEN_OUTCOMES for each in record.members)
+    )
+
+
 def worst_first(members: Iterable[Member]) -> list[Member]:
     """The members by how bad it is, then in their own order."""
     return sorted(members, key=lambda each: _ORDER.index(member_word(each)))
@@ -241,6 +251,10 @@ def render_summary(record: FleetRecord) -> str:
             return f"Nothing was {_done(record)}: {names(refused)} refused. Nothing was changed."
         case Outcome.RUNNING:
             return f"{_so_far(record)} It goes on, or it was killed: this is no result."
+    if is_only_untold(record):
+        back = "in order" if record.mode is Mode.VERIFY else f"back{goal(record)}"
+        told = _untold(record) or " It is not known whether the team was told."
+        return f"{name} is {back}: {every} verified{_how(record)}.{told}"
     word = "in order" if record.mode is Mode.VERIFY else "restored"
     stands = "NOT verified" if record.outcome is Outcome.UNVERIFIED else f"NOT {word}"
     if record.outcome is Outcome.INTERRUPTED:
