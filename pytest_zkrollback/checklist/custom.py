@@ -156,7 +156,7 @@ class OwnCheck:
 
     item: CustomItem
     context: ItemContext
-    looked_at_on_news: bool = field(default=False, init=False)
+    follows: None = field(default=None, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
     failure_ends_waiting: bool = field(default=False, init=False)

@@ -31,7 +31,7 @@ class HealthCheck:
     id: str = field(default=HEALTH, init=False)
     title: str = field(default=TITLES[HEALTH], init=False)
     stage: Stage = field(default=Stage.OBSERVED_EARLY, init=False)
-    looked_at_on_news: bool = field(default=False, init=False)
+    follows: None = field(default=None, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
     rechecked_on_failure: bool = field(default=True, init=False)

@@ -38,7 +38,7 @@ class MetricCheck:
     stage: Stage = field(default=Stage.SOAK, init=False)
     interval_s: float | None = field(default=_LOOK_S, init=False)  # at the feed: it asks in its own rhythm
     soak_interval_s: float | None = field(default=_LOOK_S, init=False)
-    looked_at_on_news: bool = field(default=False, init=False)
+    follows: None = field(default=None, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
     rechecked_on_failure: bool = field(default=False, init=False)

@@ -38,7 +38,7 @@ class NotifyCheck:
     stage: Stage = field(default=Stage.FINAL, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=None, init=False)
-    looked_at_on_news: bool = field(default=False, init=False)
+    follows: None = field(default=None, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
     rechecked_on_failure: bool = field(default=False, init=False)

@@ -41,6 +41,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What a watch brought: an object of that plural resource as it is now, or as it was last."""
+
+    resource: str
+    item: JsonObject
+
+
+@dataclass(frozen=True)
 class Sample:
     """One observation of one check: a value, or the reason why there is none. ``at`` is aware, UTC."""
 

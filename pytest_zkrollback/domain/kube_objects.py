@@ -84,6 +84,7 @@ class _Owned:
     def __init__(self) -> None:
         self._lock = Lock()
         self._known: OrderedDict[int, tuple[Sequence[JsonObject], _ByOwner]] = OrderedDict()
+        self._size = 0
 
     def by_owner(self, items: Sequence[JsonObject]) -> _ByOwner:
         if not isinstance(items, tuple):  # it may change
@@ -93,13 +94,17 @@ class _Owned:
                 return known[1]
             found = _by_owner(items)
             self._known[id(items)] = items, found  # while it is held, nobody else has its id
-            if len(self._known) > _LISTS_KNOWN:
-                self._known.popitem(last=False)
+            self._size += len(items)
+            while self._size > _ITEMS_KNOWN and len(self._known) > _LISTS_KNOWN:
+                _, (oldest, _) = self._known.popitem(last=False)
+                self._size -= len(oldest)
             return found
 
 
 _ByOwner: TypeAlias = dict[str, list[tuple[int, JsonObject]]]
+# So many lists of any length, and more where they are short: each workload has samples of its own moment.
 _LISTS_KNOWN: Final = 6
+_ITEMS_KNOWN: Final = 20_000
 _OWNED: Final = _Owned()
 
 

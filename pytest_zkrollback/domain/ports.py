@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from .checks import History, JsonObject
+from .checks import Change, History, JsonObject
 
 if TYPE_CHECKING:  # pydantic costs 0.3 s, which the drill's small processes need not pay
     from kubernetes.client import ApiClient
@@ -73,8 +73,9 @@ class Check(Protocol):
         """The same once it has passed, until the soak ends; None: it is not looked at again."""
 
     @property
-    def looked_at_on_news(self) -> bool:
-        """Whether it is judged by what is watched, so that a change there is a reason to look at once."""
+    def follows(self) -> Callable[[Change], bool] | None:
+        """Whether a change of what is watched is a reason to look at once; None: it is judged by other
+        things."""
 
     @property
     def gates_others(self) -> bool:

@@ -17,10 +17,10 @@ KEPT_FIRST: Final = 10
 KEPT: Final = 250
 # A thread that is behind by less is not called late: that is how a busy machine always works.
 _PUNCTUAL_S: Final = 0.5
-# News of a large release come in hundreds: looks on news take a third of a thread's time at most, and are
-# no more than so many for each that is due anyway.
+# News of a large release come in hundreds: looks on news take a third of a thread's time at most, and do not
+# begin sooner one after another than this.
 _REST: Final = 2.0
-_MORE_ON_NEWS: Final = 20
+_NEWS_APART_S: Final = 0.01
 
 
 @dataclass
@@ -156,7 +156,7 @@ class CheckRun:
     def rested_s(self, begun_s: float, now_s: float) -> float:
         """When the next look may follow on news, if the last one was from ``begun_s`` until now."""
         took_s = now_s - begun_s + self.judging_took_s
-        return max(now_s + _REST * took_s, begun_s + (self.check.interval_s or 0.0) / _MORE_ON_NEWS)
+        return max(now_s + _REST * took_s, begun_s + _NEWS_APART_S)
 
     def note_green(self, judgement: Judgement, now: datetime) -> None:
         """Since when it is green: an answer that did not come is no sign that it is not."""

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ..clients.threads import start_thread
-from ..domain.checks import JsonObject, Snapshot
+from ..domain.checks import Change, JsonObject, Snapshot
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
 from ..domain.ports import Clock, Kube
 
@@ -83,10 +83,13 @@ class ClusterWatch:
         self._news = Condition(self._lock)
         self._stopping = Event()
         self._wanted = 0
-        self._heard: Callable[[], None] = lambda: None
+        self._heard: Callable[[Change | None], None] = lambda _: None
 
-    def listen(self, heard: Callable[[], None]) -> None:
-        """Call ``heard`` whenever the picture has changed, in the thread that reads; it may not wait."""
+    def listen(self, heard: Callable[[Change | None], None]) -> None:
+        """Call ``heard`` whenever the picture has changed, in the thread that reads; it may not wait.
+
+        It is given what has changed, or None: it may be anything.
+        """
         self._heard = heard
 
     def start(self) -> None:
@@ -204,7 +207,7 @@ class ClusterWatch:
             feed.listed_s = begun_s
             feed.error = None
             self._news.notify_all()
-        self._heard()
+        self._heard(None)
         return True
 
     def _apply(self, name: str, feed: _Feed, epoch: int, event: JsonObject) -> bool:
@@ -234,7 +237,7 @@ class ClusterWatch:
                 feed.items[key] = item
             feed.shown = None
             self._news.notify_all()
-        self._heard()
+        self._heard(Change(name, item))
         return True
 
     def _note(self, feed: _Feed, epoch: int, error: ClusterError) -> None:
@@ -245,7 +248,7 @@ class ClusterWatch:
                 feed.failing_since_s = self._clock.monotonic_s()
             feed.error = error
             self._news.notify_all()
-        self._heard()
+        self._heard(None)
 
 
 class NamespaceWatches:
@@ -264,8 +267,8 @@ class NamespaceWatches:
         """The namespaces that are watched, the release's own first."""
         return tuple(self._watches)
 
-    def listen(self, heard: Callable[[], None]) -> None:
-        """Call ``heard`` whenever a picture has changed, in the thread that reads; it may not wait."""
+    def listen(self, heard: Callable[[Change | None], None]) -> None:
+        """As :meth:`ClusterWatch.listen`, of every namespace."""
         for watch in self._watches.values():
             watch.listen(heard)
 

@@ -19,7 +19,7 @@ from threading import Event, Lock
 from typing import Final
 
 from ..clients.threads import hand_over
-from ..domain.checks import History, Sample
+from ..domain.checks import Change, History, Sample
 from ..domain.errors import ZkRollbackError
 from ..domain.ports import Check, Clock, Stage
 from ..domain.verdict import CheckResult, Judgement, Pending, Verdict
@@ -29,6 +29,8 @@ from .check_state import CheckRun, Lag
 _TICK_S: Final = 0.03
 # Without a new sample a judgement changes only by the passing of time; no judge needs that finer.
 _REJUDGE_S: Final = 0.2
+# Nor is one processor kept busy with it: a thousand objects take a while.
+_REJUDGE_REST: Final = 5.0
 # For the last look at what is open, even where its deadline is over by then.
 _CLOSING_S: Final = 10.0
 # After a failure: for one more answer from all that is green, together.
@@ -125,14 +127,17 @@ class Schedule:
             with suppress(RuntimeError):  # no thread to be had: it is tried again when it is needed
                 self._observe(run)
 
-    def note_news(self) -> None:
+    def note_news(self, change: Change | None = None) -> None:
         """What is watched has changed: whoever is judged by it is looked at now. Called in any thread.
 
-        What has passed and is looked at more seldom since then waits for its time.
+        ``change``: None where it may be anything. What has passed and is looked at more seldom since then
+        waits for its time.
         """
         for run in self._runs:
-            often_s, now_s = run.check.interval_s, self._interval_s(run)
-            if run.check.looked_at_on_news and often_s is not None and now_s is not None and now_s <= often_s:
+            follows, often_s, now_s = run.check.follows, run.check.interval_s, self._interval_s(run)
+            if follows is None or often_s is None or now_s is None or now_s > often_s:
+                continue
+            if change is None or follows(change):
                 run.alarm.note_news()
 
     def stop(self) -> None:
@@ -394,7 +399,8 @@ class Schedule:
 
     def _judge_when_due(self, run: CheckRun, now_s: float) -> bool:
         over = now_s >= run.ends_s
-        if not (run.fresh or over or now_s - run.judged_s >= _REJUDGE_S):
+        again_s = max(_REJUDGE_S, _REJUDGE_REST * run.judging_took_s)
+        if not (run.fresh or over or now_s - run.judged_s >= again_s):
             return False
         before = run.verdict
         judgement = self._judge(run)

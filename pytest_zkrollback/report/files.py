@@ -144,7 +144,7 @@ class Store:
             if clean is None:
                 return
             self._write_json(clean)
-            if clean.outcome is not self._shown:
+            if clean.outcome is not self._shown and clean.finished_at is None:  # else :meth:`finish` follows
                 self._shown = clean.outcome
                 for suffix, render in RENDERINGS:
                     self._put(suffix, self._rendered(render, clean))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.checklist.rollout.workload import choose_replicaset
-from pytest_zkrollback.domain.checks import History, PodDiagnostics, Sample, Snapshot
+from pytest_zkrollback.domain.checks import Change, History, PodDiagnostics, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden, Unreachable, ZkRollbackError
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
@@ -74,6 +74,37 @@ def _said(judgement: Judgement) -> tuple[str, str]:
 
 def _pair(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return pod("web-a", **changes), pod("web-b", **changes)
+
+
+def _of(kind: str, name: str) -> dict[str, Any]:
+    return {"metadata": {"ownerReferences": [{"kind": kind, "name": name, "uid": "u", "controller": True}]}}
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}}
+
+
+@pytest.mark.parametrize(
+    ("workload", "resource", "item", "follows"),
+    [
+        ("deployment/web", "deployments", _named("web"), True),
+        ("deployment/web", "deployments", _named("web-2"), False),
+        ("deployment/web", "statefulsets", _named("other"), True),  # it is not known of what kind that speaks
+        ("deployment/web", "replicasets", _of("Deployment", "web"), True),
+        ("deployment/web", "replicasets", _of("Deployment", "web-2"), False),
+        ("deployment/web", "pods", _of("ReplicaSet", "web-5d9c7"), True),
+        ("deployment/web", "pods", _of("ReplicaSet", "web-2-5d9c7"), False),
+        ("deployment/web-2", "pods", _of("ReplicaSet", "web-2-5d9c7"), True),
+        ("deployment/web", "pods", _of("StatefulSet", "db"), False),
+        ("deployment/web", "pods", _named("nobodys"), False),
+        ("statefulset/db", "pods", _of("StatefulSet", "db"), True),
+        ("statefulset/db", "pods", _of("StatefulSet", "db-2"), False),
+        ("statefulset/db", "pods", _of("ReplicaSet", "db-5d9c7"), False),
+        ("daemonset/agent", "pods", _of("DaemonSet", "agent"), True),
+    ],
+)
+def test_a_rollout_follows_its_own_objects_and_nobody_elses(workload, resource, item, follows):
+    assert _check(workload).follows(Change(resource, item)) is follows
 
 
 CRASH_LOOP = container(waiting("CrashLoopBackOff"), restarts=4, last=ended(1, "Error", 20, 21))

@@ -4,7 +4,9 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from kubernetes.client import CoreV1Api
@@ -22,6 +24,7 @@ from pytest_zkrollback.domain.errors import (
     Unauthorized,
     Unreachable,
 )
+from support.http_server import LoopbackHttpServer, QuietHandler
 from support.local_sockets import LocalServer, answer, chunked, closing, dripping, free_port, silence
 
 
@@ -551,6 +554,62 @@ def test_many_threads_share_one_client():
         for thread in threads:
             thread.join()
     assert problems == []
+
+
+class Gate:
+    """A server that answers a moment later, and knows how many it had to answer at the same time."""
+
+    def __init__(self, *, hangs=False):
+        self.at_once = self.most = 0
+        lock = threading.Lock()
+        gate = self
+
+        class Handler(QuietHandler):
+            def do_GET(self):
+                with lock:
+                    gate.at_once += 1
+                    gate.most = max(gate.most, gate.at_once)
+                time.sleep(8 if hangs and self.path.startswith("/hangs") else 0.02)
+                with lock:
+                    gate.at_once -= 1
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+        self.server = LoopbackHttpServer(Handler)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.close()
+
+
+def test_requests_in_flight_are_bounded():
+    with Gate() as gate:
+        kube = client(gate.server.url)
+        paths = [f"/api/v1/{number}" for number in range(200)]
+        assert list(fetch_each(kube.get, paths, workers=60)) == [{}] * 200
+        assert 10 < gate.most <= 20
+
+
+def test_a_server_that_hangs_for_some_keeps_nobody_from_asking_for_something_else():
+    with Gate(hangs=True) as gate:
+        kube = client(gate.server.url)
+        for number in range(40):
+            ask = partial(suppressed, kube.get, f"/hangs/{number}")
+            threading.Thread(target=ask, daemon=True).start()
+        while gate.most < 20:
+            time.sleep(0.01)
+        began = time.monotonic()
+        assert kube.get("/api/v1/pods") == {}
+        assert time.monotonic() - began < 5
+
+
+def suppressed(ask, path):
+    with suppress(Unreachable):
+        ask(path, timeout_s=7)
 
 
 def test_what_is_asked_side_by_side_finds_open_connections():

@@ -157,7 +157,7 @@ def test_lists_then_follows(bench: Bench) -> None:
 def test_whoever_listens_hears_of_every_change_once_it_is_in_the_picture(bench: Bench) -> None:
     heard: list[list[str]] = []
     bench.watch.listen(
-        lambda: heard.append(sorted(bench.watch.snapshot().objects.get("pods", ()) and bench.names()))
+        lambda _: heard.append(sorted(bench.watch.snapshot().objects.get("pods", ()) and bench.names()))
     )
     bench.start()
     bench.until(lambda _: len(heard) == len(RESOURCES))

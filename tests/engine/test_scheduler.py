@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_zkrollback.domain.checks import History, Sample
+from pytest_zkrollback.domain.checks import Change, History, Sample
 from pytest_zkrollback.domain.errors import Unreachable
 from pytest_zkrollback.domain.ports import Stage
 from pytest_zkrollback.domain.verdict import CheckResult, Judgement, Pending, Verdict
@@ -54,7 +54,7 @@ class FakeCheck:
     deadline_s: float = 5.0
     interval_s: float | None = 0.01
     soak_interval_s: float | None = None
-    looked_at_on_news: bool = False
+    follows: Callable[[Change], bool] | None = None
     gates_others: bool = False
     rechecked_at_end: bool = False
     rechecked_on_failure: bool = False
@@ -1231,7 +1231,7 @@ def test_news_are_a_reason_to_look_at_once_for_who_is_judged_by_them() -> None:
     watched = _rollout(
         "rollout-a",
         interval_s=30.0,
-        looked_at_on_news=True,
+        follows=lambda _: True,
         observing=lambda: looks.append("watched"),
         judging=lambda history: PASS if len(history.judged) > 3 else PENDING,
     )
@@ -1254,6 +1254,49 @@ def test_news_are_a_reason_to_look_at_once_for_who_is_judged_by_them() -> None:
     assert looks.count("other") == 1
 
 
+def test_news_of_something_else_are_no_reason_to_look() -> None:
+    looks: dict[str, int] = {"a": 0, "b": 0}
+
+    def count(name: str) -> None:
+        looks[name] += 1
+
+    checks = [
+        FakeCheck(
+            name,
+            interval_s=30.0,
+            follows=lambda change, name=name: change.item["name"] == name,  # type: ignore[misc]
+            observing=partial(count, name),
+            judging=lambda _: PENDING,
+        )
+        for name in looks
+    ]
+    schedule = Schedule(checks, RealClock(), SINCE, Heard())
+
+    def tell() -> bool:
+        schedule.note_news(Change("pods", {"name": "a"}))
+        return looks["a"] > 5
+
+    schedule.run(tell)
+    assert looks["b"] == 1
+    schedule.note_news()
+
+
+def test_who_judges_slowly_is_not_asked_again_all_the_time_without_anything_new() -> None:
+    """A thousand objects take a while to compare."""
+    judged: list[float] = []
+
+    def slow(_: History) -> Judgement:
+        began = time.monotonic()
+        time.sleep(0.2)
+        judged.append(time.monotonic() - began)
+        return PENDING
+
+    check = FakeCheck("a", interval_s=None, judging=slow, deadline_s=3.0)
+    begun = time.monotonic()
+    _run(check)
+    assert sum(judged) < 0.35 * (time.monotonic() - begun)
+
+
 def test_news_without_end_leave_others_their_time() -> None:
     """A large release has hundreds in a second: a look that takes long is followed by a longer pause."""
     busy: list[float] = []
@@ -1263,7 +1306,7 @@ def test_news_without_end_leave_others_their_time() -> None:
         time.sleep(0.02)
         busy.append(time.monotonic() - begun)
 
-    check = FakeCheck("a", interval_s=30.0, looked_at_on_news=True, observing=slow, judging=lambda _: PENDING)
+    check = FakeCheck("a", interval_s=30.0, follows=lambda _: True, observing=slow, judging=lambda _: PENDING)
     schedule = Schedule([check], RealClock(), SINCE, Heard())
     over = threading.Event()
 
@@ -1285,7 +1328,7 @@ def test_what_passed_and_is_looked_at_seldom_since_then_waits_in_spite_of_news()
         observing=lambda: looks.append(0.0),
         stage=Stage.AFTER_ROLLOUTS,
         interval_s=0.01,
-        looked_at_on_news=True,
+        follows=lambda _: True,
     )
     events.soak_interval_s = 30.0
     schedule = Schedule([events], RealClock(), SINCE, Heard(), soak_s=0.2)

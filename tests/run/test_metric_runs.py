@@ -69,7 +69,7 @@ class Looked:
     rechecked_on_failure: bool = False
     failure_ends_waiting: bool = False
     waiting_may_end: bool = False
-    looked_at_on_news: bool = False
+    follows: None = None
     gates_others: bool = field(init=False)
 
     def __post_init__(self):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ...clients.threads import fetch_each
 from ...config.environment import Environment, Events
-from ...domain.checks import History, JsonObject, Snapshot
+from ...domain.checks import Change, History, JsonObject, Snapshot
 from ...domain.errors import ClusterError, Forbidden, NotFound, Unauthorized, ZkRollbackError
 from ...domain.item_ids import EVENTS
 from ...domain.ports import Kube, Stage
@@ -127,12 +127,15 @@ class EventsCheck:
     deadline_s: float = field(default=45.0, init=False)
     interval_s: float | None = field(default=0.5, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)
-    looked_at_on_news: bool = field(default=True, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
     rechecked_on_failure: bool = field(default=True, init=False)
     failure_ends_waiting: bool = field(default=True, init=False)
     waiting_may_end: bool = field(default=True, init=False)
+
+    def follows(self, change: Change) -> bool:  # noqa: ARG002 - whatever had a warning may be well again
+        """Every change."""
+        return True
 
     @property
     def expected(self) -> str:

@@ -65,7 +65,7 @@ class LogsCheck:
     stage: Stage = field(default=Stage.AFTER_ROLLOUTS, init=False)
     interval_s: float | None = field(default=None, init=False)
     soak_interval_s: float | None = field(default=5.0, init=False)
-    looked_at_on_news: bool = field(default=False, init=False)
+    follows: None = field(default=None, init=False)
     gates_others: bool = field(default=False, init=False)
     rechecked_at_end: bool = field(default=False, init=False)
     rechecked_on_failure: bool = field(default=True, init=False)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ...config.environment import Environment
-from ...domain.checks import History, JsonObject, PodDiagnostics, Snapshot
+from ...domain.checks import Change, History, JsonObject, PodDiagnostics, Snapshot
 from ...domain.errors import Forbidden, ZkRollbackError
 from ...domain.item_ids import rollout_id
 from ...domain.kube_objects import (
     WorkloadName,
+    controller,
     controller_uid,
     is_alive,
     is_observed,
@@ -24,6 +25,7 @@ from ...domain.kube_objects import (
     is_terminating,
     ordinal,
     partition_of,
+    plural_of,
     replaces_by_hand,
     uid,
 )
@@ -80,9 +82,8 @@ class RolloutCheck:
     target: JsonObject | None = None
     services: tuple[JsonObject, ...] = ()
     stage: Stage = field(default=Stage.IMMEDIATE, init=False)
-    interval_s: float | None = field(default=0.2, init=False)  # and on news
-    soak_interval_s: float | None = field(default=0.1, init=False)
-    looked_at_on_news: bool = field(default=True, init=False)
+    interval_s: float | None = field(default=0.5, init=False)  # and on news
+    soak_interval_s: float | None = field(default=0.5, init=False)
     gates_others: bool = field(default=True, init=False)
     rechecked_at_end: bool = field(default=True, init=False)
     rechecked_on_failure: bool = field(default=True, init=False)
@@ -151,6 +152,19 @@ class RolloutCheck:
     @property
     def _name(self) -> str:
         return self._at.name
+
+    def follows(self, change: Change) -> bool:
+        """What may be its own: a controller's pods say their controller, and a Deployment's ReplicaSets are
+        named after it. One that was adopted is looked at with the next interval."""
+        item, by = change.item, controller(change.item) or {}
+        if change.resource == plural_of(self._kind):
+            return bool(item["metadata"].get("name") == self._name)
+        owner = str(by.get("name") or "")
+        if change.resource == "pods" and by.get("kind") == "ReplicaSet":
+            return self._kind == "deployment" and owner.rpartition("-")[0] == self._name
+        if change.resource in ("pods", "replicasets", "controllerrevisions"):
+            return owner == self._name
+        return True
 
     def observe(self) -> Snapshot:
         """The shared snapshot, with notes; raises the ClusterError of what it lacks for this kind."""

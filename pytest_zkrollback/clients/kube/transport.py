@@ -5,9 +5,9 @@ from __future__ import annotations
 import http.client
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -35,6 +35,10 @@ CONNECT_TIMEOUT_S = 2.0
 _CHUNK_BYTES = 1 << 16
 _POOL_SIZE = 32
 _RENEW_PAUSE_S = 10.0
+# So many requests wait for an answer at the same moment: a small API server has others to serve. Where it
+# hangs, nobody waits longer than this for somebody else's answer.
+_MOST_AT_ONCE = 20
+_LONGEST_TURN_S = 1.0
 _RESTART_PAUSE_S = 0.2
 # A read that got no word for this long is asked again over a new connection: the old one may be half-open.
 _SILENT_S = 5.0
@@ -75,6 +79,7 @@ class KubeWire:
         self._renewed_s: float | None = None
         self._renewing: Future[None] | None = None
         self._answered = False
+        self._turns = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
     @property
     def access(self) -> Access:
@@ -183,22 +188,34 @@ class KubeWire:
         sent["User-Agent"] = "pytest-zkrollback"
         for name, value in access.headers():
             sent.add(name, value)
-        begun_s = self._clock.monotonic_s()
-        left_s = max(0.001, call.end_s - begun_s)
-        head_s = _SILENT_S if retryable and left_s > 2 * _SILENT_S else left_s
-        response = pools.request(
-            call.method,
-            url,
-            body=call.data,
-            headers=sent,
-            timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, left_s), read=head_s, total=left_s),
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
+        with self._turn(call):
+            begun_s = self._clock.monotonic_s()
+            left_s = max(0.001, call.end_s - begun_s)
+            head_s = _SILENT_S if retryable and left_s > 2 * _SILENT_S else left_s
+            response = pools.request(
+                call.method,
+                url,
+                body=call.data,
+                headers=sent,
+                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, left_s), read=head_s, total=left_s),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
         self._answered = True
         self._learn(response.headers.get("Date"), self._clock.monotonic_s() - begun_s)
         return response
+
+    @contextmanager
+    def _turn(self, call: Call) -> Iterator[None]:
+        """While not too many others wait for an answer, or after a second, or half of what it has left."""
+        left_s = max(0.0, call.end_s - self._clock.monotonic_s())
+        has_turn = self._turns.acquire(timeout=min(_LONGEST_TURN_S, left_s / 2))
+        try:
+            yield
+        finally:
+            if has_turn:
+                self._turns.release()
 
     def _body(self, response: urllib3.BaseHTTPResponse, call: Call, limit_bytes: int = 0) -> bytearray:
         """The body, cut at ``limit_bytes`` if above 0; raises Unreachable if it does not come whole."""
