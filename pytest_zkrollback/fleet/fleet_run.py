@@ -43,8 +43,8 @@ from .runner import FleetRunner, Order
 _REST = 3.0
 # A member's files, with some to spare.
 _MEMBER_BYTES = 2 << 20
-# Where they go instead, in this order.
-_ELSEWHERE = (*filter(None, (os.environ.get("TMPDIR"),)), "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - a fresh folder below it
+# Where they go instead, in this order: a fresh folder below one of them.
+_ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
 
 
 class FleetRun:
@@ -250,16 +250,14 @@ class FleetRun:
         wanted_bytes = _MEMBER_BYTES * len(self.fleet.members)
         if has_room(asked, wanted_bytes):
             return asked
-        elsewhere = next((each for each in _ELSEWHERE if has_room(Path(each), wanted_bytes)), None)
-        if elsewhere is None:
-            self.note(f"{asked} cannot be written, or has no room, and no other folder was found.")
-            return asked
-        folder = Path(tempfile.mkdtemp(prefix="zkrollback-fleet-", dir=elsewhere))
-        self.note(
-            f"{asked} cannot be written, or has no room; this run's files are in {folder}, and if it is "
-            "killed, the same command does not go on with it."
-        )
-        return folder
+        folder = _new_folder(wanted_bytes)
+        instead = "no other folder was found."
+        if folder is not None:
+            instead = (
+                f"this run's files are in {folder}. If it is killed, the same command does not go on with it."
+            )
+        self.note(f"{asked} cannot be written, or has no room; {instead}")
+        return folder or asked
 
     def _begin(self) -> None:
         record, found = self._book.record, self.unfinished
@@ -371,6 +369,15 @@ class FleetRun:
         """A problem with files that somebody had; said once."""
         if problem not in self._problems:
             self._problems.append(problem)
+
+
+def _new_folder(wanted_bytes: int) -> Path | None:
+    """A fresh folder with so much room, where there is one."""
+    for place in filter(None, (os.environ.get("TMPDIR"), *_ELSEWHERE)):
+        if has_room(Path(place), wanted_bytes):
+            with suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix="zkrollback-fleet-", dir=place))
+    return None
 
 
 def _local_engine(place: EnginePlace) -> Engine:
