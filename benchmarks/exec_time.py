@@ -132,7 +132,8 @@ class AuditLog:
             log.seek(max(self._seen - 1, 0))
             # The line that was being written then began before.
             _, _, text = log.read().decode().partition("\n") if self._seen else ("", "", log.read().decode())
-            events = [json.loads(line) for line in text.splitlines()]
+            # The last line may be half.
+            events = [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
         return [
             _seconds(event["requestReceivedTimestamp"])
             for event in events

@@ -348,12 +348,13 @@ class Bench:
             case = Case(8, 20, pods)
             with self.release(case, name=f"pods-{20 * pods}", image="1.1.0") as grown:
                 rows: dict[str, list[dict]] = {"plan": [], "rollback": [], "verify": []}
-                for _ in range(self.runs(3)):
+                for number in range(self.runs(3)):
                     target = f"--rollback-to={grown.head() - 1}"
                     row = {"plan": run_command(grown, target, "--rollback-plan").row}
                     row["rollback"] = run_command(grown, target, *VERIFY).row
                     row["verify"] = run_command(grown, *VERIFY).row
                     show(case, row)
+                    grown.deploy_as(f"r{number + 3}", "1.1.0")  # what was rolled back away from is no target
                     for name, each in row.items():
                         rows[name].append(each)
                 found.append({"pods": 20 * pods, **rows})

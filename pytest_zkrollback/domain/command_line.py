@@ -290,9 +290,13 @@ def split_command(command_line: str) -> Iterator[tuple[Option | None, list[str]]
 
     The command was accepted once. So the word after an option that takes one is its value, also ``-``, ``-1``
     or one that begins with ``-`` and holds a space: argparse takes those, and refuses every other that begins
-    with ``-``. After ``--`` no word is an option.
+    with ``-``. After ``--`` no word is an option. Where a long name stands in the command, the short one is
+    somebody else's.
     """
     words = shlex.split(command_line)[1:]
+    others = {each.short for each in OPTIONS if each.short and _stands_in(each.name, words)}
+    if SHORT_FLEET in others:
+        others |= {each.short for each in OPTIONS if each.goes_with == FLEET}
     while words:
         word = words.pop(0)
         if word == SEPARATOR:
@@ -300,20 +304,16 @@ def split_command(command_line: str) -> Iterator[tuple[Option | None, list[str]]
             yield from ((None, [each]) for each in words)
             return
         name, joined, _ = word.partition("=")
-        option = BY_NAME.get(name)
+        option = BY_NAME.get(name) if name not in others else None
         if option is not None and option.metavar and not joined and words:
             yield option, [word, words.pop(0)]
         else:
             yield option, [word]
 
 
-def name_option(option: str, value: str, command_line: str) -> str:
-    """``OPTION=VALUE``, short, but long where this command names what it works on by a long name.
-
-    Whoever typed that may have no short names. Raises ValueError where a quotation mark is not closed.
-    """
-    typed = {words[0].partition("=")[0] for known, words in split_command(command_line) if known is not None}
-    return f"{option if typed & {ENV, FLEET} else BY_NAME[option].label}={value}"
+def _stands_in(name: str, words: Sequence[str]) -> bool:
+    options = words[: words.index(SEPARATOR)] if SEPARATOR in words else words
+    return any(word.partition("=")[0] == name for word in options)
 
 
 def join_command(words: Sequence[str], also: Sequence[str]) -> str:

@@ -96,9 +96,10 @@ class FleetBook:
         record = self._record
         for member, run_id in runs.items():
             known = record.find_member(member)
-            ran = True if known is not None and known.helm_ran else None
-            record = _changed(record, [member], {**facts, "run_id": run_id, "helm_ran": ran})
-        if runs:
+            if known is not None and known.state in (MemberState.WAITING, MemberState.NOT_STARTED):
+                ran = True if known.helm_ran else None
+                record = _changed(record, [member], {**facts, "run_id": run_id, "helm_ran": ran})
+        if record is not self._record:
             self._put(record)
 
     def end(self, at: datetime) -> None:

@@ -96,19 +96,26 @@ class FleetJournal:
                 file.close()
 
 
-def find_unfinished(report_dir: Path, wanted: Wanted, now: datetime) -> Unfinished | None:
+def find_unfinished(report_dir: Path, wanted: Wanted, now: datetime | None) -> Unfinished | None:
     """The newest fleet run of ``report_dir`` that asked for the same and has no end; None: there is none.
 
-    What began too long before ``now``, is no journal of ours or cannot be read, is passed over.
+    What was written last too long before ``now`` (None: however long), is no journal of ours or cannot be
+    read, is passed over.
     """
     for path in sorted(report_dir.glob(f"*/{FILE}"), reverse=True):
         found = _read(path)
         if found is None or found[0] != wanted:
             continue
-        unfinished = found[1]
-        is_old = unfinished is not None and now - unfinished.started_at > RESUMED_WITHIN
-        return None if is_old else unfinished
+        return None if _is_old(path, now) else found[1]
     return None
+
+
+def _is_old(path: Path, now: datetime | None) -> bool:
+    try:
+        written_s = path.stat().st_mtime
+    except OSError:
+        return False
+    return now is not None and now.timestamp() - written_s > RESUMED_WITHIN.total_seconds()
 
 
 def _read(path: Path) -> tuple[Wanted, Unfinished | None] | None:

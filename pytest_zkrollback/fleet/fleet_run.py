@@ -23,7 +23,7 @@ from ..domain.fleet import FleetRecord, Member, Wave
 from ..domain.record import GREEN_OUTCOMES, Mode, Outcome
 from ..domain.request import Request
 from ..report.file_names import fleet_stem
-from ..report.files import NONE_WRITTEN, SUFFIXES, has_room
+from ..report.files import NONE_WRITTEN, SUFFIXES, free_bytes
 from ..report.fleet.folder import LATEST_FLEET, write_fleet, write_journal, write_unfinished
 from ..report.redaction import Redactor
 from ..run.fleet_teller import create_fleet_teller
@@ -41,10 +41,10 @@ from .runner import FleetRunner, Order
 
 # After each writing of the record it rests so many times as long.
 _REST = 3.0
-# A member's files, with some to spare.
-_MEMBER_BYTES = 2 << 20
-# Where they go instead, in this order.
-_ELSEWHERE = (*filter(None, (os.environ.get("TMPDIR"),)), "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - a fresh folder below it
+# With less the disk is as good as full: the files of some ten members.
+_FULL_BYTES = 32 << 20
+# Where files go instead, unless TMPDIR says where: a fresh folder below the one with most room.
+_ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
 
 
 class FleetRun:
@@ -72,14 +72,14 @@ class FleetRun:
         self._clean: tuple[FleetRecord, FleetRecord] | None = None
         self._saved: FleetRecord | None = None
         self._next_save_s = 0.0
-        self._asked_dir = Path(os.path.normpath(here / request.report_dir))
-        self._report_dir = self._choose_folder(self._asked_dir)
         self._words = member_words(command_line, request.impact_since)
         for env in fleet.environments.values():
             register_secrets_of_environment(redactor, env, os.environ)
         redactor.spare([fleet.name])
         mode = mode_of(request)
         self._wanted = Wanted(fleet.name, str(mode), str(request.target or ""), fleet.waves)
+        self._asked_dir = Path(os.path.normpath(here / request.report_dir))
+        self._report_dir = self._choose_folder(self._asked_dir)
         self.unfinished = find_unfinished(self._report_dir, self._wanted, self._clock.now())
         self._book = FleetBook(self._blank(mode, command_line), self._save)
         stem = fleet_stem(self._book.record)
@@ -247,19 +247,17 @@ class FleetRun:
 
     def _choose_folder(self, asked: Path) -> Path:
         """Where reports go: where that cannot be written, elsewhere, since no rollback waits for a disk."""
-        wanted_bytes = _MEMBER_BYTES * len(self.fleet.members)
-        if has_room(asked, wanted_bytes):
+        room = free_bytes(asked)
+        if room >= _FULL_BYTES or (room and find_unfinished(asked, self._wanted, self._clock.now())):
             return asked
-        elsewhere = next((each for each in _ELSEWHERE if has_room(Path(each), wanted_bytes)), None)
-        if elsewhere is None:
-            self.note(f"{asked} cannot be written, or has no room, and no other folder was found.")
-            return asked
-        folder = Path(tempfile.mkdtemp(prefix="zkrollback-fleet-", dir=elsewhere))
-        self.note(
-            f"{asked} cannot be written, or has no room; this run's files are in {folder}, and if it is "
-            "killed, the same command does not go on with it."
-        )
-        return folder
+        folder = _new_folder(more_than=room)
+        instead = "no other folder was found."
+        if folder is not None:
+            instead = (
+                f"this run's files are in {folder}. If it is killed, the same command does not go on with it."
+            )
+        self.note(f"{asked} cannot be written, or is full; {instead}")
+        return folder or asked
 
     def _begin(self) -> None:
         record, found = self._book.record, self.unfinished
@@ -298,6 +296,7 @@ class FleetRun:
     def _end(self) -> None:
         """The run's end, unless members go on: then the same command goes on with it, too."""
         self._book.end(self._clock.now())
+        self._save_what_waits(at_once=True)  # before others are told
         if self._teller is not None:
             heard = self._signals.count
             told = self._teller.finish(
@@ -309,7 +308,7 @@ class FleetRun:
 
     def _still_at_work(self) -> bool:
         """Whether a member that this fleet run has begun goes on: after Ctrl-C, nobody may wait for it."""
-        found = find_unfinished(self._report_dir, self._wanted, self._clock.now())
+        found = find_unfinished(self._report_dir, self._wanted, None)
         return found is not None and bool(self._engine.wait_for_orphans(found.open, 0))
 
     def _runner(self, on_change: Callable[[str], None]) -> FleetRunner:
@@ -360,7 +359,9 @@ class FleetRun:
         ended_s = self._clock.monotonic_s()
         self._next_save_s = ended_s + _REST * (ended_s - began_s)
 
-    def _save_what_waits(self) -> None:
+    def _save_what_waits(self, *, at_once: bool = False) -> None:
+        if at_once:
+            self._next_save_s = 0.0
         if self._saved is not self._book.record:
             self._save(self._book.record)
 
@@ -371,6 +372,17 @@ class FleetRun:
         """A problem with files that somebody had; said once."""
         if problem not in self._problems:
             self._problems.append(problem)
+
+
+def _new_folder(more_than: int) -> Path | None:
+    """A fresh folder where there is most room, where that is more than these bytes."""
+    places = [os.environ["TMPDIR"]] if os.environ.get("TMPDIR") else list(_ELSEWHERE)
+    rooms = {place: free_bytes(Path(place)) for place in places}
+    for place in sorted(rooms, key=lambda each: -rooms[each]):
+        if rooms[place] > more_than:
+            with suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix="zkrollback-fleet-", dir=place))
+    return None
 
 
 def _local_engine(place: EnginePlace) -> Engine:

@@ -15,7 +15,6 @@ from ..domain.command_line import (
     IMPACT_SINCE,
     SEPARATOR,
     lasting_impact,
-    name_option,
     split_command,
 )
 
@@ -58,7 +57,7 @@ def own_command(command_line: str, member: str) -> str:
         if name in (FLEET, *_OF_THE_ENGINE[:2]):
             continue
         words += [f"{CONFIRM}={member}"] if name == CONFIRM else given
-    return shlex.join(["pytest", name_option(ENV, member, command_line), *words])
+    return shlex.join(["pytest", f"{ENV}={member}", *words])
 
 
 def _kept(command_line: str, impact_since: datetime | None) -> Iterator[str]:
@@ -70,7 +69,8 @@ def _kept(command_line: str, impact_since: datetime | None) -> Iterator[str]:
                 yield lasting_impact(impact_since)
             elif option.name not in _OF_THE_ENGINE:
                 name, joined, value = words[0].partition("=")
-                yield f"{option.name}{joined}{value}" if name == option.short else words[0]
+                is_fleets = option.name == FLEET and name == option.short
+                yield f"{option.name}{joined}{value}" if is_fleets else words[0]
                 yield from words[1:]
             continue
         if value_follows:

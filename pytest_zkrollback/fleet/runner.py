@@ -112,7 +112,9 @@ class FleetRunner:
 
     def _name_orphans(self) -> None:
         """Whom Ctrl-C kept from being waited for goes on: it is not one that was not begun."""
-        alive = self._engine.wait_for_orphans(self._orphans, 0) if self._orphans else ()
+        if not self._orphans or not self._heard.count:
+            return
+        alive = self._engine.wait_for_orphans(self._orphans, 0)
         self._book.go_on({member: self._orphans[member] for member in alive})
 
     @property

@@ -162,6 +162,7 @@ class RollbackSession:
             self._check_collection(session)
             own = [item for item in session.items if asks_for_our_fixture(item)]
             self._own_tests = OwnTests(own, self.run.report_own_tests)
+            self.run.store.finish_follows = not own
             self._selected = frozenset(_item_id(item) for item in session.items if is_ours(item))
             _ask_for_fixture(session)
             self._leave_out_own_tests(session, why_none_runs(self.run))

@@ -105,6 +105,7 @@ class Store:
         self._shown = Outcome.RUNNING
         self._asked = self.folder = report_dir
         self.is_writable = True  # else nobody else needs to try
+        self.finish_follows = False  # as soon as the run has ended: then nothing is drawn twice
         problem = _probe(report_dir)
         if problem:
             self._fall_back(problem)
@@ -144,7 +145,7 @@ class Store:
             if clean is None:
                 return
             self._write_json(clean)
-            if clean.outcome is not self._shown and clean.finished_at is None:  # else :meth:`finish` follows
+            if clean.outcome is not self._shown and not (clean.finished_at and self.finish_follows):
                 self._shown = clean.outcome
                 for suffix, render in RENDERINGS:
                     self._put(suffix, self._rendered(render, clean))
@@ -379,15 +380,14 @@ def replace_file(path: Path, content: bytes, *, durable: bool = True) -> None:
         os.close(folder)
 
 
-def has_room(folder: Path, wanted_bytes: int) -> bool:
-    """Whether that much can be written there, as far as one sees without writing; it need not exist yet."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        return False
+def free_bytes(folder: Path) -> int:
+    """How much can be written there, as far as one sees without writing; it need not exist yet."""
     try:
-        return shutil.disk_usage(there).free >= wanted_bytes
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+        may_write = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        return shutil.disk_usage(there).free if may_write else 0
     except OSError:
-        return True
+        return 0
 
 
 def _probe(folder: Path) -> str:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,21 @@ def environment(**logs: Any) -> Environment:
 class FakeKube:
     """Lists pods, gives logs by (pod, container, which); fails on a log that it was not told of."""
 
-    def __init__(self, *pods: JsonObject, **logs: str | ClusterError) -> None:
+    def __init__(self, *pods: JsonObject, deleted: Collection[str] = (), **logs: str | ClusterError) -> None:
         self.pods = pods
+        self.deleted = deleted  # since they were listed
         self.logs = logs
         self.queries: list[dict[str, str]] = []
 
     def list(self, path: str, query: dict[str, str], timeout_s: float) -> tuple[JsonObject, ...]:
         assert (path, query) == (LIST, {"labelSelector": "app=zkprova-backend"})
         return self.pods
+
+    def get(self, path: str) -> JsonObject:
+        name = path.removeprefix(f"{LIST}/")
+        if name in self.deleted:
+            raise NotFound(f'pods "{name}" not found')
+        return next(each for each in self.pods if each["metadata"]["name"] == name)
 
     def text(self, path: str, query: dict[str, str], timeout_s: float, limit_bytes: int) -> str:
         assert limit_bytes == LIMIT_BYTES
@@ -482,6 +489,10 @@ class RecordedKube:
     def list(self, path: str, query: object, timeout_s: float) -> tuple[JsonObject, ...]:
         return tuple(self.moment["pods"])
 
+    def get(self, path: str) -> JsonObject:
+        name = path.rpartition("/")[2]
+        return next(each for each in self.moment["pods"] if each["metadata"]["name"] == name)
+
     def text(self, path: str, query: dict[str, str], timeout_s: float, limit_bytes: int) -> str:
         pod_name = path.split("/")[-2]
         text = self.moment["logs"][f"{pod_name}/{'previous' if 'previous' in query else 'current'}"]
@@ -635,6 +646,28 @@ def test_case_k3_the_log_of_a_pod_that_was_evicted_and_replaced_is_said_to_be_go
         Verdict.PASS,
         "1 container of 2 pods: no bad one among 1 line since 2026-11-23 10:00:00 UTC. Left out: gone/app (its pod"
         " was replaced, and its log is gone).",
+    )
+
+
+def test_the_log_of_a_pod_that_was_deleted_since_it_was_listed_is_left_out() -> None:
+    """As that of one that terminates: of a large release, old pods go in the moment between."""
+    gone = NotFound('pods "gone" not found')
+    pods = (pod("a", APP), pod("gone", APP))
+    kube = FakeKube(*pods, a_app_current=f"{NEW} ready\n", gone_app_current=gone, deleted={"gone"})
+    found = judged(kube)
+    assert (found.word, found.observed) == (
+        Verdict.PASS,
+        "1 container of 2 pods: no bad one among 1 line since 2026-11-23 10:00:00 UTC. Left out: gone/app (its pod"
+        " was deleted meanwhile).",
+    )
+    # It is there, its log is not:
+    kube = FakeKube(*pods, a_app_current=f"{NEW} ready\n", gone_app_current=gone)
+    assert judged(kube).word is Verdict.UNVERIFIED
+    kube = FakeKube(pod("gone", APP), gone_app_current=gone, deleted={"gone"})
+    found = judged(kube)
+    assert (found.word, found.observed.partition(".")[0]) == (
+        Verdict.UNVERIFIED,
+        "No pod matches app=zkprova-backend any more, so no log was read",
     )
 
 

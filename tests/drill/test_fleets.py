@@ -183,4 +183,4 @@ def test_one_member_alone_is_begun_as_an_engine_begins_it(fleet):
     assert found.rollbacks(mark) == {"eu-1": 1}
     [record] = found.member_records()
     assert record["fleet"]["wave"] == 2
-    assert record["command_line"] == f"pytest --env=eu-1 '{ASSESSED}' {TARGET}"
+    assert record["command_line"] == f"pytest --zkrollback-env=eu-1 '{ASSESSED}' {TARGET}"

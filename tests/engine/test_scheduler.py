@@ -1278,7 +1278,26 @@ def test_news_of_something_else_are_no_reason_to_look() -> None:
 
     schedule.run(tell)
     assert looks["b"] == 1
-    schedule.note_news()
+
+
+def test_news_of_nobody_knows_what_are_a_reason_to_look_for_all() -> None:
+    looks: list[str] = []
+    check = FakeCheck(
+        "a",
+        interval_s=30.0,
+        follows=lambda _: False,
+        observing=lambda: looks.append("a"),
+        judging=lambda _: PENDING,
+    )
+    schedule = Schedule([check], RealClock(), SINCE, Heard())
+
+    def tell() -> bool:
+        schedule.note_news()
+        return len(looks) > 3
+
+    begun = time.monotonic()
+    schedule.run(tell)
+    assert time.monotonic() - begun < 10
 
 
 def test_who_judges_slowly_is_not_asked_again_all_the_time_without_anything_new() -> None:

@@ -1,6 +1,7 @@
 """The journal of a fleet's command: what is read back, also from a file that a killed command left half."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -68,9 +69,10 @@ def test_a_fleet_that_was_edited_meanwhile_is_another_one(journal, tmp_path, wav
 
 
 def test_one_that_was_killed_long_ago_belongs_to_another_incident(journal, tmp_path):
-    began = datetime.fromisoformat(BEGUN["started_at"])
-    assert find_unfinished(tmp_path, WANTED, began + RESUMED_WITHIN) is not None
-    assert find_unfinished(tmp_path, WANTED, began + RESUMED_WITHIN + timedelta(seconds=1)) is None
+    os.utime(journal.folder / FILE, (NOW.timestamp(), NOW.timestamp()))
+    assert find_unfinished(tmp_path, WANTED, NOW + RESUMED_WITHIN) is not None
+    assert find_unfinished(tmp_path, WANTED, NOW + RESUMED_WITHIN + timedelta(seconds=1)) is None
+    assert find_unfinished(tmp_path, WANTED, None) is not None
 
 
 def test_an_older_unfinished_one_is_not_taken_up_behind_one_that_ended(journal, tmp_path):

@@ -388,6 +388,15 @@ def test_who_goes_on_after_a_kill_and_ctrl_c_is_not_called_not_started(fleet):
     assert "not known: 4 members" in last
 
 
+def test_who_has_finished_here_is_never_called_at_work_whatever_an_engine_says(fleet):
+    """A blip at the management cluster: an engine that cannot look says that all still work."""
+    command, _ = fleet()
+    command.type()
+    before = command.book.record
+    command.book.go_on({"a": "0dd00000"})
+    assert command.book.record == before
+
+
 def test_a_fleet_run_that_ended_is_not_resumed(fleet):
     command, clusters = fleet()
     clusters["c"].ends = "red"

@@ -101,6 +101,15 @@ def test_channels_of_the_repositorys_own_are_said_not_to_be_told(fleets):
     assert "WARNING notify: A fleet does not tell channels of the repository's own." in result.outlines
 
 
+def test_after_a_refused_rehearsal_no_rollback_is_proposed(fleets):
+    result = fleets.runpytest_subprocess("--fleet=prod", "--rollback-to=previous", "--rollback-plan")
+    assert result.ret == 1
+    commands = [line for line in result.outlines if line.startswith("  pytest ")]
+    assert len(commands) == 2
+    assert all("--rollback-plan" in line for line in commands)
+    assert "--zkrollback-env=eu-canary" in commands[0]
+
+
 def test_an_ordinary_run_has_no_fleets_test(fleets):
     result = fleets.runpytest("--env=eu-1", "--collect-only", "-q")
     assert "fleet" not in result.stdout.str().partition("zkrollback: ")[2]
@@ -125,7 +134,7 @@ def test_refusals_of_all_members_are_one_table_and_the_record_says_so(fleets):
     assert output.partition("Next:\n")[2].splitlines()[:2] == [
         "  # rehearses eu-canary alone, and says what goes ahead there:",
         f"  pytest --basetemp={fleets.path}/runpytest-0 --rollback-to=app:1.8.0 --junitxml=mine.xml -v "
-        "--env=eu-canary --rollback-plan",
+        "--rollback-plan --zkrollback-env=eu-canary",
     ]
     assert output.rstrip().splitlines()[-2].startswith("Report: ") or "Report: " in output
 
@@ -136,7 +145,7 @@ def test_a_member_is_an_ordinary_run_of_its_environment(fleets):
     record = json.loads((fleets.path / "reports" / "latest.json").read_text())
     assert record["environment"] == "eu-1"
     command = record["command_line"]  # with pytester's own --basetemp
-    assert command.startswith("pytest --env=eu-1 ")
+    assert command.startswith("pytest --zkrollback-env=eu-1 ")
     assert command.endswith(" --rollback-to=app:1.8.0")
     assert "--fleet" not in command
     assert (record["fleet"]["fleet"], record["fleet"]["wave"], record["fleet"]["members"]) == ("prod", 2, 3)
@@ -157,11 +166,13 @@ def test_a_suite_keeps_its_own_option_fleet_and_the_long_name_serves(fleets):
     result = fleets.runpytest_subprocess("--fleet=cars", "--co", "-q", "-v")
     result.stdout.fnmatch_lines(["*mine: cars"])
     assert "zkrollback: fleet" not in result.stdout.str()
-    result = fleets.runpytest_subprocess("--zkrollback-fleet=prod", "--rollback-to=app:1.8.0")
+    result = fleets.runpytest_subprocess("--zkrollback-fleet=prod", "--fleet=cars", "--rollback-to=app:1.8.0")
     assert result.ret == 1
     output = result.stdout.str()
     assert "FLEET REFUSED" in output
-    assert " --zkrollback-fleet=prod --rollback-to=app:1.8.0" in output.partition("Next:")[2]
+    assert " --zkrollback-fleet=prod --fleet=cars --rollback-to=app:1.8.0" in output.partition("Next:")[2]
+    record = json.loads((fleets.path / "reports" / "latest-fleet.json").read_text())
+    assert {each["first_failed"]["id"] for each in record["members"]} == {"cluster"}
     member = ("--zkrollback-fleet-member=eu-1", "--rollback-to=app:1.8.0")
     assert fleets.runpytest_subprocess("--zkrollback-fleet=prod", *member).ret == 1
     record = json.loads((fleets.path / "reports" / "latest.json").read_text())

@@ -68,7 +68,7 @@ def test_fault_64_a_fleet_whose_disk_is_full_asks_its_members_all_the_same(repos
     assert "REFUSED: 2 members of 2; nothing has run." in done.stdout
     assert "cluster: There is no kubeconfig" in done.stdout
     [folder] = [path for path in elsewhere.iterdir() if path.name.startswith("zkrollback-fleet-")]
-    assert f"or has no room; this run's files are in {folder}, and if it is killed" in done.stdout
+    assert f"or is full; this run's files are in {folder}. If it is killed, the same" in done.stdout
     assert json.loads((folder / "latest-fleet.json").read_text())["outcome"] == "refused"
     *_, last, on_the_disk = done.stdout.rstrip().splitlines()
     assert last.startswith(f"Report: {folder}/")

@@ -138,7 +138,7 @@ def test_the_last_lines_say_what_failed_what_is_live_where_and_what_to_type():
         in lines
     )
     assert "  app version 1.8.0: 40 members (eu-canary, eu-0, eu-1, eu-2, eu-3, eu-4 and 34 more)" in lines
-    assert "  pytest --env=eu-bad --zkrollback-config=mine.toml" in lines  # only verifies
+    assert "  pytest --zkrollback-env=eu-bad --zkrollback-config=mine.toml" in lines  # only verifies
     assert f"  {COMMAND}" in lines
     assert lines[-3].startswith("FLEET FAILED: ")
     assert lines[-2] == "100 members: 1 FAILED, 60 NOT STARTED, 39 VERIFIED."
@@ -264,7 +264,7 @@ def test_what_passed_a_guard_is_not_proposed_again():
     assert blocks(record)[2].splitlines() == [
         "Next:",
         "  # how is it now? this only verifies:",
-        "  pytest --env=eu-2",
+        "  pytest --zkrollback-env=eu-2",
         "  # when that is mended; finished members are only verified:",
         "  pytest --fleet=prod --rollback-to=previous --rollback-confirm=prod",
     ]

@@ -11,7 +11,7 @@ from functools import partial
 from ...clients.threads import fetch_each, submit_each
 from ...config.environment import Environment
 from ...domain.checks import History, JsonObject
-from ...domain.errors import ClusterError, ZkRollbackError
+from ...domain.errors import ClusterError, NotFound, ZkRollbackError
 from ...domain.item_ids import LOGS
 from ...domain.kube_objects import WorkloadName
 from ...domain.ports import Kube, Stage
@@ -152,7 +152,7 @@ class LogsCheck:
     def _read(self, one: WantedLog, timeout_s: float) -> ContainerLog:
         reading = LogReading(one.since, self.env.logs.patterns, self.env.logs.tail)
         troubles = [f"it is still waiting ({one.waiting})"] if one.waiting else []
-        gone = False
+        gone = ""
         last = self._last_lines(one, timeout_s) if one.older_lines and not one.previous else None
         if last is not None:
             reading.take(last)
@@ -164,7 +164,10 @@ class LogsCheck:
                 ask = partial(self._text, one, timeout_s, query)
                 trouble = read_pages(ask, one.since, reading.take, LIMIT_BYTES)
                 if one.replaced and isinstance(trouble, LostLog):
-                    gone = True
+                    gone = "its pod was replaced, and its log is gone"
+                    continue
+                if isinstance(trouble, LostLog) and self._is_deleted(one):
+                    gone = "its pod was deleted meanwhile"
                     continue
                 troubles += [f"{what} {trouble}"] if trouble else []
         tail = tuple(reading.tail)
@@ -182,6 +185,16 @@ class LogsCheck:
             namespace=one.namespace,
             gone=gone,
         )
+
+    def _is_deleted(self, one: WantedLog) -> bool:
+        """Whether the pod is not there any more: a moment ago it was not terminating yet."""
+        try:
+            self.kube.get(f"/api/v1/namespaces/{one.namespace or self.env.namespace}/pods/{one.pod}")
+        except NotFound:
+            return True
+        except ClusterError:
+            return False
+        return False
 
     def _last_lines(self, one: WantedLog, timeout_s: float) -> str | None:
         """The last lines of a container that started before the rollback: one answer is enough where they
@@ -242,7 +255,7 @@ class LogsCheck:
 
 
 def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
-    gone = [f"{log.label} (its pod was replaced, and its log is gone)" for log in seen.logs if log.gone]
+    gone = [f"{log.label} ({log.gone})" for log in seen.logs if log.gone]
     left_out = (*seen.left_out, *gone)
     out = f" Left out: {', '.join(left_out)}." if left_out else ""
     if not seen.pods and not seen.unread:
@@ -275,6 +288,9 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
             observed=f"The log of {first.label}{more} is not known: {why}.{out}",
             evidence=shown,
         )
+    if seen.logs and all(log.gone for log in seen.logs):
+        text = f"No pod {selector} any more, so no log was read.{out}"
+        return CheckResult(word=Verdict.UNVERIFIED, observed=text, evidence=shown)
     lines = sum(log.line_count for log in seen.logs)
     what = (
         f"no bad one among {_count(lines, 'line')} since {since}"

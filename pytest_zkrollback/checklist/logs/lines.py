@@ -34,8 +34,8 @@ class ContainerLog:
 
     ``matches`` are bad lines since the rollback (the first 50), ``tail`` the last lines of all.
     ``trouble`` is why it is not, or not wholly, known; empty if all of it was read. ``previous``: lines from
-    before a restart are among them. ``namespace`` is empty in the release's own. ``gone``: its pod was
-    replaced, and the kubelet no longer has the log.
+    before a restart are among them. ``namespace`` is empty in the release's own. ``gone``: why
+    there is no log any more, where that is no trouble: its pod was replaced, or deleted.
     """
 
     pod: str
@@ -47,7 +47,7 @@ class ContainerLog:
     trouble: str = ""
     previous: bool = False
     namespace: str = ""
-    gone: bool = False
+    gone: str = ""
 
     @property
     def label(self) -> str:

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -123,7 +123,7 @@ class KubeWire:
         while True:
             access, pools = self._current()
             try:
-                response = self._request(access, pools, call, retryable=False)
+                response = self._request(access, pools, call, retryable=False, takes_turn=False)
             except (HTTPError, OSError, ValueError) as error:
                 if isinstance(error, ProtocolError) and call.reads and not asked_again:
                     asked_again = True
@@ -175,10 +175,17 @@ class KubeWire:
                 raise problem
 
     def _request(
-        self, access: Access, pools: urllib3.PoolManager, call: Call, *, retryable: bool
+        self,
+        access: Access,
+        pools: urllib3.PoolManager,
+        call: Call,
+        *,
+        retryable: bool,
+        takes_turn: bool = True,
     ) -> urllib3.BaseHTTPResponse:
         """The response's head; in a ``retryable`` it leaves time to ask again, where there is enough of
-        it."""
+        it. ``takes_turn``: not too many others wait for the API server; where an application answers, it is
+        asked at once."""
         url = (
             access.server
             + call.path
@@ -188,7 +195,7 @@ class KubeWire:
         sent["User-Agent"] = "pytest-zkrollback"
         for name, value in access.headers():
             sent.add(name, value)
-        with self._turn(call):
+        with self._turn(call) if takes_turn else nullcontext():
             begun_s = self._clock.monotonic_s()
             left_s = max(0.001, call.end_s - begun_s)
             head_s = _SILENT_S if retryable and left_s > 2 * _SILENT_S else left_s

@@ -140,8 +140,8 @@ class LocalEngine:
         where = f"its output is {self._output(run_id)}"
         try:
             lines = self._output(run_id).read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return where
+        except OSError as error:
+            return f"its output was not kept ({error.strerror})"
         said = next((line for line in reversed(lines) if line.startswith(_ERROR)), "")
         return f"{inert_line(said.removeprefix(_ERROR), _SAID_LIMIT)} ({where})" if said else where
 

@@ -11,13 +11,13 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from ...domain.command_line import (
+    BY_NAME,
     CONFIRM,
     ENV,
     FLEET,
     FLEET_ENGINE,
     PLAN,
     join_command,
-    name_option,
     split_command,
 )
 from ...domain.fleet import FleetRecord, Member, MemberReason, MemberState, Wave, WaveState
@@ -238,7 +238,7 @@ def _typed(record: FleetRecord, without: Sequence[str], also: Sequence[str] = ()
         (option.name if option is not None else "", given)
         for option, given in split_command(record.command_line)
     ]
-    names = {name for name, _ in options}
+    names = {name for name, _ in options if name not in without}
     kept = [word for name, given in options if name not in without for word in given]
     added = [each for each in also if each.partition("=")[0] not in names]
     return join_command(kept, added)
@@ -246,14 +246,15 @@ def _typed(record: FleetRecord, without: Sequence[str], also: Sequence[str] = ()
 
 def _rehearse(record: FleetRecord, member: Member) -> str:
     """What was typed, of one member alone and rehearsed, without what passes a guard."""
-    own = name_option(ENV, member.environment, record.command_line)
-    without = (FLEET, FLEET_ENGINE, CONFIRM, PLAN, *_PASSING)
-    return _typed(record, without=without, also=(own, PLAN))
+    own = f"{ENV}={member.environment}"
+    rehearsed = _typed(record, without=(FLEET, FLEET_ENGINE, CONFIRM, PLAN, *_PASSING), also=(PLAN,))
+    return join_command(shlex.split(rehearsed)[1:], (own,))
 
 
 def _verify_all(record: FleetRecord) -> str:
     """A run that only verifies the fleet, with what says where."""
-    return shlex.join(["pytest", name_option(FLEET, record.fleet, record.command_line), *_where(record)])
+    typed = (given for option, given in split_command(record.command_line) if option == BY_NAME[FLEET])
+    return shlex.join(["pytest", *next(typed, [f"{FLEET}={record.fleet}"]), *_where(record)])
 
 
 def _where(record: FleetRecord) -> list[str]:
@@ -267,7 +268,7 @@ def _where(record: FleetRecord) -> list[str]:
 
 def _verify(record: FleetRecord, member: Member) -> str:
     """A run that only verifies one member, with what says where."""
-    return shlex.join(["pytest", name_option(ENV, member.environment, record.command_line), *_where(record)])
+    return shlex.join(["pytest", f"{ENV}={member.environment}", *_where(record)])
 
 
 class _FleetLive:

@@ -115,18 +115,20 @@ def merge_folder(found: FoundFiles, asked: Asked) -> FleetRecord:
 
 
 def write_journal(folder: Path, record: FleetRecord, redactor: Redactor) -> Path:
-    """Replace the fleet's JSON alone, redacted, and return its path. Raises OSError."""
+    """Replace the fleet's JSON alone and its copy, redacted, and return its path. Raises OSError."""
     clean = redactor.fleet(record)
     path = folder / f"{fleet_stem(clean)}.json"
-    replace_file(path, render_fleet_json(clean).encode("utf-8", errors="replace"))
+    content = render_fleet_json(clean).encode("utf-8", errors="replace")
+    replace_file(path, content)
+    if may_replace(latest := folder / f"{LATEST_FLEET}.json"):
+        replace_file(latest, content, durable=False)
     return path
 
 
 def write_unfinished(folder: Path, record: FleetRecord, redactor: Redactor) -> None:
-    """Say in ``latest-fleet.*`` that this run goes on. Raises OSError."""
+    """Say in ``latest-fleet.*``, but for its JSON, that this run goes on. Raises OSError."""
     clean = redactor.fleet(record)
     for suffix, render in (
-        (".json", render_fleet_json),
         (".md", _unfinished_markdown),
         (".xml", render_fleet_junit),
         (".html", _unfinished_page),
@@ -148,7 +150,7 @@ def _unfinished(record: FleetRecord) -> Unfinished:
             ("Run", record.fleet_run_id),
             ("Started", record.started_at.isoformat(timespec="seconds")),
         ),
-        record=f"{fleet_stem(record)}.json",
+        record=f"{LATEST_FLEET}.json",
     )
 
 

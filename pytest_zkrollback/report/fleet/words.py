@@ -18,6 +18,7 @@ from ..summary import HEADLINES, plural
 _MOST_NAMES = 3
 _NAME_LIMIT = 60
 _SAID_LIMIT = 200
+_LEFT_OUT = " with checks that were left out"
 
 
 class MemberWord(StrEnum):
@@ -240,9 +241,7 @@ def render_summary(record: FleetRecord) -> str:
     match record.outcome:
         case Outcome.VERIFIED | Outcome.VERIFIED_WITH_WAIVERS:
             back = "in order" if record.mode is Mode.VERIFY else f"back{goal(record)}"
-            left = (
-                " with checks that were left out" if record.outcome is Outcome.VERIFIED_WITH_WAIVERS else ""
-            )
+            left = _LEFT_OUT if record.outcome is Outcome.VERIFIED_WITH_WAIVERS else ""
             return f"{name} is {back}: {every} verified{left}{_how(record)}."
         case Outcome.PLANNED:
             return f"{name} can go back{goal(record)}: no guard refuses in {every}. Nothing was changed."
@@ -253,8 +252,9 @@ def render_summary(record: FleetRecord) -> str:
             return f"{_so_far(record)} It goes on, or it was killed: this is no result."
     if is_only_untold(record):
         back = "in order" if record.mode is Mode.VERIFY else f"back{goal(record)}"
+        waived = any(each.outcome is Outcome.VERIFIED_WITH_WAIVERS for each in record.members)
         told = _untold(record) or " It is not known whether the team was told."
-        return f"{name} is {back}: {every} verified{_how(record)}.{told}"
+        return f"{name} is {back}: {every} verified{_LEFT_OUT if waived else ''}{_how(record)}.{told}"
     word = "in order" if record.mode is Mode.VERIFY else "restored"
     stands = "NOT verified" if record.outcome is Outcome.UNVERIFIED else f"NOT {word}"
     if record.outcome is Outcome.INTERRUPTED:
