@@ -559,8 +559,9 @@ def test_many_threads_share_one_client():
 class Gate:
     """A server that answers a moment later, and knows how many it had to answer at the same time."""
 
-    def __init__(self, *, hangs=False):
+    def __init__(self):
         self.at_once = self.most = 0
+        self.opens = threading.Event()  # what is asked of /hangs/ waits for it
         lock = threading.Lock()
         gate = self
 
@@ -569,7 +570,10 @@ class Gate:
                 with lock:
                     gate.at_once += 1
                     gate.most = max(gate.most, gate.at_once)
-                time.sleep(8 if hangs and self.path.startswith("/hangs") else 0.02)
+                if self.path.startswith("/hangs"):
+                    gate.opens.wait(30)
+                else:
+                    time.sleep(0.02)
                 with lock:
                     gate.at_once -= 1
                 self.send_response(200)
@@ -583,6 +587,7 @@ class Gate:
         return self
 
     def __exit__(self, *_):
+        self.opens.set()
         self.server.close()
 
 
@@ -595,11 +600,14 @@ def test_requests_in_flight_are_bounded():
 
 
 def test_a_server_that_hangs_for_some_keeps_nobody_from_asking_for_something_else():
-    with Gate(hangs=True) as gate:
+    with Gate() as gate:
         kube = client(gate.server.url)
-        for number in range(40):
-            ask = partial(suppressed, kube.get, f"/hangs/{number}")
-            threading.Thread(target=ask, daemon=True).start()
+        asking = [
+            threading.Thread(target=partial(suppressed, kube.get, f"/hangs/{number}"), daemon=True)
+            for number in range(40)
+        ]
+        for each in asking:
+            each.start()
         deadline = time.monotonic() + 30
         while gate.most < 20 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -607,11 +615,14 @@ def test_a_server_that_hangs_for_some_keeps_nobody_from_asking_for_something_els
         began = time.monotonic()
         assert kube.get("/api/v1/pods", timeout_s=60) == {}
         assert time.monotonic() - began < 5
+        gate.opens.set()
+        for each in asking:
+            each.join(30)
 
 
 def suppressed(ask, path):
     with suppress(Unreachable):
-        ask(path, timeout_s=7)
+        ask(path, timeout_s=60)
 
 
 def test_what_is_asked_side_by_side_finds_open_connections():

@@ -4,7 +4,7 @@ import html
 import json
 import re
 
-from pytest_zkrollback.report.fleet.folder import write_unfinished
+from pytest_zkrollback.report.fleet.folder import write_journal, write_unfinished
 from pytest_zkrollback.report.fleet.merge import sum_up
 from pytest_zkrollback.report.redaction import Redactor
 from pytest_zkrollback.report.unfinished import render_unfinished_markdown, render_unfinished_page
@@ -51,6 +51,7 @@ def test_what_comes_from_outside_is_text_in_both():
 def test_of_a_fleet_too_beside_its_record_and_its_cases(tmp_path):
     _, make = next(iter(GALLERY_FLEETS.items()))
     record = sum_up(make().model_copy(update={"finished_at": None, "fleet": "shop\n# GREEN"}))
+    write_journal(tmp_path, record, Redactor())
     write_unfinished(tmp_path, record, Redactor())
     assert sorted(path.suffix for path in tmp_path.glob("latest-fleet.*")) == [
         ".html",
@@ -61,7 +62,7 @@ def test_of_a_fleet_too_beside_its_record_and_its_cases(tmp_path):
     text = (tmp_path / "latest-fleet.md").read_text()
     assert text.startswith("# NOT FINISHED: fleet shop")
     assert "\n# GREEN" not in text
-    assert f"{record.fleet_run_id}.json beside this one" in text
+    assert "latest-fleet.json beside this one" in text
     assert "<h1>NOT FINISHED: fleet shop" in (tmp_path / "latest-fleet.html").read_text()
     assert json.loads((tmp_path / "latest-fleet.json").read_text())["outcome"] == "running"
     assert "<error" in (tmp_path / "latest-fleet.xml").read_text()
