@@ -53,6 +53,7 @@ from verification import Audit, last_ready, machine, seconds  # noqa: E402
 
 from pytest_zkrollback.clients.kube.client import KubeClient, connect  # noqa: E402
 from pytest_zkrollback.drill.binaries import find_binaries  # noqa: E402
+from pytest_zkrollback.drill.control_plane import NODE  # noqa: E402
 from pytest_zkrollback.drill.local_cluster import RunningCluster, start_cluster  # noqa: E402
 from support.chart_release import RELEASE, ChartRelease  # noqa: E402
 
@@ -117,6 +118,7 @@ OBJECTS = (Case(8, 2, 1), Case(50, 10, 2), Case(280, 20, 5), Case(1000, 20, 5))
 HISTORY = (10, 100, 300)
 LOGS = (1, 3, 10)
 PODS = (25, 250)
+_PODS_OF_A_NODE = 500  # as the drill's stages have it
 
 
 class Grown(ChartRelease):
@@ -344,6 +346,11 @@ class Bench:
     def pods(self) -> list[dict]:
         """Many pods of one release; the rollback changes the ConfigMaps alone, so that none is made anew."""
         found = []
+        for number in range(20 * max(PODS) // _PODS_OF_A_NODE):
+            name = f"node-{number}"
+            labels = {**NODE["metadata"]["labels"], "kubernetes.io/hostname": name}
+            node = {**NODE, "metadata": {**NODE["metadata"], "name": name, "labels": labels}}
+            self.running.api.send("POST", "/api/v1/nodes", node)
         for pods in PODS:
             case = Case(8, 20, pods)
             with self.release(case, name=f"pods-{20 * pods}", image="1.1.0") as grown:

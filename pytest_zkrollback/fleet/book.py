@@ -92,7 +92,7 @@ class FleetBook:
 
     def go_on(self, runs: Mapping[str, str]) -> None:
         """These (member -> run id) were begun by a killed command, and nobody here waits for them."""
-        facts = {"state": MemberState.RUNNING, "reason": MemberReason.NO_END, "said": "", "after": None}
+        facts = {"state": MemberState.RUNNING, "reason": MemberReason.INTERRUPTED, "said": "", "after": None}
         record = self._record
         for member, run_id in runs.items():
             known = record.find_member(member)

@@ -611,7 +611,7 @@ def test_a_server_that_hangs_for_some_keeps_nobody_from_asking_for_something_els
         deadline = time.monotonic() + 30
         while gate.most < 20 and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert gate.most == 20
+        assert gate.most >= 20
         began = time.monotonic()
         assert kube.get("/api/v1/pods", timeout_s=60) == {}
         assert time.monotonic() - began < 5

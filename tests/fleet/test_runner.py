@@ -383,9 +383,18 @@ def test_who_goes_on_after_a_kill_and_ctrl_c_is_not_called_not_started(fleet):
     }
     assert record.outcome is Outcome.INTERRUPTED
     last = render_fleet_last_lines(record, "x")
-    assert "NOT FINISHED b: its record has no end: it goes on, or was killed" in last
+    assert "NOT FINISHED b: begun by the command that was killed; it goes on, and was not waited for" in last
     assert "of 2 it is not known (b and c)" in last
     assert "not known: 4 members" in last
+
+
+def test_where_all_that_is_left_goes_on_the_run_was_interrupted_all_the_same(fleet):
+    command, clusters = fleet(waves=(("a",),))
+    clusters["a"].takes = 50
+    assert command.type(die_at=("poll", 1)) is None
+    record = command.type(interrupt_at=0)
+    assert (record.outcome, exit_code(record)) == (Outcome.INTERRUPTED, 2)
+    assert record.summary == "Fleet prod is interrupted: 1 not finished (a)."
 
 
 def test_who_has_finished_here_is_never_called_at_work_whatever_an_engine_says(fleet):

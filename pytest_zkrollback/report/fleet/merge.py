@@ -295,6 +295,8 @@ def _at_the_end(member: Member) -> Member:
     """A member that nobody is at work on any more."""
     if member.state not in _ON_ITS_WAY:
         return member
+    if member.run_id and member.reason is MemberReason.INTERRUPTED:
+        return member  # Ctrl-C: it goes on, and nobody waited for it
     if member.run_id:
         return member.model_copy(update={"reason": MemberReason.NO_END, "said": ""})
     unknown = {"state": MemberState.UNKNOWN, "reason": MemberReason.NO_RECORD, "said": ""}

@@ -72,7 +72,8 @@ def member_word(member: Member) -> MemberWord:
     """How a member stands: its outcome, or how far it came."""
     state, outcome = member.state, member.outcome
     if state is MemberState.RUNNING:
-        return MemberWord.NOT_FINISHED if member.reason is MemberReason.NO_END else MemberWord.RUNNING
+        ended = member.reason in (MemberReason.NO_END, MemberReason.INTERRUPTED)
+        return MemberWord.NOT_FINISHED if ended else MemberWord.RUNNING
     if outcome is None or state in (MemberState.UNKNOWN, MemberState.NOT_STARTED):
         return MemberWord[state.name]
     if outcome in _GREEN and not is_well(member):
@@ -200,6 +201,8 @@ def said_of(member: Member, record: FleetRecord) -> str:
         case MemberReason.PREFLIGHT_REFUSED:
             first = member.first_failed
             return f"{first.id}: {first.observed}" if first else "its preflight refused"
+        case MemberReason.INTERRUPTED if member.state is MemberState.RUNNING:
+            return "begun by the command that was killed; it goes on, and was not waited for"
         case MemberReason.INTERRUPTED if member.state is MemberState.UNKNOWN:
             return "interrupted, and it left no record: what is live is not known"
         case MemberReason.INTERRUPTED:
