@@ -20,6 +20,15 @@ exit $code
 """
 
 
+def run_beside(script, command, folder, otherwise):
+    """``command`` after the script's mounts, which nobody else sees; where there can be none, a skip."""
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *command]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(otherwise)
+    return done
+
+
 @pytest.mark.parametrize(
     ("before", "reason"),
     [
@@ -34,10 +43,9 @@ def test_fault_64_a_disk_that_takes_nothing_more(repository, monkeypatch, before
     monkeypatch.setenv("TMPDIR", str(elsewhere))
     repository.mkdir("reports")
     script = SMALL_DISK.format(before=before)
-    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *COMMAND]
-    done = subprocess.run(argv, cwd=repository.path, capture_output=True, text=True, timeout=240, check=False)
-    if done.returncode == 77 or "unshare" in done.stderr:
-        pytest.skip("No mount namespaces here; the test below has no disk at all.")
+    done = run_beside(
+        script, COMMAND, repository.path, "No mount namespaces here; the test below has no disk at all."
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     [folder] = [path for path in elsewhere.iterdir() if path.name.startswith("zkrollback-")]
     assert f"reports could not be written ({reason}); this run's files are in {folder}." in done.stdout
@@ -60,10 +68,7 @@ def test_fault_64_a_fleet_whose_disk_is_full_asks_its_members_all_the_same(repos
     )
     script = SMALL_DISK.format(before="cp reports/latest.html reports/latest-fleet.html")
     fleet = [*COMMAND[:-2], "--fleet=prod", "--rollback-to=app:1.8.0"]
-    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *fleet]
-    done = subprocess.run(argv, cwd=repository.path, capture_output=True, text=True, timeout=240, check=False)
-    if done.returncode == 77 or "unshare" in done.stderr:
-        pytest.skip("No mount namespaces here.")
+    done = run_beside(script, fleet, repository.path, "No mount namespaces here.")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "REFUSED: 2 members of 2; nothing has run." in done.stdout
     assert "cluster: There is no kubeconfig" in done.stdout
@@ -117,10 +122,9 @@ def test_case_p3_19_9_where_no_disk_takes_a_file_the_summary_is_said_all_the_sam
     for name in ("TMPDIR", "TEMP", "TMP", "HOME", "XDG_STATE_HOME", "USER", "LOGNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", NOWHERE, "sh", *COMMAND]
-    done = subprocess.run(argv, cwd=repository.path, capture_output=True, text=True, timeout=240, check=False)
-    if done.returncode == 77 or "unshare" in done.stderr:
-        pytest.skip("No mount namespaces here; the test above has no disk at all.")
+    done = run_beside(
+        NOWHERE, COMMAND, repository.path, "No mount namespaces here; the test above has no disk at all."
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "\nREFUSED: rollback of zkprova to revision 5 in staging\n" in done.stdout
     assert done.stdout.rstrip().endswith("\nReport: none could be written")

@@ -190,10 +190,8 @@ class LogsCheck:
         """Whether the pod is not there any more: a moment ago it was not terminating yet."""
         try:
             self.kube.get(f"/api/v1/namespaces/{one.namespace or self.env.namespace}/pods/{one.pod}")
-        except NotFound:
-            return True
-        except ClusterError:
-            return False
+        except ClusterError as error:
+            return isinstance(error, NotFound)
         return False
 
     def _last_lines(self, one: WantedLog, timeout_s: float) -> str | None:

@@ -120,22 +120,26 @@ def write_journal(folder: Path, record: FleetRecord, redactor: Redactor) -> Path
     path = folder / f"{fleet_stem(clean)}.json"
     content = render_fleet_json(clean).encode("utf-8", errors="replace")
     replace_file(path, content)
-    if may_replace(latest := folder / f"{LATEST_FLEET}.json"):
-        replace_file(latest, content, durable=False)
+    _put_latest(folder, ".json", content)
     return path
 
 
 def write_unfinished(folder: Path, record: FleetRecord, redactor: Redactor) -> None:
     """Say in ``latest-fleet.*``, but for its JSON, that this run goes on. Raises OSError."""
     clean = redactor.fleet(record)
-    for suffix, render in (
-        (".md", _unfinished_markdown),
-        (".xml", render_fleet_junit),
-        (".html", _unfinished_page),
+    what = _unfinished(clean)
+    for suffix, text in (
+        (".md", unfinished_markdown(what)),
+        (".xml", render_fleet_junit(clean)),
+        (".html", unfinished_page(what)),
     ):
-        if may_replace(latest := folder / f"{LATEST_FLEET}{suffix}"):
-            content = render(clean).encode("utf-8", errors="replace")
-            replace_file(latest, content, durable=False)
+        _put_latest(folder, suffix, text.encode("utf-8", errors="replace"))
+
+
+def _put_latest(folder: Path, suffix: str, content: bytes) -> None:
+    """Replace the copy, where it is a file."""
+    if may_replace(latest := folder / f"{LATEST_FLEET}{suffix}"):
+        replace_file(latest, content, durable=False)
 
 
 def _unfinished(record: FleetRecord) -> Unfinished:
@@ -154,14 +158,6 @@ def _unfinished(record: FleetRecord) -> Unfinished:
     )
 
 
-def _unfinished_markdown(record: FleetRecord) -> str:
-    return unfinished_markdown(_unfinished(record))
-
-
-def _unfinished_page(record: FleetRecord) -> str:
-    return unfinished_page(_unfinished(record))
-
-
 def write_fleet(folder: Path, record: FleetRecord, redactor: Redactor) -> Path:
     """Write the fleet's JSON, Markdown, JUnit and page, and copies as ``latest-fleet.*``; the page's path.
 
@@ -176,8 +172,7 @@ def write_fleet(folder: Path, record: FleetRecord, redactor: Redactor) -> Path:
     ):
         content = render(clean).encode("utf-8", errors="replace")
         replace_file(folder / f"{fleet_stem(clean)}{suffix}", content)
-        if may_replace(latest := folder / f"{LATEST_FLEET}{suffix}"):
-            replace_file(latest, content, durable=False)
+        _put_latest(folder, suffix, content)
     return folder / f"{fleet_stem(clean)}.html"
 
 

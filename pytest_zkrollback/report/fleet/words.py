@@ -18,7 +18,6 @@ from ..summary import HEADLINES, plural
 _MOST_NAMES = 3
 _NAME_LIMIT = 60
 _SAID_LIMIT = 200
-_LEFT_OUT = " with checks that were left out"
 
 
 class MemberWord(StrEnum):
@@ -243,9 +242,7 @@ def render_summary(record: FleetRecord) -> str:
     every = f"all {plural(total, 'member')}"
     match record.outcome:
         case Outcome.VERIFIED | Outcome.VERIFIED_WITH_WAIVERS:
-            back = "in order" if record.mode is Mode.VERIFY else f"back{goal(record)}"
-            left = _LEFT_OUT if record.outcome is Outcome.VERIFIED_WITH_WAIVERS else ""
-            return f"{name} is {back}: {every} verified{left}{_how(record)}."
+            return _all_verified(record, name, every)
         case Outcome.PLANNED:
             return f"{name} can go back{goal(record)}: no guard refuses in {every}. Nothing was changed."
         case Outcome.REFUSED:
@@ -254,15 +251,20 @@ def render_summary(record: FleetRecord) -> str:
         case Outcome.RUNNING:
             return f"{_so_far(record)} It goes on, or it was killed: this is no result."
     if is_only_untold(record):
-        back = "in order" if record.mode is Mode.VERIFY else f"back{goal(record)}"
-        waived = any(each.outcome is Outcome.VERIFIED_WITH_WAIVERS for each in record.members)
         told = _untold(record) or " It is not known whether the team was told."
-        return f"{name} is {back}: {every} verified{_LEFT_OUT if waived else ''}{_how(record)}.{told}"
+        return f"{_all_verified(record, name, every)}{told}"
     word = "in order" if record.mode is Mode.VERIFY else "restored"
     stands = "NOT verified" if record.outcome is Outcome.UNVERIFIED else f"NOT {word}"
     if record.outcome is Outcome.INTERRUPTED:
         stands = "interrupted"
     return f"{name} is {stands}: {_where_members_are(record)}.{_untold(record)}"
+
+
+def _all_verified(record: FleetRecord, name: str, every: str) -> str:
+    back = "in order" if record.mode is Mode.VERIFY else f"back{goal(record)}"
+    waived = Outcome.VERIFIED_WITH_WAIVERS in {record.outcome, *(each.outcome for each in record.members)}
+    left = " with checks that were left out" if waived else ""
+    return f"{name} is {back}: {every} verified{left}{_how(record)}."
 
 
 def _done(record: FleetRecord) -> str:
