@@ -146,7 +146,7 @@ class FaultProxy:
         self.trust = ssl.create_default_context(cafile=str(cluster.ca_file))
         self._server = _Server(self)
         self.port: int = self._server.server_address[1]
-        self._delay = _Delay(self.port, round_trip_s) if round_trip_s else None
+        self._delay = Delay(self.port, round_trip_s) if round_trip_s else None
         if self._delay is not None:
             self.port = self._delay.port
 
@@ -380,32 +380,58 @@ class _Server(LoopbackHttpServer):
         """A client that went away is no news."""
 
 
-class _Delay:
+class Delay:
     """Holds every byte back for half a round trip, in order and without narrowing the line."""
 
     def __init__(self, upstream_port: int, round_trip_s: float) -> None:
         self._upstream_port, self._round_trip_s = upstream_port, round_trip_s
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._lines: set[threading.Thread] = set()
+        self._open: set[socket.socket] = set()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
+        _shut(self._listener)  # a close alone does not wake its accept
+        self._accepting.join()
         self._listener.close()
+        for each in list(self._open):
+            _shut(each)
+        for line in list(self._lines):
+            line.join()
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client = self._listener.accept()[0]
-                server = socket.create_connection(("127.0.0.1", self._upstream_port))
-                # On loopback the connection is there at once: its own round trip is paid by the first bytes.
-                for source, sink, opening_s in (
-                    (client, server, self._round_trip_s),
-                    (server, client, 0.0),
-                ):
-                    source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    held: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-                    threading.Thread(target=self._read, args=(source, held, opening_s), daemon=True).start()
-                    threading.Thread(target=self._write, args=(sink, held), daemon=True).start()
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._upstream_port))
+                except OSError:
+                    client.close()
+                    continue
+                line = threading.Thread(target=self._carry, args=(client, server), daemon=True)
+                self._open |= {client, server}
+                self._lines.add(line)
+                line.start()
+
+    def _carry(self, client: socket.socket, server: socket.socket) -> None:
+        """One connection, both ways, until both have ended."""
+        threads = []
+        # On loopback the connection is there at once: its own round trip is paid by the first bytes.
+        for source, sink, opening_s in ((client, server, self._round_trip_s), (server, client, 0.0)):
+            source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            held: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+            threads.append(threading.Thread(target=self._read, args=(source, held, opening_s), daemon=True))
+            threads.append(threading.Thread(target=self._write, args=(sink, held), daemon=True))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for each in (client, server):
+            each.close()
+            self._open.discard(each)
+        self._lines.discard(threading.current_thread())
 
     def _read(
         self, source: socket.socket, held: queue.SimpleQueue[tuple[float, bytes]], opening_s: float
@@ -424,8 +450,13 @@ class _Delay:
         while True:
             due_s, chunk = held.get()
             time.sleep(max(0.0, due_s - time.monotonic()))
+            if not chunk:
+                _shut(sink, socket.SHUT_WR)
+                return
             with suppress(OSError):
-                if not chunk:
-                    sink.shutdown(socket.SHUT_WR)
-                    return
                 sink.sendall(chunk)
+
+
+def _shut(connection: socket.socket, how: int = socket.SHUT_RDWR) -> None:
+    with suppress(OSError):
+        connection.shutdown(how)
