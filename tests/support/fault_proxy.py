@@ -383,13 +383,15 @@ class _Server(LoopbackHttpServer):
 class Delay:
     """Holds every byte back for half a round trip, in order and without narrowing the line."""
 
+    threads = "delay"  # what its threads are called
+
     def __init__(self, upstream_port: int, round_trip_s: float) -> None:
         self._upstream_port, self._round_trip_s = upstream_port, round_trip_s
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
-        self._lines: set[threading.Thread] = set()
+        self._lines: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting = threading.Thread(target=self._accept, name=self.threads, daemon=True)
         self._accepting.start()
 
     def close(self) -> None:
@@ -398,7 +400,7 @@ class Delay:
         self._listener.close()
         for each in list(self._open):
             _shut(each)
-        for line in list(self._lines):
+        for line in self._lines:
             line.join()
 
     def _accept(self) -> None:
@@ -410,9 +412,11 @@ class Delay:
                 except OSError:
                     client.close()
                     continue
-                line = threading.Thread(target=self._carry, args=(client, server), daemon=True)
+                line = threading.Thread(
+                    target=self._carry, args=(client, server), name=self.threads, daemon=True
+                )
                 self._open |= {client, server}
-                self._lines.add(line)
+                self._lines.append(line)
                 line.start()
 
     def _carry(self, client: socket.socket, server: socket.socket) -> None:
@@ -422,8 +426,8 @@ class Delay:
         for source, sink, opening_s in ((client, server, self._round_trip_s), (server, client, 0.0)):
             source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             held: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-            threads.append(threading.Thread(target=self._read, args=(source, held, opening_s), daemon=True))
-            threads.append(threading.Thread(target=self._write, args=(sink, held), daemon=True))
+            for target, args in ((self._read, (source, held, opening_s)), (self._write, (sink, held))):
+                threads.append(threading.Thread(target=target, args=args, name=self.threads, daemon=True))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -431,7 +435,6 @@ class Delay:
         for each in (client, server):
             each.close()
             self._open.discard(each)
-        self._lines.discard(threading.current_thread())
 
     def _read(
         self, source: socket.socket, held: queue.SimpleQueue[tuple[float, bytes]], opening_s: float
