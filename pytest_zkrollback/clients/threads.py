@@ -56,7 +56,10 @@ def submit(name: str, question: Callable[[], Value]) -> Future[Value]:
 def submit_each(
     name: str, fetch: Callable[[Key], Value], keys: Sequence[Key], workers: int
 ) -> list[Future[Value]]:
-    """``fetch(key)`` of every key, in so many daemon threads at most; a future for each, in their order."""
+    """``fetch(key)`` of every key, in so many daemon threads at most; a future for each, in their order.
+
+    One that is cancelled before its turn is not fetched.
+    """
     futures: list[Future[Value]] = [Future() for _ in keys]
     waiting: queue.SimpleQueue[tuple[Future[Value], Key]] = queue.SimpleQueue()
     for job in zip(futures, keys, strict=True):
@@ -138,6 +141,8 @@ os.register_at_fork(after_in_child=_idle.clear)  # they do not live there
 
 
 def _answer(future: Future[Value], question: Callable[[], Value]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
     try:
         answer = question()
     except BaseException as error:  # noqa: BLE001 - also pytest.fail() and sys.exit() of a repository's own code

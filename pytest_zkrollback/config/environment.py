@@ -83,7 +83,9 @@ class Logs(Table):
         description="regular expressions that make a log line bad",
     )
     tail: int = Field(default=50, ge=1, le=10000, description="lines kept as evidence per container")
-    timeout_s: Seconds = Field(default=15, description="for all logs together")
+    timeout_s: Seconds = Field(
+        default=15, description="for all logs together; ten times that where there are many and none fails"
+    )
 
     @field_validator("patterns")
     @classmethod

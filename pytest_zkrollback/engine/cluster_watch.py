@@ -2,7 +2,8 @@
 
 Every resource has a thread that lists, watches for :data:`RESYNC_S` and lists again, so that a stream that
 died without a word is healed by the next list. A snapshot never holds what was not confirmed by a list
-within :data:`STALE_S`: such a resource is named in ``Snapshot.errors`` instead.
+within :data:`STALE_S`: such a resource is named in ``Snapshot.errors`` instead. Where the list itself takes
+seconds (thousands of pods), both grow with it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Final
 from ..clients.threads import start_thread
 from ..domain.checks import Change, JsonObject, Snapshot
 from ..domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
+from ..domain.kube_objects import controller_uid
 from ..domain.ports import Clock, Kube
+from .equal_parts import share_equal_parts
 
 RESYNC_S: Final = 5.0
 LIST_TIMEOUT_S: Final = 4.0
@@ -53,10 +56,38 @@ class _Feed:
     epoch: int = 0
     asked: int = 0
     items: dict[str, JsonObject] = field(default_factory=dict)
+    siblings: dict[str, JsonObject] = field(default_factory=dict)  # one for each controller
     shown: tuple[JsonObject, ...] | None = None
     listed_s: float = 0.0
+    took_s: float = 0.0
     error: ClusterError | None = None
     failing_since_s: float = 0.0
+
+    @property
+    def watch_s(self) -> float:
+        """How long it is watched between two lists: they take a third of the time at most."""
+        return max(RESYNC_S, 2 * self.took_s)
+
+    @property
+    def stale_s(self) -> float:
+        """How long a list is good for: the two lists and the watch between them fit in."""
+        return STALE_S + 4 * self.took_s
+
+    def kept(self, item: JsonObject) -> JsonObject:
+        """The item, or what is known of it where nothing has changed: samples hold on to that anyway.
+
+        What is equal to what it was before, or in a sibling, is held once.
+        """
+        before, owner = self.items.get(_key(item)), controller_uid(item)
+        version = item["metadata"].get("resourceVersion")
+        if before is not None and version and before["metadata"].get("resourceVersion") == version:
+            return before
+        like = before or self.siblings.get(owner)
+        if like is not None:
+            share_equal_parts(item, like)
+        if owner:
+            self.siblings[owner] = item
+        return item
 
 
 class ClusterWatch:
@@ -157,7 +188,7 @@ class ClusterWatch:
                 " answered."
             )
         age_s = now_s - feed.listed_s
-        if age_s > STALE_S:
+        if age_s > feed.stale_s:
             return error or Unreachable(
                 f"The {name} of namespace {self._namespace} were last read {age_s:.0f} s ago; the API server"
                 " has not answered since."
@@ -171,16 +202,16 @@ class ClusterWatch:
             begun_s = self._clock.monotonic_s()
             try:
                 items, version = self._kube.list_with_version(
-                    feed.path, timeout_s=LIST_TIMEOUT_S, keep=partial(_kept, feed.items)
+                    feed.path, timeout_s=LIST_TIMEOUT_S, keep=feed.kept
                 )
                 if not self._replace(feed, epoch, items, begun_s):
                     return
                 failures = 0
-                for event in self._kube.watch(feed.path, version, timeout_s=RESYNC_S):
+                for event in self._kube.watch(feed.path, version, timeout_s=feed.watch_s):
                     if self._stopping.is_set() or not self._apply(name, feed, epoch, event):
                         break
                 # A server that ends every stream at once must not be asked in a tight loop.
-                if self._clock.monotonic_s() - begun_s < RESYNC_S / 2:
+                if self._clock.monotonic_s() - begun_s < feed.watch_s / 2:
                     self._stopping.wait(_FIRST_PAUSE_S)
             except ClusterError as error:
                 failures += 1
@@ -204,7 +235,9 @@ class ClusterWatch:
             feed.epoch = epoch
             feed.items = fresh
             feed.shown = None
-            feed.listed_s = begun_s
+            feed.listed_s, feed.took_s = begun_s, self._clock.monotonic_s() - begun_s
+            owners = {controller_uid(item) for item in items}
+            feed.siblings = {uid: one for uid, one in list(feed.siblings.items()) if uid in owners}
             feed.error = None
             self._news.notify_all()
         self._heard(None)
@@ -234,7 +267,7 @@ class ClusterWatch:
             if kind == "DELETED":
                 feed.items.pop(key, None)
             else:
-                feed.items[key] = item
+                feed.items[key] = item = feed.kept(item)
             feed.shown = None
             self._news.notify_all()
         self._heard(Change(name, item))
@@ -306,15 +339,6 @@ def _key(item: JsonObject) -> str:
     if not isinstance(name, str):
         raise BadAnswer("The API server sent an object without a name.")
     return name
-
-
-def _kept(known: Mapping[str, JsonObject], item: JsonObject) -> JsonObject:
-    """What did not change stays the same object: samples of earlier snapshots hold on to it anyway."""
-    before = known.get(_key(item))
-    version = item["metadata"].get("resourceVersion")
-    if before is not None and version and before["metadata"].get("resourceVersion") == version:
-        return before
-    return item
 
 
 def _pause_s(error: ClusterError | None, failures: int) -> float:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_zkrollback.checklist.logs.check import LIMIT_BYTES, LogsCheck, LogsSeen
+from pytest_zkrollback.checklist.logs.check import LIMIT_BYTES, PARALLEL, LogsCheck, LogsSeen
 from pytest_zkrollback.checklist.logs.lines import PAGES, LogReading, read_pages, stamped
 from pytest_zkrollback.checklist.rollout.workload import pods_of
 from pytest_zkrollback.config.environment import Environment
 from pytest_zkrollback.domain.checks import History, JsonObject, Sample, Snapshot
-from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, NotFound
+from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, NotFound, Unreachable
 from pytest_zkrollback.domain.verdict import CheckResult, Pending, Verdict
 
 SINCE = datetime(2026, 11, 23, 10, 0, 0, 400000, tzinfo=UTC)
@@ -432,8 +433,43 @@ def test_a_slow_log_does_not_hold_the_others_up() -> None:
     release.set()
     assert (verdict.word, verdict.observed) == (
         Verdict.UNVERIFIED,
-        "The log of slow/app is not known: not read within 0.1 s.",
+        "The log of slow/app is not known: not read within 0.133 s.",
     )
+
+
+class Counted(FakeKube):
+    """Each log takes some time; how many were asked for is counted."""
+
+    asked = 0
+    fails = 0  # from this one on, if above 0
+
+    def text(self, path: str, query: dict[str, str], timeout_s: float, limit_bytes: int) -> str:
+        self.asked += 1
+        time.sleep(0.02)
+        if 0 < self.fails <= self.asked:
+            raise Unreachable("no answer")
+        return f"{NEW} fine"
+
+
+def test_many_logs_have_more_time_as_long_as_they_come() -> None:
+    pods = [pod(f"p{number}", APP) for number in range(PARALLEL * 40)]
+    verdict = judged(Counted(*pods), environment(timeout_s=0.3))  # 40 after one another take 0.8 s
+    assert (verdict.word, verdict.observed) == (
+        Verdict.PASS,
+        "320 containers of 320 pods: no bad one among 320 lines since 2026-11-23 10:00:00 UTC.",
+    )
+
+
+def test_of_many_logs_no_more_are_asked_for_once_one_could_not_be_read() -> None:
+    kube = Counted(*(pod(f"p{number}", APP) for number in range(PARALLEL * 100)))
+    kube.fails = PARALLEL
+    verdict = judged(kube, environment(timeout_s=0.3))
+    assert verdict.word is Verdict.UNVERIFIED
+    time.sleep(0.1)
+    asked = kube.asked
+    assert asked < PARALLEL * 40
+    time.sleep(0.1)
+    assert kube.asked == asked
 
 
 # Moment of each recording -> what the logs of the pods that are there then have to say. None: all is well.
@@ -563,7 +599,7 @@ def test_the_words_around_it() -> None:
         "every container of the pods app=zkprova-backend is readable, "
         "and no line since 2026-11-23 10:00:00 UTC matches boom"
     )
-    assert (one.id, one.interval_s, one.deadline_s) == ("logs", None, 32)
+    assert (one.id, one.interval_s, one.deadline_s) == ("logs", None, 167)
 
 
 def test_many_containers_show_the_worst_first() -> None:

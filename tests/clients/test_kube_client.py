@@ -120,6 +120,24 @@ def test_pages_are_followed_and_an_expired_token_starts_again_fault_4():
     ]
 
 
+def late(data: bytes, by_s: float):
+    def script(connection, _):
+        time.sleep(by_s)
+        connection.sendall(data)
+
+    return script
+
+
+def test_a_list_that_is_watched_has_its_time_for_each_page_and_another_for_all():
+    pages = (page("a", token="t1"), page("b", token="t2"), page("c", version="9"))
+    scripts = [late(each, 0.4) for each in pages]
+    with LocalServer(*scripts) as server:
+        items, version = client(server.url).list_with_version("/api/v1/pods", timeout_s=0.9)
+        assert (names(items), version) == (["a", "b", "c"], "9")
+    with LocalServer(*scripts) as server, pytest.raises(Unreachable):
+        client(server.url).list("/api/v1/pods", timeout_s=0.9)
+
+
 def test_a_410_without_a_token_is_an_error():
     with LocalServer(status(410)) as server, pytest.raises(BadAnswer) as caught:
         client(server.url).list("/api/v1/pods")

@@ -52,6 +52,21 @@ def test_every_thread_is_a_daemon_with_its_name(gate):
     assert all(one.daemon for one in threading.enumerate() if one.name in names)
 
 
+def test_what_is_cancelled_before_its_turn_is_not_fetched(gate):
+    fetched = []
+
+    def fetch(key):
+        fetched.append(key)
+        gate.wait(10)
+        return key
+
+    first, second, third = submit_each("reads", fetch, range(3), 1)
+    assert second.cancel()
+    gate.set()
+    assert (first.result(2), third.result(2)) == (0, 2)
+    assert fetched == [0, 2]
+
+
 def test_of_many_those_in_time_are_there_and_the_others_are_not_waited_for(gate):
     futures = submit_each("reads", lambda key: key if key < 2 else gate.wait(10), range(4), 4)
     began_s = time.monotonic()

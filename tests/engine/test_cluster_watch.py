@@ -49,6 +49,7 @@ class FakeKube:
         self.items: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in RESOURCES}
         self.failures: dict[str, Exception] = {}
         self.lists: list[str] = []
+        self.watched_s: dict[str, float] = {}
         self.applied = 0
         self.gate = Event()
         self.gate.set()
@@ -83,6 +84,7 @@ class FakeKube:
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[dict[str, Any]]:
         assert resource_version == "7"
+        self.watched_s[self._resource(path)] = timeout_s
         stream = self._streams[self._resource(path)]
         while (event := stream.get()) is not None:
             if isinstance(event, Exception):
@@ -238,6 +240,43 @@ def test_fault_3_what_is_too_old_is_an_error(bench: Bench) -> None:
         "The pods of namespace shop were last read 16 s ago; the API server has not answered since."
     )
     assert isinstance(snapshot.errors["pods"], Unreachable)
+
+
+def test_a_list_that_takes_long_is_good_for_longer_and_watched_longer(bench: Bench) -> None:
+    """Thousands of pods: a list of 8 s, 16 s of watching and the next list fit into its time."""
+
+    listed = bench.kube.list_with_version
+
+    def list_slowly(path: str, timeout_s: float, keep: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        if path.endswith("/pods"):
+            bench.clock.passed_s = 8
+        return listed(path, timeout_s, keep)
+
+    bench.kube.list_with_version = list_slowly  # type: ignore[method-assign]
+    bench.kube.put("pods", "a")
+    bench.start()
+    bench.until(lambda shot: shot.objects.get("pods"))
+    assert bench.kube.watched_s["pods"] == 16
+    assert bench.kube.watched_s["deployments"] < 16
+    bench.clock.passed_s = STALE_S + 4 * 8
+    assert bench.names() == ["a"]
+    bench.clock.passed_s = STALE_S + 4 * 8 + 1
+    assert "pods" in bench.watch.snapshot().errors
+
+
+def test_pods_of_one_controller_share_what_is_equal_in_them(bench: Bench) -> None:
+    def pod(name: str, version: int = 1) -> dict[str, Any]:
+        made = bench.kube.put("pods", name, version, spec={"nodeName": name, "containers": [{"name": "app"}]})
+        made["metadata"]["ownerReferences"] = [{"uid": "rs", "controller": True}]
+        return made
+
+    pod("a")
+    pod("b")
+    bench.start()
+    bench.kube.send("pods", _event("ADDED", pod("c")))
+    found = bench.until(lambda shot: len(shot.objects["pods"]) == 3).objects["pods"]
+    assert [one["spec"]["nodeName"] for one in found] == ["a", "b", "c"]
+    assert len({id(one["spec"]["containers"]) for one in found}) == 1
 
 
 def test_an_event_does_not_make_an_old_list_fresh(bench: Bench) -> None:

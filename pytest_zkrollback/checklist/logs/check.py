@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -35,7 +35,10 @@ from .lines import (
 
 # Of one answer.
 LIMIT_BYTES = 1_000_000
-PARALLEL = 4
+PARALLEL = 8
+# It goes on up to so many times `timeout_s` where there are many, as long as each is read and more come in
+# every third of it.
+LONGEST = 10
 _EVIDENCE_BYTES = 8 * 1024
 _SHOWN_CONTAINERS = 20
 _LAST_LINES = 500
@@ -104,8 +107,8 @@ class LogsCheck:
 
     @property
     def deadline_s(self) -> float:
-        """Listing the pods and reading the logs have ``timeout_s`` each."""
-        return 2 * self.env.logs.timeout_s + 2
+        """Listing the pods has ``timeout_s``; reading very many logs ten times that."""
+        return (1 + LONGEST) * self.env.logs.timeout_s + 2
 
     def observe(self) -> LogsSeen:
         """Read all logs side by side; raises ClusterError if the release's own pods cannot be listed."""
@@ -139,9 +142,8 @@ class LogsCheck:
 
     def _read_all(self, wanted: list[WantedLog], timeout_s: float) -> tuple[ContainerLog, ...]:
         read = submit_each("zkrollback-logs", lambda one: self._read(one, timeout_s), wanted, PARALLEL)
-        # A log that comes later is not taken any more.
-        in_time = wait(read, timeout_s).done
-        late = f"not read within {timeout_s:g} s"
+        in_time, waited_s = _in_time(read, timeout_s)
+        late = f"not read within {waited_s:.3g} s"
         return tuple(
             log.result()
             if log in in_time
@@ -250,6 +252,23 @@ class LogsCheck:
         words = ("logs", first.pod, "-c", first.container, since)
         asked = [words, (*words, "--previous")] if first.previous else [words]
         return "; ".join(kubectl(self.env, *each, namespace=first.namespace or None) for each in asked)
+
+
+def _in_time(
+    read: Sequence[Future[ContainerLog]], timeout_s: float
+) -> tuple[set[Future[ContainerLog]], float]:
+    """Those that came, and how long was waited for them; what was not begun by then is not asked for."""
+    done, waiting = wait(read, timeout_s)
+    came, waited_s = set(done), timeout_s
+    while waiting and done and waited_s < LONGEST * timeout_s:
+        if any(each.exception() or each.result().trouble for each in done):
+            break
+        done, waiting = wait(waiting, timeout_s / 3)
+        came |= done
+        waited_s += timeout_s / 3
+    for each in waiting:
+        each.cancel()
+    return came, waited_s
 
 
 def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:

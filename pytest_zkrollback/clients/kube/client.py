@@ -60,7 +60,8 @@ class KubeClient:
     """The Kube port. One instance serves every thread: they share one pool of connections.
 
     Every ``timeout_s`` is a total: connecting (at most 2 s of it), waiting, reading, pages and the server's
-    wish to be left alone (429 and 503 with Retry-After, reads only) included.
+    wish to be left alone (429 and 503 with Retry-After, reads only) included. Where it is each page's, it
+    says so.
     """
 
     def __init__(self, access: Access, clock: SystemClock, renew: Callable[[], Access] | None = None) -> None:
@@ -126,9 +127,10 @@ class KubeClient:
     ) -> tuple[tuple[JsonObject, ...], str]:
         """What ``keep`` makes of each item, page by page, and the resourceVersion to watch from.
 
-        The items are without managedFields.
+        The items are without managedFields. ``timeout_s`` is each page's own.
         """
-        return self._pages(self._call("GET", path, None, timeout_s), keep, without_managed_fields=True)
+        call = self._call("GET", path, None, timeout_s)
+        return self._pages(call, keep, without_managed_fields=True, page_timeout_s=timeout_s)
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
         """Watch events ``{type, object}`` until the server ends the stream, after ``timeout_s``.
@@ -235,22 +237,32 @@ class KubeClient:
         keep: Callable[[JsonObject], JsonObject] = lambda item: item,
         *,
         without_managed_fields: bool = False,
+        page_timeout_s: float | None = None,
     ) -> tuple[tuple[JsonObject, ...], str]:
         while True:
             items: list[JsonObject] = []
             version, begun = "", False
+            pages = self._each_page(
+                call, without_managed_fields=without_managed_fields, page_timeout_s=page_timeout_s
+            )
             try:
-                for found, newest in self._each_page(call, without_managed_fields=without_managed_fields):
+                for found, newest in pages:
                     items += map(keep, found)
                     version, begun = newest, True
             except BadAnswer as error:
-                if error.status != http.client.GONE or not begun:
+                over = self._clock.monotonic_s() >= call.end_s
+                if error.status != http.client.GONE or not begun or over:
                     raise
                 continue
             return tuple(items), version
 
     def _each_page(
-        self, call: Call, *, without_managed_fields: bool, page_bytes: int = 0
+        self,
+        call: Call,
+        *,
+        without_managed_fields: bool,
+        page_bytes: int = 0,
+        page_timeout_s: float | None = None,
     ) -> Iterator[tuple[tuple[JsonObject, ...], str]]:
         """Items and resourceVersion, page by page."""
         most = limit = int(call.query.get("limit", PAGE_SIZE))
@@ -258,6 +270,8 @@ class KubeClient:
         while True:
             asked = {**call.query, "limit": str(limit)} | ({"continue": token} if token else {})
             asking = replace(call, query=asked)
+            if page_timeout_s is not None:
+                asking = replace(asking, end_s=self._clock.monotonic_s() + page_timeout_s)
             body = self._wire.read(asking, page_bytes if limit > 1 else 0)
             if limit > 1 and 0 < page_bytes <= len(body):
                 limit = max(1, limit // 4)
