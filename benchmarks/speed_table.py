@@ -18,17 +18,20 @@ ROWS = {
 
 def render_table(result: dict) -> str:
     """What was measured, the limit, and what the runbook's commands took."""
-    lines = ["| situation | ours | limit | the runbook's commands |", "|---|---|---|---|"]
+    lines = [
+        "| situation | ours | limit | the runbook's commands | of both: the controller has written the status |",
+        "|---|---|---|---|---|",
+    ]
     scenarios = {name: result["scenarios"][name] for name in ROWS if name in result["scenarios"]}
     if not scenarios:
         return "Not measured yet.\n"
     for name, found in scenarios.items():
         figures = found["figures"]
         key = next(key for key in figures if key.endswith("_s") and key != "runbook_s")
-        theirs = figures.get("runbook_s", {}).get("value")
+        theirs, status = (figures.get(each, {}).get("value") for each in ("runbook_s", "status_written_s"))
         lines.append(
             f"| {ROWS[name]} | {_shown(figures[key]['value'])}{'' if figures[key]['holds'] else ' (missed)'} "
-            f"| {_shown(figures[key]['limit'])} | {_shown(theirs)} |"
+            f"| {_shown(figures[key]['limit'])} | {_shown(theirs)} | {_shown(status)} |"
         )
     lines.append("")
     for name, found in scenarios.items():

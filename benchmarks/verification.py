@@ -79,7 +79,7 @@ class Audit:
     """The part of the audit log that is written from now on, for one namespace."""
 
     def __init__(self, incident: Incident) -> None:
-        self._log, self._namespace = incident.cluster.audit_log, incident.namespace
+        self._log, self.namespace = incident.cluster.audit_log, incident.namespace
         self._from = self._log.stat().st_size
 
     def events(self) -> list[dict]:
@@ -94,7 +94,7 @@ class Audit:
         for event in self.events():
             about = event.get("objectRef") or {}
             names = (about.get("resource"), about.get("subresource"), about.get("namespace"))
-            if names == ("pods", "status", self._namespace) and event["verb"] == "patch":
+            if names == ("pods", "status", self.namespace) and event["verb"] == "patch":
                 status = (event.get("requestObject") or {}).get("status") or {}
                 yield seconds(event["stageTimestamp"]), about["name"], status
 
@@ -110,6 +110,21 @@ def last_ready(audit: Audit, before: float) -> float:
         for at, _, status in audit.statuses()
         if at < before
         and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
+    )
+
+
+def status_written(audit: Audit, before: float) -> float:
+    """The moment of the last status of a Deployment that was written before the first verdict.
+
+    kubectl rollout status waits for it, and so do we: no verdict can be sooner.
+    """
+    return max(
+        at
+        for event in audit.events()
+        if (event.get("objectRef") or {}).get("resource") == "deployments"
+        and event["objectRef"].get("subresource") == "status"
+        and event["objectRef"].get("namespace") == audit.namespace
+        and (at := seconds(event["stageTimestamp"])) < before
     )
 
 
@@ -278,6 +293,7 @@ def _ours_healthy(incident: Incident, *, smoke: bool) -> dict:
     first, ready = ours.first_verdict, last_ready(audit, ours.first_verdict)
     return {
         "first_verdict_s": round(first - ready, 3),
+        "status_written_s": round(status_written(audit, first) - ready, 3),
         "took_s": ours.took(),
         "command_to_helm_s": round(seconds(ours.record["helm"]["started_at"]) - ours.began, 3),
         "from_helms_exit_s": round(first - ours.event("helm ended"), 3),
@@ -336,9 +352,8 @@ def _what_for(event: dict) -> str:
         return "container's log"
     if "continue=" in event["requestURI"]:
         return "further page"
-    named = event["verb"] == "get" and about.get("name") and about.get("namespace")
-    if named and not about["name"].startswith("sh.helm."):
-        return "object compared"
+    if event["verb"] == "get" and about.get("name") and about.get("namespace"):
+        return "release record by name" if about["name"].startswith("sh.helm.") else "object compared"
     return "other"
 
 
@@ -442,6 +457,7 @@ def judged(name: str, found: dict) -> dict:
     if name in ("healthy", "far", "crowded"):
         result["first_verdict_s"] = held(median(ours, "first_verdict_s"), FIRST_VERDICT_S[name])
         result["runbook_s"] = held(median(theirs, "last_command_s"), None)
+        result["status_written_s"] = held(median(ours, "status_written_s"), None)
         result["to_the_exit_s"] = held(median(ours, "to_the_exit_s"), None)
     elif name == "whole":
         plain_s = median(theirs, "whole_s") or 0.0

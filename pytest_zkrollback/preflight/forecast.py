@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _CONFLICT = 409
 _SHOWN_CHARS = 200  # an image with its digest
-_WORKERS = 10
+_WORKERS = 20
 
 
 @dataclass

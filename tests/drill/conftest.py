@@ -120,8 +120,8 @@ def incident(
 
 
 @pytest.fixture
-def namespace(running_cluster: RunningCluster, request: pytest.FixtureRequest) -> str:
-    """A fresh namespace in which pods can be made at once; it goes with the cluster."""
+def namespace(running_cluster: RunningCluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh namespace in which pods can be made at once."""
     slug = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].rstrip("-")
     name = f"t{next(_numbers)}-{slug}"
     api = running_cluster.api
@@ -131,4 +131,5 @@ def namespace(running_cluster: RunningCluster, request: pytest.FixtureRequest) -
     while api.get(f"/api/v1/namespaces/{name}/serviceaccounts/default")[0] != 200:
         assert time.monotonic() < deadline, f"no default service account in {name}"
         time.sleep(0.02)
-    return name
+    yield name
+    api.send("DELETE", f"/api/v1/namespaces/{name}", {})

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.incident import BOTH, Incident
+from support.incident import BOTH, HELM_3_IN_CAMPAIGN, Incident
 
 CHECKLIST = [
     "rollout-backend",
@@ -391,7 +391,7 @@ def test_fault_23_a_signal_while_helm_runs(incident, number):
     assert (again.code, incident.head()) == (0, 7)
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_24_a_second_signal_ends_the_waiting(incident):
     slow_helm(incident, 6)
     process = incident.start("--rollback-to=5")
@@ -478,7 +478,7 @@ def one_after_the_other(incident, *targets):
     return its_record(incident, "reports-a"), second.returncode, output
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_19_two_operators_at_the_same_instant_make_one_rollback_and_both_verify_it(incident):
     slow_helm(incident, 1)
     processes = [
@@ -556,7 +556,7 @@ def hold_lock(incident, expires_in_s):
     incident.kubectl("create", "secret", "generic", "zkrollback.v1.zkprova", f"--from-literal=state={state}")
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_20_a_live_lock_refuses_and_an_expired_one_is_taken_over(incident):
     hold_lock(incident, 100)
     (incident.folder / "reports").mkdir()
@@ -575,7 +575,7 @@ def test_fault_20_a_live_lock_refuses_and_an_expired_one_is_taken_over(incident)
     assert "lock taken over from ann@laptop (run 0badcafe): it had expired" in events
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_21_the_head_moved_between_plan_and_run(incident):
     path = incident.folder / "helm-that-is-late"
     path.write_text(

@@ -8,7 +8,7 @@ import time
 import pytest
 import yaml
 
-from support.incident import BOTH, upgrade_with
+from support.incident import BOTH, HELM_3_IN_CAMPAIGN, upgrade_with
 
 
 def smoke_that(incident, *lines):
@@ -76,7 +76,7 @@ def test_fault_44_what_only_the_bad_revision_has_and_still_serves_is_red(inciden
     )
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_22_a_foreign_change_while_we_verify_is_superseded_and_slack_is_not_told_verified(incident):
     incident.helm("rollback", "zkprova", "5")
     smoke_that(incident, shell(incident, "helm", "rollback", "zkprova", "4"))
@@ -148,7 +148,7 @@ def test_a_service_without_http_is_verified_by_its_rollouts_and_the_rest_is_said
     assert not [point for point in result.record["samples"] if point["series"] == "health"]
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_24_two_signals_do_not_cut_helm_in_half_even_if_it_has_something_to_say(incident):
     """Helm prints the API server's warnings in mid-rollback: its outputs must not be our pipes."""
     incident.kubectl("label", "namespace", incident.namespace, "pod-security.kubernetes.io/warn=restricted")

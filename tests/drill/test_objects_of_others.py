@@ -6,7 +6,7 @@ import time
 
 import yaml
 
-from support.incident import BOTH, upgrade_with
+from support.incident import BOTH, HELM_3_IN_CAMPAIGN, upgrade_with
 
 MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"whose": "zkprova"}}
 CLAIM = {
@@ -66,7 +66,7 @@ def test_case_b1_what_another_release_took_over_is_not_deleted(incident):
     assert {each["id"] for each in done.record["overrides"]} == {"ownership"}
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_case_b1_what_another_release_has_now_is_not_overwritten(incident):
     upgrade_with(incident, "shared", MAP)
     incident.helm("rollback", "zkprova", "6")
@@ -81,7 +81,7 @@ def test_case_b1_what_another_release_has_now_is_not_overwritten(incident):
     assert incident.kubectl("get", "configmap", "shared", "-o", "jsonpath={.data.whose}") == "ownb"
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_case_b1_a_rolled_away_object_that_another_release_has_is_no_leftover(incident):
     upgrade_with(incident, "shared", MAP)
     incident.helm("rollback", "zkprova", "5")
@@ -94,7 +94,7 @@ def test_case_b1_a_rolled_away_object_that_another_release_has_is_no_leftover(in
     )
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_case_b6_a_claim_of_the_bad_revision_is_kept_by_what_next_says(incident):
     upgrade_with(incident, "claim", CLAIM)
     refused = incident.run("--rollback-to=5")
@@ -126,7 +126,7 @@ def test_case_b6_the_override_deletes_it_and_says_so(incident):
     assert "OVERRIDDEN data-loss" in done.output
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_case_b6_a_claim_that_is_a_hook_is_deleted_by_helm_whatever_its_policy_says(incident):
     notes = {"helm.sh/hook": "pre-upgrade,pre-rollback", "helm.sh/resource-policy": "keep"}
     upgrade_with(incident, "claim", {**CLAIM, "metadata": {"name": "data", "annotations": notes}})
@@ -163,7 +163,7 @@ DEFINITION = {
 }
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_case_b6_a_kind_and_a_namespace_go_with_everything_in_them(incident):
     group = f"{incident.namespace}.example.org"
     definition = yaml.safe_load(yaml.safe_dump(DEFINITION).replace("{}.example.org", group))
@@ -194,7 +194,7 @@ HOOK = {
 }
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_case_a3_a_release_that_is_being_uninstalled_is_not_rolled_back(incident):
     upgrade_with(incident, "farewell", HOOK)
     argv = [str(incident.helm_path), "uninstall", "zkprova", "-n", incident.namespace]

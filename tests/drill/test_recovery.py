@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support import stored_release
-from support.incident import BOTH
+from support.incident import BOTH, HELM_3_IN_CAMPAIGN
 
 HOOK = {
     "apiVersion": "batch/v1",
@@ -211,7 +211,7 @@ def test_fault_30_a_failed_hook_is_named_and_what_runs_is_read_again(incident, e
     assert f"{recover} '{ended}'" in failed.record["next_commands"]
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_a_hook_that_hangs_ends_with_helms_own_timeout_and_its_job_is_named(incident):
     """docs/helm-facts.md, 3: the release is stranded, and the Job goes on."""
     hook_that_fails(incident, "post-rollback", hangs=True)
@@ -238,7 +238,7 @@ def helm_that(incident, *lines):
     incident.configure(helm=str(path))
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_29_helm_fails_and_yet_the_revision_is_deployed(incident):
     helm_that(incident, 'HELM "$@"', 'echo "Error: lost the connection" >&2', "exit 1")
     done = incident.run("--rollback-to=5")
@@ -249,7 +249,7 @@ def test_fault_29_helm_fails_and_yet_the_revision_is_deployed(incident):
     assert "lost the connection" in done.record["helm"]["stderr_tail"]
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_28_helm_succeeds_and_the_revision_is_not_there(incident):
     helm_that(incident, 'echo "Rollback was a success! Happy Helming!"', "exit 0")
     done = incident.run("--rollback-to=5")
@@ -257,7 +257,7 @@ def test_fault_28_helm_succeeds_and_the_revision_is_not_there(incident):
     assert "made no revision: 6 is still the current revision" in done.item("rollback")["observed"]
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_33_a_helm_that_writes_50_mb_of_anything_is_bounded_in_the_record(incident):
     helm_that(incident, "head -c 50000000 /dev/urandom >&2", 'exec HELM "$@"')
     done = incident.run("--rollback-to=5")
@@ -266,7 +266,7 @@ def test_fault_33_a_helm_that_writes_50_mb_of_anything_is_bounded_in_the_record(
     assert (incident.folder / "reports" / "latest.html").stat().st_size < 2_000_000
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_fault_26_a_helm_that_hangs_is_ended_after_its_own_timeout_and_named(incident):
     helm_that(incident, "trap '' TERM", "sleep 300")
     incident.configure(helm=str(incident.folder / "odd-helm"), helm_timeout_s=1)

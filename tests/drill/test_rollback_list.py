@@ -4,7 +4,7 @@ import json
 import shlex
 
 from support.audited_release import AuditedRelease
-from support.incident import BOTH
+from support.incident import HELM_3_IN_CAMPAIGN
 
 
 def files(incident):
@@ -18,7 +18,7 @@ def listed(incident):
     return json.loads(out)
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_the_list_says_what_helm_says_and_its_command_rolls_back(incident):
     audited = AuditedRelease(incident)
     mark, reports = audited.mark(), files(incident)
@@ -51,7 +51,7 @@ def test_the_list_says_what_helm_says_and_its_command_rolls_back(incident):
     assert rows[7]["rollback_of"] == 5
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_a_refused_target_and_a_rehearsal_show_the_table(incident):
     for args, code in ((["--rollback-to=3"], 1), (["--rollback-to=5", "--rollback-plan"], 0)):
         result = incident.run(*args)

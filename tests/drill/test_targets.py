@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from support.audited_release import AuditedRelease
-from support.incident import BOTH
+from support.incident import HELM_3_IN_CAMPAIGN
 
 GOOD = "--rollback-to=app:1.8.0-3f9c2e1"
 
@@ -16,7 +16,7 @@ def wait_for(condition, timeout_s=60):
         time.sleep(0.02)
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_a_version_typed_twice_is_one_helm_and_another_version_is_another_intent(incident):
     audited = AuditedRelease(incident)
     mark = audited.mark()
@@ -63,7 +63,7 @@ def test_the_version_that_is_current_is_verified_and_helm_does_not_run(incident)
     assert audited.revisions_made(mark) == []
 
 
-@BOTH
+@HELM_3_IN_CAMPAIGN
 def test_a_version_killed_while_helm_works_and_typed_again_is_one_helm(incident):
     audited = AuditedRelease(incident)
     mark = audited.mark()
