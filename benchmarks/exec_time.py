@@ -1,11 +1,14 @@
 """From the operator's Enter to helm's exec, beside the plain `helm history` and `helm rollback`.
 
-Prints, and writes to benchmarks/results/exec_time.json: seconds and API requests until helm is executed, by
-stage, on the drill cluster as it is (limit 1.2 s), for a release of 60 objects behind 50 ms of latency
-(limit 2.5 s), and for releases with nothing, 300 KB and 600 KB of random base64 in ConfigMaps (300 KB cost
-1.0 s at most, twice the size 2.2 times that); beside them those of the plain commands. Helm is a script that
-notes the moment and changes nothing; the run is then killed, so that every run begins with the same release.
-The plain commands run for real, on a release of their own.
+Prints, and writes to benchmarks/results/exec_time.json and a table of docs/how-fast.md: seconds and API
+requests until helm is executed, by stage, on the drill cluster as it is (limit 1.2 s), for a release of 60
+objects behind 50 ms of latency (limit 2.5 s), and for releases with nothing, 300 KB and 600 KB of random
+base64 in ConfigMaps (300 KB cost 1.0 s at most, twice the size 2.2 times that); beside them those of the
+plain commands. Helm is a script that notes the moment and changes nothing; the run is then killed, so that
+every run begins with the same release. The plain commands run for real, on a release of their own.
+
+"start" says what Python and pytest take without us, and which packages are imported until then (one run with
+-X importtime, which is itself slower).
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -24,12 +28,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from speed_table import START, in_page, render_start
+
 from pytest_zkrollback.drill.binaries import find_binaries
 from pytest_zkrollback.drill.local_cluster import start_cluster
 from support.fault_proxy import FaultProxy
 from support.incident import Incident
 
-RUNS = 10
+PAGE = Path(__file__).parents[1] / "docs" / "how-fast.md"
+RUNS, FILLED_RUNS = 20, 5
 ROUND_TRIP_S = 0.05
 LIMITS_S = {"drill": 1.2, "60 objects, 50 ms": 2.5}
 FILLED_S, TWICE = 1.0, 2.2
@@ -200,8 +207,59 @@ def summary(rows: list[dict]) -> dict:
     return {"median": medians, "slowest_total_s": max(row.get("total_s", 0) for row in rows), "runs": rows}
 
 
-def measure(folder: Path) -> dict:
-    """All scenarios on one cluster."""
+_QUIET = tuple(f"-pno:{name}" for name in ("anyio", "hypothesispytest", "rerunfailures", "xdist"))
+_ALONE = tuple(f"-pno:{name}" for name in ("html", "metadata", "zkrollback"))
+_IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([\w.]+)")
+
+
+def start_steps(incident: Incident, helm: Marked) -> dict:
+    """Seconds of what is there without us, and milliseconds by package until helm's exec."""
+    empty = incident.folder / "empty"
+    empty.mkdir()
+
+    def median_s(*words: str) -> float:
+        took = []
+        for _ in range(RUNS):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, *words], cwd=empty, capture_output=True, check=False)
+            took.append(time.perf_counter() - began)
+        return round(statistics.median(took), 3)
+
+    return {
+        "python_s": median_s("-c", "pass"),
+        "import_pytest_s": median_s("-c", "import pytest"),
+        "pytest_alone_s": median_s("-m", "pytest", "--collect-only", *_QUIET, *_ALONE),
+        "packages": imports_until_exec(incident, helm),
+    }
+
+
+def imports_until_exec(incident: Incident, helm: Marked) -> dict[str, dict]:
+    """By top package, those with most time first: how many modules, how long their own code took."""
+    incident.kubectl("delete", "secret", "zkrollback.v1.zkprova", "--ignore-not-found")
+    told = incident.folder / "imports.txt"
+    with told.open("w") as errors:
+        python, *words = incident.argv("--rollback-to=5")
+        process = subprocess.Popen(
+            [python, "-X", "importtime", *words],
+            cwd=incident.folder,
+            env=incident.environ(),
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+        helm.wait()
+        process.kill()
+        process.wait()
+    found: dict[str, dict] = {}
+    for took_us, module in _IMPORT.findall(told.read_text()):
+        package = found.setdefault(module.partition(".")[0], {"modules": 0, "ms": 0.0})
+        package["modules"] += 1
+        package["ms"] += int(took_us) / 1000
+    ordered = sorted(found.items(), key=lambda pair: -pair[1]["ms"])
+    return {name: {**each, "ms": round(each["ms"], 1)} for name, each in ordered}
+
+
+def measure(folder: Path) -> tuple[dict, dict]:
+    """All scenarios on one cluster, and what the start is made of."""
     binaries = find_binaries(progress=print)
     running = start_cluster(binaries)
     try:
@@ -220,7 +278,7 @@ def measure(folder: Path) -> dict:
                 rows["plain helm"].append(pair[1])
         sizes = {f"{size} KB of base64": filled(ours, size) for size in (0, 300, 600)}
         rows |= {name: [] for name in sizes}
-        for number in range(RUNS + 1):
+        for number in range(FILLED_RUNS + 1):
             for name, release in sizes.items():
                 ours.configure(helm=str(helm.path), release=release, preflight_budget_s=5)
                 row = run_once(ours, helm, release, 1)
@@ -233,7 +291,8 @@ def measure(folder: Path) -> dict:
                 row = run_once(ours, helm, "wide", 1)
                 if number:
                     rows["60 objects, 50 ms"].append(row)
-        return {name: summary(found) for name, found in rows.items()}
+        ours.configure(helm=str(helm.path), preflight_budget_s=5)
+        return {name: summary(found) for name, found in rows.items()}, start_steps(ours, helm)
     finally:
         running.close()
 
@@ -241,16 +300,19 @@ def measure(folder: Path) -> dict:
 def main() -> int:
     """0 if all limits hold in the median."""
     with tempfile.TemporaryDirectory() as folder:
-        scenarios = measure(Path(folder))
+        scenarios, start = measure(Path(folder))
     result = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"load average {os.getloadavg()[0]:.1f}",
         "limits_s": LIMITS_S,
         "scenarios": scenarios,
+        "start": start,
     }
     out = Path(__file__).parent / "results" / "exec_time.json"
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    page = in_page(PAGE.read_text(encoding="utf-8"), render_start(result), START)
+    PAGE.write_text(page, encoding="utf-8")
     for name, found in scenarios.items():
         print(name, json.dumps(found["median"]))
     empty, some, twice = (scenarios[f"{size} KB of base64"]["median"]["total_s"] for size in (0, 300, 600))

@@ -12,6 +12,13 @@ def test_the_page_shows_what_was_measured():
     assert table.in_page(page, table.render_table(result)) == page
 
 
+def test_the_page_shows_what_the_start_is_made_of():
+    table = load_script("benchmarks/speed_table.py")
+    result = json.loads((ROOT / "benchmarks" / "results" / "exec_time.json").read_text())
+    page = (ROOT / "docs" / "how-fast.md").read_text(encoding="utf-8")
+    assert table.in_page(page, table.render_start(result), table.START) == page
+
+
 def test_page_and_picture_show_how_it_was_measured_to_grow():
     growth = load_script("benchmarks/growth_page.py")
     result = json.loads((ROOT / "benchmarks" / "results" / "growth.json").read_text())
