@@ -113,10 +113,10 @@ def test_pages_are_followed_and_an_expired_token_starts_again_fault_4():
         assert items[0] == {"metadata": {"name": "c", "labels": {"managedFields": "a label of that name"}}}
         lines = [request.split(" ")[1] for request in server.requests]
     assert lines == [
-        "/api/v1/pods?limit=500",
-        "/api/v1/pods?limit=500&continue=t/1",
-        "/api/v1/pods?limit=500",
-        "/api/v1/pods?limit=500&continue=t2",
+        "/api/v1/pods?limit=250",
+        "/api/v1/pods?limit=250&continue=t/1",
+        "/api/v1/pods?limit=250",
+        "/api/v1/pods?limit=250&continue=t2",
     ]
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 PAGE_SIZE = 500
+# Of what is watched: a page of pods is held whole, beside what is kept of it.
+WATCHED_PAGE_SIZE = 250
 # A server ends a watch when it was asked to; this much later it will not any more.
 _SILENCE_S = 0.5
 _JSON = "application/json"
@@ -129,7 +131,7 @@ class KubeClient:
 
         The items are without managedFields. ``timeout_s`` is each page's own.
         """
-        call = self._call("GET", path, None, timeout_s)
+        call = self._call("GET", path, {"limit": str(WATCHED_PAGE_SIZE)}, timeout_s)
         return self._pages(call, keep, without_managed_fields=True, page_timeout_s=timeout_s)
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
