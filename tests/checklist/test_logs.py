@@ -460,6 +460,19 @@ def test_many_logs_have_more_time_as_long_as_they_come() -> None:
     )
 
 
+def test_of_many_logs_only_lines_that_are_shown_are_held() -> None:
+    pods = [pod(f"p{number}", APP) for number in range(30)]
+    bad = {"p25_app_current": f"{NEW} before\n{NEW} panic: x", "p24_app_current": Unreachable("no")}
+    logs = {f"p{number}_app_current": f"{NEW} fine" for number in range(30)} | bad
+    check = LogsCheck(env=environment(), kube=FakeKube(*pods, **logs), since=SINCE)  # type: ignore[arg-type]
+    seen = check.observe()
+    assert [number for number, log in enumerate(seen.logs) if log.tail] == [*range(20), 25]
+    judgement = check.judge(History((Sample(SINCE, seen),), SINCE, judged_from=SINCE), SINCE)
+    shown = [one.text for one in judgement.evidence if one.title.startswith("Last lines")]
+    assert len(shown) == 20
+    assert [text for text in shown if text == "(no line)"] == []
+
+
 def test_of_many_logs_no_more_are_asked_for_once_one_could_not_be_read() -> None:
     kube = Counted(*(pod(f"p{number}", APP) for number in range(PARALLEL * 100)))
     kube.fails = PARALLEL

@@ -141,7 +141,12 @@ class LogsCheck:
         return self.kube.list(path, query, timeout_s=self.env.logs.timeout_s)
 
     def _read_all(self, wanted: list[WantedLog], timeout_s: float) -> tuple[ContainerLog, ...]:
-        read = submit_each("zkrollback-logs", lambda one: self._read(one, timeout_s), wanted, PARALLEL)
+        read = submit_each(
+            "zkrollback-logs",
+            lambda job: _without_lines(self._read(job[1], timeout_s), place=job[0]),
+            list(enumerate(wanted)),
+            PARALLEL,
+        )
         in_time, waited_s = _in_time(read, timeout_s)
         late = f"not read within {waited_s:.3g} s"
         return tuple(
@@ -252,6 +257,12 @@ class LogsCheck:
         words = ("logs", first.pod, "-c", first.container, since)
         asked = [words, (*words, "--previous")] if first.previous else [words]
         return "; ".join(kubectl(self.env, *each, namespace=first.namespace or None) for each in asked)
+
+
+def _without_lines(log: ContainerLog, place: int) -> ContainerLog:
+    """The log, without its last lines where they are not shown: thousands of logs are tens of megabytes."""
+    is_shown = place < _SHOWN_CONTAINERS or log.match_count or log.trouble
+    return log if is_shown else replace(log, tail=())
 
 
 def _in_time(
