@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from operator import is_
 from threading import Condition, Event, Lock
 from types import MappingProxyType
 from typing import Final
@@ -233,8 +234,8 @@ class ClusterWatch:
             if epoch < feed.epoch:
                 return False
             feed.epoch = epoch
-            feed.items = fresh
-            feed.shown = None
+            if len(fresh) != len(feed.items) or not all(map(is_, fresh.values(), feed.items.values())):
+                feed.items, feed.shown = fresh, None
             feed.listed_s, feed.took_s = begun_s, self._clock.monotonic_s() - begun_s
             owners = {controller_uid(item) for item in items}
             feed.siblings = {uid: one for uid, one in list(feed.siblings.items()) if uid in owners}

@@ -51,12 +51,12 @@ from .kubectl_status import DEADLINE_EXCEEDED, condition, desired_replicas
 from .stand_in import find_stand_in
 from .workload import (
     Workload,
+    WorkloadReading,
     controlled_by,
     find_object,
     images,
     needed_resources,
     progress,
-    read_workload,
 )
 
 # An application beside its proxy or its database exits once or twice, and is well at its third start.
@@ -89,6 +89,7 @@ class RolloutCheck:
     rechecked_on_failure: bool = field(default=True, init=False)
     failure_ends_waiting: bool = field(default=True, init=False)
     waiting_may_end: bool = field(default=False, init=False)
+    _reading: WorkloadReading = field(default_factory=WorkloadReading, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -176,7 +177,7 @@ class RolloutCheck:
         item = find_object(snapshot, self._kind, self._name)
         if item is None or self.notes is None:
             return snapshot
-        return replace(snapshot, notes=self.notes(read_workload(snapshot, self._kind, item)))
+        return replace(snapshot, notes=self.notes(self._reading.read(snapshot, self._kind, item)))
 
     def fetch_readiness(self) -> str:
         """Whether it is complete now, whatever it was before: '2 of 2 pods ready'; empty: it is not.
@@ -188,7 +189,7 @@ class RolloutCheck:
         if item is None or is_terminating(item):
             return ""
         desired = desired_replicas(self._kind, item)
-        ready = sum(map(is_ready, read_workload(snapshot, self._kind, item).current))
+        ready = sum(map(is_ready, self._reading.read(snapshot, self._kind, item).current))
         complete = progress(self._kind, item).done and ready >= desired > 0
         return f"{ready} of {desired} pods ready" if complete else ""
 
@@ -217,7 +218,7 @@ class RolloutCheck:
         history: History,
         now: datetime,
     ) -> Judgement:
-        workload = read_workload(snapshots[-1], self._kind, item)
+        workload = self._reading.read(snapshots[-1], self._kind, item)
         status = progress(self._kind, item)
         notes = snapshots[-1].notes
         proof = (render_state(workload), render_pods(workload), *render_notes(workload, notes))

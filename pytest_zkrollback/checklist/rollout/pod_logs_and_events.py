@@ -55,10 +55,16 @@ class PodDiagnosticsReader:
         self._known: dict[str, PodDiagnostics] = {}
         self._restarts: dict[str, int] = {}
         self._asked: dict[str, tuple[tuple[object, ...], float]] = {}
+        self._calm: dict[str, Workload] = {}  # UID of the workload -> as it was when all was well
 
     def fetch(self, workload: Workload) -> dict[str, PodDiagnostics]:
         """UID -> what is known; blocks for :data:`WAIT_S` at most, where something new is wrong."""
-        asked = [*([workload.item] if workload.lacks_pods else []), *self._worst(workload.current)]
+        if self._calm.get(uid(workload.item)) is workload:
+            asked = []
+        else:
+            asked = [*([workload.item] if workload.lacks_pods else []), *self._worst(workload.current)]
+            if not asked and all(map(is_ready, workload.current)):
+                self._calm[uid(workload.item)] = workload
         wait([reading for item in asked if (reading := self._ask(item)) is not None], WAIT_S)
         with self._lock:
             return dict(self._known)
