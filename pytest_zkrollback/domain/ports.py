@@ -165,7 +165,7 @@ class Kube(Protocol):
     ) -> tuple[tuple[JsonObject, ...], str]:
         """What ``keep`` makes of each item, page by page, and the resourceVersion to watch from.
 
-        The items are without managedFields. ``timeout_s`` is each page's own.
+        The items are without managedFields. ``timeout_s`` is each page's own; all have fifteen times that.
         """
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:

@@ -114,6 +114,7 @@ class CheckRun:
     alarm: Alarm = field(default_factory=Alarm)
     observing: bool = False
     looking: bool = False  # an observation is under way
+    took_s: float = 0.0  # the last observation
     lag: Lag = field(default_factory=Lag)
     judged_from: datetime | None = None
     pending_s: float = 0.0  # since when there is no verdict

@@ -3,7 +3,8 @@
 Every resource has a thread that lists, watches for :data:`RESYNC_S` and lists again, so that a stream that
 died without a word is healed by the next list. A snapshot never holds what was not confirmed by a list
 within :data:`STALE_S`: such a resource is named in ``Snapshot.errors`` instead. Where the list itself takes
-seconds (thousands of pods), both grow with it.
+seconds (thousands of pods, a slow line), both grow with it, to :data:`LONGEST_WATCH_S` and
+:data:`LONGEST_STALE_S`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from .equal_parts import share_equal_parts
 
 RESYNC_S: Final = 5.0
 LIST_TIMEOUT_S: Final = 4.0
+LONGEST_WATCH_S: Final = 15.0
 STALE_S: Final = 15.0
+LONGEST_STALE_S: Final = 60.0
 # An API server that restarts answers 403 until its RBAC rules are loaded: once a resource has been read,
 # a refusal has to stand this long before it is believed.
 REFUSAL_GRACE_S: Final = 3.0
@@ -66,13 +69,13 @@ class _Feed:
 
     @property
     def watch_s(self) -> float:
-        """How long it is watched between two lists: they take a third of the time at most."""
-        return max(RESYNC_S, 2 * self.took_s)
+        """How long it is watched between two lists."""
+        return min(max(RESYNC_S, 2 * self.took_s), LONGEST_WATCH_S)
 
     @property
     def stale_s(self) -> float:
-        """How long a list is good for: the two lists and the watch between them fit in."""
-        return STALE_S + 4 * self.took_s
+        """How long a list is good for: two of them and the watch between them fit in, while none fails."""
+        return STALE_S if self.error is not None else min(STALE_S + 4 * self.took_s, LONGEST_STALE_S)
 
     def kept(self, item: JsonObject) -> JsonObject:
         """The item, or what is known of it where nothing has changed: samples hold on to that anyway.
@@ -89,6 +92,10 @@ class _Feed:
         if owner:
             self.siblings[owner] = item
         return item
+
+
+class _Superseded(Exception):
+    """A newer thread reads this resource, or nobody does any more."""
 
 
 class ClusterWatch:
@@ -158,6 +165,11 @@ class ClusterWatch:
                 timeout_s,
             )
 
+    @property
+    def list_took_s(self) -> float:
+        """How long the slowest of the newest lists took."""
+        return max((feed.took_s for feed in self._feeds.values()), default=0.0)
+
     def snapshot(self) -> Snapshot:
         """The picture now. Cheap: objects are shared between snapshots and must not be changed."""
         objects: dict[str, tuple[JsonObject, ...]] = {}
@@ -203,17 +215,20 @@ class ClusterWatch:
             begun_s = self._clock.monotonic_s()
             try:
                 items, version = self._kube.list_with_version(
-                    feed.path, timeout_s=LIST_TIMEOUT_S, keep=feed.kept
+                    feed.path, timeout_s=LIST_TIMEOUT_S, keep=partial(self._keep, feed, epoch)
                 )
                 if not self._replace(feed, epoch, items, begun_s):
                     return
                 failures = 0
+                watched_s = self._clock.monotonic_s()
                 for event in self._kube.watch(feed.path, version, timeout_s=feed.watch_s):
                     if self._stopping.is_set() or not self._apply(name, feed, epoch, event):
                         break
                 # A server that ends every stream at once must not be asked in a tight loop.
-                if self._clock.monotonic_s() - begun_s < feed.watch_s / 2:
-                    self._stopping.wait(_FIRST_PAUSE_S)
+                if self._clock.monotonic_s() - watched_s < feed.watch_s / 2:
+                    self._stopping.wait(max(_FIRST_PAUSE_S, feed.took_s))
+            except _Superseded:
+                return
             except ClusterError as error:
                 failures += 1
                 self._note(feed, epoch, error)
@@ -226,6 +241,12 @@ class ClusterWatch:
                     BadAnswer(f"Reading the {name} failed unexpectedly: {type(error).__name__}: {error}"),
                 )
                 self._stopping.wait(_pause_s(None, failures))
+
+    def _keep(self, feed: _Feed, epoch: int, item: JsonObject) -> JsonObject:
+        """What is held of a listed item; raises _Superseded where nobody wants the rest of the list."""
+        if feed.asked != epoch or self._stopping.is_set():
+            raise _Superseded
+        return feed.kept(item)
 
     def _replace(self, feed: _Feed, epoch: int, items: tuple[JsonObject, ...], begun_s: float) -> bool:
         """Take a whole list over; False if a newer thread has already done so."""
@@ -328,6 +349,11 @@ class NamespaceWatches:
             watch.wait_first(max(0.0, until_s - self._clock.monotonic_s()))
             for watch in self._watches.values()
         )
+
+    @property
+    def list_took_s(self) -> float:
+        """As :attr:`ClusterWatch.list_took_s`, of every namespace."""
+        return max((watch.list_took_s for watch in self._watches.values()), default=0.0)
 
     def snapshot(self, namespace: str | None = None) -> Snapshot:
         """The picture of this namespace now; None: of the release's own."""

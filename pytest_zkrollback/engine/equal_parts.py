@@ -8,7 +8,10 @@ from ..domain.checks import JsonObject
 
 
 def share_equal_parts(item: JsonObject, like: JsonObject) -> None:
-    """Put the objects and lists of ``like`` in the place of equal ones at the same paths of ``item``."""
+    """Put the objects and lists of ``like`` in the place of equal ones at the same paths of ``item``.
+
+    ``like`` is of the same kind: what stands at a path has one JSON type (Python calls 1 and true equal).
+    """
     _share(item, like)
 
 

@@ -31,8 +31,10 @@ _TICK_S: Final = 0.03
 _REJUDGE_S: Final = 0.2
 # Nor is one processor kept busy with it: a thousand objects take a while.
 _REJUDGE_REST: Final = 5.0
-# For the last look at what is open, even where its deadline is over by then.
+# For the last look at what is open, even where its deadline is over by then. What took longer before (logs of
+# thousands of pods) has the time of three looks, for one may be under way.
 _CLOSING_S: Final = 10.0
+_CLOSING_LOOKS: Final = 3
 # After a failure: for one more answer from all that is green, together.
 _RECHECK_S: Final = 4.0
 _RETRY_S: Final = 0.5
@@ -359,7 +361,8 @@ class Schedule:
         for run in self._open_runs():
             if run in besides:
                 continue
-            run.ends_s = max(run.ends_s, self._clock.monotonic_s() + _CLOSING_S)
+            looks_s = min(_CLOSING_LOOKS * run.took_s, run.check.deadline_s)
+            run.ends_s = max(run.ends_s, self._clock.monotonic_s() + max(_CLOSING_S, looks_s))
             run.fresh = True  # what is not looked at again is final now
             run.alarm.ring()
 
@@ -535,7 +538,7 @@ class Schedule:
                 if run.generation != generation:
                     return
                 run.keep(sample)
-                run.looking = False
+                run.looking, run.took_s = False, self._clock.monotonic_s() - begun_s
             self._wake.set()
             if self._on_sample is not None:
                 self._on_sample(run.check.id, sample)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _CONFLICT = 409
 _SHOWN_CHARS = 200  # an image with its digest
-_WORKERS = 20
+_WORKERS = 14
 
 
 @dataclass

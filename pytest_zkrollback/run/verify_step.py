@@ -28,7 +28,7 @@ from .find_redeploy_risks import RedeployRisks
 from .recovery_timeline import RecoveryTimeline
 from .results import ExpectedRelease, RunState
 
-_ANEW_S = 4.0  # as long as a list may take
+_ANEW_S = 4.0  # for lists; of thousands of pods they have twice as long as the last time besides
 _TICK_S = 0.1
 # Objects, logs and the history are read side by side once the rollouts have settled.
 _CONNECTIONS = 12
@@ -93,7 +93,7 @@ def run_verify(
         """A watch that died without a word may show what was there 15 s ago; a last look may not."""
         events.stop()  # and asked again
         watch.refresh()
-        until_s = context.clock.monotonic_s() + _ANEW_S
+        until_s = context.clock.monotonic_s() + _ANEW_S + 2 * watch.list_took_s
         while not context.signals.count and context.clock.monotonic_s() < until_s:
             if watch.wait_first(_TICK_S):
                 return

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -441,23 +442,50 @@ class Counted(FakeKube):
     """Each log takes some time; how many were asked for is counted."""
 
     asked = 0
-    fails = 0  # from this one on, if above 0
+    takes_s = 0.05
+    from_then_on: str | ClusterError = f"{NEW} fine"
+    first = 0  # from this one on, if above 0, that is answered
 
     def text(self, path: str, query: dict[str, str], timeout_s: float, limit_bytes: int) -> str:
         self.asked += 1
-        time.sleep(0.02)
-        if 0 < self.fails <= self.asked:
-            raise Unreachable("no answer")
-        return f"{NEW} fine"
+        time.sleep(self.takes_s)
+        answer = self.from_then_on if 0 < self.first <= self.asked else f"{NEW} fine"
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
 
 
 def test_many_logs_have_more_time_as_long_as_they_come() -> None:
-    pods = [pod(f"p{number}", APP) for number in range(PARALLEL * 40)]
-    verdict = judged(Counted(*pods), environment(timeout_s=0.3))  # 40 after one another take 0.8 s
-    assert (verdict.word, verdict.observed) == (
-        Verdict.PASS,
-        "320 containers of 320 pods: no bad one among 320 lines since 2026-11-23 10:00:00 UTC.",
+    pods = [pod(f"p{number}", APP) for number in range(PARALLEL * 36)]
+    verdict = judged(Counted(*pods), environment(timeout_s=1.5))  # 36 after one another take 1.8 s
+    assert verdict.word is Verdict.PASS
+    count = PARALLEL * 36
+    assert re.fullmatch(
+        f"{count} containers of {count} pods: no bad one among {count} lines since 2026-11-23 10:00:00 UTC."
+        r" To read them all took \d s\.",
+        verdict.observed,
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        pytest.param(Unreachable("no answer"), Verdict.UNVERIFIED, id="unread"),
+        pytest.param(f"{NEW} panic: x", Verdict.FAIL, id="bad"),
+    ],
+)
+def test_of_many_logs_no_more_are_asked_for_once_the_verdict_is_known(
+    answer: str | ClusterError, word: Verdict
+) -> None:
+    kube = Counted(*(pod(f"p{number}", APP) for number in range(PARALLEL * 200)))
+    kube.from_then_on, kube.first = answer, PARALLEL
+    verdict = judged(kube, environment(timeout_s=0.3))
+    assert verdict.word is word
+    time.sleep(4 * kube.takes_s)
+    asked = kube.asked
+    assert asked < PARALLEL * 100
+    time.sleep(4 * kube.takes_s)
+    assert kube.asked == asked
 
 
 def test_of_many_logs_only_lines_that_are_shown_are_held() -> None:
@@ -471,18 +499,6 @@ def test_of_many_logs_only_lines_that_are_shown_are_held() -> None:
     shown = [one.text for one in judgement.evidence if one.title.startswith("Last lines")]
     assert len(shown) == 20
     assert [text for text in shown if text == "(no line)"] == []
-
-
-def test_of_many_logs_no_more_are_asked_for_once_one_could_not_be_read() -> None:
-    kube = Counted(*(pod(f"p{number}", APP) for number in range(PARALLEL * 100)))
-    kube.fails = PARALLEL
-    verdict = judged(kube, environment(timeout_s=0.3))
-    assert verdict.word is Verdict.UNVERIFIED
-    time.sleep(0.1)
-    asked = kube.asked
-    assert asked < PARALLEL * 40
-    time.sleep(0.1)
-    assert kube.asked == asked
 
 
 # Moment of each recording -> what the logs of the pods that are there then have to say. None: all is well.

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_zkrollback.checklist.rollout.check import RolloutCheck
 from pytest_zkrollback.checklist.rollout.pod_logs_and_events import WAIT_S, PodDiagnosticsReader
-from pytest_zkrollback.checklist.rollout.workload import read_workload
+from pytest_zkrollback.checklist.rollout.workload import WorkloadReading, read_workload
 from pytest_zkrollback.domain.checks import History, PodDiagnostics, Sample, Snapshot
 from pytest_zkrollback.domain.errors import Forbidden, NotFound
 from pytest_zkrollback.domain.verdict import Judgement, Pending
@@ -88,6 +88,23 @@ def _noted(*pods: dict[str, Any], **notes: PodDiagnostics) -> Snapshot:
     )
 
 
+def test_a_workload_is_read_again_where_an_object_of_it_changed() -> None:
+    reading, shot = WorkloadReading(), snapshot(pod("web-a"))
+    [item] = shot.objects["deployments"]
+    found = reading.read(shot, "deployment", item)
+    again = Snapshot(at=at(9), objects=dict(shot.objects))
+    assert reading.read(again, "deployment", item) is found
+    for resource, changed in (
+        ("pods", (pod("web-a", LOOPING),)),
+        ("replicasets", ()),
+    ):
+        newer = Snapshot(at=at(9), objects={**shot.objects, resource: changed})
+        assert reading.read(newer, "deployment", item) == read_workload(newer, "deployment", item)
+        assert reading.read(newer, "deployment", item) != found
+    scaled = {**item, "spec": {**item["spec"], "replicas": 7}}
+    assert reading.read(shot, "deployment", scaled).item is scaled
+
+
 def test_a_crash_is_read_before_its_restart_and_once() -> None:
     kube = FakeKube([event("BackOff", "restarting")], "panic: no pool\n")
     notes = PodDiagnosticsReader(kube, "shop", FakeClock())  # type: ignore[arg-type]
@@ -126,6 +143,49 @@ def test_nothing_is_asked_of_pods_that_are_well_or_just_made(well: dict[str, Any
     kube = FakeKube()
     assert _look(kube, well) == {}
     assert kube.asked == []
+
+
+def test_while_all_is_well_nothing_is_looked_through_again_and_trouble_is_seen_at_once() -> None:
+    class Looked(dict[str, Any]):
+        """A pod whose status is looked at so many times."""
+
+        times = 0
+
+        def get(self, key: str, default: Any = None) -> Any:
+            self.times += key == "status"
+            return super().get(key, default)
+
+    kube = FakeKube([event("BackOff", "restarting")], "panic: no pool\n")
+    notes = PodDiagnosticsReader(kube, "shop", FakeClock())  # type: ignore[arg-type]
+    well = Looked(pod("web-a"))
+    shot = snapshot(well)
+    [item] = shot.objects["deployments"]
+    workload = read_workload(shot, "deployment", item)
+    notes.fetch(workload)
+    looked = well.times
+    notes.fetch(workload)
+    assert (well.times, kube.asked) == (looked, [])
+    assert _look(kube, pod("web-a", LOOPING), notes=notes)["uid-web-a"].log == "panic: no pool\n"
+
+
+def test_a_pod_that_is_not_ready_is_looked_at_again_as_time_passes() -> None:
+    class Later(FakeClock):
+        second = 20.0
+
+        def now(self) -> Any:
+            return at(self.second)
+
+    kube, clock = FakeKube([event("FailedMount", "no such Secret")]), Later()
+    notes = PodDiagnosticsReader(kube, "shop", clock)  # type: ignore[arg-type]
+    shot = snapshot(pod("web-a", container(waiting("ContainerCreating")), created_s=19))
+    [item] = shot.objects["deployments"]
+    workload = read_workload(shot, "deployment", item)
+    assert notes.fetch(workload) == {}
+    clock.second = 30
+    deadline = time.monotonic() + 5
+    while not (found := notes.fetch(workload)):
+        assert time.monotonic() < deadline
+    assert found["uid-web-a"].events == (event("FailedMount", "no such Secret"),)
 
 
 @pytest.mark.parametrize(("replicas", "asked"), [(2, True), (1, False)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
@@ -15,6 +15,8 @@ import pytest
 from pytest_zkrollback.domain.checks import Snapshot
 from pytest_zkrollback.domain.errors import BadAnswer, ClusterError, Forbidden, Unreachable
 from pytest_zkrollback.engine.cluster_watch import (
+    LONGEST_STALE_S,
+    LONGEST_WATCH_S,
     REFUSAL_GRACE_S,
     RESOURCES,
     STALE_S,
@@ -104,10 +106,10 @@ class FakeKube:
 class Bench:
     """A watch on a fake cluster, with a way to wait for what it should come to know."""
 
-    def __init__(self) -> None:
+    def __init__(self, resources: Collection[str] = tuple(RESOURCES)) -> None:
         self.kube = FakeKube()
         self.clock = FakeClock()
-        self.watch = ClusterWatch(self.kube, "shop", self.clock)  # type: ignore[arg-type]
+        self.watch = ClusterWatch(self.kube, "shop", self.clock, resources=resources)  # type: ignore[arg-type]
 
     def start(self) -> None:
         self.watch.start()
@@ -242,26 +244,68 @@ def test_fault_3_what_is_too_old_is_an_error(bench: Bench) -> None:
     assert isinstance(snapshot.errors["pods"], Unreachable)
 
 
-def test_a_list_that_takes_long_is_good_for_longer_and_watched_longer(bench: Bench) -> None:
-    """Thousands of pods: a list of 8 s, 16 s of watching and the next list fit into its time."""
-
+@pytest.mark.parametrize(
+    ("took_s", "watched_s", "good_s"),
+    [(0, 5, STALE_S), (3, 6, STALE_S + 12), (30, LONGEST_WATCH_S, LONGEST_STALE_S)],
+)
+def test_a_list_that_takes_long_is_good_for_longer_and_watched_longer(
+    took_s: float, watched_s: float, good_s: float
+) -> None:
+    """Of thousands of pods: two lists and the watch between them fit into its time."""
+    bench = Bench(resources=("pods",))
     listed = bench.kube.list_with_version
 
     def list_slowly(path: str, timeout_s: float, keep: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-        if path.endswith("/pods"):
-            bench.clock.passed_s = 8
+        bench.clock.passed_s += took_s
         return listed(path, timeout_s, keep)
 
     bench.kube.list_with_version = list_slowly  # type: ignore[method-assign]
     bench.kube.put("pods", "a")
+    try:
+        bench.start()
+        bench.until(lambda _: bench.kube.watched_s)
+        assert bench.kube.watched_s == {"pods": watched_s}
+        assert bench.watch.list_took_s == took_s
+        bench.clock.passed_s = good_s
+        assert bench.names() == ["a"]
+        bench.clock.passed_s = good_s + 1
+        assert "pods" in bench.watch.snapshot().errors
+    finally:
+        bench.kube.close()
+        bench.watch.stop()
+
+
+def test_a_slow_list_is_good_for_the_usual_time_once_the_next_one_fails(bench: Bench) -> None:
+    bench.kube.put("pods", "a")
     bench.start()
-    bench.until(lambda shot: shot.objects.get("pods"))
-    assert bench.kube.watched_s["pods"] == 16
-    assert bench.kube.watched_s["deployments"] < 16
-    bench.clock.passed_s = STALE_S + 4 * 8
-    assert bench.names() == ["a"]
-    bench.clock.passed_s = STALE_S + 4 * 8 + 1
-    assert "pods" in bench.watch.snapshot().errors
+    feed = bench.watch._feeds["pods"]
+    feed.took_s, feed.error = 8.0, Unreachable("no answer")
+    bench.clock.passed_s = STALE_S + 1
+    assert bench.watch.snapshot().errors["pods"] is feed.error
+
+
+def test_a_list_that_nobody_wants_any_more_is_not_read_to_its_end(bench: Bench) -> None:
+    for number in range(3):
+        bench.kube.put("pods", f"p{number}")
+    kept: list[str] = []
+    asked_anew: list[str] = []
+    listed = bench.kube.list_with_version
+
+    def listing(path: str, timeout_s: float, keep: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        def one(item: dict[str, Any]) -> dict[str, Any]:
+            if not asked_anew:
+                asked_anew.append(path)
+                bench.watch.refresh()  # a newer thread is asked
+            found = keep(item)
+            kept.append(item["metadata"]["name"])
+            return found
+
+        return listed(path, timeout_s, one)
+
+    bench.kube.list_with_version = listing  # type: ignore[method-assign]
+    bench.watch.start()
+    bench.until(lambda shot: len(shot.objects.get("pods", ())) == 3)
+    assert kept == ["p0", "p1", "p2"]
 
 
 def test_pods_of_one_controller_share_what_is_equal_in_them(bench: Bench) -> None:
@@ -277,6 +321,20 @@ def test_pods_of_one_controller_share_what_is_equal_in_them(bench: Bench) -> Non
     found = bench.until(lambda shot: len(shot.objects["pods"]) == 3).objects["pods"]
     assert [one["spec"]["nodeName"] for one in found] == ["a", "b", "c"]
     assert len({id(one["spec"]["containers"]) for one in found}) == 1
+
+
+def test_a_list_in_which_nothing_changed_shows_the_same_objects(bench: Bench) -> None:
+    bench.kube.put("pods", "a", version=1)
+    bench.start()
+    before = bench.watch.snapshot().objects["pods"]
+    bench.kube.put("pods", "a", version=1)  # another object of the same version, as a list brings it
+    bench.kube.send("pods", None)
+    bench.until(lambda _: bench.kube.lists.count("pods") >= 2)
+    bench.kube.put("pods", "a", version=2, status={"phase": "Failed"})
+    assert bench.watch.snapshot().objects["pods"] is before
+    bench.kube.send("pods", None)
+    after = bench.until(lambda shot: shot.objects["pods"] is not before).objects["pods"]
+    assert [one["status"] for one in after] == [{"phase": "Failed"}]
 
 
 def test_an_event_does_not_make_an_old_list_fresh(bench: Bench) -> None:

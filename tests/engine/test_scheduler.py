@@ -112,6 +112,14 @@ def test_verdicts_in_the_checks_order() -> None:
     assert list(verdicts.items()) == [("a", PASS), ("b", FAIL)]
 
 
+def test_what_takes_long_to_look_at_has_the_time_for_a_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logs of thousands of pods: one look is under way when the soak ends, and one has to follow."""
+    monkeypatch.setattr("pytest_zkrollback.engine.scheduler._CLOSING_S", 0.2)
+    slow = FakeCheck("a", observing=lambda: time.sleep(0.5), soak_interval_s=0.05, deadline_s=5)
+    assert _run(slow, FakeCheck("b"), soak_s=0.2) == {"a": PASS, "b": PASS}
+    assert slow.histories[-1].judged[-1].at > slow.histories[-1].provisional_at + timedelta(seconds=0.2)
+
+
 def test_no_checks_no_verdicts() -> None:
     assert _run() == {}
 

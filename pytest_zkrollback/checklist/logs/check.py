@@ -36,7 +36,7 @@ from .lines import (
 # Of one answer.
 LIMIT_BYTES = 1_000_000
 PARALLEL = 8
-# It goes on up to so many times `timeout_s` where there are many, as long as each is read and more come in
+# It goes on up to so many times `timeout_s` where there are many, as long as each is well and more come in
 # every third of it.
 LONGEST = 10
 _EVIDENCE_BYTES = 8 * 1024
@@ -129,8 +129,9 @@ class LogsCheck:
                     continue
                 count += 1
                 wanted += [replace(one, namespace=namespace) for one in wanted_logs(pod, self.since)]
-        logs = self._read_all(wanted, self.env.logs.timeout_s)
-        return LogsSeen(logs, count, tuple(left_out), unread)
+        timeout_s = self.env.logs.timeout_s
+        logs, read_s = self._read_all(wanted, timeout_s)
+        return LogsSeen(logs, count, tuple(left_out), unread, read_s if read_s > timeout_s else 0.0)
 
     def _list(
         self, namespace: str, workload_pods: Callable[[], Sequence[JsonObject]]
@@ -140,7 +141,8 @@ class LogsCheck:
         path, query = f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": self.env.logs.selector}
         return self.kube.list(path, query, timeout_s=self.env.logs.timeout_s)
 
-    def _read_all(self, wanted: list[WantedLog], timeout_s: float) -> tuple[ContainerLog, ...]:
+    def _read_all(self, wanted: list[WantedLog], timeout_s: float) -> tuple[tuple[ContainerLog, ...], float]:
+        """The logs, and how long they were waited for."""
         read = submit_each(
             "zkrollback-logs",
             lambda job: _without_lines(self._read(job[1], timeout_s), place=job[0]),
@@ -149,12 +151,13 @@ class LogsCheck:
         )
         in_time, waited_s = _in_time(read, timeout_s)
         late = f"not read within {waited_s:.3g} s"
-        return tuple(
+        logs = tuple(
             log.result()
             if log in in_time
             else ContainerLog(one.pod, one.container, trouble=late, namespace=one.namespace)
             for one, log in zip(wanted, read, strict=True)
         )
+        return logs, waited_s
 
     def _read(self, one: WantedLog, timeout_s: float) -> ContainerLog:
         reading = LogReading(one.since, self.env.logs.patterns, self.env.logs.tail)
@@ -271,15 +274,18 @@ def _in_time(
     """Those that came, and how long was waited for them; what was not begun by then is not asked for."""
     done, waiting = wait(read, timeout_s)
     came, waited_s = set(done), timeout_s
-    while waiting and done and waited_s < LONGEST * timeout_s:
-        if any(each.exception() or each.result().trouble for each in done):
-            break
+    while waiting and done and waited_s < LONGEST * timeout_s and all(map(_is_well, done)):
         done, waiting = wait(waiting, timeout_s / 3)
         came |= done
         waited_s += timeout_s / 3
     for each in waiting:
         each.cancel()
     return came, waited_s
+
+
+def _is_well(read: Future[ContainerLog]) -> bool:
+    """Whether nothing speaks against what was read: else the verdict does not depend on the rest."""
+    return read.exception() is None and not read.result().trouble and not read.result().match_count
 
 
 def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
@@ -327,7 +333,9 @@ def _judge_logs(seen: LogsSeen, selector: str, since: str) -> CheckResult:
     )
     read = sum(not log.gone for log in seen.logs)
     where = f"{_count(read, 'container')} of {_count(seen.pods, 'pod')}"
-    return CheckResult(word=Verdict.PASS, observed=f"{where}: {what}.{out}", evidence=shown)
+    # What the first ones wrote meanwhile is not among it, nor are pods that were made meanwhile.
+    slow = f" To read them all took {seen.read_s:.0f} s." if seen.read_s else ""
+    return CheckResult(word=Verdict.PASS, observed=f"{where}: {what}.{slow}{out}", evidence=shown)
 
 
 def _count(number: int, noun: str) -> str:

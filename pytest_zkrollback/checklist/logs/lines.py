@@ -59,13 +59,15 @@ class ContainerLog:
 class LogsSeen:
     """The containers' logs, and the pods that were left out because they are going or had gone.
 
-    ``unread``: why the pods of a namespace could not be listed, or those of some workload in it.
+    ``unread``: why the pods of a namespace could not be listed, or those of some workload in it. ``read_s``:
+    how long it took where there are so many that it took long; else 0.
     """
 
     logs: tuple[ContainerLog, ...]
     pods: int
     left_out: tuple[str, ...] = ()
     unread: Mapping[str, ZkRollbackError] = field(default_factory=dict)
+    read_s: float = 0.0
 
 
 @dataclass(frozen=True)

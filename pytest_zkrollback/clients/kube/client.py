@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PAGE_SIZE = 500
 # Of what is watched: a page of pods is held whole, beside what is kept of it.
 WATCHED_PAGE_SIZE = 250
+# All pages of such a list have so many times the time of one.
+_ALL_PAGES = 15
 # A server ends a watch when it was asked to; this much later it will not any more.
 _SILENCE_S = 0.5
 _JSON = "application/json"
@@ -129,9 +131,9 @@ class KubeClient:
     ) -> tuple[tuple[JsonObject, ...], str]:
         """What ``keep`` makes of each item, page by page, and the resourceVersion to watch from.
 
-        The items are without managedFields. ``timeout_s`` is each page's own.
+        The items are without managedFields. ``timeout_s`` is each page's own; all have fifteen times that.
         """
-        call = self._call("GET", path, {"limit": str(WATCHED_PAGE_SIZE)}, timeout_s)
+        call = self._call("GET", path, {"limit": str(WATCHED_PAGE_SIZE)}, _ALL_PAGES * timeout_s)
         return self._pages(call, keep, without_managed_fields=True, page_timeout_s=timeout_s)
 
     def watch(self, path: str, resource_version: str, timeout_s: float) -> Iterator[JsonObject]:
@@ -252,8 +254,7 @@ class KubeClient:
                     items += map(keep, found)
                     version, begun = newest, True
             except BadAnswer as error:
-                over = self._clock.monotonic_s() >= call.end_s
-                if error.status != http.client.GONE or not begun or over:
+                if error.status != http.client.GONE or not begun:
                     raise
                 continue
             return tuple(items), version
@@ -273,7 +274,8 @@ class KubeClient:
             asked = {**call.query, "limit": str(limit)} | ({"continue": token} if token else {})
             asking = replace(call, query=asked)
             if page_timeout_s is not None:
-                asking = replace(asking, end_s=self._clock.monotonic_s() + page_timeout_s)
+                end_s = min(call.end_s, self._clock.monotonic_s() + page_timeout_s)
+                asking = replace(asking, end_s=end_s, timeout_s=page_timeout_s)
             body = self._wire.read(asking, page_bytes if limit > 1 else 0)
             if limit > 1 and 0 < page_bytes <= len(body):
                 limit = max(1, limit // 4)
