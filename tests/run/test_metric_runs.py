@@ -47,6 +47,7 @@ class Quiet:
     def __init__(self, *_, **__):
         self.samples = Samples(())
         self.wait_first = lambda *_: True  # a fresh picture is there at once
+        self.list_took_s = 0.0
 
     def __getattr__(self, name):
         return lambda *_, **__: None
