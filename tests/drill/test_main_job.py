@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from support.checkout import WITH_ALL_PLUGINS
 from support.incident import BOTH, HELM_3_IN_CAMPAIGN, Incident
 
 CHECKLIST = [
@@ -204,8 +205,8 @@ def test_fault_67_x_does_not_stop_the_report_early(bad):
 
 
 def test_xdist_and_reruns_make_one_rollback_and_a_red_item_stays_red(incident):
-    with_them = ("-o", "addopts=")  # the folder's configuration leaves the developers' plugins out
-    result = incident.run(*with_them, "-n", "4", "--reruns", "2", "--rollback-to=5", SLACK_WEBHOOK_URL=None)
+    asked = (*WITH_ALL_PLUGINS, "-n", "4", "--reruns", "2", "--rollback-to=5")
+    result = incident.run(*asked, SLACK_WEBHOOK_URL=None)
     assert result.code == 1
     assert incident.head() == 7
     assert result.verdicts() == {**dict.fromkeys(BEFORE + CHECKLIST, "PASS"), "notify": "UNVERIFIED"}

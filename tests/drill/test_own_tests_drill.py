@@ -2,6 +2,8 @@
 
 import json
 
+from support.checkout import WITH_ALL_PLUGINS
+
 OWN = """
 import json
 from pathlib import Path
@@ -42,7 +44,8 @@ def test_a_failed_own_test_takes_back_neither_the_verdict_nor_last_verified(inci
 def test_reruns_workers_and_a_red_last_item_make_no_second_rollback(incident):
     (incident.folder / "checks" / "test_a_shop.py").write_text(PASSES)
     nobody = "http://127.0.0.1:9/services/T0/B0/nobody-listens-here"
-    done = incident.run("--rollback-to=5", "--reruns=2", "-n", "2", SLACK_WEBHOOK_URL=nobody)
+    asked = (*WITH_ALL_PLUGINS, "--rollback-to=5", "--reruns=2", "-n", "2")
+    done = incident.run(*asked, SLACK_WEBHOOK_URL=nobody)
     assert (done.code, incident.head()) == (1, 7), done.output
     assert done.record["items"][-1]["id"] == "notify"
     assert done.verdicts()["notify"] != "PASS"

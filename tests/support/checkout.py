@@ -11,6 +11,10 @@ _NOT_THE_OPERATORS = tuple(
 )
 
 
+# For a command that wants them all the same.
+WITH_ALL_PLUGINS = ("-o", "addopts=")
+
+
 def make_checkout(folder: Path, *lines: str) -> None:
     """In ``folder``, made if missing; ``lines`` are added to its pytest.ini."""
     shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
