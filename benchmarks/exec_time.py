@@ -32,6 +32,7 @@ from speed_table import START, in_page, render_start
 
 from pytest_zkrollback.drill.binaries import find_binaries
 from pytest_zkrollback.drill.local_cluster import start_cluster
+from support.checkout import NOT_THE_OPERATORS
 from support.fault_proxy import FaultProxy
 from support.incident import Incident
 
@@ -207,7 +208,6 @@ def summary(rows: list[dict]) -> dict:
     return {"median": medians, "slowest_total_s": max(row.get("total_s", 0) for row in rows), "runs": rows}
 
 
-_QUIET = tuple(f"-pno:{name}" for name in ("anyio", "hypothesispytest", "rerunfailures", "xdist"))
 _ALONE = tuple(f"-pno:{name}" for name in ("html", "metadata", "zkrollback"))
 _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([\w.]+)")
 
@@ -228,7 +228,7 @@ def start_steps(incident: Incident, helm: Marked) -> dict:
     return {
         "python_s": median_s("-c", "pass"),
         "import_pytest_s": median_s("-c", "import pytest"),
-        "pytest_alone_s": median_s("-m", "pytest", "--collect-only", *_QUIET, *_ALONE),
+        "pytest_alone_s": median_s("-m", "pytest", "--collect-only", *NOT_THE_OPERATORS, *_ALONE),
         "packages": imports_until_exec(incident, helm),
     }
 

@@ -52,8 +52,6 @@ OUT = Path(__file__).parent / "results" / "fleet_scale.json"
 SIZES = (1, 10, 40, 100)
 AT_ONCE, SOAK_S, LOOK_S = 10, 2, 0.25
 TICKS, PAGE_BYTES = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-# Plugins that only this repository's own tests need.
-QUIET = "-p no:hypothesispytest -p no:rerunfailures -p no:xdist"
 AGENTS = {"ours": "pytest-zkrollback", "helm": "Helm/", "kubectl": "kubectl/"}
 # What benchmarks/runbook.sh types, for a release of one Deployment without a URL.
 SHELL = """#!/usr/bin/env bash
@@ -191,7 +189,7 @@ class Bench:
             process = subprocess.Popen(
                 argv,
                 cwd=self.fleet.folder,
-                env=environ | {"PYTEST_ADDOPTS": QUIET},
+                env=environ,
                 stdin=names,
                 stdout=output,
                 stderr=output,

@@ -60,8 +60,6 @@ from support.chart_release import RELEASE, ChartRelease  # noqa: E402
 OUT = Path(__file__).parent / "results" / "growth.json"
 RUNS = 5
 AGENT = "pytest-zkrollback"
-# Pytest plugins that only this repository's own tests need.
-QUIET = tuple(f"-pno:{name}" for name in ("hypothesispytest", "rerunfailures", "xdist"))
 WAIVED = tuple(f"--rollback-waive={item}=none" for item in ("smoke", "health-database", "notify"))
 VERIFY = ("--rollback-soak=0", "--rollback-migration-assessed=none ran", *WAIVED)
 MANIFEST = """
@@ -177,7 +175,7 @@ def run_command(grown: Grown, *args: str, code: int = 0) -> Command:
     with tempfile.TemporaryFile("w+") as output:
         began = time.monotonic()
         process = subprocess.Popen(
-            grown.argv(*args, *QUIET),
+            grown.argv(*args),
             cwd=grown.folder,
             env=grown.environ(),
             stdout=output,

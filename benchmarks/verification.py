@@ -68,8 +68,6 @@ RUNS |= {"failing-readiness": 1, "half-open": 10}
 
 _LINE = re.compile(r"^\{\"kind\":\"Event\".*\}$", re.MULTILINE)
 _WAIVED = "--rollback-waive=smoke=measured by itself"
-# Pytest plugins that only this repository's own tests need; hypothesis alone takes 5 MB at a session's end.
-_NOT_THE_OPERATORS = tuple(f"-pno:{name}" for name in ("hypothesispytest", "rerunfailures", "xdist"))
 
 
 # --- what the API server's audit log says -------------------------------------------------------------------
@@ -192,7 +190,7 @@ class Ours:
 def run_ours(incident: Incident, *args: str) -> Ours:
     shutil.rmtree(incident.folder / "reports", ignore_errors=True)
     began = time.time()
-    process = incident.start(*args, *_NOT_THE_OPERATORS)
+    process = incident.start(*args)
     status = Path(f"/proc/{process.pid}/status")
     peak_kib = 0
     while process.poll() is None:
